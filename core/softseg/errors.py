@@ -1,0 +1,65 @@
+"""The errors that people see: one plain line with what, where and what to do.
+
+Every error that a user can cause or mend derives from :class:`SoftSegError`. The command line prints it as one line
+and ends with its ``exit_code``; with ``--events json`` it becomes an ``error`` event with ``kind`` and ``hint``.
+"""
+
+from __future__ import annotations
+
+from os import PathLike
+from typing import ClassVar
+
+
+class SoftSegError(Exception):
+    """Base of all errors meant for people.
+
+    Parameters
+    ----------
+    message: what is wrong, with what was expected and what was found.
+    file: the file it was found in, if any.
+    field: the field, node, channel or option inside that file, if any.
+    hint: what to do about it, if that is not obvious from the message.
+    """
+
+    kind: ClassVar[str] = "error"
+    exit_code: ClassVar[int] = 1
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        file: str | PathLike[str] | None = None,
+        field: str | None = None,
+        hint: str | None = None,
+    ) -> None:
+        self.message = " ".join(message.split())
+        self.file = None if file is None else str(file)
+        self.field = field
+        self.hint = None if hint is None else " ".join(hint.split())
+        super().__init__(str(self))
+
+    def __str__(self) -> str:
+        """Return the one line: ``file: field: message; hint``."""
+        line = ": ".join(part for part in (self.file, self.field, self.message) if part)
+        return f"{line}; {self.hint}" if self.hint else line
+
+
+class InputError(SoftSegError, ValueError):
+    """Something that was given is wrong: a file, a field, an option (exit code 2)."""
+
+    kind = "input"
+    exit_code = 2
+
+
+class OutOfMemoryError(SoftSegError, MemoryError):
+    """The work does not fit into the memory there is (exit code 3)."""
+
+    kind = "memory"
+    exit_code = 3
+
+
+class CancelledError(SoftSegError):
+    """The user asked to stop (exit code 130); nothing is left half-written."""
+
+    kind = "cancelled"
+    exit_code = 130
