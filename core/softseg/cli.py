@@ -1,0 +1,106 @@
+"""The command ``softseg``: one thin command per job, with one way to report progress, errors and the end.
+
+Exit codes: 0 done, 1 a defect of the program, 2 bad input, 3 out of memory, 130 cancelled. What went wrong is one line
+on standard error; ``SOFTSEG_DEBUG=1`` adds the traceback.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import traceback
+import warnings
+from collections.abc import Sequence
+
+import typer
+
+from softseg.commands import collapse, data, evaluate, predict, train, tree
+from softseg.commands.common import Settings
+from softseg.commands.failures import as_plain_error
+from softseg.errors import CancelledError, InputError, SoftSegError
+
+REPORT_TO = "please report it with this line and the command you gave (SOFTSEG_DEBUG=1 shows where it happened)"
+
+app = typer.Typer(
+    name="softseg",
+    help="Soft, tree-organised segmentation of medical images.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+)
+app.add_typer(tree.app, name="tree")
+app.add_typer(data.app, name="data")
+app.command("train")(train.train)
+app.command("predict")(predict.predict)
+app.command("collapse")(collapse.collapse)
+app.command("evaluate")(evaluate.evaluate)
+
+_USAGE_ERROR: type[Exception] = next(t for t in typer.BadParameter.__mro__ if t.__name__ == "ClickException")
+_SEVERAL_VALUES = ("--prediction", "--reference")
+
+
+def main() -> None:
+    """Run the command line of this process and end it with the exit code."""
+    sys.exit(run(sys.argv[1:], settings=Settings(signals=True)))
+
+
+def run(arguments: Sequence[str], *, settings: Settings | None = None) -> int:
+    """Run one command and return its exit code; nothing is raised and nothing exits.
+
+    Parameters
+    ----------
+    arguments: what follows ``softseg`` on the command line.
+    settings: whether signals cancel (only in a process of one's own).
+    """
+    debug = os.environ.get("SOFTSEG_DEBUG", "") not in ("", "0")
+    with warnings.catch_warnings():
+        if not debug:
+            warnings.simplefilter("ignore")
+        try:
+            code = app(
+                args=_repeat_options(arguments),
+                prog_name="softseg",
+                standalone_mode=False,
+                obj=Settings() if settings is None else settings,
+            )
+        except Exception as error:  # noqa: BLE001 - the last line of defence: every error becomes one line
+            return _report(error, debug)
+        except KeyboardInterrupt:
+            return _report(CancelledError("cancelled on request"), debug)
+    return code if isinstance(code, int) else 0
+
+
+def _report(error: Exception, debug: bool) -> int:
+    """Write one line about ``error`` to standard error and return the exit code."""
+    if debug:
+        traceback.print_exception(error)
+    if isinstance(error, typer.Exit):
+        return int(error.exit_code)
+    if isinstance(error, typer.Abort):
+        error = CancelledError("cancelled on request")
+    if isinstance(error, _USAGE_ERROR):
+        context = getattr(error, "ctx", None)
+        command = context.command_path if context is not None else "softseg"
+        error = InputError(error.format_message().rstrip("."), hint=f"see {command} --help")  # type: ignore[attr-defined]
+    plain = as_plain_error(error)
+    if plain is None:
+        plain = SoftSegError(f"unexpected {type(error).__name__}: {error}", hint=REPORT_TO)
+    sys.stderr.write(f"softseg: {plain}\n")
+    return plain.exit_code
+
+
+def _repeat_options(arguments: Sequence[str]) -> list[str]:
+    """Write ``--prediction A B`` as ``--prediction A --prediction B``, which is what the parser knows."""
+    result: list[str] = []
+    current = ""
+    for argument in arguments:
+        if argument.startswith("-"):
+            current = argument if argument in _SEVERAL_VALUES else ""
+            if not current:
+                result.append(argument)
+        elif current:
+            result += [current, argument]
+        else:
+            result.append(argument)
+    return result

@@ -1,0 +1,79 @@
+"""What all commands share: their common options, and how long work reports, cancels and fails."""
+
+from __future__ import annotations
+
+import contextlib
+import enum
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from softseg.commands.console import ConsoleSink
+from softseg.commands.failures import as_plain_error
+from softseg.events import CancelToken, Events, JsonSink, NullSink, Sink
+
+
+class EventFormat(str, enum.Enum):
+    """How a program that watches wants to be told."""
+
+    JSON = "json"
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What the caller of the command line decides.
+
+    Attributes
+    ----------
+    signals: SIGTERM, SIGINT and CTRL-BREAK cancel the work. Only for a process of one's own.
+    """
+
+    signals: bool = False
+
+
+EventsOption = Annotated[
+    EventFormat | None,
+    typer.Option("--events", help="Print one JSON object per line instead of a progress bar (docs/events.md)."),
+]
+QuietOption = Annotated[bool, typer.Option("--quiet", help="Print nothing but errors.")]
+CancelFileOption = Annotated[
+    Path | None,
+    typer.Option("--cancel-file", help="Stop, with exit code 130 and nothing half-written, when this file appears."),
+]
+DeviceOption = Annotated[str, typer.Option("--device", help="auto, cpu, cuda or cuda:N.")]
+
+
+@contextlib.contextmanager
+def long_work(
+    context: typer.Context, events: EventFormat | None, quiet: bool, cancel_file: Path | None
+) -> Iterator[Events]:
+    """Give the :class:`~softseg.events.Events` of one command and report how it ended.
+
+    With ``--events json`` the error that ends the work becomes an ``error`` event; in every case the error goes on to
+    the caller, who prints the one line and chooses the exit code.
+    """
+    sink: Sink = JsonSink(sys.stdout) if events is EventFormat.JSON else NullSink() if quiet else ConsoleSink()
+    cancel = CancelToken(cancel_file)
+    settings = context.find_object(Settings) or Settings()
+    if settings.signals:
+        cancel.install()
+    work = Events(sink, cancel)
+    try:
+        work.check()
+        yield work
+        work.done()
+    except Exception as error:
+        plain = as_plain_error(error)
+        if plain is None:
+            raise
+        work.error(plain)
+        if plain is error:
+            raise
+        raise plain from error
+    finally:
+        if isinstance(sink, ConsoleSink):
+            sink.close()

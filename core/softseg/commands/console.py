@@ -1,0 +1,74 @@
+"""What people see of long work: progress bars on a terminal, plain lines in a log file."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from typing import Any, TextIO
+
+
+class ConsoleSink:
+    """Writes events for people: results and progress to standard output, warnings to standard error.
+
+    On a terminal each stage has a progress bar with the time left; elsewhere a stage is one line.
+
+    Parameters
+    ----------
+    output: standard output by default.
+    warnings: standard error by default.
+    """
+
+    def __init__(self, output: TextIO | None = None, warnings: TextIO | None = None) -> None:
+        from rich.console import Console
+
+        self._console = Console(file=output or sys.stdout, highlight=False, soft_wrap=True)
+        self._warnings = warnings or sys.stderr
+        self._progress: Any = None
+        self._task: Any = None
+
+    def write(self, event: Mapping[str, Any]) -> None:
+        """Show one event."""
+        kind = event["event"]
+        if kind == "stage":
+            self._stage(event["stage"], event["total"])
+        elif kind == "progress":
+            self._step(event["done"], event["total"])
+        elif kind == "metrics":
+            self._say("  ".join(f"{name} {_number(value)}" for name, value in event["values"].items()))
+        elif kind == "log":
+            self._say(event["text"])
+        elif kind == "result":
+            self._say(f"{event['name']}: {event['path']}")
+        elif kind == "warning":
+            self._warnings.write(f"warning: {event['text']}\n")
+        elif kind == "done":
+            self.close()
+
+    def close(self) -> None:
+        """Leave the last bar as it is and give the terminal back."""
+        if self._progress is not None:
+            self._progress.stop()
+            self._progress = self._task = None
+
+    def _stage(self, stage: str, total: int | None) -> None:
+        self.close()
+        if not self._console.is_terminal:
+            self._say(stage)
+            return
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+        self._progress = Progress(*columns, console=self._console)
+        self._progress.start()
+        self._task = self._progress.add_task(stage, total=total)
+
+    def _step(self, done: int, total: int) -> None:
+        if self._progress is not None:
+            self._progress.update(self._task, completed=done, total=total)
+
+    def _say(self, text: str) -> None:
+        self._console.print(text, markup=False)
+
+
+def _number(value: float | int | str) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value)

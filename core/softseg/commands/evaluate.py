@@ -1,0 +1,35 @@
+"""``softseg evaluate``: compare predictions with references, per leaf, node and level."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from softseg.commands.common import CancelFileOption, EventFormat, EventsOption, QuietOption, long_work
+from softseg.errors import InputError
+
+
+def evaluate(
+    context: typer.Context,
+    prediction: Annotated[list[Path], typer.Option("--prediction", metavar="P...", help="Predictions, in order.")],
+    reference: Annotated[list[Path], typer.Option("--reference", metavar="R...", help="References, same order.")],
+    tree: Annotated[str, typer.Option("--tree", help="A tree file or the name of a shipped tree.")],
+    out: Annotated[Path, typer.Option("--out", help="Folder for the tables and report.html.")],
+    events: EventsOption = None,
+    quiet: QuietOption = False,
+    cancel_file: CancelFileOption = None,
+) -> None:
+    """Score predictions (soft parcellations or label maps) against references, with a report."""
+    if len(prediction) != len(reference):
+        raise InputError(
+            f"expected one reference for each prediction, got {len(prediction)} predictions "
+            f"and {len(reference)} references",
+            field="--reference",
+        )
+    with long_work(context, events, quiet, cancel_file) as work:
+        from softseg.commands.tree import load_tree
+        from softseg.evaluation import evaluate as run_evaluation
+
+        run_evaluation(prediction, reference, load_tree(tree), out, events=work)

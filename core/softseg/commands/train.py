@@ -1,0 +1,46 @@
+"""``softseg train``: learn from a described dataset by a recipe."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from softseg.commands.common import CancelFileOption, DeviceOption, EventFormat, EventsOption, QuietOption, long_work
+
+
+def train(
+    context: typer.Context,
+    data: Annotated[Path, typer.Argument(metavar="DATA.json", help="The dataset description.")],
+    recipe: Annotated[str, typer.Option("--recipe", help="A recipe's name or a YAML file.")],
+    out: Annotated[Path, typer.Option("--out", help="Folder of this run: log, curves, checkpoints, model.")],
+    tree: Annotated[Path | None, typer.Option("--tree", help="Another label tree than the dataset's.")] = None,
+    sets: Annotated[
+        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change one value of recipe or plan.")
+    ] = None,
+    device: DeviceOption = "auto",
+    seed: Annotated[int, typer.Option("--seed", help="Same seed, same data, same CPU: same model.")] = 0,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on from the last checkpoint in --out.")] = False,
+    events: EventsOption = None,
+    quiet: QuietOption = False,
+    cancel_file: CancelFileOption = None,
+) -> None:
+    """Train a model on DATA.json by a recipe; the finished model is RUN/model."""
+    with long_work(context, events, quiet, cancel_file) as work:
+        from softseg.data import Dataset
+        from softseg.training import Recipe
+        from softseg.training import train as run_training
+        from softseg.tree import LabelTree
+
+        chosen = Recipe.load(recipe, sets or [])
+        run_training(
+            Dataset.load(data),
+            chosen,
+            out,
+            tree=None if tree is None else LabelTree.load(tree),
+            device=device,
+            seed=seed,
+            resume=resume,
+            events=work,
+        )

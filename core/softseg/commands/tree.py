@@ -1,0 +1,117 @@
+"""``softseg tree``: look at, check, convert and compare label trees."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from softseg.errors import InputError
+
+if TYPE_CHECKING:
+    from softseg.tree import LabelTree, Node
+
+app = typer.Typer(help="Check, show, convert and compare label trees.", no_args_is_help=True, rich_markup_mode=None)
+
+TreeArgument = Annotated[str, typer.Argument(metavar="TREE", help="A tree file or the name of a shipped tree.")]
+FormatOption = Annotated[str | None, typer.Option("--format", help="File format, where the ending does not tell.")]
+
+
+@app.command("check")
+def check(tree: TreeArgument, file_format: FormatOption = None) -> None:
+    """Read a tree, with all its rules, and say what is in it."""
+    loaded = load_tree(tree, file_format)
+    background = "with background" if loaded.background else "no background (training adds it, or positive-only)"
+    typer.echo(
+        f"{tree}: valid: {len(loaded.leaves)} leaves, {len(loaded.inner_nodes)} inner nodes, "
+        f"depth {loaded.depth}, {background}"
+    )
+
+
+@app.command("show")
+def show(
+    tree: TreeArgument,
+    level: Annotated[int | None, typer.Option("--level", min=0, help="Show the tree down to this depth.")] = None,
+    file_format: FormatOption = None,
+) -> None:
+    """Print a tree, two spaces a level: name, value, weight where it is not 1."""
+    for line in outline(load_tree(tree, file_format), level):
+        typer.echo(line)
+
+
+@app.command("convert")
+def convert(
+    tree: TreeArgument,
+    out: Annotated[Path, typer.Argument(metavar="OUT", help="The new file; its ending names the format.")],
+    level: Annotated[int | None, typer.Option("--level", min=0, help="Fold everything below this depth.")] = None,
+    file_format: Annotated[str | None, typer.Option("--format", help="Format of OUT.")] = None,
+) -> None:
+    """Write a tree in another format, whole or folded at a level."""
+    loaded = load_tree(tree, None)
+    if level is not None:
+        loaded = fold(loaded, level)
+    loaded.save(out, format=file_format)
+    typer.echo(f"{out}: {len(loaded.leaves)} leaves")
+
+
+@app.command("diff")
+def diff(
+    tree: TreeArgument,
+    other: Annotated[str, typer.Argument(metavar="OTHER", help="The tree to compare with.")],
+) -> None:
+    """Say what would turn TREE into OTHER; prints nothing when they are equal."""
+    for line in load_tree(tree, None).diff(load_tree(other, None)):
+        typer.echo(str(line))
+
+
+def load_tree(name_or_path: str, file_format: str | None = None) -> LabelTree:
+    """Read a tree from a file, or a shipped one by its name.
+
+    Raises
+    ------
+    InputError: there is neither such a file nor such a shipped tree, or the tree breaks a rule.
+    """
+    from softseg.resources import label_tree_path, list_label_trees
+    from softseg.tree import LabelTree
+
+    path = Path(name_or_path)
+    if not path.exists() and name_or_path in list_label_trees():
+        path = label_tree_path(name_or_path)
+    if not path.is_file():
+        raise InputError(
+            "no such file and no shipped tree of that name",
+            file=name_or_path,
+            hint=f"shipped: {', '.join(list_label_trees())}",
+        )
+    return LabelTree.load(path, format=file_format)
+
+
+def outline(tree: LabelTree, level: int | None = None) -> Iterator[str]:
+    """Yield one indented line per node down to depth ``level``."""
+    for node in tree.nodes:
+        depth = tree.depth_of(node.id)
+        if level is None or depth <= level:
+            yield "  " * depth + _describe(tree, node)
+
+
+def fold(tree: LabelTree, level: int) -> LabelTree:
+    """Return the tree whose leaves are the nodes of the cut at ``level``, with the cut's values."""
+    from dataclasses import replace
+
+    cut = tree.cut_at(level)
+    values: dict[str, Any] = {node.id: int(value) for node, value in zip(cut.nodes, cut.values, strict=True)}
+    kept = [
+        replace(node, value=values.get(node.id, node.value)) for node in tree.nodes if tree.depth_of(node.id) <= level
+    ]
+    return type(tree)(kept, name=f"{tree.name} to level {level}")
+
+
+def _describe(tree: LabelTree, node: Node) -> str:
+    name = node.name if node.name == node.id else f"{node.name} [{node.id}]"
+    value = "" if node.value is None else f" = {node.value}"
+    weight = "" if node.weight == 1.0 else f" (weight {node.weight:g})"
+    leaves = len(tree.leaves_under(node.id))
+    count = f" ({leaves} leaves)" if leaves > 1 else ""
+    return f"{name}{value}{weight}{count}"
