@@ -1,0 +1,111 @@
+"""The tree as rows of a matrix: how shares of leaves become shares of every node, block by block.
+
+All metrics work on blocks of voxels ``[V, n]``: one row for each node in the order of ``tree.nodes``, one column for
+each voxel of the block. The share of an inner node is the *sum* of the shares below it, in predictions and references.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from softseg.types import FloatArray, IntArray
+
+if TYPE_CHECKING:
+    from softseg.tree import LabelTree
+
+BLOCK_VOXELS = 8192
+"""Voxels worked on at a time: with 200 nodes a block of shares stays within a processor's cache."""
+
+
+@dataclass(frozen=True, eq=False)
+class TreeRows:
+    """Row numbers of a tree's nodes.
+
+    Attributes
+    ----------
+    tree: the tree.
+    parents: ``[V]``, the row of each node's parent, -1 for the root.
+    leaves: ``[C]``, the row of each leaf in tree order.
+    row_of_class: ``[C + I]``, the row of each class index (leaves, then inner nodes).
+    levels: for each level from 1 to the tree's depth the rows of the cut there, in tree order; the last are the leaves.
+    background: the row of the background leaf, or -1.
+    """
+
+    tree: LabelTree
+    parents: npt.NDArray[np.intp]
+    leaves: npt.NDArray[np.intp]
+    row_of_class: npt.NDArray[np.intp]
+    levels: tuple[npt.NDArray[np.intp], ...]
+    background: int
+
+    @staticmethod
+    def of(tree: LabelTree) -> TreeRows:
+        """Number the nodes of ``tree``."""
+        row = {node.id: number for number, node in enumerate(tree.nodes)}
+        classes = [*tree.leaves, *tree.inner_nodes]
+        cuts = [tree.cut_at(level) for level in range(1, tree.depth + 1)]
+        background = tree.background
+        return TreeRows(
+            tree=tree,
+            parents=np.asarray(tree.parents, dtype=np.intp),
+            leaves=np.array([row[node.id] for node in tree.leaves], dtype=np.intp),
+            row_of_class=np.array([row[node.id] for node in classes], dtype=np.intp),
+            levels=tuple(np.array([row[node.id] for node in cut.nodes], dtype=np.intp) for cut in cuts),
+            background=-1 if background is None else row[background.id],
+        )
+
+    @property
+    def count(self) -> int:
+        """Number of nodes, V."""
+        return len(self.parents)
+
+    def from_leaves(self, leaf_shares: FloatArray) -> FloatArray:
+        """Return ``[V, n]`` shares of all nodes from ``[C, n]`` shares of the leaves."""
+        shares = np.zeros((self.count, leaf_shares.shape[1]), dtype=np.float32)
+        shares[self.leaves] = leaf_shares
+        return self._summed(shares)
+
+    def from_classes(self, indices: IntArray, class_shares: FloatArray) -> FloatArray:
+        """Return ``[V, n]`` shares of all nodes from the sparse form ``[K, n]`` of class indices and their shares.
+
+        Mass on an inner node counts for that node and everything above it, for nothing below.
+        """
+        shares = np.zeros((self.count, indices.shape[1]), dtype=np.float32)
+        columns = np.arange(indices.shape[1])
+        for index, share in zip(indices, class_shares, strict=True):
+            used = np.flatnonzero(share > 0)
+            shares[self.row_of_class[index[used]], columns[used]] += share[used]
+        return self._summed(shares)
+
+    def _summed(self, shares: FloatArray) -> FloatArray:
+        for row in range(self.count - 1, 0, -1):  # depth-first order: children stand after their parent
+            shares[self.parents[row]] += shares[row]
+        return shares
+
+
+def winners(shares: FloatArray, rows: npt.NDArray[np.intp]) -> npt.NDArray[np.int16]:
+    """Return the position within ``rows`` of the node with the largest summed share; -1 where all are zero.
+
+    Parameters
+    ----------
+    shares: ``[V, n]``.
+    rows: the rows of a cut.
+    """
+    at_cut = shares[rows]
+    best = at_cut.argmax(axis=0)
+    best[at_cut[best, np.arange(best.size)] <= 0] = -1
+    return best.astype(np.int16)
+
+
+def known_at(shares: FloatArray, rows: npt.NDArray[np.intp]) -> npt.NDArray[np.bool_]:
+    """Return where a reference says something at a cut: most of its mass lies on the cut's nodes or below them.
+
+    False where the voxel is unlabelled and where it is labelled with something coarser than the cut. (More than half
+    is our default.)
+    """
+    total = shares[0]
+    return np.asarray((total > 0) & (shares[rows].sum(axis=0) > 0.5 * total))
