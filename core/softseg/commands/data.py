@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from softseg.commands.common import CancelFileOption, EventFormat, EventsOption, QuietOption, long_work
+from softseg.commands.common import CancelFileOption, EventsOption, QuietOption, long_work
 from softseg.errors import InputError
 
 app = typer.Typer(help="Check, import and fuse training data.", no_args_is_help=True, rich_markup_mode=None)

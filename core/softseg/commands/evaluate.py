@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from softseg.commands.common import CancelFileOption, EventFormat, EventsOption, QuietOption, long_work
+from softseg.commands.common import CancelFileOption, EventsOption, QuietOption, long_work
 from softseg.errors import InputError
 
 

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from softseg.commands.common import CancelFileOption, DeviceOption, EventFormat, EventsOption, QuietOption, long_work
+from softseg.commands.common import CancelFileOption, DeviceOption, EventsOption, QuietOption, long_work
 
 
 def predict(

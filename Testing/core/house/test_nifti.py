@@ -1,0 +1,51 @@
+"""Truncated NIfTI files are refused in every form; whole ones are not."""
+
+import gzip
+import struct
+from pathlib import Path
+
+import numpy as np
+import pytest
+import SimpleITK as sitk
+
+from softseg.errors import InputError
+from softseg.image import read_image
+from softseg.nifti import is_complete_nifti
+
+
+def _write(path: Path) -> Path:
+    array = np.random.default_rng(0).integers(0, 1000, (12, 11, 10)).astype(np.int16)
+    sitk.WriteImage(sitk.GetImageFromArray(array), str(path))
+    return path
+
+
+@pytest.mark.parametrize("name", ["scan.nii", "scan.nii.gz"])
+@pytest.mark.parametrize("kept", [0.1, 0.5, 0.99])
+def test_truncated_is_refused(tmp_path: Path, name: str, kept: float) -> None:
+    whole = _write(tmp_path / name)
+    assert read_image(whole).array.shape == (12, 11, 10)
+    content = whole.read_bytes()
+    cut = tmp_path / f"cut-{name}"
+    cut.write_bytes(content[: int(len(content) * kept)])
+    with pytest.raises(InputError, match=rf"cut-{name}.*damaged, truncated"):
+        read_image(cut)
+
+
+def test_gzip_in_several_members_is_whole(tmp_path: Path) -> None:
+    content = _write(tmp_path / "scan.nii").read_bytes()
+    joined = tmp_path / "joined.nii.gz"
+    joined.write_bytes(gzip.compress(content[:1000]) + gzip.compress(content[1000:]))
+    assert is_complete_nifti(joined)
+
+
+def test_nifti_2_header(tmp_path: Path) -> None:
+    header = bytearray(544)
+    header[:4] = struct.pack(">i", 540)
+    header[14:16] = struct.pack(">h", 8)
+    header[16:80] = struct.pack(">8q", 3, 4, 5, 6, 1, 1, 1, 1)
+    header[168:176] = struct.pack(">q", 544)
+    file = tmp_path / "two.nii"
+    file.write_bytes(bytes(header) + bytes(120))
+    assert is_complete_nifti(file)
+    file.write_bytes(bytes(header) + bytes(119))
+    assert not is_complete_nifti(file)
