@@ -9,10 +9,12 @@ object per line on standard output, with the key ``event``:
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 import os
 import signal
+import socket
 import sys
 import threading
 import time
@@ -76,6 +78,7 @@ class CancelToken:
         self._file = None if file is None else Path(file)
         self._flag = threading.Event()
         self._looked = 0.0
+        self._writer: socket.socket | None = None
 
     def cancel(self) -> None:
         """Ask the work to stop."""
@@ -101,15 +104,23 @@ class CancelToken:
         Only for command-line processes, from the main thread. The watching thread removes unfinished files and ends
         the process with exit code 130, so a request is honoured within two seconds also inside one long operation.
         """
-        for name in ("SIGTERM", "SIGINT", "SIGBREAK"):
-            number = getattr(signal, name, None)
-            if number is not None:
-                signal.signal(number, lambda *_: self._flag.set())
-        threading.Thread(target=self._watch, name="softseg-cancel", daemon=True).start()
+        numbers = {getattr(signal, name) for name in ("SIGTERM", "SIGINT", "SIGBREAK") if hasattr(signal, name)}
+        for number in numbers:
+            signal.signal(number, lambda *_: self._flag.set())
+        # Python runs handlers between two of its own instructions, which one long library call delays; the number of
+        # the signal is written to this socket at once.
+        arrivals, writer = socket.socketpair()
+        writer.setblocking(False)
+        arrivals.settimeout(0.1)
+        signal.set_wakeup_fd(writer.fileno(), warn_on_full_buffer=False)
+        self._writer = writer
+        threading.Thread(target=self._watch, args=(arrivals, numbers), name="softseg-cancel", daemon=True).start()
 
-    def _watch(self) -> None:
+    def _watch(self, arrivals: socket.socket, numbers: set[int]) -> None:
         while not self.requested:
-            time.sleep(0.1)
+            with contextlib.suppress(TimeoutError):
+                if numbers.intersection(arrivals.recv(64)):
+                    self._flag.set()
         time.sleep(GRACE_SECONDS)
         remove_unfinished()
         os._exit(CancelledError.exit_code)
