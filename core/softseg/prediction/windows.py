@@ -2,8 +2,8 @@
 
 Windows are laid as MONAI lays them (``dense_patch_slices``) and weighted with MONAI's importance map, so the result
 equals ``monai.inferers.sliding_window_inference`` of the network's probabilities. What differs is the bookkeeping:
-probabilities, not logits, are summed; windows without content are skipped; an image smaller than a window is padded with
-its minimum (MONAI: with 0); cancelling is possible between windows.
+probabilities, not logits, are summed; windows without content are skipped; an image smaller than a window is padded
+with its minimum (MONAI: with 0); cancelling is possible between windows.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ from torch import Tensor, nn
 
 from softseg.errors import OutOfMemoryError
 from softseg.events import Events
-from softseg.network.device import choose_precision, compute_in, memory_format
+from softseg.network.architectures import memory_format
+from softseg.prediction.devices import autocast, resolve_precision
 from softseg.types import FloatArray
 
 if TYPE_CHECKING:
     from softseg.data import Plan
-    from softseg.network.device import Precision
     from softseg.network.heads import Head
 
 SIGMA_SCALE = 0.125
@@ -108,8 +108,8 @@ def sliding_probabilities(
     precision: ``"auto"``, ``"float32"``, ``"bfloat16"`` or ``"float16"``; sums are float32 always.
     overlap: share of a window that neighbouring windows have in common, 0 <= overlap < 1 (0.5 is our default).
     skip_empty: whether windows in which every channel is at its minimum over the image (outside a skull-stripped brain,
-        outside the scanned field) are left out; voxels that no window covers are background with probability 1. Windows are then laid over
-        the box that holds the rest. Has no effect where the tree has no background.
+        outside the scanned field) are left out and the rest are laid over the box of what is not; voxels that no window
+        covers are background with probability 1. Has no effect where the tree has no background.
     batch_size: windows per pass.
 
     Returns
@@ -130,7 +130,7 @@ def sliding_probabilities(
     if box is None and background is not None:
         return _only_background(head.classes, shape, background)
     grid = WindowGrid.over(shape, plan.patch_kji, overlap, box)
-    windows = _Windows(grid, plan.dimensions, device, choose_precision(precision, device), batch_size)
+    windows = _Windows(grid, plan.dimensions, device, resolve_precision(precision, device), batch_size)
     try:
         sums, weights = _blend(network, head, _padded(volume, grid), windows, events, background is not None)
         return _finished(head, sums, weights, grid, shape, background)
@@ -147,7 +147,7 @@ class _Windows:
     grid: WindowGrid
     dimensions: int
     device: torch.device
-    precision: Precision
+    dtype: torch.dtype
     batch_size: int
 
     def raw_outputs(self, network: nn.Module, volume: Tensor, windows: Sequence[tuple[slice, ...]]) -> Tensor:
@@ -156,7 +156,7 @@ class _Windows:
         if self.dimensions == 2:
             batch = batch.squeeze(2)
         batch = batch.to(self.device, memory_format=memory_format(self.dimensions))
-        with compute_in(self.precision, self.device):
+        with autocast(self.dtype, self.device):
             logits: Tensor = network(batch)
         return logits.float().unsqueeze(2) if self.dimensions == 2 else logits.float()
 
