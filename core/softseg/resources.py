@@ -1,0 +1,77 @@
+"""Where the shipped label trees and models are."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+from softseg.errors import InputError
+
+_VARIABLE = "SOFTSEG_RESOURCES"
+_CHECKOUT = Path(__file__).resolve().parents[2]
+
+
+def resources_folder() -> Path:
+    """Return the folder ``Resources``: that of SOFTSEG_RESOURCES, the source checkout, the package, or the prefix.
+
+    Raises
+    ------
+    InputError: none of these is there.
+    """
+    named = os.environ.get(_VARIABLE)
+    if named:
+        folder = Path(named)
+        if not folder.is_dir():
+            raise InputError("no such folder", file=folder, field=_VARIABLE)
+        return folder
+    for folder in _places():
+        if (folder / "LabelTrees").is_dir():
+            return folder
+    raise InputError("the shipped label trees and models are not here", hint=f"set {_VARIABLE} to their folder")
+
+
+def _places() -> tuple[Path, ...]:
+    package = Path(__file__).resolve().parent
+    return (
+        _CHECKOUT / "Resources",
+        package / "Resources",
+        package.parent / "Resources",
+        Path(sys.prefix) / "share" / "softseg",
+        Path(sys.prefix) / "share" / "softseg" / "Resources",
+    )
+
+
+def list_label_trees() -> list[str]:
+    """Return the names of the shipped label trees, sorted."""
+    return sorted(file.stem for file in (resources_folder() / "LabelTrees").glob("*.json"))
+
+
+def list_models() -> list[str]:
+    """Return the names of the shipped models, sorted."""
+    return sorted(file.parents[1].name for file in (resources_folder() / "Models").glob("*/configs/metadata.json"))
+
+
+def label_tree_path(name: str) -> Path:
+    """Return the file of a shipped label tree.
+
+    Raises
+    ------
+    InputError: no tree of this name is shipped.
+    """
+    if name not in list_label_trees():
+        raise InputError(f"no shipped label tree '{name}'", hint=f"there are {', '.join(list_label_trees())}")
+    return resources_folder() / "LabelTrees" / f"{name}.json"
+
+
+def model_path(name: str) -> Path:
+    """Return the folder of a shipped model.
+
+    Raises
+    ------
+    InputError: no model of this name is shipped.
+    """
+    if name not in list_models():
+        there = ", ".join(list_models()) or "none"
+        raise InputError(f"no shipped model '{name}'", hint=f"shipped models: {there}")
+    return resources_folder() / "Models" / name

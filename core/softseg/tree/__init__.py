@@ -1,0 +1,26 @@
+"""Label trees: the labels of a segmentation, their order from coarse to fine, and the files they are kept in.
+
+Only the standard library and numpy are needed.
+"""
+
+from __future__ import annotations
+
+from softseg.tree.cut import Cut
+from softseg.tree.diff import Change
+from softseg.tree.formats import FORMATS
+from softseg.tree.labeltree import LabelTree
+from softseg.tree.node import Code, Node, NodeError, Terminology
+from softseg.tree.show import diff_lines, render
+
+__all__ = [
+    "FORMATS",
+    "Change",
+    "Code",
+    "Cut",
+    "LabelTree",
+    "Node",
+    "NodeError",
+    "Terminology",
+    "diff_lines",
+    "render",
+]

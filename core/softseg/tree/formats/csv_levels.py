@@ -1,0 +1,182 @@
+"""CSV with a column per level: ``id,name,level1,level2,...``; the tree of a spreadsheet.
+
+A row is a leaf, or an inner node when other rows go on below it. ``value`` (or ``id`` in its place, or ``label``) holds
+the label value, ``name`` the name people read, the columns that begin with ``level`` the path from the root. A name
+repeated in the next column is the same node, an empty cell ends the path. Optional columns: ``node`` (id of the node),
+``color`` (``#rrggbb``), ``weight``, and the DICOM codes as in :mod:`softseg.tree.formats.codes`.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from softseg.errors import InputError
+from softseg.tree.formats.codes import CODE_COLUMNS, codes_from_row, codes_to_row
+from softseg.tree.formats.source import build, hex_color, located, number, slug, unique_id, whole
+from softseg.tree.labeltree import LabelTree
+from softseg.tree.node import Node, NodeError
+
+_LEVEL = re.compile(r"level", re.IGNORECASE)
+_VALUE_COLUMNS = ("value", "label", "id")
+
+
+@dataclass
+class _Entry:
+    """One node while the table is read: its path, and the row that describes it (``None`` for one only passed by)."""
+
+    path: tuple[str, ...]
+    line: int
+    row: dict[str, str] | None = None
+    id: str = ""
+    children: dict[str, _Entry] = field(default_factory=dict)
+
+
+def is_levels_table(header: Sequence[str]) -> bool:
+    """Whether a CSV header has level columns."""
+    return any(_LEVEL.match(column.strip()) for column in header)
+
+
+def read(text: str, file: Path, name: str) -> LabelTree:
+    """Return the tree of a table with level columns.
+
+    Ids come from the column ``node``, else they are made of the names: lower case, with hyphens.
+
+    Raises
+    ------
+    InputError: no level column, two roots, a row without path, a node described twice, a bad number or colour, or
+        anything that makes the tree invalid; file, line and node are named.
+    """
+    rows = csv.reader(io.StringIO(text), strict=True)
+    try:
+        header = [column.strip() for column in next(rows)]
+        if not is_levels_table(header):
+            raise InputError("expected columns level1, level2, ...", file=file, field="line 1")
+        if repeated := [column for column in header if header.count(column) > 1]:
+            raise InputError(f"the column '{repeated[0]}' is there twice", file=file, field="line 1")
+        levels = [column for column in header if _LEVEL.match(column)]
+        roots: dict[str, _Entry] = {}
+        for cells in rows:
+            with located(file, rows.line_num):
+                _enter(cells, header, levels, rows.line_num, roots)
+    except csv.Error as error:
+        raise InputError(f"not a CSV table: {error}", file=file, field=f"line {rows.line_num}") from error
+    return _tree(roots, header, file, name)
+
+
+def _enter(cells: list[str], header: list[str], levels: list[str], line: int, roots: dict[str, _Entry]) -> None:
+    if not any(cell.strip() for cell in cells):
+        return
+    if len(cells) != len(header):
+        raise NodeError(f"expected {len(header)} cells, got {len(cells)}", line=line)
+    row = {column: cell.strip() for column, cell in zip(header, cells, strict=True)}
+    path = _path([row[level] for level in levels], line)
+    siblings = roots
+    for depth, name in enumerate(path, start=1):
+        entry = siblings.setdefault(name, _Entry(path[:depth], line))
+        siblings = entry.children
+    if entry.row is not None:
+        raise NodeError(f"this node is described in line {entry.line} already", node=path[-1], line=line)
+    entry.row, entry.line = row, line
+
+
+def _path(names: list[str], line: int) -> tuple[str, ...]:
+    while names and not names[-1]:
+        names.pop()
+    if not names:
+        raise NodeError("no name in the level columns", line=line)
+    if "" in names:
+        raise NodeError("an empty cell between two levels", node=names[-1], line=line)
+    return tuple(name for position, name in enumerate(names) if position == 0 or name != names[position - 1])
+
+
+def _tree(roots: dict[str, _Entry], header: list[str], file: Path, name: str) -> LabelTree:
+    value_column = next((column for column in _VALUE_COLUMNS if column in header), None)
+    if value_column is None:
+        raise InputError("expected a column 'value' (or 'id') with the label values", file=file, field="line 1")
+    entries: list[_Entry] = []
+    stack = list(reversed(roots.values()))
+    while stack:
+        entry = stack.pop()
+        entries.append(entry)
+        stack.extend(reversed(entry.children.values()))
+    _give_ids(entries, file)
+    ids = {entry.path: entry.id for entry in entries}
+    nodes = []
+    for entry in entries:
+        with located(file, entry.line):
+            nodes.append(_node(entry, ids.get(entry.path[:-1]), value_column))
+    return build(nodes, [entry.line for entry in entries], file, name)
+
+
+def _give_ids(entries: list[_Entry], file: Path) -> None:
+    taken: set[str] = set()
+    for entry in entries:
+        if entry.row is not None and entry.row.get("node"):
+            entry.id = entry.row["node"]
+            if entry.id in taken:
+                raise NodeError("this id is given twice", node=entry.id, line=entry.line, file=file)
+            taken.add(entry.id)
+    ids = {entry.path: entry for entry in entries}
+    for entry in entries:
+        if not entry.id:
+            named = entry.row["name"] if entry.row is not None and entry.row.get("name") else entry.path[-1]
+            above = ids.get(entry.path[:-1])
+            entry.id = unique_id(slug(named), above.id if above else None, taken)
+            taken.add(entry.id)
+
+
+def _node(entry: _Entry, parent: str | None, value_column: str) -> Node:
+    row, id_ = entry.row or {}, entry.id
+    value, color, weight = row.get(value_column, ""), row.get("color", ""), row.get("weight", "")
+    return Node(
+        id_,
+        " ".join((row.get("name") or entry.path[-1]).split()),
+        parent,
+        weight=number(weight, "the weight", id_) if weight else 1.0,
+        color=hex_color(color, id_) if color else None,
+        value=whole(value, "the label value", id_) if value else None,
+        terminology=codes_from_row(row, id_),
+    )
+
+
+def write(tree: LabelTree) -> str:
+    """Return the tree as such a table, one row a node; it keeps everything but the tree's name.
+
+    Raises
+    ------
+    NodeError: a node has the name of its parent or of a sibling, which this format would take for the same node.
+    """
+    for node in tree.nodes:
+        names = [child.name for child in tree.children(node.id)]
+        for child in tree.children(node.id):
+            if child.name == node.name or names.count(child.name) > 1:
+                raise NodeError(
+                    "a CSV of levels cannot hold a node with the name of its parent or of a sibling",
+                    node=child.id,
+                    hint="rename it or use JSON",
+                )
+    levels = [f"level{level}" for level in range(1, tree.depth + 2)]
+    coded = any(node.terminology is not None for node in tree.nodes)
+    stream = io.StringIO()
+    table = csv.writer(stream, lineterminator="\n")
+    table.writerow(["value", "name", "node", "color", "weight", *levels, *(CODE_COLUMNS if coded else ())])
+    for node in tree.nodes:
+        names = [above.name for above in tree.path(node.id)]
+        table.writerow(
+            [
+                "" if node.value is None else node.value,
+                node.name,
+                node.id,
+                "" if node.color is None else "#{:02x}{:02x}{:02x}".format(*node.color),
+                "" if node.weight == 1.0 else repr(node.weight),
+                *names,
+                *[""] * (len(levels) - len(names)),
+                *(codes_to_row(node.terminology) if coded else ()),
+            ]
+        )
+    return stream.getvalue()

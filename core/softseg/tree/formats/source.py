@@ -1,0 +1,103 @@
+"""What all readers share: text from a file, and a tree from nodes that know their lines."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from softseg.errors import InputError
+from softseg.tree.labeltree import LabelTree
+from softseg.tree.node import Color, Node, NodeError
+
+MAX_BYTES = 64 * 2**20
+"""Larger files are no label trees."""
+
+
+def read_text(file: Path) -> str:
+    """Return the text of a UTF-8 file (a byte order mark is dropped, line ends become ``\\n``).
+
+    Raises
+    ------
+    InputError: missing, a folder, not readable, empty, larger than 64 MiB, or not UTF-8.
+    """
+    if file.is_dir():
+        raise InputError("expected a label tree, got a folder", file=file)
+    try:
+        if file.stat().st_size > MAX_BYTES:
+            raise InputError("too large for a label tree", file=file)
+        data = file.read_bytes()
+    except FileNotFoundError:
+        raise InputError("no such file", file=file) from None
+    except OSError as error:
+        raise InputError(f"cannot be read: {error.strerror}", file=file) from error
+    try:
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = data[: error.start].count(b"\n") + 1
+        raise InputError("not UTF-8 text", file=file, field=f"line {line}", hint="save it as UTF-8") from error
+    if not text.strip():
+        raise InputError("the file is empty", file=file)
+    if "\0" in text:
+        raise InputError("not a text file", file=file)
+    return text.replace("\r\n", "\n").replace("\r", "\n")
+
+
+@contextmanager
+def located(file: Path | None, line: int | None) -> Iterator[None]:
+    """Add file and line to the errors about nodes that are raised inside."""
+    try:
+        yield
+    except NodeError as error:
+        raise error.at(file, line if error.line is None else error.line) from error
+
+
+def build(nodes: Sequence[Node], lines: Sequence[int | None], file: Path | None, name: str) -> LabelTree:
+    """Return the tree of ``nodes``; errors name the file and the line of the node."""
+    try:
+        return LabelTree(nodes, name)
+    except NodeError as error:
+        line = None if error.index is None else lines[error.index]
+        raise error.at(file, line) from error
+
+
+def whole(text: str, what: str, node: str | None = None) -> int:
+    """Return ``text`` as a whole number; NodeError otherwise."""
+    if not re.fullmatch(r"[+-]?[0-9]{1,18}", text.strip()):
+        raise NodeError(f"expected {what} to be a whole number, got {text.strip()!r}", node=node)
+    return int(text)
+
+
+def number(text: str, what: str, node: str | None = None) -> float:
+    """Return ``text`` as a number; NodeError otherwise."""
+    try:
+        return float(text)
+    except ValueError:
+        raise NodeError(f"expected {what} to be a number, got {text.strip()!r}", node=node) from None
+
+
+def hex_color(text: str, node: str | None = None) -> Color:
+    """Return ``#rrggbb`` as red, green, blue; NodeError otherwise."""
+    match = re.fullmatch(r"#?([0-9a-fA-F]{6})", text.strip())
+    if match is None:
+        raise NodeError(f"expected a colour like #ff8000, got {text.strip()!r}", node=node)
+    red, green, blue = bytes.fromhex(match.group(1))
+    return red, green, blue
+
+
+def slug(name: str) -> str:
+    """Return ``name`` in lower case with hyphens between its words: a readable id."""
+    return re.sub(r"[\W_]+", "-", name.casefold()).strip("-") or "node"
+
+
+def unique_id(wanted: str, parent: str | None, taken: set[str]) -> str:
+    """Return ``wanted``, or with the parent's id in front, or with a number behind: the first that is not taken."""
+    candidates = [wanted] + ([f"{parent}-{wanted}"] if parent is not None else [])
+    for candidate in candidates:
+        if candidate not in taken:
+            return candidate
+    count = 2
+    while f"{candidates[-1]}-{count}" in taken:
+        count += 1
+    return f"{candidates[-1]}-{count}"

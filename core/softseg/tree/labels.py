@@ -1,0 +1,84 @@
+"""Integer label maps: from label values to class indices, to other values, and back, by one look-up."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from softseg.errors import InputError
+from softseg.tree.node import MAX_VALUE
+
+
+def whole_numbers(labels: npt.ArrayLike) -> npt.NDArray[np.integer[Any]]:
+    """Return the array with an integer type; floats must be whole.
+
+    Raises
+    ------
+    InputError: a value is not a whole number.
+    """
+    array = np.asarray(labels)
+    if array.dtype == np.bool_:
+        return array.astype(np.uint8)
+    if np.issubdtype(array.dtype, np.integer):
+        return array
+    if not np.issubdtype(array.dtype, np.floating):
+        raise InputError(f"expected a label map of whole numbers, got type {array.dtype}")
+    whole = np.isfinite(array) & (array == np.trunc(array))
+    if not whole.all():
+        raise InputError(
+            f"expected a label map of whole numbers, got {array[~whole].flat[0]:g}",
+            hint="soft maps are given per node, not as label values",
+        )
+    return array.astype(np.int64)
+
+
+def look_up(
+    labels: npt.ArrayLike, table: Mapping[int, int], dtype: npt.DTypeLike, what: str
+) -> npt.NDArray[np.integer[Any]]:
+    """Return ``labels`` with every value replaced as ``table`` says.
+
+    Parameters
+    ----------
+    labels: integers (or whole floats), any shape.
+    table: from old value, 0..65535, to new.
+    dtype: type of the result.
+    what: where the values should be found, for the message.
+
+    Raises
+    ------
+    InputError: a value is not in ``table``; it names up to five of them.
+    """
+    array = whole_numbers(labels)
+    size = max(table, default=-1) + 1
+    known = np.zeros(size + 1, dtype=np.bool_)
+    target = np.zeros(size + 1, dtype=dtype)
+    for old, new in table.items():
+        known[old], target[old] = True, new
+    inside = (array >= 0) & (array < size)
+    index = np.where(inside, array, size).astype(np.int32)
+    good = known[index]
+    if not good.all():
+        strange = np.unique(array[~good])
+        shown = ", ".join(str(value) for value in strange[:5]) + (", ..." if strange.size > 5 else "")
+        word = "value" if strange.size == 1 else "values"
+        raise InputError(f"label {word} {shown} not in {what}", hint="add the node to the tree or correct the labels")
+    return np.asarray(target[index])
+
+
+def free_values(taken: set[int], count: int) -> list[int]:
+    """Return ``count`` label values that are not taken: the next above the highest, else the smallest free ones.
+
+    Raises
+    ------
+    InputError: fewer than ``count`` of 1..65535 are free.
+    """
+    first = max(taken, default=0) + 1
+    if first + count - 1 <= MAX_VALUE:
+        return list(range(first, first + count))
+    free = [value for value in range(1, MAX_VALUE + 1) if value not in taken][:count]
+    if len(free) < count:
+        raise InputError(f"the tree needs {count} more label values and only {len(free)} of 1..{MAX_VALUE} are free")
+    return free

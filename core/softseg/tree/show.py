@@ -1,0 +1,83 @@
+"""Label trees as plain text for people."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from softseg.tree.diff import changes
+from softseg.tree.node import Node, Terminology
+
+if TYPE_CHECKING:
+    from softseg.tree.labeltree import LabelTree
+
+
+def render(tree: LabelTree, level: int | None = None) -> str:
+    """Return the tree as lines of text: branches, name, value, id where it differs, colour, weight where not 1.
+
+    Parameters
+    ----------
+    level: draw only the nodes down to this depth, with the number of leaves that each cut node stands for.
+
+    Raises
+    ------
+    InputError: the level is not within 0..depth.
+    """
+    cut = None if level is None else {node.id for node in tree.cut_at(level).nodes}
+    counts = f"{len(tree.nodes)} nodes, {len(tree.leaves)} leaves, depth {tree.depth}"
+    title = f"{tree.name}: {counts}" if tree.name else counts
+    if level is not None and cut is not None:
+        title += f"; level {level}: {len(cut)} labels"
+    lines = [title]
+    _draw(tree, tree.root, "", "", cut, lines)
+    return "\n".join(lines)
+
+
+def _draw(tree: LabelTree, node: Node, head: str, below: str, cut: set[str] | None, lines: list[str]) -> None:
+    folded = cut is not None and node.id in cut
+    lines.append(head + describe(tree, node, folded))
+    children = () if folded else tree.children(node.id)
+    for child in children:
+        last = child is children[-1]
+        _draw(tree, child, below + ("└─ " if last else "├─ "), below + ("   " if last else "│  "), cut, lines)
+
+
+def describe(tree: LabelTree, node: Node, folded: bool = False) -> str:
+    """Return one node in one line."""
+    text = node.name if node.value is None else f"{node.name} = {node.value}"
+    notes = [] if node.id == node.name else [node.id]
+    if folded and not tree.is_leaf(node.id):
+        notes.append(f"{len(tree.leaves_under(node.id))} leaves")
+    if node.color is not None:
+        notes.append(_plain(node.color))
+    if node.weight != 1.0 and node.parent is not None:
+        notes.append(f"weight {node.weight:g}")
+    return f"{text}  ({', '.join(notes)})" if notes else text
+
+
+def diff_lines(a: LabelTree, b: LabelTree) -> list[str]:
+    """Return the differences from ``a`` to ``b``, one a line (``+`` added, ``-`` removed, ``~`` changed); [] if equal."""
+    lines = []
+    for change in changes(a, b):
+        if change.kind == "added":
+            lines.append(f"+ {change.id}: under '{change.after.parent}', {describe(b, change.after)}")
+        elif change.kind == "removed":
+            lines.append(f"- {change.id}: was under '{change.before.parent}', {describe(a, change.before)}")
+        elif change.kind == "order":
+            lines.append(f"~ {change.id}: order of children {_plain(change.before)} -> {_plain(change.after)}")
+        else:
+            what = "tree" if change.kind == "tree" else change.id
+            lines.append(f"~ {what}: {change.field} {_plain(change.before)} -> {_plain(change.after)}")
+    return lines
+
+
+def _plain(value: Any) -> str:
+    if value is None:
+        return "none"
+    if isinstance(value, Terminology):
+        codes = (value.category, value.type, value.type_modifier, value.region, value.region_modifier)
+        return " / ".join(code.meaning for code in codes if code is not None)
+    if isinstance(value, tuple) and value and isinstance(value[0], int):
+        return "#{:02x}{:02x}{:02x}".format(*value)
+    if isinstance(value, tuple):
+        return ", ".join(value)
+    return f"{value:g}" if isinstance(value, float) else f"'{value}'" if isinstance(value, str) else str(value)
