@@ -25,7 +25,6 @@ def collapse(
     if (cut is None) == (node is None):
         raise InputError("give either --cut or --node", field="--cut/--node")
     with long_work(context, events, quiet, cancel_file) as work:
-        from softseg.commands.cuts import parse_cut
         from softseg.image import Image, write_image
         from softseg.soft.parcellation import SoftParcellation
 
@@ -33,7 +32,7 @@ def collapse(
         stored = SoftParcellation.load(soft)
         work.check()
         if cut is not None:
-            image = Image(stored.labels(parse_cut(stored.tree, cut)), stored.geometry)
+            image = Image(stored.labels(stored.tree.cut_from(cut)), stored.geometry)
         else:
             image = Image(stored.probability(stored.tree.find(str(node)).id), stored.geometry)
         work.check()

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from softseg.errors import InputError
 
 if TYPE_CHECKING:
-    from softseg.tree import LabelTree, Node
+    from softseg.tree import LabelTree
 
 app = typer.Typer(help="Check, show, convert and compare label trees.", no_args_is_help=True, rich_markup_mode=None)
 
@@ -36,9 +35,10 @@ def show(
     level: Annotated[int | None, typer.Option("--level", min=0, help="Show the tree down to this depth.")] = None,
     file_format: FormatOption = None,
 ) -> None:
-    """Print a tree, two spaces a level: name, value, weight where it is not 1."""
-    for line in outline(load_tree(tree, file_format), level):
-        typer.echo(line)
+    """Print a tree: names, values, ids where they differ, colours, weights where they are not 1."""
+    from softseg.tree import render
+
+    typer.echo(render(load_tree(tree, file_format), level))
 
 
 @app.command("convert")
@@ -49,9 +49,9 @@ def convert(
     file_format: Annotated[str | None, typer.Option("--format", help="Format of OUT.")] = None,
 ) -> None:
     """Write a tree in another format, whole or folded at a level."""
-    loaded = load_tree(tree, None)
+    loaded = load_tree(tree)
     if level is not None:
-        loaded = fold(loaded, level)
+        loaded = loaded.cut_at(level).to_tree()
     loaded.save(out, format=file_format)
     typer.echo(f"{out}: {len(loaded.leaves)} leaves")
 
@@ -62,8 +62,10 @@ def diff(
     other: Annotated[str, typer.Argument(metavar="OTHER", help="The tree to compare with.")],
 ) -> None:
     """Say what would turn TREE into OTHER; prints nothing when they are equal."""
-    for line in load_tree(tree, None).diff(load_tree(other, None)):
-        typer.echo(str(line))
+    from softseg.tree import diff_lines
+
+    for line in diff_lines(load_tree(tree), load_tree(other)):
+        typer.echo(line)
 
 
 def load_tree(name_or_path: str, file_format: str | None = None) -> LabelTree:
@@ -86,32 +88,3 @@ def load_tree(name_or_path: str, file_format: str | None = None) -> LabelTree:
             hint=f"shipped: {', '.join(list_label_trees())}",
         )
     return LabelTree.load(path, format=file_format)
-
-
-def outline(tree: LabelTree, level: int | None = None) -> Iterator[str]:
-    """Yield one indented line per node down to depth ``level``."""
-    for node in tree.nodes:
-        depth = tree.depth_of(node.id)
-        if level is None or depth <= level:
-            yield "  " * depth + _describe(tree, node)
-
-
-def fold(tree: LabelTree, level: int) -> LabelTree:
-    """Return the tree whose leaves are the nodes of the cut at ``level``, with the cut's values."""
-    from dataclasses import replace
-
-    cut = tree.cut_at(level)
-    values: dict[str, Any] = {node.id: int(value) for node, value in zip(cut.nodes, cut.values, strict=True)}
-    kept = [
-        replace(node, value=values.get(node.id, node.value)) for node in tree.nodes if tree.depth_of(node.id) <= level
-    ]
-    return type(tree)(kept, name=f"{tree.name} to level {level}")
-
-
-def _describe(tree: LabelTree, node: Node) -> str:
-    name = node.name if node.name == node.id else f"{node.name} [{node.id}]"
-    value = "" if node.value is None else f" = {node.value}"
-    weight = "" if node.weight == 1.0 else f" (weight {node.weight:g})"
-    leaves = len(tree.leaves_under(node.id))
-    count = f" ({leaves} leaves)" if leaves > 1 else ""
-    return f"{name}{value}{weight}{count}"
