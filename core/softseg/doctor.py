@@ -1,0 +1,223 @@
+"""What this machine is and what it would allow: versions, devices, memory, disk, and the work that fits.
+
+The needs are estimates from sizes that can be counted (voxels times classes times bytes) plus measured fixed costs;
+they say "fits" or "does not fit", not how long it takes.
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+import importlib.util
+import os
+import platform
+import shutil
+import sys
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+PACKAGES = ("numpy", "scipy", "SimpleITK", "torch", "monai", "pydantic", "typer", "rich", "matplotlib")
+CPU_FEATURES = ("avx2", "avx512f", "avx512_bf16", "amx_bf16", "neon", "asimd", "bf16")
+GIB = 2**30
+
+_PROGRAM = 0.9 * GIB
+"""Python, PyTorch and MONAI once loaded."""
+
+_HEAD_VOXELS = 182 * 218 * 182
+"""A head at 1 mm (the MNI box)."""
+
+
+@dataclass(frozen=True)
+class Device:
+    """Something that computes: ``name`` as for ``--device``, what it is, its memory (bytes)."""
+
+    name: str
+    description: str
+    memory: int
+
+
+@dataclass(frozen=True)
+class Allowed:
+    """One kind of work, whether it fits, and why."""
+
+    work: str
+    fits: bool
+    reason: str
+
+
+@dataclass(frozen=True)
+class Machine:
+    """Everything that ``softseg doctor`` knows.
+
+    Attributes
+    ----------
+    versions: package to version, None where it is not installed.
+    cores: that this process may use.
+    memory, memory_free: bytes, within the limits of a container.
+    disk_free: bytes where ``folder`` is.
+    """
+
+    system: str
+    python: str
+    softseg: str
+    versions: dict[str, str | None]
+    processor: str
+    cores: int
+    cpu_features: tuple[str, ...]
+    memory: int
+    memory_free: int
+    folder: str
+    disk_free: int
+    devices: tuple[Device, ...]
+    models: tuple[str, ...]
+
+    def allows(self) -> tuple[Allowed, ...]:
+        """Return what fits into this machine, from the least to the most demanding."""
+        return (
+            Allowed("look at, collapse and edit results and trees", True, "needs numpy, scipy and SimpleITK only"),
+            self._predict("predict a 1 mm head with 135 leaves, model grid 2 mm", 135, _HEAD_VOXELS // 8),
+            self._predict("predict a 1 mm head with 135 leaves, model grid 1 mm", 135, _HEAD_VOXELS),
+            self._train("train on patches of 64 x 64 x 64, batch 2, 135 leaves", 135, 2 * 64**3),
+            self._train("train on patches of 128 x 128 x 128, batch 2, 135 leaves", 135, 2 * 128**3),
+            self._disk("keep the prepared scans of a dataset of 100 heads at 1 mm", 100 * _HEAD_VOXELS * 30),
+        )
+
+    def precision(self) -> str:
+        """Return the arithmetic that ``precision: auto`` takes, in words."""
+        if any(device.name.startswith("cuda") for device in self.devices):
+            return "mixed precision on the GPU"
+        if "amx_bf16" in self.cpu_features:
+            return "bfloat16 (this CPU has AMX tiles)"
+        return "float32 (this CPU has no AMX tiles; bfloat16 would be slower)"
+
+    def to_json(self) -> dict[str, Any]:
+        """Return everything, and what it allows, as plain values; sizes in bytes."""
+        allows = [asdict(item) for item in self.allows()]
+        return {**asdict(self), "precision": self.precision(), "allows": allows}
+
+    def to_text(self) -> str:
+        """Return the same for people."""
+        versions = ", ".join(f"{name} {version or 'missing'}" for name, version in self.versions.items())
+        lines = [
+            f"softseg {self.softseg}, Python {self.python}, {self.system}",
+            f"packages   {versions}",
+            f"processor  {self.processor}, {self.cores} cores, {' '.join(self.cpu_features) or 'no known extensions'}",
+            f"memory     {_gib(self.memory_free)} free of {_gib(self.memory)}",
+            f"disk       {_gib(self.disk_free)} free in {self.folder}",
+            *(f"device     {d.name}: {d.description}, {_gib(d.memory)}" for d in self.devices),
+            f"precision  {self.precision()}",
+            f"models     {', '.join(self.models) or 'none shipped here'}",
+            "",
+            *(f"{'yes' if item.fits else 'no ':3}  {item.work}: {item.reason}" for item in self.allows()),
+        ]
+        return "\n".join(lines)
+
+    def _predict(self, work: str, leaves: int, voxels: int) -> Allowed:
+        need = _PROGRAM + leaves * voxels * 4 * 1.5 + 40 * _HEAD_VOXELS
+        return self._memory(work, need, self.memory_free, "memory")
+
+    def _train(self, work: str, leaves: int, voxels: int) -> Allowed:
+        bytes_per_value = 4 * (leaves * 4 + 32 * 10)
+        gpu = max((d.memory for d in self.devices if d.name.startswith("cuda")), default=0)
+        need = _PROGRAM + voxels * bytes_per_value
+        return self._memory(work, need, gpu or self.memory_free, "GPU memory" if gpu else "memory")
+
+    def _disk(self, work: str, need: float) -> Allowed:
+        return self._memory(work, need, self.disk_free, "disk")
+
+    def _memory(self, work: str, need: float, there: float, kind: str) -> Allowed:
+        if kind != "disk" and (self.versions["torch"] is None or self.versions["monai"] is None):
+            return Allowed(work, False, "PyTorch and MONAI are not installed (pip install softseg[engine])")
+        return Allowed(work, need <= there, f"needs about {_gib(need)} of {kind}, {_gib(there)} free")
+
+
+def examine(folder: str | os.PathLike[str] = ".") -> Machine:
+    """Look at this machine; ``folder`` is where results would go."""
+    from softseg import __version__
+
+    total, free = memory()
+    place = Path(folder).resolve()
+    return Machine(
+        system=f"{platform.system()} {platform.release()} {platform.machine()}",
+        python=platform.python_version(),
+        softseg=__version__,
+        versions={name: _version(name) for name in PACKAGES},
+        processor=_processor(),
+        cores=_cores(),
+        cpu_features=_cpu_features(),
+        memory=total,
+        memory_free=free,
+        folder=str(place),
+        disk_free=shutil.disk_usage(place).free,
+        devices=_devices(total),
+        models=_models(),
+    )
+
+
+def memory() -> tuple[int, int]:
+    """Return total and free memory in bytes, within the limits of a container (cgroup v2)."""
+    import psutil
+
+    total, free = int(psutil.virtual_memory().total), int(psutil.virtual_memory().available)
+    try:
+        limit = int(Path("/sys/fs/cgroup/memory.max").read_text(encoding="ascii"))
+        used = int(Path("/sys/fs/cgroup/memory.current").read_text(encoding="ascii"))
+    except (OSError, ValueError):
+        return total, free
+    return min(total, limit), min(free, max(0, limit - used))
+
+
+def _version(package: str) -> str | None:
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return None
+
+
+def _cores() -> int:
+    if sys.platform == "linux":
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def _processor() -> str:
+    named = _cpuinfo("model name") or platform.processor() or platform.machine()
+    return " ".join(named.split())
+
+
+def _cpu_features() -> tuple[str, ...]:
+    flags = set((_cpuinfo("flags") or _cpuinfo("Features")).split())
+    return tuple(feature for feature in CPU_FEATURES if feature in flags)
+
+
+def _cpuinfo(key: str) -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        return ""
+    return next((line.partition(":")[2].strip() for line in lines if line.split(":")[0].strip() == key), "")
+
+
+def _devices(total: int) -> tuple[Device, ...]:
+    found = [Device("cpu", _processor(), total)]
+    if importlib.util.find_spec("torch") is not None:
+        import torch
+
+        for index in range(torch.cuda.device_count() if torch.cuda.is_available() else 0):
+            properties = torch.cuda.get_device_properties(index)
+            found.append(Device(f"cuda:{index}", properties.name, int(properties.total_memory)))
+    return tuple(found)
+
+
+def _models() -> tuple[str, ...]:
+    from softseg.errors import InputError
+    from softseg.resources import list_models
+
+    try:
+        return tuple(list_models())
+    except InputError:
+        return ()
+
+
+def _gib(size: float) -> str:
+    return f"{size / GIB:.1f} GB"
