@@ -1,0 +1,141 @@
+"""Losses by recipe: a list of names, weights and options becomes one module."""
+
+from __future__ import annotations
+
+import inspect
+import math
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Literal
+
+from torch import Tensor, nn
+
+from softseg.errors import InputError
+from softseg.losses.adaptive_wing import AdaptiveWingLoss
+from softseg.losses.cross_entropy import CrossEntropyLoss
+from softseg.losses.dice import DiceLoss
+from softseg.losses.tree_cross_entropy import TreeCrossEntropyLoss
+from softseg.losses.tree_loss import TreeLoss
+from softseg.losses.tree_wasserstein import TreeWassersteinLoss
+from softseg.losses.wasserstein_cross_entropy import WassersteinCrossEntropyLoss
+from softseg.tree import LabelTree
+
+LOSSES: dict[str, Callable[..., nn.Module]] = {
+    "cross-entropy": CrossEntropyLoss,
+    "dice": DiceLoss,
+    "wasserstein-cross-entropy": WassersteinCrossEntropyLoss,
+    "tree-wasserstein": TreeWassersteinLoss,
+    "tree-cross-entropy": TreeCrossEntropyLoss,
+    "adaptive-wing": AdaptiveWingLoss,
+}
+"""Losses by the names that recipes use."""
+
+
+class CompoundLoss(nn.Module):
+    """A weighted sum of losses; those over the tree's nodes are evaluated together in one pass.
+
+    Parameters
+    ----------
+    losses: the losses, all on logits or all on probabilities.
+    weights: their weights, in the same order.
+
+    Raises
+    ------
+    InputError: some losses read logits and others probabilities.
+    """
+
+    def __init__(self, losses: Sequence[nn.Module], weights: Sequence[float]) -> None:
+        super().__init__()
+        kinds = {loss.on for loss in losses}
+        if len(kinds) != 1:
+            raise InputError(
+                "some losses read logits, others probabilities",
+                field="loss",
+                hint="adaptive-wing reads probabilities: give dice the option 'on: probabilities' beside it",
+            )
+        self.on: Literal["logits", "probabilities"] = kinds.pop()  # type: ignore[assignment]
+        parts: list[nn.Module] = []
+        self.weights: list[float] = []
+        terms = None
+        for loss, weight in zip(losses, weights, strict=True):
+            if isinstance(loss, TreeLoss):
+                scaled = loss.terms.scaled(weight)
+                terms = scaled if terms is None else terms.plus(scaled)
+            else:
+                parts.append(loss)
+                self.weights.append(weight)
+        if terms is not None:
+            parts.insert(0, TreeLoss(terms))
+            self.weights.insert(0, 1.0)
+        self.parts = nn.ModuleList(parts)
+
+    def forward(self, predicted: Tensor, target: Tensor, mask: Tensor | None = None) -> Tensor:
+        """Return the weighted sum, a scalar; ``predicted`` is what the attribute ``on`` says."""
+        values = [part(predicted, target, mask) for part in self.parts]
+        first, *others = (value * weight for value, weight in zip(values, self.weights, strict=True))
+        total: Tensor = sum(others, start=first)
+        return total
+
+
+def build_loss(specs: Sequence[Mapping[str, Any]], tree: LabelTree) -> CompoundLoss:
+    """Make the loss that a recipe describes.
+
+    Parameters
+    ----------
+    specs: one mapping per loss: ``name`` (a key of ``LOSSES``), ``weight`` (default 1) and the options of that loss.
+        For ``dice`` and ``adaptive-wing`` the background leaf is left out unless ``background: null`` is given.
+    tree: the label tree; its leaves are the classes.
+
+    Returns
+    -------
+    One module with ``loss(predicted, target, mask=None)`` and the attribute ``on``: ``"logits"`` or
+    ``"probabilities"``.
+
+    Raises
+    ------
+    InputError: no loss at all, an unknown name or option, a weight that is not above 0, a Wasserstein distance alone.
+    """
+    if not specs:
+        raise InputError("no loss is given", field="loss", hint=f"choose from {', '.join(LOSSES)}")
+    losses, weights = [], []
+    for position, spec in enumerate(specs):
+        field = f"loss[{position}]"
+        options = dict(spec)
+        name = options.pop("name", None)
+        if name not in LOSSES:
+            raise InputError(f"{name!r} is not a loss", field=field, hint=f"choose from {', '.join(LOSSES)}")
+        weights.append(_weight(options.pop("weight", 1.0), f"{field}.weight"))
+        losses.append(_build(name, options, tree, field))
+    if {spec["name"] for spec in specs} == {"tree-wasserstein"}:
+        raise InputError(
+            "tree-wasserstein stands alone: its gradient vanishes wherever the network is certain, also where it is"
+            " certainly wrong",
+            field="loss",
+            hint="add cross-entropy or tree-cross-entropy beside it",
+        )
+    return CompoundLoss(losses, weights)
+
+
+def _weight(value: Any, field: str) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not (value > 0 and math.isfinite(value)):
+        raise InputError(f"weight is {value!r}, expected a number above 0", field=field)
+    return float(value)
+
+
+def _build(name: str, options: dict[str, Any], tree: LabelTree, field: str) -> nn.Module:
+    """Make one loss; options are checked against its parameters."""
+    make = LOSSES[name]
+    known = set(inspect.signature(make).parameters)
+    unknown = sorted(set(options) - (known - {"tree"}))
+    if unknown:
+        allowed = ", ".join(sorted(known - {"tree"})) or "none"
+        raise InputError(f"{name} has no option {unknown[0]!r}", field=field, hint=f"its options are: {allowed}")
+    if "background" in known and tree.background is not None:
+        options.setdefault("background", tree.leaf_index(tree.background.id))
+    if "tree" in known:
+        options["tree"] = tree
+    try:
+        return make(**options)
+    except InputError as error:
+        raise InputError(error.message, field=".".join(filter(None, (field, error.field))), hint=error.hint) from error
+    except TypeError as error:
+        raise InputError(f"{name}: an option has the wrong type ({error})", field=field) from error

@@ -1,0 +1,53 @@
+"""Cross-entropy at every level of a label tree."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Literal
+
+import torch
+
+from softseg.errors import InputError
+from softseg.losses.tree_layout import TreeLayout
+from softseg.losses.tree_loss import TreeLoss
+from softseg.losses.tree_terms import TreeTerms
+from softseg.tree import LabelTree
+
+
+class TreeCrossEntropyLoss(TreeLoss):
+    """Tree-weighted semantic cross-entropy after Wang et al., arXiv 2507.15777; the form is inferred, not read there.
+
+    Form ``"path"``: ``- sum of lambda_v ln P_v`` over the path from the labelled node up to the root (root excluded);
+    for soft targets ``- sum over v of lambda_v Q_v ln P_v``. Form ``"node"``: a binary cross-entropy at every node,
+    ``- sum over v of lambda_v (Q_v ln P_v + (1 - Q_v) ln(1 - P_v))``. A voxel labelled with an inner node says nothing
+    about the nodes below it: they take no part. Inputs and outputs as in :class:`~softseg.losses.tree_loss.TreeLoss`.
+
+    Parameters
+    ----------
+    tree: the label tree.
+    level_weights: lambda per depth, depth 1 (below the root) first, each 0 or more; None: 1 everywhere (ours).
+    form: ``"path"`` or ``"node"``.
+
+    Raises
+    ------
+    InputError: another number of weights than the tree is deep, a negative weight, all zero, an unknown form.
+    """
+
+    def __init__(
+        self, tree: LabelTree, level_weights: Sequence[float] | None = None, form: Literal["path", "node"] = "path"
+    ) -> None:
+        if form not in ("path", "node"):
+            raise InputError(f"{form!r} is not known, expected 'path' or 'node'", field="form")
+        weights = [1.0] * tree.depth if level_weights is None else [float(weight) for weight in level_weights]
+        if len(weights) != tree.depth:
+            raise InputError(
+                f"{len(weights)} weights for a tree of depth {tree.depth}",
+                field="level_weights",
+                hint=f"give {tree.depth} numbers, the level below the root first",
+            )
+        if not all(weight >= 0 and math.isfinite(weight) for weight in weights) or not any(weights):
+            raise InputError(f"{weights} are not all finite and at least 0 with one above 0", field="level_weights")
+        layout = TreeLayout.from_tree(tree)
+        per_node = torch.tensor([weights[depth - 1] for depth in layout.depths], dtype=torch.float64)
+        super().__init__(TreeTerms.paths(layout, per_node, complement=form == "node"))

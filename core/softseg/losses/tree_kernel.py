@@ -1,0 +1,201 @@
+"""The one kernel of all tree losses: value and gradient of a block of voxels.
+
+Everything is a function of the node probabilities ``P_v``. With ``a_v = dL/dP_v`` and ``A_k`` the sum of ``a_v`` over
+the nodes on the path of leaf ``k``, the gradient with respect to the logits is ``p_k (A_k - sum_j p_j A_j)``: one pass
+up the tree (sums of branches) and one down (sums along paths), never a leaf-by-leaf matrix.
+
+``ln P_v`` is the logarithm of a sum of positive numbers, as exact as a logsumexp while ``P_v`` is a normal number; the
+few voxels where a needed ``P_v`` is smaller are computed by logsumexp over the leaves' log-softmax.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from softseg.losses.tree_layout import TreeLayout
+from softseg.losses.tree_terms import TreeTables
+
+
+@dataclass
+class Block:
+    """The parts of the loss on ``n`` voxels that depend on the kind of target.
+
+    Attributes
+    ----------
+    probabilities: ``[R, n]``, or ``[C, n]`` where no inner node is needed.
+    slopes: like ``probabilities``, ``dL/dP_v`` of the transport term.
+    offset: ``[n]`` or None; transport is ``sum_v slopes_v P_v + offset``.
+    rows: ``[D, n]``, rows with a likelihood term; None: all rows of ``probabilities``.
+    likely: weights of ``ln P_v``, like ``rows`` (or like ``probabilities``).
+    unlikely: weights of ``ln(1 - P_v)``, ``[R, n]``; None: no such term.
+    """
+
+    probabilities: Tensor
+    slopes: Tensor
+    offset: Tensor | None
+    rows: Tensor | None
+    likely: Tensor
+    unlikely: Tensor | None
+
+
+def labelled_block(logits: Tensor, labels: Tensor, tables: TreeTables) -> tuple[Tensor, Tensor]:
+    """Return loss ``[n]`` and gradient ``[C, n]`` for integer labels.
+
+    Parameters
+    ----------
+    logits: ``[C, n]``, float32 or float64.
+    labels: int64 ``[n]``, class indices of leaves or inner nodes, no root and nothing to ignore.
+    tables: the loss.
+    """
+    layout = tables.layout
+    rows = tables.likely_rows[:, labels]
+    whole = tables.has_transport or tables.has_complement or bool((rows >= layout.classes).any())
+    probabilities = _node_probabilities(logits, layout, whole)
+    offset = None
+    if tables.has_transport:
+        slopes = tables.transport[:, None].expand_as(probabilities).clone()
+        path = tables.path_rows[:, labels]
+        slopes.scatter_(0, path, tables.transport[path].neg_())
+        coarse = (labels >= layout.classes).nonzero().flatten()
+        if len(coarse):  # nodes below a labelled inner node take no part
+            slopes[:, coarse] *= tables.not_below[:, labels[coarse]]
+        offset = tables.path_transport[labels]
+    else:
+        slopes = torch.zeros_like(probabilities)
+    unlikely = tables.beside[:, labels] if tables.has_complement else None
+    block = Block(probabilities, slopes, offset, rows, tables.likely_weights[:, labels], unlikely)
+    return _evaluate(logits, block, tables)
+
+
+def soft_block(logits: Tensor, target: Tensor, tables: TreeTables) -> tuple[Tensor, Tensor]:
+    """Return loss ``[n]`` and gradient ``[C, n]`` for soft targets.
+
+    Parameters
+    ----------
+    logits, target: ``[C, n]``, both float32 or both float64.
+    tables: the loss.
+    """
+    layout = tables.layout
+    whole = tables.has_transport or tables.has_complement or bool(tables.likelihood[layout.classes :].any())
+    probabilities = _node_probabilities(logits, layout, whole)
+    shares = torch.empty_like(probabilities)
+    shares[: layout.classes] = target
+    if whole:
+        layout.sum_up(shares)
+    offset = None
+    if tables.has_transport:
+        slopes = (probabilities - shares).sign_().mul_(tables.transport[:, None])
+        offset = -(slopes * shares).sum(0)
+    else:
+        slopes = torch.zeros_like(probabilities)
+    unlikely = None
+    if tables.has_complement:
+        unlikely = _outside(target, tables).mul_(tables.complement[:, None])
+    likely = shares.mul_(tables.likelihood[: len(shares), None])
+    return _evaluate(logits, Block(probabilities, slopes, offset, None, likely, unlikely), tables)
+
+
+def _evaluate(logits: Tensor, block: Block, tables: TreeTables) -> tuple[Tensor, Tensor]:
+    """Return loss ``[n]`` and gradient ``[C, n]`` of a block; its tensors are used up."""
+    layout = tables.layout
+    slopes, likely, unlikely = block.slopes, block.likely, block.unlikely
+    needed = block.probabilities if block.rows is None else block.probabilities.gather(0, block.rows)
+    outside = None if unlikely is None else _outside(block.probabilities[: layout.classes], tables)
+    smallest = torch.finfo(logits.dtype).tiny * 1e8
+    tiny = ((needed < smallest) & (likely > 0)).any(0)
+    if outside is not None and unlikely is not None:
+        tiny |= ((outside < smallest) & (unlikely > 0)).any(0)
+    columns = tiny.nonzero().flatten()
+    exact = _exact(logits, block, columns, layout) if len(columns) else None
+
+    needed = needed.clamp(min=smallest)
+    loss = -(likely * needed.log()).sum(0)
+    weight = likely.sum(0)
+    if block.rows is None:
+        slopes.addcdiv_(likely, needed, value=-1)
+    else:
+        slopes.scatter_add_(0, block.rows, (likely / needed).neg_())
+    if len(slopes) > layout.classes:
+        layout.push_down(slopes)
+    if outside is not None and unlikely is not None:
+        outside.clamp_(min=smallest)
+        loss -= (unlikely * outside.log()).sum(0)
+        weight += unlikely.sum(0)
+        slopes[: layout.classes] -= _outside_adjoint(unlikely / outside, tables)
+
+    leaves = block.probabilities[: layout.classes]
+    gradient = slopes[: layout.classes].mul_(leaves)
+    mean = gradient.sum(0)
+    if block.offset is not None:
+        loss += mean + weight + block.offset
+    gradient.addcmul_(leaves, mean, value=-1)
+    if exact is not None:
+        loss[columns] += exact[0]
+        gradient[:, columns] += exact[1]
+    return loss, gradient
+
+
+def _node_probabilities(logits: Tensor, layout: TreeLayout, whole: bool) -> Tensor:
+    """Return softmax probabilities of the leaves ``[C, n]``, or of all nodes ``[R, n]``."""
+    if not whole:
+        return torch.softmax(logits, 0)
+    values = logits.new_empty(layout.rows, logits.shape[1])
+    torch.softmax(logits, 0, out=values[: layout.classes])
+    layout.sum_up(values)
+    return values
+
+
+def _outside(leaves: Tensor, tables: TreeTables) -> Tensor:
+    """Return for every node ``[R, n]`` the sum of the leaves not below it: ``1 - P_v`` without cancellation."""
+    before = torch.nn.functional.pad(leaves.cumsum(0), (0, 0, 1, 0))
+    after = torch.nn.functional.pad(leaves.flip(0).cumsum(0), (0, 0, 1, 0)).flip(0)
+    return before[tables.starts] + after[tables.stops]
+
+
+def _outside_adjoint(values: Tensor, tables: TreeTables) -> Tensor:
+    """Return for every leaf ``[C, n]`` the sum of ``values`` ``[R, n]`` over the nodes that it is not below."""
+    classes = tables.layout.classes
+    starts = values.new_zeros(classes + 1, values.shape[1]).index_add_(0, tables.starts, values)
+    stops = values.new_zeros(classes + 1, values.shape[1]).index_add_(0, tables.stops, values)
+    return starts.flip(0).cumsum(0).flip(0)[1:] + stops.cumsum(0)[:-1]
+
+
+def _exact(logits: Tensor, block: Block, columns: Tensor, layout: TreeLayout) -> tuple[Tensor, Tensor]:
+    """Return the likelihood terms of some voxels by logsumexp and remove their weights from the block."""
+    likely = block.likely[:, columns]
+    block.likely[:, columns] = 0
+    if block.rows is not None:
+        dense = logits.new_zeros(layout.rows, len(columns))
+        likely = dense.scatter_add_(0, block.rows[:, columns], likely)
+    unlikely = None
+    if block.unlikely is not None:
+        unlikely = block.unlikely[:, columns]
+        block.unlikely[:, columns] = 0
+
+    leaves = torch.log_softmax(logits[:, columns], 0)
+    nodes = logits.new_empty(layout.rows, len(columns))
+    nodes[: layout.classes] = leaves
+    layout.logsumexp_up(nodes)
+    nodes = nodes[: len(likely)]
+    loss = -(likely * nodes).sum(0)
+    gradient = leaves.exp() * likely.sum(0)
+    for row in likely.any(1).nonzero().flatten().tolist():
+        inside = layout.leaf_slices[row]
+        gradient[inside] -= likely[row] * (leaves[inside] - nodes[row]).exp()
+    if unlikely is None:
+        return loss, gradient
+
+    gradient += leaves.exp() * unlikely.sum(0)
+    nothing = logits.new_full((1, len(columns)), -torch.inf)
+    before = torch.cat([nothing, leaves.logcumsumexp(0)])
+    after = torch.cat([leaves.flip(0).logcumsumexp(0).flip(0), nothing])
+    for row in unlikely.any(1).nonzero().flatten().tolist():
+        inside = layout.leaf_slices[row]
+        outside = torch.logaddexp(before[inside.start], after[inside.stop])
+        loss -= unlikely[row] * outside
+        for part in (slice(0, inside.start), slice(inside.stop, layout.classes)):
+            gradient[part] -= unlikely[row] * (leaves[part] - outside).exp()
+    return loss, gradient
