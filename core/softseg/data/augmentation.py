@@ -1,0 +1,162 @@
+"""Random changes of patches: which there are, how strong, and the ones that change intensities.
+
+Everything random comes from the one ``numpy.random.Generator`` that is handed in, so a patch is a pure function of its
+seed. Strengths are our defaults.
+"""
+
+from __future__ import annotations
+
+from typing import TypeAlias
+
+import numpy as np
+import torch
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+from scipy.ndimage import gaussian_filter
+from torch import Tensor
+from torch.nn import functional as F
+
+from softseg.data.plan import Plan
+
+Range: TypeAlias = tuple[float, float]
+Probability: TypeAlias = float
+
+
+class AugmentationSpec(BaseModel):
+    """Which random changes are made, each with its probability per patch; ``AugmentationSpec.none()`` makes none.
+
+    Intensities are those after normalisation, so a spread of 1 is the image's standard deviation.
+
+    Attributes
+    ----------
+    rotation_degrees: largest rotation about each axis (about k alone in 2D).
+    scale: range of the zoom.
+    elastic_mm: largest displacement of the knots of a smooth random field; ``elastic_knot_mm`` apart.
+    mirror_probability: of swapping left and right, in the image and in the labels.
+    gamma: range of the exponent applied to intensities between their minimum and maximum.
+    inversion_probability: of turning dark and bright around (for contrasts that differ between sites).
+    bias_field: largest log gain of a smooth field.
+    contrast, brightness: range of a factor about the mean; largest shift.
+    noise_sd: largest standard deviation of Gaussian noise.
+    blur_voxels: range of the standard deviation of a Gaussian blur.
+    low_resolution: range of the factor by which voxels are made coarser and back.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    rotation_degrees: float = Field(default=15.0, ge=0, le=180)
+    rotation_probability: Probability = Field(default=0.5, ge=0, le=1)
+    scale: Range = (0.85, 1.2)
+    scale_probability: Probability = Field(default=0.4, ge=0, le=1)
+    elastic_mm: float = Field(default=4.0, ge=0)
+    elastic_knot_mm: float = Field(default=32.0, gt=0)
+    elastic_probability: Probability = Field(default=0.2, ge=0, le=1)
+    mirror_probability: Probability = Field(default=0.5, ge=0, le=1)
+    gamma: Range = (0.7, 1.5)
+    gamma_probability: Probability = Field(default=0.3, ge=0, le=1)
+    inversion_probability: Probability = Field(default=0.0, ge=0, le=1)
+    bias_field: float = Field(default=0.4, ge=0)
+    bias_field_probability: Probability = Field(default=0.2, ge=0, le=1)
+    contrast: Range = (0.75, 1.25)
+    brightness: float = Field(default=0.2, ge=0)
+    contrast_probability: Probability = Field(default=0.3, ge=0, le=1)
+    noise_sd: float = Field(default=0.15, ge=0)
+    noise_probability: Probability = Field(default=0.2, ge=0, le=1)
+    blur_voxels: Range = (0.4, 1.0)
+    blur_probability: Probability = Field(default=0.15, ge=0, le=1)
+    low_resolution: Range = (1.2, 2.0)
+    low_resolution_probability: Probability = Field(default=0.15, ge=0, le=1)
+
+    @model_validator(mode="after")
+    def _ranges(self) -> AugmentationSpec:
+        for name in ("scale", "gamma", "contrast", "blur_voxels", "low_resolution"):
+            low, high = getattr(self, name)
+            if not 0 < low <= high:
+                raise ValueError(f"{name} needs two positive numbers, the smaller first")
+        return self
+
+    @staticmethod
+    def none() -> AugmentationSpec:
+        """Return a specification that changes nothing."""
+        names = [name for name in AugmentationSpec.model_fields if name.endswith("_probability")]
+        return AugmentationSpec(**dict.fromkeys(names, 0.0))
+
+
+def default_augmentation(plan: Plan) -> AugmentationSpec:
+    """Return sane strengths for a plan: slices may turn further than volumes, thin ones bend less (our defaults)."""
+    if plan.dimensions == 3:
+        return AugmentationSpec()
+    in_plane = [value for value in plan.spacing[1:] if value is not None]
+    extent = min(size * value for size, value in zip(plan.patch_size, in_plane, strict=False))
+    return AugmentationSpec(
+        rotation_degrees=25.0,
+        scale=(0.8, 1.25),
+        elastic_mm=extent / 40,
+        elastic_knot_mm=extent / 4,
+        elastic_probability=0.3,
+        gamma_probability=0.4,
+        contrast_probability=0.4,
+        bias_field_probability=0.3,
+    )
+
+
+def change_intensities(image: Tensor, spec: AugmentationSpec, generator: np.random.Generator) -> Tensor:
+    """Return a patch ``[channels, *spatial]`` with other intensities; each channel gets changes of its own.
+
+    Random numbers are drawn in a fixed order whether or not a change is made.
+    """
+    return torch.stack([_change_channel(channel, spec, generator) for channel in image])
+
+
+def _change_channel(channel: Tensor, spec: AugmentationSpec, generator: np.random.Generator) -> Tensor:
+    wanted = generator.random(7)
+    amount = generator.random(8)
+    field_seed, noise_seed = (int(value) for value in generator.integers(0, 2**31, 2))
+    if wanted[0] < spec.bias_field_probability:
+        channel = _bias_field(channel, spec.bias_field * float(amount[0]), field_seed)
+    if wanted[1] < spec.blur_probability:
+        sigma = _between(spec.blur_voxels, amount[1])
+        channel = torch.from_numpy(gaussian_filter(channel.numpy(), sigma, truncate=3.0))
+    if wanted[2] < spec.low_resolution_probability:
+        channel = _coarsen(channel, _between(spec.low_resolution, amount[2]))
+    if wanted[3] < spec.contrast_probability:
+        mean = channel.mean()
+        channel = (channel - mean) * _between(spec.contrast, amount[3]) + mean
+        channel = channel + spec.brightness * (2 * float(amount[4]) - 1)
+    if wanted[4] < spec.inversion_probability:
+        channel = channel.max() + channel.min() - channel
+    if wanted[5] < spec.gamma_probability:
+        channel = _gamma(channel, _between(spec.gamma, amount[5]))
+    if wanted[6] < spec.noise_probability:
+        noise = np.random.default_rng(noise_seed).standard_normal(tuple(channel.shape), np.float32)
+        channel = channel + torch.from_numpy(noise) * (spec.noise_sd * float(amount[6]))
+    return channel
+
+
+def _between(limits: Range, part: float) -> float:
+    return limits[0] + (limits[1] - limits[0]) * float(part)
+
+
+def _gamma(channel: Tensor, exponent: float) -> Tensor:
+    low = channel.min()
+    span = (channel.max() - low).clamp_min(1e-6)
+    return ((channel - low) / span).pow(exponent) * span + low
+
+
+def _bias_field(channel: Tensor, strength: float, seed: int) -> Tensor:
+    """Multiply the intensities above the patch's minimum by a smooth gain between exp(-strength) and exp(strength)."""
+    knots = np.random.default_rng(seed).uniform(-strength, strength, (4,) * channel.ndim).astype(np.float32)
+    low = channel.min()
+    return (channel - low) * smooth_field(knots[None], tuple(channel.shape))[0].exp() + low
+
+
+def _coarsen(channel: Tensor, factor: float) -> Tensor:
+    mode = "trilinear" if channel.ndim == 3 else "bilinear"
+    size = [max(1, round(length / factor)) for length in channel.shape]
+    small = F.interpolate(channel[None, None], size=size, mode=mode, align_corners=False)
+    return F.interpolate(small, size=list(channel.shape), mode=mode, align_corners=False)[0, 0]
+
+
+def smooth_field(knots: np.ndarray[tuple[int, ...], np.dtype[np.float32]], shape: tuple[int, ...]) -> Tensor:
+    """Return ``knots`` ``[n, *coarse]`` interpolated linearly over a grid: ``[n, *shape]``, corner on corner."""
+    mode = "trilinear" if len(shape) == 3 else "bilinear"
+    return F.interpolate(torch.from_numpy(knots)[None], size=list(shape), mode=mode, align_corners=True)[0]

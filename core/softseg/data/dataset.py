@@ -1,0 +1,271 @@
+"""What there is to train on: the file DATA.json, checked, with absolute paths and its label tree.
+
+The format is in ``docs/datasets.md``. :meth:`Dataset.load` checks everything that can be known without reading a
+voxel (names, channels, splits, files that are there, nodes of the tree); :func:`softseg.data.check_dataset` reads the
+files as well.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from os import PathLike
+from pathlib import Path
+from typing import Literal, TypeAlias
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from softseg.errors import InputError
+from softseg.tree import LabelTree
+
+Split: TypeAlias = Literal["train", "val", "test"]
+LabelFiles: TypeAlias = "Path | list[Path] | dict[str, Path]"
+
+
+class CaseEntry(BaseModel):
+    """One case as it stands in DATA.json; paths are relative to that file."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    id: str = Field(min_length=1)
+    group: str = Field(min_length=1)
+    split: Split
+    images: dict[str, str]
+    labels: str | list[str] | dict[str, str]
+    mask: str | None = None
+
+
+class DatasetFile(BaseModel):
+    """The contents of DATA.json."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: str = Field(min_length=1)
+    channels: list[str] = Field(min_length=1)
+    tree: str
+    cases: list[CaseEntry] = Field(min_length=1)
+
+
+@dataclass(frozen=True)
+class Case:
+    """One scan with its labels; all paths are absolute.
+
+    Attributes
+    ----------
+    id: unique name within the dataset.
+    group: the person; a group never crosses splits.
+    split: ``"train"``, ``"val"`` or ``"test"``.
+    images: file per channel.
+    labels: one label map; several raters' label maps; or soft maps (0..1) by node id.
+    mask: where (non-zero) the labels are valid; everywhere when absent.
+    """
+
+    id: str
+    group: str
+    split: Split
+    images: dict[str, Path]
+    labels: LabelFiles
+    mask: Path | None = None
+
+    def files(self) -> list[tuple[str, Path]]:
+        """Return all files with the field that names each, e.g. ``("images.T1", path)``."""
+        found = [(f"images.{channel}", path) for channel, path in self.images.items()]
+        if isinstance(self.labels, dict):
+            found += [(f"labels.{node}", path) for node, path in self.labels.items()]
+        elif isinstance(self.labels, list):
+            found += [(f"labels[{position}]", path) for position, path in enumerate(self.labels)]
+        else:
+            found.append(("labels", self.labels))
+        return found if self.mask is None else [*found, ("mask", self.mask)]
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """Cases that share channels and a label tree.
+
+    Attributes
+    ----------
+    name: for people.
+    channels: in the order the network sees them.
+    tree: what the labels mean.
+    cases: all cases of all splits.
+    path: the file it came from (messages name it).
+    """
+
+    name: str
+    channels: tuple[str, ...]
+    tree: LabelTree
+    cases: tuple[Case, ...]
+    path: Path
+
+    def split(self, *names: Split) -> tuple[Case, ...]:
+        """Return the cases of the named splits, in file order."""
+        return tuple(case for case in self.cases if case.split in names)
+
+    def case(self, case_id: str) -> Case:
+        """Return the case of that id.
+
+        Raises
+        ------
+        InputError: there is none.
+        """
+        for case in self.cases:
+            if case.id == case_id:
+                return case
+        raise InputError(f"no case has the id {case_id!r}", file=self.path, field="cases")
+
+    def with_tree(self, tree: LabelTree) -> Dataset:
+        """Return the same cases under another tree.
+
+        Raises
+        ------
+        InputError: a soft map is given for a node that ``tree`` does not have.
+        """
+        _check_nodes(self.cases, tree, self.path)
+        return replace(self, tree=tree)
+
+    @staticmethod
+    def load(path: str | PathLike[str], tree: LabelTree | None = None) -> Dataset:
+        """Read and check DATA.json.
+
+        Parameters
+        ----------
+        path: the file.
+        tree: stands in for the tree that the file names.
+
+        Raises
+        ------
+        InputError: the file is missing, is not JSON, has an unknown or missing field, names a missing file, gives a
+            case id twice, lacks a channel, or puts one person into two splits; file and field are named.
+        """
+        file = Path(path).absolute()
+        content = _parse(file)
+        chosen = _load_tree(content.tree, file) if tree is None else tree
+        cases = tuple(_case(entry, file.parent) for entry in content.cases)
+        _check_names(content, file)
+        _check_splits(content.cases, file)
+        _check_files(cases, file)
+        _check_nodes(cases, chosen, file)
+        return Dataset(content.name, tuple(content.channels), chosen, cases, file)
+
+
+def _parse(file: Path) -> DatasetFile:
+    if not file.is_file():
+        raise InputError("no such file", file=file)
+    try:
+        raw = json.loads(file.read_text(encoding="utf-8"))
+    except UnicodeDecodeError as error:
+        raise InputError("is not a text file in UTF-8", file=file) from error
+    except json.JSONDecodeError as error:
+        raise InputError(f"is not valid JSON: {error.msg}", file=file, field=f"line {error.lineno}") from error
+    try:
+        return DatasetFile.model_validate(raw)
+    except ValidationError as error:
+        raise InputError(*_first_problem(error)[:1], file=file, field=_first_problem(error)[1]) from error
+
+
+def _first_problem(error: ValidationError) -> tuple[str, str | None]:
+    """Return message and field of the first problem, in the words of DATA.json."""
+    problem = error.errors()[0]
+    keep: list[str | int] = []
+    for part in problem["loc"]:
+        if part in ("str", "list[str]", "dict[str,str]"):
+            break
+        keep.append(part)
+    field = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in keep).lstrip(".")
+    message = {"extra_forbidden": "unknown key", "missing": "is missing"}.get(problem["type"], problem["msg"])
+    if keep and keep[-1] == "labels" and problem["type"] != "missing":
+        message = "expected a path, a list of paths (raters) or paths by node id"
+    return message, field or None
+
+
+def _load_tree(name: str, file: Path) -> LabelTree:
+    path = file.parent / name
+    if path.is_file():
+        return LabelTree.load(path)
+    from softseg.resources import label_tree_path, list_label_trees
+
+    if name in list_label_trees():
+        return LabelTree.load(label_tree_path(name))
+    raise InputError(
+        f"no such label tree: {name}", file=file, field="tree", hint="give a file or a shipped tree's name"
+    )
+
+
+def _case(entry: CaseEntry, folder: Path) -> Case:
+    labels: LabelFiles
+    if isinstance(entry.labels, str):
+        labels = folder / entry.labels
+    elif isinstance(entry.labels, list):
+        labels = [folder / name for name in entry.labels]
+    else:
+        labels = {node: folder / name for node, name in entry.labels.items()}
+    return Case(
+        id=entry.id,
+        group=entry.group,
+        split=entry.split,
+        images={channel: folder / name for channel, name in entry.images.items()},
+        labels=labels,
+        mask=None if entry.mask is None else folder / entry.mask,
+    )
+
+
+def _check_names(content: DatasetFile, file: Path) -> None:
+    for what, names in (("channels", content.channels), ("cases", [case.id for case in content.cases])):
+        repeated = _repeated(names)
+        if repeated is not None:
+            label = "case id" if what == "cases" else "channel"
+            raise InputError(f"{label} {repeated!r} is given twice", file=file, field=what)
+    for position, case in enumerate(content.cases):
+        if any(sign in case.id for sign in '/\\:*?"<>|') or case.id.strip(". ") != case.id:
+            raise InputError(f"{case.id!r} cannot be a file name", file=file, field=f"cases[{position}].id")
+        for channel in content.channels:
+            if channel not in case.images:
+                raise InputError(
+                    f"case {case.id!r} lacks the channel {channel!r}", file=file, field=f"cases[{position}].images"
+                )
+        for channel in case.images:
+            if channel not in content.channels:
+                raise InputError(
+                    f"case {case.id!r} has a channel {channel!r} that is not in channels {content.channels}",
+                    file=file,
+                    field=f"cases[{position}].images",
+                )
+        if not case.labels:
+            raise InputError(f"case {case.id!r} has no labels", file=file, field=f"cases[{position}].labels")
+
+
+def _check_splits(cases: Iterable[CaseEntry], file: Path) -> None:
+    split_of: dict[str, tuple[str, str]] = {}
+    for position, case in enumerate(cases):
+        split, first = split_of.setdefault(case.group, (case.split, case.id))
+        if split != case.split:
+            raise InputError(
+                f"person {case.group!r} is in two splits: case {first!r} in {split}, case {case.id!r} in {case.split}",
+                file=file,
+                field=f"cases[{position}].split",
+                hint="put all scans of a person into one split",
+            )
+
+
+def _check_files(cases: Iterable[Case], file: Path) -> None:
+    for position, case in enumerate(cases):
+        for field, path in case.files():
+            if not path.is_file():
+                raise InputError(f"no such file: {path}", file=file, field=f"cases[{position}].{field}")
+
+
+def _check_nodes(cases: Iterable[Case], tree: LabelTree, file: Path) -> None:
+    known = {node.id for node in tree.nodes}
+    for position, case in enumerate(cases):
+        for node in case.labels if isinstance(case.labels, dict) else ():
+            if node not in known:
+                raise InputError(
+                    f"the label tree {tree.name!r} has no node {node!r}", file=file, field=f"cases[{position}].labels"
+                )
+
+
+def _repeated(names: Iterable[str]) -> str | None:
+    return next((name for name, count in Counter(names).items() if count > 1), None)

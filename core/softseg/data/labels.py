@@ -1,0 +1,270 @@
+"""Reading labels of every kind as one thing: a soft distribution over the classes of the tree.
+
+Nothing is thresholded. A label map becomes shares of 1; soft maps keep their values; several raters stay apart here
+and are joined by :func:`join_raters`; what soft maps leave open goes where the tree leaves only one place for it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from os import PathLike
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from softseg.data.dataset import Case, Dataset
+from softseg.data.preprocess import describe_grid, same_grid
+from softseg.errors import InputError
+from softseg.image import Geometry, Image, read_image
+from softseg.soft.labels import SoftLabels
+from softseg.tree import LabelTree
+from softseg.types import BoolArray, FloatArray
+
+OVERSHOOT = 0.15
+"""Soft values, and sums of them, up to this much outside 0..1 are clipped with a warning, because interpolation with
+splines makes such values; more is an error (our default)."""
+
+CONFLICT = 0.01
+"""A node's children may together exceed it by this much without a warning (our default)."""
+
+Warn = Callable[[str], None]
+Take = Callable[[Image], npt.NDArray[Any]]
+
+
+def class_count(tree: LabelTree) -> int:
+    """Return the number of class indices: leaves, then inner nodes."""
+    return len(tree.leaves) + len(tree.inner_nodes)
+
+
+def read_labels(case: Case, dataset: Dataset, geometry: Geometry, take: Take, warn: Warn) -> list[SoftLabels]:
+    """Read the labels of a case, one item per rater.
+
+    Parameters
+    ----------
+    case, dataset: whose labels.
+    geometry: grid of the case's images as they are on disk; labels must lie on it.
+    take: what part of each file, turned how, is wanted: from the image on disk to an array ``(k, j, i)``.
+    warn: called with one line for each oddity that was mended.
+
+    Raises
+    ------
+    InputError: a file is missing or damaged, lies on another grid, or holds values that are no labels.
+    """
+    tree = dataset.tree
+    if isinstance(case.labels, dict):
+        maps = {
+            node: clip_soft(take(_read_on(path, geometry, f"labels.{node}")), path, warn)
+            for node, path in case.labels.items()
+        }
+        return [compose_soft_maps(maps, tree, case.labels, warn)]
+    paths = case.labels if isinstance(case.labels, list) else [case.labels]
+    return [labels_from_map(take(_read_on(path, geometry, "labels")), tree, path, warn) for path in paths]
+
+
+def read_mask(path: Path, geometry: Geometry, take: Take) -> BoolArray:
+    """Read where labels are valid (non-zero).
+
+    Raises
+    ------
+    InputError: the file is missing or damaged, or lies on another grid.
+    """
+    return np.asarray(take(_read_on(path, geometry, "mask")) != 0)
+
+
+def labels_from_map(array: npt.NDArray[Any], tree: LabelTree, file: str | PathLike[str], warn: Warn) -> SoftLabels:
+    """Return the labels of one file: whole numbers are label values, other numbers shares of the only structure.
+
+    Raises
+    ------
+    InputError: a value is not in the tree; or values are soft and the tree has more than one structure.
+    """
+    if array.dtype.kind == "f" and not np.isfinite(array).all():
+        raise InputError("labels hold NaN or infinity", file=file, field="labels")
+    if array.dtype.kind != "f" or np.array_equal(array, np.trunc(array)):
+        try:
+            indices = tree.to_class_indices(array)
+        except InputError as error:
+            raise InputError(error.message, file=file, field="labels", hint=error.hint) from error
+        return SoftLabels.from_class_indices(indices, class_count(tree))
+    structures = [node for node in tree.leaves if node is not tree.background]
+    if len(structures) != 1:
+        raise InputError(
+            f"expected whole label values, got soft values; the tree has {len(structures)} structures",
+            file=file,
+            field="labels",
+            hint='give soft maps by node: "labels": {"node id": "path"}',
+        )
+    soft = clip_soft(array, file, warn)
+    return compose_soft_maps({structures[0].id: soft}, tree, {structures[0].id: Path(file)}, warn)
+
+
+def clip_soft(array: npt.NDArray[Any], file: str | PathLike[str], warn: Warn) -> FloatArray:
+    """Return a soft map clipped to 0..1; what lies more than :data:`OVERSHOOT` outside is an error.
+
+    Raises
+    ------
+    InputError: NaN, or a value too far outside 0..1.
+    """
+    low, high = float(array.min(initial=0)), float(array.max(initial=0))
+    if not np.isfinite([low, high]).all():
+        raise InputError("soft labels hold NaN or infinity", file=file, field="labels")
+    if low < -OVERSHOOT or high > 1 + OVERSHOOT:
+        raise InputError(f"expected soft labels in 0..1, got {low:.4g} to {high:.4g}", file=file, field="labels")
+    if low < 0 or high > 1:
+        warn(f"{file}: soft labels from {low:.4g} to {high:.4g} were clipped to 0..1")
+    return np.clip(array, 0, 1).astype(np.float32)
+
+
+def compose_soft_maps(
+    maps: Mapping[str, FloatArray], tree: LabelTree, files: Mapping[str, Path], warn: Warn
+) -> SoftLabels:
+    """Return one distribution from soft maps of some nodes.
+
+    The whole (1, at the root) is handed down the tree. A node without a map, of which all children are known, is their
+    sum; else it takes what its siblings leave over, if it is the only one. A node whose children are all unknown keeps
+    its share itself (an inner-node label). Children that together exceed their parent win over it, with a warning.
+    Without a background leaf, what no map claims is unlabelled.
+
+    Parameters
+    ----------
+    maps: shares in 0..1 by node id, ``(k, j, i)``.
+    tree: what they mean.
+    files: where each came from, for messages.
+    warn: called with one line for each conflict.
+
+    Raises
+    ------
+    InputError: two or more nodes could take what is left over, or siblings sum to more than 1.
+    """
+    return _Composer(maps, tree, files, warn).compose()
+
+
+class _Composer:
+    def __init__(self, maps: Mapping[str, FloatArray], tree: LabelTree, files: Mapping[str, Path], warn: Warn) -> None:
+        self._maps, self._tree, self._files, self._warn = maps, tree, files, warn
+        self._shape = next(iter(maps.values())).shape
+        self._shares: dict[int, FloatArray] = {}
+
+    def compose(self) -> SoftLabels:
+        tree = self._tree
+        whole = np.ones(self._shape, np.float32)
+        if tree.background is None:
+            known = [share for child in tree.children(tree.root.id) if (share := self._known(child.id)) is not None]
+            whole = np.minimum(np.sum(known, axis=0, dtype=np.float32), np.float32(1 + OVERSHOOT))
+        self._hand_down(tree.root.id, whole)
+        self._check_sum()
+        order = sorted(self._shares)
+        used = np.stack([self._shares[index] for index in order])
+        local = SoftLabels.from_dense(used, len(order), k=min(8, len(order)))
+        return SoftLabels(np.asarray(order, np.uint16)[local.indices], local.shares, class_count(tree))
+
+    def _known(self, node: str) -> FloatArray | None:
+        """Return the share of a node that follows from the maps of itself and of what lies below; None if it does not."""
+        children = [self._known(child.id) for child in self._tree.children(node)]
+        found = [share for share in children if share is not None]
+        below: FloatArray | None = np.sum(found, axis=0, dtype=np.float32) if found else None
+        own = self._maps.get(node)
+        if own is None:
+            return below if below is not None and len(found) == len(children) else None
+        return own if below is None else self._at_least(node, own, below)
+
+    def _at_least(self, node: str, own: FloatArray, below: FloatArray) -> FloatArray:
+        excess = int((below - own > CONFLICT).sum())
+        if excess:
+            where = self._files.get(node, Path(node))
+            self._warn(f"{where}: in {excess} voxels the nodes under {node!r} exceed it; they were believed")
+        return np.maximum(own, below)
+
+    def _hand_down(self, node: str, share: FloatArray) -> None:
+        children = self._tree.children(node)
+        known = {child.id: self._known(child.id) for child in children}
+        open_children = [name for name, value in known.items() if value is None]
+        if len(open_children) == len(children) and not any(self._any_below(child.id) for child in children):
+            self._shares[self._tree.class_index(node)] = share
+            return
+        given = [value for value in known.values() if value is not None]
+        claimed = np.sum(given, axis=0, dtype=np.float32) if given else np.zeros(self._shape, np.float32)
+        rest = np.maximum(share - claimed, 0)
+        if len(open_children) > 1 and (rest > CONFLICT).any():
+            raise InputError(
+                f"what the maps under {node!r} leave over could be {' or '.join(map(repr, open_children))}",
+                file=next(iter(self._files.values())),
+                field="labels",
+                hint="give a soft map for all but one of them",
+            )
+        for name, value in known.items():
+            if value is not None:
+                self._hand_down(name, value)
+        if len(open_children) == 1:
+            self._hand_down(open_children[0], rest)
+        elif not open_children and (rest > CONFLICT).any():
+            self._shares[self._tree.class_index(node)] = rest
+
+    def _any_below(self, node: str) -> bool:
+        return node in self._maps or any(self._any_below(child.id) for child in self._tree.children(node))
+
+    def _check_sum(self) -> None:
+        total = np.sum(list(self._shares.values()), axis=0, dtype=np.float32)
+        highest = float(total.max(initial=0))
+        files = ", ".join(str(path) for path in self._files.values())
+        if highest > 1 + OVERSHOOT:
+            raise InputError(
+                f"expected soft labels that sum to at most 1, got {highest:.4g}", file=files, field="labels"
+            )
+        if highest > 1 + 1e-6:
+            over = total > 1
+            if highest > 1 + CONFLICT:
+                self._warn(f"{files}: {int(over.sum())} sums of soft labels, up to {highest:.4g}, were scaled to 1")
+            scale = np.where(over, 1 / np.maximum(total, 1), 1).astype(np.float32)
+            self._shares = {index: share * scale for index, share in self._shares.items()}
+
+
+def join_raters(raters: Sequence[SoftLabels], method: Literal["mean", "majority", "staple"]) -> SoftLabels:
+    """Return one distribution from several raters' labels on one grid.
+
+    ``mean`` averages the distributions; ``majority`` gives each voxel the class with the largest mean share (the first
+    in tree order on a tie); ``staple`` weighs raters by STAPLE (:func:`softseg.soft.fuse_raters`), class by class, and
+    divides by the sum over the classes.
+    """
+    if len(raters) == 1:
+        return raters[0]
+    classes = raters[0].classes
+    present = np.unique(np.concatenate([np.unique(rater.indices[rater.shares > 0]) for rater in raters]))
+    local = np.zeros(classes, np.uint16)
+    local[present] = np.arange(len(present))
+    dense = [SoftLabels(local[rater.indices], rater.shares, len(present)).dense() for rater in raters]
+    if method == "staple":
+        fused = _staple(dense)
+    else:
+        fused = np.mean(dense, axis=0, dtype=np.float32)
+        if method == "majority":
+            winner = np.where(fused.max(axis=0) > 0, fused.argmax(axis=0), -1)
+            fused = (winner[None] == np.arange(len(present)).reshape(-1, 1, 1, 1)).astype(np.float32)
+    joined = SoftLabels.from_dense(fused, len(present))
+    return SoftLabels(present.astype(np.uint16)[joined.indices], joined.shares, classes)
+
+
+def _staple(dense: Sequence[FloatArray]) -> FloatArray:
+    from softseg.soft import fuse_raters
+
+    fused = np.stack(
+        [
+            np.asarray(fuse_raters([rater[position] for rater in dense], method="staple"), np.float32)
+            for position in range(dense[0].shape[0])
+        ]
+    )
+    return np.asarray(fused / np.maximum(fused.sum(axis=0), 1e-6), np.float32)
+
+
+def _read_on(path: Path, geometry: Geometry, field: str) -> Image:
+    image = read_image(path)
+    if not same_grid(image.geometry, geometry):
+        raise InputError(
+            f"lies on another grid than the images: {describe_grid(image.geometry)} against {describe_grid(geometry)}",
+            file=path,
+            field=field,
+            hint="resample one onto the other",
+        )
+    return image

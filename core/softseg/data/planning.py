@@ -1,0 +1,280 @@
+"""Making a plan from the data and the memory there is. All rules are our defaults; any value can be overridden."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import SimpleITK as sitk
+
+from softseg.data.dataset import Case, Dataset
+from softseg.data.plan import Crop, NetworkSpec, Normalization, Plan
+from softseg.data.preprocess import crop_box, plan_orientation
+from softseg.errors import InputError
+from softseg.events import Events
+from softseg.image import Geometry, read_image, reorient
+
+ANISOTROPY_2D = 3.0
+"""Slices more than this many times thicker than their pixels are cut into 2D patches ..."""
+
+SLICES_2D = 40
+"""... when there are at most this many of them in the median scan."""
+
+CPU_VOXELS = 1_000_000
+"""On a CPU, volumes are made coarser (at most twice) until the median scan has about so many voxels."""
+
+LOOKED_AT = 30
+"""Training cases whose voxels are read to make a plan."""
+
+_ZEROS = 0.25  # part of voxels that are exactly zero in a skull-stripped image
+
+
+@dataclass(frozen=True)
+class Machine:
+    """What the plan may use: ``memory_gb`` of the device, and whether that is a GPU."""
+
+    memory_gb: float
+    gpu: bool
+
+    @staticmethod
+    def here(memory_gb: float | None = None) -> Machine:
+        """Look at this machine: the first GPU if there is one, else the memory that is free now."""
+        import torch
+
+        if torch.cuda.is_available():
+            total = torch.cuda.get_device_properties(0).total_memory / 2**30
+            return Machine(total if memory_gb is None else memory_gb, True)
+        import psutil
+
+        return Machine(psutil.virtual_memory().available / 2**30 if memory_gb is None else memory_gb, False)
+
+
+@dataclass(frozen=True, eq=False)
+class _Scan:
+    """What a plan needs to know of one training scan, turned to the plan's orientation and cropped."""
+
+    spacing: tuple[float, float, float]
+    shape: tuple[int, int, int]
+    zeros: tuple[float, ...]
+    samples: tuple[npt.NDArray[np.float32], ...]
+
+
+def make_plan(
+    dataset: Dataset,
+    *,
+    memory_gb: float | None = None,
+    overrides: dict[str, Any] | None = None,
+    gpu: bool | None = None,
+    events: Events | None = None,
+) -> Plan:
+    """Look at the training cases and decide spacing, patch size, normalisation, network and batch size.
+
+    Parameters
+    ----------
+    dataset: what to train on; only its training cases are looked at.
+    memory_gb: memory that training may use; by default that of the GPU, or what is free.
+    overrides: values that stand whatever the data says, by dotted key (:meth:`Plan.with_overrides`). Overriding
+        ``dimensions`` changes what the other values are made from.
+    gpu: plan for a GPU or for a CPU; by default for what is here.
+    events: told what was decided.
+
+    Raises
+    ------
+    InputError: a file is wrong, there is no training case, or an override is unknown.
+    """
+    events = Events() if events is None else events
+    cases = dataset.split("train")
+    if not cases:
+        raise InputError("no case is in the split 'train'", file=dataset.path, field="cases")
+    machine = Machine.here(memory_gb)
+    machine = machine if gpu is None else Machine(machine.memory_gb, gpu)
+    chosen = _spread(cases, LOOKED_AT)
+    first = [Geometry.of(_header(case.images[dataset.channels[0]])) for case in chosen]
+    wanted = (overrides or {}).get("dimensions")
+    dimensions = int(wanted) if wanted in (2, 3) else _dimensions(first)
+    orientation = _most_common([plan_orientation(geometry, dimensions) for geometry in first])
+    scans = _look(chosen, dataset, orientation, events)
+    plan = _decide(dataset, scans, dimensions, orientation, machine).with_overrides(overrides)
+    events.log(describe(plan, machine))
+    return plan
+
+
+def describe(plan: Plan, machine: Machine | None = None) -> str:
+    """Return the plan in one line for people."""
+    spacing = " x ".join("own" if value is None else f"{value:g}" for value in plan.spacing)
+    kinds = ", ".join(f"{name} {how.kind}" for name, how in plan.normalization.items())
+    where = "" if machine is None else f" for {machine.memory_gb:.0f} GB of {'GPU' if machine.gpu else 'CPU'} memory"
+    return (
+        f"plan{where}: {plan.dimensions}D, spacing {spacing} mm (k, j, i), patch "
+        f"{' x '.join(map(str, plan.patch_size))}, batch {plan.batch_size}, normalisation {kinds}, crop "
+        f"{plan.crop.kind}, network {plan.network.name} {plan.network.options}, precision {plan.precision}"
+    )
+
+
+def _spread(cases: Sequence[Case], count: int) -> list[Case]:
+    """Return at most ``count`` cases, evenly over the list."""
+    places = np.unique(np.linspace(0, len(cases) - 1, min(count, len(cases))).round().astype(int))
+    return [cases[place] for place in places]
+
+
+def _header(path: Any) -> sitk.Image:
+    """Return an image without voxels that has the file's grid."""
+    image = read_image(path)
+    return image.to_sitk()
+
+
+def _dimensions(geometries: Sequence[Geometry]) -> int:
+    ratio = float(np.median([max(g.spacing) / min(g.spacing) for g in geometries]))
+    slices = float(np.median([g.size[int(np.argmax(g.spacing))] for g in geometries]))
+    thin = float(np.median([min(g.size) for g in geometries]))
+    return 2 if (ratio > ANISOTROPY_2D and slices <= SLICES_2D) or thin < 8 else 3
+
+
+def _most_common(names: Sequence[str]) -> str:
+    return max(sorted(set(names)), key=list(names).count)
+
+
+def _look(cases: Sequence[Case], dataset: Dataset, orientation: str, events: Events) -> list[_Scan]:
+    events.stage("plan", total=len(cases))
+    scans = []
+    for done, case in enumerate(cases):
+        turned = [reorient(read_image(case.images[channel]), orientation) for channel in dataset.channels]
+        arrays = [image.array for image in turned]
+        spacing = turned[0].geometry.spacing_kji
+        zeros = tuple(float((array == 0).mean()) for array in arrays)
+        box = crop_box(arrays, spacing, Crop(kind="nonzero"))
+        cropped = [array[box] for array in arrays]
+        shape = cropped[0].shape
+        step = max(1, cropped[0].size // 20000)
+        samples = tuple(np.asarray(array.ravel()[::step], np.float32) for array in cropped)
+        scans.append(_Scan(spacing, (shape[0], shape[1], shape[2]), zeros, samples))
+        events.progress(done + 1, len(cases))
+    return scans
+
+
+def _decide(dataset: Dataset, scans: list[_Scan], dimensions: int, orientation: str, machine: Machine) -> Plan:
+    stripped = bool(np.median([np.min(scan.zeros) for scan in scans]) > _ZEROS)
+    median = np.median([scan.spacing for scan in scans], axis=0)
+    extent = np.median([np.multiply(scan.shape, scan.spacing) for scan in scans], axis=0)
+    spacing = _spacing_2d(scans) if dimensions == 2 else _spacing_3d(median, extent, machine)
+    used = [own if value is None else value for own, value in zip(median, spacing, strict=True)]
+    shape = np.maximum(1, np.round(extent / used)).astype(int)
+    classes = len(dataset.tree.leaves)
+    patch, batch, options = (_size_2d if dimensions == 2 else _size_3d)(shape, classes, machine)
+    normal = {
+        channel: _normalization([scan.samples[n] for scan in scans], [scan.zeros[n] for scan in scans])
+        for n, channel in enumerate(dataset.channels)
+    }
+    return Plan(
+        dimensions=2 if dimensions == 2 else 3,
+        channels=dataset.channels,
+        orientation=orientation,
+        spacing=spacing,
+        patch_size=patch,
+        batch_size=batch,
+        normalization=normal,
+        crop=Crop(kind="nonzero" if stripped else "none"),
+        network=NetworkSpec(name="DynUNet", options=options),
+        statistics={
+            "cases": len(scans),
+            "median_spacing": [round(float(value), 4) for value in median],
+            "median_extent_mm": [round(float(value), 1) for value in extent],
+            "median_shape_at_spacing": [int(value) for value in shape],
+            "zero_voxels": round(float(np.median([np.mean(scan.zeros) for scan in scans])), 3),
+            "classes": classes,
+        },
+    )
+
+
+def _spacing_3d(
+    median: npt.NDArray[np.float64], extent: npt.NDArray[np.float64], machine: Machine
+) -> tuple[float, float, float]:
+    """Return the median spacing, not more than three times coarser along one axis; on a CPU at most twice coarser."""
+    spacing = np.minimum(median, 3 * median.min())
+    if not machine.gpu:
+        factor = min(2.0, (float(np.prod(extent / spacing)) / CPU_VOXELS) ** (1 / 3))
+        if factor > 1:
+            finest = float(spacing.min())
+            coarse = min(2 * finest, math.ceil(finest * factor * 2) / 2)
+            spacing = np.maximum(spacing, coarse)
+    return _three([round(float(value), 3) for value in spacing])
+
+
+def _spacing_2d(scans: Sequence[_Scan]) -> tuple[None, float, float]:
+    """Return the finer quartile of the pixel sizes, so that small structures survive; slices stay where they are."""
+    pixel = float(np.percentile([min(scan.spacing[1:]) for scan in scans], 25))
+    return None, round(pixel, 3), round(pixel, 3)
+
+
+def _size_3d(
+    shape: npt.NDArray[np.int64], classes: int, machine: Machine
+) -> tuple[tuple[int, ...], int, dict[str, Any]]:
+    """Return patch, batch and network options: 4 levels on a CPU; 5 or 6 on a GPU with patches of up to 128."""
+    if not machine.gpu:
+        side, filters, batch = 64, [32, 64, 128, 256], 2
+    elif machine.memory_gb < 10:
+        side, filters, batch = 96, [32, 64, 128, 256, 320], 1
+    else:
+        side, filters, batch = (
+            (96, [32, 64, 128, 256, 320], 2)
+            if machine.memory_gb < 30
+            else (
+                128,
+                [32, 64, 128, 256, 320],
+                2,
+            )
+        )
+    granule = 2 ** (len(filters) - 1)
+    patch = _patch(shape, side, granule)
+    while _training_gb(patch, batch, classes, filters) > 0.7 * machine.memory_gb and (
+        batch > 1 or max(patch) > granule
+    ):
+        if batch > 1:
+            batch -= 1
+        else:
+            patch = _patch(np.minimum(shape, max(patch) - granule), max(patch) - granule, granule)
+    return patch, batch, {"filters": filters, "norm": "batch"}
+
+
+def _size_2d(
+    shape: npt.NDArray[np.int64], classes: int, machine: Machine
+) -> tuple[tuple[int, ...], int, dict[str, Any]]:
+    filters = [32, 64, 128, 256, 512] if machine.gpu else [24, 48, 96, 192, 256]
+    granule = 2 ** (len(filters) - 1)
+    patch = _patch(shape[1:], 256 if machine.gpu else 128, granule)
+    batch = 16
+    while batch > 2 and _training_gb(patch, batch, classes, filters) > 0.7 * machine.memory_gb:
+        batch //= 2
+    return patch, batch, {"filters": filters, "norm": "batch"}
+
+
+def _patch(shape: npt.NDArray[np.int64], side: int, granule: int) -> tuple[int, ...]:
+    """Return ``side`` along each axis, less where the median image is smaller, in multiples of ``granule``."""
+    return tuple(int(min(side, max(granule, math.ceil(int(size) / granule) * granule))) for size in shape)
+
+
+def _training_gb(patch: Sequence[int], batch: int, classes: int, filters: Sequence[int]) -> float:
+    """Return a rough upper bound: about 20 feature maps of the first width and 6 of the class width, in 4 bytes."""
+    return math.prod(patch) * batch * (20 * filters[0] + 6 * classes) * 4 / 2**30
+
+
+def _normalization(samples: Sequence[npt.NDArray[np.float32]], zeros: Sequence[float]) -> Normalization:
+    if float(np.median(zeros)) > _ZEROS and all(sample.min() >= 0 for sample in samples):
+        return Normalization(kind="z-score-nonzero")
+    together = np.concatenate(list(samples))
+    if float(np.median([sample.min() for sample in samples])) <= -900:
+        inside = together[together > -900]
+        low, high = np.percentile(inside, (0.5, 99.5))
+        clipped = np.clip(inside, low, high)
+        return Normalization(
+            kind="ct", lower=float(low), upper=float(high), mean=float(clipped.mean()), sd=float(clipped.std())
+        )
+    return Normalization(kind="z-score")
+
+
+def _three(values: Sequence[float]) -> tuple[float, float, float]:
+    return values[0], values[1], values[2]

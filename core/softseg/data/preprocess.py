@@ -1,0 +1,162 @@
+"""From images as they are on disk to what the network sees; the same code for training and prediction."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from os import PathLike
+
+import numpy as np
+import numpy.typing as npt
+import SimpleITK as sitk
+
+from softseg.data.plan import Crop, Normalization, Plan
+from softseg.errors import InputError
+from softseg.image import Geometry, Image, reorient
+from softseg.soft.resample import resample_image
+from softseg.types import FloatArray
+
+GRID_TOLERANCE = 0.2
+"""Part of a voxel by which the corners of two files' grids may differ and still count as one grid: headers of real
+files are rounded differently by different programs (our default)."""
+
+Box = tuple[slice, slice, slice]
+
+
+def preprocess_images(
+    images: Sequence[Image], plan: Plan, names: Sequence[str | PathLike[str]] | None = None
+) -> tuple[FloatArray, Geometry]:
+    """Turn, crop, normalise and resample the channels of one case.
+
+    Parameters
+    ----------
+    images: one per channel, in the order of ``plan.channels``, on one grid.
+    plan: what to do.
+    names: the images' files; messages name them.
+
+    Returns
+    -------
+    Array ``[channels, k, j, i]`` float32 and the grid it lies on (axis-aligned with the input; a crop of it, so voxels
+    of the input may lie outside: they are background).
+
+    Raises
+    ------
+    InputError: an image is missing, holds NaN or infinity, is constant, or lies on another grid than the first.
+    """
+    files = [None] * len(images) if names is None else list(names)
+    check_channels(images, plan, files)
+    turned = [reorient(image, plan.orientation) for image in images]
+    grid, box = plan_grid(turned, plan)
+    channels = np.empty((len(turned), *grid.shape), np.float32)
+    for position, (image, channel) in enumerate(zip(turned, plan.channels, strict=True)):
+        normal = normalize(image.array, plan.normalization[channel])[box]
+        source = image.geometry.cropped(_start(box), _shape(normal))
+        channels[position] = resample_image(Image(normal, source), grid).array
+    return channels, grid
+
+
+def plan_grid(turned: Sequence[Image], plan: Plan) -> tuple[Geometry, Box]:
+    """Return the plan's grid of a case and the box of the turned source images that it covers."""
+    geometry = turned[0].geometry
+    box = crop_box([image.array for image in turned], geometry.spacing_kji, plan.crop)
+    shape = (box[0].stop - box[0].start, box[1].stop - box[1].start, box[2].stop - box[2].start)
+    cropped = geometry.cropped(_start(box), shape)
+    spacing = [own if wanted is None else wanted for own, wanted in zip(cropped.spacing_kji, plan.spacing, strict=True)]
+    return cropped.resampled((spacing[2], spacing[1], spacing[0])), box
+
+
+def crop_box(arrays: Sequence[npt.NDArray[np.generic]], spacing: Sequence[float], crop: Crop) -> Box:
+    """Return the box ``(k, j, i)`` that ``crop`` keeps of images of one shape."""
+    shape = arrays[0].shape
+    low, high = [0, 0, 0], list(shape)
+    if crop.kind == "nonzero":
+        filled = np.any([array != 0 for array in arrays], axis=0)
+        for axis in range(3):
+            along = np.flatnonzero(filled.any(axis=tuple(other for other in range(3) if other != axis)))
+            margin = int(np.ceil(crop.margin_mm / spacing[axis]))
+            if along.size:
+                low[axis] = max(0, int(along[0]) - margin)
+                high[axis] = min(shape[axis], int(along[-1]) + 1 + margin)
+    elif crop.kind == "center":
+        for axis, size_mm in enumerate(crop.size_mm):
+            if size_mm is not None:
+                size = min(shape[axis], max(1, round(size_mm / spacing[axis])))
+                low[axis] = (shape[axis] - size) // 2
+                high[axis] = low[axis] + size
+    return slice(low[0], high[0]), slice(low[1], high[1]), slice(low[2], high[2])
+
+
+def normalize(array: npt.NDArray[np.generic], how: Normalization) -> FloatArray:
+    """Return the array ``(k, j, i)`` with the intensities that :class:`~softseg.data.plan.Normalization` describes."""
+    values = array.astype(np.float32)
+    if how.kind == "ct":
+        low, high, mean, sd = (float(x) for x in (how.lower, how.upper, how.mean, how.sd) if x is not None)
+        return np.asarray((np.clip(values, low, high) - mean) / max(sd, 1e-6), np.float32)
+    if how.kind == "percentile":
+        percent = (1.0 if how.lower is None else how.lower, 99.0 if how.upper is None else how.upper)
+        bottom, top = np.percentile(values, percent)
+        span = max(float(top - bottom), 1e-6)
+        return np.asarray(np.clip((values - bottom) / span, 0, 1) * 2 - 1, np.float32)
+    chosen = values[values != 0] if how.kind == "z-score-nonzero" else values
+    mean, sd = float(chosen.mean(dtype=np.float64)), float(chosen.std(dtype=np.float64))
+    return np.asarray((values - mean) / max(sd, 1e-6), np.float32)
+
+
+def check_channels(images: Sequence[Image], plan: Plan, files: Sequence[str | PathLike[str] | None]) -> None:
+    """Raise :class:`InputError` unless the images are one per channel, finite, not constant, on one grid."""
+    if len(images) != len(plan.channels):
+        raise InputError(
+            f"expected {len(plan.channels)} channels ({', '.join(plan.channels)}), got {len(images)}",
+            file=files[0] if files else None,
+            hint="give one file per channel, in this order",
+        )
+    for image, channel, file in zip(images, plan.channels, files, strict=True):
+        check_image(image, channel, file)
+        if not same_grid(image.geometry, images[0].geometry):
+            raise InputError(
+                f"lies on another grid than channel {plan.channels[0]}: {describe_grid(image.geometry)} against "
+                f"{describe_grid(images[0].geometry)}",
+                file=file,
+                field=f"channel {channel}",
+                hint="resample it onto the first channel",
+            )
+
+
+def check_image(image: Image, channel: str, file: str | PathLike[str] | None) -> None:
+    """Raise :class:`InputError` if a voxel is NaN or infinite, or if all voxels are equal."""
+    array = image.array
+    if array.dtype.kind == "f" and not np.isfinite(array).all():
+        bad = int((~np.isfinite(array)).sum())
+        raise InputError(f"{bad} voxels are NaN or infinite", file=file, field=f"channel {channel}")
+    if array.size == 0 or array.min() == array.max():
+        raise InputError("the image is constant", file=file, field=f"channel {channel}", hint="is it the right file?")
+
+
+def same_grid(one: Geometry, other: Geometry) -> bool:
+    """Whether two grids agree to :data:`GRID_TOLERANCE` of their smallest voxel side, at all corners."""
+    return one.same_grid(other, max(0.01, GRID_TOLERANCE * min(one.spacing)))
+
+
+def describe_grid(geometry: Geometry) -> str:
+    """Return size, spacing and origin in a few words."""
+    spacing = " x ".join(f"{value:.4g}" for value in geometry.spacing)
+    origin = ", ".join(f"{value:.4g}" for value in geometry.origin)
+    return f"{' x '.join(map(str, geometry.size))} voxels of {spacing} mm at ({origin})"
+
+
+def plan_orientation(geometry: Geometry, dimensions: int) -> str:
+    """Return the orientation for a plan: ``"LPS"``, or in 2D one whose k runs along the thick axis of ``geometry``."""
+    if dimensions == 3:
+        return "LPS"
+    image = sitk.Image(1, 1, 1, sitk.sitkUInt8)
+    image.SetDirection(geometry.direction)
+    letters = sitk.DICOMOrientImageFilter.GetOrientationFromDirectionCosines(image.GetDirection())
+    thick = letters[int(np.argmax(geometry.spacing))]
+    return "LPS" if thick in "SI" else "LSP" if thick in "AP" else "PSL"
+
+
+def _start(box: Box) -> tuple[int, int, int]:
+    return box[0].start, box[1].start, box[2].start
+
+
+def _shape(array: FloatArray) -> tuple[int, int, int]:
+    return array.shape[0], array.shape[1], array.shape[2]

@@ -1,0 +1,267 @@
+"""Patches to train on: batch ``step`` is a pure function of seed and step, so a resumed training sees the same ones."""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from softseg.data.augmentation import AugmentationSpec, change_intensities
+from softseg.data.plan import Plan
+from softseg.data.spatial import (
+    Corners,
+    classes_in_box,
+    random_grid,
+    read_image_patch,
+    read_label_patch,
+    read_mask_patch,
+)
+from softseg.data.store import CaseStore, PreparedCase
+from softseg.soft.labels import SoftLabels
+from softseg.tree import LabelTree
+from softseg.types import IGNORE_INDEX
+
+LABELLED = 0.5
+"""A voxel counts as labelled when at least this much of it is; its shares are then divided by their sum, so that a
+target is a distribution again (our default)."""
+
+INNER = 1e-3
+"""A soft target's voxel of which more than this is labelled with an inner node takes no part in the loss."""
+
+
+@dataclass(frozen=True, eq=False)
+class Batch:
+    """One step's patches.
+
+    Attributes
+    ----------
+    image: float32 ``[B, channels, *patch]``.
+    target: float32 ``[B, C, *patch]``, distributions over the leaves (``"soft"``), or int64 ``[B, 1, *patch]``, class
+        indices (leaves, inner nodes, -1 unlabelled; ``"crisp"``).
+    mask: bool ``[B, 1, *patch]``, which voxels count; None when all do.
+    """
+
+    image: Tensor
+    target: Tensor
+    mask: Tensor | None
+
+
+class PatchSampler:
+    """Draws patches from prepared cases.
+
+    Parameters
+    ----------
+    store: the cases.
+    case_ids: which of them.
+    plan: patch size, batch size, shares of patch centres.
+    targets: ``"soft"``: distributions, interpolated linearly, never thresholded; ``"crisp"``: the class with the
+        largest interpolated share, for losses that need integers.
+    augmentation: random changes; none by default.
+    seed: of everything random here.
+    """
+
+    def __init__(
+        self,
+        store: CaseStore,
+        case_ids: Sequence[str],
+        plan: Plan,
+        targets: Literal["soft", "crisp"] = "soft",
+        augmentation: AugmentationSpec | None = None,
+        seed: int = 0,
+    ) -> None:
+        if not case_ids:
+            raise ValueError("expected at least one case")
+        self.plan, self.targets, self.seed = plan, targets, seed
+        self.augmentation = AugmentationSpec.none() if augmentation is None else augmentation
+        self._store, self._ids = store, tuple(case_ids)
+        tree = store.dataset.tree
+        self._leaves = len(tree.leaves)
+        self._background = -1 if tree.background is None else tree.leaf_index(tree.background.id)
+        self._mirror = torch.from_numpy(mirrored_classes(tree))
+        self._cases_of_class = self._index_classes()
+
+    def batch(self, step: int) -> Batch:
+        """Return the patches of one step."""
+        items = [self._item(step, item) for item in range(self.plan.batch_size)]
+        images, targets, masks = zip(*items, strict=True)
+        mask = None
+        if any(found is not None for found in masks):
+            everywhere = torch.ones((1, *self.plan.patch_size), dtype=torch.bool)
+            mask = torch.stack([everywhere if found is None else found for found in masks])
+        return Batch(torch.stack(images), torch.stack(targets), mask)
+
+    def batches(self, first_step: int = 0, prefetch: int = 2) -> Iterator[tuple[int, Batch]]:
+        """Yield ``(step, batch)`` from ``first_step`` on, without end, made ahead in a thread.
+
+        Close the iterator (or leave the ``for`` loop and drop it) to end the thread. The order and contents do not
+        depend on how fast either side is.
+        """
+        ready: queue.Queue[tuple[int, Batch] | BaseException] = queue.Queue(maxsize=max(1, prefetch))
+        stop = threading.Event()
+
+        def put(item: tuple[int, Batch] | BaseException) -> None:
+            while not stop.is_set():
+                try:
+                    ready.put(item, timeout=0.1)
+                except queue.Full:
+                    continue
+                return
+
+        def work() -> None:
+            step = first_step
+            try:
+                while not stop.is_set():
+                    put((step, self.batch(step)))
+                    step += 1
+            except BaseException as error:  # noqa: BLE001 - handed to the thread that asks for batches
+                put(error)
+
+        thread = threading.Thread(target=work, name="softseg-patches", daemon=True)
+        thread.start()
+        try:
+            while True:
+                item = ready.get()
+                if isinstance(item, BaseException):
+                    raise item
+                yield item
+        finally:
+            stop.set()
+            thread.join()
+
+    def _item(self, step: int, item: int) -> tuple[Tensor, Tensor, Tensor | None]:
+        generator = np.random.default_rng(np.random.SeedSequence([self.seed, step, item]))
+        case, centre = self._centre(generator)
+        plan = self.plan
+        grid = random_grid(
+            centre, plan.patch_kji, case.geometry.spacing_kji, plan.left_right_axis, self.augmentation, generator
+        )
+        corners = Corners.of(grid, case.geometry.shape)
+        labels = case.raters[int(generator.integers(len(case.raters)))]
+        image = read_image_patch(case.image, corners).view(-1, *plan.patch_size)
+        image = change_intensities(image, self.augmentation, generator)
+        make = self._soft_target if self.targets == "soft" else self._crisp_target
+        target, mask = make(labels, corners, grid.mirrored)
+        if case.mask is not None:
+            valid = read_mask_patch(case.mask, corners)
+            mask = valid if mask is None else mask & valid
+        shaped = target.view(-1, *plan.patch_size)
+        return image, shaped, None if mask is None else mask.view(1, *plan.patch_size)
+
+    def _soft_target(self, labels: SoftLabels, corners: Corners, mirrored: bool) -> tuple[Tensor, Tensor | None]:
+        leaves = self._leaves
+        classes = self._mirror if mirrored else torch.arange(labels.classes)
+        dense = read_label_patch(labels, corners, classes.clamp(max=leaves), leaves + 1)
+        inner = dense[leaves]
+        target = dense[:leaves]
+        self._fill_outside(target, corners)
+        total = target.sum(dim=0)
+        mask = (total >= LABELLED) & (inner <= INNER)
+        target /= torch.where(mask, total, 1.0)
+        if bool(mask.all()):
+            return target, None
+        target *= mask
+        return target, mask
+
+    def _crisp_target(self, labels: SoftLabels, corners: Corners, mirrored: bool) -> tuple[Tensor, Tensor | None]:
+        present = classes_in_box(labels, corners)
+        if self._background >= 0:
+            present = np.union1d(present, [self._background])
+        if not present.size:
+            return torch.full_like(corners.nearest, IGNORE_INDEX), torch.zeros_like(corners.nearest, dtype=torch.bool)
+        rows = torch.zeros(labels.classes, dtype=torch.int64)
+        rows[torch.from_numpy(present)] = torch.arange(len(present))
+        dense = read_label_patch(labels, corners, rows, len(present))
+        if self._background >= 0 and corners.inside is not None and self.plan.crop.kind == "nonzero":
+            dense[rows[self._background], ~corners.inside] = 1
+        names = torch.from_numpy(present)
+        names = self._mirror[names] if mirrored else names
+        target = names[dense.argmax(dim=0)]
+        mask = dense.sum(dim=0) >= LABELLED
+        if bool(mask.all()):
+            return target, None
+        return torch.where(mask, target, IGNORE_INDEX), mask
+
+    def _fill_outside(self, target: Tensor, corners: Corners) -> None:
+        """Call everything outside the box of non-zero voxels background; elsewhere what lies outside is unknown."""
+        if corners.inside is not None and self._background >= 0 and self.plan.crop.kind == "nonzero":
+            target[self._background, ~corners.inside] = 1
+
+    def _index_classes(self) -> dict[int, list[str]]:
+        """Return, by class other than background, the cases that have sample points of it."""
+        found: dict[int, list[str]] = {}
+        for name in self._ids:
+            for label in np.unique(self._store.load(name).point_classes):
+                if label != self._background:
+                    found.setdefault(int(label), []).append(name)
+        return dict(sorted(found.items()))
+
+    def _centre(self, generator: np.random.Generator) -> tuple[PreparedCase, npt.NDArray[np.float64]]:
+        """Draw a case and the middle of a patch in it."""
+        sampling = self.plan.sampling
+        kind, name, draw = generator.random(), generator.integers(len(self._ids)), generator.random(2)
+        shift = generator.uniform(-0.25, 0.25, 3)
+        case = self._store.load(self._ids[int(name)])
+        point: npt.NDArray[np.float64] | None = None
+        if kind < sampling.balanced and self._cases_of_class:
+            label = list(self._cases_of_class)[int(draw[0] * len(self._cases_of_class))]
+            owners = self._cases_of_class[label]
+            case = self._store.load(owners[int(name) % len(owners)])
+            point = _pick(case.points[case.point_classes == label], draw[1])
+        elif kind < sampling.balanced + sampling.foreground:
+            point = self._foreground_point(case, draw)
+        if point is None:
+            point = np.floor(generator.random(3) * case.geometry.shape)
+        patch = np.asarray(self.plan.patch_kji)
+        point = point + np.floor(shift * patch) * (patch > 1)
+        return case, _fit(point, patch, np.asarray(case.geometry.shape))
+
+    def _foreground_point(self, case: PreparedCase, draw: npt.NDArray[np.float64]) -> npt.NDArray[np.float64] | None:
+        """Draw a voxel that is not background: a class by its volume, then one of its sample points."""
+        volumes = {label: count for label, count in case.class_voxels.items() if label != self._background}
+        if not volumes:
+            return None
+        share = np.cumsum(list(volumes.values()))
+        label = list(volumes)[int(np.searchsorted(share, draw[0] * share[-1], side="right"))]
+        return _pick(case.points[case.point_classes == label], draw[1])
+
+
+def mirrored_classes(tree: LabelTree) -> npt.NDArray[np.int64]:
+    """Return ``[classes]``: the class index of each class after left and right are swapped.
+
+    Leaves follow :meth:`LabelTree.mirror_permutation`; an inner node becomes the smallest node above its leaves'
+    mirror images.
+    """
+    leaves = np.asarray(tree.mirror_permutation(), np.int64)
+    inner = []
+    for node in tree.inner_nodes:
+        images = {int(leaves[leaf]) for leaf in range(*tree.leaf_slice(node.id).indices(len(leaves)))}
+        above = [
+            (part.stop - part.start, tree.class_index(other.id))
+            for other in tree.inner_nodes
+            if images <= set(range((part := tree.leaf_slice(other.id)).start, part.stop))
+        ]
+        own = tree.class_index(node.id)
+        smallest = min(size for size, _ in above)
+        best = [index for size, index in above if size == smallest]
+        inner.append(own if own in best else best[0])
+    return np.concatenate([leaves, np.asarray(inner, np.int64)])
+
+
+def _pick(points: npt.NDArray[np.int32], draw: float) -> npt.NDArray[np.float64] | None:
+    return points[int(draw * len(points))].astype(np.float64) if len(points) else None
+
+
+def _fit(
+    point: npt.NDArray[np.float64], patch: npt.NDArray[np.int64], shape: npt.NDArray[np.int64]
+) -> npt.NDArray[np.float64]:
+    """Return the middle of a patch around ``point`` that stays inside the case, or is centred where it is larger."""
+    start = np.floor(point) - patch // 2
+    start = np.where(patch >= shape, -((patch - shape) // 2), np.clip(start, 0, np.maximum(shape - patch, 0)))
+    return np.asarray(start + (patch - 1) / 2, np.float64)

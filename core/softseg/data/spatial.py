@@ -1,0 +1,231 @@
+"""Where the voxels of a patch come from, and how images and label distributions are read there.
+
+Both are interpolated linearly with the same corners and weights: a label is a distribution, and a mixture of
+distributions is a distribution. Only the classes that a source voxel holds are touched, never a dense volume of all
+classes.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from softseg.data.augmentation import AugmentationSpec, smooth_field
+from softseg.soft.labels import SoftLabels
+from softseg.types import BoolArray, FloatArray
+
+
+@dataclass(frozen=True, eq=False)
+class PatchGrid:
+    """The source positions of a patch's voxels.
+
+    Attributes
+    ----------
+    shape: of the patch, ``(k, j, i)`` (one slice in 2D).
+    coordinates: three float32 tensors of ``prod(shape)`` continuous indices k, j, i into the case, not clipped.
+    mirrored: whether left and right were swapped.
+    """
+
+    shape: tuple[int, int, int]
+    coordinates: tuple[Tensor, Tensor, Tensor]
+    mirrored: bool
+
+
+def random_grid(
+    centre: npt.NDArray[np.float64],
+    shape: tuple[int, int, int],
+    spacing: tuple[float, float, float],
+    left_right_axis: int,
+    spec: AugmentationSpec,
+    generator: np.random.Generator,
+) -> PatchGrid:
+    """Draw a rotation, zoom, bend and mirroring about ``centre``.
+
+    Parameters
+    ----------
+    centre: index (k, j, i) in the case of the patch's middle.
+    shape: of the patch; one slice (2D) is changed within its plane only.
+    spacing: mm, (k, j, i).
+    left_right_axis: which of these axes is mirrored; no mirroring if it is the slice axis of a 2D patch.
+    spec, generator: what to draw; numbers are drawn in a fixed order whether or not a change is made.
+    """
+    flat = shape[0] == 1
+    wanted = generator.random(4)
+    angles = np.deg2rad(spec.rotation_degrees) * generator.uniform(-1, 1, 3)
+    zoom = np.exp(generator.uniform(np.log(spec.scale[0]), np.log(spec.scale[1])))
+    bend_seed = int(generator.integers(0, 2**31))
+    matrix = np.eye(3)
+    if wanted[0] < spec.rotation_probability:
+        matrix = _rotation(angles * np.array([1.0, 0.0, 0.0]) if flat else angles)
+    if wanted[1] < spec.scale_probability:
+        matrix = matrix @ np.diag([1.0 if flat else zoom, zoom, zoom])
+    mirrored = bool(wanted[3] < spec.mirror_probability) and not (flat and left_right_axis == 0)
+    if mirrored:
+        matrix = matrix @ np.diag([-1.0 if axis == left_right_axis else 1.0 for axis in range(3)])
+    scale = np.asarray(spacing)
+    matrix = matrix * scale[None, :] / scale[:, None]
+    offsets = [torch.arange(size, dtype=torch.float32) - (size - 1) / 2 for size in shape]
+    bend = None
+    if wanted[2] < spec.elastic_probability and spec.elastic_mm > 0:
+        bend = _bend(shape, spacing, spec, bend_seed)
+    return PatchGrid(shape, _positions(matrix, offsets, centre, bend), mirrored)
+
+
+def _positions(
+    matrix: npt.NDArray[np.float64], offsets: list[Tensor], centre: npt.NDArray[np.float64], bend: Tensor | None
+) -> tuple[Tensor, Tensor, Tensor]:
+    k, j, i = offsets[0][:, None, None], offsets[1][None, :, None], offsets[2][None, None, :]
+    rows = []
+    for axis in range(3):
+        a, b, c = (float(value) for value in matrix[axis])
+        row = a * k + b * j + (c * i + float(centre[axis]))
+        if bend is not None:
+            row = row + bend[axis]
+        rows.append(row.expand(k.shape[0], j.shape[1], i.shape[2]).reshape(-1))
+    return rows[0], rows[1], rows[2]
+
+
+def _bend(
+    shape: tuple[int, int, int], spacing: tuple[float, float, float], spec: AugmentationSpec, seed: int
+) -> Tensor:
+    """Return displacements in voxels ``[3, k, j, i]``; none across the plane of a single slice."""
+    used = [axis for axis in range(3) if shape[axis] > 1]
+    coarse = [2 + int(shape[axis] * spacing[axis] / spec.elastic_knot_mm) for axis in used]
+    knots = np.random.default_rng(seed).uniform(-spec.elastic_mm, spec.elastic_mm, (len(used), *coarse))
+    field = smooth_field(knots.astype(np.float32), tuple(shape[axis] for axis in used))
+    out = torch.zeros(3, *shape)
+    for position, axis in enumerate(used):
+        out[axis] = (field[position] / spacing[axis]).reshape(shape)
+    return out
+
+
+def _rotation(angles: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """Return the product of rotations by ``angles`` about the axes k, j, i, for vectors ``(k, j, i)``."""
+    out = np.eye(3)
+    for axis, angle in enumerate(angles):
+        one, two = (other for other in range(3) if other != axis)
+        turn = np.eye(3)
+        turn[one, one] = turn[two, two] = np.cos(angle)
+        turn[one, two], turn[two, one] = -np.sin(angle), np.sin(angle)
+        out = out @ turn
+    return out
+
+
+@dataclass(frozen=True, eq=False)
+class Corners:
+    """The voxels of a box around a patch, and which of them enter each patch voxel with which weight.
+
+    Attributes
+    ----------
+    box: slices (k, j, i) of the case.
+    parts: per corner, flat indices into the box (int64 ``[N]``) and weights (float32 ``[N]``), sum 1 over corners.
+    inside: whether each patch voxel lies within the case (bool ``[N]``), or None when all do.
+    nearest: flat index into the box of the nearest voxel, int64 ``[N]``.
+    """
+
+    box: tuple[slice, slice, slice]
+    parts: tuple[tuple[Tensor, Tensor], ...]
+    inside: Tensor | None
+    nearest: Tensor
+
+    @staticmethod
+    def of(grid: PatchGrid, case_shape: tuple[int, int, int]) -> Corners:
+        """Find them; positions outside the case are moved to its border."""
+        inside: Tensor | None = None
+        bases, fractions, slices = [], [], []
+        for position, size in zip(grid.coordinates, case_shape, strict=True):
+            if float(position.min()) < -0.5 or float(position.max()) > size - 0.5:
+                here = (position >= -0.5) & (position <= size - 0.5)
+                inside = here if inside is None else inside & here
+            position = position.clamp(0, size - 1)
+            base = position.floor().clamp(max=max(0, size - 2))
+            fractions.append(position - base)
+            low = int(base.min())
+            slices.append(slice(low, min(size, int(base.max()) + 2)))
+            bases.append((base - low).long())
+        strides = [(slices[1].stop - slices[1].start) * (slices[2].stop - slices[2].start), 1, 1]
+        strides[1] = slices[2].stop - slices[2].start
+        start = bases[0] * strides[0] + bases[1] * strides[1] + bases[2]
+        nearest = start.clone()
+        for fraction, stride in zip(fractions, strides, strict=True):
+            nearest += (fraction > 0.5).long() * stride
+        box = (slices[0], slices[1], slices[2])
+        return Corners(box, tuple(_corner_parts(start, fractions, strides)), inside, nearest)
+
+
+def _corner_parts(start: Tensor, fractions: list[Tensor], strides: list[int]) -> Iterator[tuple[Tensor, Tensor]]:
+    choices = [(0, 1) if bool(fraction.any()) else (0,) for fraction in fractions]
+    sides = [(1 - fraction, fraction) for fraction in fractions]
+    for corner in itertools.product(*choices):
+        weight: Tensor | None = None
+        step = 0
+        for axis, side in enumerate(corner):
+            step += side * strides[axis]
+            if len(choices[axis]) > 1:
+                weight = sides[axis][side] if weight is None else weight * sides[axis][side]
+        yield start + step, torch.ones_like(fractions[0]) if weight is None else weight
+
+
+def read_image_patch(image: FloatArray, corners: Corners) -> Tensor:
+    """Return float32 ``[channels, N]`` of ``image`` ``[channels, k, j, i]``; the border is repeated outside."""
+    box = torch.from_numpy(np.array(image[(slice(None), *corners.box)])).flatten(1)
+    out = torch.zeros(box.shape[0], corners.nearest.shape[0])
+    for index, weight in corners.parts:
+        for channel in range(box.shape[0]):
+            out[channel].addcmul_(box[channel].index_select(0, index), weight)
+    return out
+
+
+def read_mask_patch(mask: BoolArray, corners: Corners) -> Tensor:
+    """Return bool ``[N]`` of ``mask`` ``(k, j, i)`` at the nearest voxels."""
+    return torch.from_numpy(np.array(mask[corners.box])).flatten().index_select(0, corners.nearest)
+
+
+def read_label_patch(labels: SoftLabels, corners: Corners, row_of_class: Tensor, rows: int) -> Tensor:
+    """Return the distribution of a patch: float32 ``[rows, N]``; zero outside the case and where unlabelled.
+
+    Parameters
+    ----------
+    labels: of the case.
+    corners: of the patch.
+    row_of_class: int64 ``[classes]``: the row in which each class is counted.
+    rows: number of rows.
+    """
+    count = corners.nearest.shape[0]
+    out = torch.zeros(rows * count)
+    voxels = torch.arange(count)
+    for slot in range(labels.slots):
+        share = torch.from_numpy(np.array(labels.shares[(slot, *corners.box)])).flatten()
+        if not bool(share.any()):
+            continue
+        index = torch.from_numpy(labels.indices[(slot, *corners.box)].astype(np.int64)).flatten()
+        place = row_of_class.index_select(0, index) * count
+        sparse = slot > 0 and int(share.count_nonzero()) * 2 < share.numel()
+        for corner, weight in corners.parts:
+            if corners.inside is not None:
+                weight = weight * corners.inside
+            if sparse:
+                some = share.index_select(0, corner).nonzero().squeeze(1)
+                at = corner.index_select(0, some)
+                value = share.index_select(0, at) * weight.index_select(0, some)
+                out.scatter_add_(0, place.index_select(0, at) + some, value)
+            else:
+                value = share.index_select(0, corner) * weight
+                out.scatter_add_(0, place.index_select(0, corner) + voxels, value)
+    return out.view(rows, count)
+
+
+def classes_in_box(labels: SoftLabels, corners: Corners) -> npt.NDArray[np.int64]:
+    """Return the class indices that occur in the box of a patch, ascending."""
+    found = np.zeros(labels.classes, np.bool_)
+    for slot in range(labels.slots):
+        share = labels.shares[(slot, *corners.box)]
+        index = labels.indices[(slot, *corners.box)]
+        found[index[share > 0]] = True
+    return np.flatnonzero(found)

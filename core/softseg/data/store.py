@@ -1,0 +1,234 @@
+"""Preprocessed cases on disk, opened as memory maps, so that a patch costs only the voxels it touches."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from softseg.data.dataset import Case, Dataset
+from softseg.data.labels import class_count, join_raters, read_labels, read_mask
+from softseg.data.plan import Plan
+from softseg.data.preprocess import plan_grid, preprocess_images
+from softseg.errors import InputError
+from softseg.events import Events
+from softseg.files import write_folder_beside
+from softseg.image import Geometry, Image, read_image, reorient
+from softseg.soft.labels import SoftLabels
+from softseg.soft.resample import resample_image, resample_labels
+from softseg.types import BoolArray, FloatArray
+
+POINTS_PER_CLASS = 2000
+"""Voxels of each class that are remembered per case as patch centres (our default)."""
+
+_FORMAT = 1
+
+
+@dataclass(frozen=True, eq=False)
+class PreparedCase:
+    """One case on the plan's grid; arrays are read-only memory maps.
+
+    Attributes
+    ----------
+    id: the case.
+    image: float32 ``[channels, k, j, i]``.
+    labels: the target; of the first rater where the plan draws raters at random.
+    mask: bool ``(k, j, i)``, where labels are valid; everywhere when None.
+    geometry: grid of these arrays.
+    source_geometry: grid of the files.
+    raters: every rater's labels where the plan draws them at random, else one item, ``labels``.
+    points: int32 ``[n, 3]`` sample voxels ``(k, j, i)``, and ``point_classes`` int32 ``[n]`` the class of each; in
+        random order within a class.
+    class_voxels: by class index, the number of voxels where it has the largest share.
+    """
+
+    id: str
+    image: FloatArray
+    labels: SoftLabels
+    mask: BoolArray | None
+    geometry: Geometry
+    source_geometry: Geometry
+    raters: tuple[SoftLabels, ...]
+    points: npt.NDArray[np.int32]
+    point_classes: npt.NDArray[np.int32]
+    class_voxels: dict[int, int]
+
+
+class CaseStore:
+    """A folder of preprocessed cases.
+
+    A case is prepared again only when its files, the tree or the preprocessing part of the plan changed; several
+    plans and datasets may share a folder.
+
+    Parameters
+    ----------
+    dataset, plan: what to prepare and how.
+    folder: where to keep it.
+    """
+
+    def __init__(self, dataset: Dataset, plan: Plan, folder: str | PathLike[str]) -> None:
+        self.dataset, self.plan, self.folder = dataset, plan, Path(folder)
+        self._open: dict[str, PreparedCase] = {}
+
+    def prepare(self, events: Events | None = None, case_ids: Sequence[str] | None = None) -> None:
+        """Prepare all cases, or those named, that are not there yet.
+
+        Raises
+        ------
+        InputError: a file of a case is wrong; file and field are named.
+        CancelledError: the user asked to stop; finished cases stay.
+        """
+        events = Events() if events is None else events
+        cases = [self.dataset.case(name) for name in case_ids] if case_ids is not None else list(self.dataset.cases)
+        events.stage("prepare", total=len(cases))
+        for done, case in enumerate(cases):
+            if not (self._path(case) / "case.json").is_file():
+                self._prepare_case(case, events)
+            events.progress(done + 1, len(cases))
+
+    def load(self, case_id: str) -> PreparedCase:
+        """Open a case; it is prepared now if that was not done before.
+
+        Raises
+        ------
+        InputError: there is no such case, or a file of it is wrong.
+        """
+        if case_id not in self._open:
+            case = self.dataset.case(case_id)
+            folder = self._path(case)
+            if not (folder / "case.json").is_file():
+                self._prepare_case(case, Events())
+            self._open[case_id] = _open_case(case_id, folder, class_count(self.dataset.tree))
+        return self._open[case_id]
+
+    def _path(self, case: Case) -> Path:
+        tree = json.dumps(self.dataset.tree.to_json(), sort_keys=True)
+        parts: list[Any] = [_FORMAT, self.plan.preprocessing_key(), hashlib.sha256(tree.encode()).hexdigest()]
+        for field, path in case.files():
+            if not path.is_file():
+                raise InputError("no such file", file=path, field=f"{case.id}: {field}")
+            stat = path.stat()
+            parts.append([field, str(path), stat.st_size, stat.st_mtime_ns])
+        key = hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:16]
+        return self.folder / f"{case.id}-{key}"
+
+    def _prepare_case(self, case: Case, events: Events) -> None:
+        plan = self.plan
+        files = [case.images[channel] for channel in plan.channels]
+        images = [read_image(file) for file in files]
+        array, grid = preprocess_images(images, plan, files)
+        turned = [reorient(image, plan.orientation) for image in images]
+        _, box = plan_grid(turned, plan)
+        source = turned[0].geometry.cropped(
+            (box[0].start, box[1].start, box[2].start),
+            (box[0].stop - box[0].start, box[1].stop - box[1].start, box[2].stop - box[2].start),
+        )
+
+        def take(image: Image) -> npt.NDArray[Any]:
+            return np.ascontiguousarray(reorient(image, plan.orientation).array[box])
+
+        def warn(text: str) -> None:
+            events.warning(f"case {case.id}: {text}")
+
+        events.check()
+        raters = read_labels(case, self.dataset, images[0].geometry, take, warn)
+        if plan.raters != "random":
+            raters = [join_raters(raters, plan.raters)]
+        mask = None
+        if case.mask is not None:
+            valid = read_mask(case.mask, images[0].geometry, take)
+            mask = resample_image(Image(valid.astype(np.float32), source), grid).array >= 0.5
+        events.check()
+        fine = [resample_labels(labels, source, grid) for labels in raters]
+        _write_case(self._path(case), array, fine, mask, grid, images[0].geometry)
+
+
+def _write_case(
+    folder: Path,
+    image: FloatArray,
+    raters: Sequence[SoftLabels],
+    mask: BoolArray | None,
+    grid: Geometry,
+    source: Geometry,
+) -> None:
+    points, classes, counts = _sample_points(raters[0], mask)
+    with write_folder_beside(folder) as temporary:
+        np.save(temporary / "image.npy", image)
+        for position, labels in enumerate(raters):
+            np.save(temporary / f"indices-{position}.npy", labels.indices)
+            np.save(temporary / f"shares-{position}.npy", labels.shares)
+        if mask is not None:
+            np.save(temporary / "mask.npy", mask)
+        np.save(temporary / "points.npy", points)
+        np.save(temporary / "point_classes.npy", classes)
+        content = {
+            "raters": len(raters),
+            "geometry": vars(grid),
+            "source_geometry": vars(source),
+            "class_voxels": {str(name): count for name, count in counts.items()},
+        }
+        (temporary / "case.json").write_text(json.dumps(content), encoding="utf-8")
+
+
+def _sample_points(
+    labels: SoftLabels, mask: BoolArray | None
+) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int32], dict[int, int]]:
+    """Return sample voxels ``[n, 3]``, their classes ``[n]`` and the voxel count of each class."""
+    largest = labels.largest().astype(np.int32)
+    if mask is not None:
+        largest = np.where(mask, largest, -1)
+    flat = largest.ravel()
+    order = np.argsort(flat, kind="stable")
+    names, starts, counts = np.unique(flat[order], return_index=True, return_counts=True)
+    generator = np.random.default_rng(0)
+    points, classes = [], []
+    for name, start, count in zip(names, starts, counts, strict=True):
+        if name < 0:
+            continue
+        chosen = order[start : start + count]
+        if count > POINTS_PER_CLASS:
+            chosen = chosen[generator.choice(count, POINTS_PER_CLASS, replace=False)]
+        else:
+            chosen = generator.permutation(chosen)
+        points.append(np.stack(np.unravel_index(chosen, largest.shape), axis=1).astype(np.int32))
+        classes.append(np.full(len(chosen), name, np.int32))
+    found = {int(name): int(count) for name, count in zip(names, counts, strict=True) if name >= 0}
+    if not points:
+        return np.empty((0, 3), np.int32), np.empty(0, np.int32), found
+    return np.concatenate(points), np.concatenate(classes), found
+
+
+def _open_case(case_id: str, folder: Path, classes: int) -> PreparedCase:
+    content = json.loads((folder / "case.json").read_text(encoding="utf-8"))
+    raters = tuple(
+        SoftLabels(
+            np.load(folder / f"indices-{position}.npy", mmap_mode="r", allow_pickle=False),
+            np.load(folder / f"shares-{position}.npy", mmap_mode="r", allow_pickle=False),
+            classes,
+        )
+        for position in range(content["raters"])
+    )
+    mask_file = folder / "mask.npy"
+    return PreparedCase(
+        id=case_id,
+        image=np.load(folder / "image.npy", mmap_mode="r", allow_pickle=False),
+        labels=raters[0],
+        mask=np.load(mask_file, mmap_mode="r", allow_pickle=False) if mask_file.is_file() else None,
+        geometry=_geometry(content["geometry"]),
+        source_geometry=_geometry(content["source_geometry"]),
+        raters=raters,
+        points=np.load(folder / "points.npy", allow_pickle=False),
+        point_classes=np.load(folder / "point_classes.npy", allow_pickle=False),
+        class_voxels={int(name): count for name, count in content["class_voxels"].items()},
+    )
+
+
+def _geometry(fields: dict[str, Any]) -> Geometry:
+    return Geometry(**{name: tuple(values) for name, values in fields.items()})
