@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -117,9 +117,5 @@ class Cut:
         above = {node.id for cut_node in self.nodes for node in self.tree.path(cut_node.id)}
         values = {node.id: value for node, value in zip(self.nodes, self.values, strict=True)}
         return self.tree.with_nodes(
-            [
-                self.tree.changed(node, value=values.get(node.id, node.value))
-                for node in self.tree.nodes
-                if node.id in above
-            ]
+            [replace(node, value=values.get(node.id, node.value)) for node in self.tree.nodes if node.id in above]
         )

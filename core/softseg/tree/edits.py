@@ -6,31 +6,32 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from softseg.tree.base import TreeBase
 from softseg.tree.labels import free_values
 from softseg.tree.node import Color, Node, NodeError, Terminology
 
 if TYPE_CHECKING:
-    from softseg.tree.labeltree import LabelTree
+    from typing_extensions import Self
 
 BACKGROUND = "background"
-"""Id of the leaf that :meth:`EditsMixin.with_background` adds."""
+"""Id of the leaf that :meth:`TreeEdits.with_background` adds."""
 
 
-class EditsMixin:
+class TreeEdits(TreeBase):
     """The edits of :class:`softseg.tree.LabelTree`.
 
     All raise NodeError (an InputError), naming the node, when the node is unknown or the result would not be a valid
     tree: two roots, a cycle, a repeated id or value, a leaf without value.
     """
 
-    def add(self: LabelTree, node: Node, index: int | None = None) -> LabelTree:
+    def add(self, node: Node, index: int | None = None) -> Self:
         """Add a node under ``node.parent``: as child number ``index``, last by default."""
         if node.parent is None:
             raise NodeError("a new node needs a parent: the tree has its root", node=node.id)
         self.node(node.parent)
         return self._with_children(node.parent, [node], index)
 
-    def remove(self: LabelTree, id_: str, keep_children: bool = False) -> LabelTree:
+    def remove(self, id_: str, keep_children: bool = False) -> Self:
         """Remove a node with all below it; with ``keep_children`` these take its place under its parent."""
         node = self.node(id_)
         if node.parent is None:
@@ -44,7 +45,7 @@ class EditsMixin:
             if other.id != id_
         )
 
-    def rename(self: LabelTree, id_: str, name: str, new_id: str | None = None) -> LabelTree:
+    def rename(self, id_: str, name: str, new_id: str | None = None) -> Self:
         """Give a node another name, and another id where ``new_id`` is given (children follow)."""
         self.node(id_)
         new_id = id_ if new_id is None else new_id
@@ -55,7 +56,7 @@ class EditsMixin:
             for other in self.nodes
         )
 
-    def move(self: LabelTree, id_: str, parent: str, index: int | None = None) -> LabelTree:
+    def move(self, id_: str, parent: str, index: int | None = None) -> Self:
         """Move a node with all below it under another parent (or within its own): child number ``index``, else last."""
         node = self.node(id_)
         self.node(parent)
@@ -69,7 +70,7 @@ class EditsMixin:
         rest = [other for other in self.nodes if other.id not in branch]
         return self.with_nodes(_insert(rest, siblings, moved, index))
 
-    def group(self: LabelTree, ids: Iterable[str], node: Node) -> LabelTree:
+    def group(self, ids: Iterable[str], node: Node) -> Self:
         """Put siblings, with all below them, under a new node that takes the place of the first of them.
 
         ``node.parent`` must be their parent.
@@ -86,8 +87,8 @@ class EditsMixin:
         return self.with_nodes(nodes)
 
     def merge(
-        self: LabelTree, ids: Iterable[str], id_: str | None = None, name: str | None = None, value: int | None = None
-    ) -> LabelTree:
+        self, ids: Iterable[str], id_: str | None = None, name: str | None = None, value: int | None = None
+    ) -> Self:
         """Make one leaf out of siblings and all below them; it takes the place of the first of them.
 
         What was below is forgotten: no edit of the result brings it back, and a label map in the new values cannot be
@@ -117,7 +118,7 @@ class EditsMixin:
             if other.id == first.id or other.id not in gone
         )
 
-    def split(self: LabelTree, id_: str, parts: Sequence[Node]) -> LabelTree:
+    def split(self, id_: str, parts: Sequence[Node]) -> Self:
         """Give a leaf children.
 
         Parameters
@@ -137,24 +138,24 @@ class EditsMixin:
         valued = [replace(part, value=next(fresh)) if part.value is None else part for part in parts]
         return self._with_children(id_, valued, None)
 
-    def recolor(self: LabelTree, id_: str, color: Color | None) -> LabelTree:
+    def recolor(self, id_: str, color: Color | None) -> Self:
         """Give a node another colour (0..255 each), or none."""
         return self._replaced(id_, replace(self.node(id_), color=color))
 
-    def reweight(self: LabelTree, id_: str, weight: float) -> LabelTree:
+    def reweight(self, id_: str, weight: float) -> Self:
         """Give the edge above a node another length, > 0."""
         return self._replaced(id_, replace(self.node(id_), weight=weight))
 
-    def with_value(self: LabelTree, id_: str, value: int | None) -> LabelTree:
+    def with_value(self, id_: str, value: int | None) -> Self:
         """Give a node another label value; an inner node may have none."""
         return self._replaced(id_, replace(self.node(id_), value=value))
 
-    def with_terminology(self: LabelTree, id_: str, terminology: Terminology | None) -> LabelTree:
+    def with_terminology(self, id_: str, terminology: Terminology | None) -> Self:
         """Give a node other DICOM codes, or none."""
         return self._replaced(id_, replace(self.node(id_), terminology=terminology))
 
-    def with_background(self: LabelTree) -> LabelTree:
-        """Return a tree with a leaf of value 0: this one if it has it, else with ``background`` as the root's first child.
+    def with_background(self) -> Self:
+        """Return a tree with a leaf of value 0: this one, or one with ``background`` as the root's first child.
 
         Raises
         ------
@@ -168,13 +169,13 @@ class EditsMixin:
         node = Node(BACKGROUND, BACKGROUND, self.root.id, color=(0, 0, 0), value=0)
         return self._with_children(self.root.id, [node], 0)
 
-    def _replaced(self: LabelTree, id_: str, node: Node) -> LabelTree:
+    def _replaced(self, id_: str, node: Node) -> Self:
         return self.with_nodes(node if other.id == id_ else other for other in self.nodes)
 
-    def _with_children(self: LabelTree, parent: str, nodes: Sequence[Node], index: int | None) -> LabelTree:
+    def _with_children(self, parent: str, nodes: Sequence[Node], index: int | None) -> Self:
         return self.with_nodes(_insert(self.nodes, self.children(parent), nodes, index))
 
-    def _siblings(self: LabelTree, ids: Iterable[str]) -> list[Node]:
+    def _siblings(self, ids: Iterable[str]) -> list[Node]:
         members = sorted({self.position(id_) for id_ in ids})
         if not members:
             raise NodeError("expected at least one node")
@@ -191,13 +192,13 @@ class EditsMixin:
         return nodes
 
 
-def _insert(
-    nodes: Sequence[Node], siblings: Sequence[Node], new: Sequence[Node], index: int | None
-) -> list[Node]:
+def _insert(nodes: Sequence[Node], siblings: Sequence[Node], new: Sequence[Node], index: int | None) -> list[Node]:
     """Return ``nodes`` with ``new`` before sibling number ``index``, or at the end."""
     if index is None or index == len(siblings):
         return [*nodes, *new]
     if not 0 <= index < len(siblings):
-        raise NodeError(f"expected a position from 0 to {len(siblings)} among the siblings, got {index}", node=new[0].id)
+        raise NodeError(
+            f"expected a position from 0 to {len(siblings)} among the siblings, got {index}", node=new[0].id
+        )
     at = next(position for position, node in enumerate(nodes) if node.id == siblings[index].id)
     return [*nodes[:at], *new, *nodes[at:]]

@@ -126,8 +126,10 @@ class Node:
         for field in ("id", "name"):
             text = getattr(self, field)
             if not isinstance(text, str) or not text.strip() or text != text.strip() or not text.isprintable():
-                raise NodeError(f"expected {field} to be text on one line without blanks around it, got {text!r}",
-                                node=self.id if isinstance(self.id, str) and self.id else None)
+                raise NodeError(
+                    f"expected {field} to be text on one line without blanks around it, got {text!r}",
+                    node=self.id if isinstance(self.id, str) and self.id else None,
+                )
         if self.parent is not None and not isinstance(self.parent, str):
             raise NodeError(f"expected parent to be the id of a node, got {self.parent!r}", node=self.id)
         object.__setattr__(self, "weight", _weight(self.weight, self.id))

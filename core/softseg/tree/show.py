@@ -55,7 +55,7 @@ def describe(tree: LabelTree, node: Node, folded: bool = False) -> str:
 
 
 def diff_lines(a: LabelTree, b: LabelTree) -> list[str]:
-    """Return the differences from ``a`` to ``b``, one a line (``+`` added, ``-`` removed, ``~`` changed); [] if equal."""
+    """Return the differences from ``a`` to ``b``, a line each (``+`` added, ``-`` removed, ``~`` changed)."""
     lines = []
     for change in changes(a, b):
         if change.kind == "added":

@@ -33,9 +33,7 @@ def ordered(nodes: Sequence[Node]) -> tuple[Node, ...]:
         raise _cycle(nodes, {node.id for node in order}, positions)
     for index, node in enumerate(nodes):
         if not children[node.id] and node.value is None:
-            raise NodeError(
-                "a leaf needs a label value", node=node.id, index=index, hint="give it a value or children"
-            )
+            raise NodeError("a leaf needs a label value", node=node.id, index=index, hint="give it a value or children")
     _unique_values(nodes)
     return tuple(order)
 

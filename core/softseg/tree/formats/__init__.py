@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -9,9 +10,11 @@ from typing import NamedTuple
 
 from softseg.errors import InputError
 from softseg.files import write_beside
-from softseg.tree.formats import csv_levels, own_json
+from softseg.tree.cut import Cut
+from softseg.tree.formats import bids, csv_levels, indented, lut, own_json, slicer
 from softseg.tree.formats.source import read_text
 from softseg.tree.labeltree import LabelTree
+from softseg.tree.node import NodeError
 
 
 class Format(NamedTuple):
@@ -19,8 +22,8 @@ class Format(NamedTuple):
 
     Attributes
     ----------
-    suffixes: endings of its files.
-    read: from the text, the file's name (for errors) and a default tree name to a tree.
+    suffixes: endings of its files, lower case; writing chooses the first format whose ending fits.
+    read: from the text, the file (for errors) and a default name of the tree to a tree.
     write: from a tree to the text.
     """
 
@@ -31,7 +34,13 @@ class Format(NamedTuple):
 
 _FORMATS = {
     "json": Format((".json",), own_json.read, own_json.write),
+    "freesurfer": Format(("lut.txt", ".lut"), lut.read_freesurfer, lut.write_freesurfer),
+    "text": Format((".txt",), indented.read, indented.write),
     "csv": Format((".csv",), csv_levels.read, csv_levels.write),
+    "slicer-csv": Format(("_colors.csv", ".ctbl.csv"), slicer.read_csv, slicer.write_csv),
+    "ctbl": Format((".ctbl",), lut.read_ctbl, lut.write_ctbl),
+    "itk-snap": Format((".label", ".lbl"), lut.read_itk_snap, lut.write_itk_snap),
+    "dseg": Format((".tsv",), bids.read, bids.write),
 }
 FORMATS = tuple(_FORMATS)
 """Names of the formats that are read and written."""
@@ -40,29 +49,69 @@ FORMATS = tuple(_FORMATS)
 def load(path: str | os.PathLike[str], format_: str | None = None) -> LabelTree:
     """Read a tree; see :meth:`LabelTree.load`."""
     file = Path(path)
+    _check_name(format_)
     text = read_text(file)
-    return _FORMATS[_name(file, format_, text)].read(text, file, file.name.split(".")[0])
+    return _FORMATS[format_ or detect(file, text)].read(text, file, file.name.split(".")[0])
 
 
 def save(tree: LabelTree, path: str | os.PathLike[str], format_: str | None = None) -> Path:
     """Write a tree; see :meth:`LabelTree.save`."""
     file = Path(path)
-    text = _FORMATS[_name(file, format_, None)].write(tree)
+    _check_name(format_)
+    text = _FORMATS[format_ or _by_ending(file)].write(tree)
     with write_beside(file) as temporary:
         temporary.write_text(text, encoding="utf-8", newline="\n")
     return file
 
 
-def read_cut(tree: LabelTree, file: Path) -> object:
-    raise InputError("x")
+def detect(file: Path, text: str) -> str:
+    """Return the format of a file: by its ending, and by its first lines where several formats share an ending.
+
+    Raises
+    ------
+    InputError: the ending belongs to no format.
+    """
+    name = _by_ending(file)
+    if name in ("csv", "slicer-csv", "dseg"):
+        header = next(csv.reader([next(line for line in text.splitlines() if line.strip())], delimiter=","), [])
+        if slicer.is_color_table(header) or slicer.is_color_table("\t".join(header).split("\t")):
+            return "slicer-csv"
+        return "csv" if name == "slicer-csv" and csv_levels.is_levels_table(header) else name
+    return lut.detect(text) or name if name in ("text", "freesurfer", "ctbl", "itk-snap") else name
 
 
-def _name(file: Path, format_: str | None, text: str | None) -> str:
-    if format_ is not None:
-        if format_ not in _FORMATS:
-            raise InputError(f"unknown format '{format_}'", hint=f"expected one of {', '.join(FORMATS)}")
-        return format_
-    for name, one in _FORMATS.items():
-        if file.name.lower().endswith(one.suffixes):
-            return name
-    raise InputError("unknown ending", file=file)
+def _check_name(format_: str | None) -> None:
+    if format_ is not None and format_ not in _FORMATS:
+        raise InputError(f"unknown label tree format '{format_}'", hint=f"expected one of {', '.join(FORMATS)}")
+
+
+def _by_ending(file: Path) -> str:
+    found = [name for name, one in _FORMATS.items() if file.name.lower().endswith(one.suffixes)]
+    if not found:
+        endings = sorted({suffix for one in _FORMATS.values() for suffix in one.suffixes if suffix.count(".") == 1})
+        raise InputError(
+            "the ending tells no label tree format",
+            file=file,
+            hint=f"name the format ({', '.join(FORMATS)}) or use one of {', '.join(endings)}",
+        )
+    return max(found, key=lambda name: max(len(s) for s in _FORMATS[name].suffixes if file.name.lower().endswith(s)))
+
+
+def read_cut(tree: LabelTree, file: Path) -> Cut:
+    """Return the cut whose nodes a text file lists, one id or name a line; ``#`` begins a comment line.
+
+    Raises
+    ------
+    InputError: the file cannot be read, a node is unknown, or the nodes are no cut; file and line are named.
+    """
+    nodes = []
+    for number, line in enumerate(read_text(file).split("\n"), start=1):
+        if line.strip() and not line.lstrip().startswith("#"):
+            try:
+                nodes.append(tree.find(line.strip()))
+            except NodeError as error:
+                raise error.at(file, number) from error
+    try:
+        return Cut(tree, tuple(nodes))
+    except NodeError as error:
+        raise error.at(file, None) from error

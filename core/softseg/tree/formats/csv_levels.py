@@ -17,7 +17,7 @@ from pathlib import Path
 
 from softseg.errors import InputError
 from softseg.tree.formats.codes import CODE_COLUMNS, codes_from_row, codes_to_row
-from softseg.tree.formats.source import build, hex_color, located, number, slug, unique_id, whole
+from softseg.tree.formats.source import build, hex_color, located, number, slug, table_rows, unique_id, whole
 from softseg.tree.labeltree import LabelTree
 from softseg.tree.node import Node, NodeError
 
@@ -51,46 +51,38 @@ def read(text: str, file: Path, name: str) -> LabelTree:
     InputError: no level column, two roots, a row without path, a node described twice, a bad number or colour, or
         anything that makes the tree invalid; file, line and node are named.
     """
-    rows = csv.reader(io.StringIO(text), strict=True)
-    try:
-        header = [column.strip() for column in next(rows)]
-        if not is_levels_table(header):
-            raise InputError("expected columns level1, level2, ...", file=file, field="line 1")
-        if repeated := [column for column in header if header.count(column) > 1]:
-            raise InputError(f"the column '{repeated[0]}' is there twice", file=file, field="line 1")
-        levels = [column for column in header if _LEVEL.match(column)]
-        roots: dict[str, _Entry] = {}
-        for cells in rows:
-            with located(file, rows.line_num):
-                _enter(cells, header, levels, rows.line_num, roots)
-    except csv.Error as error:
-        raise InputError(f"not a CSV table: {error}", file=file, field=f"line {rows.line_num}") from error
+    roots: dict[str, _Entry] = {}
+    header: list[str] = []
+    for line, row in table_rows(text, file, ","):
+        if not header:
+            header = list(row)
+            if not is_levels_table(header):
+                raise InputError("expected columns level1, level2, ...", file=file, field="line 1")
+        with located(file, line):
+            _enter(row, line, roots)
+    if not roots:
+        raise InputError("no label in the table", file=file)
     return _tree(roots, header, file, name)
 
 
-def _enter(cells: list[str], header: list[str], levels: list[str], line: int, roots: dict[str, _Entry]) -> None:
-    if not any(cell.strip() for cell in cells):
-        return
-    if len(cells) != len(header):
-        raise NodeError(f"expected {len(header)} cells, got {len(cells)}", line=line)
-    row = {column: cell.strip() for column, cell in zip(header, cells, strict=True)}
-    path = _path([row[level] for level in levels], line)
+def _enter(row: dict[str, str], line: int, roots: dict[str, _Entry]) -> None:
+    path = _path([" ".join(cell.split()) for column, cell in row.items() if _LEVEL.match(column)])
     siblings = roots
     for depth, name in enumerate(path, start=1):
         entry = siblings.setdefault(name, _Entry(path[:depth], line))
         siblings = entry.children
     if entry.row is not None:
-        raise NodeError(f"this node is described in line {entry.line} already", node=path[-1], line=line)
+        raise NodeError(f"this node is described in line {entry.line} already", node=path[-1])
     entry.row, entry.line = row, line
 
 
-def _path(names: list[str], line: int) -> tuple[str, ...]:
+def _path(names: list[str]) -> tuple[str, ...]:
     while names and not names[-1]:
         names.pop()
     if not names:
-        raise NodeError("no name in the level columns", line=line)
+        raise NodeError("no name in the level columns")
     if "" in names:
-        raise NodeError("an empty cell between two levels", node=names[-1], line=line)
+        raise NodeError("an empty cell between two levels", node=names[-1])
     return tuple(name for position, name in enumerate(names) if position == 0 or name != names[position - 1])
 
 

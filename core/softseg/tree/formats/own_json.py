@@ -128,7 +128,9 @@ def _terminology(entry: Any, node: str) -> Terminology | None:
     if entry is None:
         return None
     if not isinstance(entry, Mapping) or not {"category", "type"} <= set(entry) <= set(_CODE_FIELDS):
-        raise NodeError(f"expected terminology with category, type and at most {', '.join(_CODE_FIELDS[2:])}", node=node)
+        raise NodeError(
+            f"expected terminology with category, type and at most {', '.join(_CODE_FIELDS[2:])}", node=node
+        )
     codes = {}
     for field, code in entry.items():
         if not isinstance(code, Mapping) or set(code) != {"value", "scheme", "meaning"}:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -16,7 +18,7 @@ MAX_BYTES = 64 * 2**20
 
 
 def read_text(file: Path) -> str:
-    """Return the text of a UTF-8 file (a byte order mark is dropped, line ends become ``\\n``).
+    """Return the text of a UTF-8 file; a byte order mark is dropped, line ends become line feeds.
 
     Raises
     ------
@@ -60,6 +62,32 @@ def build(nodes: Sequence[Node], lines: Sequence[int | None], file: Path | None,
     except NodeError as error:
         line = None if error.index is None else lines[error.index]
         raise error.at(file, line) from error
+
+
+def table_rows(text: str, file: Path, delimiter: str) -> Iterator[tuple[int, dict[str, str]]]:
+    """Yield the line number (from 1) and the cells by column of every row of a table with a header; blanks are cut.
+
+    Raises
+    ------
+    InputError: not a table, a repeated column, or a row whose cells are not as many as the columns.
+    """
+    rows = csv.reader(io.StringIO(text), delimiter=delimiter, strict=True)
+    header: list[str] = []
+    try:
+        for cells in rows:
+            line = rows.line_num
+            if not any(cell.strip() for cell in cells):
+                continue
+            if not header:
+                header = [cell.strip() for cell in cells]
+                if repeated := [column for column in header if column and header.count(column) > 1]:
+                    raise InputError(f"the column '{repeated[0]}' is there twice", file=file, field=f"line {line}")
+                continue
+            if len(cells) != len(header):
+                raise InputError(f"expected {len(header)} cells, got {len(cells)}", file=file, field=f"line {line}")
+            yield line, {column: cell.strip() for column, cell in zip(header, cells, strict=True)}
+    except csv.Error as error:
+        raise InputError(f"not a table: {error}", file=file, field=f"line {rows.line_num}") from error
 
 
 def whole(text: str, what: str, node: str | None = None) -> int:

@@ -1,0 +1,106 @@
+"""What the flat formats share: a root with leaves, and, where a table has room for it, the path of every leaf."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from softseg.tree.formats.source import build, located, slug, unique_id
+from softseg.tree.labeltree import LabelTree
+from softseg.tree.node import Color, Node, NodeError, Terminology
+
+ROOT = "root"
+"""Id of the root that a flat table is hung under."""
+SEPARATOR = " > "
+"""Between the names of a path in one cell."""
+
+
+@dataclass(frozen=True)
+class Label:
+    """One row of a flat table.
+
+    Attributes
+    ----------
+    line: line of the file, from 1.
+    value, name, color, terminology: of the leaf.
+    id: of the leaf, where the table gives it.
+    path: names from the root down to the leaf's parent, where the table gives them.
+    """
+
+    line: int
+    value: int
+    name: str
+    color: Color | None = None
+    terminology: Terminology | None = None
+    id: str = ""
+    path: tuple[str, ...] = ()
+
+
+def tree_of(labels: Sequence[Label], file: Path, name: str) -> LabelTree:
+    """Return the tree of flat labels: leaves under one root, or under the paths that the table gives.
+
+    The ids of leaves are given or made of their names; those of inner nodes are made of their names.
+
+    Raises
+    ------
+    NodeError: no label, a repeated id or value, or paths that do not begin at one root; file and line are named.
+    """
+    if not labels:
+        raise NodeError("no label in the file", file=file)
+    nodes: list[Node] = []
+    lines: list[int | None] = []
+    taken = {label.id for label in labels if label.id}
+    inner: dict[tuple[str, ...], str] = {}
+    for label in labels:
+        with located(file, label.line):
+            parent = _inner(label.path or (name or ROOT,), inner, taken, nodes, lines, label.line)
+            id_ = label.id or unique_id(slug(label.name), None, taken | set(inner.values()))
+            taken.add(id_)
+            nodes.append(Node(id_, label.name, parent, 1.0, label.color, label.value, label.terminology))
+            lines.append(label.line)
+    return build(nodes, lines, file, name)
+
+
+def _inner(
+    path: tuple[str, ...],
+    known: dict[tuple[str, ...], str],
+    taken: set[str],
+    nodes: list[Node],
+    lines: list[int | None],
+    line: int,
+) -> str:
+    """Return the id of the inner node at ``path``; it and what is above it are made where they are new."""
+    if path not in known:
+        above = _inner(path[:-1], known, taken, nodes, lines, line) if len(path) > 1 else None
+        known[path] = unique_id(slug(path[-1]) if above or len(path) > 1 else ROOT, above, taken)
+        taken.add(known[path])
+        nodes.append(Node(known[path], path[-1], above))
+        lines.append(line)
+    return known[path]
+
+
+def leaf_names(tree: LabelTree) -> list[str]:
+    """Return one name per leaf, in tree order: its name, or its id where several leaves share the name."""
+    count = Counter(leaf.name for leaf in tree.leaves)
+    return [leaf.name if count[leaf.name] == 1 else leaf.id for leaf in tree.leaves]
+
+
+def path_cell(tree: LabelTree, leaf: Node) -> str:
+    """Return the names from the root down to the leaf's parent, in one cell.
+
+    Raises
+    ------
+    NodeError: a name holds the separator.
+    """
+    names = [node.name for node in tree.path(leaf.id)[:-1]]
+    for name in names:
+        if SEPARATOR in name:
+            raise NodeError(f"this format cannot hold a name with '{SEPARATOR}'", node=leaf.id, hint="use JSON")
+    return SEPARATOR.join(names)
+
+
+def color_of(leaf: Node) -> Color:
+    """Return the colour of a leaf; black for background and mid grey for others that have none."""
+    return leaf.color or ((0, 0, 0) if leaf.value == 0 else (128, 128, 128))

@@ -1,0 +1,85 @@
+"""Indented text: two spaces a level, one node a line, ``name`` or ``name = value``.
+
+Ids are the names. Without any value on a leaf the leaves get 1..C in order. Colours, weights and codes have no place.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from softseg.tree.formats.source import build, located, whole
+from softseg.tree.labeltree import LabelTree
+from softseg.tree.node import Node, NodeError
+
+_LINE = re.compile(r"( *)(.*?)(?:\s*=\s*(.*))?")
+
+
+def read(text: str, file: Path, name: str) -> LabelTree:
+    """Return the tree of an indented text.
+
+    Raises
+    ------
+    InputError: a tab or an odd indent, a step of more than one level, a repeated name, a second root, a bad value, or
+        values on some leaves only; file, line and node are named.
+    """
+    rows: list[tuple[int, int, str, int | None]] = []
+    for line, row in enumerate(text.split("\n"), start=1):
+        if row.strip():
+            with located(file, line):
+                rows.append((line, *_row(row, rows[-1][1] if rows else -1)))
+    is_leaf = [
+        depth >= following[1] for (_, depth, _, _), following in zip(rows, [*rows[1:], (0, 0, "", 0)], strict=True)
+    ]
+    plain = all(value is None for leaf, (_, _, _, value) in zip(is_leaf, rows, strict=True) if leaf)
+    nodes: list[Node] = []
+    above: list[str] = []
+    count = 0
+    for leaf, (line, depth, label, value) in zip(is_leaf, rows, strict=True):
+        count += leaf
+        with located(file, line):
+            parent = above[depth - 1] if depth else None
+            nodes.append(Node(label, label, parent, value=count if plain and leaf else value))
+        above[depth:] = [label]
+    return build(nodes, [row[0] for row in rows], file, name)
+
+
+def _row(row: str, depth_above: int) -> tuple[int, str, int | None]:
+    """Return depth, name and value of one line."""
+    if "\t" in row[: len(row) - len(row.lstrip())]:
+        raise NodeError("a tab in the indent", hint="use two spaces a level")
+    match = _LINE.fullmatch(row.rstrip())
+    if match is None:
+        raise NodeError("expected `name` or `name = value`")
+    indent, label, value = len(match.group(1)), " ".join(match.group(2).split()), match.group(3)
+    if not label:
+        raise NodeError("no name before '='")
+    if indent % 2:
+        raise NodeError(f"an indent of {indent} spaces", node=label, hint="use two spaces a level")
+    if indent // 2 > depth_above + 1:
+        raise NodeError(f"indented by {indent // 2 - depth_above} levels below the line above", node=label)
+    return indent // 2, label, None if value is None else whole(value, "the value after '='", label)
+
+
+def write(tree: LabelTree) -> str:
+    """Return the tree as indented text; names and values are kept, the rest is not.
+
+    Raises
+    ------
+    NodeError: two nodes have the same name, or a name holds ``=``.
+    """
+    names: dict[str, str] = {}
+    lines = []
+    for node, depth in zip(tree.nodes, tree.depths, strict=True):
+        if node.name in names:
+            raise NodeError(
+                f"indented text needs names that differ, and '{names[node.name]}' is named '{node.name}' too",
+                node=node.id,
+                hint="rename it or use JSON",
+            )
+        if "=" in node.name:
+            raise NodeError("indented text cannot hold a name with '='", node=node.id, hint="rename it or use JSON")
+        names[node.name] = node.id
+        value = "" if node.value is None else f" = {node.value}"
+        lines.append("  " * int(depth) + node.name + value)
+    return "\n".join(lines) + "\n"
