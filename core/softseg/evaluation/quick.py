@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from softseg.evaluation.rows import BLOCK_VOXELS, TreeRows, known_at, winners
+from softseg.evaluation.rows import BLOCK_VOXELS, LevelBlock, TreeRows
 from softseg.types import FloatArray
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ def quick_scores(probabilities: npt.NDArray[np.floating], reference: SoftLabels,
     overlaps = [LevelOverlap(level) for level in rows.levels]
     for predicted, truth in _blocks(probabilities, reference, rows):
         for overlap in overlaps:
-            overlap.add(predicted, truth)
+            overlap.add(LevelBlock.of(predicted, truth, overlap.rows))
     scores: dict[str, float] = {}
     names = [*(f"level {number}" for number in range(1, len(overlaps) + 1)), "leaves"]
     for name, overlap in zip(names, [*overlaps, overlaps[-1]], strict=True):
@@ -70,18 +70,15 @@ class LevelOverlap:
         self.predicted, self.reference, self.both = (np.zeros(len(rows)) for _ in range(3))
         self.soft_predicted, self.soft_reference, self.soft_difference = (np.zeros(len(rows)) for _ in range(3))
 
-    def add(self, predicted: FloatArray, reference: FloatArray) -> None:
-        """Add a block ``[V, n]`` of summed shares of prediction and reference."""
-        known = known_at(reference, self.rows)
-        label, truth = winners(predicted, self.rows), winners(reference, self.rows)
-        self.predicted += _counts(label[known], len(self.rows))
-        self.reference += _counts(truth[known], len(self.rows))
-        self.both += _counts(label[known & (label == truth)], len(self.rows))
-        weight = known.astype(np.float32)
-        p, g = predicted[self.rows], reference[self.rows]
-        self.soft_predicted += p @ weight
-        self.soft_reference += g @ weight
-        self.soft_difference += np.abs(np.subtract(p, g, out=p), out=p) @ weight
+    def add(self, block: LevelBlock) -> None:
+        """Add a block of voxels."""
+        nodes = len(self.rows)
+        self.predicted += _counts(block.label, nodes)
+        self.reference += _counts(block.truth, nodes)
+        self.both += _counts(block.label[block.label == block.truth], nodes)
+        self.soft_predicted += block.predicted.sum(axis=1)
+        self.soft_reference += block.reference.sum(axis=1)
+        self.soft_difference += np.abs(block.predicted - block.reference).sum(axis=1)
 
     @property
     def dice(self) -> npt.NDArray[np.float64]:
@@ -91,8 +88,10 @@ class LevelOverlap:
 
     @property
     def soft_dice(self) -> npt.NDArray[np.float64]:
-        """``[nodes]``: semimetric soft Dice, in 0..1; nan where the reference has no share of the node at all and the
-        prediction has it win nowhere (the tails of a softmax are not a finding).
+        """``[nodes]``: semimetric soft Dice, in 0..1; nan where neither has the node.
+
+        That is where the reference has no share of it and it wins no voxel of the prediction: the tails of a softmax
+        are not a finding.
         """
         total = self.soft_predicted + self.soft_reference
         present = (self.soft_reference > 0) | (self.predicted > 0)

@@ -87,25 +87,39 @@ class TreeRows:
         return shares
 
 
-def winners(shares: FloatArray, rows: npt.NDArray[np.intp]) -> npt.NDArray[np.int16]:
-    """Return the position within ``rows`` of the node with the largest summed share; -1 where all are zero.
+@dataclass(frozen=True, eq=False)
+class LevelBlock:
+    """A block of voxels seen at a cut; only voxels about which the reference says something there.
 
-    Parameters
+    Attributes
     ----------
-    shares: ``[V, n]``.
-    rows: the rows of a cut.
+    known: ``[n]``, the columns of the block that are kept.
+    predicted, reference: ``[nodes, kept]``, shares of the cut's nodes.
+    label, truth: ``[kept]``, position in the cut of the node with the largest summed share; -1 where all are zero.
     """
-    at_cut = shares[rows]
-    best = at_cut.argmax(axis=0)
-    best[at_cut[best, np.arange(best.size)] <= 0] = -1
+
+    known: npt.NDArray[np.intp]
+    predicted: FloatArray
+    reference: FloatArray
+    label: npt.NDArray[np.int16]
+    truth: npt.NDArray[np.int16]
+
+    @staticmethod
+    def of(predicted: FloatArray, reference: FloatArray, rows: npt.NDArray[np.intp]) -> LevelBlock:
+        """Look at shares ``[V, n]`` of all nodes at the cut with these ``rows``.
+
+        Left out are voxels without a label and those labelled with something coarser than the cut: where not more than
+        half of the reference's mass (our default) lies on the cut's nodes and below.
+        """
+        p, g = predicted[rows], reference[rows]
+        said = (reference[0] > 0) & (g.sum(axis=0) > 0.5 * reference[0])
+        known = np.flatnonzero(said)
+        if known.size < said.size:
+            p, g = p[:, known], g[:, known]
+        return LevelBlock(known, p, g, _winners(p), _winners(g))
+
+
+def _winners(shares: FloatArray) -> npt.NDArray[np.int16]:
+    best = shares.argmax(axis=0)
+    best[shares[best, np.arange(best.size)] <= 0] = -1
     return best.astype(np.int16)
-
-
-def known_at(shares: FloatArray, rows: npt.NDArray[np.intp]) -> npt.NDArray[np.bool_]:
-    """Return where a reference says something at a cut: most of its mass lies on the cut's nodes or below them.
-
-    False where the voxel is unlabelled and where it is labelled with something coarser than the cut. (More than half
-    is our default.)
-    """
-    total = shares[0]
-    return np.asarray((total > 0) & (shares[rows].sum(axis=0) > 0.5 * total))

@@ -1,0 +1,181 @@
+"""Everything that is measured on one case: sums over its voxels, slice by slice, then surfaces of the hard labels."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from softseg.evaluation.calibration import FLOOR, Reliability
+from softseg.evaluation.quick import LevelOverlap
+from softseg.evaluation.rows import LevelBlock, TreeRows
+from softseg.evaluation.surface import TOLERANCE_MM, boxes, joined, single_slice_axis, surface_scores
+from softseg.types import FloatArray, IntArray
+
+if TYPE_CHECKING:
+    from softseg.evaluation.sources import NodeShares
+    from softseg.events import Events
+
+Labels = npt.NDArray[np.int16]
+
+
+class LevelMeasures:
+    """One level of one case.
+
+    Attributes
+    ----------
+    rows: rows of the cut's nodes.
+    overlap: sums for Dice and volumes.
+    difference, support: per node the sum of ``|p - g|`` and the number of voxels where the node is anywhere near:
+        predicted share at least :data:`~softseg.evaluation.calibration.FLOOR`, or any share in the reference.
+    winner: reliability of the winning node's share, over voxels that are not surely background.
+    nodes: reliability of each node's own share, ``[nodes, bins]``.
+    predicted, reference: hard labels ``(k, j, i)``: positions in the cut, -1 where nothing is said.
+    """
+
+    def __init__(self, rows: npt.NDArray[np.intp], background: int, shape: tuple[int, int, int]) -> None:
+        self.rows = rows
+        self.overlap = LevelOverlap(rows)
+        self.difference, self.support = np.zeros(len(rows)), np.zeros(len(rows))
+        self.winner, self.nodes = Reliability.zeros(1), Reliability.zeros(len(rows))
+        self.predicted, self.reference = np.full(shape, -1, np.int16), np.full(shape, -1, np.int16)
+        self._background = background
+
+    def add(self, k: int, voxels: npt.NDArray[np.intp], predicted: FloatArray, reference: FloatArray) -> None:
+        """Add voxels of slice ``k``.
+
+        Parameters
+        ----------
+        k: the slice.
+        voxels: ``[n]``, their flat indices in the slice.
+        predicted, reference: ``[V, n]``, summed shares.
+        """
+        block = LevelBlock.of(predicted, reference, self.rows)
+        self.overlap.add(block)
+        p, g, label, voxels = block.predicted, block.reference, block.label, voxels[block.known]
+        self.predicted[k].flat[voxels], self.reference[k].flat[voxels] = label, block.truth
+        near = (p >= FLOOR) | (g > 0)
+        node, voxel = np.nonzero(near)
+        p_near, g_near = p[node, voxel], g[node, voxel]
+        self.support += np.bincount(node, minlength=len(self.rows))
+        self.difference += np.bincount(node, weights=np.abs(p_near - g_near), minlength=len(self.rows))
+        confident = p_near >= FLOOR
+        self.nodes.add(p_near[confident], g_near[confident], node[confident])
+        unsure = label >= 0
+        if self._background >= 0:
+            unsure &= predicted[self._background, block.known] <= 1 - FLOOR
+        at = label[unsure], np.flatnonzero(unsure)
+        self.winner.add(p[at], g[at])
+
+    @property
+    def mae(self) -> npt.NDArray[np.float64]:
+        """``[nodes]``: mean absolute error of the share where the node is anywhere near; nan where it is nowhere."""
+        return np.divide(self.difference, self.support, out=np.full(len(self.rows), np.nan), where=self.support > 0)
+
+
+@dataclass(eq=False)
+class CaseMeasures:
+    """All sums of one case.
+
+    Attributes
+    ----------
+    rows: the tree's rows.
+    levels: level 1 first, the leaves last.
+    confusion: ``[C, C]`` voxels by true and predicted leaf, where either is not background.
+    soft: whether the prediction holds shares other than 0 and 1.
+    surfaces: per level ``[nodes, 2]``: HD95 (mm) and surface Dice.
+    """
+
+    rows: TreeRows
+    levels: list[LevelMeasures]
+    confusion: npt.NDArray[np.int64]
+    soft: bool
+    surfaces: list[npt.NDArray[np.float64]] = field(default_factory=list)
+
+
+def measure(
+    predicted: NodeShares,
+    reference: NodeShares,
+    rows: TreeRows,
+    events: Events,
+    *,
+    deepest: int | None = None,
+    tolerance_mm: float | None = TOLERANCE_MM,
+) -> CaseMeasures:
+    """Return all sums of one case.
+
+    Parameters
+    ----------
+    predicted, reference: shares on the same grid.
+    rows: of the tree of both.
+    events: told of progress.
+    deepest: level below which nothing is judged, because the prediction says nothing there; the leaves by default.
+    tolerance_mm: for the surface Dice; None leaves surfaces out.
+    """
+    shape = predicted.geometry.shape
+    levels = [LevelMeasures(level, rows.background, shape) for level in rows.levels[:deepest]]
+    result = CaseMeasures(rows, levels, np.zeros((len(rows.leaves),) * 2, np.int64), predicted.soft)
+    for k in range(shape[0]):
+        events.check()
+        p_index, p_share = predicted.slice(k)
+        g_index, g_share = reference.slice(k)
+        voxels = np.flatnonzero(
+            g_share.any(axis=0) & (_foreground(rows, p_index, p_share) | _foreground(rows, g_index, g_share))
+        )
+        if voxels.size == 0:
+            continue
+        p = rows.from_classes(p_index[:, voxels], p_share[:, voxels])
+        g = rows.from_classes(g_index[:, voxels], g_share[:, voxels])
+        for level in levels:
+            level.add(k, voxels, p, g)
+    if len(levels) == len(rows.levels):
+        result.confusion += _confusion(
+            levels[-1], int(np.flatnonzero(rows.leaves == rows.background)[0]) if rows.background >= 0 else -1
+        )
+    if tolerance_mm is not None:
+        for level in levels:
+            result.surfaces.append(_surfaces(level, rows, predicted.geometry.spacing_kji, tolerance_mm, events))
+    return result
+
+
+def _foreground(rows: TreeRows, indices: IntArray, shares: FloatArray) -> npt.NDArray[np.bool_]:
+    """Return ``[n]``: where anything but background has a share; elsewhere both sides add nothing to any node."""
+    return np.asarray(((shares > 0) & (rows.row_of_class[indices] != rows.background)).any(axis=0))
+
+
+def _confusion(leaves: LevelMeasures, background: int) -> npt.NDArray[np.int64]:
+    count = len(leaves.rows)
+    truth, label = leaves.reference.ravel(), leaves.predicted.ravel()
+    said = (truth >= 0) & (label >= 0)
+    pairs = truth[said].astype(np.int64) * count + label[said]
+    table = np.bincount(pairs, minlength=count * count).reshape(count, count)
+    if background >= 0:
+        table[background, background] = 0
+    return table
+
+
+def _surfaces(
+    level: LevelMeasures, rows: TreeRows, spacing: tuple[float, float, float], tolerance_mm: float, events: Events
+) -> npt.NDArray[np.float64]:
+    scores = np.full((len(level.rows), 2), np.nan)
+    shape = level.predicted.shape
+    flat = single_slice_axis((shape[0], shape[1], shape[2]))
+    here = boxes(level.predicted, len(level.rows)), boxes(level.reference, len(level.rows))
+    for position, row in enumerate(level.rows):
+        box = joined(here[0][position], here[1][position])
+        if row == rows.background or box is None:
+            continue
+        events.check()
+        masks = level.predicted[box] == position, level.reference[box] == position
+        scores[position] = surface_scores(*masks, spacing, tolerance_mm, flat)
+    return scores
+
+
+def hop_distances(rows: TreeRows) -> npt.NDArray[np.float64]:
+    """Return ``[C, C]``: edges on the path between two leaves."""
+    member = rows.tree.membership().astype(np.float64)
+    common = member.T @ member
+    own = np.diag(common)
+    return np.asarray(own[:, None] + own[None, :] - 2 * common)

@@ -1,0 +1,231 @@
+"""Reading what is compared: soft parcellations, label maps, soft maps by node, case folders; as shares per slice."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from os import PathLike
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol, TypeAlias
+
+import numpy as np
+
+from softseg.data.labels import class_count, clip_soft, compose_soft_maps, labels_from_map
+from softseg.errors import InputError
+from softseg.image import Geometry, read_image
+from softseg.soft.labels import SoftLabels
+from softseg.types import BoolArray, FloatArray, IntArray
+
+if TYPE_CHECKING:
+    from softseg.soft.parcellation import SoftParcellation
+    from softseg.tree import LabelTree
+
+SOFT_SUFFIX = ".soft.npz"
+
+Warn: TypeAlias = Callable[[str], None]
+Reference: TypeAlias = "str | PathLike[str] | Sequence[str | PathLike[str]] | Mapping[str, str | PathLike[str]]"
+"""One label map or soft parcellation; label maps of several raters (their mean is the reference); soft maps by node."""
+
+
+class NodeShares(Protocol):
+    """Sparse shares of classes on a voxel grid."""
+
+    @property
+    def geometry(self) -> Geometry:
+        """The grid."""
+
+    @property
+    def soft(self) -> bool:
+        """Whether there are shares other than 0 and 1."""
+
+    def slice(self, k: int) -> tuple[IntArray, FloatArray]:
+        """Return class indices ``[K, j * i]`` and their shares of slice ``k``."""
+
+
+@dataclass(frozen=True, eq=False)
+class LabelShares:
+    """Shares of soft labels on a grid.
+
+    Attributes
+    ----------
+    labels: ``(K, k, j, i)``.
+    geometry: their grid.
+    """
+
+    labels: SoftLabels
+    geometry: Geometry
+
+    @property
+    def soft(self) -> bool:
+        """Whether there are shares other than 0 and 1."""
+        return self.labels.slots > 1 or bool(((self.labels.shares > 0) & (self.labels.shares < 1)).any())
+
+    def slice(self, k: int) -> tuple[IntArray, FloatArray]:
+        """Return class indices ``[K, j * i]`` and their shares of slice ``k``."""
+        slots = self.labels.slots
+        return self.labels.indices[:, k].reshape(slots, -1), self.labels.shares[:, k].reshape(slots, -1)
+
+
+@dataclass(frozen=True, eq=False)
+class Reading:
+    """What was read of one side of a case.
+
+    Attributes
+    ----------
+    shares: on the file's grid, in class indices of the tree that is judged by.
+    file: what messages name.
+    deepest: the last level at which everything is said; None where the leaves are.
+    model: name of the model that a soft parcellation came from, or empty.
+    """
+
+    shares: NodeShares
+    file: Path
+    deepest: int | None = None
+    model: str = ""
+
+
+def read_prediction(path: Path, tree: LabelTree, warn: Warn) -> Reading:
+    """Read a soft parcellation, a label map (values of any node, also those of a cut), or a predicted case's folder.
+
+    Raises
+    ------
+    InputError: missing or damaged, holds labels that the tree lacks, or the folder has no prediction.
+    """
+    file = _in_case_folder(path) if path.is_dir() else path
+    if file.name.endswith(SOFT_SUFFIX):
+        return _parcellation(file, tree)
+    image = read_image(file)
+    if image.array.dtype.kind == "f" and not np.array_equal(image.array, np.trunc(image.array)):
+        return Reading(LabelShares(labels_from_map(image.array, tree, file, warn), image.geometry), file)
+    try:
+        values = tree.collapse(image.array, tree.cut_at(tree.depth))
+    except InputError as error:
+        raise InputError(
+            error.message, file=file, hint=error.hint or "give the tree that the labels belong to"
+        ) from error
+    table = np.zeros(1 + max(tree.value_of(node.id) for node in tree.nodes), np.int16)
+    for node in tree.nodes:
+        table[tree.value_of(node.id)] = tree.class_index(node.id)
+    if tree.background is None:
+        table[0] = -1
+    indices = table[values]
+    present = np.flatnonzero(np.bincount(indices[indices >= 0].ravel(), minlength=1))
+    inner = [tree.inner_nodes[index - len(tree.leaves)] for index in present if index >= len(tree.leaves)]
+    deepest = min((tree.depth_of(node.id) for node in inner), default=None)
+    if deepest == 0:
+        raise InputError("holds the root's label, which says nothing", file=file)
+    labels = SoftLabels.from_class_indices(indices, class_count(tree))
+    return Reading(LabelShares(labels, image.geometry), file, deepest)
+
+
+def read_reference(reference: Reference, tree: LabelTree, warn: Warn, mask: Path | None = None) -> Reading:
+    """Read a reference: label map, soft parcellation, several raters' label maps, or soft maps by node.
+
+    Parameters
+    ----------
+    reference: the file or files.
+    tree: what its values mean.
+    warn: called with one line for each oddity that was mended.
+    mask: file of the voxels (non-zero) where the reference is valid; everywhere by default.
+
+    Raises
+    ------
+    InputError: missing or damaged, not on one grid, or holds labels that the tree lacks.
+    """
+    reading = _read_reference(reference, tree, warn)
+    if mask is None:
+        return reading
+    image = read_image(mask)
+    require_same_grid(image.geometry, mask, reading)
+    labels = _whole(reading.shares, class_count(tree))
+    valid: BoolArray = image.array != 0
+    masked = SoftLabels(labels.indices, labels.shares * valid, labels.classes)
+    return Reading(LabelShares(masked, image.geometry), reading.file)
+
+
+def require_same_grid(geometry: Geometry, file: Path, other: Reading) -> None:
+    """Raise :class:`InputError` naming ``file`` unless it lies on the grid of ``other``."""
+    if geometry.same_grid(other.shares.geometry):
+        return
+    raise InputError(
+        f"lies on another grid ({_grid(geometry)}) than {other.file} ({_grid(other.shares.geometry)})",
+        file=file,
+        hint="predictions have the grid of the image they were made from: predict the image that the reference was "
+        "drawn on, or resample the prediction",
+    )
+
+
+def _read_reference(reference: Reference, tree: LabelTree, warn: Warn) -> Reading:
+    if isinstance(reference, Mapping):
+        return _soft_maps({node: Path(path) for node, path in reference.items()}, tree, warn)
+    if isinstance(reference, (str, PathLike)):
+        file = Path(reference)
+        if file.is_dir():
+            file = _in_case_folder(file)
+        if file.name.endswith(SOFT_SUFFIX):
+            return _parcellation(file, tree)
+        image = read_image(file)
+        return Reading(LabelShares(labels_from_map(image.array, tree, file, warn), image.geometry), file)
+    raters = [_read_reference(path, tree, warn) for path in reference]
+    for rater in raters[1:]:
+        require_same_grid(rater.shares.geometry, rater.file, raters[0])
+    maps = [_whole(rater.shares, class_count(tree)) for rater in raters]
+    indices = np.concatenate([labels.indices for labels in maps])
+    shares = np.concatenate([labels.shares for labels in maps]) / np.float32(len(maps))
+    mean = SoftLabels(indices, shares.astype(np.float32), class_count(tree))
+    return Reading(LabelShares(mean, raters[0].shares.geometry), raters[0].file)
+
+
+def _soft_maps(files: Mapping[str, Path], tree: LabelTree, warn: Warn) -> Reading:
+    maps: dict[str, FloatArray] = {}
+    first: Reading | None = None
+    for name, file in files.items():
+        image = read_image(file)
+        maps[tree.find(name).id] = clip_soft(image.array, file, warn)
+        if first is not None:
+            require_same_grid(image.geometry, file, first)
+        else:
+            empty = SoftLabels.from_class_indices(np.full(image.array.shape, -1), 1)
+            first = Reading(LabelShares(empty, image.geometry), file)
+    if first is None:
+        raise InputError("a reference of soft maps names no map")
+    by_id = {tree.find(name).id: file for name, file in files.items()}
+    labels = compose_soft_maps(maps, tree, by_id, warn)
+    return Reading(LabelShares(labels, first.shares.geometry), first.file)
+
+
+def _in_case_folder(folder: Path) -> Path:
+    """Return the prediction in a folder that ``softseg predict`` made for one case."""
+    for pattern in (f"*{SOFT_SUFFIX}", "labels_leaves.*", "labels_*"):
+        found = sorted(path for path in folder.glob(pattern) if path.is_file())
+        if found:
+            return found[-1]
+    raise InputError(
+        f"expected a predicted case with a file *{SOFT_SUFFIX}", file=folder, hint="give the folder of one case"
+    )
+
+
+def _whole(shares: NodeShares, classes: int) -> SoftLabels:
+    if isinstance(shares, LabelShares):
+        return shares.labels
+    slices = [shares.slice(k) for k in range(shares.geometry.shape[0])]
+    slots = max(len(index) for index, _ in slices)
+    indices = np.zeros((slots, *shares.geometry.shape), np.uint16)
+    values = np.zeros(indices.shape, np.float32)
+    for k, (index, share) in enumerate(slices):
+        indices[: len(index), k] = index.reshape(len(index), *indices.shape[2:])
+        values[: len(index), k] = share.reshape(len(index), *indices.shape[2:])
+    return SoftLabels(indices, values, classes)
+
+
+def _grid(geometry: Geometry) -> str:
+    spacing = " x ".join(f"{value:.4g}" for value in geometry.spacing)
+    origin = ", ".join(f"{value:.4g}" for value in geometry.origin)
+    return f"{' x '.join(map(str, geometry.size))} voxels of {spacing} mm at {origin}"
+
+
+def _parcellation(file: Path, tree: LabelTree) -> Reading:
+    from softseg.soft.parcellation import SoftParcellation
+
+    parcellation = SoftParcellation.load(file)
+    return Reading(ParcellationShares(parcellation, tree, file), file, model=parcellation.model)
