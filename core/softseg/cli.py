@@ -43,6 +43,8 @@ _SEVERAL_VALUES = ("--prediction", "--reference")
 
 def main() -> None:
     """Run the command line of this process and end it with the exit code."""
+    if not _debug():
+        _mute_native_libraries()
     sys.exit(run(sys.argv[1:], settings=Settings(signals=True)))
 
 
@@ -54,7 +56,7 @@ def run(arguments: Sequence[str], *, settings: Settings | None = None) -> int:
     arguments: what follows ``softseg`` on the command line.
     settings: whether signals cancel (only in a process of one's own).
     """
-    debug = os.environ.get("SOFTSEG_DEBUG", "") not in ("", "0")
+    debug = _debug()
     with warnings.catch_warnings():
         if not debug:
             warnings.simplefilter("ignore")
@@ -70,6 +72,25 @@ def run(arguments: Sequence[str], *, settings: Settings | None = None) -> int:
         except KeyboardInterrupt:
             return _report(CancelledError("cancelled on request"), debug)
     return code if isinstance(code, int) else 0
+
+
+def _debug() -> bool:
+    return os.environ.get("SOFTSEG_DEBUG", "") not in ("", "0")
+
+
+def _mute_native_libraries() -> None:
+    """Keep what C and C++ libraries write to standard error (file readers above all) away from the one line.
+
+    Python's own standard error goes on to where it went before.
+    """
+    try:
+        ours = os.dup(2)
+    except OSError:
+        return
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 2)
+    os.close(nowhere)
+    sys.stderr = open(ours, "w", encoding=sys.stderr.encoding, errors="backslashreplace", buffering=1)  # noqa: SIM115, PTH123
 
 
 def _report(error: Exception, debug: bool) -> int:
