@@ -2,8 +2,8 @@
 
 Windows are laid as MONAI lays them (``dense_patch_slices``) and weighted with MONAI's importance map, so the result
 equals ``monai.inferers.sliding_window_inference`` of the network's probabilities. What differs is the bookkeeping:
-probabilities, not logits, are summed; windows without content are skipped; an image smaller than a window is padded
-with its minimum (MONAI: with 0); cancelling is possible between windows.
+probabilities, not logits, are summed; windows without content are skipped; an image smaller than a window has its
+border repeated, as in training (MONAI: zeros); cancelling is possible between windows.
 """
 
 from __future__ import annotations
@@ -52,6 +52,11 @@ class WindowGrid:
     padding: tuple[tuple[int, int], ...]
     patch: tuple[int, ...]
     slices: tuple[tuple[slice, ...], ...]
+
+    @property
+    def box(self) -> tuple[slice, ...]:
+        """The box of the image that is predicted, as slices ``(k, j, i)``."""
+        return tuple(slice(a, b) for a, b in zip(self.start, self.stop, strict=True))
 
     @staticmethod
     def over(
@@ -152,7 +157,7 @@ class _Windows:
 
     def raw_outputs(self, network: nn.Module, volume: Tensor, windows: Sequence[tuple[slice, ...]]) -> Tensor:
         """Return the network's float32 output for these windows, ``[B, channels, k, j, i]``, k = 1 in 2D."""
-        batch = torch.stack([volume[(slice(None), *window)] for window in windows])
+        batch = torch.stack([volume[_all(window)] for window in windows])
         if self.dimensions == 2:
             batch = batch.squeeze(2)
         batch = batch.to(self.device, memory_format=memory_format(self.dimensions))
@@ -181,11 +186,16 @@ def _blend(
         logits = work.raw_outputs(network, volume, chosen)
         values = (torch.relu(logits) if raw else head.probabilities(logits)).cpu()
         for window, value in zip(chosen, values, strict=True):
-            sums[(slice(None), *window)].addcmul_(value, importance)
+            sums[_all(window)].addcmul_(value, importance)
             weights[window] += importance
         events.progress(first + len(chosen), len(windows))
     sums /= weights.clamp(min=torch.finfo(torch.float32).tiny)
     return sums, weights
+
+
+def _all(window: tuple[slice, ...]) -> tuple[slice, ...]:
+    """Return the index of ``window`` in an array with channels in front."""
+    return (slice(None), *window)
 
 
 def _content_box(volume: Tensor) -> tuple[tuple[int, ...], tuple[int, ...]] | None:
@@ -206,11 +216,11 @@ def _minima(volume: Tensor) -> Tensor:
 
 
 def _padded(volume: Tensor, grid: WindowGrid) -> Tensor:
-    inside = volume[(slice(None), *(slice(a, b) for a, b in zip(grid.start, grid.stop, strict=True)))]
+    inside = volume[_all(grid.box)]
     if not any(before or after for before, after in grid.padding):
         return inside
-    lowest = _minima(volume)
-    return torch.nn.functional.pad(inside - lowest, [n for pair in reversed(grid.padding) for n in pair]) + lowest
+    flat = [n for pair in reversed(grid.padding) for n in pair]
+    return torch.nn.functional.pad(inside[None], flat, mode="replicate")[0]
 
 
 @torch.inference_mode()
@@ -223,11 +233,11 @@ def _finished(
         shares[background][weights == 0] = 1.0
     sizes = weights.shape
     inner = tuple(slice(before, size - after) for (before, after), size in zip(grid.padding, sizes, strict=True))
-    inside: FloatArray = shares[(slice(None), *inner)].numpy()
+    inside: FloatArray = shares[_all(inner)].numpy()
     if inside.shape[1:] == shape:
         return np.ascontiguousarray(inside)
     whole = _only_background(head.classes, shape, 0 if background is None else background)
-    whole[(slice(None), *(slice(a, b) for a, b in zip(grid.start, grid.stop, strict=True)))] = inside
+    whole[_all(grid.box)] = inside
     return whole
 
 

@@ -1,0 +1,163 @@
+"""The files of one case: a folder that appears only when complete, and the table of a whole batch."""
+
+from __future__ import annotations
+
+import csv
+import re
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from os import PathLike, fspath
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+
+from softseg.errors import InputError
+from softseg.events import Events
+from softseg.files import write_beside, write_folder_beside
+from softseg.image import Image, write_image
+
+if TYPE_CHECKING:
+    from softseg.prediction.case import Prediction
+    from softseg.soft.parcellation import SoftParcellation
+    from softseg.tree import Cut, LabelTree
+
+SOFT_FILE = "soft.soft.npz"
+VOLUMES_FILE = "volumes.csv"
+MapType = Literal["float32", "uint8"]
+
+CutSpec = int | str | PathLike[str]
+"""A level, ``"leaves"``, or a file of node ids."""
+
+VOLUME_COLUMNS = ("id", "name", "level", "soft_ml", "hard_ml")
+
+
+@dataclass(frozen=True)
+class NamedCut:
+    """A cut and the name that its files carry: ``leaves``, ``level3``, or the stem of the file that lists its nodes."""
+
+    name: str
+    cut: Cut
+
+    @staticmethod
+    def of(tree: LabelTree, spec: CutSpec) -> NamedCut:
+        """Return the cut that a user names.
+
+        Raises
+        ------
+        InputError: no such level or file, or its nodes are not a cut of the tree.
+        """
+        text = fspath(spec) if isinstance(spec, PathLike) else str(spec)
+        cut = tree.cut_from(spec)
+        name = text if text == "leaves" else f"level{int(text)}" if text.isdigit() else Path(text).stem
+        return NamedCut(safe_name(name), cut)
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What is written for each case beside the soft parcellation and the volumes.
+
+    Attributes
+    ----------
+    cuts: label maps, each with its colour table.
+    nodes: ids of nodes whose soft maps are written.
+    map_type: ``"float32"``: shares 0..1; ``"uint8"``: round(255 x share).
+    """
+
+    cuts: tuple[NamedCut, ...]
+    nodes: tuple[str, ...] = ()
+    map_type: MapType = "float32"
+
+    @staticmethod
+    def of(tree: LabelTree, cuts: Sequence[CutSpec], nodes: Sequence[str], map_type: str = "float32") -> Wanted:
+        """Return what is wanted, checked against the tree; without cuts, the leaves.
+
+        Raises
+        ------
+        InputError: a cut or node is not of this tree, two cuts have one name, or the map type is unknown.
+        """
+        named = tuple(NamedCut.of(tree, spec) for spec in (cuts or ["leaves"]))
+        names = [cut.name for cut in named]
+        if len(set(names)) < len(names):
+            raise InputError(f"two cuts of one name: {', '.join(names)}", field="cut", hint="rename one file")
+        if map_type not in ("float32", "uint8"):
+            raise InputError(f"expected float32 or uint8, got {map_type!r}", field="map type")
+        ids = dict.fromkeys(tree.find(node).id for node in nodes)
+        return Wanted(named, tuple(ids), "uint8" if map_type == "uint8" else "float32")
+
+
+def safe_name(text: str) -> str:
+    """Return ``text`` as part of a file name: letters, digits, ``. + _ -``; anything else becomes ``-``."""
+    return re.sub(r"[^\w.+-]+", "-", text).strip("-") or "unnamed"
+
+
+def write_case(folder: Path, prediction: Prediction, wanted: Wanted, events: Events) -> None:
+    """Write everything about one case into ``folder``, which appears only when complete.
+
+    Raises
+    ------
+    InputError: the folder cannot be written, the disk is full, or something else of that name is in the way.
+    CancelledError: cancelled; nothing is left.
+    """
+    with write_folder_beside(folder) as unfinished:
+        for step in _steps(unfinished, prediction, wanted):
+            events.check()
+            step()
+        events.check()
+
+
+def _steps(folder: Path, prediction: Prediction, wanted: Wanted) -> Iterator[Callable[[], object]]:
+    found = prediction.parcellation
+    yield partial(found.save, folder / SOFT_FILE)
+    for named in wanted.cuts:
+        yield partial(write_labels, found, named.cut, folder / f"labels_{named.name}.nii.gz")
+    for node, image in prediction.node_maps.items():
+        yield partial(write_image, as_map(image, wanted.map_type), folder / f"node_{safe_name(node)}.nii.gz")
+    for name, extra in (("entropy", prediction.entropy), ("mutual_information", prediction.mutual_information)):
+        if extra is not None:
+            yield partial(write_image, extra, folder / f"{name}.nii.gz")
+    yield partial(write_volumes, {"": volume_rows(found)}, folder / VOLUMES_FILE)
+
+
+def write_labels(parcellation: SoftParcellation, cut: Cut, path: Path) -> Path:
+    """Write the label map at a cut and beside it the colour table (.ctbl) that 3D Slicer reads with it."""
+    write_image(Image(parcellation.labels(cut), parcellation.geometry), path)
+    cut.to_tree().save(path.with_name(path.name.removesuffix(".nii.gz") + ".ctbl"))
+    return path
+
+
+def as_map(image: Image, map_type: MapType) -> Image:
+    """Return a soft map in the number type it is stored in; ``uint8`` holds round(255 x share)."""
+    if map_type == "float32":
+        return Image(image.array.astype(np.float32, copy=False), image.geometry)
+    return Image(np.rint(np.clip(image.array, 0, 1) * 255).astype(np.uint8), image.geometry)
+
+
+def volume_rows(parcellation: SoftParcellation) -> list[dict[str, str | int | float]]:
+    """Return one row per tree node, in tree order: id, name, level (depth), soft and hard volume in ml.
+
+    The soft volume is the summed share times the voxel volume; the hard one counts the voxels that the node wins among
+    the nodes of the cut at its depth.
+    """
+    return [
+        {
+            "id": volume.id,
+            "name": volume.name,
+            "level": volume.depth,
+            "soft_ml": round(volume.soft_ml, 6),
+            "hard_ml": round(volume.hard_ml, 6),
+        }
+        for volume in parcellation.volumes()
+    ]
+
+
+def write_volumes(cases: dict[str, list[dict[str, str | int | float]]], path: Path) -> Path:
+    """Write the volumes of some cases as CSV; with a column ``case`` in front unless there is one unnamed case."""
+    columns = list(VOLUME_COLUMNS) if list(cases) == [""] else ["case", *VOLUME_COLUMNS]
+    with write_beside(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as stream:
+        writer = csv.DictWriter(stream, columns, extrasaction="ignore")
+        writer.writeheader()
+        for case, rows in cases.items():
+            writer.writerows({"case": case, **row} for row in rows)
+    return path

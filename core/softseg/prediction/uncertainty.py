@@ -1,0 +1,193 @@
+"""How sure a prediction is: the same scan predicted several times, and how much the answers differ.
+
+``tta:N`` (test-time augmentation) shows the network N slightly different pictures of the scan: mirrored, moved by a few
+voxels, brighter or darker. ``dropout:N`` (Monte Carlo dropout) predicts it N times with the network's own dropout left
+on. In both cases the stored distribution is the mean of the N, and two maps say how unsure it is, in nats:
+
+- entropy of the mean: everything the model is unsure about;
+- mutual information, the entropy of the mean minus the mean of the entropies: the part that comes from the answers
+  disagreeing with each other. It is 0 where all agree, also where they agree on being unsure.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+from torch import nn
+from torch.nn.modules.dropout import _DropoutNd
+
+from softseg.errors import InputError
+from softseg.types import FloatArray
+
+LARGEST_SHIFT = 4
+"""Test-time augmentation moves the image by 0 to this many voxels along each axis (our default)."""
+
+BRIGHTNESS = 0.1
+"""Standard deviation of the factor and of the offset that test-time augmentation applies, in units of the image's
+own standard deviation (our default)."""
+
+
+@dataclass(frozen=True)
+class Uncertainty:
+    """How, and how often, a scan is predicted.
+
+    Attributes
+    ----------
+    kind: ``"tta"`` or ``"dropout"``.
+    samples: number of predictions, at least 2.
+    """
+
+    kind: Literal["tta", "dropout"]
+    samples: int
+
+    @staticmethod
+    def parse(text: str) -> Uncertainty:
+        """Return what ``tta:N`` or ``dropout:N`` means.
+
+        Raises
+        ------
+        InputError: it is neither, or N is not a number from 2 to 1000.
+        """
+        kind, _, count = text.partition(":")
+        if kind not in ("tta", "dropout") or not (count.isascii() and count.isdigit()) or not 2 <= int(count) <= 1000:
+            raise InputError(
+                f"expected tta:N or dropout:N with N from 2 to 1000, got {text!r}",
+                field="uncertainty",
+                hint="for example tta:8",
+            )
+        return Uncertainty("tta" if kind == "tta" else "dropout", int(count))
+
+
+@dataclass(frozen=True, eq=False)
+class Spread:
+    """The mean of several predictions and how much they differ.
+
+    Attributes
+    ----------
+    mean: float32 ``[C, k, j, i]``, the mean distribution.
+    entropy: float32 ``(k, j, i)``, entropy of the mean in nats, 0 .. ln C.
+    mutual_information: float32 ``(k, j, i)``, nats, 0 .. ln C.
+    """
+
+    mean: FloatArray
+    entropy: FloatArray
+    mutual_information: FloatArray
+
+    @staticmethod
+    def of(samples: Iterator[FloatArray]) -> Spread:
+        """Return mean and spread of predictions ``[C, k, j, i]``; one prediction is in memory beside the mean."""
+        mean = np.array(next(samples), dtype=np.float32)
+        inner = entropy(mean)
+        count = 1
+        for sample in samples:
+            mean += sample
+            inner += entropy(sample)
+            count += 1
+        mean /= count
+        inner /= count
+        outer = entropy(mean)
+        return Spread(mean, outer, np.maximum(outer - inner, 0))
+
+
+@dataclass(frozen=True)
+class Augmentation:
+    """One small change of the image that can be undone in the prediction.
+
+    Attributes
+    ----------
+    mirror: whether left and right are swapped.
+    shift: voxels added before the image, per axis ``(k, j, i)``.
+    gain, offset: intensities become ``gain * x + offset``.
+    """
+
+    mirror: bool = False
+    shift: tuple[int, int, int] = (0, 0, 0)
+    gain: float = 1.0
+    offset: float = 0.0
+
+    @staticmethod
+    def draw(number: int, generator: np.random.Generator, dimensions: int) -> Augmentation:
+        """Return the ``number``-th augmentation: 0 is none, odd ones are mirrored; 2D plans do not move along k."""
+        if number == 0:
+            return Augmentation()
+        k, j, i = (int(n) for n in generator.integers(0, LARGEST_SHIFT + 1, size=3))
+        gain, offset = generator.normal(0.0, BRIGHTNESS, size=2)
+        return Augmentation(number % 2 == 1, (0 if dimensions == 2 else k, j, i), float(1 + gain), float(offset))
+
+    def apply(self, image: FloatArray, left_right_axis: int) -> FloatArray:
+        """Return the changed image ``[channels, k, j, i]``; voxels at a channel's minimum (background) stay equal."""
+        changed = image * np.float32(self.gain) + np.float32(self.offset)
+        if self.mirror:
+            changed = np.flip(changed, axis=1 + left_right_axis)
+        return np.ascontiguousarray(np.pad(changed, [(0, 0), *((n, 0) for n in self.shift)], mode="edge"))
+
+    def undo(self, probabilities: FloatArray, left_right_axis: int, permutation: npt.NDArray[np.int64]) -> FloatArray:
+        """Return the prediction ``[C, k, j, i]`` for the changed image as one for the image as it was."""
+        k, j, i = self.shift
+        back = probabilities[:, k:, j:, i:]
+        if self.mirror:
+            back = np.flip(back, axis=1 + left_right_axis)[permutation]
+        return back
+
+
+def augmented_predictions(
+    predict: Callable[[FloatArray], FloatArray],
+    image: FloatArray,
+    samples: int,
+    *,
+    left_right_axis: int,
+    permutation: npt.NDArray[np.int64],
+    dimensions: int,
+    seed: int = 0,
+) -> Iterator[FloatArray]:
+    """Yield predictions of ``samples`` changed images, each brought back to the image as it was.
+
+    Parameters
+    ----------
+    predict: image ``[channels, k, j, i]`` to probabilities ``[C, k, j, i]``.
+    image: the preprocessed image.
+    samples: how many; the first is the image itself.
+    left_right_axis: array axis (0 = k, 1 = j, 2 = i) between left and right.
+    permutation: ``[C]``, the leaf that each leaf becomes in a mirror (``tree.mirror_permutation()``).
+    dimensions: 2 or 3, the plan's.
+    seed: the same seed gives the same changes.
+    """
+    generator = np.random.default_rng(seed)
+    for number in range(samples):
+        change = Augmentation.draw(number, generator, dimensions)
+        yield change.undo(predict(change.apply(image, left_right_axis)), left_right_axis, permutation)
+
+
+@contextlib.contextmanager
+def dropout_on(network: nn.Module) -> Iterator[None]:
+    """Leave the network's dropout layers on (everything else as it is) while the block runs.
+
+    Raises
+    ------
+    InputError: the network has none.
+    """
+    layers = [m for m in network.modules() if isinstance(m, _DropoutNd) and m.p > 0 and not m.training]
+    if not layers:
+        raise InputError(
+            "the model's network has no dropout layers", field="uncertainty", hint="use tta:N, or train with dropout"
+        )
+    for layer in layers:
+        layer.train()
+    try:
+        yield
+    finally:
+        for layer in layers:
+            layer.eval()
+
+
+def entropy(probabilities: FloatArray) -> FloatArray:
+    """Return ``-sum p ln p`` over the first axis of ``[C, *spatial]``, in nats; 0 ln 0 is 0."""
+    total = np.zeros(probabilities.shape[1:], dtype=np.float32)
+    for share in probabilities:
+        total -= share * np.log(np.maximum(share, np.finfo(np.float32).tiny))
+    return total
