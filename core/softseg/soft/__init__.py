@@ -4,6 +4,16 @@ Loads with numpy and SimpleITK alone.
 """
 
 from softseg.soft.labels import SoftLabels
-from softseg.soft.resample import resample_image, resample_labels
+from softseg.soft.parcellation import NodeVolume, SoftParcellation
+from softseg.soft.resample import resample_dense_slabs, resample_image, resample_labels
+from softseg.soft.slabs import Slab
 
-__all__ = ["SoftLabels", "resample_image", "resample_labels"]
+__all__ = [
+    "NodeVolume",
+    "Slab",
+    "SoftLabels",
+    "SoftParcellation",
+    "resample_dense_slabs",
+    "resample_image",
+    "resample_labels",
+]

@@ -79,7 +79,7 @@ class AxisWeights:
     @property
     def covered(self) -> npt.NDArray[np.bool_]:
         """Whether each target position lies inside the source: bool ``(target,)``."""
-        return self.weights.any(axis=1)
+        return np.asarray(self.weights.any(axis=1))
 
 
 @dataclass(frozen=True, eq=False)
@@ -98,7 +98,7 @@ class AlignedGrids:
     def turn(self, array: npt.NDArray[Any]) -> npt.NDArray[Any]:
         """Return ``array`` (any leading axes, then source k, j, i) with its axes in target order; a view."""
         lead = array.ndim - 3
-        return array.transpose(*range(lead), *(lead + axis for axis in self.order))
+        return np.transpose(array, (*range(lead), *(lead + axis for axis in self.order)))
 
 
 def index_map(source: Geometry, target: Geometry) -> npt.NDArray[np.float64]:
@@ -170,6 +170,30 @@ def sample_points(
     total = np.sum(weights, axis=0)
     scale = np.divide(1.0, total, out=np.zeros_like(total), where=total > 0)
     return np.stack(indices, axis=1), (np.stack(weights, axis=1) * scale[:, None]).astype(np.float32)
+
+
+def nearest_values(
+    array: npt.NDArray[Any], source: Geometry, target: Geometry, rows: slice, outside: int
+) -> npt.NDArray[Any]:
+    """Return the value of the source voxel nearest to each target voxel, for some rows (k) of the target.
+
+    Parameters
+    ----------
+    array: ``(k, j, i)`` on ``source``.
+    source, target: the grids.
+    rows: which target rows.
+    outside: what target voxels get whose centre is outside the source grid.
+    """
+    matrix = index_map(source, target)
+    out = np.full((rows.stop - rows.start, *target.shape[1:]), outside, array.dtype)
+    limits = np.asarray(source.shape)[:, None]
+    plane = matrix[:3, 1:3] @ np.indices(target.shape[1:]).reshape(2, -1) + matrix[:3, 3:]
+    for row in range(rows.start, rows.stop):
+        points = plane + matrix[:3, :1] * row
+        inside = ((points >= -0.5 - _ROUNDING) & (points <= limits - 0.5 + _ROUNDING)).all(axis=0)
+        nearest = np.clip(np.rint(points[:, inside]).astype(np.int64), 0, limits - 1)
+        out[row - rows.start].reshape(-1)[inside] = array[tuple(nearest)]
+    return out
 
 
 def reach(source: Geometry, target: Geometry) -> tuple[int, int, int]:

@@ -144,7 +144,7 @@ class SoftLabels:
         slot = self.shares.argmax(axis=0)[None]
         index = np.take_along_axis(self.indices, slot, axis=0)[0].astype(np.int16)
         share = np.take_along_axis(self.shares, slot, axis=0)[0]
-        return np.where(share > 0, index, np.int16(IGNORE_INDEX))
+        return np.asarray(np.where(share > 0, index, np.int16(IGNORE_INDEX)))
 
     def total(self) -> FloatArray:
         """Return the sum of the shares of each voxel: float32 ``(*spatial)``, 0 where there is no label."""
@@ -159,7 +159,8 @@ class SoftLabels:
 
     def cropped(self, slices: tuple[slice, ...]) -> SoftLabels:
         """Return the labels inside ``slices``, one per spatial axis; a view, nothing is copied."""
-        return SoftLabels(self.indices[(slice(None), *slices)], self.shares[(slice(None), *slices)], self.classes)
+        window = (slice(None), *slices)
+        return SoftLabels(self.indices[window], self.shares[window], self.classes)
 
     def check(self, tolerance: float = 1e-4) -> None:
         """Look at all values.

@@ -9,16 +9,18 @@ every class, are preserved.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import SimpleITK as sitk
 
 from softseg.image import Geometry, Image
-from softseg.soft.grids import AlignedGrids, align, index_map, reach, sample_points
+from softseg.soft.grids import AlignedGrids, align, nearest_values, reach, sample_points
 from softseg.soft.labels import SoftLabels
+from softseg.soft.slabs import resample_dense_slabs
 from softseg.types import FloatArray
+
+__all__ = ["merge_entries", "resample_dense_slabs", "resample_image", "resample_labels"]
 
 _MIXED, _CHUNK_ENTRIES = -1, 1 << 22  # mark of a voxel with several classes; entries sorted at a time
 
@@ -80,7 +82,7 @@ def resample_labels(labels: SoftLabels, source: Geometry, target: Geometry, k: i
     grids = align(source, target)
     uniform = _uniform_classes(labels)
     if grids is None:
-        found = _uniform_at(uniform, source, target)
+        found = _uniform_at(uniform, source, target, labels.classes)
         pieces = list(_mixed_by_points(labels, found, source, target, k))
     else:
         found = _uniform_aligned(grids.turn(uniform), grids, labels.classes)
@@ -126,7 +128,7 @@ def _chunks(voxels: npt.NDArray[np.int64], width: int) -> Iterator[npt.NDArray[n
 def _uniform_classes(labels: SoftLabels) -> npt.NDArray[np.int32]:
     """Return the class of voxels that hold one with share 1, ``classes`` for unlabelled ones, else ``_MIXED``."""
     first, total = labels.shares[0], labels.total() if labels.slots > 1 else labels.shares[0]
-    out = np.where(first == 1, labels.indices[0].astype(np.int32), np.int32(_MIXED))
+    out: npt.NDArray[np.int32] = np.where(first == 1, labels.indices[0].astype(np.int32), np.int32(_MIXED))
     out[total != first] = _MIXED
     out[total == 0] = labels.classes
     return out
@@ -142,28 +144,21 @@ def _uniform_aligned(uniform: npt.NDArray[np.int32], grids: AlignedGrids, nothin
             np.minimum(least, low.take(column, axis), out=least)
             np.maximum(most, high.take(column, axis), out=most)
         low, high = least, most
-    out = np.where(low == high, low, np.int32(_MIXED))
+    out: npt.NDArray[np.int32] = np.where(low == high, low, np.int32(_MIXED))
     out[~_covered(grids)] = nothing
     return out
 
 
-def _uniform_at(uniform: npt.NDArray[np.int32], source: Geometry, target: Geometry) -> npt.NDArray[np.int32]:
+def _uniform_at(
+    uniform: npt.NDArray[np.int32], source: Geometry, target: Geometry, nothing: int
+) -> npt.NDArray[np.int32]:
     from scipy import ndimage  # 0.1 s to load, and only oblique grids need it
 
     size = [2 * n + 1 for n in reach(source, target)]
     low = ndimage.minimum_filter(uniform, size, mode="nearest")
     high = ndimage.maximum_filter(uniform, size, mode="nearest")
     agreed = np.where(low == high, low, np.int32(_MIXED))
-    matrix = index_map(source, target)
-    out = np.full(target.shape, _MIXED, np.int32)
-    limits = np.asarray(source.shape)
-    plane = np.indices(target.shape[1:]).reshape(2, -1)
-    for row in range(target.shape[0]):
-        points = matrix[:3, :1] * row + matrix[:3, 1:3] @ plane + matrix[:3, 3:]
-        nearest = np.rint(points).astype(np.int64)
-        inside = ((nearest >= 0) & (nearest < limits[:, None])).all(axis=0)
-        out[row].reshape(-1)[inside] = agreed[tuple(nearest[:, inside])]
-    return out
+    return nearest_values(agreed, source, target, slice(0, target.shape[0]), nothing)
 
 
 def _mixed_aligned(labels: SoftLabels, found: npt.NDArray[np.int32], grids: AlignedGrids, k: int) -> Iterator[Entries]:

@@ -1,0 +1,167 @@
+"""The file of a soft parcellation, ``.soft.npz``: described for other readers in ``docs/soft-parcellation.md``."""
+
+from __future__ import annotations
+
+import json
+import os
+import zipfile
+import zlib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from softseg.errors import InputError
+from softseg.files import write_beside
+from softseg.image import Geometry
+from softseg.soft.parcellation import SoftParcellation
+from softseg.tree import LabelTree
+
+SUFFIX = ".soft.npz"
+FORMAT = "softseg-soft-parcellation"
+VERSION = 1
+_ARRAYS = ("header", "counts", "leaves", "shares")
+
+
+def save(parcellation: SoftParcellation, path: str | os.PathLike[str]) -> Path:
+    """Write the file; see :meth:`SoftParcellation.save`."""
+    file = Path(path)
+    if not file.name.endswith(SUFFIX):
+        raise InputError(f"expected a name that ends in {SUFFIX}", file=file)
+    geometry = parcellation.geometry
+    header = {
+        "format": FORMAT,
+        "version": VERSION,
+        "software": parcellation.software,
+        "model": parcellation.model,
+        "k": parcellation.k,
+        "background": parcellation.background,
+        "start": list(parcellation.start),
+        "geometry": {
+            "size": list(geometry.size),
+            "spacing": list(geometry.spacing),
+            "origin": list(geometry.origin),
+            "direction": list(geometry.direction),
+        },
+        "leaves": [{"id": leaf.id, "name": leaf.name, "value": leaf.value} for leaf in parcellation.tree.leaves],
+        "tree": parcellation.tree.to_json(),
+    }
+    with write_beside(file) as temporary, temporary.open("wb") as stream:
+        np.savez_compressed(
+            stream,
+            header=np.frombuffer(json.dumps(header, ensure_ascii=False).encode(), np.uint8),
+            counts=parcellation.counts,
+            leaves=parcellation.leaves,
+            shares=parcellation.shares,
+        )
+    return file
+
+
+def load(path: str | os.PathLike[str]) -> SoftParcellation:
+    """Read the file; see :meth:`SoftParcellation.load`."""
+    file = Path(path)
+    if not file.is_file():
+        raise InputError("no such file", file=file)
+    arrays = _arrays(file)
+    header = _header(arrays["header"], file)
+    try:
+        tree = LabelTree.from_json(header["tree"])
+    except InputError as error:
+        raise InputError(error.message, file=file, field=f"tree, {error.field}" if error.field else "tree") from error
+    except (KeyError, TypeError, AttributeError) as error:
+        raise InputError("expected a label tree", file=file, field="tree") from error
+    try:
+        if [leaf["id"] for leaf in header["leaves"]] != [leaf.id for leaf in tree.leaves]:
+            raise ValueError("the list of leaves is not that of the tree")
+        _check_arrays(arrays)
+        k, j, i = (int(n) for n in header["start"])
+        return SoftParcellation(
+            tree,
+            _geometry(header["geometry"]),
+            (k, j, i),
+            arrays["counts"],
+            arrays["leaves"],
+            arrays["shares"],
+            model=str(header["model"]),
+            software=str(header["software"]),
+            k=int(header["k"]),
+        )
+    except (KeyError, TypeError, ValueError) as error:
+        raise InputError(f"not a sound soft parcellation: {_reason(error)}", file=file) from error
+
+
+def _arrays(file: Path) -> dict[str, np.ndarray[Any, np.dtype[Any]]]:
+    try:
+        with np.load(file, allow_pickle=False) as archive:
+            if not isinstance(archive, np.lib.npyio.NpzFile):
+                raise InputError(f"expected a soft parcellation ({SUFFIX}), got a single array", file=file)
+            missing = [name for name in _ARRAYS if name not in archive.files]
+            if missing:
+                raise InputError(f"expected a soft parcellation ({SUFFIX}), but it lacks {missing[0]!r}", file=file)
+            return {name: archive[name] for name in _ARRAYS}
+    except (OSError, EOFError, ValueError, zipfile.BadZipFile, zlib.error, NotImplementedError) as error:
+        if isinstance(error, InputError):
+            raise
+        raise InputError(
+            f"cannot be read as a soft parcellation ({SUFFIX}): damaged, truncated or another format", file=file
+        ) from error
+
+
+def _header(array: np.ndarray[Any, np.dtype[Any]], file: Path) -> dict[str, Any]:
+    try:
+        header = json.loads(array.astype(np.uint8).tobytes().decode())
+        kind, version = header["format"], header["version"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise InputError("expected JSON with format and version", file=file, field="header") from error
+    if kind != FORMAT or not isinstance(version, int):
+        raise InputError(f"expected format {FORMAT!r}, got {kind!r}", file=file, field="header")
+    if version > VERSION:
+        raise InputError(
+            f"written in version {version} of the format, expected at most {VERSION}",
+            file=file,
+            field="header",
+            hint="update SoftSegSlicer",
+        )
+    return dict(header)
+
+
+def _geometry(entry: dict[str, Any]) -> Geometry:
+    size, spacing, origin = ([float(n) for n in entry[key]] for key in ("size", "spacing", "origin"))
+    direction = tuple(float(n) for n in entry["direction"])
+    if {len(size), len(spacing), len(origin)} != {3} or len(direction) != 9 or min(size) < 1 or min(spacing) <= 0:
+        raise ValueError("the geometry is not that of a volume")
+    if (
+        not np.isfinite([*spacing, *origin, *direction]).all()
+        or abs(np.linalg.det(np.reshape(direction, (3, 3)))) < 0.1
+    ):
+        raise ValueError("the geometry is not that of a volume")
+    return Geometry(
+        (int(size[0]), int(size[1]), int(size[2])),
+        (spacing[0], spacing[1], spacing[2]),
+        (origin[0], origin[1], origin[2]),
+        direction,
+    )
+
+
+def _check_arrays(arrays: dict[str, np.ndarray[Any, np.dtype[Any]]]) -> None:
+    counts, leaves, shares = arrays["counts"], arrays["leaves"], arrays["shares"]
+    if counts.ndim != 3 or counts.dtype != np.uint8 or shares.dtype != np.uint8:
+        raise ValueError("expected counts (k, j, i) and shares of type uint8")
+    if leaves.dtype not in (np.uint8, np.uint16):
+        raise ValueError(f"expected leaves of type uint8 or uint16, got {leaves.dtype}")
+    counted = int(counts.sum(dtype=np.int64))
+    if leaves.shape != (counted,) or shares.shape != (counted,):
+        raise ValueError(f"expected {counted} leaves and shares, got {leaves.size} and {shares.size}")
+    running = np.concatenate([[0], np.cumsum(shares, dtype=np.int64)])
+    ends = np.cumsum(counts.reshape(-1), dtype=np.int64)
+    if counted and np.diff(running[ends], prepend=0).max() > 255:
+        raise ValueError("the shares of a voxel sum to more than 255")
+    falls = np.flatnonzero(leaves[1:] <= leaves[:-1]) + 1
+    begins = np.zeros(counted + 1, bool)
+    begins[ends] = True
+    if not begins[falls].all():
+        raise ValueError("the leaves of a voxel are not in increasing order")
+
+
+def _reason(error: Exception) -> str:
+    return f"it lacks {error}" if isinstance(error, KeyError) else str(error)
