@@ -14,7 +14,7 @@ from collections.abc import Sequence
 
 import typer
 
-from softseg.commands import collapse, data, doctor, evaluate, predict, train, tree
+from softseg.commands import collapse, data, demo, doctor, evaluate, predict, train, tree
 from softseg.commands.common import Settings
 from softseg.commands.failures import as_plain_error
 from softseg.errors import CancelledError, InputError, SoftSegError
@@ -30,6 +30,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.command("doctor")(doctor.doctor)
+app.command("demo")(demo.demo)
 app.add_typer(tree.app, name="tree")
 app.add_typer(data.app, name="data")
 app.command("train")(train.train)
