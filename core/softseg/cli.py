@@ -11,9 +11,11 @@ import sys
 import traceback
 import warnings
 from collections.abc import Sequence
+from typing import Annotated
 
 import typer
 
+from softseg import __version__
 from softseg.commands import collapse, data, demo, doctor, evaluate, predict, train, tree
 from softseg.commands.common import Settings
 from softseg.commands.failures import as_plain_error
@@ -21,9 +23,15 @@ from softseg.errors import CancelledError, InputError, SoftSegError
 
 REPORT_TO = "please report it with this line and the command you gave (SOFTSEG_DEBUG=1 shows where it happened)"
 
+
+def _print_version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"softseg {__version__}")
+        raise typer.Exit
+
+
 app = typer.Typer(
     name="softseg",
-    help="Soft, tree-organised segmentation of medical images.",
     no_args_is_help=True,
     add_completion=False,
     rich_markup_mode=None,
@@ -37,6 +45,16 @@ app.command("train")(train.train)
 app.command("predict")(predict.predict)
 app.command("collapse")(collapse.collapse)
 app.command("evaluate")(evaluate.evaluate)
+
+
+@app.callback()
+def options(
+    version: Annotated[
+        bool, typer.Option("--version", is_eager=True, callback=_print_version, help="Print the version and stop.")
+    ] = False,
+) -> None:
+    """Soft, tree-organised segmentation of medical images."""
+
 
 _USAGE_ERROR: type[Exception] = next(t for t in typer.BadParameter.__mro__ if t.__name__ == "ClickException")
 _SEVERAL_VALUES = ("--prediction", "--reference")

@@ -1,0 +1,51 @@
+"""``softseg tree`` and ``softseg collapse`` on real trees."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+from softseg.image import read_image
+from softseg.soft.parcellation import SoftParcellation
+from softseg.tree import LabelTree
+
+
+def test_check_and_show_a_shipped_tree(cli: Callable) -> None:
+    answer = cli("tree", "check", "brain-134")
+    assert answer.code == 0
+    assert "135 leaves" in answer.out
+    shown = cli("tree", "show", "brain-134", "--level", "2").out
+    assert "grey matter" in shown
+    assert "hippocampus" not in shown.lower()
+
+
+def test_convert_folds_and_diff_tells(cli: Callable, world: Path) -> None:
+    assert cli("tree", "convert", world / "tree.json", world / "folded.json", "--level", "1").code == 0
+    folded = LabelTree.load(world / "folded.json")
+    assert [leaf.id for leaf in folded.leaves] == ["background", "organ"]
+    told = cli("tree", "diff", world / "tree.json", world / "folded.json")
+    assert told.code == 0
+    assert "- core" in told.out
+    assert cli("tree", "diff", world / "tree.json", world / "tree.json").out == ""
+
+
+def test_collapse_to_a_cut_and_to_a_node(cli: Callable, world: Path) -> None:
+    tree = LabelTree.load(world / "tree.json")
+    labels = read_image(world / "labels0.nii.gz")
+    dense = np.stack([labels.array == value for value in (0, 1, 2)]).astype(np.float32) * 0.9 + 0.1 / 3
+    SoftParcellation.from_dense(dense, tree, labels.geometry).save(world / "a.soft.npz")
+    assert cli("collapse", world / "a.soft.npz", "--cut", "1", "--out", world / "cut.nii.gz").code == 0
+    value = tree.cut_at(1).values[1]
+    np.testing.assert_array_equal(read_image(world / "cut.nii.gz").array == value, labels.array > 0)
+    answer = cli("collapse", world / "a.soft.npz", "--node", "organ", "--out", world / "node.nii.gz")
+    assert answer.code == 0
+    assert f"soft map: {world / 'node.nii.gz'}" in answer.out
+    np.testing.assert_allclose(read_image(world / "node.nii.gz").array, dense[1:].sum(0), atol=0.01)
+
+
+def test_collapse_wants_one_of_cut_and_node(cli: Callable, world: Path) -> None:
+    answer = cli("collapse", "x.soft.npz", "--out", world / "y.nii.gz")
+    assert answer.code == 2
+    assert answer.err == "softseg: --cut/--node: give either --cut or --node\n"
