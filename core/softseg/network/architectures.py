@@ -1,0 +1,125 @@
+"""Networks from MONAI by name, with the defaults that fit this product.
+
+Every network here puts out one map per output channel at the resolution of its input. The defaults are ours: they keep
+the last convolution at 1 x 1 x 1 where the architecture allows it, which matters with more than a hundred classes.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+import torch
+from monai.networks import nets
+from torch import nn
+
+from softseg.errors import InputError
+
+if TYPE_CHECKING:
+    from softseg.data.plan import NetworkSpec
+
+
+def _dynunet(options: dict[str, Any], dimensions: int) -> dict[str, Any]:
+    options.setdefault("filters", [32, 64, 128, 256])
+    levels = len(options["filters"])
+    options.setdefault("strides", [1] + [2] * (levels - 1))
+    options.setdefault("kernel_size", [3] * levels)
+    options.setdefault("upsample_kernel_size", list(options["strides"])[1:])
+    options.setdefault("norm_name", options.pop("norm", "batch"))
+    return {"spatial_dims": dimensions} | options
+
+
+def _unet(options: dict[str, Any], dimensions: int) -> dict[str, Any]:
+    options.setdefault("channels", [32, 64, 128, 256])
+    options.setdefault("strides", [2] * (len(options["channels"]) - 1))
+    options.setdefault("num_res_units", 2)
+    return {"spatial_dims": dimensions} | options
+
+
+def _segresnet(options: dict[str, Any], dimensions: int) -> dict[str, Any]:
+    options.setdefault("init_filters", 16)
+    return {"spatial_dims": dimensions} | options
+
+
+def _flexible_unet(options: dict[str, Any], dimensions: int) -> dict[str, Any]:
+    if dimensions != 2:
+        raise InputError(
+            "FlexibleUNet is offered in 2D only", field="network.name", hint="use DynUNet, UNet or SegResNet in 3D"
+        )
+    if options.get("pretrained"):
+        raise InputError("pretrained encoders are not downloaded", field="network.options.pretrained")
+    options.setdefault("backbone", "efficientnet-b0")
+    return {"spatial_dims": 2, "pretrained": False} | options
+
+
+NETWORKS: Mapping[str, tuple[Callable[..., nn.Module], Callable[[dict[str, Any], int], dict[str, Any]]]] = {
+    "DynUNet": (nets.DynUNet, _dynunet),
+    "UNet": (nets.UNet, _unet),
+    "SegResNet": (nets.SegResNet, _segresnet),
+    "FlexibleUNet": (nets.FlexibleUNet, _flexible_unet),
+}
+"""Name in the plan: MONAI's class and the function that completes its options."""
+
+
+def network_config(spec: NetworkSpec, in_channels: int, out_channels: int, dimensions: int) -> dict[str, Any]:
+    """Return MONAI's bundle definition of the network: ``_target_`` and every argument.
+
+    Raises
+    ------
+    InputError: the name or an option is unknown, with the names there are.
+    """
+    if spec.name not in NETWORKS:
+        raise InputError(f"unknown network {spec.name!r}; there are {', '.join(NETWORKS)}", field="network.name")
+    network, complete = NETWORKS[spec.name]
+    options = complete(dict(spec.options), dimensions)
+    allowed = set(inspect.signature(network).parameters)
+    for option in options:
+        if option not in allowed or option in ("in_channels", "out_channels"):
+            raise InputError(f"{spec.name} has no such option", field=f"network.options.{option}")
+    return {
+        "_target_": f"monai.networks.nets.{spec.name}",
+        "in_channels": in_channels,
+        "out_channels": out_channels,
+        **options,
+    }
+
+
+def build_network(spec: NetworkSpec, in_channels: int, out_channels: int, dimensions: int) -> nn.Module:
+    """Return the network with random weights (from torch's global generator), in channels-last layout.
+
+    Input ``[B, in_channels, *spatial]``, output ``[B, out_channels, *spatial]``.
+
+    Raises
+    ------
+    InputError: the name or an option is unknown, or MONAI refuses the combination.
+    """
+    arguments = network_config(spec, in_channels, out_channels, dimensions)
+    del arguments["_target_"]
+    try:
+        network = NETWORKS[spec.name][0](**arguments)
+    except (ValueError, TypeError, AssertionError, KeyError) as error:
+        raise InputError(f"{spec.name} refuses its options: {error}", field="network.options") from error
+    return network.to(memory_format=memory_format(dimensions))  # type: ignore[call-overload, no-any-return]
+
+
+def memory_format(dimensions: int) -> torch.memory_format:
+    """Return channels-last, the faster layout of convolutions in 2 or 3 dimensions."""
+    return torch.channels_last_3d if dimensions == 3 else torch.channels_last
+
+
+def set_output_bias(network: nn.Module, bias: torch.Tensor) -> bool:
+    """Set the bias of the network's last convolution to ``bias`` ``[out_channels]``; return whether it has one.
+
+    Starting at the logarithm of the class frequencies spares a short training the steps that learn them.
+    """
+    outputs = [
+        module
+        for module in network.modules()
+        if isinstance(module, (nn.Conv2d, nn.Conv3d)) and module.out_channels == len(bias) and module.bias is not None
+    ]
+    if not outputs or outputs[-1].bias is None:
+        return False
+    with torch.no_grad():
+        outputs[-1].bias.copy_(bias)
+    return True

@@ -1,0 +1,222 @@
+"""The two configuration files of a MONAI bundle, so that ``monai.bundle`` runs a model without this product.
+
+The bundle's own pre-processing is built from MONAI's transforms and comes close to, but is not, this product's: where a
+scan is finer than the plan it smooths with a Gaussian before linear interpolation instead of averaging areas.
+"""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Mapping
+from typing import Any
+
+import monai
+import numpy as np
+import torch
+
+from softseg.data.plan import Normalization, Plan
+from softseg.network.architectures import network_config
+from softseg.network.heads import Head
+from softseg.tree import LabelTree
+
+SCHEMA = "https://github.com/Project-MONAI/MONAI-extra-test-data/releases/download/0.8.1/meta_schema_20240725.json"
+
+
+def metadata_config(
+    plan: Plan, tree: LabelTree, head: Head, details: Mapping[str, Any], own: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Return ``configs/metadata.json``: the fields of MONAI's schema, and ``own`` under ``softseg``."""
+    channels = {str(n): name for n, name in enumerate(plan.channels)}
+    image = {
+        "type": "image",
+        "format": "magnitude",
+        "modality": str(details.get("modality", "MR")),
+        "num_channels": len(plan.channels),
+        "spatial_shape": list(plan.patch_size),
+        "dtype": "float32",
+        "value_range": [],
+        "is_patch_data": True,
+        "channel_def": channels,
+    }
+    label = {
+        "type": "image",
+        "format": "segmentation",
+        "num_channels": head.out_channels,
+        "spatial_shape": list(plan.patch_size),
+        "dtype": "float32",
+        "value_range": [],
+        "is_patch_data": True,
+        "channel_def": {
+            str(n): leaf.name for n, leaf in enumerate([tree.leaves[head.foreground]] if head.single else tree.leaves)
+        },
+    }
+    return {
+        "schema": SCHEMA,
+        "version": str(details.get("version", "0.1.0")),
+        "changelog": {str(details.get("version", "0.1.0")): "first version"},
+        "monai_version": monai.__version__.partition("+")[0],
+        "pytorch_version": torch.__version__.partition("+")[0],
+        "numpy_version": np.__version__,
+        "required_packages_version": {"nibabel": "5.2.0", "pytorch-ignite": "0.4.11"},
+        "name": str(details.get("name", tree.name)),
+        "task": f"soft segmentation into {head.classes} leaves of the label tree {tree.name!r}",
+        "description": str(details.get("description", "")),
+        "authors": str(details.get("authors", "")),
+        "copyright": str(details.get("copyright", "")),
+        "license": str(details.get("licence", "")),
+        "data_source": str(details.get("data_source", "")),
+        "intended_use": str(details.get("intended_use", "Research. Not for clinical decisions.")),
+        "python_version": platform.python_version(),
+        "network_data_format": {"inputs": {"image": image}, "outputs": {"pred": label}},
+        "softseg": dict(own),
+    }
+
+
+def inference_config(plan: Plan, tree: LabelTree, head: Head) -> dict[str, Any]:
+    """Return ``configs/inference.json``.
+
+    It reads ``dataset_dir/*.nii.gz`` (one channel; with several, ``dataset_dir/*_<channel>.nii.gz``) and writes a map
+    of label values for each image into ``output_dir``.
+    """
+    return {
+        "imports": ["$import glob", "$import os", "$import torch", "$import numpy", "$import monai"],
+        "bundle_root": ".",
+        "dataset_dir": "$@bundle_root + '/images'",
+        "output_dir": "$@bundle_root + '/predictions'",
+        "device": "$torch.device('cuda:0' if torch.cuda.is_available() else 'cpu')",
+        "channels": list(plan.channels),
+        "first_channel": _first_channel(plan),
+        "dataset": {
+            "_target_": "Dataset",
+            "data": "$[{'image': [f[: -len(@suffix)] + s for s in @suffixes] if len(@suffixes) > 1 else f} "
+            "for f in @first_channel]",
+            "transform": "@preprocessing",
+        },
+        "suffixes": [f"_{name}.nii.gz" for name in plan.channels] if len(plan.channels) > 1 else [".nii.gz"],
+        "suffix": "$@suffixes[0]",
+        "dataloader": {"_target_": "DataLoader", "dataset": "@dataset", "batch_size": 1, "num_workers": 0},
+        "network_def": network_config(plan.network, len(plan.channels), head.out_channels, plan.dimensions),
+        "network": "$@network_def.to(@device)",
+        "preprocessing": {"_target_": "Compose", "transforms": _preprocessing(plan)},
+        "inferer": _inferer(plan),
+        "postprocessing": {"_target_": "Compose", "transforms": _postprocessing(tree, head)},
+        "checkpoint": "$@bundle_root + '/models/model.pt'",
+        "evaluator": {
+            "_target_": "SupervisedEvaluator",
+            "device": "@device",
+            "val_data_loader": "@dataloader",
+            "network": "@network",
+            "inferer": "@inferer",
+            "postprocessing": "@postprocessing",
+        },
+        "run": [
+            "$@network.load_state_dict(torch.load(@checkpoint, map_location=@device, weights_only=True))",
+            "$@evaluator.run()",
+        ],
+    }
+
+
+def _first_channel(plan: Plan) -> str:
+    ending = f"*_{plan.channels[0]}.nii.gz" if len(plan.channels) > 1 else "*.nii.gz"
+    return f"$sorted(glob.glob(os.path.join(@dataset_dir, '{ending}')))"
+
+
+def _preprocessing(plan: Plan) -> list[dict[str, Any]]:
+    """Turn, normalise, smooth against aliasing, resample: our ``(k, j, i)`` is MONAI's first, second, third axis."""
+    steps: list[dict[str, Any]] = [
+        {"_target_": "LoadImaged", "keys": "image", "ensure_channel_first": True, "image_only": True},
+        {"_target_": "Orientationd", "keys": "image", "axcodes": plan.orientation[::-1], "labels": None},
+        {"_target_": "Lambdad", "keys": "image", "func": _normalize(plan)},
+    ]
+    if any(value is not None for value in plan.spacing):
+        pixdim = [-1.0 if value is None else value for value in plan.spacing]
+        steps += [
+            {"_target_": "Lambdad", "keys": "image", "func": _smooth(plan)},
+            {
+                "_target_": "Spacingd",
+                "keys": "image",
+                "pixdim": pixdim,
+                "mode": "bilinear",
+                "padding_mode": "border",
+                "align_corners": False,
+                "scale_extent": True,
+            },
+        ]
+    if plan.crop.kind == "center":
+        steps.append({"_target_": "CenterSpatialCropd", "keys": "image", "roi_size": _roi(plan)})
+    return [*steps, {"_target_": "EnsureTyped", "keys": "image", "dtype": "$torch.float32"}]
+
+
+def _normalize(plan: Plan) -> str:
+    parts = [_normalize_one(plan.normalization[name], f"x[{n}:{n + 1}]") for n, name in enumerate(plan.channels)]
+    return parts[0].join(["$lambda x: ", ""]) if len(parts) == 1 else f"$lambda x: torch.cat([{', '.join(parts)}])"
+
+
+def _normalize_one(how: Normalization, x: str) -> str:
+    if how.kind == "ct":
+        return f"({x}.float().clamp({how.lower}, {how.upper}) - {how.mean}) / {how.sd}"
+    if how.kind == "percentile":
+        low, high = (1.0 if how.lower is None else how.lower), (99.0 if how.upper is None else how.upper)
+        a, b = (f"float(numpy.percentile({x}.numpy(), {percent}))" for percent in (low, high))
+        return f"(({x}.float() - {a}) / max({b} - {a}, 1e-6)).clamp(0, 1) * 2 - 1"
+    part = f"{x}[{x} != 0]" if how.kind == "z-score-nonzero" else x
+    return f"({x}.float() - {part}.float().mean()) / {part}.float().std(unbiased=False)"
+
+
+def _smooth(plan: Plan) -> str:
+    """A Gaussian with the variance that an area average would have: ``((coarse / fine)^2 - 1) / 12`` voxels^2."""
+    spacing = [0.0 if value is None else value for value in plan.spacing]
+    sigma = f"[(max((c / float(f)) ** 2 - 1, 0) / 12) ** 0.5 for c, f in zip({spacing}, x.pixdim)]"
+    return f"$lambda x: monai.transforms.GaussianSmooth(sigma={sigma})(x)"
+
+
+def _roi(plan: Plan) -> list[int]:
+    return [
+        -1 if size is None or spacing is None else max(1, round(size / spacing))
+        for size, spacing in zip(plan.crop.size_mm, plan.spacing, strict=True)
+    ]
+
+
+def _inferer(plan: Plan) -> dict[str, Any]:
+    window = {"roi_size": list(plan.patch_size), "overlap": 0.5, "mode": "gaussian", "sw_batch_size": 1}
+    if plan.dimensions == 2:
+        return {"_target_": "SliceInferer", "spatial_dim": 0, **window}
+    return {"_target_": "SlidingWindowInferer", **window}
+
+
+def _postprocessing(tree: LabelTree, head: Head) -> list[dict[str, Any]]:
+    values = [int(leaf.value or 0) for leaf in tree.leaves]
+    to_values = f"$lambda x: torch.tensor({values}, device=x.device)[x.long()]"
+    return [
+        {"_target_": "Lambdad", "keys": "pred", "func": f"$lambda x: {_shares(head)}", "track_meta": True},
+        {
+            "_target_": "Invertd",
+            "keys": "pred",
+            "transform": "@preprocessing",
+            "orig_keys": "image",
+            "nearest_interp": False,
+            "to_tensor": True,
+        },
+        {"_target_": "AsDiscreted", "keys": "pred", "argmax": True},
+        {"_target_": "Lambdad", "keys": "pred", "func": to_values},
+        {
+            "_target_": "SaveImaged",
+            "keys": "pred",
+            "output_dir": "@output_dir",
+            "output_postfix": "labels",
+            "output_dtype": "$numpy.int32" if max(values) > 65535 else "$numpy.uint16",
+            "separate_folder": False,
+            "resample": False,
+        },
+    ]
+
+
+def _shares(head: Head) -> str:
+    """From raw outputs ``[channels, k, j, i]`` of a whole volume to shares of the leaves."""
+    if head.name == "softmax":
+        return "torch.softmax(x, 0)"
+    if not head.single:
+        return "torch.relu(x) / torch.relu(x).sum(0, keepdim=True).clamp(min=1e-12)"
+    shares = "torch.relu(x) / torch.relu(x).max().clamp(min=1e-12)"
+    pair = [f"1 - {shares}", shares]
+    return f"torch.cat([{', '.join(pair if head.background == 0 else pair[::-1])}])"

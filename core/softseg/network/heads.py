@@ -1,0 +1,109 @@
+"""From raw network outputs to a distribution over the leaves of the tree."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+import torch
+from torch import Tensor, nn
+
+from softseg.errors import InputError
+
+Scope = Literal["sample", "batch", "volume"]
+"""Over what :class:`NormReLU` takes its maximum."""
+
+
+class NormReLU(nn.Module):
+    """Normalised ReLU, the last activation of SoftSeg (Gros et al., Medical Image Analysis 71, 2021).
+
+    ``relu(x) / max(relu(x))``; with several channels each voxel is then divided by its sum over the channels. What is
+    zero everywhere stays zero. With several channels the division by the sum cancels the maximum, so the scope matters
+    for one channel only.
+
+    Parameters
+    ----------
+    scope: over what the maximum is taken. ``"sample"``: channels and space of one image. ``"batch"``: the whole batch,
+        as in ivadomed; there the output of one image depends on the others. ``"volume"``: the tensor is the raw output
+        for one whole volume, aggregated over all windows, and is divided once.
+    """
+
+    def __init__(self, scope: Scope = "sample") -> None:
+        super().__init__()
+        if scope not in get_args(Scope):
+            raise InputError(f"scope must be one of {', '.join(get_args(Scope))}; got {scope!r}", field="scope")
+        self.scope: Scope = scope
+
+    def forward(self, logits: Tensor) -> Tensor:
+        """Return values in 0..1, float32 (float64 for float64), of the shape ``[B, C, *spatial]`` of ``logits``."""
+        positive = torch.relu(logits if logits.dtype == torch.float64 else logits.float())
+        over = tuple(range(1 if self.scope == "sample" else 0, positive.ndim))
+        normalised = _divide(positive, positive.amax(dim=over, keepdim=True))
+        if normalised.shape[1] == 1:
+            return normalised
+        return _divide(normalised, normalised.sum(dim=1, keepdim=True))
+
+    def extra_repr(self) -> str:
+        """Return the scope, for ``print(network)``."""
+        return f"scope={self.scope!r}"
+
+
+def _divide(values: Tensor, by: Tensor) -> Tensor:
+    return values / torch.where(by > 0, by, torch.ones_like(by))
+
+
+@dataclass(frozen=True)
+class Head:
+    """How many channels the network puts out and how they become shares of the leaves.
+
+    Attributes
+    ----------
+    name: ``"softmax"``, or ``"normrelu"`` (the SoftSeg recipe).
+    classes: leaves of the tree, ``C``.
+    background: leaf index of the background, None where the tree has none (positive-only training). With ``normrelu``,
+        two leaves and a background the network has one output channel, the foreground, and background is ``1 - p``.
+    """
+
+    name: Literal["softmax", "normrelu"]
+    classes: int
+    background: int | None = 0
+
+    def __post_init__(self) -> None:
+        if self.name not in ("softmax", "normrelu"):
+            raise InputError(f"expected softmax or normrelu, got {self.name!r}", field="head")
+        if self.classes < 2:
+            raise InputError(f"a head needs at least 2 leaves, the tree has {self.classes}", field="head")
+
+    @property
+    def single(self) -> bool:
+        """Whether the network puts out the foreground alone."""
+        return self.name == "normrelu" and self.classes == 2 and self.background is not None
+
+    @property
+    def foreground(self) -> int:
+        """Leaf index of the only foreground leaf; meaningful where :attr:`single` is true."""
+        return 1 - (self.background or 0)
+
+    @property
+    def out_channels(self) -> int:
+        """Channels the network must put out."""
+        return 1 if self.single else self.classes
+
+    def probabilities(self, logits: Tensor, scope: Scope = "sample") -> Tensor:
+        """Return the shares of the leaves ``[B, C, *spatial]`` in 0..1 for raw outputs ``[B, out_channels, *spatial]``.
+
+        Parameters
+        ----------
+        logits: raw outputs, or for ``normrelu`` their ReLU aggregated over windows (with ``scope="volume"``).
+        scope: see :class:`NormReLU`; softmax has none.
+
+        Softmax shares sum to 1; ``normrelu`` shares sum to 1 or, where no leaf is active, to 0.
+        """
+        if logits.shape[1] != self.out_channels:
+            raise ValueError(f"expected {self.out_channels} channels, got {logits.shape[1]}")
+        if self.name == "softmax":
+            return torch.softmax(logits if logits.dtype == torch.float64 else logits.float(), dim=1)
+        shares = NormReLU(scope)(logits)
+        if not self.single:
+            return shares
+        return torch.cat([1 - shares, shares] if self.background == 0 else [shares, 1 - shares], dim=1)

@@ -1,0 +1,235 @@
+"""The model folder: a MONAI bundle with the label tree and the recipe, which training writes and prediction reads.
+
+::
+
+    MODEL/
+      configs/metadata.json    MONAI's metadata; under "softseg" the plan, the head and versions
+      configs/inference.json   for ``python -m monai.bundle run``; needs no code of this product
+      models/model.pt          plain state dict, read with ``weights_only=True``
+      tree.json                the label tree
+      recipe.yaml              what it was trained with
+      README.md                the model card
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+import softseg
+from softseg.data.plan import Plan
+from softseg.errors import InputError
+from softseg.files import write_folder_beside
+from softseg.network.architectures import build_network
+from softseg.network.bundle import inference_config, metadata_config
+from softseg.network.heads import Head
+from softseg.network.model_card import model_card
+from softseg.network.weights import read_weights
+from softseg.tree import LabelTree
+
+FORMAT_VERSION = 1
+"""Version of the ``softseg`` part of ``metadata.json``; newer ones are refused."""
+
+_FILES = ("configs/metadata.json", "models/model.pt", "tree.json", "recipe.yaml")
+
+
+@dataclass(frozen=True, eq=False)
+class Model:
+    """A trained network with everything that belongs to it.
+
+    Attributes
+    ----------
+    network: in evaluation mode, float32, on the CPU.
+    plan: how images are prepared for it.
+    tree: what its output channels mean: the leaves, in tree order.
+    head: how raw outputs become shares.
+    recipe: the text of recipe.yaml.
+    metadata: all of metadata.json.
+    path: the folder.
+    """
+
+    network: nn.Module
+    plan: Plan
+    tree: LabelTree
+    head: Head
+    recipe: str
+    metadata: dict[str, Any]
+    path: Path
+
+    @property
+    def name(self) -> str:
+        """Name of the model."""
+        return str(self.metadata.get("name") or self.path.name)
+
+    def copy_weights_to(self, network: nn.Module) -> tuple[int, int]:
+        """Copy every weight whose name and shape agree into ``network``; return how many of how many."""
+        target = network.state_dict()
+        fitting = {
+            name: value
+            for name, value in self.network.state_dict().items()
+            if name in target and target[name].shape == value.shape
+        }
+        if not fitting:
+            raise InputError("no weight of this model fits the network of the plan", file=self.path, field="init")
+        network.load_state_dict(target | fitting)
+        return len(fitting), len(target)
+
+
+class ModelFolder:
+    """Writes and reads model folders."""
+
+    @staticmethod
+    def save(
+        folder: str | PathLike[str],
+        network: nn.Module,
+        plan: Plan,
+        tree: LabelTree,
+        recipe: str,
+        metadata: Mapping[str, Any] | None = None,
+        *,
+        head: Head | None = None,
+        half: bool = False,
+    ) -> Path:
+        """Write a model folder; it appears only when complete and replaces an older one.
+
+        Parameters
+        ----------
+        folder: the model folder.
+        network: the trained network.
+        plan, tree: what it was trained with.
+        recipe: text of the recipe; its ``head`` decides the head where none is given.
+        metadata: what the model card and MONAI's metadata say: name, description, version, authors, data_source,
+            licence, command, scores (by name), training (text), intended_use, limitations.
+        head: how outputs become shares.
+        half: store weights as float16, half the size; they are read back as float32.
+        """
+        details = dict(metadata or {})
+        head = head_of(recipe, tree) if head is None else head
+        own = {
+            "format_version": FORMAT_VERSION,
+            "software_version": softseg.__version__,
+            "head": {"name": head.name, "classes": head.classes, "background": head.background},
+            "plan": plan.model_dump(mode="json"),
+            "details": details,
+        }
+        with write_folder_beside(folder) as temporary:
+            (temporary / "configs").mkdir()
+            (temporary / "models").mkdir()
+            _write_json(temporary / "configs" / "metadata.json", metadata_config(plan, tree, head, details, own))
+            _write_json(temporary / "configs" / "inference.json", inference_config(plan, tree, head))
+            torch.save(_state(network, half), temporary / "models" / "model.pt")
+            tree.save(temporary / "tree.json")
+            (temporary / "recipe.yaml").write_text(recipe, encoding="utf-8")
+            (temporary / "README.md").write_text(model_card(plan, tree, head, details), encoding="utf-8")
+        return Path(folder)
+
+    @staticmethod
+    def load(path: str | PathLike[str]) -> Model:
+        """Read a model folder.
+
+        Raises
+        ------
+        InputError: the folder or a file of it is missing, was written by a newer version, holds pickled code where
+            weights belong, or its parts do not fit together. The file is named; nothing of it is executed.
+        """
+        folder = Path(path)
+        _require_files(folder)
+        metadata = _read_json(folder / "configs" / "metadata.json")
+        plan, head = _own_part(metadata, folder / "configs" / "metadata.json")
+        tree = LabelTree.load(folder / "tree.json")
+        if head.classes != len(tree.leaves):
+            raise InputError(
+                f"has {len(tree.leaves)} leaves, the network was trained on {head.classes}", file=folder / "tree.json"
+            )
+        weights = folder / "models" / "model.pt"
+        network = build_network(plan.network, len(plan.channels), head.out_channels, plan.dimensions)
+        _load_state(network, read_weights(weights), weights)
+        recipe = (folder / "recipe.yaml").read_text(encoding="utf-8")
+        return Model(network.eval(), plan, tree, head, recipe, metadata, folder)
+
+
+def head_of(recipe: str, tree: LabelTree) -> Head:
+    """Return the head that the text of a recipe names, for the leaves of ``tree``."""
+    import yaml
+
+    head = (yaml.safe_load(recipe) or {}).get("head", "softmax")
+    name = head.get("name", "softmax") if isinstance(head, dict) else head
+    return Head(name, len(tree.leaves), None if tree.background is None else tree.leaf_index(tree.background.id))
+
+
+def _state(network: nn.Module, half: bool) -> dict[str, Tensor]:
+    state = {}
+    for name, value in network.state_dict().items():
+        value = value.detach().cpu().contiguous()
+        state[name] = value.half() if half and value.is_floating_point() else value.clone()
+    return state
+
+
+def _load_state(network: nn.Module, state: dict[str, Any], file: Path) -> None:
+    expected = network.state_dict()
+    for name, value in expected.items():
+        found = state.get(name)
+        if not isinstance(found, Tensor):
+            raise InputError(f"the weight {name!r} is missing", file=file, hint="weights and plan are of two models")
+        if found.shape != value.shape:
+            raise InputError(
+                f"the weight {name!r} has the shape {tuple(found.shape)}, expected {tuple(value.shape)}",
+                file=file,
+                hint="weights and plan are of two models",
+            )
+    extra = sorted(set(state) - set(expected))
+    if extra:
+        raise InputError(f"holds weights that the network lacks, e.g. {extra[0]!r}", file=file)
+    network.load_state_dict(state)
+
+
+def _require_files(folder: Path) -> None:
+    if not folder.is_dir():
+        raise InputError("no such model folder", file=folder)
+    for name in _FILES:
+        if not (folder / name).is_file():
+            raise InputError(f"the model folder lacks {name}", file=folder, hint="is it a model folder of softseg?")
+
+
+def _own_part(metadata: dict[str, Any], file: Path) -> tuple[Plan, Head]:
+    own = metadata.get("softseg")
+    if not isinstance(own, dict):
+        raise InputError("expected an object", file=file, field="softseg", hint="is it a model folder of softseg?")
+    version = own.get("format_version")
+    if not isinstance(version, int) or version < 1:
+        raise InputError(f"expected a positive integer, got {version!r}", file=file, field="softseg.format_version")
+    if version > FORMAT_VERSION:
+        raise InputError(
+            f"was written by a newer version (format {version}, this is {FORMAT_VERSION})",
+            file=file,
+            field="softseg.format_version",
+            hint="update softseg",
+        )
+    try:
+        plan = Plan.model_validate(own["plan"])
+        head = Head(own["head"]["name"], int(own["head"]["classes"]), own["head"].get("background"))
+    except (KeyError, TypeError, ValueError) as error:
+        reason = " ".join(str(error).split())
+        raise InputError(f"plan or head are not valid: {reason}", file=file, field="softseg") from error
+    return plan, head
+
+
+def _write_json(path: Path, content: Mapping[str, Any]) -> None:
+    path.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise InputError("is not valid JSON", file=path) from error
+    if not isinstance(content, dict):
+        raise InputError("expected a JSON object", file=path)
+    return content

@@ -1,0 +1,64 @@
+"""The picture of a training: loss, Dice per level, learning rate."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+if TYPE_CHECKING:
+    from softseg.training.curves import Curve
+
+
+def draw_curve(curve: Curve, path: Path, title: str) -> None:
+    """Draw ``curve`` to ``path`` (PNG); no display is needed."""
+    figure = Figure(figsize=(10, 7.5), dpi=110, layout="constrained")
+    FigureCanvasAgg(figure)
+    upper, middle, lower = figure.subplots(3, 1, sharex=True, height_ratios=[4, 4, 1.3])
+    figure.suptitle(title, fontsize=12, fontweight="bold")
+    steps = range(1, len(curve.losses) + 1)
+    upper.plot(steps, curve.losses, color="#9ecae1", linewidth=0.6, label="each step")
+    upper.plot(steps, curve.smooth(), color="#08519c", linewidth=1.6, label="running mean")
+    upper.set_ylabel("loss")
+    if curve.losses and min(curve.losses) > 0 and max(curve.losses) > 20 * min(curve.losses):
+        upper.set_yscale("log")
+    upper.legend(frameon=False, fontsize=8)
+    _draw_scores(middle, curve)
+    lower.plot(steps, curve.rates, color="#636363", linewidth=1.2)
+    lower.set_ylabel("learning rate")
+    lower.set_xlabel("step")
+    for axes in (upper, middle, lower):
+        axes.grid(alpha=0.25)
+        axes.spines[["top", "right"]].set_visible(False)
+    figure.savefig(path, format="png")
+
+
+def _draw_scores(axes: Any, curve: Curve) -> None:
+    import matplotlib
+
+    names = sorted({name for scores in curve.scores.values() for name in scores})
+    places = list(dict.fromkeys(name.partition("/")[2] for name in names))
+    colors = matplotlib.colormaps["viridis"]
+    for name in names:
+        kind, _, place = name.partition("/")
+        shade = colors(places.index(place) / max(1, len(places) - 1) * 0.9)
+        points = [(step, scores[name]) for step, scores in sorted(curve.scores.items()) if name in scores]
+        soft = kind.startswith("soft")
+        axes.plot(
+            [step for step, _ in points],
+            [score for _, score in points],
+            color=shade,
+            linestyle="--" if soft else "-",
+            linewidth=1.2,
+            marker="o",
+            markersize=2.5,
+            label=f"{kind.replace('_', ' ')}, {place}",
+        )
+    axes.set_ylabel("Dice on validation cases")
+    axes.set_ylim(0, 1)
+    if names:
+        axes.legend(frameon=False, fontsize=7, ncols=2, loc="lower right")
+    else:
+        axes.text(0.5, 0.5, "not validated yet", ha="center", va="center", transform=axes.transAxes, color="#888888")

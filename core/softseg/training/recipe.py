@@ -1,0 +1,270 @@
+"""Recipes: everything that belongs together in one training, as a small file that is checked when it is read."""
+
+from __future__ import annotations
+
+from importlib import resources
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from softseg.errors import InputError
+from softseg.files import write_beside
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class HeadSpec(_Part):
+    """The last activation.
+
+    Attributes
+    ----------
+    name: ``softmax`` or ``normrelu``.
+    scope: over what ``normrelu`` takes its maximum while training: ``batch`` (as ivadomed) or ``sample``. Validation
+        and prediction always use the whole volume.
+    """
+
+    name: Literal["softmax", "normrelu"] = "softmax"
+    scope: Literal["sample", "batch"] = "batch"
+
+
+class OptimizerSpec(_Part):
+    """How the weights are changed.
+
+    Attributes
+    ----------
+    name: ``adamw``, or ``sgd`` with Nesterov momentum.
+    learning_rate, weight_decay, momentum: as in torch; momentum is for ``sgd``.
+    schedule: how the learning rate falls to 0 after the warm-up: ``cosine``, ``poly`` (power 0.9) or ``constant``.
+    warmup: share of the training, 0..1, in which the learning rate rises linearly from 0.
+    gradient_clip: largest norm of the gradient, null for none.
+    """
+
+    name: Literal["adamw", "sgd"] = "adamw"
+    learning_rate: float = Field(1e-3, gt=0)
+    weight_decay: float = Field(1e-2, ge=0)
+    momentum: float = Field(0.99, ge=0, lt=1)
+    schedule: Literal["cosine", "poly", "constant"] = "cosine"
+    warmup: float = Field(0.03, ge=0, le=1)
+    gradient_clip: float | None = Field(5.0, gt=0)
+
+
+class ValidationSpec(_Part):
+    """How often and on how much the network is judged while it trains.
+
+    Attributes
+    ----------
+    every: steps between two validations, null for one twentieth of the training.
+    cases: validation cases that are used, the first ones of the dataset; null for all.
+    overlap: share of a window that neighbours have in common, 0..1.
+    metric: the score that chooses the best network, e.g. ``dice/leaves`` or ``soft_dice/level 3``.
+    patience: validations without a better score after which the training ends, null for never.
+    """
+
+    every: int | None = Field(None, ge=1)
+    cases: int | None = Field(3, ge=1)
+    overlap: float = Field(0.25, ge=0, lt=1)
+    metric: str = "dice/leaves"
+    patience: int | None = Field(None, ge=1)
+
+
+class Recipe(_Part):
+    """What to train with.
+
+    Attributes
+    ----------
+    name: short name.
+    explanation: for people who are not engineers: what it does and when to take it.
+    head: last activation.
+    targets: ``soft``: labels stay distributions; ``crisp``: each voxel gets its most probable leaf.
+    raters: how several raters become one target: ``mean``, ``majority``, ``staple`` or ``random`` (one per draw).
+    sparse: only labelled voxels count and there is no background class (positive-only annotation).
+    losses: for :func:`softseg.losses.build_loss`; each entry has ``name``, ``weight`` and the options of that loss.
+    optimizer: how the weights are changed.
+    steps: optimisation steps.
+    minutes: time budget, null for none. The schedule then follows the larger of the shares of steps and time that have
+        passed, so the result depends on the speed of the computer and is not repeatable.
+    batch_size: patches per step, null for the plan's.
+    augmentation: changes to the data package's augmentation.
+    validation: how the network is judged while it trains.
+    checkpoint_every: steps between two checkpoints.
+    average: decay per step of the running mean of the weights, which is validated and saved; null for none. While the
+        training is young the decay is smaller: ``(1 + step) / (10 + step)``.
+    frequency_bias: start the last layer at the class frequencies (softmax) or slightly active (normrelu).
+    init: model folder to start from (fine-tuning), null for random weights.
+    plan: changes to the automatic plan.
+    """
+
+    name: str
+    explanation: str
+    head: HeadSpec = HeadSpec()
+    targets: Literal["soft", "crisp"] = "soft"
+    raters: Literal["mean", "majority", "staple", "random"] = "mean"
+    sparse: bool = False
+    losses: list[dict[str, Any]] = Field(min_length=1)
+    optimizer: OptimizerSpec = OptimizerSpec()
+    steps: int = Field(4000, ge=1)
+    minutes: float | None = Field(None, gt=0)
+    batch_size: int | None = Field(None, ge=1)
+    augmentation: dict[str, Any] = Field(default_factory=dict)
+    validation: ValidationSpec = ValidationSpec()
+    checkpoint_every: int = Field(100, ge=1)
+    average: float | None = Field(0.999, gt=0, lt=1)
+    frequency_bias: bool = True
+    init: str | None = None
+    plan: dict[str, Any] = Field(default_factory=dict)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _short_head(cls, data: Any) -> Any:
+        if isinstance(data, dict) and isinstance(data.get("head"), str):
+            return data | {"head": {"name": data["head"]}}
+        return data
+
+    @staticmethod
+    def load(name_or_path: str | Path, sets: list[str] | None = None) -> Recipe:
+        """Read a recipe by its name or from a YAML file, with some values changed.
+
+        Parameters
+        ----------
+        name_or_path: a name that :func:`recipe_names` lists, or a path.
+        sets: changes, each ``"key=value"``; the key is dotted (``optimizer.learning_rate=0.002``,
+            ``losses.0.weight=2``, ``plan.patch_size=[64, 64, 64]``) and the value is YAML.
+
+        Raises
+        ------
+        InputError: no such recipe, not YAML, a key that recipes do not have, or a value that does not fit.
+        """
+        path = Path(name_or_path)
+        source = str(name_or_path)
+        if source in recipe_names():
+            text = (resources.files("softseg.training") / "recipes" / f"{source}.yaml").read_text(encoding="utf-8")
+        elif path.is_file():
+            text = _read(path)
+        else:
+            raise InputError(
+                f"no recipe or file {source!r}", field="recipe", hint=f"the recipes are {', '.join(recipe_names())}"
+            )
+        values = _parse(text, path)
+        for change in sets or []:
+            _set(values, change)
+        return Recipe.from_dict(values, file=path)
+
+    @staticmethod
+    def from_dict(values: dict[str, Any], file: str | Path | None = None) -> Recipe:
+        """Check ``values``; ``file`` is named in errors.
+
+        Raises
+        ------
+        InputError: a key that recipes do not have, or a value that does not fit.
+        """
+        try:
+            return Recipe.model_validate(values)
+        except ValidationError as error:
+            first = error.errors()[0]
+            field = ".".join(str(part) for part in first["loc"])
+            if first["type"] == "extra_forbidden":
+                message = "unknown recipe key"
+                hint = f"the keys here are {', '.join(_keys(first['loc'][:-1]))}"
+                raise InputError(message, file=file, field=field, hint=hint) from error
+            raise InputError(f"{first['msg']}, got {first['input']!r}", file=file, field=field) from error
+
+    def to_yaml(self) -> str:
+        """Return the whole recipe as YAML; :meth:`load` reads it back to an equal recipe."""
+        return yaml.safe_dump(self.model_dump(mode="json"), sort_keys=False, allow_unicode=True, width=100)
+
+    def save(self, path: str | Path) -> Path:
+        """Write the whole recipe as YAML."""
+        with write_beside(path) as temporary:
+            temporary.write_text(self.to_yaml(), encoding="utf-8")
+        return Path(path)
+
+
+def recipe_names() -> tuple[str, ...]:
+    """Return the names of the shipped recipes."""
+    folder = resources.files("softseg.training") / "recipes"
+    return tuple(sorted(file.name[: -len(".yaml")] for file in folder.iterdir() if file.name.endswith(".yaml")))
+
+
+def recipe_explanations() -> dict[str, str]:
+    """Return each shipped recipe's explanation for people who are not engineers."""
+    return {name: " ".join(Recipe.load(name).explanation.split()) for name in recipe_names()}
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError("cannot be read as text", file=path) from error
+
+
+def _parse(text: str, file: Path) -> dict[str, Any]:
+    try:
+        values = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise InputError(f"is not YAML: {error}", file=file) from error
+    if not isinstance(values, dict):
+        raise InputError("expected a YAML mapping of recipe keys", file=file)
+    return values
+
+
+def _set(values: dict[str, Any], change: str) -> None:
+    key, equals, text = change.partition("=")
+    parts = key.strip().split(".")
+    if not equals or not all(parts):
+        raise InputError(f"expected key=value, got {change!r}", field="--set")
+    try:
+        value = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise InputError(f"the value is not YAML: {text!r}", field=f"--set {key}") from error
+    value = _number(value)
+    if parts[0] == "plan" and len(parts) > 1:  # plan overrides are dotted keys themselves
+        parts = ["plan", ".".join(parts[1:])]
+    place: Any = values
+    for part in parts[:-1]:
+        place = _step_into(place, part, key)
+    if isinstance(place, list):
+        place[_position(place, parts[-1], key)] = value
+    else:
+        place[parts[-1]] = value
+
+
+def _step_into(place: Any, part: str, key: str) -> Any:
+    if isinstance(place, list):
+        return place[_position(place, part, key)]
+    inner = place.get(part)
+    if inner is None:
+        inner = place[part] = {}
+    if part == "head" and isinstance(inner, str):
+        inner = place[part] = {"name": inner}
+    if not isinstance(inner, (dict, list)):
+        raise InputError(f"{part!r} has no keys below it", field=f"--set {key}")
+    return inner
+
+
+def _position(place: list[Any], part: str, key: str) -> int:
+    if not part.isdigit() or int(part) >= len(place):
+        raise InputError(f"expected a position 0..{len(place) - 1}, got {part!r}", field=f"--set {key}")
+    return int(part)
+
+
+def _number(value: Any) -> Any:
+    """Return ``1e-3``, which YAML reads as text, as the number that people mean."""
+    if isinstance(value, str):
+        try:
+            return float(value)
+        except ValueError:
+            return value
+    return value
+
+
+def _keys(location: tuple[int | str, ...]) -> list[str]:
+    model: type[BaseModel] = Recipe
+    for part in location:
+        inner = model.model_fields[str(part)].annotation
+        if isinstance(inner, type) and issubclass(inner, BaseModel):
+            model = inner
+    return list(model.model_fields)

@@ -1,0 +1,164 @@
+"""Everything that changes while a network trains, in one object, and its checkpoint."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+from torch.optim.swa_utils import AveragedModel
+
+from softseg.data import Plan
+from softseg.errors import InputError
+from softseg.files import write_beside
+from softseg.network import Head, read_weights
+from softseg.training.curves import Curve
+from softseg.training.optimization import learning_rate
+from softseg.training.recipe import Recipe
+from softseg.tree import LabelTree
+
+CHECKPOINT_VERSION = 1
+
+
+@dataclass(eq=False)
+class Run:
+    """A training under way.
+
+    Attributes
+    ----------
+    folder: where everything is written.
+    recipe, plan, tree, head, device, dtype, seed: what does not change.
+    network, optimizer, scaler, average: what learns; ``average`` is None where the recipe wants no mean of weights.
+    step: optimisation steps done.
+    seconds: time spent in earlier sessions of this training.
+    best, best_step: best validation score so far and when.
+    waited: validations since then.
+    curve: loss and scores so far.
+    """
+
+    folder: Path
+    recipe: Recipe
+    plan: Plan
+    tree: LabelTree
+    head: Head
+    device: torch.device
+    dtype: torch.dtype
+    seed: int
+    network: nn.Module
+    optimizer: torch.optim.Optimizer
+    scaler: torch.amp.GradScaler
+    average: AveragedModel | None
+    loss: nn.Module
+    step: int = 0
+    seconds: float = 0.0
+    best: float | None = None
+    best_step: int = 0
+    waited: int = 0
+    stopped: bool = False
+    curve: Curve = field(default_factory=Curve)
+    started: float = field(default_factory=time.monotonic)
+
+    @property
+    def precision(self) -> str:
+        """Name of the number type that the convolutions compute in."""
+        return str(self.dtype).removeprefix("torch.")
+
+    @property
+    def judged(self) -> nn.Module:
+        """The network that is validated and saved: the mean of the weights if there is one."""
+        return self.network if self.average is None else self.average.module
+
+    @property
+    def elapsed(self) -> float:
+        """Seconds of training so far, over all sessions."""
+        return self.seconds + time.monotonic() - self.started
+
+    @property
+    def passed(self) -> float:
+        """Share of the training that has gone by, 0..1: of its steps or, if larger, of its time budget."""
+        share = self.step / self.recipe.steps
+        if self.recipe.minutes is not None:
+            share = max(share, self.elapsed / (60 * self.recipe.minutes))
+        return min(1.0, share)
+
+    @property
+    def finished(self) -> bool:
+        """Whether steps or time are used up or the scores have stopped rising."""
+        return self.stopped or self.passed >= 1.0
+
+    @property
+    def learning_rate(self) -> float:
+        """The learning rate of the next step."""
+        return learning_rate(self.recipe.optimizer, self.passed)
+
+    @property
+    def last_path(self) -> Path:
+        """The checkpoint to resume from."""
+        return self.folder / "checkpoints" / "last.pt"
+
+    @property
+    def best_path(self) -> Path:
+        """The weights with the best validation score."""
+        return self.folder / "checkpoints" / "best.pt"
+
+    def save(self) -> None:
+        """Write ``checkpoints/last.pt``, complete or not at all."""
+        state: dict[str, Any] = {
+            "version": CHECKPOINT_VERSION,
+            "seed": self.seed,
+            "recipe": self.recipe.to_yaml(),
+            "step": self.step,
+            "seconds": self.elapsed,
+            "best": self.best,
+            "best_step": self.best_step,
+            "waited": self.waited,
+            "stopped": self.stopped,
+            "curve": self.curve.state(),
+            "network": self.network.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "scaler": self.scaler.state_dict(),
+            "average": None if self.average is None else self.average.state_dict(),
+            "rng": torch.get_rng_state(),
+            "rng_cuda": torch.cuda.get_rng_state_all() if self.device.type == "cuda" else [],
+        }
+        with write_beside(self.last_path) as temporary:
+            torch.save(state, temporary)
+
+    def restore(self) -> None:
+        """Go back to ``checkpoints/last.pt``.
+
+        Raises
+        ------
+        InputError: the file is damaged, or belongs to another training (seed, recipe, network).
+        """
+        state = read_weights(self.last_path, self.device)
+        if state.get("version") != CHECKPOINT_VERSION:
+            raise InputError("is not a checkpoint of this version of softseg", file=self.last_path)
+        if state["seed"] != self.seed:
+            hint = f"resume with --seed {state['seed']}"
+            raise InputError(f"was trained with seed {state['seed']}, not {self.seed}", file=self.last_path, hint=hint)
+        if state["recipe"] != self.recipe.to_yaml():
+            hint = f"use --recipe {self.folder / 'recipe.yaml'} without changes, or start in another folder"
+            raise InputError("was trained with another recipe", file=self.last_path, hint=hint)
+        self.network.load_state_dict(state["network"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.scaler.load_state_dict(state["scaler"])
+        if self.average is not None:
+            self.average.load_state_dict(state["average"])
+        torch.set_rng_state(state["rng"].cpu())
+        if state["rng_cuda"]:
+            torch.cuda.set_rng_state_all([one.cpu() for one in state["rng_cuda"]])
+        self.step, self.seconds = state["step"], state["seconds"]
+        self.best, self.best_step = state["best"], state["best_step"]
+        self.waited, self.stopped = state["waited"], state["stopped"]
+        self.curve = Curve.from_state(state["curve"])
+        self.started = time.monotonic()
+
+    def save_best(self) -> None:
+        """Write the judged network to ``checkpoints/best.pt``."""
+        state = {"step": self.step, "score": self.best, "network": self.judged.state_dict()}
+        with write_beside(self.best_path) as temporary:
+            torch.save(state, temporary)
