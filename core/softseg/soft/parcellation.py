@@ -316,7 +316,7 @@ class SoftParcellation:
         return np.add.reduceat(self.shares.astype(np.int64), starts), position[starts], voxel[starts]
 
     def _winners(self, cut: Cut) -> npt.NDArray[np.int64]:
-        """Return each voxel's winner, a position in the cut, or -1 where nothing is stored: ``(k, j, i)`` of the box."""
+        """Return the position of each voxel's winner, -1 where nothing is stored: ``(k, j, i)`` of the box."""
         share, position, voxel = self._sums(cut)
         count = len(cut.nodes)
         best = np.full(self.counts.size, -1, np.int64)

@@ -128,7 +128,7 @@ def _aligned_slab(
     boxes = [slice(0, axis.source) for axis in grids.axes[1:]]
     if background is not None:
         faint = (1 - turned[background, needed]) > FAINT
-        boxes = [_extent(faint.any(axis=(0, 2))), _extent(faint.any(axis=(0, 1)))]
+        boxes = [_extent(np.any(faint, axis=(0, 2))), _extent(np.any(faint, axis=(0, 1)))]
         classes = np.union1d(classes, [background])
     targets = [_touching(axis, box) for axis, box in zip(grids.axes[1:], boxes, strict=True)]
     if any(span.start == span.stop for span in targets):
