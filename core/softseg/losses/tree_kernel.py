@@ -15,6 +15,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from softseg.losses.scratch import Scratch
 from softseg.losses.tree_layout import TreeLayout
 from softseg.losses.tree_terms import TreeTables
 
@@ -41,7 +42,7 @@ class Block:
     unlikely: Tensor | None
 
 
-def labelled_block(logits: Tensor, labels: Tensor, tables: TreeTables) -> tuple[Tensor, Tensor]:
+def labelled_block(logits: Tensor, labels: Tensor, tables: TreeTables, scratch: Scratch) -> tuple[Tensor, Tensor]:
     """Return loss ``[n]`` and gradient ``[C, n]`` for integer labels.
 
     Parameters
@@ -49,14 +50,16 @@ def labelled_block(logits: Tensor, labels: Tensor, tables: TreeTables) -> tuple[
     logits: ``[C, n]``, float32 or float64.
     labels: int64 ``[n]``, class indices of leaves or inner nodes, no root and nothing to ignore.
     tables: the loss.
+    scratch: work arrays; the gradient lies in them.
     """
     layout = tables.layout
     rows = tables.likely_rows[:, labels]
     whole = tables.has_transport or tables.has_complement or bool((rows >= layout.classes).any())
-    probabilities = _node_probabilities(logits, layout, whole)
+    probabilities = _node_probabilities(logits, layout, whole, scratch)
+    slopes = scratch.array("slopes", *probabilities.shape)
     offset = None
     if tables.has_transport:
-        slopes = tables.transport[:, None].expand_as(probabilities).clone()
+        slopes.copy_(tables.transport[:, None].expand_as(slopes))
         path = tables.path_rows[:, labels]
         slopes.scatter_(0, path, tables.transport[path].neg_())
         coarse = (labels >= layout.classes).nonzero().flatten()
@@ -64,33 +67,35 @@ def labelled_block(logits: Tensor, labels: Tensor, tables: TreeTables) -> tuple[
             slopes[:, coarse] *= tables.not_below[:, labels[coarse]]
         offset = tables.path_transport[labels]
     else:
-        slopes = torch.zeros_like(probabilities)
+        slopes.zero_()
     unlikely = tables.beside[:, labels] if tables.has_complement else None
     block = Block(probabilities, slopes, offset, rows, tables.likely_weights[:, labels], unlikely)
     return _evaluate(logits, block, tables)
 
 
-def soft_block(logits: Tensor, target: Tensor, tables: TreeTables) -> tuple[Tensor, Tensor]:
+def soft_block(logits: Tensor, target: Tensor, tables: TreeTables, scratch: Scratch) -> tuple[Tensor, Tensor]:
     """Return loss ``[n]`` and gradient ``[C, n]`` for soft targets.
 
     Parameters
     ----------
     logits, target: ``[C, n]``, both float32 or both float64.
     tables: the loss.
+    scratch: work arrays; the gradient lies in them.
     """
     layout = tables.layout
     whole = tables.has_transport or tables.has_complement or bool(tables.likelihood[layout.classes :].any())
-    probabilities = _node_probabilities(logits, layout, whole)
-    shares = torch.empty_like(probabilities)
+    probabilities = _node_probabilities(logits, layout, whole, scratch)
+    slopes = scratch.array("slopes", *probabilities.shape)
+    shares = scratch.array("shares", *probabilities.shape)
     shares[: layout.classes] = target
     if whole:
         layout.sum_up(shares)
     offset = None
     if tables.has_transport:
-        slopes = (probabilities - shares).sign_().mul_(tables.transport[:, None])
+        torch.sub(probabilities, shares, out=slopes).sign_().mul_(tables.transport[:, None])
         offset = -(slopes * shares).sum(0)
     else:
-        slopes = torch.zeros_like(probabilities)
+        slopes.zero_()
     unlikely = None
     if tables.has_complement:
         unlikely = _outside(target, tables).mul_(tables.complement[:, None])
@@ -138,13 +143,12 @@ def _evaluate(logits: Tensor, block: Block, tables: TreeTables) -> tuple[Tensor,
     return loss, gradient
 
 
-def _node_probabilities(logits: Tensor, layout: TreeLayout, whole: bool) -> Tensor:
-    """Return softmax probabilities of the leaves ``[C, n]``, or of all nodes ``[R, n]``."""
-    if not whole:
-        return torch.softmax(logits, 0)
-    values = logits.new_empty(layout.rows, logits.shape[1])
+def _node_probabilities(logits: Tensor, layout: TreeLayout, whole: bool, scratch: Scratch) -> Tensor:
+    """Return softmax probabilities of the leaves ``[C, n]``, or, if ``whole``, of all nodes ``[R, n]``."""
+    values = scratch.array("probabilities", layout.rows if whole else layout.classes, logits.shape[1])
     torch.softmax(logits, 0, out=values[: layout.classes])
-    layout.sum_up(values)
+    if whole:
+        layout.sum_up(values)
     return values
 
 

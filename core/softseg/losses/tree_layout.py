@@ -18,6 +18,24 @@ from softseg.tree import LabelTree
 
 
 @dataclass(frozen=True)
+class BranchSum:
+    """One step of summing up a tree: parents in consecutive rows, each with ``width`` consecutive children.
+
+    Attributes
+    ----------
+    parents: rows of the parents.
+    children: rows of their children, ``width`` for the first parent, ``width`` for the next, and so on.
+    width: children per parent in this step.
+    first: whether this is the first step of these parents (set the sum, do not add to it).
+    """
+
+    parents: slice
+    children: slice
+    width: int
+    first: bool
+
+
+@dataclass(frozen=True)
 class TreeLayout:
     """Rows, branches and paths of one tree.
 
@@ -29,7 +47,7 @@ class TreeLayout:
     depths: depth of each row's node, 1 for children of the root.
     edges: weight of the edge above each row's node.
     leaf_slices: rows of the leaves at or below each row.
-    branches: per inner row, deepest first: the row and the slices of its children's rows.
+    sums: the steps, deepest first, that sum leaves up to all inner rows.
     paths: rows from depth 1 down to the target, for each class index (empty for the root).
     """
 
@@ -39,7 +57,7 @@ class TreeLayout:
     depths: tuple[int, ...]
     edges: tuple[float, ...]
     leaf_slices: tuple[slice, ...]
-    branches: tuple[tuple[int, tuple[slice, ...]], ...]
+    sums: tuple[BranchSum, ...]
     paths: tuple[tuple[int, ...], ...]
 
     @classmethod
@@ -61,16 +79,16 @@ class TreeLayout:
         ids = leaves + inner
         row = {node_id: position for position, node_id in enumerate(ids)}
         classes = leaves + [node.id for node in tree.inner_nodes]
+        depths = tuple(tree.depth_of(node_id) for node_id in ids)
         return cls(
             classes=len(leaves),
             ids=tuple(ids),
             targets=tuple(row.get(node_id, -1) for node_id in classes),
-            depths=tuple(tree.depth_of(node_id) for node_id in ids),
+            depths=depths,
             edges=tuple(float(tree.node(node_id).weight) for node_id in ids),
             leaf_slices=tuple(tree.leaf_slice(node_id) for node_id in ids),
-            branches=tuple(
-                (row[node_id], _runs(sorted(row[child.id] for child in tree.children(node_id))))
-                for node_id in reversed(inner)
+            sums=_branch_sums(
+                {row[id_]: sorted(row[child.id] for child in tree.children(id_)) for id_ in inner}, depths
             ),
             paths=tuple(tuple(row[node.id] for node in tree.path(node_id)[1:]) for node_id in classes),
         )
@@ -107,21 +125,53 @@ class TreeLayout:
 
     def sum_up(self, values: Tensor) -> None:
         """Fill the inner rows of ``values`` ``[R, n]`` with the sum of their leaves' rows, in place."""
-        for row, children in self.branches:
-            torch.sum(values[children[0]], 0, out=values[row])
-            for run in children[1:]:
-                values[row] += values[run].sum(0)
+        columns = values.shape[1]
+        for step in self.sums:
+            children = values[step.children].view(-1, step.width, columns)
+            if step.first:
+                torch.sum(children, 1, out=values[step.parents])
+            else:
+                values[step.parents] += children.sum(1)
 
     def push_down(self, values: Tensor) -> None:
         """Add to every row of ``values`` ``[R, n]`` the rows of all its ancestors, in place."""
-        for row, children in reversed(self.branches):
-            for run in children:
-                values[run] += values[row]
+        columns = values.shape[1]
+        for step in reversed(self.sums):
+            values[step.children].view(-1, step.width, columns).add_(values[step.parents, None])
 
     def logsumexp_up(self, values: Tensor) -> None:
         """Fill the inner rows of ``values`` ``[R, n]`` with the logsumexp of their leaves' rows, in place."""
-        for row, children in self.branches:
-            values[row] = torch.logsumexp(torch.cat([values[run] for run in children]), 0)
+        columns = values.shape[1]
+        for step in self.sums:
+            summed = torch.logsumexp(values[step.children].view(-1, step.width, columns), 1)
+            values[step.parents] = summed if step.first else torch.logaddexp(values[step.parents], summed)
+
+
+def _branch_sums(children: dict[int, list[int]], depths: tuple[int, ...]) -> tuple[BranchSum, ...]:
+    """Return the steps for inner rows with these children's rows, neighbours of one shape joined to one step."""
+    steps: list[BranchSum] = []
+    for depth in sorted({depths[row] for row in children}, reverse=True):
+        runs = {row: _runs(rows) for row, rows in sorted(children.items()) if depths[row] == depth}
+        for turn in range(max(len(parts) for parts in runs.values())):
+            joined: BranchSum | None = None
+            for row, parts in runs.items():
+                if turn >= len(parts):
+                    continue
+                step = BranchSum(slice(row, row + 1), parts[turn], parts[turn].stop - parts[turn].start, turn == 0)
+                if joined and (joined.parents.stop, joined.children.stop, joined.width) == (
+                    row,
+                    step.children.start,
+                    step.width,
+                ):
+                    steps.pop()
+                    parents, below = (
+                        slice(joined.parents.start, row + 1),
+                        slice(joined.children.start, step.children.stop),
+                    )
+                    step = BranchSum(parents, below, step.width, step.first)
+                steps.append(step)
+                joined = step
+    return tuple(steps)
 
 
 def _runs(rows: list[int]) -> tuple[slice, ...]:

@@ -9,11 +9,12 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
 from softseg.errors import InputError
+from softseg.losses.scratch import Scratch
 from softseg.losses.targets import voxel_weights
 from softseg.losses.tree_kernel import labelled_block, soft_block
 from softseg.losses.tree_terms import TreeTables, TreeTerms
 
-BLOCK_VOXELS = {"cpu": 2048, "cuda": 65536}
+BLOCK_VOXELS = {"cpu": 4096, "cuda": 65536}
 """Voxels per block: few enough for a processor's cache, enough to keep a graphics card busy."""
 
 
@@ -73,11 +74,12 @@ class _Blockwise(torch.autograd.Function):
         gradient = torch.empty_like(scores) if with_gradient else None
         value = torch.zeros((), dtype=torch.float64, device=logits.device)
         size = BLOCK_VOXELS.get(logits.device.type, BLOCK_VOXELS["cuda"])
+        scratch = Scratch(min(size, scores.shape[2]), weights.dtype, logits.device)
         for item in range(scores.shape[0]):
             for start in range(0, scores.shape[2], size):
                 part = (item, slice(None), slice(start, start + size))
                 weight = voxel_weight[item, start : start + size]
-                loss, slopes = _block(scores[part], shares[part], weight, factor, tables)
+                loss, slopes = _block(scores[part], shares[part], weight, factor, tables, scratch)
                 value += loss
                 if gradient is not None:
                     _store(slopes, gradient[part])
@@ -96,21 +98,30 @@ class _Blockwise(torch.autograd.Function):
         return gradient.view(ctx.shape), None, None, None, None
 
 
-def _block(scores: Tensor, target: Tensor, weight: Tensor, scale: Tensor, tables: TreeTables) -> tuple[Tensor, Tensor]:
+def _block(
+    scores: Tensor, target: Tensor, weight: Tensor, scale: Tensor, tables: TreeTables, scratch: Scratch
+) -> tuple[Tensor, Tensor]:
     """Return the weighted sum of the loss over ``scores`` ``[C, n]`` and ``scale`` times its gradient ``[C, n]``."""
     labelled = (weight != 0).nonzero().flatten()
     if len(labelled) < len(weight):
         gradient = torch.zeros(scores.shape, dtype=weight.dtype, device=scores.device)
         if not len(labelled):
             return weight.sum(dtype=torch.float64), gradient
-        loss, part = _block(scores[:, labelled], target[:, labelled], weight[labelled], scale, tables)
+        loss, part = _block(scores[:, labelled], target[:, labelled], weight[labelled], scale, tables, scratch)
         return loss, gradient.index_copy_(1, labelled, part)
-    logits = scores.contiguous().to(weight.dtype)
+    logits = _load(scores, scratch, "logits")
     if target.is_floating_point():
-        loss, gradient = soft_block(logits, target.contiguous().to(weight.dtype), tables)
+        loss, gradient = soft_block(logits, _load(target, scratch, "target"), tables, scratch)
     else:
-        loss, gradient = labelled_block(logits, target[0].long(), tables)
+        loss, gradient = labelled_block(logits, target[0].long(), tables, scratch)
     return (loss * weight).sum(dtype=torch.float64), gradient.mul_(weight * scale)
+
+
+def _load(values: Tensor, scratch: Scratch, name: str) -> Tensor:
+    """Return ``values`` ``[C, n]`` contiguous and in the type that is computed in."""
+    if values.stride(0) == 1 and values.dtype != scratch.dtype:
+        values = values.contiguous()
+    return scratch.array(name, *values.shape).copy_(values)
 
 
 def _store(values: Tensor, place: Tensor) -> None:
