@@ -123,7 +123,7 @@ class Report:
             "label_at_a_cut": "argmax of summed shares",
             "surface_tolerance_mm": self.tolerance_mm,
             "levels": [
-                {"level": number, "nodes": self._judged(number), "metrics": metrics}
+                {"level": number, "nodes": self.judged(number), "metrics": metrics}
                 for number, metrics in self.level_summary().items()
             ],
             "nodes": {str(number): self.node_summary(number) for number in self.level_summary()},
@@ -141,7 +141,8 @@ class Report:
             else None,
         }
 
-    def _judged(self, level: int) -> int:
+    def judged(self, level: int) -> int:
+        """Return how many nodes of a level were found in any reference or prediction."""
         return len({row["node"] for row in self.nodes if row["level"] == level and row["status"] != "absent"})
 
 

@@ -13,11 +13,12 @@ import numpy as np
 from softseg.data.labels import class_count, clip_soft, compose_soft_maps, labels_from_map
 from softseg.errors import InputError
 from softseg.image import Geometry, read_image
+from softseg.soft.encoding import SCALE
 from softseg.soft.labels import SoftLabels
+from softseg.soft.parcellation import SoftParcellation
 from softseg.types import BoolArray, FloatArray, IntArray
 
 if TYPE_CHECKING:
-    from softseg.soft.parcellation import SoftParcellation
     from softseg.tree import LabelTree
 
 SOFT_SUFFIX = ".soft.npz"
@@ -32,7 +33,7 @@ class NodeShares(Protocol):
 
     @property
     def geometry(self) -> Geometry:
-        """The grid."""
+        """Return the grid."""
 
     @property
     def soft(self) -> bool:
@@ -64,6 +65,69 @@ class LabelShares:
         """Return class indices ``[K, j * i]`` and their shares of slice ``k``."""
         slots = self.labels.slots
         return self.labels.indices[:, k].reshape(slots, -1), self.labels.shares[:, k].reshape(slots, -1)
+
+
+class ParcellationShares:
+    """Shares of a soft parcellation, in class indices of a tree that has its leaves' values.
+
+    Parameters
+    ----------
+    parcellation: what was predicted.
+    tree: the tree that is judged by; the parcellation's leaves are found in it by label value.
+    file: what messages name.
+
+    Raises
+    ------
+    InputError: the tree lacks a leaf of the parcellation.
+    """
+
+    def __init__(self, parcellation: SoftParcellation, tree: LabelTree, file: Path) -> None:
+        self._parcellation = parcellation
+        self.geometry = parcellation.geometry
+        self.soft = bool((parcellation.shares < SCALE).any())
+        own = {node.value: tree.class_index(node.id) for node in tree.nodes if node.value is not None}
+        for leaf in parcellation.tree.leaves:
+            if leaf.value not in own:
+                raise InputError(
+                    f"the tree '{tree.name}' has no node with the value {leaf.value}",
+                    file=file,
+                    field=leaf.name,
+                    hint="give the tree that the model was trained with, or an edited version of it",
+                )
+        self.classes = np.array([own[leaf.value] for leaf in parcellation.tree.leaves], np.uint16)
+        inner = [tree.inner_nodes[index - len(tree.leaves)] for index in self.classes if index >= len(tree.leaves)]
+        self.deepest = min((tree.depth_of(node.id) for node in inner), default=None)
+        per_slice = parcellation.counts.reshape(len(parcellation.counts), -1).sum(axis=1, dtype=np.int64)
+        self._begin = np.concatenate([[0], np.cumsum(per_slice)])
+        self._outside = parcellation.background
+
+    def slice(self, k: int) -> tuple[IntArray, FloatArray]:
+        """Return class indices ``[K, j * i]`` and their shares of slice ``k``; K is as large as the slice needs."""
+        stored = self._parcellation
+        row = k - stored.start[0]
+        rows, columns = self.geometry.shape[1:]
+        if not 0 <= row < len(stored.counts):
+            counts = np.zeros((0, 0), np.intp)
+            leaves, shares = stored.leaves[:0], stored.shares[:0]
+        else:
+            counts = stored.counts[row].astype(np.intp)
+            part = slice(self._begin[row], self._begin[row + 1])
+            leaves, shares = stored.leaves[part], stored.shares[part]
+        slots = max(1, int(counts.max(initial=0)))
+        found = np.zeros((slots, rows, columns), np.uint16)
+        share = np.zeros((slots, rows, columns), np.float32)
+        if self._outside is not None:
+            found[0], share[0] = self.classes[self._outside], 1.0
+        if counts.size:
+            box = (slice(None), *stored.box[1:])
+            flat = counts.ravel()
+            voxel = np.repeat(np.arange(flat.size), flat)
+            slot = np.arange(voxel.size) - np.repeat(np.cumsum(flat) - flat, flat)
+            inside, said = np.zeros((slots, flat.size), np.uint16), np.zeros((slots, flat.size), np.float32)
+            inside[slot, voxel] = self.classes[leaves]
+            said[slot, voxel] = shares / np.float32(SCALE)
+            found[box], share[box] = inside.reshape(slots, *counts.shape), said.reshape(slots, *counts.shape)
+        return found.reshape(slots, -1), share.reshape(slots, -1)
 
 
 @dataclass(frozen=True, eq=False)
@@ -225,7 +289,6 @@ def _grid(geometry: Geometry) -> str:
 
 
 def _parcellation(file: Path, tree: LabelTree) -> Reading:
-    from softseg.soft.parcellation import SoftParcellation
-
     parcellation = SoftParcellation.load(file)
-    return Reading(ParcellationShares(parcellation, tree, file), file, model=parcellation.model)
+    shares = ParcellationShares(parcellation, tree, file)
+    return Reading(shares, file, shares.deepest, parcellation.model)

@@ -1,0 +1,203 @@
+"""The report's diagrams, drawn with matplotlib (no window, no global state) as pictures that stand inside the page."""
+
+from __future__ import annotations
+
+import base64
+import io
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from softseg.evaluation.calibration import Reliability
+from softseg.evaluation.colors import as_hex
+
+if TYPE_CHECKING:
+    from softseg.evaluation.evaluate import Report
+
+INK, FAINT, ACCENT, SECOND = "#1d2330", "#d9dde3", "#1f6f8b", "#d1793b"
+_FONT = {"family": "DejaVu Sans", "size": 8}
+SCORE_METRICS = {"dice": "Dice", "soft_dice": "soft Dice", "surface_dice": "surface Dice"}
+
+
+def to_uri(figure: Figure, kind: str = "svg", dpi: int = 150) -> str:
+    """Return a figure as a ``data:`` address that an HTML page can hold."""
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format=kind, dpi=dpi, facecolor="white", metadata={"Date": None} if kind == "svg" else None)
+    mime = "image/svg+xml" if kind == "svg" else f"image/{kind}"
+    return f"data:{mime};base64,{base64.b64encode(buffer.getvalue()).decode()}"
+
+
+def level_chart(report: Report) -> Figure:
+    """Draw hard, soft and surface Dice over the levels: mean over nodes, then over cases; bars are one sd of cases."""
+    summary = report.level_summary()
+    figure = Figure(figsize=(5.2, 3.0), layout="constrained")
+    axes = figure.subplots()
+    levels = list(summary)
+    for (metric, label), color, marker in zip(SCORE_METRICS.items(), (ACCENT, SECOND, "#7a7f8c"), "os^", strict=True):
+        means = [summary[level][metric]["mean"] for level in levels]
+        if not np.isfinite(means).any():
+            continue
+        sds = np.nan_to_num([summary[level][metric]["sd"] for level in levels])
+        axes.errorbar(levels, means, yerr=sds, color=color, marker=marker, ms=5, lw=1.6, capsize=3, label=label)
+    axes.set_xticks(levels, [f"{level}\n({report.judged(level)})" for level in levels])
+    axes.set_ylim(0, 1.02)
+    _dress(axes, "Score at each level of the tree", "level (nodes judged)", "mean over nodes (0 to 1)")
+    axes.legend(frameon=False, fontsize=8, loc="lower left")
+    return figure
+
+
+def structure_chart(report: Report, level: int, colors: dict[str, tuple[int, int, int]]) -> Figure:
+    """Draw the Dice of every node of a level, worst first: a dot per case, a box from 5 cases on.
+
+    Parameters
+    ----------
+    report: the numbers.
+    level: which cut.
+    colors: of all nodes; a dot has the colour of its group (:func:`group_of`).
+    """
+    table = report.node_summary(level)
+    values: dict[str, list[float]] = {}
+    for row in report.nodes:
+        if row["level"] == level and math.isfinite(row["dice"]):
+            values.setdefault(row["node"], []).append(row["dice"])
+    table = [row for row in table if row["node"] in values]
+    columns = 1 if len(table) <= 40 else 2
+    per_column = math.ceil(len(table) / columns)
+    figure = Figure(figsize=(7.6, 0.9 + 0.145 * max(per_column, 4)), layout="constrained")
+    every_axes = np.atleast_1d(figure.subplots(1, columns))
+    for number, axes in enumerate(every_axes):
+        part = table[number * per_column : (number + 1) * per_column]
+        _structures(axes, part, values, {row["node"]: as_hex(colors[group_of(report, row["node"])]) for row in part})
+        axes.set_ylim(per_column - 0.4, -0.6)
+    _groups_legend(figure, report, table, colors)
+    return figure
+
+
+def _structures(
+    axes: Axes, part: Sequence[dict[str, Any]], values: dict[str, list[float]], colors: dict[str, str]
+) -> None:
+    for place, row in enumerate(part):
+        own = values[row["node"]]
+        color = colors[row["node"]]
+        if len(own) >= 5:
+            axes.boxplot(
+                [own],
+                positions=[place],
+                orientation="horizontal",
+                widths=0.6,
+                showfliers=False,
+                patch_artist=True,
+                boxprops={"facecolor": color, "alpha": 0.35, "linewidth": 0.6},
+                medianprops={"color": INK, "linewidth": 1.2},
+                whiskerprops={"linewidth": 0.6},
+                capprops={"linewidth": 0.6},
+            )
+        else:
+            axes.hlines(place, 0, float(np.mean(own)), color=color, lw=1.2, alpha=0.5)
+        axes.scatter(own, [place] * len(own), s=11 if len(own) < 5 else 5, color=color, edgecolor=INK, lw=0.3, zorder=3)
+    axes.set_yticks(range(len(part)), [_short(row["name"], 34) for row in part], fontsize=6.4)
+    axes.set_xlim(0, 1)
+    _dress(axes, "", "Dice (0 to 1)", "")
+    axes.grid(axis="y", color="#eef0f3", lw=0.5)
+
+
+def size_chart(report: Report, level: int, colors: dict[str, tuple[int, int, int]]) -> Figure:
+    """Draw Dice against the volume of each structure (means over cases); the five lowest are named."""
+    table = [
+        row
+        for row in report.node_summary(level)
+        if math.isfinite(row["dice"]["mean"]) and row["volume_reference_ml"]["mean"] > 0
+    ]
+    figure = Figure(figsize=(5.2, 3.6), layout="constrained")
+    axes = figure.subplots()
+    if table:
+        sizes = [row["volume_reference_ml"]["mean"] for row in table]
+        scores = [row["dice"]["mean"] for row in table]
+        faces = [as_hex(colors[group_of(report, row["node"])]) for row in table]
+        axes.scatter(sizes, scores, s=26, c=faces, edgecolor=INK, lw=0.4, alpha=0.9)
+        axes.set_xscale("log")
+        for row, size, score in list(zip(table, sizes, scores, strict=True))[:5]:
+            right = size > np.median(sizes)
+            axes.annotate(
+                _short(row["name"], 28),
+                (size, score),
+                xytext=(-5 if right else 5, -2),
+                textcoords="offset points",
+                ha="right" if right else "left",
+                fontsize=6.5,
+                color=INK,
+            )
+    axes.set_ylim(0, 1.02)
+    axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
+    _dress(axes, "Small structures are harder", "volume in the reference (ml, logarithmic)", "Dice (0 to 1)")
+    return figure
+
+
+def reliability_chart(curves: Sequence[tuple[str, Reliability]], what: str) -> Figure:
+    """Draw reliability diagrams side by side: truth against confidence, with the share of voxels per bin below."""
+    columns = min(3, len(curves))
+    lines = math.ceil(len(curves) / columns)
+    figure = Figure(figsize=(2.55 * columns, 2.75 * lines), layout="constrained")
+    for place, (title, curve) in enumerate(curves):
+        axes = figure.add_subplot(lines, columns, place + 1)
+        confidence, truth = curve.curve
+        edges = np.linspace(0, 1, len(confidence) + 1)
+        share = curve.count / max(curve.count.sum(), 1)
+        axes.bar(edges[:-1], share, width=np.diff(edges), align="edge", color=FAINT, edgecolor="white", lw=0.4)
+        axes.plot([0, 1], [0, 1], color="#9aa1ad", lw=1, ls="--")
+        axes.plot(confidence, truth, color=ACCENT, lw=1.5, marker="o", ms=3)
+        axes.fill_between(confidence, confidence, truth, color=ACCENT, alpha=0.15, lw=0)
+        axes.set(xlim=(0, 1), ylim=(0, 1), aspect="equal")
+        _dress(
+            axes, f"{title}\nECE {float(curve.error):.3f}", "confidence" if place // columns == lines - 1 else "", ""
+        )
+        if place % columns == 0:
+            axes.set_ylabel(what, fontsize=8)
+    handles = [
+        Line2D([], [], color=ACCENT, marker="o", ms=3, label="this prediction"),
+        Line2D([], [], color="#9aa1ad", ls="--", label="perfectly calibrated"),
+        Line2D([], [], color=FAINT, lw=6, label="share of voxels"),
+    ]
+    figure.legend(handles=handles, loc="outside lower center", ncols=3, frameon=False, fontsize=7.5)
+    return figure
+
+
+def _groups_legend(figure: Figure, report: Report, table: Sequence[dict[str, Any]], colors: dict[str, Any]) -> None:
+    names = {node.id: node.name for node in report.tree.nodes}
+    found = {group_of(report, row["node"]) for row in table}
+    groups = {id_: name for id_, name in names.items() if id_ in found}
+    if 1 < len(groups) <= 12 and len(groups) < len(table):
+        handles = [
+            Line2D([], [], ls="", marker="o", color=as_hex(colors[id_]), label=name) for id_, name in groups.items()
+        ]
+        figure.legend(handles=handles, loc="outside upper center", ncols=min(4, len(groups)), frameon=False, fontsize=7)
+
+
+def group_of(report: Report, node: str) -> str:
+    """Return the ancestor whose colour a node has in the diagrams: at the deepest level with at most 10 nodes."""
+    tree = report.tree
+    few = [level for level in range(1, tree.depth + 1) if len(tree.cut_at(level).nodes) <= 11]
+    path = tree.path(node)
+    return path[min(len(path) - 1, max(few, default=1))].id
+
+
+def _dress(axes: Axes, title: str, x: str, y: str) -> None:
+    axes.set_title(title, fontsize=9, color=INK, loc="left", fontweight="bold")
+    axes.set_xlabel(x, fontsize=8, color=INK)
+    axes.set_ylabel(y, fontsize=8, color=INK)
+    axes.tick_params(labelsize=7, colors=INK, length=2)
+    axes.grid(color="#eef0f3", lw=0.7)
+    axes.set_axisbelow(True)
+    for side in ("top", "right"):
+        axes.spines[side].set_visible(False)
+    for side in ("left", "bottom"):
+        axes.spines[side].set_color("#b8bec8")
+
+
+def _short(text: str, length: int) -> str:
+    return text if len(text) <= length else text[: length - 1] + "…"

@@ -1,0 +1,176 @@
+"""The report of an evaluation: one HTML page with tables, diagrams and pictures, readable on screen and in print."""
+
+from __future__ import annotations
+
+import math
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+import softseg
+from softseg.evaluation import charts
+from softseg.evaluation.colors import as_hex, node_colors, score_color
+from softseg.evaluation.icicle import Cell, icicle
+from softseg.evaluation.measure import hop_distances
+from softseg.evaluation.page import number, write_page
+from softseg.evaluation.rows import TreeRows
+from softseg.events import Events
+
+if TYPE_CHECKING:
+    from softseg.evaluation.evaluate import Report
+
+
+def write_report(report: Report, path: Path, events: Events) -> Path:
+    """Write ``report.html``.
+
+    Raises
+    ------
+    InputError: the file cannot be written, or a scan given for the pictures is damaged or on another grid.
+    """
+    events.stage("report", 2)
+    colors = node_colors(report.tree)
+    levels = list(report.level_summary())
+    deepest = levels[-1]
+    values: dict[str, Any] = {
+        "report": report,
+        "tree": report.tree,
+        "today": datetime.now(timezone.utc).date().isoformat(),
+        "version": softseg.__version__,
+        "cards": _cards(report, deepest),
+        "levels": _level_table(report),
+        "deepest": deepest,
+        "level_chart": charts.to_uri(charts.level_chart(report)),
+        "structure_chart": charts.to_uri(charts.structure_chart(report, deepest, colors)),
+        "size_chart": charts.to_uri(charts.size_chart(report, deepest, colors)),
+        "reliability_chart": _reliability(report),
+        "node_reliability_chart": _node_reliability(report, deepest),
+        "icicle": icicle(report.tree, _cells(report)),
+        "ramp": ", ".join(score_color(step / 10) for step in range(11)),
+        "structures": _structures(report, deepest, colors),
+        "confusions": _confusions(report),
+        "distance": _distance(report),
+    }
+    events.progress(1, 2)
+    write_page("report.html", path, values)
+    events.progress(2, 2)
+    return path
+
+
+def _cards(report: Report, deepest: int) -> list[dict[str, str]]:
+    level = report.level_summary()[deepest]
+    where = "leaves" if deepest == report.tree.depth else f"level {deepest}"
+    cards = [
+        _card("Dice", level["dice"], 3, "", f"hard labels, mean over {where}"),
+        _card("Soft Dice", level["soft_dice"], 3, "", f"of the shares, mean over {where}"),
+        _card("Surface Dice", level["surface_dice"], 3, "", f"within {report.tolerance_mm} mm of the surface"),
+        _card("HD95", level["hd95_mm"], 1, "mm", "95th percentile of the surface distance"),
+        _card("Volume error", level["absolute_volume_error_percent"], 1, "%", "mean absolute error, hard labels"),
+    ]
+    distances = [row["errors_edges"] for row in report.distances if math.isfinite(row["errors_edges"])]
+    if distances:
+        value = f"{np.mean(distances):.2f}"
+        what = f"between wrong and right leaf; at most {hop_distances(TreeRows.of(report.tree)).max():g}"
+        cards.append({"label": "Tree distance", "value": value, "unit": "edges", "what": what})
+    if report.soft:
+        cards.append(
+            _card("Calibration error", level["winner_calibration_error"], 3, "", "confidence against accuracy")
+        )
+    return [card for card in cards if card["value"] != "–"]
+
+
+def _card(label: str, metric: dict[str, Any], digits: int, unit: str, what: str) -> dict[str, str]:
+    return {"label": label, "value": number(metric["mean"], digits), "unit": unit, "what": what}
+
+
+def _level_table(report: Report) -> list[dict[str, Any]]:
+    table = []
+    for level, metrics in report.level_summary().items():
+        nodes = [node for node in report.tree.cut_at(level).nodes if node != report.tree.background]
+        names = ", ".join(node.name for node in nodes[:3]) + (" …" if len(nodes) > 3 else "")
+        rows = [row for row in report.levels if row["level"] == level]
+        table.append(
+            {
+                "level": level,
+                "names": names,
+                "nodes": report.judged(level),
+                "missed": sum(row["missed"] for row in rows),
+                "leaves": level == report.tree.depth,
+                **metrics,
+            }
+        )
+    return table
+
+
+def _cells(report: Report) -> dict[str, Cell]:
+    """Return each node's mean Dice, judged in the cut at the node's own depth."""
+    tree = report.tree
+    cells: dict[str, Cell] = {}
+    for level in report.level_summary():
+        for row in report.node_summary(level):
+            if tree.depth_of(row["node"]) == level:
+                dice = row["dice"]["mean"]
+                size = row["volume_reference_ml"]["mean"]
+                hint = (
+                    f"{row['name']}: Dice {number(dice)}, soft Dice {number(row['soft_dice']['mean'])}, {size:.3g} ml"
+                )
+                cells[row["node"]] = Cell(score_color(dice), number(dice, 2), hint)
+    return cells
+
+
+def _structures(report: Report, level: int, colors: dict[str, Any]) -> list[dict[str, Any]]:
+    return [
+        {
+            **row,
+            "color": as_hex(colors[row["node"]]),
+            "path": " › ".join(node.name for node in report.tree.path(row["node"])[1:-1]),
+        }
+        for row in report.node_summary(level)
+    ]
+
+
+def _confusions(report: Report, most: int = 12) -> list[dict[str, Any]]:
+    """Return the most frequent wrong leaves, by volume."""
+    wrong = report.confusion_ml * (1 - np.eye(len(report.confusion_ml)))
+    distance = hop_distances(TreeRows.of(report.tree))
+    total = wrong.sum()
+    found = []
+    for place in np.argsort(-wrong, axis=None)[:most]:
+        truth, label = np.unravel_index(place, wrong.shape)
+        if wrong[truth, label] > 0:
+            found.append(
+                {
+                    "truth": report.tree.leaves[truth].name,
+                    "label": report.tree.leaves[label].name,
+                    "ml": float(wrong[truth, label]) / max(len(report.distances), 1),
+                    "percent": 100 * float(wrong[truth, label] / total),
+                    "edges": float(distance[truth, label]),
+                }
+            )
+    return found
+
+
+def _distance(report: Report) -> dict[str, Any] | None:
+    return report.summary()["tree_distance"] if report.distances else None
+
+
+def _reliability(report: Report) -> str | None:
+    if not report.soft:
+        return None
+    curves = [(f"level {level}", curve[0]) for level, curve in report.winner.items()]
+    return charts.to_uri(charts.reliability_chart(curves, "accuracy"))
+
+
+def _node_reliability(report: Report, level: int) -> str | None:
+    """Draw the three best and the three worst calibrated nodes that have enough voxels to say so."""
+    table = [
+        (report.tree.node(node).name, curve)
+        for (at, node), curve in report.reliability.items()
+        if at == level and curve.count.sum() >= 100
+    ]
+    if not table:
+        return None
+    table.sort(key=lambda item: float(item[1].error))
+    chosen = table if len(table) <= 6 else [*table[:3], *table[-3:]]
+    return charts.to_uri(charts.reliability_chart(chosen, "share in the reference"))
