@@ -161,7 +161,7 @@ class _Composer:
         return SoftLabels(np.asarray(order, np.uint16)[local.indices], local.shares, class_count(tree))
 
     def _known(self, node: str) -> FloatArray | None:
-        """Return the share of a node that follows from the maps of itself and of what lies below; None if it does not."""
+        """Return the share of a node by its map and those below it, or None if these do not determine it."""
         children = [self._known(child.id) for child in self._tree.children(node)]
         found = [share for share in children if share is not None]
         below: FloatArray | None = np.sum(found, axis=0, dtype=np.float32) if found else None

@@ -17,11 +17,12 @@ from softseg.data.augmentation import AugmentationSpec, change_intensities
 from softseg.data.plan import Plan
 from softseg.data.spatial import (
     Corners,
+    add_label_patch,
     classes_in_box,
     random_grid,
     read_image_patch,
-    read_label_patch,
     read_mask_patch,
+    zeros,
 )
 from softseg.data.store import CaseStore, PreparedCase
 from softseg.soft.labels import SoftLabels
@@ -34,6 +35,8 @@ target is a distribution again (our default)."""
 
 INNER = 1e-3
 """A soft target's voxel of which more than this is labelled with an inner node takes no part in the loss."""
+
+_ROUNDING = 1e-3  # shares of a voxel that sum to 1 up to this are left as they are
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,13 +92,18 @@ class PatchSampler:
 
     def batch(self, step: int) -> Batch:
         """Return the patches of one step."""
-        items = [self._item(step, item) for item in range(self.plan.batch_size)]
-        images, targets, masks = zip(*items, strict=True)
+        plan = self.plan
+        size = plan.batch_size
+        if self.targets == "soft":
+            target = zeros(size, self._leaves, *plan.patch_size)
+        else:
+            target = torch.empty((size, 1, *plan.patch_size), dtype=torch.int64)
+        found = [self._item(step, item, target[item]) for item in range(size)]
         mask = None
-        if any(found is not None for found in masks):
-            everywhere = torch.ones((1, *self.plan.patch_size), dtype=torch.bool)
-            mask = torch.stack([everywhere if found is None else found for found in masks])
-        return Batch(torch.stack(images), torch.stack(targets), mask)
+        if any(valid is not None for _, valid in found):
+            everywhere = torch.ones((1, *plan.patch_size), dtype=torch.bool)
+            mask = torch.stack([everywhere if valid is None else valid for _, valid in found])
+        return Batch(torch.stack([image for image, _ in found]), target, mask)
 
     def batches(self, first_step: int = 0, prefetch: int = 2) -> Iterator[tuple[int, Batch]]:
         """Yield ``(step, batch)`` from ``first_step`` on, without end, made ahead in a thread.
@@ -135,7 +143,8 @@ class PatchSampler:
             stop.set()
             thread.join()
 
-    def _item(self, step: int, item: int) -> tuple[Tensor, Tensor, Tensor | None]:
+    def _item(self, step: int, item: int, target: Tensor) -> tuple[Tensor, Tensor | None]:
+        """Fill ``target`` (zeros, ``[C or 1, *patch]``) and return image and mask of one patch."""
         generator = np.random.default_rng(np.random.SeedSequence([self.seed, step, item]))
         case, centre = self._centre(generator)
         plan = self.plan
@@ -146,52 +155,52 @@ class PatchSampler:
         labels = case.raters[int(generator.integers(len(case.raters)))]
         image = read_image_patch(case.image, corners).view(-1, *plan.patch_size)
         image = change_intensities(image, self.augmentation, generator)
-        make = self._soft_target if self.targets == "soft" else self._crisp_target
-        target, mask = make(labels, corners, grid.mirrored)
+        fill = self._soft_target if self.targets == "soft" else self._crisp_target
+        mask = fill(labels, corners, grid.mirrored, target.view(target.shape[0], -1))
         if case.mask is not None:
             valid = read_mask_patch(case.mask, corners)
             mask = valid if mask is None else mask & valid
-        shaped = target.view(-1, *plan.patch_size)
-        return image, shaped, None if mask is None else mask.view(1, *plan.patch_size)
+        return image, None if mask is None else mask.view(1, *plan.patch_size)
 
-    def _soft_target(self, labels: SoftLabels, corners: Corners, mirrored: bool) -> tuple[Tensor, Tensor | None]:
+    def _soft_target(self, labels: SoftLabels, corners: Corners, mirrored: bool, target: Tensor) -> Tensor | None:
         leaves = self._leaves
         classes = self._mirror if mirrored else torch.arange(labels.classes)
-        dense = read_label_patch(labels, corners, classes.clamp(max=leaves), leaves + 1)
-        inner = dense[leaves]
-        target = dense[:leaves]
-        self._fill_outside(target, corners)
-        total = target.sum(dim=0)
-        mask = (total >= LABELLED) & (inner <= INNER)
-        target /= torch.where(mask, total, 1.0)
-        if bool(mask.all()):
-            return target, None
-        target *= mask
-        return target, mask
+        leaf = classes < leaves
+        add_label_patch(labels, corners, torch.where(leaf, classes, -1), target)
+        self._fill_outside(target[self._background], corners)
+        total = zeros(1, target.shape[1])
+        add_label_patch(labels, corners, torch.where(leaf, 0, -1), total)
+        self._fill_outside(total[0], corners)
+        if float(total.min()) >= 1 - _ROUNDING:
+            return None
+        inner = zeros(1, target.shape[1])
+        add_label_patch(labels, corners, torch.where(leaf, -1, 0), inner)
+        mask = (total[0] >= LABELLED) & (inner[0] <= INNER)
+        target *= torch.where(mask, 1 / total[0].clamp_min(LABELLED), 0.0)
+        return None if bool(mask.all()) else mask
 
-    def _crisp_target(self, labels: SoftLabels, corners: Corners, mirrored: bool) -> tuple[Tensor, Tensor | None]:
+    def _crisp_target(self, labels: SoftLabels, corners: Corners, mirrored: bool, target: Tensor) -> Tensor | None:
         present = classes_in_box(labels, corners)
         if self._background >= 0:
             present = np.union1d(present, [self._background])
-        if not present.size:
-            return torch.full_like(corners.nearest, IGNORE_INDEX), torch.zeros_like(corners.nearest, dtype=torch.bool)
-        rows = torch.zeros(labels.classes, dtype=torch.int64)
-        rows[torch.from_numpy(present)] = torch.arange(len(present))
-        dense = read_label_patch(labels, corners, rows, len(present))
-        if self._background >= 0 and corners.inside is not None and self.plan.crop.kind == "nonzero":
-            dense[rows[self._background], ~corners.inside] = 1
         names = torch.from_numpy(present)
-        names = self._mirror[names] if mirrored else names
-        target = names[dense.argmax(dim=0)]
+        rows = torch.zeros(labels.classes, dtype=torch.int64)
+        rows[names] = torch.arange(len(present))
+        dense = zeros(max(1, len(present)), target.shape[1])
+        add_label_patch(labels, corners, rows, dense)
+        self._fill_outside(dense[rows[self._background]], corners)
+        names = torch.cat([self._mirror[names] if mirrored else names, torch.tensor([IGNORE_INDEX])])
+        target[0] = names[dense.argmax(dim=0)]
         mask = dense.sum(dim=0) >= LABELLED
         if bool(mask.all()):
-            return target, None
-        return torch.where(mask, target, IGNORE_INDEX), mask
+            return None
+        target[0, ~mask] = IGNORE_INDEX
+        return mask
 
-    def _fill_outside(self, target: Tensor, corners: Corners) -> None:
-        """Call everything outside the box of non-zero voxels background; elsewhere what lies outside is unknown."""
+    def _fill_outside(self, background: Tensor, corners: Corners) -> None:
+        """Call all outside the box of non-zero voxels background; around other images nothing is known."""
         if corners.inside is not None and self._background >= 0 and self.plan.crop.kind == "nonzero":
-            target[self._background, ~corners.inside] = 1
+            background[~corners.inside] = 1
 
     def _index_classes(self) -> dict[int, list[str]]:
         """Return, by class other than background, the cases that have sample points of it."""

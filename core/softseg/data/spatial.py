@@ -187,38 +187,53 @@ def read_mask_patch(mask: BoolArray, corners: Corners) -> Tensor:
     return torch.from_numpy(np.array(mask[corners.box])).flatten().index_select(0, corners.nearest)
 
 
-def read_label_patch(labels: SoftLabels, corners: Corners, row_of_class: Tensor, rows: int) -> Tensor:
-    """Return the distribution of a patch: float32 ``[rows, N]``; zero outside the case and where unlabelled.
+def add_label_patch(labels: SoftLabels, corners: Corners, row_of_class: Tensor, out: Tensor) -> None:
+    """Add the distribution of a patch to ``out``: nothing outside the case and where it is unlabelled.
 
     Parameters
     ----------
-    labels: of the case.
+    labels: of the case, the slots of each voxel with the largest share first.
     corners: of the patch.
-    row_of_class: int64 ``[classes]``: the row in which each class is counted.
-    rows: number of rows.
+    row_of_class: int64 ``[classes]``: the row in which each class is counted; -1 leaves it out.
+    out: float32 ``[rows, N]``, contiguous.
     """
     count = corners.nearest.shape[0]
-    out = torch.zeros(rows * count)
-    voxels = torch.arange(count)
-    for slot in range(labels.slots):
-        share = torch.from_numpy(np.array(labels.shares[(slot, *corners.box)])).flatten()
-        if not bool(share.any()):
-            continue
+    shares = torch.from_numpy(np.array(labels.shares[(slice(None), *corners.box)])).flatten(1)
+    used = _used_slots(shares)
+    places: list[Tensor] = []
+    for slot in range(int(used.max())):
         index = torch.from_numpy(labels.indices[(slot, *corners.box)].astype(np.int64)).flatten()
-        place = row_of_class.index_select(0, index) * count
-        sparse = slot > 0 and int(share.count_nonzero()) * 2 < share.numel()
-        for corner, weight in corners.parts:
-            if corners.inside is not None:
-                weight = weight * corners.inside
-            if sparse:
-                some = share.index_select(0, corner).nonzero().squeeze(1)
-                at = corner.index_select(0, some)
-                value = share.index_select(0, at) * weight.index_select(0, some)
-                out.scatter_add_(0, place.index_select(0, at) + some, value)
-            else:
-                value = share.index_select(0, corner) * weight
-                out.scatter_add_(0, place.index_select(0, corner) + voxels, value)
-    return out.view(rows, count)
+        row = row_of_class.index_select(0, index)
+        shares[slot] *= row >= 0
+        places.append(row.clamp_min_(0) * count)
+    flat, voxels = out.view(-1), torch.arange(count)
+    for corner, weight in corners.parts:
+        weight = weight if corners.inside is None else weight * corners.inside
+        some: Tensor | None = None
+        for slot, place in enumerate(places):
+            if slot > 0:
+                depth = used.index_select(0, corner if some is None else corner.index_select(0, some))
+                more = (depth > slot).nonzero().squeeze(1)
+                some = more if some is None else some.index_select(0, more)
+            at = corner if some is None else corner.index_select(0, some)
+            part = weight if some is None else weight.index_select(0, some)
+            target = place.index_select(0, at).add_(voxels if some is None else some)
+            flat.scatter_add_(0, target, shares[slot].index_select(0, at).mul_(part))
+
+
+def _used_slots(shares: Tensor) -> Tensor:
+    """Return how many slots, from the first, each voxel of ``shares`` ``[K, n]`` uses: uint8 ``[n]``."""
+    used = torch.zeros(shares.shape[1], dtype=torch.uint8)
+    for slot, share in enumerate(shares):
+        said = share > 0
+        if bool(said.any()):
+            used[said] = slot + 1
+    return used
+
+
+def zeros(*shape: int) -> Tensor:
+    """Return float32 zeros; numpy asks the system for large pages, which makes large ones several times faster."""
+    return torch.from_numpy(np.zeros(shape, np.float32))
 
 
 def classes_in_box(labels: SoftLabels, corners: Corners) -> npt.NDArray[np.int64]:

@@ -28,7 +28,7 @@ from softseg.types import BoolArray, FloatArray
 POINTS_PER_CLASS = 2000
 """Voxels of each class that are remembered per case as patch centres (our default)."""
 
-_FORMAT = 1
+_FORMAT = 2
 
 
 @dataclass(frozen=True, eq=False)
@@ -146,8 +146,17 @@ class CaseStore:
             valid = read_mask(case.mask, images[0].geometry, take)
             mask = resample_image(Image(valid.astype(np.float32), source), grid).array >= 0.5
         events.check()
-        fine = [resample_labels(labels, source, grid) for labels in raters]
+        fine = [_sorted_slots(resample_labels(labels, source, grid)) for labels in raters]
         _write_case(self._path(case), array, fine, mask, grid, images[0].geometry)
+
+
+def _sorted_slots(labels: SoftLabels) -> SoftLabels:
+    """Return the labels with the largest share of each voxel first, and without slots that nobody uses."""
+    order = np.argsort(-labels.shares, axis=0, kind="stable")
+    shares = np.take_along_axis(labels.shares, order, axis=0)
+    used = max(1, int(np.count_nonzero(shares.any(axis=(1, 2, 3)))))
+    indices = np.take_along_axis(labels.indices, order[:used], axis=0)
+    return SoftLabels(indices, np.ascontiguousarray(shares[:used]), labels.classes)
 
 
 def _write_case(
