@@ -48,7 +48,7 @@ class Maps:
 def demo(
     out: str | os.PathLike[str],
     *,
-    model: str | os.PathLike[str] | None = None,
+    model: str | os.PathLike[str] = MODEL,
     minutes: float = 3.0,
     device: str = "auto",
     events: Events | None = None,
@@ -58,7 +58,7 @@ def demo(
     Parameters
     ----------
     out: folder for everything.
-    model: another model folder than the shipped whole-brain model.
+    model: a model folder, or the name of a shipped model.
     minutes: time for training; 0 leaves training out.
     device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
     events: progress; and the user's wish to stop.
@@ -99,31 +99,24 @@ def read_maps(folder: Path) -> Maps:
     return maps
 
 
-def segment(folder: Path, model: str | os.PathLike[str] | None, device: str, events: Events) -> list[Path]:
-    """Predict, collapse to every level, and write maps, volumes and the report."""
+def segment(folder: Path, model: str | os.PathLike[str], device: str, events: Events) -> list[Path]:
+    """Predict, with labels at every level and maps of some nodes, and write the report; return what was written."""
     from softseg.evaluation import render_prediction_report
-    from softseg.prediction import predict
-    from softseg.resources import model_path
+    from softseg.prediction import load_model, predict
 
     scan = folder / "input" / "T1.nii.gz"
-    chosen = model_path(MODEL) if model is None else Path(model)
-    predict(chosen, [scan], folder / "segmentation", device=device, events=events)
-    place = next((folder / "segmentation").glob("*/soft.soft.npz")).parent
-    stored = SoftParcellation.load(place / "soft.soft.npz")
-    tree = stored.tree
-    events.stage("collapse to every level", total=tree.depth)
-    written = [place / "soft.soft.npz"]
-    for level in range(1, tree.depth + 1):
-        labels = Image(stored.labels(tree.cut_at(level)), stored.geometry)
-        written.append(write_image(labels, place / f"labels_level-{level}.nii.gz"))
-        events.progress(level, tree.depth)
+    loaded = load_model(model)
+    tree = loaded.tree
     shown = [node for node in NODES if node in tree] or [tree.children(tree.root.id)[-1].id]
-    for node in shown:
-        written.append(write_image(Image(stored.probability(node), stored.geometry), place / f"node_{node}.nii.gz"))
-        events.check()
+    levels = range(1, tree.depth + 1)
+    case = predict(loaded, [scan], folder / "segmentation", cut=levels, nodes=shown, device=device, events=events)[0]
     events.stage("report")
-    report = render_prediction_report(stored, read_image(scan), folder / "report.html", nodes=shown, events=events)
-    return [report, *written]
+    soft = case.folder / "soft.soft.npz"
+    report = render_prediction_report(
+        SoftParcellation.load(soft), read_image(scan), folder / "report.html", nodes=shown, events=events
+    )
+    maps = [*sorted(case.folder.glob("labels_*.nii.gz")), *sorted(case.folder.glob("node_*.nii.gz"))]
+    return [report, soft, *maps, case.folder / "volumes.csv"]
 
 
 def learn(maps: Maps, folder: Path, minutes: float, device: str, events: Events) -> list[Path]:

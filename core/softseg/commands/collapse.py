@@ -32,8 +32,8 @@ def collapse(
         stored = SoftParcellation.load(soft)
         work.check()
         if cut is not None:
-            image = Image(stored.labels(stored.tree.cut_from(cut)), stored.geometry)
+            chosen = stored.tree.cut_from(cut)
+            work.result("labels", write_image(Image(stored.labels(chosen), stored.geometry), out))
         else:
-            image = Image(stored.probability(stored.tree.find(str(node)).id), stored.geometry)
-        work.check()
-        work.result("labels" if cut is not None else "soft map", write_image(image, out))
+            share = stored.probability(stored.tree.find(str(node)).id)
+            work.result("soft map", write_image(Image(share, stored.geometry), out))

@@ -72,7 +72,7 @@ def import_data(
 @app.command("fuse")
 def fuse(
     context: typer.Context,
-    masks: Annotated[list[Path], typer.Argument(metavar="MASK...", help="The raters' masks, on one grid.")],
+    masks: Annotated[list[Path], typer.Argument(metavar="MASK", help="The raters' masks, on one grid.")],
     out: Annotated[Path, typer.Option("--out", metavar="SOFT.nii.gz", help="The soft label to write.")],
     method: Annotated[Fusion, typer.Option("--method", help="mean, majority or staple.")] = Fusion.MEAN,
     events: EventsOption = None,

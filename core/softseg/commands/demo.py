@@ -13,7 +13,7 @@ from softseg.commands.common import CancelFileOption, DeviceOption, EventsOption
 def demo(
     context: typer.Context,
     out: Annotated[Path, typer.Option("--out", help="Folder for everything.")] = Path("demo"),
-    model: Annotated[Path | None, typer.Option("--model", help="Another model folder than the shipped one.")] = None,
+    model: Annotated[str, typer.Option("--model", help="A model folder or the name of a shipped model.")] = "brain-134",
     minutes: Annotated[float, typer.Option("--minutes", min=0, help="Time for training; 0 for none.")] = 3.0,
     device: DeviceOption = "auto",
     events: EventsOption = None,
