@@ -19,6 +19,7 @@ from softseg.data.spatial import (
     Corners,
     add_label_patch,
     classes_in_box,
+    largest_row,
     random_grid,
     read_image_patch,
     read_mask_patch,
@@ -35,8 +36,6 @@ target is a distribution again (our default)."""
 
 INNER = 1e-3
 """A soft target's voxel of which more than this is labelled with an inner node takes no part in the loss."""
-
-_ROUNDING = 1e-3  # shares of a voxel that sum to 1 up to this are left as they are
 
 
 @dataclass(frozen=True, eq=False)
@@ -156,30 +155,34 @@ class PatchSampler:
         image = read_image_patch(case.image, corners).view(-1, *plan.patch_size)
         image = change_intensities(image, self.augmentation, generator)
         fill = self._soft_target if self.targets == "soft" else self._crisp_target
-        mask = fill(labels, corners, grid.mirrored, target.view(target.shape[0], -1))
+        mask = fill(labels, corners, grid.mirrored, target.view(target.shape[0], -1), case.complete)
         if case.mask is not None:
             valid = read_mask_patch(case.mask, corners)
             mask = valid if mask is None else mask & valid
         return image, None if mask is None else mask.view(1, *plan.patch_size)
 
-    def _soft_target(self, labels: SoftLabels, corners: Corners, mirrored: bool, target: Tensor) -> Tensor | None:
+    def _soft_target(
+        self, labels: SoftLabels, corners: Corners, mirrored: bool, target: Tensor, complete: bool
+    ) -> Tensor | None:
         leaves = self._leaves
         classes = self._mirror if mirrored else torch.arange(labels.classes)
         leaf = classes < leaves
         add_label_patch(labels, corners, torch.where(leaf, classes, -1), target)
         self._fill_outside(target[self._background], corners)
+        if complete and self._known_outside(corners):
+            return None
         total = zeros(1, target.shape[1])
         add_label_patch(labels, corners, torch.where(leaf, 0, -1), total)
         self._fill_outside(total[0], corners)
-        if float(total.min()) >= 1 - _ROUNDING:
-            return None
         inner = zeros(1, target.shape[1])
         add_label_patch(labels, corners, torch.where(leaf, -1, 0), inner)
         mask = (total[0] >= LABELLED) & (inner[0] <= INNER)
         target *= torch.where(mask, 1 / total[0].clamp_min(LABELLED), 0.0)
         return None if bool(mask.all()) else mask
 
-    def _crisp_target(self, labels: SoftLabels, corners: Corners, mirrored: bool, target: Tensor) -> Tensor | None:
+    def _crisp_target(
+        self, labels: SoftLabels, corners: Corners, mirrored: bool, target: Tensor, complete: bool
+    ) -> Tensor | None:
         present = classes_in_box(labels, corners)
         if self._background >= 0:
             present = np.union1d(present, [self._background])
@@ -190,16 +193,22 @@ class PatchSampler:
         add_label_patch(labels, corners, rows, dense)
         self._fill_outside(dense[rows[self._background]], corners)
         names = torch.cat([self._mirror[names] if mirrored else names, torch.tensor([IGNORE_INDEX])])
-        target[0] = names[dense.argmax(dim=0)]
+        target[0] = names[largest_row(dense)[0].long()]
+        if complete and self._known_outside(corners):
+            return None
         mask = dense.sum(dim=0) >= LABELLED
         if bool(mask.all()):
             return None
         target[0, ~mask] = IGNORE_INDEX
         return mask
 
+    def _known_outside(self, corners: Corners) -> bool:
+        """Whether the patch lies within the case, or in what is background all around it."""
+        return corners.inside is None or (self._background >= 0 and self.plan.crop.kind == "nonzero")
+
     def _fill_outside(self, background: Tensor, corners: Corners) -> None:
         """Call all outside the box of non-zero voxels background; around other images nothing is known."""
-        if corners.inside is not None and self._background >= 0 and self.plan.crop.kind == "nonzero":
+        if corners.inside is not None and self._known_outside(corners):
             background[~corners.inside] = 1
 
     def _index_classes(self) -> dict[int, list[str]]:

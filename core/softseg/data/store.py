@@ -28,7 +28,10 @@ from softseg.types import BoolArray, FloatArray
 POINTS_PER_CLASS = 2000
 """Voxels of each class that are remembered per case as patch centres (our default)."""
 
-_FORMAT = 2
+COMPLETE = 1e-3
+"""Shares that sum to 1 up to this count as a full distribution and are left as they are."""
+
+_FORMAT = 3
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,6 +50,7 @@ class PreparedCase:
     points: int32 ``[n, 3]`` sample voxels ``(k, j, i)``, and ``point_classes`` int32 ``[n]`` the class of each; in
         random order within a class.
     class_voxels: by class index, the number of voxels where it has the largest share.
+    complete: whether every voxel is a full distribution over leaves.
     """
 
     id: str
@@ -59,6 +63,7 @@ class PreparedCase:
     points: npt.NDArray[np.int32]
     point_classes: npt.NDArray[np.int32]
     class_voxels: dict[int, int]
+    complete: bool
 
 
 class CaseStore:
@@ -147,7 +152,7 @@ class CaseStore:
             mask = resample_image(Image(valid.astype(np.float32), source), grid).array >= 0.5
         events.check()
         fine = [_sorted_slots(resample_labels(labels, source, grid)) for labels in raters]
-        _write_case(self._path(case), array, fine, mask, grid, images[0].geometry)
+        _write_case(self._path(case), array, fine, mask, grid, images[0].geometry, len(self.dataset.tree.leaves))
 
 
 def _sorted_slots(labels: SoftLabels) -> SoftLabels:
@@ -159,6 +164,11 @@ def _sorted_slots(labels: SoftLabels) -> SoftLabels:
     return SoftLabels(indices, np.ascontiguousarray(shares[:used]), labels.classes)
 
 
+def _complete(labels: SoftLabels, leaves: int) -> bool:
+    """Whether all shares are of leaves and sum to 1 everywhere, but for rounding."""
+    return bool(labels.total().min() >= 1 - COMPLETE and (labels.indices[labels.shares > 0] < leaves).all())
+
+
 def _write_case(
     folder: Path,
     image: FloatArray,
@@ -166,6 +176,7 @@ def _write_case(
     mask: BoolArray | None,
     grid: Geometry,
     source: Geometry,
+    leaves: int,
 ) -> None:
     points, classes, counts = _sample_points(raters[0], mask)
     with write_folder_beside(folder) as temporary:
@@ -181,6 +192,7 @@ def _write_case(
             "raters": len(raters),
             "geometry": vars(grid),
             "source_geometry": vars(source),
+            "complete": all(_complete(labels, leaves) for labels in raters),
             "class_voxels": {str(name): count for name, count in counts.items()},
         }
         (temporary / "case.json").write_text(json.dumps(content), encoding="utf-8")
@@ -236,6 +248,7 @@ def _open_case(case_id: str, folder: Path, classes: int) -> PreparedCase:
         points=np.load(folder / "points.npy", allow_pickle=False),
         point_classes=np.load(folder / "point_classes.npy", allow_pickle=False),
         class_voxels={int(name): count for name, count in content["class_voxels"].items()},
+        complete=content["complete"],
     )
 
 
