@@ -18,7 +18,7 @@ import SimpleITK as sitk
 
 from softseg.errors import InputError
 from softseg.files import write_beside
-from softseg.nifti import is_complete_nifti
+from softseg.nifti import problem_of_nifti
 
 IMAGE_SUFFIXES = (".nii.gz", ".nii", ".nrrd", ".nhdr", ".mha", ".mhd")
 """File endings that are read and written."""
@@ -153,20 +153,20 @@ def read_image(path: str | os.PathLike[str]) -> Image:
 
     Raises
     ------
-    InputError: the file is missing, damaged, truncated, or not a scalar volume.
+    InputError: the file is missing, damaged, truncated, not a scalar volume, or a NIfTI file with NaN or infinity,
+        which the reader would turn into 0.
     """
     file = Path(path)
     if not file.is_file():
         raise InputError("no such file", file=file)
     if not file.name.lower().endswith(IMAGE_SUFFIXES):
         raise InputError(f"expected an image that ends in {', '.join(IMAGE_SUFFIXES)}", file=file)
-    damaged = "cannot be read as an image: damaged, truncated or another format"
     try:
         image = sitk.ReadImage(str(file))
     except RuntimeError as error:
-        raise InputError(damaged, file=file) from error
-    if file.name.lower().endswith((".nii", ".nii.gz")) and not is_complete_nifti(file):
-        raise InputError(damaged, file=file, hint="copy or download it again")
+        raise InputError("cannot be read as an image: damaged, truncated or another format", file=file) from error
+    if file.name.lower().endswith((".nii", ".nii.gz")) and (problem := problem_of_nifti(file)):
+        raise InputError(problem, file=file, hint="replace these values or write the file again")
     if image.GetNumberOfComponentsPerPixel() != 1 or image.GetDimension() not in (2, 3):
         raise InputError(
             f"expected a scalar 3D volume, got {image.GetDimension()}D with "

@@ -6,7 +6,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -44,8 +44,23 @@ def cli(capfd: pytest.CaptureFixture[str]) -> Callable[..., Answer]:
     return call
 
 
-def start(*arguments: object, **options: Any) -> subprocess.Popen[str]:
-    """Start ``python -m softseg`` as a process of its own."""
+@pytest.fixture
+def start() -> Iterator[Callable[..., subprocess.Popen[str]]]:
+    """Starts ``python -m softseg`` as a process of its own; what still runs at the end is killed."""
+    started: list[subprocess.Popen[str]] = []
+
+    def call(*arguments: object, **options: Any) -> subprocess.Popen[str]:
+        started.append(_start(*arguments, **options))
+        return started[-1]
+
+    yield call
+    for process in started:
+        if process.poll() is None:
+            process.kill()
+        process.communicate()
+
+
+def _start(*arguments: object, **options: Any) -> subprocess.Popen[str]:
     environment = {**os.environ, "PYTHONPATH": str(REPOSITORY / "core"), "OMP_NUM_THREADS": "1"}
     return subprocess.Popen(
         [sys.executable, "-m", "softseg", *map(str, arguments)],
@@ -108,24 +123,30 @@ def write_json(path: Path, content: object) -> Path:
     return path
 
 
-def change_json(path: Path, change: Callable[[Any], None]) -> Path:
-    """Read JSON, let ``change`` edit it, write it back."""
-    content = json.loads(path.read_text(encoding="utf-8"))
-    change(content)
-    return write_json(path, content)
+@pytest.fixture
+def change_json() -> Callable[[Path, Callable[[Any], None]], Path]:
+    """Reads JSON, lets a function edit it, writes it back."""
+
+    def call(path: Path, change: Callable[[Any], None]) -> Path:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        change(content)
+        return write_json(path, content)
+
+    return call
 
 
-SMALL = (
-    "--set",
-    "plan.patch_size=[16,16,16]",
-    "--set",
-    "plan.batch_size=1",
-    "--set",
-    "plan.network.options.filters=[4,8]",
-    "--set",
-    "plan.spacing=[1.5,1.5,1.5]",
-)
-"""Settings of a training that takes seconds."""
+@pytest.fixture
+def quick_training() -> list[str]:
+    """Settings of a training that takes seconds."""
+    values = (
+        "plan.patch_size=[16,16,16]",
+        "plan.spacing=[1.5,1.5,1.5]",
+        "plan.network.options.filters=[4,8,16]",
+        "batch_size=1",
+        "steps=4",
+        "validation.every=4",
+    )
+    return [part for value in values for part in ("--set", value)]
 
 
 @pytest.fixture
@@ -142,7 +163,7 @@ def model(world: Path) -> Path:
         spacing=(1.5, 1.5, 1.5),
         patch_size=(16, 16, 16),
         normalization={"T1": {"kind": "z-score"}},
-        network={"name": "DynUNet", "options": {"filters": [4, 8]}},
+        network={"name": "DynUNet", "options": {"filters": [4, 8, 16]}},
         precision="float32",
     )
     head = Head("softmax", len(tree.leaves), 0)
