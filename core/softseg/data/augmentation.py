@@ -78,7 +78,7 @@ class AugmentationSpec(BaseModel):
     def none() -> AugmentationSpec:
         """Return a specification that changes nothing."""
         names = [name for name in AugmentationSpec.model_fields if name.endswith("_probability")]
-        return AugmentationSpec(**dict.fromkeys(names, 0.0))
+        return AugmentationSpec.model_validate(dict.fromkeys(names, 0.0))
 
 
 def default_augmentation(plan: Plan) -> AugmentationSpec:

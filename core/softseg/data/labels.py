@@ -114,7 +114,7 @@ def clip_soft(array: npt.NDArray[Any], file: str | PathLike[str], warn: Warn) ->
         raise InputError(f"expected soft labels in 0..1, got {low:.4g} to {high:.4g}", file=file, field="labels")
     if low < 0 or high > 1:
         warn(f"{file}: soft labels from {low:.4g} to {high:.4g} were clipped to 0..1")
-    return np.clip(array, 0, 1).astype(np.float32)
+    return np.asarray(np.clip(array, 0, 1), np.float32)
 
 
 def compose_soft_maps(

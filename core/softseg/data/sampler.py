@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from softseg.data.augmentation import AugmentationSpec, change_intensities
+from softseg.data.buffers import Buffers
 from softseg.data.plan import Plan
 from softseg.data.spatial import (
     Corners,
@@ -23,7 +24,6 @@ from softseg.data.spatial import (
     random_grid,
     read_image_patch,
     read_mask_patch,
-    zeros,
 )
 from softseg.data.store import CaseStore, PreparedCase
 from softseg.soft.labels import SoftLabels
@@ -87,6 +87,7 @@ class PatchSampler:
         self._leaves = len(tree.leaves)
         self._background = -1 if tree.background is None else tree.leaf_index(tree.background.id)
         self._mirror = torch.from_numpy(mirrored_classes(tree))
+        self._buffers = Buffers()
         self._cases_of_class = self._index_classes()
 
     def batch(self, step: int) -> Batch:
@@ -94,7 +95,7 @@ class PatchSampler:
         plan = self.plan
         size = plan.batch_size
         if self.targets == "soft":
-            target = zeros(size, self._leaves, *plan.patch_size)
+            target = self._buffers.zeros(size, self._leaves, *plan.patch_size)
         else:
             target = torch.empty((size, 1, *plan.patch_size), dtype=torch.int64)
         found = [self._item(step, item, target[item]) for item in range(size)]
@@ -171,10 +172,10 @@ class PatchSampler:
         self._fill_outside(target[self._background], corners)
         if complete and self._known_outside(corners):
             return None
-        total = zeros(1, target.shape[1])
+        total = self._buffers.zeros(1, target.shape[1])
         add_label_patch(labels, corners, torch.where(leaf, 0, -1), total)
         self._fill_outside(total[0], corners)
-        inner = zeros(1, target.shape[1])
+        inner = self._buffers.zeros(1, target.shape[1])
         add_label_patch(labels, corners, torch.where(leaf, -1, 0), inner)
         mask = (total[0] >= LABELLED) & (inner[0] <= INNER)
         target *= torch.where(mask, 1 / total[0].clamp_min(LABELLED), 0.0)
@@ -189,7 +190,7 @@ class PatchSampler:
         names = torch.from_numpy(present)
         rows = torch.zeros(labels.classes, dtype=torch.int64)
         rows[names] = torch.arange(len(present))
-        dense = zeros(max(1, len(present)), target.shape[1])
+        dense = self._buffers.zeros(max(1, len(present)), target.shape[1])
         add_label_patch(labels, corners, rows, dense)
         self._fill_outside(dense[rows[self._background]], corners)
         names = torch.cat([self._mirror[names] if mirrored else names, torch.tensor([IGNORE_INDEX])])

@@ -134,6 +134,10 @@ class Corners:
     inside: Tensor | None
     nearest: Tensor
 
+    def within(self, first: int | slice) -> tuple[int | slice, slice, slice, slice]:
+        """Return the index of the box in an array with one axis in front."""
+        return first, self.box[0], self.box[1], self.box[2]
+
     @staticmethod
     def of(grid: PatchGrid, case_shape: tuple[int, int, int]) -> Corners:
         """Find them; positions outside the case are moved to its border."""
@@ -174,7 +178,7 @@ def _corner_parts(start: Tensor, fractions: list[Tensor], strides: list[int]) ->
 
 def read_image_patch(image: FloatArray, corners: Corners) -> Tensor:
     """Return float32 ``[channels, N]`` of ``image`` ``[channels, k, j, i]``; the border is repeated outside."""
-    box = torch.from_numpy(np.array(image[(slice(None), *corners.box)])).flatten(1)
+    box = torch.from_numpy(np.array(image[corners.within(slice(None))])).flatten(1)
     out = torch.zeros(box.shape[0], corners.nearest.shape[0])
     for index, weight in corners.parts:
         for channel in range(box.shape[0]):
@@ -198,11 +202,11 @@ def add_label_patch(labels: SoftLabels, corners: Corners, row_of_class: Tensor, 
     out: float32 ``[rows, N]``, contiguous.
     """
     count = corners.nearest.shape[0]
-    shares = torch.from_numpy(np.array(labels.shares[(slice(None), *corners.box)])).flatten(1)
+    shares = torch.from_numpy(np.array(labels.shares[corners.within(slice(None))])).flatten(1)
     used = _used_slots(shares)
     places: list[Tensor] = []
     for slot in range(int(used.max())):
-        index = torch.from_numpy(labels.indices[(slot, *corners.box)].astype(np.int64)).flatten()
+        index = torch.from_numpy(labels.indices[corners.within(slot)].astype(np.int64)).flatten()
         row = row_of_class.index_select(0, index)
         shares[slot] *= row >= 0
         places.append(row.clamp_min_(0) * count)
@@ -231,11 +235,6 @@ def _used_slots(shares: Tensor) -> Tensor:
     return used
 
 
-def zeros(*shape: int) -> Tensor:
-    """Return float32 zeros; numpy asks the system for large pages, which makes large ones several times faster."""
-    return torch.from_numpy(np.zeros(shape, np.float32))
-
-
 def largest_row(dense: Tensor) -> tuple[Tensor, Tensor]:
     """Return the first row with the largest value, int32 ``[N]``, and that value, of ``dense`` ``[rows, N]``.
 
@@ -254,7 +253,7 @@ def classes_in_box(labels: SoftLabels, corners: Corners) -> npt.NDArray[np.int64
     """Return the class indices that occur in the box of a patch, ascending."""
     found = np.zeros(labels.classes, np.bool_)
     for slot in range(labels.slots):
-        share = labels.shares[(slot, *corners.box)]
-        index = labels.indices[(slot, *corners.box)]
+        share = labels.shares[corners.within(slot)]
+        index = labels.indices[corners.within(slot)]
         found[index[share > 0]] = True
     return np.flatnonzero(found)
