@@ -18,6 +18,7 @@ from softseg.evaluation.colors import as_hex
 
 if TYPE_CHECKING:
     from softseg.evaluation.evaluate import Report
+    from softseg.tree import LabelTree
 
 INK, FAINT, ACCENT, SECOND = "#1d2330", "#d9dde3", "#1f6f8b", "#d1793b"
 _FONT = {"family": "DejaVu Sans", "size": 8}
@@ -178,12 +179,16 @@ def _groups_legend(figure: Figure, report: Report, table: Sequence[dict[str, Any
         figure.legend(handles=handles, loc="outside upper center", ncols=min(4, len(groups)), frameon=False, fontsize=7)
 
 
+def group_level(tree: LabelTree) -> int:
+    """Return the deepest level with at most 10 nodes beside the background; 1 where there is none."""
+    few = [level for level in range(1, tree.depth + 1) if len(tree.cut_at(level).nodes) <= 11]
+    return max(few, default=1)
+
+
 def group_of(report: Report, node: str) -> str:
     """Return the ancestor whose colour a node has in the diagrams: at the deepest level with at most 10 nodes."""
-    tree = report.tree
-    few = [level for level in range(1, tree.depth + 1) if len(tree.cut_at(level).nodes) <= 11]
-    path = tree.path(node)
-    return path[min(len(path) - 1, max(few, default=1))].id
+    path = report.tree.path(node)
+    return path[min(len(path) - 1, group_level(report.tree))].id
 
 
 def _dress(axes: Axes, title: str, x: str, y: str) -> None:

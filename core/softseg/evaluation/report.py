@@ -11,6 +11,7 @@ import numpy as np
 
 import softseg
 from softseg.evaluation import charts
+from softseg.evaluation.case_figures import case_figures
 from softseg.evaluation.colors import as_hex, node_colors, score_color
 from softseg.evaluation.icicle import Cell, icicle
 from softseg.evaluation.measure import hop_distances
@@ -20,6 +21,7 @@ from softseg.events import Events
 
 if TYPE_CHECKING:
     from softseg.evaluation.evaluate import Report
+    from softseg.evaluation.pairs import Pair
 
 
 def write_report(report: Report, path: Path, events: Events) -> Path:
@@ -29,10 +31,10 @@ def write_report(report: Report, path: Path, events: Events) -> Path:
     ------
     InputError: the file cannot be written, or a scan given for the pictures is damaged or on another grid.
     """
-    events.stage("report", 2)
     colors = node_colors(report.tree)
-    levels = list(report.level_summary())
-    deepest = levels[-1]
+    deepest = max(report.level_summary())
+    chosen = _chosen(report, deepest)
+    events.stage("report", len(chosen) + 1)
     values: dict[str, Any] = {
         "report": report,
         "tree": report.tree,
@@ -51,11 +53,27 @@ def write_report(report: Report, path: Path, events: Events) -> Path:
         "structures": _structures(report, deepest, colors),
         "confusions": _confusions(report),
         "distance": _distance(report),
+        "pictures": [],
     }
-    events.progress(1, 2)
+    for done, (title, pair) in enumerate(chosen, 1):
+        values["pictures"].append({"title": title, "figures": case_figures(report, pair, colors, events)})
+        events.progress(done, len(chosen) + 1)
     write_page("report.html", path, values)
-    events.progress(2, 2)
+    events.progress(len(chosen) + 1, len(chosen) + 1)
     return path
+
+
+def _chosen(report: Report, deepest: int) -> list[tuple[str, Pair]]:
+    """Return up to three cases with a title: best, median and worst by Dice at the deepest level."""
+    dice = {row["case"]: row["dice"] for row in report.levels if row["level"] == deepest}
+    order = sorted(report.pairs, key=lambda pair: -dice.get(pair.case, 0.0))
+    if len(order) >= 3:
+        places = {"Best case": 0, "Median case": len(order) // 2, "Lowest case": len(order) - 1}
+    else:
+        places = {"Case" if len(order) == 1 else f"Case {n + 1}": n for n in range(len(order))}
+    return [
+        (f"{what}: {order[n].case} (Dice {number(dice.get(order[n].case))})", order[n]) for what, n in places.items()
+    ]
 
 
 def _cards(report: Report, deepest: int) -> list[dict[str, str]]:

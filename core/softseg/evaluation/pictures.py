@@ -1,0 +1,218 @@
+"""Pictures of a case: labels at several levels, where they are wrong and how far in the tree, heat maps of nodes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import matplotlib as mpl
+import numpy as np
+import numpy.typing as npt
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from softseg.evaluation.colors import Color, as_hex
+from softseg.evaluation.slices import Labels, Planes, blend, box_around, fullest_point, grey, middle_point
+from softseg.types import BoolArray, FloatArray
+
+if TYPE_CHECKING:
+    from softseg.evaluation.rows import TreeRows
+    from softseg.evaluation.sources import NodeShares
+
+HEAT = "inferno"
+_INK = "#1d2330"
+
+
+@dataclass(eq=False)
+class Volumes:
+    """Hard labels and soft maps of one side of a case.
+
+    Attributes
+    ----------
+    labels: per level int16 ``(k, j, i)``: position in the cut, -1 for background and unlabelled.
+    nodes: per node id float32 ``(k, j, i)``: summed share.
+    said: ``(k, j, i)``: whether there is any label at all, background included.
+    """
+
+    said: BoolArray
+    labels: dict[int, Labels] = field(default_factory=dict)
+    nodes: dict[str, FloatArray] = field(default_factory=dict)
+
+
+def volumes_of(shares: NodeShares, rows: TreeRows, levels: Sequence[int], nodes: Sequence[str] = ()) -> Volumes:
+    """Return the label maps at some levels and the soft maps of some nodes.
+
+    Parameters
+    ----------
+    shares: what is drawn.
+    rows: of its tree.
+    levels: 1 to the tree's depth.
+    nodes: ids.
+    """
+    shape = shares.geometry.shape
+    result = Volumes(
+        np.zeros(shape, np.bool_),
+        {level: np.full(shape, -1, np.int16) for level in levels},
+        {node: np.zeros(shape, np.float32) for node in nodes},
+    )
+    row_of = {node.id: row for row, node in enumerate(rows.tree.nodes)}
+    for k in range(shape[0]):
+        index, share = shares.slice(k)
+        result.said[k].flat[:] = share.any(axis=0)
+        voxels = np.flatnonzero(((share > 0) & (rows.row_of_class[index] != rows.background)).any(axis=0))
+        if voxels.size == 0:
+            continue
+        block = rows.from_classes(index[:, voxels], share[:, voxels])
+        for level in levels:
+            cut = rows.levels[level - 1]
+            label = block[cut].argmax(axis=0).astype(np.int16)
+            label[(cut[label] == rows.background) | (block[cut].max(axis=0) <= 0)] = -1
+            result.labels[level][k].flat[voxels] = label
+        for node in nodes:
+            result.nodes[node][k].flat[voxels] = block[row_of[node]]
+    return result
+
+
+@dataclass(frozen=True, eq=False)
+class Stage:
+    """What all pictures of a case share: the scan, the planes, the colours of each level's nodes.
+
+    Attributes
+    ----------
+    under: grey values 0..1 ``(k, j, i)``, upright.
+    planes: which planes are drawn.
+    colors: per level the colours of the cut's nodes.
+    """
+
+    under: FloatArray
+    planes: Planes
+    colors: Mapping[int, Sequence[Color]]
+
+    @staticmethod
+    def of(
+        scan: npt.NDArray[Any] | None,
+        labels: Sequence[Labels],
+        spacing: tuple[float, float, float],
+        colors: Mapping[int, Sequence[Color]],
+    ) -> Stage:
+        """Choose planes through the middle of everything that is labelled (all volumes upright)."""
+        mask = np.logical_or.reduce([volume >= 0 for volume in labels])
+        planes = Planes(spacing, box_around(mask, spacing, 8.0), middle_point(mask))
+        return Stage(grey(scan, mask.shape, mask), planes, colors)
+
+
+def labels_figure(stage: Stage, rows: Sequence[tuple[str, int, Labels, Labels | None]]) -> Figure:
+    """Draw one row of planes per entry.
+
+    Parameters
+    ----------
+    stage: scan, planes, colours.
+    rows: title, level, label map that is filled, and label map whose borders are drawn over it (or None).
+    """
+    figure, every_axes = _grid(stage.planes, len(rows))
+    for line, (title, level, filled, outlined) in zip(every_axes, rows, strict=True):
+        for axes, axis in zip(line, stage.planes.axes, strict=True):
+            under = stage.planes.of(stage.under, axis)
+            picture = blend(under, stage.planes.of(filled, axis), stage.colors[level])
+            stage.planes.draw(axes, picture, axis)
+            if outlined is not None:
+                border = stage.planes.of(outlined, axis)
+                for label in np.unique(border[border >= 0]):
+                    stage.planes.outline(axes, border == label, axis, "#ffffff", 0.7)
+            stage.planes.letters(axes, axis)
+        _title(line, title)
+    return figure
+
+
+def errors_figure(stage: Stage, distance: FloatArray) -> Figure:
+    """Draw where the leaf is wrong, coloured by the number of edges to the right one (nan where it is right)."""
+    figure, every_axes = _grid(stage.planes, 1)
+    most = max(float(np.nanmax(distance)) if np.isfinite(distance).any() else 1.0, 1.0)
+    drawn = None
+    for axes, axis in zip(every_axes[0], stage.planes.axes, strict=True):
+        stage.planes.draw(axes, stage.planes.of(stage.under, axis) * 0.8, axis, cmap="gray", vmin=0, vmax=1)
+        drawn = stage.planes.draw(axes, stage.planes.of(distance, axis), axis, cmap="plasma", vmin=0, vmax=most)
+        stage.planes.letters(axes, axis)
+    _title(every_axes[0], "Wrong leaves and how far off they are in the tree")
+    _color_bar(figure, drawn, every_axes[0], "distance in the tree (edges)")
+    return figure
+
+
+def heat_figure(
+    under: FloatArray,
+    spacing: tuple[float, float, float],
+    maps: Sequence[tuple[str, FloatArray, FloatArray | None]],
+) -> Figure:
+    """Draw soft maps, zoomed in on each, with the border of the reference.
+
+    Parameters
+    ----------
+    under: grey values of the scan, upright.
+    spacing: its spacing.
+    maps: title, share 0..1, and the reference's share (or None), all upright.
+    """
+    planes = [_zoom(share, reference, spacing) for _, share, reference in maps]
+    widest = max(planes, key=lambda item: len(item.axes))
+    figure, every_axes = _grid(widest, len(maps))
+    drawn = None
+    for line, own, (title, share, reference) in zip(every_axes, planes, maps, strict=True):
+        for axes in line:
+            axes.set_axis_off()
+        for axes, axis in zip(line, own.axes, strict=False):
+            axes.set_axis_on()
+            own.draw(axes, own.of(under, axis), axis, cmap="gray", vmin=0, vmax=1)
+            value = own.of(share, axis)
+            over = mpl.colormaps[HEAT](value)
+            over[..., 3] = np.clip(value * 3, 0, 0.85)
+            own.draw(axes, over, axis)
+            if reference is not None:
+                own.outline(axes, own.of(reference, axis) >= 0.5, axis, "#5ee6ff", 1.1)
+            own.letters(axes, axis)
+        _title(line, title)
+    drawn = mpl.cm.ScalarMappable(mpl.colors.Normalize(0, 1), HEAT)
+    _color_bar(figure, drawn, every_axes.ravel(), "share of the node (0 to 1)")
+    return figure
+
+
+def legend_figure(names: Sequence[str], colors: Sequence[Color]) -> Figure:
+    """Draw the colours of a level's nodes with their names."""
+    columns = min(4, len(names))
+    lines = -(-len(names) // columns)
+    figure = Figure(figsize=(9.6, 0.1 + 0.24 * lines))
+    handles = [
+        mpl.lines.Line2D([], [], ls="", marker="s", ms=8, color=as_hex(color), mec=_INK, mew=0.4, label=name)
+        for name, color in zip(names, colors, strict=True)
+    ]
+    figure.legend(handles=handles, loc="center left", ncols=columns, frameon=False, fontsize=8)
+    return figure
+
+
+def _zoom(share: FloatArray, reference: FloatArray | None, spacing: tuple[float, float, float]) -> Planes:
+    mask = share >= 0.25 if reference is None else (reference >= 0.5) | (share >= 0.5)
+    mask = mask if mask.any() else share > 0
+    look = mask if reference is None or not (reference >= 0.5).any() else reference >= 0.5
+    return Planes(spacing, box_around(mask, spacing, 14.0), fullest_point(look))
+
+
+def _grid(planes: Planes, lines: int) -> tuple[Figure, npt.NDArray[Any]]:
+    """Return a figure with a row of axes per line, as wide as the planes are in mm."""
+    widths = [planes.extent(axis)[0] for axis in planes.axes]
+    tallest = max(planes.extent(axis)[1] for axis in planes.axes)
+    width = 9.6 if len(widths) > 1 else 5.0
+    height = min(width * tallest / max(sum(widths), 1e-6), 4.2)
+    figure = Figure(figsize=(width, lines * (height + 0.35)), layout="constrained")
+    every_axes = figure.subplots(lines, len(widths), width_ratios=widths, squeeze=False)
+    return figure, every_axes
+
+
+def _title(line: npt.NDArray[Any], title: str) -> None:
+    first: Axes = line[0]
+    first.set_title(title, fontsize=9, fontweight="bold", color=_INK, loc="left")
+
+
+def _color_bar(figure: Figure, drawn: Any, axes: Any, label: str) -> None:
+    bar = figure.colorbar(drawn, ax=list(axes), fraction=0.025, pad=0.015)
+    bar.set_label(label, fontsize=8, color=_INK)
+    bar.ax.tick_params(labelsize=7, colors=_INK)
+    bar.outline.set_visible(False)
