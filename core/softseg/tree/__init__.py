@@ -9,18 +9,21 @@ from softseg.tree.cut import Cut
 from softseg.tree.diff import Change
 from softseg.tree.formats import FORMATS
 from softseg.tree.labeltree import LabelTree
+from softseg.tree.mapping import LabelMapping
 from softseg.tree.node import Code, Node, NodeError, Terminology
-from softseg.tree.show import diff_lines, render
+from softseg.tree.show import diff_lines, remarks, render
 
 __all__ = [
     "FORMATS",
     "Change",
     "Code",
     "Cut",
+    "LabelMapping",
     "LabelTree",
     "Node",
     "NodeError",
     "Terminology",
     "diff_lines",
+    "remarks",
     "render",
 ]

@@ -14,10 +14,9 @@ if TYPE_CHECKING:
 
 _SWAP = {"left": "right", "lh": "rh", "l": "r", "right": "left", "rh": "lh", "r": "l"}
 _SIDE = re.compile(
-    r"(?<![^\W\d_])(?:left|right|lh|rh|l|r)(?![^\W\d_])"  # a word of its own, in any case: Left-Thalamus, thalamus_L
-    r"|(?<![A-Z])(?-i:Left|Right)(?![a-z])"  # thalamusLeft
-    r"|(?<![^\W\d_])(?:left|right)(?=(?-i:[A-Z]))",  # LeftThalamus
-    re.IGNORECASE,
+    r"(?<![^\W\d_])(?i:left|right|lh|rh|l|r)(?![^\W\d_])"  # a word of its own, in any case: Left-Thalamus, thalamus_L
+    r"|(?<=[a-z])(?:Left|Right)(?![a-z])"  # thalamusLeft
+    r"|(?<![^\W\d_])(?:[Ll]eft|[Rr]ight)(?=[A-Z])"  # LeftThalamus
 )
 
 
@@ -47,8 +46,10 @@ def mirror_permutation(tree: LabelTree) -> npt.NDArray[np.int64]:
     for names in keys:
         count = Counter(names)
         index = {name: leaf for leaf, name in enumerate(names) if count[name] == 1}
+        mirrored = [tuple(swapped(part) for part in name) for name in names]
         for leaf, name in enumerate(names):
-            other = index.get(tuple(swapped(part) for part in name), leaf)
-            if count[name] == 1 and permutation[leaf] == leaf and permutation[other] == other:
+            other = index.get(mirrored[leaf], leaf)
+            free = permutation[leaf] == leaf and permutation[other] == other
+            if free and name in index and mirrored[other] == name:
                 permutation[leaf], permutation[other] = other, leaf
     return permutation

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 from softseg.tree.diff import changes
+from softseg.tree.mirror import swapped
 from softseg.tree.node import Node, Terminology
 
 if TYPE_CHECKING:
@@ -52,6 +54,42 @@ def describe(tree: LabelTree, node: Node, folded: bool = False) -> str:
     if node.weight != 1.0 and node.parent is not None:
         notes.append(f"weight {node.weight:g}")
     return f"{text}  ({', '.join(notes)})" if notes else text
+
+
+def remarks(tree: LabelTree) -> list[str]:
+    """Return what is allowed but worth a look in a tree, one remark a line; [] where there is nothing.
+
+    No background leaf, leaves without colour or of the same colour under one parent, inner nodes with a single child,
+    leaves that name a side without their partner.
+    """
+    found = []
+    if tree.background is None:
+        found.append("no background (value 0): full supervision adds it, positive-only training needs none")
+    bare = [leaf.id for leaf in tree.leaves if leaf.color is None]
+    if bare:
+        found.append(f"{len(bare)} leaves have no colour: {_some(bare)}")
+    twins = []
+    for inner in tree.inner_nodes:
+        colors = Counter(child.color for child in tree.children(inner.id) if child.color is not None)
+        twins += [child.id for child in tree.children(inner.id) if child.color and colors[child.color] > 1]
+    if twins:
+        found.append(f"{len(twins)} nodes have the colour of a sibling: {_some(twins)}")
+    single = [inner.id for inner in tree.inner_nodes if len(tree.children(inner.id)) == 1]
+    if single:
+        found.append(f"{len(single)} nodes have a single child: {_some(single)}")
+    mirror = tree.mirror_permutation()
+    alone = [
+        leaf.id
+        for index, leaf in enumerate(tree.leaves)
+        if mirror[index] == index and (swapped(leaf.id), swapped(leaf.name)) != (leaf.id, leaf.name)
+    ]
+    if alone:
+        found.append(f"{len(alone)} leaves name a side and have no partner: {_some(alone)}")
+    return found
+
+
+def _some(ids: list[str]) -> str:
+    return ", ".join(ids[:5]) + (", ..." if len(ids) > 5 else "")
 
 
 def diff_lines(a: LabelTree, b: LabelTree) -> list[str]:

@@ -53,10 +53,17 @@ def tree_of(labels: Sequence[Label], file: Path, name: str) -> LabelTree:
     lines: list[int | None] = []
     taken = {label.id for label in labels if label.id}
     inner: dict[tuple[str, ...], str] = {}
+    top = next((label.path[:1] for label in labels if label.path), ())
+    if not top:
+        top = (name or ROOT,)
+        inner[top] = unique_id(ROOT, None, taken)
+        taken.add(inner[top])
+        nodes.append(Node(inner[top], top[0], None))
+        lines.append(None)
     for label in labels:
         with located(file, label.line):
-            parent = _inner(label.path or (name or ROOT,), inner, taken, nodes, lines, label.line)
-            id_ = label.id or unique_id(slug(label.name), None, taken | set(inner.values()))
+            parent = _inner(label.path or top, inner, taken, nodes, lines, label.line)
+            id_ = label.id or unique_id(slug(label.name), None, taken)
             taken.add(id_)
             nodes.append(Node(id_, label.name, parent, 1.0, label.color, label.value, label.terminology))
             lines.append(label.line)
@@ -74,7 +81,7 @@ def _inner(
     """Return the id of the inner node at ``path``; it and what is above it are made where they are new."""
     if path not in known:
         above = _inner(path[:-1], known, taken, nodes, lines, line) if len(path) > 1 else None
-        known[path] = unique_id(slug(path[-1]) if above or len(path) > 1 else ROOT, above, taken)
+        known[path] = unique_id(slug(path[-1]), above, taken)
         taken.add(known[path])
         nodes.append(Node(known[path], path[-1], above))
         lines.append(line)

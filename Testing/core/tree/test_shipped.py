@@ -1,0 +1,136 @@
+"""The label trees and folders that come with the product."""
+
+from __future__ import annotations
+
+import csv
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from softseg.errors import InputError
+from softseg.resources import label_tree_path, list_label_trees, list_models, model_path, resources_folder
+from softseg.tree import LabelTree, remarks
+
+NAMES = [
+    "brain-134", "brain-134-side-first", "brats-tumour", "freesurfer-aseg-dkt", "multiple-sclerosis", "spinal-cord",
+    "spinal-cord-grey-matter",
+]  # fmt: skip
+
+
+def shipped(name: str) -> LabelTree:
+    return LabelTree.load(label_tree_path(name))
+
+
+def test_all_are_there() -> None:
+    assert list_label_trees() == NAMES
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_tree_is_ready_for_use(name: str) -> None:
+    tree = shipped(name)
+    assert tree.name == name
+    assert tree.background == tree.children(tree.root.id)[0]
+    assert all(node.color is not None for node in tree.nodes[1:])
+    assert all(node.id == node.id.lower() and " " not in node.id for node in tree.nodes)
+    assert tree.node("background").terminology is not None
+    assert not [remark for remark in remarks(tree) if "partner" in remark or "no colour" in remark]
+    if name != "freesurfer-aseg-dkt":  # its colours are FreeSurfer's, the same on both sides
+        assert len({leaf.color for leaf in tree.leaves}) == len(tree.leaves)
+    if name != "freesurfer-aseg-dkt":
+        assert not [remark for remark in remarks(tree) if "colour" in remark]
+    again = LabelTree.from_json(tree.to_json())
+    assert again == tree
+
+
+@pytest.mark.parametrize("name", ["brain-134", "brain-134-side-first"])
+def test_brain_has_the_labels_of_the_data(name: str, shared_data: Path) -> None:
+    tree = shipped(name)
+    with (shared_data / "brain" / "tree.csv").open(newline="") as stream:
+        rows = {int(row["id"]): " ".join(row["name"].split()) for row in csv.DictReader(stream)}
+    leaves = {leaf.value: leaf.name for leaf in tree.leaves}
+    assert set(leaves) == set(rows) | {0}
+    assert {value for value in rows if leaves[value] != rows[value]} == {46}
+    assert leaves[46] == "Extra-ventricular CSF"
+
+
+def test_side_last_and_side_first() -> None:
+    last, first = shipped("brain-134"), shipped("brain-134-side-first")
+    assert [len(last.cut_at(level)) for level in range(last.depth + 1)] == [1, 2, 4, 9, 22, 76, 135]
+    assert [node.name for node in last.path("left-hippocampus")] == [
+        "head", "brain", "grey matter", "deep grey matter", "medial temporal", "Hippocampus", "Left Hippocampus",
+    ]  # fmt: skip
+    assert first.path("left-hippocampus")[2].id == "left-side"
+    near = {}
+    for tree in (last, first):
+        matrix = tree.distance_matrix(normalize=True)
+        near[tree.name] = matrix[tree.leaf_index("left-hippocampus"), tree.leaf_index("right-hippocampus")]
+    assert near["brain-134"] < 0.3
+    assert near["brain-134-side-first"] == 1.0
+    for tree in (last, first):
+        assert (tree.mirror_permutation() != np.arange(135)).sum() == 126
+
+
+def test_freesurfer_is_as_in_its_table() -> None:
+    tree = shipped("freesurfer-aseg-dkt")
+    expected = {
+        0: ("Unknown", (0, 0, 0)), 2: ("Left-Cerebral-White-Matter", (245, 245, 245)),
+        10: ("Left-Thalamus", (0, 118, 14)), 17: ("Left-Hippocampus", (220, 216, 20)),
+        52: ("Right-Pallidum", (13, 48, 255)), 63: ("Right-choroid-plexus", (0, 200, 221)),
+        77: ("WM-hypointensities", (200, 70, 255)), 251: ("CC_Posterior", (0, 0, 64)),
+        1002: ("ctx-lh-caudalanteriorcingulate", (125, 100, 160)), 1035: ("ctx-lh-insula", (255, 192, 32)),
+        2024: ("ctx-rh-precentral", (60, 20, 220)),
+    }  # fmt: skip
+    leaves = {leaf.value: (leaf.name, leaf.color) for leaf in tree.leaves}
+    assert {value: leaves[value] for value in expected} == expected
+    cortex = [value for value in leaves if value >= 1000]
+    dkt = [k for k in range(1, 36) if k not in (1, 4, 32, 33)]
+    assert sorted(cortex) == [1000 + k for k in dkt] + [2000 + k for k in dkt]
+    assert tree.to_class_indices(np.array([3, 42])).tolist() == [
+        tree.class_index("left-cerebral-cortex"), tree.class_index("right-cerebral-cortex"),
+    ]  # fmt: skip
+
+
+def test_tumour_lesion_and_cord() -> None:
+    tumour = shipped("brats-tumour")
+    assert [leaf.value for leaf in tumour.leaves_under("tumour-core")] == [1, 3, 4]
+    assert [leaf.value for leaf in tumour.leaves_under("whole-tumour")] == [1, 3, 4, 2]
+    assert shipped("multiple-sclerosis").node("lesion").value == 1
+    cord = shipped("spinal-cord")
+    assert sorted(leaf.value for leaf in cord.leaves_under("white-matter")) == list(range(1, 31))
+    assert sorted(leaf.value for leaf in cord.leaves_under("grey-matter")) == list(range(31, 37))
+    grey = shipped("spinal-cord-grey-matter")
+    assert [(node.id, node.value) for node in grey.nodes[1:]] == [
+        ("background", 0), ("cord", None), ("grey-matter", 1), ("white-matter", 2),
+    ]  # fmt: skip
+
+
+def test_resources_by_name(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, resources: Path) -> None:
+    assert resources_folder() == resources
+    with pytest.raises(InputError, match="no shipped label tree 'brain'; there are brain-134, "):
+        label_tree_path("brain")
+    model = tmp_path / "Models" / "small" / "configs" / "metadata.json"
+    model.parent.mkdir(parents=True)
+    model.write_text("{}")
+    monkeypatch.setenv("SOFTSEG_RESOURCES", str(tmp_path))
+    assert (list_models(), model_path("small")) == (["small"], tmp_path / "Models" / "small")
+    with pytest.raises(InputError, match="no shipped model 'large'; shipped models: small"):
+        model_path("large")
+    monkeypatch.setenv("SOFTSEG_RESOURCES", str(tmp_path / "none"))
+    with pytest.raises(InputError, match="SOFTSEG_RESOURCES: no such folder"):
+        resources_folder()
+
+
+def loaded(code: str) -> set[str]:
+    script = f"{code}\nimport sys\nprint(*{{name.partition('.')[0] for name in sys.modules}})"
+    return set(
+        subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout.split()
+    )
+
+
+def test_trees_load_without_the_heavy_packages() -> None:
+    heavy = {"torch", "monai", "pydantic", "typer", "rich", "scipy", "SimpleITK", "matplotlib", "slicer", "qt", "vtk"}
+    assert not heavy & loaded("import softseg.tree, softseg.resources; softseg.tree.FORMATS")
+    assert "matplotlib" in loaded("import softseg.tree, matplotlib")
