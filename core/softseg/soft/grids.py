@@ -60,17 +60,26 @@ class AxisWeights:
         indices = np.where(weights > 0, indices, np.clip(anchor, 0, source - 1))
         return AxisWeights(indices, weights.astype(np.float32), source)
 
-    def matrix(self, first: int = 0, last: int | None = None) -> FloatArray:
-        """Return the dense matrix ``(target, last - first)`` over source positions ``first..last - 1``.
+    def apply(self, array: FloatArray, axis: int) -> FloatArray:
+        """Return float32 ``array`` with ``axis`` brought from source to target positions.
 
-        Weights of positions outside that range are left out.
+        One pass per source position that enters, most often two: no matrix product, whose threads would only wait for
+        each other on arrays of this size.
         """
-        last = self.source if last is None else last
-        out = np.zeros((self.indices.shape[0], last - first), np.float32)
-        inside = (self.indices >= first) & (self.indices < last) & (self.weights > 0)
-        rows = np.nonzero(inside)[0]
-        out[rows, self.indices[inside] - first] = self.weights[inside]
-        return out
+        shape = [1] * array.ndim
+        shape[axis] = -1
+        out: FloatArray | None = None
+        for column, weight in zip(self.indices.T, self.weights.T, strict=True):
+            part = array.take(column, axis)
+            part *= weight.reshape(shape)
+            out = part if out is None else np.add(out, part, out=out)
+        return array if out is None else out
+
+    def within(self, first: int, last: int) -> AxisWeights:
+        """Return the weights over source positions ``first..last - 1`` alone; what lies outside counts as 0."""
+        inside = (self.indices >= first) & (self.indices < last)
+        indices = np.clip(self.indices - first, 0, max(0, last - first - 1))
+        return AxisWeights(indices, np.where(inside, self.weights, np.float32(0)), last - first)
 
     def rows(self, start: int, stop: int) -> AxisWeights:
         """Return the weights of target positions ``start..stop - 1`` alone."""

@@ -18,7 +18,7 @@ from softseg.soft.compress import compress
 from softseg.soft.encoding import SCALE
 from softseg.soft.slabs import Slab
 from softseg.tree import Cut, LabelTree
-from softseg.types import FloatArray
+from softseg.types import BoolArray, FloatArray
 
 
 @dataclass(frozen=True)
@@ -152,6 +152,30 @@ class SoftParcellation:
 
         return remap(self, tree, merged or {})
 
+    def masked(self, node_id: str, keep: BoolArray) -> SoftParcellation:
+        """Return the parcellation with a node's shares outside ``keep`` given to the background (or to nothing).
+
+        The way to clean a stored result, with the parts that :mod:`softseg.soft.postprocess` finds, for instance::
+
+            clean = keep_largest(parcellation.probability("liver"))
+            parcellation = parcellation.masked("liver", clean > 0)
+
+        Shares of other nodes, and this node's inside ``keep``, do not change.
+
+        Parameters
+        ----------
+        node_id: a node that does not contain the background.
+        keep: bool ``(k, j, i)`` on :attr:`geometry`.
+
+        Raises
+        ------
+        InputError: no such node, or it contains the background.
+        ValueError: ``keep`` has another shape.
+        """
+        from softseg.soft.remap import mask_node
+
+        return mask_node(self, node_id, keep)
+
     @staticmethod
     def load(path: str | os.PathLike[str]) -> SoftParcellation:
         """Read a ``.soft.npz`` file.
@@ -231,12 +255,14 @@ class SoftParcellation:
         normalize: divide by ``ln(nodes)``, so that 1 is complete doubt at any cut.
         """
         cut = self._own(cut)
-        share, _, voxel = self._sums(cut)
-        part = share / SCALE
-        surprise = np.where(part > 0, -part * np.log(np.where(part > 0, part, 1)), 0)
-        inside = np.bincount(voxel, surprise, self.counts.size)[: self.counts.size]
+        share, _, first = self._sums(cut)
+        step = np.arange(1, SCALE + 1) / SCALE
+        surprise = np.concatenate([[0.0], -step * np.log(step)]).astype(np.float32)
+        inside = np.zeros(self.counts.size, np.float32)
+        if share.size:
+            inside[self._voxels[0]] = np.add.reduceat(surprise[share], first)
         if normalize and len(cut.nodes) > 1:
-            inside = inside / np.log(len(cut.nodes))
+            inside /= np.float32(np.log(len(cut.nodes)))
         out = np.zeros(self.geometry.shape, np.float32)
         out[self.box] = inside.reshape(self.counts.shape)
         return out
@@ -304,26 +330,34 @@ class SoftParcellation:
         out[self.box] = np.diff(running[self._ends], prepend=0).reshape(self.counts.shape)
         return out
 
-    def _sums(self, cut: Cut) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-        """Return share (in steps), position in the cut and voxel of the box, for every node that a voxel stores."""
-        position = cut.position_of_leaf[self.leaves]
-        voxel = np.repeat(np.arange(self.counts.size), self.counts.reshape(-1))
-        begins = np.ones(position.size, bool)
-        begins[1:] = (position[1:] != position[:-1]) | (voxel[1:] != voxel[:-1])
+    @cached_property
+    def _voxels(self) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+        """Voxels of the box that store anything, and where the leaves of each begin."""
+        counts = self.counts.reshape(-1)
+        voxels = np.flatnonzero(counts)
+        return voxels, self._ends[voxels] - counts[voxels]
+
+    def _sums(self, cut: Cut) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int32], npt.NDArray[np.int64]]:
+        """Return the node sums of all voxels (in steps), their positions in the cut, and where each voxel begins."""
+        position = cut.position_of_leaf.astype(np.int32)[self.leaves]
+        first = self._voxels[1]
+        begins = np.zeros(position.size, bool)
+        begins[1:] = position[1:] != position[:-1]
+        begins[first] = True
         starts = np.flatnonzero(begins)
         if starts.size == 0:
-            return starts, starts, starts
-        return np.add.reduceat(self.shares.astype(np.int64), starts), position[starts], voxel[starts]
+            return position, position, starts
+        group = np.cumsum(begins, dtype=np.int64)[first] - 1
+        return np.add.reduceat(self.shares, starts, dtype=np.int32), position[starts], group
 
     def _winners(self, cut: Cut) -> npt.NDArray[np.int64]:
         """Return the position of each voxel's winner, -1 where nothing is stored: ``(k, j, i)`` of the box."""
-        share, position, voxel = self._sums(cut)
+        share, position, first = self._sums(cut)
         count = len(cut.nodes)
         best = np.full(self.counts.size, -1, np.int64)
         if share.size:
-            first = np.flatnonzero(np.diff(voxel, prepend=-1) != 0)
-            top = np.maximum.reduceat(share * count + (count - 1 - position), first)
-            best[voxel[first]] = count - 1 - top % count
+            top = np.maximum.reduceat(share * np.int32(count) + (np.int32(count - 1) - position), first)
+            best[self._voxels[0]] = count - 1 - top % count
         return best.reshape(self.counts.shape)
 
     def _hard(self, cut: Cut) -> dict[str, float]:

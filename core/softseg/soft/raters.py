@@ -19,7 +19,7 @@ METHODS = ("mean", "majority", "staple", "random")
 
 _Masks: TypeAlias = Sequence[SoftLabels] | Sequence[npt.NDArray[Any]] | Sequence[Image]
 
-_OVERSHOOT = 1e-3  # rounding by which a mask may leave 0..1
+_OVERSHOOT = 0.15  # by which interpolation with splines may have brought a mask outside 0..1
 
 
 @overload
@@ -65,8 +65,9 @@ def fuse_raters(
 
     Parameters
     ----------
-    masks: one per rater, all of the same kind: arrays ``(k, j, i)`` or images of one structure, with shares in 0..1;
-        or soft labels; or, with ``classes``, integer class indices (``IGNORE_INDEX`` where a rater says nothing).
+    masks: one per rater, all of the same kind: arrays ``(k, j, i)`` or images of one structure, with shares in 0..1
+        (up to 0.15 outside, as spline interpolation leaves them, is clipped); or soft labels; or, with ``classes``,
+        integer class indices (``IGNORE_INDEX`` where a rater says nothing).
     method: ``"mean"``, ``"majority"``, ``"staple"`` or ``"random"``.
     generator: source of the draw, needed by ``"random"``.
     classes: number of class indices, when integer arrays or images of them are given.

@@ -1,8 +1,9 @@
-"""A stored distribution on a tree that was edited afterwards."""
+"""A stored distribution whose leaves change: on a tree that was edited afterwards, or where a node is masked."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
@@ -10,30 +11,46 @@ import numpy.typing as npt
 from softseg.errors import InputError
 from softseg.soft.parcellation import SoftParcellation
 from softseg.tree import LabelTree, Node
+from softseg.types import BoolArray
 
 
 def remap(parcellation: SoftParcellation, tree: LabelTree, merged: Mapping[int, int]) -> SoftParcellation:
     """Return the parcellation on ``tree``; see :meth:`SoftParcellation.with_tree`."""
     target = _targets(parcellation, tree, merged)
-    kind = np.uint8 if len(tree.leaves) <= 256 else np.uint16
-    leaves = target[parcellation.leaves]
-    voxel = np.repeat(np.arange(parcellation.counts.size), parcellation.counts.reshape(-1))
+    return _regrouped(parcellation, tree, target[parcellation.leaves])
+
+
+def mask_node(parcellation: SoftParcellation, node_id: str, keep: BoolArray) -> SoftParcellation:
+    """Return the parcellation with a node's shares outside ``keep`` gone; see :meth:`SoftParcellation.masked`."""
+    if keep.shape != parcellation.geometry.shape:
+        raise ValueError(f"expected a mask of shape {parcellation.geometry.shape}, got {keep.shape}")
+    span = parcellation.tree.leaf_slice(node_id)
+    background = parcellation.background
+    if background is not None and span.start <= background < span.stop:
+        raise InputError("expected a node without the background", field=f"node '{node_id}'")
+    leaves = parcellation.leaves.astype(np.int64)
+    kept = np.repeat(keep[parcellation.box].reshape(-1), parcellation.counts.reshape(-1))
+    leaves[(leaves >= span.start) & (leaves < span.stop) & ~kept] = -1 if background is None else background
+    return _regrouped(parcellation, parcellation.tree, leaves)
+
+
+def _regrouped(parcellation: SoftParcellation, tree: LabelTree, leaves: npt.NDArray[np.int64]) -> SoftParcellation:
+    """Return the parcellation with other leaves for its shares, summed where they became equal; -1 drops a share."""
     count = len(tree.leaves)
-    order = np.argsort(voxel * count + leaves, kind="stable")
-    key = (voxel * count + leaves)[order]
+    voxel = np.repeat(np.arange(parcellation.counts.size), parcellation.counts.reshape(-1))
+    key, shares = (voxel * count + leaves)[leaves >= 0], parcellation.shares[leaves >= 0]
+    if (np.diff(key) < 0).any():
+        order = np.argsort(key, kind="stable")
+        key, shares = key[order], shares[order]
     starts = np.flatnonzero(np.diff(key, prepend=-1) != 0)
-    shares = np.add.reduceat(parcellation.shares[order].astype(np.int64), starts) if starts.size else starts
+    sums = np.add.reduceat(shares, starts, dtype=np.int32) if starts.size else starts
     counts = np.bincount(key[starts] // count, minlength=parcellation.counts.size)
-    return SoftParcellation(
-        tree,
-        parcellation.geometry,
-        parcellation.start,
-        counts.astype(np.uint8).reshape(parcellation.counts.shape),
-        (key[starts] % count).astype(kind),
-        shares.astype(np.uint8),
-        model=parcellation.model,
-        software=parcellation.software,
-        k=parcellation.k,
+    return replace(
+        parcellation,
+        tree=tree,
+        counts=counts.astype(np.uint8).reshape(parcellation.counts.shape),
+        leaves=(key[starts] % count).astype(np.uint8 if count <= 256 else np.uint16),
+        shares=sums.astype(np.uint8),
     )
 
 

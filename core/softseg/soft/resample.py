@@ -53,9 +53,7 @@ def resample_image(image: Image, geometry: Geometry, order: str = "linear", outs
         return Image(_sample(image, geometry, outside), geometry)
     array = grids.turn(image.array).astype(np.float32)
     for axis in sorted(range(3), key=lambda n: grids.axes[n].indices.shape[0] / array.shape[n]):
-        moved = np.tensordot(grids.axes[axis].matrix(), array, axes=(1, axis))
-        array = np.moveaxis(moved, 0, axis)
-    array = np.ascontiguousarray(array)
+        array = grids.axes[axis].apply(array, axis)
     if outside != 0:
         array[~_covered(grids)] = outside
     return Image(array, geometry)

@@ -133,19 +133,23 @@ def _aligned_slab(
     targets = [_touching(axis, box) for axis, box in zip(grids.axes[1:], boxes, strict=True)]
     if any(span.start == span.stop for span in targets):
         return _empty(rows)
-    part = np.ascontiguousarray(turned[classes, needed, boxes[0], boxes[1]], np.float32)
-    here = -1 if background is None else int(np.searchsorted(classes, background))
-    if background is not None:
-        np.subtract(1, part[here], out=part[here])  # the share beside it, which is 0 outside the box
-    part = np.matmul(k_axis.matrix(needed.start, needed.stop), part.reshape(*part.shape[:2], -1)).reshape(
-        classes.size, -1, *part.shape[2:]
+    first, second = targets
+    out = np.empty(
+        (classes.size, rows.stop - rows.start, first.stop - first.start, second.stop - second.start), np.float32
     )
-    j_axis, i_axis = (axis.rows(span.start, span.stop) for axis, span in zip(grids.axes[1:], targets, strict=True))
-    part = np.matmul(j_axis.matrix(boxes[0].start, boxes[0].stop), part)
-    part = np.matmul(part, i_axis.matrix(boxes[1].start, boxes[1].stop).T)
-    if background is not None:
-        np.subtract(1, part[here], out=part[here])
-    return Slab(rows, (targets[0].start, targets[1].start), classes, part)
+    axes = [
+        k_axis.within(needed.start, needed.stop),
+        grids.axes[1].rows(first.start, first.stop).within(boxes[0].start, boxes[0].stop),
+        grids.axes[2].rows(second.start, second.stop).within(boxes[1].start, boxes[1].stop),
+    ]
+    for position, class_ in enumerate(classes):
+        part = np.ascontiguousarray(turned[class_, needed, boxes[0], boxes[1]], np.float32)
+        if class_ == background:  # as the share beside it, which is 0 outside the box
+            part = 1 - part
+        for axis, weights in enumerate(axes):
+            part = weights.apply(part, axis)
+        out[position] = 1 - part if class_ == background else part
+    return Slab(rows, (first.start, second.start), classes, out)
 
 
 def _span(axis: AxisWeights) -> slice:
