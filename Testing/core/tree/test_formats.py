@@ -285,6 +285,8 @@ SLICER = "LabelValue,Name,Color_R,Color_G,Color_B\n"
         ("x.tsv", "index\tname\tcolor\n1\ta\tblue\n", "x.tsv: line 2, node 'a': expected a colour like #ff8000"),
         ("x.tsv", "index\tname\tnode_path\n1\ta\tr\n2\tb\tq\n", "x.tsv: line 3, node 'q': a second root"),
         (JSON, "{", "tree.json: line 1: not JSON"),
+        (JSON, '{"name": "a", "name": "b"}', "tree.json: not JSON: the key 'name' is there twice"),
+        (JSON, '{"version": ' + "9" * 5000 + "}", "tree.json: not JSON: Exceeds the limit"),
         (JSON, "[]", "tree.json: expected a JSON object"),
         (JSON, "[" * 100000, "tree.json: not a label tree: nested too deeply"),
         (JSON, "{}", "tree.json: schema: expected 'softseg-label-tree', got None"),

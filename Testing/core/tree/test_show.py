@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from softseg.errors import InputError
@@ -34,6 +36,15 @@ def test_render_a_level(tissue: LabelTree) -> None:
     ]
     with pytest.raises(InputError, match="expected a level from 0 to 3, got 9"):
         render(tissue, 9)
+
+
+def test_a_deep_tree_is_no_problem(tmp_path: Path) -> None:
+    file = tmp_path / "deep.txt"
+    file.write_text("".join(f"{'  ' * depth}n{depth}\n" for depth in range(1500)))
+    tree = LabelTree.load(file)
+    assert render(tree).count("\n") == 1500
+    tree.save(tmp_path / "deep.tsv")
+    assert LabelTree.load(tmp_path / "deep.tsv").depth == tree.depth == 1499
 
 
 def test_diff_lines(tissue: LabelTree) -> None:

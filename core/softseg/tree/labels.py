@@ -53,19 +53,26 @@ def look_up(
     """
     array = whole_numbers(labels)
     size = max(table, default=-1) + 1
-    known = np.zeros(size + 1, dtype=np.bool_)
-    target = np.zeros(size + 1, dtype=dtype)
-    for old, new in table.items():
-        known[old], target[old] = True, new
-    inside = (array >= 0) & (array < size)
-    index = np.where(inside, array, size).astype(np.int32)
-    good = known[index]
-    if not good.all():
-        strange = np.unique(array[~good])
+    strange = _outside(array, size)
+    if not strange.size:
+        present, known = np.zeros((2, size), dtype=np.bool_)
+        present[array] = True
+        known[list(table)] = True
+        strange = np.flatnonzero(present & ~known)
+    if strange.size:
         shown = ", ".join(str(value) for value in strange[:5]) + (", ..." if strange.size > 5 else "")
         word = "value" if strange.size == 1 else "values"
         raise InputError(f"label {word} {shown} not in {what}", hint="add the node to the tree or correct the labels")
-    return np.asarray(target[index])
+    target = np.zeros(size, dtype=dtype)
+    target[list(table)] = list(table.values())
+    return np.asarray(target[array])
+
+
+def _outside(array: npt.NDArray[np.integer[Any]], size: int) -> npt.NDArray[np.integer[Any]]:
+    """Return the values that are not within 0..size-1, each once."""
+    if not array.size or (array.min() >= 0 and array.max() < size):
+        return array.ravel()[:0]
+    return np.unique(array[(array < 0) | (array >= size)])
 
 
 def free_values(taken: set[int], count: int) -> list[int]:

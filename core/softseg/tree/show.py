@@ -30,17 +30,16 @@ def render(tree: LabelTree, level: int | None = None) -> str:
     if level is not None and cut is not None:
         title += f"; level {level}: {len(cut)} labels"
     lines = [title]
-    _draw(tree, tree.root, "", "", cut, lines)
+    stack = [(tree.root, "", "")]
+    while stack:
+        node, head, below = stack.pop()
+        folded = cut is not None and node.id in cut
+        lines.append(head + describe(tree, node, folded))
+        children = () if folded else tree.children(node.id)
+        for child in reversed(children):
+            last = child is children[-1]
+            stack.append((child, below + ("└─ " if last else "├─ "), below + ("   " if last else "│  ")))
     return "\n".join(lines)
-
-
-def _draw(tree: LabelTree, node: Node, head: str, below: str, cut: set[str] | None, lines: list[str]) -> None:
-    folded = cut is not None and node.id in cut
-    lines.append(head + describe(tree, node, folded))
-    children = () if folded else tree.children(node.id)
-    for child in children:
-        last = child is children[-1]
-        _draw(tree, child, below + ("└─ " if last else "├─ "), below + ("   " if last else "│  "), cut, lines)
 
 
 def describe(tree: LabelTree, node: Node, folded: bool = False) -> str:

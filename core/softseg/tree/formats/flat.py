@@ -79,12 +79,13 @@ def _inner(
     line: int,
 ) -> str:
     """Return the id of the inner node at ``path``; it and what is above it are made where they are new."""
-    if path not in known:
-        above = _inner(path[:-1], known, taken, nodes, lines, line) if len(path) > 1 else None
-        known[path] = unique_id(slug(path[-1]), above, taken)
-        taken.add(known[path])
-        nodes.append(Node(known[path], path[-1], above))
-        lines.append(line)
+    for depth in range(1, len(path) + 1):
+        here, above = path[:depth], known.get(path[: depth - 1])
+        if here not in known:
+            known[here] = unique_id(slug(here[-1]), above, taken)
+            taken.add(known[here])
+            nodes.append(Node(known[here], here[-1], above))
+            lines.append(line)
     return known[path]
 
 

@@ -62,12 +62,22 @@ def read(text: str, file: Path, name: str) -> LabelTree:
     InputError: not JSON, not a label tree, of a newer version, or not one valid tree; file, line and node are named.
     """
     try:
-        document = json.loads(text)
+        document = json.loads(text, object_pairs_hook=_object)
     except json.JSONDecodeError as error:
         raise InputError(f"not JSON: {error.msg}", file=file, field=f"line {error.lineno}") from error
+    except ValueError as error:
+        raise InputError(f"not JSON: {error}", file=file) from error
     except RecursionError as error:
         raise InputError("not a label tree: nested too deeply", file=file) from error
     return _tree(document, file, _node_lines(text), name)
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    entry = dict(pairs)
+    if len(entry) < len(pairs):
+        keys = [key for key, _ in pairs]
+        raise ValueError(f"the key '{next(key for key in keys if keys.count(key) > 1)}' is there twice")
+    return entry
 
 
 def from_json(document: Any) -> LabelTree:
