@@ -26,6 +26,7 @@ from softseg.prediction.outputs import (
     write_case,
     write_volumes,
 )
+from softseg.prediction.postprocessing import CleaningStep
 from softseg.prediction.uncertainty import Uncertainty
 from softseg.resources import model_path
 
@@ -58,6 +59,7 @@ def predict(
     device: str | torch.device = "auto",
     events: Events | None = None,
     map_type: str = "float32",
+    postprocess: Sequence[str] = (),
     overlap: float = 0.5,
     precision: str | None = None,
 ) -> list[CaseResult]:
@@ -79,6 +81,7 @@ def predict(
     device: ``"auto"``, ``"cpu"`` or ``"cuda:N"``.
     events: stages, progress, warnings, results; cancelling.
     map_type: of soft maps: ``"float32"`` (0..1) or ``"uint8"`` (round(255 x share)).
+    postprocess: cleaning steps, ``keep-largest:NODE``, ``fill-holes:LEAF``, ``remove-small:NODE:ML``; none by default.
     overlap: of neighbouring windows, 0 <= overlap < 1.
     precision: of the network's arithmetic; what the model's plan says by default.
 
@@ -93,6 +96,7 @@ def predict(
     how = None if uncertainty is None else Uncertainty.parse(uncertainty)
     cuts = [] if cut is None else [cut] if isinstance(cut, (int, str, PathLike)) else list(cut)
     wanted = Wanted.of(loaded.tree, cuts, nodes, map_type)
+    steps = [CleaningStep.parse(text, loaded.tree) for text in postprocess]
     _require_sensible(outliers, overlap)
     cases = find_cases(inputs, loaded.plan.channels)
     folders = {case.name: _output_folder(Path(out), case) for case in cases}
@@ -113,6 +117,7 @@ def predict(
                 events=events,
                 uncertainty=how,
                 nodes=wanted.nodes,
+                postprocess=steps,
                 overlap=overlap,
                 precision=precision,
             )
@@ -124,7 +129,7 @@ def predict(
             continue
         folder = folders[case.name]
         write_case(folder, prediction, wanted, events)
-        done.append(CaseResult(case.name, folder, volume_rows(prediction.parcellation)))
+        done.append(CaseResult(case.name, folder, volume_rows(prediction.volumes)))
         events.result(case.name, folder)
     if len(done) > 1:
         table = write_volumes({result.name: result.volumes for result in done}, Path(out) / VOLUMES_FILE)

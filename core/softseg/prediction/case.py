@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,13 +15,18 @@ from softseg.data import preprocess_images
 from softseg.errors import OutOfMemoryError
 from softseg.events import Events
 from softseg.image import Geometry, Image, read_image
+from softseg.network.architectures import memory_format
 from softseg.prediction.checks import require_memory, warn_about
+from softseg.prediction.postprocessing import CleaningStep, clean
 from softseg.prediction.uncertainty import Spread, Uncertainty, augmented_predictions, dropout_on
 from softseg.prediction.windows import sliding_probabilities
-from softseg.soft.parcellation import SoftParcellation
+from softseg.soft.parcellation import NodeVolume, SoftParcellation
 from softseg.soft.resample import resample_image
 from softseg.soft.slabs import Slab, resample_dense_slabs
 from softseg.types import FloatArray
+
+WINDOWS_ON_GPU = 4
+"""Windows in one pass on a GPU (our default); on a CPU one at a time is as fast and takes less memory."""
 
 if TYPE_CHECKING:
     from softseg.network import Model
@@ -44,6 +50,11 @@ class Prediction:
     entropy: Image | None = None
     mutual_information: Image | None = None
 
+    @cached_property
+    def volumes(self) -> list[NodeVolume]:
+        """Soft and hard volume of every node of the tree."""
+        return self.parcellation.volumes()
+
 
 def predict_case(
     model: Model,
@@ -53,6 +64,7 @@ def predict_case(
     events: Events | None = None,
     uncertainty: Uncertainty | str | None = None,
     nodes: Sequence[str] = (),
+    postprocess: Sequence[CleaningStep] = (),
     overlap: float = 0.5,
     precision: str | None = None,
 ) -> Prediction:
@@ -66,6 +78,7 @@ def predict_case(
     events: stages, progress, warnings; cancelling between windows and slabs.
     uncertainty: ``"tta:N"`` or ``"dropout:N"``; the mean of N predictions and two maps of how sure they are.
     nodes: ids of nodes whose soft maps are wanted.
+    postprocess: cleaning of the mean distribution on the model's grid, in this order; none by default.
     overlap: of the windows, 0 <= overlap < 1.
     precision: of the network's arithmetic; the plan's by default.
 
@@ -90,9 +103,13 @@ def predict_case(
     )
     settings = _Settings(torch.device(device), overlap, model.plan.precision if precision is None else precision)
     try:
-        return _on_scan_grid(
-            model, _predicted(model, preprocessed, settings, how, events), grid, target, wanted, events
-        )
+        found = _predicted(model, preprocessed, settings, how, events)
+        del preprocessed
+        if postprocess:
+            events.stage("clean")
+            dense = found.mean if isinstance(found, Spread) else found
+            clean(dense, postprocess, model.tree, grid.voxel_volume_ml)
+        return _on_scan_grid(model, found, grid, target, wanted, events)
     except MemoryError as error:
         if isinstance(error, OutOfMemoryError):
             raise
@@ -112,7 +129,7 @@ def _predicted(
     model: Model, image: FloatArray, settings: _Settings, how: Uncertainty | None, events: Events
 ) -> FloatArray | Spread:
     """Return the shares of the leaves on the plan's grid, with their spread if asked for."""
-    model.network.to(settings.device)
+    model.network.to(settings.device, memory_format=memory_format(model.plan.dimensions))  # type: ignore[call-overload]
 
     def predict_once(picture: FloatArray) -> FloatArray:
         return sliding_probabilities(
@@ -124,6 +141,7 @@ def _predicted(
             events,
             settings.precision,
             overlap=settings.overlap,
+            batch_size=1 if settings.device.type == "cpu" else WINDOWS_ON_GPU,
         )
 
     if how is None:

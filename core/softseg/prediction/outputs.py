@@ -20,7 +20,7 @@ from softseg.image import Image, write_image
 
 if TYPE_CHECKING:
     from softseg.prediction.case import Prediction
-    from softseg.soft.parcellation import SoftParcellation
+    from softseg.soft.parcellation import NodeVolume, SoftParcellation
     from softseg.tree import Cut, LabelTree
 
 SOFT_FILE = "soft.soft.npz"
@@ -117,7 +117,7 @@ def _steps(folder: Path, prediction: Prediction, wanted: Wanted) -> Iterator[Cal
     for name, extra in (("entropy", prediction.entropy), ("mutual_information", prediction.mutual_information)):
         if extra is not None:
             yield partial(write_image, extra, folder / f"{name}.nii.gz")
-    yield partial(write_volumes, {"": volume_rows(found)}, folder / VOLUMES_FILE)
+    yield partial(write_volumes, {"": volume_rows(prediction.volumes)}, folder / VOLUMES_FILE)
 
 
 def write_labels(parcellation: SoftParcellation, cut: Cut, path: Path) -> Path:
@@ -134,7 +134,7 @@ def as_map(image: Image, map_type: MapType) -> Image:
     return Image(np.rint(np.clip(image.array, 0, 1) * 255).astype(np.uint8), image.geometry)
 
 
-def volume_rows(parcellation: SoftParcellation) -> list[dict[str, str | int | float]]:
+def volume_rows(volumes: Sequence[NodeVolume]) -> list[dict[str, str | int | float]]:
     """Return one row per tree node, in tree order: id, name, level (depth), soft and hard volume in ml.
 
     The soft volume is the summed share times the voxel volume; the hard one counts the voxels that the node wins among
@@ -148,7 +148,7 @@ def volume_rows(parcellation: SoftParcellation) -> list[dict[str, str | int | fl
             "soft_ml": round(volume.soft_ml, 6),
             "hard_ml": round(volume.hard_ml, 6),
         }
-        for volume in parcellation.volumes()
+        for volume in volumes
     ]
 
 
