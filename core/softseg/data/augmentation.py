@@ -6,16 +6,18 @@ seed. Strengths are our defaults.
 
 from __future__ import annotations
 
-from typing import TypeAlias
+from collections.abc import Mapping
+from typing import Any, TypeAlias
 
 import numpy as np
 import torch
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 from scipy.ndimage import gaussian_filter
 from torch import Tensor
 from torch.nn import functional as F
 
 from softseg.data.plan import Plan
+from softseg.errors import InputError
 
 Range: TypeAlias = tuple[float, float]
 Probability: TypeAlias = float
@@ -81,22 +83,40 @@ class AugmentationSpec(BaseModel):
         return AugmentationSpec.model_validate(dict.fromkeys(names, 0.0))
 
 
-def default_augmentation(plan: Plan) -> AugmentationSpec:
-    """Return sane strengths for a plan: slices may turn further than volumes, thin ones bend less (our defaults)."""
-    if plan.dimensions == 3:
-        return AugmentationSpec()
-    in_plane = [value for value in plan.spacing[1:] if value is not None]
-    extent = min(size * value for size, value in zip(plan.patch_size, in_plane, strict=False))
-    return AugmentationSpec(
-        rotation_degrees=25.0,
-        scale=(0.8, 1.25),
-        elastic_mm=extent / 40,
-        elastic_knot_mm=extent / 4,
-        elastic_probability=0.3,
-        gamma_probability=0.4,
-        contrast_probability=0.4,
-        bias_field_probability=0.3,
-    )
+def default_augmentation(plan: Plan, changes: Mapping[str, Any] | None = None) -> AugmentationSpec:
+    """Return sane strengths for a plan: slices may turn further than volumes, and bend in proportion (our defaults).
+
+    Parameters
+    ----------
+    plan: its dimensions, spacing and patch size.
+    changes: fields that stand whatever the plan is.
+
+    Raises
+    ------
+    InputError: a field is unknown or does not fit; it is named.
+    """
+    defaults: dict[str, Any] = {}
+    if plan.dimensions == 2:
+        in_plane = [1.0 if value is None else value for value in plan.spacing[1:]]
+        extent = min(size * value for size, value in zip(plan.patch_size, in_plane, strict=True))
+        defaults = {
+            "rotation_degrees": 25.0,
+            "scale": (0.8, 1.25),
+            "elastic_mm": extent / 40,
+            "elastic_knot_mm": extent / 4,
+            "elastic_probability": 0.3,
+            "gamma_probability": 0.4,
+            "contrast_probability": 0.4,
+            "bias_field_probability": 0.3,
+        }
+    try:
+        return AugmentationSpec.model_validate({**defaults, **(changes or {})})
+    except ValidationError as error:
+        problem = error.errors()[0]
+        unknown = problem["type"] == "extra_forbidden"
+        message = "unknown key" if unknown else problem["msg"].removeprefix("Value error, ")
+        field = ".".join(["augmentation", *map(str, problem["loc"])])
+        raise InputError(message, field=field) from error
 
 
 def change_intensities(image: Tensor, spec: AugmentationSpec, generator: np.random.Generator) -> Tensor:

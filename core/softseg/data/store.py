@@ -31,7 +31,7 @@ POINTS_PER_CLASS = 2000
 COMPLETE = 1e-3
 """Shares that sum to 1 up to this count as a full distribution and are left as they are."""
 
-_FORMAT = 3
+_FORMAT = 4
 
 
 @dataclass(frozen=True, eq=False)
@@ -201,7 +201,10 @@ def _write_case(
 def _sample_points(
     labels: SoftLabels, mask: BoolArray | None
 ) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int32], dict[int, int]]:
-    """Return sample voxels ``[n, 3]``, their classes ``[n]`` and the voxel count of each class."""
+    """Return sample voxels ``[n, 3]``, their classes ``[n]`` and the voxel count of each class.
+
+    A class's samples are voxels where it has the largest share; those with its highest shares, if it has it nowhere.
+    """
     largest = labels.largest().astype(np.int32)
     if mask is not None:
         largest = np.where(mask, largest, -1)
@@ -209,21 +212,26 @@ def _sample_points(
     order = np.argsort(flat, kind="stable")
     names, starts, counts = np.unique(flat[order], return_index=True, return_counts=True)
     generator = np.random.default_rng(0)
-    points, classes = [], []
+    samples: dict[int, npt.NDArray[np.int64]] = {}
     for name, start, count in zip(names, starts, counts, strict=True):
-        if name < 0:
-            continue
         chosen = order[start : start + count]
-        if count > POINTS_PER_CLASS:
-            chosen = chosen[generator.choice(count, POINTS_PER_CLASS, replace=False)]
-        else:
-            chosen = generator.permutation(chosen)
-        points.append(np.stack(np.unravel_index(chosen, largest.shape), axis=1).astype(np.int32))
-        classes.append(np.full(len(chosen), name, np.int32))
+        size = min(int(count), POINTS_PER_CLASS)
+        samples[int(name)] = generator.choice(chosen, size, replace=False)
+    samples.pop(-1, None)
     found = {int(name): int(count) for name, count in zip(names, counts, strict=True) if name >= 0}
-    if not points:
+    for name in np.flatnonzero(labels.volumes() > 0):
+        if int(name) not in samples:
+            share = np.where(labels.indices == name, labels.shares, 0).sum(axis=0)
+            share = (share if mask is None else share * mask).ravel()
+            best = np.flatnonzero(share >= max(float(share.max()) / 2, 1e-6))
+            if best.size:
+                samples[int(name)] = generator.choice(best, min(best.size, POINTS_PER_CLASS), replace=False)
+                found[int(name)] = 1
+    if not samples:
         return np.empty((0, 3), np.int32), np.empty(0, np.int32), found
-    return np.concatenate(points), np.concatenate(classes), found
+    voxels = np.concatenate([samples[name] for name in sorted(samples)])
+    classes = np.concatenate([np.full(len(samples[name]), name, np.int32) for name in sorted(samples)])
+    return np.stack(np.unravel_index(voxels, largest.shape), axis=1).astype(np.int32), classes, found
 
 
 def _open_case(case_id: str, folder: Path, classes: int) -> PreparedCase:

@@ -1,0 +1,101 @@
+"""Tasks of the Medical Segmentation Decathlon: ``dataset.json``, ``imagesTr``, ``labelsTr``, channels in one 4D file."""
+
+from __future__ import annotations
+
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+import SimpleITK as sitk
+
+from softseg.data.importers.common import (
+    DEFAULT_FRACTIONS,
+    Fractions,
+    flat_tree,
+    read_json,
+    require_folder,
+    split_people,
+    stem,
+    write_dataset,
+)
+from softseg.errors import InputError
+from softseg.image import Image, write_image
+from softseg.nifti import problem_of_nifti
+
+
+def import_decathlon(
+    source: str | PathLike[str], out: str | PathLike[str], *, fractions: Fractions = DEFAULT_FRACTIONS
+) -> Path:
+    """Describe a Decathlon task; every training case counts as a person.
+
+    4D images are split into one file per channel, in the folder ``channels`` beside ``out``; others stay where they
+    are. The task's test images have no labels and are left out.
+
+    Parameters
+    ----------
+    source: the folder with ``dataset.json``.
+    out: DATA.json; ``tree.json`` is written beside it.
+    fractions: shares of train, val, test.
+
+    Raises
+    ------
+    InputError: the folder is not such a task; file and field are named.
+    """
+    folder = require_folder(source)
+    description = folder / "dataset.json"
+    content = read_json(description)
+    channels = _named(content, "modality", description)
+    names = _named(content, "labels", description)
+    values = {name: int(value) for value, name in names.items()}
+    entries = content.get("training")
+    if not isinstance(entries, list) or not all(isinstance(item, dict) and "image" in item for item in entries):
+        raise InputError('expected a list of {"image", "label"}', file=description, field="training")
+    ordered = [channels[key] for key in sorted(channels, key=int)]
+    ordered = [name if ordered.count(name) == 1 else f"{name} {place}" for place, name in enumerate(ordered)]
+    paths = [(_inside(folder, item["image"]), _inside(folder, item.get("label", ""))) for item in entries]
+    splits = split_people([stem(image) for image, _ in paths], fractions)
+    cases: list[dict[str, Any]] = []
+    for position, (image, label) in enumerate(paths):
+        if not label.is_file():
+            raise InputError(f"no such file: {label}", file=description, field=f"training[{position}].label")
+        name = stem(image)
+        files = _channel_files(image, ordered, Path(out).absolute().parent / "channels", description, position)
+        cases.append({"id": name, "group": name, "split": splits[name], "images": files, "labels": label})
+    title = str(content.get("name") or folder.name)
+    return write_dataset(out, title, ordered, flat_tree(values, title), cases)
+
+
+def _named(content: Any, field: str, file: Path) -> dict[str, str]:
+    found = content.get(field) if isinstance(content, dict) else None
+    if not isinstance(found, dict) or not found or not all(str(key).isdigit() for key in found):
+        raise InputError("expected names by number", file=file, field=field)
+    return {str(key): str(name) for key, name in found.items()}
+
+
+def _inside(folder: Path, name: str) -> Path:
+    return folder / name.removeprefix("./")
+
+
+def _channel_files(image: Path, channels: list[str], folder: Path, description: Path, position: int) -> dict[str, Path]:
+    """Return one file per channel; those of a 4D image are written to ``folder``, unless they are there already."""
+    if not image.is_file():
+        raise InputError(f"no such file: {image}", file=description, field=f"training[{position}].image")
+    reader = sitk.ImageFileReader()
+    reader.SetFileName(str(image))
+    try:
+        reader.ReadImageInformation()
+    except RuntimeError as error:
+        raise InputError("cannot be read as an image", file=image) from error
+    if reader.GetDimension() == 3 and len(channels) == 1:
+        return {channels[0]: image}
+    count = reader.GetSize()[3] if reader.GetDimension() == 4 else 1
+    if count != len(channels):
+        raise InputError(f"expected {len(channels)} channels, got {count}", file=image, field="modality")
+    targets = {channel: folder / f"{stem(image)}_{number:04d}.nii.gz" for number, channel in enumerate(channels)}
+    if not all(target.is_file() for target in targets.values()):
+        if image.name.lower().endswith((".nii", ".nii.gz")) and (problem := problem_of_nifti(image)):
+            raise InputError(problem, file=image)
+        volume = reader.Execute()
+        for number, target in enumerate(targets.values()):
+            write_image(Image.from_sitk(volume[:, :, :, number]), target)
+    return targets
