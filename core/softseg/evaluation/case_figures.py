@@ -29,7 +29,7 @@ from softseg.types import FloatArray
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from softseg.evaluation.evaluate import Report
+    from softseg.evaluation.comparison import Report
     from softseg.evaluation.pairs import Pair
     from softseg.events import Events
     from softseg.image import Geometry

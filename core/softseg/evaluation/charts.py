@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import io
 import math
+import textwrap
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -17,11 +18,13 @@ from softseg.evaluation.calibration import Reliability
 from softseg.evaluation.colors import as_hex
 
 if TYPE_CHECKING:
-    from softseg.evaluation.evaluate import Report
+    from softseg.evaluation.comparison import Report
     from softseg.tree import LabelTree
 
 INK, FAINT, ACCENT, SECOND = "#1d2330", "#d9dde3", "#1f6f8b", "#d1793b"
-_FONT = {"family": "DejaVu Sans", "size": 8}
+FEWEST = 30
+"""A bin of a reliability curve with fewer voxels is not drawn: chance decides where it lies (our default)."""
+
 SCORE_METRICS = {"dice": "Dice", "soft_dice": "soft Dice", "surface_dice": "surface Dice"}
 
 
@@ -69,7 +72,7 @@ def structure_chart(report: Report, level: int, colors: dict[str, tuple[int, int
     table = [row for row in table if row["node"] in values]
     columns = 1 if len(table) <= 40 else 2
     per_column = math.ceil(len(table) / columns)
-    figure = Figure(figsize=(7.6, 0.9 + 0.145 * max(per_column, 4)), layout="constrained")
+    figure = Figure(figsize=(10.4, 0.9 + 0.155 * max(per_column, 4)), layout="constrained")
     every_axes = np.atleast_1d(figure.subplots(1, columns))
     for number, axes in enumerate(every_axes):
         part = table[number * per_column : (number + 1) * per_column]
@@ -101,14 +104,14 @@ def _structures(
         else:
             axes.hlines(place, 0, float(np.mean(own)), color=color, lw=1.2, alpha=0.5)
         axes.scatter(own, [place] * len(own), s=11 if len(own) < 5 else 5, color=color, edgecolor=INK, lw=0.3, zorder=3)
-    axes.set_yticks(range(len(part)), [_short(row["name"], 34) for row in part], fontsize=6.4)
+    axes.set_yticks(range(len(part)), [_short(row["name"], 42) for row in part], fontsize=7)
     axes.set_xlim(0, 1)
     _dress(axes, "", "Dice (0 to 1)", "")
     axes.grid(axis="y", color="#eef0f3", lw=0.5)
 
 
 def size_chart(report: Report, level: int, colors: dict[str, tuple[int, int, int]]) -> Figure:
-    """Draw Dice against the volume of each structure (means over cases); the five lowest are named."""
+    """Draw Dice against the volume of each structure (means over cases); the lowest are named."""
     table = [
         row
         for row in report.node_summary(level)
@@ -122,10 +125,24 @@ def size_chart(report: Report, level: int, colors: dict[str, tuple[int, int, int
         faces = [as_hex(colors[group_of(report, row["node"])]) for row in table]
         axes.scatter(sizes, scores, s=26, c=faces, edgecolor=INK, lw=0.4, alpha=0.9)
         axes.set_xscale("log")
-        for row, size, score in list(zip(table, sizes, scores, strict=True))[:5]:
-            right = size > np.median(sizes)
+        _name_lowest(axes, [row["name"] for row in table], sizes, scores)
+    axes.set_ylim(0, 1.02)
+    axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
+    _dress(axes, "Small structures are harder", "volume in the reference (ml, logarithmic)", "Dice (0 to 1)")
+    return figure
+
+
+def _name_lowest(axes: Axes, names: Sequence[str], sizes: Sequence[float], scores: Sequence[float]) -> None:
+    """Name the lowest dots, but none that would write over another."""
+    written: list[tuple[float, float]] = []
+    across = math.log10(max(sizes) / min(sizes)) or 1.0
+    for name, size, score in list(zip(names, sizes, scores, strict=True))[:12]:
+        if len(written) == 5:
+            return
+        if all(abs(score - y) > 0.045 or abs(math.log10(size / x)) > 0.45 * across for x, y in written):
+            right = math.log10(size / min(sizes)) > 0.55 * across
             axes.annotate(
-                _short(row["name"], 28),
+                _short(name, 28),
                 (size, score),
                 xytext=(-5 if right else 5, -2),
                 textcoords="offset points",
@@ -133,20 +150,18 @@ def size_chart(report: Report, level: int, colors: dict[str, tuple[int, int, int
                 fontsize=6.5,
                 color=INK,
             )
-    axes.set_ylim(0, 1.02)
-    axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
-    _dress(axes, "Small structures are harder", "volume in the reference (ml, logarithmic)", "Dice (0 to 1)")
-    return figure
+            written.append((size, score))
 
 
 def reliability_chart(curves: Sequence[tuple[str, Reliability]], what: str) -> Figure:
     """Draw reliability diagrams side by side: truth against confidence, with the share of voxels per bin below."""
-    columns = min(3, len(curves))
+    columns = min(6, len(curves))
     lines = math.ceil(len(curves) / columns)
-    figure = Figure(figsize=(2.55 * columns, 2.75 * lines), layout="constrained")
+    side = min(2.6, 10.4 / columns)
+    figure = Figure(figsize=(max(side * columns, 5.2), (side + 0.75) * lines), layout="constrained")
     for place, (title, curve) in enumerate(curves):
         axes = figure.add_subplot(lines, columns, place + 1)
-        confidence, truth = curve.curve
+        confidence, truth = (np.where(curve.count >= FEWEST, part, np.nan) for part in curve.curve)
         edges = np.linspace(0, 1, len(confidence) + 1)
         share = curve.count / max(curve.count.sum(), 1)
         axes.bar(edges[:-1], share, width=np.diff(edges), align="edge", color=FAINT, edgecolor="white", lw=0.4)

@@ -13,14 +13,14 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from softseg.evaluation.colors import Color, as_hex
-from softseg.evaluation.slices import Labels, Planes, blend, box_around, fullest_point, grey, middle_point
+from softseg.evaluation.slices import Box, Labels, Planes, blend, box_around, fullest_point, grey, middle_point
 from softseg.types import BoolArray, FloatArray
 
 if TYPE_CHECKING:
     from softseg.evaluation.rows import TreeRows
     from softseg.evaluation.sources import NodeShares
 
-HEAT = "inferno"
+HEAT, BORDER = "inferno", "#35e0ff"
 _INK = "#1d2330"
 
 
@@ -119,7 +119,7 @@ def labels_figure(stage: Stage, rows: Sequence[tuple[str, int, Labels, Labels | 
             if outlined is not None:
                 border = stage.planes.of(outlined, axis)
                 for label in np.unique(border[border >= 0]):
-                    stage.planes.outline(axes, border == label, axis, "#ffffff", 0.7)
+                    stage.planes.outline(axes, border == label, axis, BORDER, 0.8)
             stage.planes.letters(axes, axis)
         _title(line, title)
     return figure
@@ -167,7 +167,7 @@ def heat_figure(
             over[..., 3] = np.clip(value * 3, 0, 0.85)
             own.draw(axes, over, axis)
             if reference is not None:
-                own.outline(axes, own.of(reference, axis) >= 0.5, axis, "#5ee6ff", 1.1)
+                own.outline(axes, own.of(reference, axis) >= 0.5, axis, BORDER, 1.1)
             own.letters(axes, axis)
         _title(line, title)
     drawn = mpl.cm.ScalarMappable(mpl.colors.Normalize(0, 1), HEAT)
@@ -192,7 +192,19 @@ def _zoom(share: FloatArray, reference: FloatArray | None, spacing: tuple[float,
     mask = share >= 0.25 if reference is None else (reference >= 0.5) | (share >= 0.5)
     mask = mask if mask.any() else share > 0
     look = mask if reference is None or not (reference >= 0.5).any() else reference >= 0.5
-    return Planes(spacing, box_around(mask, spacing, 14.0), fullest_point(look))
+    tight = box_around(mask, spacing, 14.0)
+    side = max((part.stop - part.start) * mm for part, mm in zip(tight, spacing, strict=True))
+    return Planes(spacing, _window(tight, side, spacing, mask.shape), fullest_point(look))
+
+
+def _window(box: Box, side_mm: float, spacing: tuple[float, float, float], shape: tuple[int, ...]) -> Box:
+    """Return a cube of ``side_mm`` around a box, moved into the volume and cut off where that is smaller."""
+    parts = []
+    for part, mm, size in zip(box, spacing, shape, strict=True):
+        wanted = min(max(round(side_mm / mm), part.stop - part.start), size)
+        start = min(max((part.start + part.stop - wanted) // 2, 0), size - wanted)
+        parts.append(slice(start, start + wanted))
+    return parts[0], parts[1], parts[2]
 
 
 def _grid(planes: Planes, lines: int) -> tuple[Figure, npt.NDArray[Any]]:
@@ -216,3 +228,15 @@ def _color_bar(figure: Figure, drawn: Any, axes: Any, label: str) -> None:
     bar.set_label(label, fontsize=8, color=_INK)
     bar.ax.tick_params(labelsize=7, colors=_INK)
     bar.outline.set_visible(False)
+
+
+def entropy_figure(stage: Stage, doubt: FloatArray) -> Figure:
+    """Draw the normalised entropy of the leaves (0 sure, 1 complete doubt), upright."""
+    figure, every_axes = _grid(stage.planes, 1)
+    drawn = None
+    for axes, axis in zip(every_axes[0], stage.planes.axes, strict=True):
+        drawn = stage.planes.draw(axes, stage.planes.of(doubt, axis), axis, cmap="magma", vmin=0, vmax=0.5)
+        stage.planes.letters(axes, axis)
+    _title(every_axes[0], "Doubt between leaves")
+    _color_bar(figure, drawn, every_axes[0], "entropy / ln(leaves), 0 to 0.5")
+    return figure

@@ -20,7 +20,7 @@ from softseg.evaluation.rows import TreeRows
 from softseg.events import Events
 
 if TYPE_CHECKING:
-    from softseg.evaluation.evaluate import Report
+    from softseg.evaluation.comparison import Report
     from softseg.evaluation.pairs import Pair
 
 
@@ -105,8 +105,8 @@ def _card(label: str, metric: dict[str, Any], digits: int, unit: str, what: str)
 def _level_table(report: Report) -> list[dict[str, Any]]:
     table = []
     for level, metrics in report.level_summary().items():
-        nodes = [node for node in report.tree.cut_at(level).nodes if node != report.tree.background]
-        names = ", ".join(node.name for node in nodes[:3]) + (" …" if len(nodes) > 3 else "")
+        nodes = sorted(report.node_summary(level), key=lambda row: -row["volume_reference_ml"]["mean"])
+        names = ", ".join(row["name"] for row in nodes[:3]) + (" …" if len(nodes) > 3 else "")
         rows = [row for row in report.levels if row["level"] == level]
         table.append(
             {

@@ -1,0 +1,217 @@
+"""The report of one prediction, where there is no reference: what was found, where, how much, and how sure."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from datetime import datetime, timezone
+from os import PathLike
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from softseg.errors import InputError
+from softseg.evaluation.charts import group_level, to_uri
+from softseg.evaluation.colors import Color, as_hex, node_colors
+from softseg.evaluation.icicle import Cell, icicle
+from softseg.evaluation.page import number, write_page
+from softseg.evaluation.pictures import (
+    Stage,
+    entropy_figure,
+    heat_figure,
+    labels_figure,
+    legend_figure,
+    volumes_of,
+)
+from softseg.evaluation.rows import TreeRows
+from softseg.evaluation.slices import upright, upright_spacing
+from softseg.evaluation.sources import ParcellationShares
+from softseg.events import Events
+from softseg.image import Image, read_image
+
+if TYPE_CHECKING:
+    from softseg.soft.parcellation import NodeVolume, SoftParcellation
+
+UNSURE = 0.5
+"""A voxel whose best leaf has less than this share counts as unsure (our default)."""
+
+
+def render_prediction_report(
+    parcellation: SoftParcellation,
+    image: Image | str | PathLike[str] | None,
+    out: str | PathLike[str],
+    *,
+    nodes: Sequence[str] = (),
+    title: str = "",
+    events: Events | None = None,
+) -> Path:
+    """Write one HTML page about a prediction: labels at every level, heat maps, doubt, volumes.
+
+    Parameters
+    ----------
+    parcellation: what was predicted.
+    image: the scan (or its file) that the pictures are drawn on, on the same grid; None draws on a dark ground.
+    out: the page, a name that ends in ``.html``; it needs no network and no other file.
+    nodes: ids or names of the nodes whose heat maps are shown; by default the three largest of a coarse level.
+    title: headline; made from the tree's name by default.
+    events: told of progress; asked whether to stop.
+
+    Raises
+    ------
+    InputError: a node is not in the tree, the scan is damaged or lies on another grid, or the page cannot be written.
+    """
+    events = Events() if events is None else events
+    tree = parcellation.tree
+    rows, colors = TreeRows.of(tree), node_colors(tree)
+    volumes = parcellation.volumes()
+    shown = [tree.find(node).id for node in nodes] or _largest(parcellation, volumes)
+    scan = image if isinstance(image, Image) or image is None else read_image(image)
+    if scan is not None and not scan.geometry.same_grid(parcellation.geometry):
+        raise InputError(
+            "the scan lies on another grid than the parcellation",
+            file=None if isinstance(image, Image) or image is None else image,
+            hint="give the image that was predicted",
+        )
+    levels = list(range(1, tree.depth + 1))
+    shares = ParcellationShares(parcellation, tree, Path(parcellation.model or "parcellation"))
+    events.check()
+    found = volumes_of(shares, rows, levels, shown)
+    geometry = parcellation.geometry
+    labels = {level: upright(array, geometry) for level, array in found.labels.items()}
+    events.check()
+    stage = Stage.of(
+        None if scan is None else upright(scan.array, geometry),
+        [labels[tree.depth]],
+        upright_spacing(geometry),
+        {level: [colors[node.id] for node in tree.cut_at(level).nodes] for level in levels},
+    )
+    maps = [(f"Share of {tree.node(node).name}", upright(found.nodes[node], geometry), None) for node in shown]
+    doubt = upright(parcellation.entropy(tree.depth, normalize=True), geometry)
+    events.check()
+    lines = [(f"Level {level}: {_names(parcellation, level)}", level, labels[level], None) for level in levels]
+    values: dict[str, Any] = {
+        "title": title or f"Soft segmentation with {tree.name or 'a label tree'}",
+        "parcellation": parcellation,
+        "tree": tree,
+        "today": datetime.now(timezone.utc).date().isoformat(),
+        "grid": " × ".join(map(str, geometry.size)),
+        "spacing": " × ".join(f"{mm:.3g}" for mm in geometry.spacing),
+        "cards": _cards(parcellation, volumes),
+        "unsure": UNSURE,
+        "labels": to_uri(labels_figure(stage, lines), "png", 110),
+        "legend": _legend(parcellation, colors),
+        "heat": to_uri(heat_figure(stage.under, stage.planes.spacing, maps), "png", 120),
+        "heat_names": ", ".join(tree.node(node).name for node in shown),
+        "doubt": to_uri(entropy_figure(stage, doubt), "png", 120),
+        "icicle": icicle(tree, _cells(parcellation, volumes)),
+        "ramp": ", ".join(_volume_color(step / 10) for step in range(11)),
+        "range": _range(parcellation, volumes),
+        "volumes": _table(parcellation, volumes, colors),
+    }
+    events.check()
+    return write_page("prediction.html", Path(out), values)
+
+
+def _foreground(parcellation: SoftParcellation, volumes: Sequence[NodeVolume]) -> list[NodeVolume]:
+    tree = parcellation.tree
+    left_out = {tree.root.id} | ({tree.background.id} if tree.background is not None else set())
+    return [volume for volume in volumes if volume.id not in left_out]
+
+
+def _largest(parcellation: SoftParcellation, volumes: Sequence[NodeVolume]) -> list[str]:
+    level = {node.id for node in parcellation.tree.cut_at(group_level(parcellation.tree)).nodes}
+    here = [volume for volume in _foreground(parcellation, volumes) if volume.id in level]
+    return [volume.id for volume in sorted(here, key=lambda volume: -volume.soft_ml)[:3]]
+
+
+def _names(parcellation: SoftParcellation, level: int) -> str:
+    cut = [node for node in parcellation.tree.cut_at(level).nodes if node != parcellation.tree.background]
+    if len(cut) > 4:
+        return f"{len(cut)} nodes"
+    return ", ".join(node.name for node in cut)
+
+
+def _cards(parcellation: SoftParcellation, volumes: Sequence[NodeVolume]) -> list[dict[str, str]]:
+    tree = parcellation.tree
+    leaves = {leaf.id for leaf in tree.leaves}
+    own = [volume for volume in _foreground(parcellation, volumes) if volume.id in leaves]
+    soft, hard = sum(volume.soft_ml for volume in own), sum(volume.hard_ml for volume in own)
+    found = sum(volume.hard_ml > 0 for volume in own)
+    return [
+        {"label": "Soft volume", "value": f"{soft:.1f}", "unit": "ml", "what": "sum of all shares but background"},
+        {"label": "Hard volume", "value": f"{hard:.1f}", "unit": "ml", "what": "voxels whose label is not background"},
+        {"label": "Structures", "value": str(found), "unit": f"of {len(own)}", "what": "leaves that win a voxel"},
+        {"label": "Unsure", "value": f"{100 * _unsure(parcellation):.1f}", "unit": "%", "what": _UNSURE_WHAT},
+    ]
+
+
+_UNSURE_WHAT = f"of the labelled voxels: the best leaf has less than {UNSURE:g}"
+
+
+def _unsure(parcellation: SoftParcellation) -> float:
+    """Return the part of the voxels (those whose best leaf is not background) whose best leaf has a small share."""
+    counts = parcellation.counts.reshape(-1).astype(np.int64)
+    starts = np.cumsum(counts) - counts
+    stored = counts > 0
+    if not stored.any():
+        return 0.0
+    best = np.maximum.reduceat(parcellation.shares, starts[stored])
+    if parcellation.background is None:
+        labelled = np.ones(best.size, bool)
+    else:
+        background = np.where(parcellation.leaves == parcellation.background, parcellation.shares, 0)
+        labelled = np.maximum.reduceat(background, starts[stored]) < best
+    return float((best[labelled] < 255 * UNSURE).mean()) if labelled.any() else 0.0
+
+
+def _legend(parcellation: SoftParcellation, colors: dict[str, Color]) -> dict[str, Any]:
+    tree = parcellation.tree
+    level = group_level(tree)
+    nodes = [node for node in tree.cut_at(level).nodes if node != tree.background][:24]
+    figure = legend_figure([node.name for node in nodes], [colors[node.id] for node in nodes])
+    return {"uri": to_uri(figure), "level": level}
+
+
+def _range(parcellation: SoftParcellation, volumes: Sequence[NodeVolume]) -> tuple[float, float]:
+    positive = [volume.soft_ml for volume in _foreground(parcellation, volumes) if volume.soft_ml > 0] or [1.0]
+    low, high = 10 ** math.floor(math.log10(min(positive))), 10 ** math.ceil(math.log10(max(positive)))
+    return max(low, 1e-3), max(high, 1e-2)
+
+
+def _cells(parcellation: SoftParcellation, volumes: Sequence[NodeVolume]) -> dict[str, Cell]:
+    low, high = _range(parcellation, volumes)
+    cells = {}
+    for volume in _foreground(parcellation, volumes):
+        place = math.log10(max(volume.soft_ml, low) / low) / math.log10(high / low)
+        hint = f"{volume.name}: soft {volume.soft_ml:.4g} ml, hard {volume.hard_ml:.4g} ml"
+        cells[volume.id] = Cell(_volume_color(place), f"{volume.soft_ml:.3g}", hint)
+    return cells
+
+
+def _volume_color(place: float) -> str:
+    import matplotlib as mpl
+
+    red, green, blue, _ = mpl.colormaps["YlGnBu"](0.05 + 0.9 * min(max(place, 0.0), 1.0))
+    return as_hex((round(255 * red), round(255 * green), round(255 * blue)))
+
+
+def _table(
+    parcellation: SoftParcellation, volumes: Sequence[NodeVolume], colors: dict[str, Color]
+) -> list[dict[str, Any]]:
+    soft = {volume.id: volume.soft_ml for volume in volumes}
+    table = []
+    for volume in _foreground(parcellation, volumes):
+        node = parcellation.tree.node(volume.id)
+        above = soft.get(node.parent or "", 0.0) if node.parent != parcellation.tree.root.id else 0.0
+        table.append(
+            {
+                "name": volume.name,
+                "depth": volume.depth,
+                "color": as_hex(colors[volume.id]),
+                "soft": number(volume.soft_ml, 2),
+                "hard": number(volume.hard_ml, 2),
+                "part": 100 * volume.soft_ml / above if above > 0 else math.nan,
+            }
+        )
+    return table
