@@ -8,6 +8,7 @@ files as well.
 from __future__ import annotations
 
 import json
+import os
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
@@ -163,7 +164,8 @@ def _parse(file: Path) -> DatasetFile:
     try:
         return DatasetFile.model_validate(raw)
     except ValidationError as error:
-        raise InputError(*_first_problem(error)[:1], file=file, field=_first_problem(error)[1]) from error
+        message, field = _first_problem(error)
+        raise InputError(message, file=file, field=field) from error
 
 
 def _first_problem(error: ValidationError) -> tuple[str, str | None]:
@@ -195,20 +197,23 @@ def _load_tree(name: str, file: Path) -> LabelTree:
 
 
 def _case(entry: CaseEntry, folder: Path) -> Case:
+    def absolute(name: str) -> Path:
+        return Path(os.path.normpath(folder / name))
+
     labels: LabelFiles
     if isinstance(entry.labels, str):
-        labels = folder / entry.labels
+        labels = absolute(entry.labels)
     elif isinstance(entry.labels, list):
-        labels = [folder / name for name in entry.labels]
+        labels = [absolute(name) for name in entry.labels]
     else:
-        labels = {node: folder / name for node, name in entry.labels.items()}
+        labels = {node: absolute(name) for node, name in entry.labels.items()}
     return Case(
         id=entry.id,
         group=entry.group,
         split=entry.split,
-        images={channel: folder / name for channel, name in entry.images.items()},
+        images={channel: absolute(name) for channel, name in entry.images.items()},
         labels=labels,
-        mask=None if entry.mask is None else folder / entry.mask,
+        mask=None if entry.mask is None else absolute(entry.mask),
     )
 
 

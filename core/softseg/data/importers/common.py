@@ -20,7 +20,7 @@ Fractions: TypeAlias = tuple[float, float, float]
 
 DEFAULT_FRACTIONS: Fractions = (0.7, 0.15, 0.15)
 
-Labels: TypeAlias = "Path | list[Path] | dict[str, Path]"
+_FIELDS = ("id", "group", "split", "images", "labels", "mask")
 
 
 def require_folder(path: str | PathLike[str], what: str = "folder") -> Path:
@@ -130,7 +130,9 @@ def write_dataset(
         "name": name,
         "channels": list(channels),
         "tree": _relative(tree_path, target.parent),
-        "cases": [_relative_paths(case, target.parent) for case in cases],
+        "cases": [
+            {field: _relative_paths(case[field], target.parent) for field in _FIELDS if field in case} for case in cases
+        ],
     }
     with write_beside(target) as temporary:
         temporary.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")

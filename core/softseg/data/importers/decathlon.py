@@ -1,4 +1,4 @@
-"""Tasks of the Medical Segmentation Decathlon: ``dataset.json``, ``imagesTr``, ``labelsTr``, channels in one 4D file."""
+"""Tasks of the Medical Segmentation Decathlon: ``dataset.json``, ``imagesTr``, ``labelsTr``; channels in 4D files."""
 
 from __future__ import annotations
 

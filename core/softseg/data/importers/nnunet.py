@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -101,11 +102,7 @@ def _tree(content: Any, file: Path, name: str) -> LabelTree:
     for value in sorted(set().union(*regions.values()) - known if regions else set()):
         values[f"label-{value}"] = value
     tree = _nested(values, regions, name, file) if regions else flat_tree(values, name)
-    return tree if ignore is None else tree.with_nodes([_valued_root(tree, ignore), *tree.nodes[1:]])
-
-
-def _valued_root(tree: LabelTree, value: int) -> Node:
-    return tree.changed(tree.root, value=value)
+    return tree if ignore is None else LabelTree([replace(tree.root, value=ignore), *tree.nodes[1:]], name)
 
 
 def _nested(values: dict[str, int], regions: dict[str, frozenset[int]], name: str, file: Path) -> LabelTree:
