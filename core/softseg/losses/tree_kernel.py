@@ -70,7 +70,7 @@ def labelled_block(logits: Tensor, labels: Tensor, tables: TreeTables, scratch: 
         slopes.zero_()
     unlikely = tables.beside[:, labels] if tables.has_complement else None
     block = Block(probabilities, slopes, offset, rows, tables.likely_weights[:, labels], unlikely)
-    return _evaluate(logits, block, tables)
+    return _evaluate(logits, block, tables, scratch)
 
 
 def soft_block(logits: Tensor, target: Tensor, tables: TreeTables, scratch: Scratch) -> tuple[Tensor, Tensor]:
@@ -93,45 +93,44 @@ def soft_block(logits: Tensor, target: Tensor, tables: TreeTables, scratch: Scra
     offset = None
     if tables.has_transport:
         torch.sub(probabilities, shares, out=slopes).sign_().mul_(tables.transport[:, None])
-        offset = -(slopes * shares).sum(0)
+        product = scratch.array("logs", *shares.shape)
+        offset = torch.mul(slopes, shares, out=product).sum(0).neg_()
     else:
         slopes.zero_()
     unlikely = None
     if tables.has_complement:
-        unlikely = _outside(target, tables).mul_(tables.complement[:, None])
+        unlikely = _outside(target, tables, scratch).mul_(tables.complement[:, None])
     likely = shares.mul_(tables.likelihood[: len(shares), None])
-    return _evaluate(logits, Block(probabilities, slopes, offset, None, likely, unlikely), tables)
+    return _evaluate(logits, Block(probabilities, slopes, offset, None, likely, unlikely), tables, scratch)
 
 
-def _evaluate(logits: Tensor, block: Block, tables: TreeTables) -> tuple[Tensor, Tensor]:
+def _evaluate(logits: Tensor, block: Block, tables: TreeTables, scratch: Scratch) -> tuple[Tensor, Tensor]:
     """Return loss ``[n]`` and gradient ``[C, n]`` of a block; its tensors are used up."""
-    layout = tables.layout
-    slopes, likely, unlikely = block.slopes, block.likely, block.unlikely
+    layout, slopes, unlikely = tables.layout, block.slopes, block.unlikely
+    leaves = block.probabilities[: layout.classes]
     needed = block.probabilities if block.rows is None else block.probabilities.gather(0, block.rows)
-    outside = None if unlikely is None else _outside(block.probabilities[: layout.classes], tables)
-    smallest = torch.finfo(logits.dtype).tiny * 1e8
-    tiny = ((needed < smallest) & (likely > 0)).any(0)
+    outside = None if unlikely is None else _outside(leaves, tables, scratch)
+    columns, needed = _normal(needed, block.likely)
     if outside is not None and unlikely is not None:
-        tiny |= ((outside < smallest) & (unlikely > 0)).any(0)
-    columns = tiny.nonzero().flatten()
+        more, outside = _normal(outside, unlikely)
+        columns = torch.cat([columns, more[~torch.isin(more, columns)]])
     exact = _exact(logits, block, columns, layout) if len(columns) else None
 
-    needed = needed.clamp(min=smallest)
-    loss = -(likely * needed.log()).sum(0)
-    weight = likely.sum(0)
+    weight = block.likely.sum(0)
+    logs = torch.log(needed, out=scratch.array("logs", *needed.shape))
+    loss = logs.mul_(block.likely).sum(0).neg_()
     if block.rows is None:
-        slopes.addcdiv_(likely, needed, value=-1)
+        slopes.addcdiv_(block.likely, needed, value=-1)
     else:
-        slopes.scatter_add_(0, block.rows, (likely / needed).neg_())
+        slopes.scatter_add_(0, block.rows, (block.likely / needed).neg_())
     if len(slopes) > layout.classes:
         layout.push_down(slopes)
     if outside is not None and unlikely is not None:
-        outside.clamp_(min=smallest)
-        loss -= (unlikely * outside.log()).sum(0)
         weight += unlikely.sum(0)
-        slopes[: layout.classes] -= _outside_adjoint(unlikely / outside, tables)
+        logs = torch.log(outside, out=scratch.array("logs", *outside.shape))
+        loss -= logs.mul_(unlikely).sum(0)
+        slopes[: layout.classes] -= _outside_adjoint(unlikely.div_(outside), tables, scratch)
 
-    leaves = block.probabilities[: layout.classes]
     gradient = slopes[: layout.classes].mul_(leaves)
     mean = gradient.sum(0)
     if block.offset is not None:
@@ -143,6 +142,18 @@ def _evaluate(logits: Tensor, block: Block, tables: TreeTables) -> tuple[Tensor,
     return loss, gradient
 
 
+def _normal(values: Tensor, weights: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the columns in which a value with a weight is no normal number, and the values lifted to normal numbers.
+
+    Lifted values have weight 0 or lie in the returned columns.
+    """
+    smallest = torch.finfo(values.dtype).tiny * 1e8
+    if not values.numel() or float(values.amin()) >= smallest:
+        return torch.zeros(0, dtype=torch.int64, device=values.device), values
+    columns = ((values < smallest) & (weights > 0)).any(0).nonzero().flatten()
+    return columns, values.clamp(min=smallest)
+
+
 def _node_probabilities(logits: Tensor, layout: TreeLayout, whole: bool, scratch: Scratch) -> Tensor:
     """Return softmax probabilities of the leaves ``[C, n]``, or, if ``whole``, of all nodes ``[R, n]``."""
     values = scratch.array("probabilities", layout.rows if whole else layout.classes, logits.shape[1])
@@ -152,19 +163,31 @@ def _node_probabilities(logits: Tensor, layout: TreeLayout, whole: bool, scratch
     return values
 
 
-def _outside(leaves: Tensor, tables: TreeTables) -> Tensor:
+def _outside(leaves: Tensor, tables: TreeTables, scratch: Scratch) -> Tensor:
     """Return for every node ``[R, n]`` the sum of the leaves not below it: ``1 - P_v`` without cancellation."""
-    before = torch.nn.functional.pad(leaves.cumsum(0), (0, 0, 1, 0))
-    after = torch.nn.functional.pad(leaves.flip(0).cumsum(0), (0, 0, 1, 0)).flip(0)
-    return before[tables.starts] + after[tables.stops]
+    before, after = _running_sums(leaves, leaves, scratch)
+    return before[tables.starts].add_(after[tables.stops])
 
 
-def _outside_adjoint(values: Tensor, tables: TreeTables) -> Tensor:
+def _outside_adjoint(values: Tensor, tables: TreeTables, scratch: Scratch) -> Tensor:
     """Return for every leaf ``[C, n]`` the sum of ``values`` ``[R, n]`` over the nodes that it is not below."""
-    classes = tables.layout.classes
-    starts = values.new_zeros(classes + 1, values.shape[1]).index_add_(0, tables.starts, values)
-    stops = values.new_zeros(classes + 1, values.shape[1]).index_add_(0, tables.stops, values)
-    return starts.flip(0).cumsum(0).flip(0)[1:] + stops.cumsum(0)[:-1]
+    size = (tables.layout.classes + 1, values.shape[1])
+    starts = scratch.array("starts", *size).zero_().index_add_(0, tables.starts, values)
+    stops = scratch.array("stops", *size).zero_().index_add_(0, tables.stops, values)
+    before, after = _running_sums(stops[:-1], starts[1:], scratch)
+    return before[1:].add_(after[:-1])
+
+
+def _running_sums(down: Tensor, up: Tensor, scratch: Scratch) -> tuple[Tensor, Tensor]:
+    """Return the sums of the first 0..C rows of ``down`` and of the last C..0 rows of ``up``, ``[C + 1, n]`` each."""
+    size = (len(down) + 1, down.shape[1])
+    before, after = scratch.array("before", *size), scratch.array("after", *size)
+    before[0] = 0
+    after[-1] = 0
+    for row in range(len(down)):
+        torch.add(before[row], down[row], out=before[row + 1])
+        torch.add(after[-1 - row], up[-1 - row], out=after[-2 - row])
+    return before, after
 
 
 def _exact(logits: Tensor, block: Block, columns: Tensor, layout: TreeLayout) -> tuple[Tensor, Tensor]:
