@@ -11,7 +11,10 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import torch
-from monai.networks import nets
+from monai.networks.nets.dynunet import DynUNet
+from monai.networks.nets.flexible_unet import FlexibleUNet
+from monai.networks.nets.segresnet import SegResNet
+from monai.networks.nets.unet import UNet
 from torch import nn
 
 from softseg.errors import InputError
@@ -34,6 +37,7 @@ def _unet(options: dict[str, Any], dimensions: int) -> dict[str, Any]:
     options.setdefault("channels", [32, 64, 128, 256])
     options.setdefault("strides", [2] * (len(options["channels"]) - 1))
     options.setdefault("num_res_units", 2)
+    options.setdefault("norm", "batch")
     return {"spatial_dims": dimensions} | options
 
 
@@ -54,10 +58,10 @@ def _flexible_unet(options: dict[str, Any], dimensions: int) -> dict[str, Any]:
 
 
 NETWORKS: Mapping[str, tuple[Callable[..., nn.Module], Callable[[dict[str, Any], int], dict[str, Any]]]] = {
-    "DynUNet": (nets.DynUNet, _dynunet),
-    "UNet": (nets.UNet, _unet),
-    "SegResNet": (nets.SegResNet, _segresnet),
-    "FlexibleUNet": (nets.FlexibleUNet, _flexible_unet),
+    "DynUNet": (DynUNet, _dynunet),
+    "UNet": (UNet, _unet),
+    "SegResNet": (SegResNet, _segresnet),
+    "FlexibleUNet": (FlexibleUNet, _flexible_unet),
 }
 """Name in the plan: MONAI's class and the function that completes its options."""
 

@@ -38,7 +38,7 @@ class NormReLU(nn.Module):
         """Return values in 0..1, float32 (float64 for float64), of the shape ``[B, C, *spatial]`` of ``logits``."""
         positive = torch.relu(logits if logits.dtype == torch.float64 else logits.float())
         over = tuple(range(1 if self.scope == "sample" else 0, positive.ndim))
-        normalised = _divide(positive, positive.amax(dim=over, keepdim=True))
+        normalised: Tensor = _divide(positive, positive.amax(dim=over, keepdim=True))
         if normalised.shape[1] == 1:
             return normalised
         return _divide(normalised, normalised.sum(dim=1, keepdim=True))
@@ -49,7 +49,7 @@ class NormReLU(nn.Module):
 
 
 def _divide(values: Tensor, by: Tensor) -> Tensor:
-    return values / torch.where(by > 0, by, torch.ones_like(by))
+    return torch.div(values, torch.where(by > 0, by, torch.ones_like(by)))
 
 
 @dataclass(frozen=True)
@@ -103,7 +103,7 @@ class Head:
             raise ValueError(f"expected {self.out_channels} channels, got {logits.shape[1]}")
         if self.name == "softmax":
             return torch.softmax(logits if logits.dtype == torch.float64 else logits.float(), dim=1)
-        shares = NormReLU(scope)(logits)
+        shares: Tensor = NormReLU(scope)(logits)
         if not self.single:
             return shares
         return torch.cat([1 - shares, shares] if self.background == 0 else [shares, 1 - shares], dim=1)

@@ -1,30 +1,33 @@
-"""The end of a training: the best network as a model folder."""
+"""The result of a training: the best network so far as a model folder."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-from softseg.data import CaseStore
-from softseg.events import Events
 from softseg.network import ModelFolder, read_weights
 from softseg.training.run import Run
 
 
-def save_model(run: Run, store: CaseStore, events: Events) -> Path:
-    """Write ``model/`` from the best network, or the last one where nothing was validated, and return it."""
-    network = run.judged
-    if run.best is not None:
-        network.load_state_dict(read_weights(run.best_path, run.device)["network"])
+def save_model(run: Run, dataset_name: str) -> Path:
+    """Write the judged network, as it is now, to ``model/`` and return that folder."""
     metadata = {
-        "name": f"{store.dataset.name} {run.recipe.name}",
-        "description": f"Trained on {store.dataset.name} with the recipe {run.recipe.name}.",
-        "data_source": store.dataset.name,
-        "steps": run.step,
-        "best_step": run.best_step or run.step,
-        "scores": run.curve.scores.get(run.best_step, {}),
-        "seed": run.seed,
-        "minutes": round(run.elapsed / 60, 1),
+        "name": f"{dataset_name}, {run.recipe.name}",
+        "description": f"Trained on {dataset_name} with the recipe {run.recipe.name}.",
+        "data_source": dataset_name,
+        "training": f"{run.step} steps, {run.seconds / 60:.0f} minutes on {run.device.type}, seed {run.seed}; "
+        "scores are those of the validation cases on the plan's grid.",
+        "scores": run.curve.scores.get(run.step, {}),
     }
-    path = ModelFolder.save(run.folder / "model", network, run.plan, run.tree, run.recipe.to_yaml(), metadata)
-    events.result("model", path)
-    return path
+    folder = run.folder / "model"
+    recipe = run.recipe.to_yaml()
+    return ModelFolder.save(folder, run.judged, run.plan, run.tree, recipe, metadata, head=run.head)
+
+
+def finished_model(run: Run, dataset_name: str) -> Path:
+    """Return ``model/``, written again from ``checkpoints/best.pt`` if the run was killed while writing it."""
+    folder = run.folder / "model"
+    if not folder.is_dir():
+        if run.best_path.is_file():
+            run.judged.load_state_dict(read_weights(run.best_path, run.device)["network"])
+        save_model(run, dataset_name)
+    return folder

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -31,12 +31,11 @@ def learning_rate(spec: OptimizerSpec, passed: float) -> float:
     if passed < spec.warmup:
         return spec.learning_rate * max(passed / spec.warmup, 1e-3)
     share = min(1.0, (passed - spec.warmup) / max(1e-9, 1 - spec.warmup))
-    factor = {
-        "constant": 1.0,
-        "poly": (1 - share) ** 0.9,
-        "cosine": 0.5 * (1 + math.cos(math.pi * share)),
-    }[spec.schedule]
-    return spec.learning_rate * factor
+    if spec.schedule == "constant":
+        return spec.learning_rate
+    if spec.schedule == "poly":
+        return spec.learning_rate * float((1 - share) ** 0.9)
+    return spec.learning_rate * 0.5 * (1 + math.cos(math.pi * share))
 
 
 def average_of(network: nn.Module, decay: float) -> AveragedModel:
@@ -48,9 +47,9 @@ def average_of(network: nn.Module, decay: float) -> AveragedModel:
     return AveragedModel(network, multi_avg_fn=_ramped(decay), use_buffers=True)
 
 
-def _ramped(decay: float) -> Callable[[list[Tensor], list[Tensor], Tensor | int], None]:
+def _ramped(decay: float) -> Callable[[Sequence[Tensor], Sequence[Tensor], Tensor | int], None]:
     @torch.no_grad()
-    def update(averaged: list[Tensor], current: list[Tensor], count: Tensor | int) -> None:
+    def update(averaged: Sequence[Tensor], current: Sequence[Tensor], count: Tensor | int) -> None:
         weight = 1 - min(decay, (1 + float(count)) / (10 + float(count)))
         for mean, value in zip(averaged, current, strict=True):
             if mean.is_floating_point():

@@ -44,12 +44,12 @@ class OptimizerSpec(_Part):
     """
 
     name: Literal["adamw", "sgd"] = "adamw"
-    learning_rate: float = Field(1e-3, gt=0)
-    weight_decay: float = Field(1e-2, ge=0)
-    momentum: float = Field(0.99, ge=0, lt=1)
+    learning_rate: float = Field(default=1e-3, gt=0)
+    weight_decay: float = Field(default=1e-2, ge=0)
+    momentum: float = Field(default=0.99, ge=0, lt=1)
     schedule: Literal["cosine", "poly", "constant"] = "cosine"
-    warmup: float = Field(0.03, ge=0, le=1)
-    gradient_clip: float | None = Field(5.0, gt=0)
+    warmup: float = Field(default=0.03, ge=0, le=1)
+    gradient_clip: float | None = Field(default=5.0, gt=0)
 
 
 class ValidationSpec(_Part):
@@ -57,18 +57,19 @@ class ValidationSpec(_Part):
 
     Attributes
     ----------
-    every: steps between two validations, null for one twentieth of the training.
+    every: steps between two validations; null for one twentieth of the training, or more where that would take more
+        than about a tenth of the time.
     cases: validation cases that are used, the first ones of the dataset; null for all.
     overlap: share of a window that neighbours have in common, 0..1.
     metric: the score that chooses the best network, e.g. ``dice/leaves`` or ``soft_dice/level 3``.
     patience: validations without a better score after which the training ends, null for never.
     """
 
-    every: int | None = Field(None, ge=1)
-    cases: int | None = Field(3, ge=1)
-    overlap: float = Field(0.25, ge=0, lt=1)
+    every: int | None = Field(default=None, ge=1)
+    cases: int | None = Field(default=3, ge=1)
+    overlap: float = Field(default=0.25, ge=0, lt=1)
     metric: str = "dice/leaves"
-    patience: int | None = Field(None, ge=1)
+    patience: int | None = Field(default=None, ge=1)
 
 
 class Recipe(_Part):
@@ -90,7 +91,7 @@ class Recipe(_Part):
     batch_size: patches per step, null for the plan's.
     augmentation: changes to the data package's augmentation.
     validation: how the network is judged while it trains.
-    checkpoint_every: steps between two checkpoints.
+    checkpoint_every: steps between two checkpoints; one is also written after each minute.
     average: decay per step of the running mean of the weights, which is validated and saved; null for none. While the
         training is young the decay is smaller: ``(1 + step) / (10 + step)``.
     frequency_bias: start the last layer at the class frequencies (softmax) or slightly active (normrelu).
@@ -106,13 +107,13 @@ class Recipe(_Part):
     sparse: bool = False
     losses: list[dict[str, Any]] = Field(min_length=1)
     optimizer: OptimizerSpec = OptimizerSpec()
-    steps: int = Field(4000, ge=1)
-    minutes: float | None = Field(None, gt=0)
-    batch_size: int | None = Field(None, ge=1)
+    steps: int = Field(default=4000, ge=1)
+    minutes: float | None = Field(default=None, gt=0)
+    batch_size: int | None = Field(default=None, ge=1)
     augmentation: dict[str, Any] = Field(default_factory=dict)
     validation: ValidationSpec = ValidationSpec()
-    checkpoint_every: int = Field(100, ge=1)
-    average: float | None = Field(0.999, gt=0, lt=1)
+    checkpoint_every: int = Field(default=100, ge=1)
+    average: float | None = Field(default=0.999, gt=0, lt=1)
     frequency_bias: bool = True
     init: str | None = None
     plan: dict[str, Any] = Field(default_factory=dict)

@@ -30,10 +30,10 @@ class Run:
     Attributes
     ----------
     folder: where everything is written.
-    recipe, plan, tree, head, device, dtype, seed: what does not change.
+    recipe, plan, tree, head, device, dtype, seed, cases: what does not change; ``cases`` are the ids trained on.
     network, optimizer, scaler, average: what learns; ``average`` is None where the recipe wants no mean of weights.
     step: optimisation steps done.
-    seconds: time spent in earlier sessions of this training.
+    seconds: time spent when that step ended, over all sessions of this training.
     best, best_step: best validation score so far and when.
     waited: validations since then.
     curve: loss and scores so far.
@@ -47,6 +47,7 @@ class Run:
     device: torch.device
     dtype: torch.dtype
     seed: int
+    cases: tuple[str, ...]
     network: nn.Module
     optimizer: torch.optim.Optimizer
     scaler: torch.amp.GradScaler
@@ -59,7 +60,7 @@ class Run:
     waited: int = 0
     stopped: bool = False
     curve: Curve = field(default_factory=Curve)
-    started: float = field(default_factory=time.monotonic)
+    looked: float = field(default_factory=time.monotonic)
 
     @property
     def precision(self) -> str:
@@ -71,17 +72,20 @@ class Run:
         """The network that is validated and saved: the mean of the weights if there is one."""
         return self.network if self.average is None else self.average.module
 
-    @property
-    def elapsed(self) -> float:
-        """Seconds of training so far, over all sessions."""
-        return self.seconds + time.monotonic() - self.started
+    def count_step(self, loss: float, rate: float) -> None:
+        """Note that a step was done; only here does the clock move on, so that all hooks see the same time."""
+        self.step += 1
+        self.curve.add(loss, rate)
+        now = time.monotonic()
+        self.seconds += now - self.looked
+        self.looked = now
 
     @property
     def passed(self) -> float:
         """Share of the training that has gone by, 0..1: of its steps or, if larger, of its time budget."""
         share = self.step / self.recipe.steps
         if self.recipe.minutes is not None:
-            share = max(share, self.elapsed / (60 * self.recipe.minutes))
+            share = max(share, self.seconds / (60 * self.recipe.minutes))
         return min(1.0, share)
 
     @property
@@ -110,8 +114,9 @@ class Run:
             "version": CHECKPOINT_VERSION,
             "seed": self.seed,
             "recipe": self.recipe.to_yaml(),
+            "cases": list(self.cases),
             "step": self.step,
-            "seconds": self.elapsed,
+            "seconds": self.seconds,
             "best": self.best,
             "best_step": self.best_step,
             "waited": self.waited,
@@ -143,6 +148,8 @@ class Run:
         if state["recipe"] != self.recipe.to_yaml():
             hint = f"use --recipe {self.folder / 'recipe.yaml'} without changes, or start in another folder"
             raise InputError("was trained with another recipe", file=self.last_path, hint=hint)
+        if state["cases"] != list(self.cases):
+            raise InputError("was trained on other cases", file=self.last_path, hint="start in another folder")
         self.network.load_state_dict(state["network"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.scaler.load_state_dict(state["scaler"])
@@ -155,7 +162,7 @@ class Run:
         self.best, self.best_step = state["best"], state["best_step"]
         self.waited, self.stopped = state["waited"], state["stopped"]
         self.curve = Curve.from_state(state["curve"])
-        self.started = time.monotonic()
+        self.looked = time.monotonic()
 
     def save_best(self) -> None:
         """Write the judged network to ``checkpoints/best.pt``."""

@@ -23,6 +23,7 @@ from softseg.training.curves import Log
 from softseg.training.optimization import average_of, make_optimizer
 from softseg.training.recipe import Recipe
 from softseg.training.run import Run
+from softseg.training.validation import least_pause
 from softseg.tree import LabelTree
 
 BIAS_BATCHES = 4
@@ -108,7 +109,7 @@ def prepare_run(
     store = CaseStore(dataset, plan, folder / "cache" if cache is None else Path(cache))
     store.prepare(events, [*training_cases, *validation_cases])
     sampler = PatchSampler(store, training_cases, plan, recipe.targets, augmentation, seed)
-    run = _new_run(folder, recipe, plan, tree, head, chosen, seed, loss, events)
+    run = _new_run(folder, recipe, plan, tree, head, chosen, seed, tuple(training_cases), loss, events)
     log = Log(folder / "log.jsonl")
     if resume and last.exists():
         run.restore()
@@ -124,7 +125,9 @@ def prepare_run(
         events.log(line)
         if run.step == 0:
             log.write("setting", text=line)
-    every = recipe.validation.every or max(1, recipe.steps // 20)
+    shapes = [store.load(case).geometry.shape for case in validation_cases]
+    pause = least_pause(shapes, plan, recipe.validation.overlap)
+    every = recipe.validation.every or max(1, recipe.steps // 20, pause)
     board = Board(folder / "tensorboard", run.step)
     return Setup(run, store, sampler, validation_cases, every, board, Pace(recipe.minutes is not None))
 
@@ -170,6 +173,7 @@ def _new_run(
     head: Head,
     device: torch.device,
     seed: int,
+    cases: tuple[str, ...],
     loss: torch.nn.Module,
     events: Events,
 ) -> Run:
@@ -188,6 +192,7 @@ def _new_run(
         device=device,
         dtype=dtype,
         seed=seed,
+        cases=cases,
         network=network,
         loss=loss,
         optimizer=make_optimizer(recipe.optimizer, network),

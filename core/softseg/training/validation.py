@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -12,7 +14,7 @@ from softseg.events import Events
 from softseg.prediction.windows import sliding_probabilities
 
 if TYPE_CHECKING:
-    from softseg.data import CaseStore, PreparedCase
+    from softseg.data import CaseStore, Plan, PreparedCase
     from softseg.soft.labels import SoftLabels
     from softseg.training.run import Run
 
@@ -32,7 +34,7 @@ def validate(run: Run, store: CaseStore, case_ids: list[str], events: Events) ->
             probabilities = sliding_probabilities(
                 network,
                 run.head,
-                np.asarray(case.image),
+                np.array(case.image, dtype=np.float32),
                 run.plan,
                 run.device,
                 Events(cancel=events.cancel),
@@ -45,6 +47,28 @@ def validate(run: Run, store: CaseStore, case_ids: list[str], events: Events) ->
     finally:
         network.train(training)
     return {name: float(np.mean(values)) for name, values in scores.items()}
+
+
+def least_pause(shapes: Iterable[Sequence[int]], plan: Plan, overlap: float) -> int:
+    """Return how many steps should lie between two validations so that they take about a tenth of the time or less.
+
+    Parameters
+    ----------
+    shapes: sizes ``(k, j, i)`` of the validation cases on the plan's grid.
+    plan: patch and batch size.
+    overlap: of the windows.
+
+    A step costs about three forward passes for each of its patches; a window costs one, and half of one for blending
+    and scoring. Estimated, not measured, so that equal runs validate at equal steps.
+    """
+    windows = 0
+    for shape in shapes:
+        along = [
+            1 if size <= patch else math.ceil((size - patch) / max(1, int(patch * (1 - overlap)))) + 1
+            for size, patch in zip(shape, plan.patch_kji, strict=True)
+        ]
+        windows += math.prod(along)
+    return math.ceil(10 * 1.5 * windows / (3 * plan.batch_size))
 
 
 def labels_inside_mask(case: PreparedCase) -> SoftLabels:
