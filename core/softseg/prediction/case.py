@@ -15,7 +15,6 @@ from softseg.data import preprocess_images
 from softseg.errors import OutOfMemoryError
 from softseg.events import Events
 from softseg.image import Geometry, Image, read_image
-from softseg.network.architectures import memory_format
 from softseg.prediction.checks import require_memory, warn_about
 from softseg.prediction.postprocessing import CleaningStep, clean
 from softseg.prediction.uncertainty import Spread, Uncertainty, augmented_predictions, dropout_on
@@ -129,7 +128,7 @@ def _predicted(
     model: Model, image: FloatArray, settings: _Settings, how: Uncertainty | None, events: Events
 ) -> FloatArray | Spread:
     """Return the shares of the leaves on the plan's grid, with their spread if asked for."""
-    model.network.to(settings.device, memory_format=memory_format(model.plan.dimensions))  # type: ignore[call-overload]
+    model.network.to(settings.device)
 
     def predict_once(picture: FloatArray) -> FloatArray:
         return sliding_probabilities(
