@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import softseg.tree
 from softseg.errors import InputError
 from softseg.resources import label_tree_path, list_label_trees, list_models, model_path, resources_folder
 from softseg.tree import LabelTree, remarks
@@ -121,6 +122,12 @@ def test_resources_by_name(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, reso
     monkeypatch.setenv("SOFTSEG_RESOURCES", str(tmp_path / "none"))
     with pytest.raises(InputError, match="SOFTSEG_RESOURCES: no such folder"):
         resources_folder()
+
+
+def test_public_names_are_there() -> None:
+    assert sorted(set(softseg.tree.__all__)) == sorted(softseg.tree.__all__)
+    assert all(hasattr(softseg.tree, name) for name in softseg.tree.__all__)
+    assert softseg.LabelTree is LabelTree
 
 
 def loaded(code: str) -> set[str]:
