@@ -217,7 +217,7 @@ SLICER = "LabelValue,Name,Color_R,Color_G,Color_B\n"
     [
         (TEXT, "  \n", "tree.txt: the file is empty"),
         (TEXT, "a\n  b\nc\n", "tree.txt: line 3, node 'c': a second root: 'a' is the root already"),
-        (TEXT, "a\n  b\n  b\n", "tree.txt: line 3, node 'b': this id is given twice"),
+        (TEXT, "a\n  b\n  b\n", "tree.txt: line 3, node 'b': this name stands in line 2 already"),
         (TEXT, "a\n  b = 1\n  c = 1\n", "tree.txt: line 3, node 'c': label value 1 already belongs to node 'b'"),
         (TEXT, "a\n  b = 1\n  c\n", "tree.txt: line 3, node 'c': a leaf needs a label value"),
         (

@@ -34,10 +34,17 @@ def read(text: str, file: Path, name: str) -> LabelTree:
     plain = all(value is None for leaf, (_, _, _, value) in zip(is_leaf, rows, strict=True) if leaf)
     nodes: list[Node] = []
     above: list[str] = []
+    first: dict[str, int] = {}
     count = 0
     for leaf, (line, depth, label, value) in zip(is_leaf, rows, strict=True):
         count += leaf
         with located(file, line):
+            if first.setdefault(label, line) != line:
+                raise NodeError(
+                    f"this name stands in line {first[label]} already",
+                    node=label,
+                    hint="in indented text the names are the ids and must differ",
+                )
             parent = above[depth - 1] if depth else None
             nodes.append(Node(label, label, parent, value=count if plain and leaf else value))
         above[depth:] = [label]
