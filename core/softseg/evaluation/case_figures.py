@@ -21,7 +21,7 @@ from softseg.evaluation.pictures import (
     volumes_of,
 )
 from softseg.evaluation.rows import TreeRows
-from softseg.evaluation.slices import upright, upright_spacing
+from softseg.evaluation.slices import Labels, upright, upright_spacing
 from softseg.evaluation.sources import read_prediction, read_reference
 from softseg.image import read_image
 from softseg.types import FloatArray
@@ -79,7 +79,9 @@ def case_figures(report: Report, pair: Pair, colors: dict[str, Color], events: E
 
 
 def _labels(stage: Stage, ours: Volumes, theirs: Volumes, coarse: int, deepest: int) -> dict[str, str]:
-    lines = [(f"Prediction at level {coarse}, reference outlined", coarse, ours.labels[coarse], theirs.labels[coarse])]
+    lines: list[tuple[str, int, Labels, Labels | None]] = [
+        (f"Prediction at level {coarse}, reference outlined", coarse, ours.labels[coarse], theirs.labels[coarse])
+    ]
     if deepest != coarse:
         lines.append((f"Prediction at level {deepest}", deepest, ours.labels[deepest], None))
     lines.append((f"Reference at level {deepest}", deepest, theirs.labels[deepest], None))

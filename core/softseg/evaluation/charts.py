@@ -169,9 +169,9 @@ def reliability_chart(curves: Sequence[tuple[str, Reliability]], what: str) -> F
         axes.plot(confidence, truth, color=ACCENT, lw=1.5, marker="o", ms=3)
         axes.fill_between(confidence, confidence, truth, color=ACCENT, alpha=0.15, lw=0)
         axes.set(xlim=(0, 1), ylim=(0, 1), aspect="equal")
-        _dress(
-            axes, f"{title}\nECE {float(curve.error):.3f}", "confidence" if place // columns == lines - 1 else "", ""
-        )
+        heading = "\n".join([*textwrap.wrap(title, int(12 * side)), f"ECE {float(curve.error):.3f}"])
+        _dress(axes, heading, "confidence" if place // columns == lines - 1 else "", "")
+        axes.set_xticks([0, 0.5, 1])
         if place % columns == 0:
             axes.set_ylabel(what, fontsize=8)
     handles = [

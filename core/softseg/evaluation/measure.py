@@ -72,7 +72,8 @@ class LevelMeasures:
     @property
     def mae(self) -> npt.NDArray[np.float64]:
         """``[nodes]``: mean absolute error of the share where the node is anywhere near; nan where it is nowhere."""
-        return np.divide(self.difference, self.support, out=np.full(len(self.rows), np.nan), where=self.support > 0)
+        empty = np.full(len(self.rows), np.nan)
+        return np.asarray(np.divide(self.difference, self.support, out=empty, where=self.support > 0))
 
 
 @dataclass(eq=False)

@@ -153,9 +153,11 @@ def heat_figure(
     maps: title, share 0..1, and the reference's share (or None), all upright.
     """
     planes = [_zoom(share, reference, spacing) for _, share, reference in maps]
-    widest = max(planes, key=lambda item: len(item.axes))
-    figure, every_axes = _grid(widest, len(maps))
-    drawn = None
+    columns = max(len(own.axes) for own in planes)
+    figure = Figure(
+        figsize=(9.6 if columns > 1 else 5.0, (3.3 if columns > 1 else 4.6) * len(maps)), layout="constrained"
+    )
+    every_axes = figure.subplots(len(maps), columns, squeeze=False)
     for line, own, (title, share, reference) in zip(every_axes, planes, maps, strict=True):
         for axes in line:
             axes.set_axis_off()

@@ -84,7 +84,7 @@ class LevelOverlap:
     def dice(self) -> npt.NDArray[np.float64]:
         """``[nodes]``: Dice of the hard labels; nan where the node wins no voxel in either."""
         total = self.predicted + self.reference
-        return np.divide(2 * self.both, total, out=np.full(len(total), np.nan), where=total > 0)
+        return np.asarray(np.divide(2 * self.both, total, out=np.full(len(total), np.nan), where=total > 0))
 
     @property
     def soft_dice(self) -> npt.NDArray[np.float64]:

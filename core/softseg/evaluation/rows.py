@@ -122,4 +122,4 @@ class LevelBlock:
 def _winners(shares: FloatArray) -> npt.NDArray[np.int16]:
     best = shares.argmax(axis=0)
     best[shares[best, np.arange(best.size)] <= 0] = -1
-    return best.astype(np.int16)
+    return np.asarray(best, np.int16)

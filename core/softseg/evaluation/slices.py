@@ -50,7 +50,7 @@ class Planes:
         """Return a plane of ``volume``: head or front up, the patient's right or front on the left."""
         index: list[Any] = list(self.box)
         index[axis] = self.point[axis]
-        plane = volume[tuple(index)]
+        plane = np.asarray(volume[tuple(index)])
         return plane if axis == 0 else plane[::-1]
 
     def extent(self, axis: int) -> tuple[float, float]:
@@ -63,7 +63,7 @@ class Planes:
         """Draw a plane (``[rows, columns]`` or ``[rows, columns, 3]``) in mm, with the sides' letters."""
         width, height = self.extent(axis)
         drawn = axes.imshow(picture, extent=(0, width, height, 0), interpolation="nearest", **options)
-        axes.set(xticks=[], yticks=[])
+        axes.set(xticks=[], yticks=[], anchor="N")
         for spine in axes.spines.values():
             spine.set_visible(False)
         return drawn
@@ -136,7 +136,7 @@ def grey(scan: npt.NDArray[Any] | None, shape: tuple[int, ...], mask: BoolArray)
     inside = scan[mask] if mask.any() else scan
     low, high = np.percentile(inside[np.isfinite(inside)] if np.isfinite(inside).any() else [0, 1], [0.5, 99.7])
     low = min(low, float(np.percentile(scan, 1)))
-    return np.clip((scan - low) / max(high - low, 1e-9), 0, 1).astype(np.float32)
+    return np.asarray(np.clip((scan - low) / max(high - low, 1e-9), 0, 1), np.float32)
 
 
 def blend(under: FloatArray, labels: Labels, colors: Sequence[Color], opacity: float = 0.62) -> npt.NDArray[np.uint8]:

@@ -87,14 +87,14 @@ class ParcellationShares:
         self.soft = bool((parcellation.shares < SCALE).any())
         own = {node.value: tree.class_index(node.id) for node in tree.nodes if node.value is not None}
         for leaf in parcellation.tree.leaves:
-            if leaf.value not in own:
+            if leaf.value is None or leaf.value not in own:
                 raise InputError(
                     f"the tree '{tree.name}' has no node with the value {leaf.value}",
                     file=file,
                     field=leaf.name,
                     hint="give the tree that the model was trained with, or an edited version of it",
                 )
-        self.classes = np.array([own[leaf.value] for leaf in parcellation.tree.leaves], np.uint16)
+        self.classes = np.array([own[leaf.value or 0] for leaf in parcellation.tree.leaves], np.uint16)
         inner = [tree.inner_nodes[index - len(tree.leaves)] for index in self.classes if index >= len(tree.leaves)]
         self.deepest = min((tree.depth_of(node.id) for node in inner), default=None)
         per_slice = parcellation.counts.reshape(len(parcellation.counts), -1).sum(axis=1, dtype=np.int64)
