@@ -223,6 +223,6 @@ def _set(content: dict[str, Any], key: str, value: Any, channels: tuple[str, ...
     if not isinstance(place, dict) or (last not in place and not free):
         known = ", ".join(sorted(place)) if isinstance(place, dict) else ""
         raise InputError(f"unknown key; known are {known}", field=key)
-    if isinstance(place[last], dict) and isinstance(value, dict) and last != "options":
+    if isinstance(place.get(last), dict) and isinstance(value, dict) and last != "options":
         value = {**place[last], **value}
     place[last] = value

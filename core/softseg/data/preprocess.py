@@ -19,6 +19,8 @@ GRID_TOLERANCE = 0.2
 """Part of a voxel by which the corners of two files' grids may differ and still count as one grid: headers of real
 files are rounded differently by different programs (our default)."""
 
+_THICK = 1.5  # slices this many times thicker than their pixels tell by themselves across which axis they lie
+
 Box = tuple[slice, slice, slice]
 
 
@@ -144,13 +146,18 @@ def describe_grid(geometry: Geometry) -> str:
 
 
 def plan_orientation(geometry: Geometry, dimensions: int) -> str:
-    """Return the orientation for a plan: ``"LPS"``, or in 2D one whose k runs along the thick axis of ``geometry``."""
+    """Return the orientation for a plan: ``"LPS"``, or in 2D one whose k runs across the slices of ``geometry``.
+
+    Slices lie across the axis with clearly the largest spacing; else across the one with the fewest voxels.
+    """
     if dimensions == 3:
         return "LPS"
     image = sitk.Image(1, 1, 1, sitk.sitkUInt8)
     image.SetDirection(geometry.direction)
     letters = sitk.DICOMOrientImageFilter.GetOrientationFromDirectionCosines(image.GetDirection())
-    thick = letters[int(np.argmax(geometry.spacing))]
+    spacing = geometry.spacing
+    across = np.argmax(spacing) if max(spacing) > _THICK * min(spacing) else 2 - np.argmin(geometry.size[::-1])
+    thick = letters[int(across)]
     return "LPS" if thick in "SI" else "LSP" if thick in "AP" else "PSL"
 
 

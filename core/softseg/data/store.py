@@ -155,6 +155,14 @@ class CaseStore:
         _write_case(self._path(case), array, fine, mask, grid, images[0].geometry, len(self.dataset.tree.leaves))
 
 
+def _save(path: Path, array: npt.NDArray[Any]) -> None:
+    """Write an ``.npy`` file with ordinary writes, so that a full disk is reported as such."""
+    array = np.ascontiguousarray(array)
+    with path.open("wb") as stream:
+        np.lib.format.write_array_header_1_0(stream, np.lib.format.header_data_from_array_1_0(array))
+        stream.write(array.data)
+
+
 def _sorted_slots(labels: SoftLabels) -> SoftLabels:
     """Return the labels with the largest share of each voxel first, and without slots that nobody uses."""
     order = np.argsort(-labels.shares, axis=0, kind="stable")
@@ -180,14 +188,14 @@ def _write_case(
 ) -> None:
     points, classes, counts = _sample_points(raters[0], mask)
     with write_folder_beside(folder) as temporary:
-        np.save(temporary / "image.npy", image)
+        _save(temporary / "image.npy", image)
         for position, labels in enumerate(raters):
-            np.save(temporary / f"indices-{position}.npy", labels.indices)
-            np.save(temporary / f"shares-{position}.npy", labels.shares)
+            _save(temporary / f"indices-{position}.npy", labels.indices)
+            _save(temporary / f"shares-{position}.npy", labels.shares)
         if mask is not None:
-            np.save(temporary / "mask.npy", mask)
-        np.save(temporary / "points.npy", points)
-        np.save(temporary / "point_classes.npy", classes)
+            _save(temporary / "mask.npy", mask)
+        _save(temporary / "points.npy", points)
+        _save(temporary / "point_classes.npy", classes)
         content = {
             "raters": len(raters),
             "geometry": vars(grid),
