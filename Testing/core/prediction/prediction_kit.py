@@ -39,7 +39,7 @@ class Sides(nn.Module):
     def forward(self, batch: Tensor) -> Tensor:
         bright = batch[:, 0]
         position = torch.linspace(-1, 1, batch.shape[-1]).expand_as(bright)
-        return torch.stack([-8 * bright, 8 * bright + 3 * position, 8 * bright - 3 * position], dim=1)
+        return torch.stack([-8 * bright, 8 * bright + 9 * position, 8 * bright - 9 * position], dim=1)
 
 
 def two_leaves() -> LabelTree:

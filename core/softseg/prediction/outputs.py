@@ -81,10 +81,20 @@ class Wanted:
         names = [cut.name for cut in named]
         if len(set(names)) < len(names):
             raise InputError(f"two cuts of one name: {', '.join(names)}", field="cut", hint="rename one file")
-        if map_type not in ("float32", "uint8"):
-            raise InputError(f"expected float32 or uint8, got {map_type!r}", field="map type")
         ids = dict.fromkeys(tree.find(node).id for node in nodes)
-        return Wanted(named, tuple(ids), "uint8" if map_type == "uint8" else "float32")
+        return Wanted(named, tuple(ids), map_type_of(map_type))
+
+
+def map_type_of(name: str) -> MapType:
+    """Return the map type of this name.
+
+    Raises
+    ------
+    InputError: there is none.
+    """
+    if name not in ("float32", "uint8"):
+        raise InputError(f"expected float32 or uint8, got {name!r}", field="map type")
+    return "uint8" if name == "uint8" else "float32"
 
 
 def safe_name(text: str) -> str:
