@@ -92,9 +92,10 @@ def load(path: str | os.PathLike[str]) -> SoftParcellation:
 
 def _arrays(file: Path) -> dict[str, np.ndarray[Any, np.dtype[Any]]]:
     try:
-        with np.load(file, allow_pickle=False) as archive:
-            if not isinstance(archive, np.lib.npyio.NpzFile):
-                raise InputError(f"expected a soft parcellation ({SUFFIX}), got a single array", file=file)
+        archive = np.load(file, allow_pickle=False)
+        if not isinstance(archive, np.lib.npyio.NpzFile):
+            raise InputError(f"expected a soft parcellation ({SUFFIX}), got a single array", file=file)
+        with archive:
             missing = [name for name in _ARRAYS if name not in archive.files]
             if missing:
                 raise InputError(f"expected a soft parcellation ({SUFFIX}), but it lacks {missing[0]!r}", file=file)
