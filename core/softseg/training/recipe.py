@@ -165,13 +165,7 @@ class Recipe(_Part):
         try:
             return Recipe.model_validate(values)
         except ValidationError as error:
-            first = error.errors()[0]
-            field = ".".join(str(part) for part in first["loc"])
-            if first["type"] == "extra_forbidden":
-                message = "unknown recipe key"
-                hint = f"the keys here are {', '.join(_keys(first['loc'][:-1]))}"
-                raise InputError(message, file=file, field=field, hint=hint) from error
-            raise InputError(f"{first['msg']}, got {first['input']!r}", file=file, field=field) from error
+            raise plain_error(error, Recipe, file) from error
 
     def to_yaml(self) -> str:
         """Return the whole recipe as YAML; :meth:`load` reads it back to an equal recipe."""
@@ -262,8 +256,21 @@ def _number(value: Any) -> Any:
     return value
 
 
-def _keys(location: tuple[int | str, ...]) -> list[str]:
-    model: type[BaseModel] = Recipe
+def plain_error(
+    error: ValidationError, model: type[BaseModel], file: str | Path | None = None, field: str = ""
+) -> InputError:
+    """Return pydantic's first complaint about ``model`` as one line that names ``file`` and the key below ``field``."""
+    first = error.errors()[0]
+    name = ".".join(str(part) for part in (*filter(None, [field]), *first["loc"]))
+    if first["type"] == "extra_forbidden":
+        hint = f"the keys here are {', '.join(_keys(model, first['loc'][:-1]))}"
+        return InputError("unknown recipe key", file=file, field=name, hint=hint)
+    message = first["msg"].removeprefix("Value error, ")
+    got = first["input"]
+    return InputError(message if isinstance(got, dict) else f"{message}, got {got!r}", file=file, field=name)
+
+
+def _keys(model: type[BaseModel], location: tuple[int | str, ...]) -> list[str]:
     for part in location:
         inner = model.model_fields[str(part)].annotation
         if isinstance(inner, type) and issubclass(inner, BaseModel):

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from pydantic import ValidationError
 
 from softseg.data import AugmentationSpec, CaseStore, Dataset, PatchSampler, Plan, make_plan
 from softseg.errors import InputError
@@ -21,7 +22,7 @@ from softseg.prediction.devices import resolve_device, resolve_precision
 from softseg.training.board import Board
 from softseg.training.curves import Log
 from softseg.training.optimization import average_of, make_optimizer
-from softseg.training.recipe import Recipe
+from softseg.training.recipe import Recipe, plain_error
 from softseg.training.run import Run
 from softseg.training.validation import least_pause
 from softseg.tree import LabelTree
@@ -102,7 +103,7 @@ def prepare_run(
     head = Head(recipe.head.name, len(tree.leaves), background)
     loss = build_loss(recipe.losses, tree).to(chosen)
     check_fit(recipe, head, loss)
-    augmentation = AugmentationSpec.model_validate(recipe.augmentation)
+    augmentation = _augmentation(recipe)
     recipe.save(folder / "recipe.yaml")
     plan.save(folder / "plan.json")
     tree.save(folder / "tree.json")
@@ -153,6 +154,13 @@ def check_fit(recipe: Recipe, head: Head, loss: torch.nn.Module) -> None:
         )
     if head.name == "normrelu" and recipe.targets == "crisp":
         raise InputError("normrelu belongs with soft targets", field="targets", hint="set targets: soft")
+
+
+def _augmentation(recipe: Recipe) -> AugmentationSpec:
+    try:
+        return AugmentationSpec.model_validate(recipe.augmentation)
+    except ValidationError as error:
+        raise plain_error(error, AugmentationSpec, field="augmentation") from error
 
 
 def _plan(dataset: Dataset, recipe: Recipe, folder: Path, overrides: dict[str, Any], resume: bool) -> Plan:
