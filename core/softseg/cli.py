@@ -57,7 +57,7 @@ def options(
 
 
 _USAGE_ERROR: type[Exception] = next(t for t in typer.BadParameter.__mro__ if t.__name__ == "ClickException")
-_SEVERAL_VALUES = ("--prediction", "--reference")
+_SEVERAL_VALUES = ("--prediction", "--reference", "--image")
 
 
 def main() -> None:

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import math
 import sys
+import time
 from collections.abc import Mapping
 from typing import Any, TextIO
+
+SECONDS_BETWEEN = 10.0
+"""Numbers that come with every step are shown this often."""
 
 
 class ConsoleSink:
@@ -23,6 +28,7 @@ class ConsoleSink:
 
         self._console = Console(file=output or sys.stdout, highlight=False, soft_wrap=True)
         self._warnings = warnings or sys.stderr
+        self._shown: dict[tuple[str, ...], float] = {}
         self._progress: Any = None
         self._task: Any = None
 
@@ -34,7 +40,7 @@ class ConsoleSink:
         elif kind == "progress":
             self._step(event["done"], event["total"])
         elif kind == "metrics":
-            self._say("  ".join(f"{name} {_number(value)}" for name, value in event["values"].items()))
+            self._numbers(event["values"])
         elif kind == "log":
             self._say(event["text"])
         elif kind == "result":
@@ -65,6 +71,13 @@ class ConsoleSink:
     def _step(self, done: int, total: int) -> None:
         if self._progress is not None:
             self._progress.update(self._task, completed=done, total=total)
+
+    def _numbers(self, values: Mapping[str, float | int | str]) -> None:
+        """Show numbers of a new kind at once, those of the same kind every ten seconds."""
+        names, now = tuple(values), time.monotonic()
+        if now - self._shown.get(names, -math.inf) >= SECONDS_BETWEEN:
+            self._shown[names] = now
+            self._say("  ".join(f"{name} {_number(value)}" for name, value in values.items()))
 
     def _say(self, text: str) -> None:
         self._console.print(text, markup=False)

@@ -8,28 +8,29 @@ from typing import Annotated
 import typer
 
 from softseg.commands.common import CancelFileOption, EventsOption, QuietOption, long_work
-from softseg.errors import InputError
 
 
 def evaluate(
     context: typer.Context,
-    prediction: Annotated[list[Path], typer.Option("--prediction", metavar="P...", help="Predictions, in order.")],
-    reference: Annotated[list[Path], typer.Option("--reference", metavar="R...", help="References, same order.")],
+    prediction: Annotated[
+        list[Path], typer.Option("--prediction", metavar="P...", help="Files, or folders of predicted cases.")
+    ],
+    reference: Annotated[
+        list[Path],
+        typer.Option("--reference", metavar="R...", help="References in the same order, a folder, or a DATA.json."),
+    ],
     tree: Annotated[str, typer.Option("--tree", help="A tree file or the name of a shipped tree.")],
     out: Annotated[Path, typer.Option("--out", help="Folder for the tables and report.html.")],
+    image: Annotated[
+        list[Path] | None, typer.Option("--image", metavar="I...", help="Scans for the pictures, in the same order.")
+    ] = None,
     events: EventsOption = None,
     quiet: QuietOption = False,
     cancel_file: CancelFileOption = None,
 ) -> None:
     """Score predictions (soft parcellations or label maps) against references, with a report."""
-    if len(prediction) != len(reference):
-        raise InputError(
-            f"expected one reference for each prediction, got {len(prediction)} predictions "
-            f"and {len(reference)} references",
-            field="--reference",
-        )
     with long_work(context, events, quiet, cancel_file) as work:
         from softseg.commands.tree import load_tree
         from softseg.evaluation import evaluate as run_evaluation
 
-        run_evaluation(prediction, reference, load_tree(tree), out, events=work)
+        run_evaluation(prediction, reference, load_tree(tree), out, work, images=image or [])

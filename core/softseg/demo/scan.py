@@ -1,13 +1,8 @@
-"""The README's main job: segment a real head softly, look at it at every level, then learn from soft labels.
-
-The scan is the MNI152 template, the average of 152 skull-stripped T1 scans, and the soft labels are its grey and white
-matter probability maps. Both are files inside the nilearn wheel, so nothing is downloaded.
-"""
+"""The demo's data: the MNI152 template and its tissue maps, read out of the nilearn wheel."""
 
 from __future__ import annotations
 
 import json
-import os
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,14 +11,10 @@ from typing import Any
 import numpy as np
 
 from softseg.errors import InputError
-from softseg.events import Events
-from softseg.files import require_writable_folder, write_beside
+from softseg.files import write_beside
 from softseg.image import Image, read_image, write_image
-from softseg.soft.parcellation import SoftParcellation
 from softseg.tree import LabelTree, Node
 
-MODEL = "brain-134"
-NODES = ("grey-matter", "left-hippocampus")
 BACK_SHARE = 0.35
 """Share of the head, from the back, that is kept out of training and used to judge it."""
 
@@ -45,40 +36,6 @@ class Maps:
     shares: dict[str, Image]
 
 
-def demo(
-    out: str | os.PathLike[str],
-    *,
-    model: str | os.PathLike[str] = MODEL,
-    minutes: float = 3.0,
-    device: str = "auto",
-    events: Events | None = None,
-) -> list[Path]:
-    """Run the whole demo and return what it wrote, most interesting first.
-
-    Parameters
-    ----------
-    out: folder for everything.
-    model: a model folder, or the name of a shipped model.
-    minutes: time for training; 0 leaves training out.
-    device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
-    events: progress; and the user's wish to stop.
-
-    Raises
-    ------
-    InputError: nilearn or the model is missing, or ``out`` cannot be written.
-    """
-    events = Events() if events is None else events
-    folder = require_writable_folder(out)
-    events.stage("read the scan that nilearn brings")
-    maps = read_maps(folder / "input")
-    written = segment(folder, model, device, events)
-    if minutes > 0:
-        written += learn(maps, folder / "training", minutes, device, events)
-    for path in written:
-        events.result(path.relative_to(folder).as_posix(), path)
-    return written
-
-
 def read_maps(folder: Path) -> Maps:
     """Read template and tissue maps out of nilearn, take the brain by nilearn's mask, and write them to ``folder``."""
     try:
@@ -97,51 +54,6 @@ def read_maps(folder: Path) -> Maps:
     maps = Maps(Image(intensities, t1.geometry), {leaf: Image(share, t1.geometry) for leaf, share in shares.items()})
     write_image(maps.t1, folder / "T1.nii.gz")
     return maps
-
-
-def segment(folder: Path, model: str | os.PathLike[str], device: str, events: Events) -> list[Path]:
-    """Predict, with labels at every level and maps of some nodes, and write the report; return what was written."""
-    from softseg.evaluation import render_prediction_report
-    from softseg.prediction import load_model, predict
-
-    scan = folder / "input" / "T1.nii.gz"
-    loaded = load_model(model)
-    tree = loaded.tree
-    shown = [node for node in NODES if node in tree] or [tree.children(tree.root.id)[-1].id]
-    levels = range(1, tree.depth + 1)
-    case = predict(loaded, [scan], folder / "segmentation", cut=levels, nodes=shown, device=device, events=events)[0]
-    events.stage("report")
-    soft = case.folder / "soft.soft.npz"
-    report = render_prediction_report(
-        SoftParcellation.load(soft), read_image(scan), folder / "report.html", nodes=shown, events=events
-    )
-    maps = [*sorted(case.folder.glob("labels_*.nii.gz")), *sorted(case.folder.glob("node_*.nii.gz"))]
-    return [report, soft, *maps, case.folder / "volumes.csv"]
-
-
-def learn(maps: Maps, folder: Path, minutes: float, device: str, events: Events) -> list[Path]:
-    """Train on the soft tissue maps of the front of the head and judge on its back, which training never sees.
-
-    It is one average head: this shows that learning from soft labels works, not how well it would do on other people.
-    """
-    from softseg.data import Dataset
-    from softseg.training import Recipe, train
-
-    dataset = Dataset.load(write_dataset(maps, folder / "data"))
-    recipe = Recipe.load(
-        "soft-tree",
-        [
-            f"minutes={minutes:g}",
-            "steps=2000",
-            "batch_size=2",
-            "plan.spacing=[2,2,2]",
-            "plan.patch_size=[48,48,48]",
-            "validation.metric=soft_dice/leaves",
-        ],
-    )
-    events.log("training on the front two thirds of one head, judged on its back third; not a clinical model")
-    model = train(dataset, recipe, folder / "run", device=device, events=events)
-    return [folder / "run" / "curves.png", folder / "run" / "metrics.csv", model]
 
 
 def write_dataset(maps: Maps, folder: Path) -> Path:
