@@ -5,7 +5,7 @@ the nodes on the path of leaf ``k``, the gradient with respect to the logits is 
 up the tree (sums of branches) and one down (sums along paths), never a leaf-by-leaf matrix.
 
 ``ln P_v`` is the logarithm of a sum of positive numbers, as exact as a logsumexp while ``P_v`` is a normal number; the
-few voxels where a needed ``P_v`` is smaller are computed by logsumexp over the leaves' log-softmax.
+few voxels where a needed ``P_v`` is smaller are computed by logsumexp over the leaves' logits.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from softseg.losses.scratch import Scratch
+from softseg.losses.blocks import Scratch
 from softseg.losses.tree_layout import TreeLayout
 from softseg.losses.tree_terms import TreeTables
 
@@ -191,7 +191,7 @@ def _running_sums(down: Tensor, up: Tensor, scratch: Scratch) -> tuple[Tensor, T
 
 
 def _exact(logits: Tensor, block: Block, columns: Tensor, layout: TreeLayout) -> tuple[Tensor, Tensor]:
-    """Return the likelihood terms of some voxels by logsumexp and remove their weights from the block."""
+    """Return loss and gradient of the likelihood of some voxels by logsumexp; their weights leave the block."""
     likely = block.likely[:, columns]
     block.likely[:, columns] = 0
     if block.rows is not None:
@@ -202,27 +202,28 @@ def _exact(logits: Tensor, block: Block, columns: Tensor, layout: TreeLayout) ->
         unlikely = block.unlikely[:, columns]
         block.unlikely[:, columns] = 0
 
-    leaves = torch.log_softmax(logits[:, columns], 0)
-    nodes = logits.new_empty(layout.rows, len(columns))
-    nodes[: layout.classes] = leaves
-    layout.logsumexp_up(nodes)
-    nodes = nodes[: len(likely)]
-    loss = -(likely * nodes).sum(0)
-    gradient = leaves.exp() * likely.sum(0)
+    scores = logits[:, columns]
+    scores = scores - scores.amax(0)
+    loss, gradient = logits.new_zeros(len(columns)), torch.zeros_like(scores)
     for row in likely.any(1).nonzero().flatten().tolist():
-        inside = layout.leaf_slices[row]
-        gradient[inside] -= likely[row] * (leaves[inside] - nodes[row]).exp()
-    if unlikely is None:
-        return loss, gradient
-
-    gradient += leaves.exp() * unlikely.sum(0)
-    nothing = logits.new_full((1, len(columns)), -torch.inf)
-    before = torch.cat([nothing, leaves.logcumsumexp(0)])
-    after = torch.cat([leaves.flip(0).logcumsumexp(0).flip(0), nothing])
-    for row in unlikely.any(1).nonzero().flatten().tolist():
-        inside = layout.leaf_slices[row]
-        outside = torch.logaddexp(before[inside.start], after[inside.stop])
-        loss -= unlikely[row] * outside
-        for part in (slice(0, inside.start), slice(inside.stop, layout.classes)):
-            gradient[part] -= unlikely[row] * (leaves[part] - outside).exp()
+        _add_log(loss, gradient, scores, likely[row], [layout.leaf_slices[row]])
+    weight = likely.sum(0)
+    if unlikely is not None:
+        for row in unlikely.any(1).nonzero().flatten().tolist():
+            inside = layout.leaf_slices[row]
+            around = [slice(0, inside.start), slice(inside.stop, layout.classes)]
+            _add_log(loss, gradient, scores, unlikely[row], around)
+        weight += unlikely.sum(0)
+    _add_log(loss, gradient, scores, -weight, [slice(0, layout.classes)])
     return loss, gradient
+
+
+def _add_log(loss: Tensor, gradient: Tensor, scores: Tensor, weights: Tensor, parts: list[slice]) -> None:
+    """Subtract ``weights`` times the logsumexp of some rows of ``scores`` from the loss, and its gradient likewise."""
+    rows = torch.cat([scores[part] for part in parts])
+    loss -= weights * rows.logsumexp(0)
+    slopes = weights * rows.softmax(0)
+    start = 0
+    for part in parts:
+        gradient[part] -= slopes[start : start + part.stop - part.start]
+        start += part.stop - part.start

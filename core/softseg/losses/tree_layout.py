@@ -139,13 +139,6 @@ class TreeLayout:
         for step in reversed(self.sums):
             values[step.children].view(-1, step.width, columns).add_(values[step.parents, None])
 
-    def logsumexp_up(self, values: Tensor) -> None:
-        """Fill the inner rows of ``values`` ``[R, n]`` with the logsumexp of their leaves' rows, in place."""
-        columns = values.shape[1]
-        for step in self.sums:
-            summed = torch.logsumexp(values[step.children].view(-1, step.width, columns), 1)
-            values[step.parents] = summed if step.first else torch.logaddexp(values[step.parents], summed)
-
 
 def _branch_sums(children: dict[int, list[int]], depths: tuple[int, ...]) -> tuple[BranchSum, ...]:
     """Return the steps for inner rows with these children's rows, neighbours of one shape joined to one step."""

@@ -9,13 +9,10 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
 from softseg.errors import InputError
-from softseg.losses.scratch import Scratch
+from softseg.losses.blocks import VoxelBlocks, scaled_gradient
 from softseg.losses.targets import voxel_weights
 from softseg.losses.tree_kernel import labelled_block, soft_block
 from softseg.losses.tree_terms import TreeTables, TreeTerms
-
-BLOCK_VOXELS = {"cpu": 4096, "cuda": 65536}
-"""Voxels per block: few enough for a processor's cache, enough to keep a graphics card busy."""
 
 
 class TreeLoss(nn.Module):
@@ -64,25 +61,20 @@ class _Blockwise(torch.autograd.Function):
     def forward(
         ctx: Any, logits: Tensor, target: Tensor, weights: Tensor, tables: TreeTables, with_gradient: bool
     ) -> Tensor:
-        scores, shares = _flat(logits), _flat(target)
-        voxel_weight = _flat(weights)[:, 0]
-        total = voxel_weight.sum(dtype=torch.float64)
+        blocks = VoxelBlocks(logits, target, weights)
+        total = weights.sum(dtype=torch.float64)
         scale = torch.where(total > 0, 1 / total, 0.0).to(weights.dtype)
         # float16 cannot hold gradients of a mean over a million voxels: it keeps them per voxel until the backward pass
         late = logits.dtype == torch.float16
         factor = torch.ones_like(scale) if late else scale
-        gradient = torch.empty_like(scores) if with_gradient else None
+        gradient = blocks.empty_output() if with_gradient else None
         value = torch.zeros((), dtype=torch.float64, device=logits.device)
-        size = BLOCK_VOXELS.get(logits.device.type, BLOCK_VOXELS["cuda"])
-        scratch = Scratch(min(size, scores.shape[2]), weights.dtype, logits.device)
-        for item in range(scores.shape[0]):
-            for start in range(0, scores.shape[2], size):
-                part = (item, slice(None), slice(start, start + size))
-                weight = voxel_weight[item, start : start + size]
-                loss, slopes = _block(scores[part], shares[part], weight, factor, tables, scratch)
-                value += loss
-                if gradient is not None:
-                    _store(slopes, gradient[part])
+        for block in blocks:
+            evaluate = soft_block if block.target.is_floating_point() else labelled_block
+            loss, slopes = evaluate(block.predicted, block.target, tables, block.scratch)
+            value += (loss * block.weight).sum(dtype=torch.float64)
+            if gradient is not None:
+                block.store(slopes.mul_(block.weight * factor), gradient)
         if gradient is not None:
             ctx.save_for_backward(gradient, scale if late else torch.ones_like(scale))
             ctx.shape = logits.shape
@@ -92,50 +84,5 @@ class _Blockwise(torch.autograd.Function):
     @once_differentiable  # type: ignore[untyped-decorator]
     def backward(ctx: Any, output_gradient: Tensor) -> tuple[Tensor | None, ...]:
         gradient, scale = ctx.saved_tensors
-        factor = output_gradient * scale
-        if factor.device.type != "cpu" or factor != 1:
-            gradient = gradient * factor
+        gradient = scaled_gradient(gradient, output_gradient * scale)
         return gradient.view(ctx.shape), None, None, None, None
-
-
-def _block(
-    scores: Tensor, target: Tensor, weight: Tensor, scale: Tensor, tables: TreeTables, scratch: Scratch
-) -> tuple[Tensor, Tensor]:
-    """Return the weighted sum of the loss over ``scores`` ``[C, n]`` and ``scale`` times its gradient ``[C, n]``."""
-    labelled = (weight != 0).nonzero().flatten()
-    if len(labelled) < len(weight):
-        gradient = torch.zeros(scores.shape, dtype=weight.dtype, device=scores.device)
-        if not len(labelled):
-            return weight.sum(dtype=torch.float64), gradient
-        loss, part = _block(scores[:, labelled], target[:, labelled], weight[labelled], scale, tables, scratch)
-        return loss, gradient.index_copy_(1, labelled, part)
-    logits = _load(scores, scratch, "logits")
-    if target.is_floating_point():
-        loss, gradient = soft_block(logits, _load(target, scratch, "target"), tables, scratch)
-    else:
-        loss, gradient = labelled_block(logits, target[0].long(), tables, scratch)
-    return (loss * weight).sum(dtype=torch.float64), gradient.mul_(weight * scale)
-
-
-def _load(values: Tensor, scratch: Scratch, name: str) -> Tensor:
-    """Return ``values`` ``[C, n]`` contiguous and in the type that is computed in."""
-    if values.stride(0) == 1 and values.dtype != scratch.dtype:
-        values = values.contiguous()
-    return scratch.array(name, *values.shape).copy_(values)
-
-
-def _store(values: Tensor, place: Tensor) -> None:
-    """Copy ``values`` ``[C, n]`` to ``place`` of the same shape, whichever of its axes is contiguous."""
-    values = values.to(place.dtype)
-    if place.stride(0) == 1:
-        place.t().copy_(values.t())
-    else:
-        place.copy_(values)
-
-
-def _flat(values: Tensor) -> Tensor:
-    """Return ``[B, C, *spatial]`` as ``[B, C, voxels]``, a view for contiguous and channels-last layouts."""
-    try:
-        return values.view(*values.shape[:2], -1)
-    except RuntimeError:
-        return values.contiguous().view(*values.shape[:2], -1)
