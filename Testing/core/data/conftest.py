@@ -13,6 +13,7 @@ from softseg.data import Dataset
 from softseg.image import Geometry, Image, write_image
 from softseg.tree import LabelTree, Node
 
+
 def head_tree() -> LabelTree:
     """Two sides of grey matter, one white matter; grey matter has a value of its own (a coarse label)."""
     return LabelTree(

@@ -43,7 +43,12 @@ def test_a_marked_voxel_stays_where_it_is(orientation, crop, oblique):
     array = np.zeros((24, 20, 22), np.float32)
     array[4:20, 5:17, 6:18] = 1
     array[12, 11, 9] = 50
-    image = image_of(array, spacing=(1.0, 1.0, 1.0), origin=(5, -7, 11), direction=ROTATION if oblique else (1, 0, 0, 0, 1, 0, 0, 0, 1))
+    image = image_of(
+        array,
+        spacing=(1.0, 1.0, 1.0),
+        origin=(5, -7, 11),
+        direction=ROTATION if oblique else (1, 0, 0, 0, 1, 0, 0, 0, 1),
+    )
     image = reorient(image, orientation)
     plan = plan_of(crop=Crop(kind=crop, margin_mm=2, size_mm=(12, 12, 12)))
     out, geometry = preprocess_images([image], plan)

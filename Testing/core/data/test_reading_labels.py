@@ -36,9 +36,7 @@ def compose(maps, tree, warnings=None):
     labels = compose_soft_maps(arrays, tree, files, warn)
     labels.check()
     dense = labels.dense()[:, 0, 0]
-    return {
-        node.id: dense[tree.class_index(node.id)] for node in tree.nodes if dense[tree.class_index(node.id)].any()
-    }
+    return {node.id: dense[tree.class_index(node.id)] for node in tree.nodes if dense[tree.class_index(node.id)].any()}
 
 
 def same(found, expected):
@@ -62,13 +60,18 @@ def test_an_inner_node_without_maps_below_keeps_its_share(cord):
 
 
 def test_two_places_for_what_is_left_over_are_ambiguous(cord):
-    with pytest.raises(InputError, match=r"leave over could be 'background' or 'cord'.*give a soft map for all but one"):
+    with pytest.raises(
+        InputError, match=r"leave over could be 'background' or 'cord'.*give a soft map for all but one"
+    ):
         compose({"grey-matter": [0.2]}, cord)
 
 
 def test_without_background_the_rest_is_unlabelled(cord):
     tree = cord.remove("background")
-    same(compose({"grey-matter": [0.2, 0], "white-matter": [0.3, 0]}, tree), {"grey-matter": [0.2, 0], "white-matter": [0.3, 0]})
+    same(
+        compose({"grey-matter": [0.2, 0], "white-matter": [0.3, 0]}, tree),
+        {"grey-matter": [0.2, 0], "white-matter": [0.3, 0]},
+    )
 
 
 def test_a_leaf_wins_over_its_parent_and_it_is_said(cord):

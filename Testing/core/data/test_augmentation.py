@@ -1,0 +1,80 @@
+"""Changes of intensities: each does what it says, and nothing where its probability is 0."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from pydantic import ValidationError
+
+from softseg.data import AugmentationSpec, Plan, default_augmentation
+from softseg.data.augmentation import change_intensities, smooth_field
+from softseg.errors import InputError
+
+IMAGE = torch.from_numpy(np.random.default_rng(0).normal(size=(2, 12, 14, 16)).astype(np.float32))
+
+
+def changed(image=IMAGE, seed=0, **fields) -> torch.Tensor:
+    spec = AugmentationSpec.none().model_copy(update=fields)
+    return change_intensities(image.clone(), spec, np.random.default_rng(seed))
+
+
+def test_none_changes_nothing():
+    assert torch.equal(changed(), IMAGE)
+
+
+@pytest.mark.parametrize("name", [n for n in AugmentationSpec.model_fields if n.endswith("_probability")])
+def test_each_change_is_repeatable_and_finite(name):
+    one, other = changed(**{name: 1.0}), changed(**{name: 1.0})
+    assert torch.equal(one, other)
+    assert torch.isfinite(one).all()
+    spatial = name.startswith(("rotation", "scale", "elastic", "mirror"))
+    assert torch.equal(one, IMAGE) == spatial
+    flat = changed(IMAGE[:, 0], **{name: 1.0})
+    assert flat.shape == IMAGE[:, 0].shape
+
+
+def test_inversion_keeps_the_range_and_turns_the_order_around():
+    out = changed(inversion_probability=1.0)
+    assert out[0].argmax() == IMAGE[0].argmin()
+    assert out[0].max() == pytest.approx(float(IMAGE[0].max()), abs=1e-5)
+
+
+def test_gamma_keeps_order_and_range():
+    out = changed(gamma_probability=1.0)[0].flatten()
+    order = IMAGE[0].flatten().argsort()
+    assert (out[order].diff() >= -1e-5).all()
+    assert out.min() == pytest.approx(float(IMAGE[0].min()), abs=1e-5)
+
+
+def test_noise_blur_and_coarseness_change_the_spread_as_they_should():
+    still = torch.zeros(1, 20, 20, 20)
+    assert 0 < changed(still, noise_probability=1.0, noise_sd=0.5).std() < 0.5
+    assert changed(blur_probability=1.0).std() < IMAGE.std()
+    assert changed(low_resolution_probability=1.0).std() < IMAGE.std()
+
+
+def test_a_smooth_field_passes_through_its_knots():
+    knots = np.random.default_rng(0).normal(size=(1, 4, 4, 4)).astype(np.float32)
+    field = smooth_field(knots, (31, 31, 31))
+    np.testing.assert_allclose(field[0, ::10, ::10, ::10], knots[0], atol=1e-5)
+
+
+def test_wrong_fields_are_named():
+    with pytest.raises(ValidationError, match="gamma needs two positive numbers"):
+        AugmentationSpec(gamma=(2, 1))
+    plan = Plan.model_validate(
+        {
+            "channels": ["a"],
+            "spacing": [None, 1, 1],
+            "dimensions": 2,
+            "patch_size": [64, 64],
+            "normalization": {"a": {}},
+        }
+    )
+    assert default_augmentation(plan).rotation_degrees > AugmentationSpec().rotation_degrees
+    assert default_augmentation(plan, {"rotation_degrees": 3}).rotation_degrees == 3
+    with pytest.raises(InputError, match=r"augmentation\.rotate: unknown key"):
+        default_augmentation(plan, {"rotate": 3})
+    with pytest.raises(InputError, match=r"augmentation\.noise_sd: "):
+        default_augmentation(plan, {"noise_sd": -1})
