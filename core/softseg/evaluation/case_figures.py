@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from softseg.errors import InputError
 from softseg.evaluation.charts import group_level, to_uri
 from softseg.evaluation.colors import Color
 from softseg.evaluation.measure import hop_distances
@@ -27,8 +26,6 @@ from softseg.image import read_image
 from softseg.types import FloatArray
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from softseg.evaluation.comparison import Report
     from softseg.evaluation.pairs import Pair
     from softseg.events import Events
@@ -40,7 +37,7 @@ def case_figures(report: Report, pair: Pair, colors: dict[str, Color], events: E
 
     Raises
     ------
-    InputError: a file is missing or damaged, or the scan lies on another grid.
+    InputError: a file is missing or damaged.
     """
     rows = TreeRows.of(report.tree)
     prediction = read_prediction(pair.prediction, report.tree, lambda _: None)
@@ -54,7 +51,7 @@ def case_figures(report: Report, pair: Pair, colors: dict[str, Color], events: E
     events.check()
     theirs = _upright(volumes_of(reference.shares, rows, levels, nodes), geometry)
     events.check()
-    scan = None if pair.image is None else _scan(pair.image, geometry)
+    scan = None if pair.image is None else upright(read_image(pair.image).array, geometry)
     cuts = {level: [node.id for node in report.tree.cut_at(level).nodes] for level in levels}
     stage = Stage.of(
         scan,
@@ -147,14 +144,3 @@ def _upright(volumes: Volumes, geometry: Geometry) -> Volumes:
         {level: upright(labels, geometry) for level, labels in volumes.labels.items()},
         {node: upright(share, geometry) for node, share in volumes.nodes.items()},
     )
-
-
-def _scan(path: Path, geometry: Geometry) -> Any:
-    image = read_image(path)
-    if not image.geometry.same_grid(geometry):
-        raise InputError(
-            "the scan for the pictures lies on another grid than the prediction",
-            file=path,
-            hint="give the image that the prediction was made from, or none",
-        )
-    return upright(image.array, geometry)

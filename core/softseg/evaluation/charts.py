@@ -103,6 +103,7 @@ def _structures(
             )
         else:
             axes.hlines(place, 0, float(np.mean(own)), color=color, lw=1.2, alpha=0.5)
+            axes.plot(float(np.mean(own)), place, marker="|", ms=6, mew=1.1, color=INK)
         axes.scatter(own, [place] * len(own), s=11 if len(own) < 5 else 5, color=color, edgecolor=INK, lw=0.3, zorder=3)
     axes.set_yticks(range(len(part)), [_short(row["name"], 42) for row in part], fontsize=7)
     axes.set_xlim(0, 1)
@@ -128,7 +129,7 @@ def size_chart(report: Report, level: int, colors: dict[str, tuple[int, int, int
         _name_lowest(axes, [row["name"] for row in table], sizes, scores)
     axes.set_ylim(0, 1.02)
     axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
-    _dress(axes, "Small structures are harder", "volume in the reference (ml, logarithmic)", "Dice (0 to 1)")
+    _dress(axes, "Dice against the size of the structure", "volume in the reference (ml, logarithmic)", "Dice (0 to 1)")
     return figure
 
 
@@ -158,8 +159,10 @@ def reliability_chart(curves: Sequence[tuple[str, Reliability]], what: str) -> F
     columns = min(6, len(curves))
     lines = math.ceil(len(curves) / columns)
     side = min(2.6, 10.4 / columns)
-    figure = Figure(figsize=(max(side * columns, 5.2), (side + 0.75) * lines), layout="constrained")
-    for place, (title, curve) in enumerate(curves):
+    headings = ["\n".join([*textwrap.wrap(title, int(12 * side)), f"ECE {curve.error:.3f}"]) for title, curve in curves]
+    above = 0.15 * max(heading.count("\n") for heading in headings)
+    figure = Figure(figsize=(max(side * columns, 5.2), (side + above + 0.6) * lines), layout="constrained")
+    for place, (_, curve) in enumerate(curves):
         axes = figure.add_subplot(lines, columns, place + 1)
         confidence, truth = (np.where(curve.count >= FEWEST, part, np.nan) for part in curve.curve)
         edges = np.linspace(0, 1, len(confidence) + 1)
@@ -169,8 +172,7 @@ def reliability_chart(curves: Sequence[tuple[str, Reliability]], what: str) -> F
         axes.plot(confidence, truth, color=ACCENT, lw=1.5, marker="o", ms=3)
         axes.fill_between(confidence, confidence, truth, color=ACCENT, alpha=0.15, lw=0)
         axes.set(xlim=(0, 1), ylim=(0, 1), aspect="equal")
-        heading = "\n".join([*textwrap.wrap(title, int(12 * side)), f"ECE {float(curve.error):.3f}"])
-        _dress(axes, heading, "confidence" if place // columns == lines - 1 else "", "")
+        _dress(axes, headings[place], "confidence" if place // columns == lines - 1 else "", "")
         axes.set_xticks([0, 0.5, 1])
         if place % columns == 0:
             axes.set_ylabel(what, fontsize=8)

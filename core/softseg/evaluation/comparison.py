@@ -32,12 +32,14 @@ from softseg.evaluation.sources import Reference, read_prediction, read_referenc
 from softseg.evaluation.surface import TOLERANCE_MM
 from softseg.events import Events
 from softseg.files import require_writable_folder, write_beside
+from softseg.image import read_image
 
 if TYPE_CHECKING:
     from softseg.tree import LabelTree
 
 SCHEMA = "softseg-evaluation"
 SCHEMA_VERSION = 1
+SCAN_HINT = "give the image that the prediction was made from, or none"
 
 
 @dataclass(eq=False)
@@ -202,6 +204,8 @@ def _add_case(report: Report, pair: Pair, rows: TreeRows, events: Events) -> Non
     prediction = read_prediction(pair.prediction, report.tree, events.warning)
     reference = read_reference(pair.reference, report.tree, events.warning, pair.mask)
     require_same_grid(prediction.shares.geometry, prediction.file, reference)
+    if pair.image is not None:
+        require_same_grid(read_image(pair.image).geometry, pair.image, prediction, SCAN_HINT)
     found = measure(
         prediction.shares,
         reference.shares,

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
 
 from softseg.files import write_beside
 
@@ -44,8 +45,9 @@ def percent(value: float | None, digits: int = 1) -> str:
     return "–" if value is None or not math.isfinite(value) else f"{value:.{digits}f} %"
 
 
-def spread(metric: dict[str, float], digits: int = 3) -> str:
-    """Return mean ± standard deviation; the mean alone for one case."""
+def spread(metric: dict[str, float], digits: int = 3) -> Markup:
+    """Return the mean and, smaller, ± the standard deviation; the mean alone for one case."""
+    mean = number(metric["mean"], digits)
     if metric["n"] > 1 and math.isfinite(metric["sd"]):
-        return f"{metric['mean']:.{digits}f} ± {metric['sd']:.{digits}f}"
-    return number(metric["mean"], digits)
+        return Markup("{} <small>± {}</small>").format(mean, number(metric["sd"], digits))
+    return Markup("{}").format(mean)

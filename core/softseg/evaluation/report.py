@@ -92,9 +92,7 @@ def _cards(report: Report, deepest: int) -> list[dict[str, str]]:
         what = f"between wrong and right leaf; at most {hop_distances(TreeRows.of(report.tree)).max():g}"
         cards.append({"label": "Tree distance", "value": value, "unit": "edges", "what": what})
     if report.soft:
-        cards.append(
-            _card("Calibration error", level["winner_calibration_error"], 3, "", "confidence against accuracy")
-        )
+        cards.append(_card("Calibration", level["winner_calibration_error"], 3, "ECE", "confidence against accuracy"))
     return [card for card in cards if card["value"] != "–"]
 
 

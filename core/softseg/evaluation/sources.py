@@ -207,15 +207,20 @@ def read_reference(reference: Reference, tree: LabelTree, warn: Warn, mask: Path
     return Reading(LabelShares(masked, image.geometry), reading.file)
 
 
-def require_same_grid(geometry: Geometry, file: Path, other: Reading) -> None:
+GRID_HINT = (
+    "predictions have the grid of the image they were made from: predict the image that the reference was drawn on, "
+    "or resample the prediction"
+)
+
+
+def require_same_grid(geometry: Geometry, file: Path, other: Reading, hint: str = GRID_HINT) -> None:
     """Raise :class:`InputError` naming ``file`` unless it lies on the grid of ``other``."""
     if geometry.same_grid(other.shares.geometry):
         return
     raise InputError(
         f"lies on another grid ({_grid(geometry)}) than {other.file} ({_grid(other.shares.geometry)})",
         file=file,
-        hint="predictions have the grid of the image they were made from: predict the image that the reference was "
-        "drawn on, or resample the prediction",
+        hint=hint,
     )
 
 

@@ -1,0 +1,182 @@
+"""Reading and pairing of what is compared, and the errors that people can cause."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+from softseg.errors import CancelledError, InputError
+from softseg.evaluation import evaluate
+from softseg.evaluation.pairs import case_name, pair_up
+from softseg.evaluation.sources import read_prediction, read_reference
+from softseg.events import CancelToken, Events, ListSink
+from softseg.image import Geometry, Image, write_image
+
+
+def ignore(_: str) -> None:
+    """Drop a warning."""
+
+
+def names(pairs):
+    return [pair.case for pair in pairs]
+
+
+def test_cases_are_paired_by_name_whatever_their_order(case_files, small_tree):
+    predictions = [case_files / "predictions" / name for name in ("cleo", "ada")]
+    references = sorted((case_files / "labels").iterdir())
+    pairs = pair_up(predictions, references, small_tree, Events())
+    assert names(pairs) == ["cleo", "ada"]
+    assert [pair.reference.name for pair in pairs] == ["cleo.nii.gz", "ada.nii.gz"]
+
+
+def test_folders_stand_for_what_is_in_them(case_files, small_tree):
+    pairs = pair_up(
+        [case_files / "predictions"], [case_files / "labels"], small_tree, Events(), [case_files / "images"]
+    )
+    assert names(pairs) == ["ada", "ben", "cleo"]
+    assert [pair.image.name for pair in pairs] == ["ada.nii.gz", "ben.nii.gz", "cleo.nii.gz"]
+
+
+def test_other_names_are_paired_by_order_and_that_is_said(case_files, small_tree, tmp_path):
+    sink = ListSink()
+    for number in (1, 2):
+        (tmp_path / f"p{number}.nii.gz").touch()
+    references = [case_files / "labels" / f"{name}.nii.gz" for name in ("ben", "ada")]
+    pairs = pair_up(sorted(tmp_path.iterdir()), references, small_tree, Events(sink))
+    assert names(pairs) == ["p1", "p2"]
+    assert [pair.reference for pair in pairs] == references
+    assert "by order" in sink.events[0]["text"]
+
+
+def test_names_of_cases(tmp_path):
+    assert case_name(tmp_path / "1003" / "soft.soft.npz") == "1003"
+    assert case_name(tmp_path / "1003.soft.npz") == "1003"
+    assert case_name(tmp_path / "1003.nii.gz") == "1003"
+
+
+def test_a_dataset_stands_for_its_cases(case_files, small_tree, tmp_path):
+    small_tree.save(tmp_path / "tree.json")
+    cases = [
+        {
+            "id": name,
+            "group": name,
+            "split": "test",
+            "images": {"T1": str(case_files / "images" / f"{name}.nii.gz")},
+            "labels": str(case_files / "labels" / f"{name}.nii.gz"),
+        }
+        for name in ("ada", "ben", "cleo")
+    ]
+    data = {"name": "small", "channels": ["T1"], "tree": "tree.json", "cases": cases}
+    (tmp_path / "DATA.json").write_text(json.dumps(data))
+    pairs = pair_up([case_files / "predictions" / "ben"], [tmp_path / "DATA.json"], small_tree, Events())
+    assert names(pairs) == ["ben"]
+    assert pairs[0].image == case_files / "images" / "ben.nii.gz"
+
+
+def test_numbers_must_match(case_files, small_tree):
+    labels = sorted((case_files / "labels").iterdir())
+    with pytest.raises(InputError, match="cannot pair 2 predictions with 1 references"):
+        pair_up(labels[:2], labels[2:], small_tree, Events())
+    with pytest.raises(InputError, match="no predictions were given"):
+        pair_up([], labels, small_tree, Events())
+
+
+def test_missing_files_are_named(small_tree, tmp_path):
+    with pytest.raises(InputError, match=r"nothere.nii.gz: no such file or folder"):
+        pair_up([tmp_path / "nothere.nii.gz"], [tmp_path], small_tree, Events())
+    with pytest.raises(InputError, match="neither predicted cases nor label maps"):
+        pair_up([tmp_path], [tmp_path], small_tree, Events())
+
+
+def test_other_grids_are_refused(case_files, small_tree, small_values, tmp_path):
+    moved = write_image(Image(small_values, Geometry((24, 26, 20), spacing=(1.0, 1.2, 2.0))), tmp_path / "ada.nii.gz")
+    with pytest.raises(InputError, match=r"ada.nii.gz.*another grid \(24 x 26 x 20 voxels.*predict the image"):
+        evaluate([moved], [case_files / "labels" / "ada.nii.gz"], small_tree, tmp_path / "out", html=False)
+    assert not list((tmp_path / "out").iterdir())
+
+
+def test_values_that_the_tree_lacks_are_named(small_tree, small_geometry, small_values, tmp_path):
+    odd = write_image(Image(np.where(small_values == 3, 77, small_values), small_geometry), tmp_path / "odd.nii.gz")
+    with pytest.raises(InputError, match=r"odd.nii.gz.*77"):
+        read_prediction(odd, small_tree, ignore)
+    with pytest.raises(InputError, match=r"odd.nii.gz.*77"):
+        read_reference(odd, small_tree, ignore)
+
+
+def test_a_parcellation_of_another_tree_is_refused(case_files, small_tree):
+    lacking = small_tree.remove("deep")
+    with pytest.raises(InputError, match=r"soft.soft.npz: deep grey: the tree 'small' has no node with the value 2"):
+        read_prediction(case_files / "predictions" / "ada", lacking, ignore)
+
+
+def test_an_empty_case_folder_is_refused(small_tree, tmp_path):
+    with pytest.raises(InputError, match=r"expected a predicted case with a file \*.soft.npz"):
+        read_prediction(tmp_path, small_tree, ignore)
+
+
+def test_an_image_of_another_size_is_refused(case_files, small_tree, tmp_path):
+    scan = write_image(Image(np.zeros((3, 3, 3), np.float32), Geometry((3, 3, 3))), tmp_path / "scan.nii.gz")
+    case = case_files / "predictions" / "ada", case_files / "labels" / "ada.nii.gz"
+    with pytest.raises(InputError, match=r"scan.nii.gz: lies on another grid.*soft.soft.npz"):
+        evaluate([case[0]], [case[1]], small_tree, tmp_path / "out", images=[scan])
+    with pytest.raises(InputError, match="got 2 images for 1 cases"):
+        evaluate([case[0]], [case[1]], small_tree, tmp_path / "out", images=[scan, scan])
+
+
+def test_raters_are_averaged(small_tree, small_geometry, small_values, tmp_path):
+    files = [
+        write_image(Image(np.roll(small_values, n, 1), small_geometry), tmp_path / f"rater{n}.nii.gz") for n in (0, 1)
+    ]
+    reading = read_reference(files, small_tree, ignore)
+    assert reading.shares.soft
+    dense = reading.shares.labels.dense()
+    index = small_tree.class_index("white")
+    expected = ((small_values == 3).astype(float) + (np.roll(small_values, 1, 1) == 3)) / 2
+    np.testing.assert_allclose(dense[index], expected, atol=1e-6)
+
+
+def test_soft_maps_by_node_keep_their_values(small_tree, small_geometry, small_values, soften, tmp_path):
+    dense = soften(small_values, 1.0)
+    maps = {
+        leaf.id: write_image(Image(share, small_geometry), tmp_path / f"{leaf.id}.nii.gz")
+        for leaf, share in zip(small_tree.leaves, dense, strict=True)
+    }
+    reading = read_reference(maps, small_tree, ignore)
+    np.testing.assert_allclose(reading.shares.labels.dense(len(dense)), dense, atol=1e-5)
+
+
+def test_a_mask_says_where_the_reference_is_valid(case_files, small_tree, small_geometry, tmp_path):
+    valid = np.zeros(small_geometry.shape, np.uint8)
+    valid[:10] = 1
+    mask = write_image(Image(valid, small_geometry), tmp_path / "mask.nii.gz")
+    reading = read_reference(case_files / "labels" / "ada.nii.gz", small_tree, ignore, mask)
+    assert reading.shares.slice(3)[1].all()
+    assert not reading.shares.slice(12)[1].any()
+
+
+def test_labels_of_a_coarser_cut_are_judged_down_to_it(case_files, small_tree, small_geometry, small_values, tmp_path):
+    cut = small_tree.cut_at(3)
+    coarse = write_image(Image(small_tree.collapse(small_values, cut), small_geometry), tmp_path / "ada.nii.gz")
+    report = evaluate([coarse], [case_files / "labels" / "ada.nii.gz"], small_tree, tmp_path / "out")
+    assert [row["level"] for row in report.levels] == [1, 2, 3]
+    assert all(row["dice"] == 1.0 for row in report.levels)
+    assert report.summary()["tree_distance"] is None
+    assert "do not reach the leaves" in (tmp_path / "out" / "report.html").read_text()
+
+
+def test_cancelling_leaves_nothing_behind(case_files, small_tree, tmp_path):
+    token = CancelToken()
+    token.cancel()
+    with pytest.raises(CancelledError):
+        evaluate(
+            [case_files / "predictions"], [case_files / "labels"], small_tree, tmp_path / "out", Events(cancel=token)
+        )
+    assert not list((tmp_path / "out").iterdir())
+
+
+def test_an_output_that_is_a_file_is_refused(case_files, small_tree, tmp_path):
+    (tmp_path / "out").write_text("x")
+    with pytest.raises(InputError, match="expected a folder, got a file"):
+        evaluate([case_files / "predictions"], [case_files / "labels"], small_tree, tmp_path / "out")
