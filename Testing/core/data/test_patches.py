@@ -71,7 +71,7 @@ def test_a_batch_that_is_held_is_not_written_over(make, tmp_path):
 def test_errors_in_the_thread_reach_the_caller(make, tmp_path):
     make.head("a")
     sampler = sampler_of(store_of(make, tmp_path))
-    sampler.batch = lambda step: (_ for _ in ()).throw(RuntimeError("lost disk"))
+    sampler._item = lambda *_: (_ for _ in ()).throw(RuntimeError("lost disk"))
     with pytest.raises(RuntimeError, match="lost disk"):
         next(sampler.batches())
 
