@@ -82,6 +82,21 @@ def test_real_brain_on_a_cpu(shared_data, tmp_path, resources):
     assert fine.patch_size == (128, 128, 128)
 
 
+def test_other_values_follow_from_those_that_are_given(make):
+    make.head("a", shape=(80, 60, 40))
+    dataset = make.load()
+    coarse = make_plan(dataset, memory_gb=8, gpu=False, overrides={"spacing": [4, 4, 4]})
+    assert coarse.spacing == (4, 4, 4)
+    assert coarse.patch_size == (16, 16, 8)
+    turned = make_plan(dataset, memory_gb=8, gpu=False, overrides={"orientation": "SPL"})
+    assert turned.patch_size == make_plan(dataset, memory_gb=8, gpu=False).patch_size[::-1]
+    flat = make_plan(dataset, memory_gb=8, gpu=False, overrides={"dimensions": 2})
+    assert (flat.orientation, flat.spacing[0], len(flat.patch_size)) == ("PSL", None, 2)
+    for key, value in (("spacing", "fine"), ("orientation", "XYZ"), ("dimensions", 4)):
+        with pytest.raises(InputError, match=key):
+            make_plan(dataset, memory_gb=8, gpu=False, overrides={key: value})
+
+
 def test_less_memory_makes_smaller_steps(make):
     make.head("a", shape=(80, 80, 80))
     dataset = make.load()

@@ -81,6 +81,14 @@ def test_a_leaf_wins_over_its_parent_and_it_is_said(cord):
     assert warnings == ["cord.nii: in 1 voxels the nodes under 'cord' exceed it; they were believed"]
 
 
+def test_a_conflict_deep_in_the_tree_is_said_once(make):
+    warnings: list[str] = []
+    maps = {"grey-left": [0.5], "grey-right": [0.4], "grey": [0.6], "brain": [0.95]}
+    found = compose(maps, make.head_tree(), warnings)
+    same(found, {"grey-left": [0.5], "grey-right": [0.4], "white": [0.05], "background": [0.05]})
+    assert warnings == ["grey.nii: in 1 voxels the nodes under 'grey' exceed it; they were believed"]
+
+
 def test_siblings_that_sum_to_more_than_one_are_refused(cord):
     with pytest.raises(InputError, match=r"expected soft labels that sum to at most 1, got 1\.4"):
         compose({"grey-matter": [0.7], "white-matter": [0.7]}, cord)

@@ -146,6 +146,7 @@ class _Composer:
         self._maps, self._tree, self._files, self._warn = maps, tree, files, warn
         self._shape = next(iter(maps.values())).shape
         self._shares: dict[int, FloatArray] = {}
+        self._found: dict[str, FloatArray | None] = {}
 
     def compose(self) -> SoftLabels:
         tree = self._tree
@@ -162,6 +163,11 @@ class _Composer:
 
     def _known(self, node: str) -> FloatArray | None:
         """Return the share of a node by its map and those below it, or None if these do not determine it."""
+        if node not in self._found:
+            self._found[node] = self._find(node)
+        return self._found[node]
+
+    def _find(self, node: str) -> FloatArray | None:
         children = [self._known(child.id) for child in self._tree.children(node)]
         found = [share for share in children if share is not None]
         below: FloatArray | None = np.sum(found, axis=0, dtype=np.float32) if found else None

@@ -77,8 +77,8 @@ def make_plan(
     ----------
     dataset: what to train on; only its training cases are looked at.
     memory_gb: memory that training may use; by default that of the GPU, or what is free.
-    overrides: values that stand whatever the data says, by dotted key (:meth:`Plan.with_overrides`). Overriding
-        ``dimensions`` changes what the other values are made from.
+    overrides: values that stand whatever the data says, by dotted key (:meth:`Plan.with_overrides`); the other values
+        follow from ``dimensions``, ``orientation`` and ``spacing`` where these are given.
     gpu: plan for a GPU or for a CPU; by default for what is here.
     events: told what was decided.
 
@@ -94,13 +94,37 @@ def make_plan(
     machine = machine if gpu is None else Machine(machine.memory_gb, gpu)
     chosen = _spread(cases, LOOKED_AT)
     first = [Geometry.of(_header(case.images[dataset.channels[0]])) for case in chosen]
-    wanted = (overrides or {}).get("dimensions")
-    dimensions = int(wanted) if wanted in (2, 3) else _dimensions(first)
-    orientation = _most_common([plan_orientation(geometry, dimensions) for geometry in first])
+    fixed = _fixed(overrides or {})
+    dimensions = fixed.dimensions or _dimensions(first)
+    orientation = fixed.orientation or _most_common([plan_orientation(geometry, dimensions) for geometry in first])
     scans = _look(chosen, dataset, orientation, events)
-    plan = _decide(dataset, scans, dimensions, orientation, machine).with_overrides(overrides)
+    plan = _decide(dataset, scans, dimensions, orientation, fixed.spacing, machine).with_overrides(overrides)
     events.log(describe(plan, machine))
     return plan
+
+
+@dataclass(frozen=True)
+class _Fixed:
+    """Overrides that other values follow from; None where not given (or wrong, which the plan itself will say)."""
+
+    dimensions: int | None
+    orientation: str | None
+    spacing: tuple[float | None, float | None, float | None] | None
+
+
+def _fixed(overrides: dict[str, Any]) -> _Fixed:
+    dimensions, orientation, spacing = (overrides.get(name) for name in ("dimensions", "orientation", "spacing"))
+    letters = {frozenset(pair) for pair in ("LR", "AP", "SI")}
+    if not isinstance(orientation, str) or {p for p in letters for c in orientation if c in p} != letters:
+        orientation = None
+    good = isinstance(spacing, (list, tuple)) and len(spacing) == 3
+    if not good or not all(value is None or (isinstance(value, (int, float)) and value > 0) for value in spacing or ()):
+        spacing = None
+    return _Fixed(
+        dimensions if dimensions in (2, 3) else None,
+        orientation if orientation is not None and len(orientation) == 3 else None,
+        None if spacing is None else (spacing[0], spacing[1], spacing[2]),
+    )
 
 
 def describe(plan: Plan, machine: Machine | None = None) -> str:
@@ -156,11 +180,19 @@ def _look(cases: Sequence[Case], dataset: Dataset, orientation: str, events: Eve
     return scans
 
 
-def _decide(dataset: Dataset, scans: list[_Scan], dimensions: int, orientation: str, machine: Machine) -> Plan:
+def _decide(
+    dataset: Dataset,
+    scans: list[_Scan],
+    dimensions: int,
+    orientation: str,
+    spacing: tuple[float | None, float | None, float | None] | None,
+    machine: Machine,
+) -> Plan:
     stripped = bool(np.median([np.min(scan.zeros) for scan in scans]) > _ZEROS)
     median = np.median([scan.spacing for scan in scans], axis=0)
     extent = np.median([np.multiply(scan.shape, scan.spacing) for scan in scans], axis=0)
-    spacing = _spacing_2d(scans) if dimensions == 2 else _spacing_3d(median, extent, machine)
+    if spacing is None:
+        spacing = _spacing_2d(scans) if dimensions == 2 else _spacing_3d(median, extent, machine)
     used = [own if value is None else value for own, value in zip(median, spacing, strict=True)]
     shape = np.maximum(1, np.round(extent / used)).astype(int)
     classes = len(dataset.tree.leaves)
