@@ -138,7 +138,6 @@ def _preprocessing(plan: Plan) -> list[dict[str, Any]]:
                 "pixdim": pixdim,
                 "mode": "bilinear",
                 "padding_mode": "border",
-                "align_corners": False,
                 "scale_extent": True,
             },
         ]

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+import yaml
 from torch import nn
 from torch.optim.swa_utils import AveragedModel
 
@@ -145,7 +146,7 @@ class Run:
         if state["seed"] != self.seed:
             hint = f"resume with --seed {state['seed']}"
             raise InputError(f"was trained with seed {state['seed']}, not {self.seed}", file=self.last_path, hint=hint)
-        if state["recipe"] != self.recipe.to_yaml():
+        if Recipe.from_dict(yaml.safe_load(state["recipe"]), file=self.last_path) != self.recipe:
             hint = f"use --recipe {self.folder / 'recipe.yaml'} without changes, or start in another folder"
             raise InputError("was trained with another recipe", file=self.last_path, hint=hint)
         if state["cases"] != list(self.cases):

@@ -1,0 +1,62 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+
+from softseg.data import NetworkSpec
+from softseg.errors import InputError
+from softseg.network import NETWORKS, build_network, set_output_bias
+
+SMALL: dict[str, dict[str, Any]] = {
+    "DynUNet": {"filters": [4, 8, 8]},
+    "UNet": {"channels": [4, 8]},
+    "SegResNet": {"init_filters": 8, "blocks_down": [1, 1], "blocks_up": [1]},
+    "FlexibleUNet": {},
+}
+
+
+@pytest.mark.parametrize(
+    ("name", "dimensions"), [(name, n) for name in NETWORKS for n in (2, 3) if (name, n) != ("FlexibleUNet", 3)]
+)
+def test_any_channels_in_any_out_at_the_input_resolution(name: str, dimensions: int) -> None:
+    torch.manual_seed(0)
+    network = build_network(NetworkSpec(name=name, options=SMALL[name]), 3, 5, dimensions).eval()
+    image = torch.rand(1, 3, *[32] * dimensions)
+    with torch.no_grad():
+        before = network(image)
+        assert before.shape == (1, 5, *[32] * dimensions)
+        assert set_output_bias(network, torch.arange(5) * 100.0)
+        after = network(image)
+    means = (after - before).mean(dim=(0, *range(2, after.ndim)))
+    torch.testing.assert_close(means, torch.arange(5) * 100.0, atol=2, rtol=0)
+
+
+def test_bfloat16_stays_close_to_float32() -> None:
+    torch.manual_seed(0)
+    network = build_network(NetworkSpec(options={"filters": [4, 8, 8]}), 1, 4, 3).eval()
+    image = torch.randn(1, 1, 16, 16, 16)
+    with torch.no_grad():
+        full = network(image)
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            half = network(image)
+    assert half.dtype == torch.bfloat16
+    difference = torch.softmax(full, 1) - torch.softmax(half.float(), 1)
+    assert difference.abs().max() < 0.02
+
+
+@pytest.mark.parametrize(
+    ("spec", "dimensions", "message"),
+    [
+        (NetworkSpec(name="VNet"), 3, r"network.name: unknown network 'VNet'; there are DynUNet, UNet, SegResNet"),
+        (NetworkSpec(options={"depth": 3}), 3, r"network.options.depth: DynUNet has no such option"),
+        (NetworkSpec(options={"out_channels": 3}), 3, r"network.options.out_channels: DynUNet has no such option"),
+        (NetworkSpec(name="FlexibleUNet"), 3, r"FlexibleUNet is offered in 2D only; use DynUNet"),
+        (NetworkSpec(name="FlexibleUNet", options={"pretrained": True}), 2, r"pretrained encoders are not downloaded"),
+        (NetworkSpec(options={"filters": [4, 8]}), 3, r"network.options: DynUNet refuses its options"),
+    ],
+)
+def test_wrong_networks_are_refused(spec: NetworkSpec, dimensions: int, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        build_network(spec, 1, 2, dimensions)

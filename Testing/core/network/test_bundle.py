@@ -1,0 +1,139 @@
+"""The model folder as a MONAI bundle: run by MONAI in a process that cannot import this product."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from softseg.data import NetworkSpec, Plan, preprocess_images
+from softseg.image import Geometry, Image, read_image, write_image
+from softseg.network import Head, ModelFolder, build_network, set_output_bias
+from softseg.prediction import sliding_probabilities
+from softseg.soft.resample import resample_image
+from softseg.tree import LabelTree, Node
+
+RUN = """
+import sys
+sys.modules["softseg"] = None  # not importable
+from monai.bundle import run
+run(config_file="configs/inference.json", meta_file="configs/metadata.json", bundle_root=".", dataset_dir=sys.argv[1],
+    output_dir=sys.argv[2])
+"""
+
+TREE = LabelTree(
+    [
+        Node(id="root", name="root", parent=None),
+        Node(id="background", name="background", parent="root", value=0),
+        Node(id="core", name="core", parent="root", value=7),
+        Node(id="rim", name="rim", parent="root", value=3),
+    ],
+    name="balls",
+)
+
+
+def scan(path: Path) -> Image:
+    """A ball with a rim, turned, finer than the plan."""
+    k, j, i = np.mgrid[:40, :44, :36]
+    radius = np.sqrt((k - 18) ** 2 + (j - 24) ** 2 + (i - 16) ** 2)
+    noise = np.random.default_rng(0).normal(0, 10, k.shape)
+    array = np.where(radius < 7, 300, np.where(radius < 12, 200, 100)) + noise
+    geometry = Geometry((36, 44, 40), (1.0, 1.2, 1.1), (5.0, -7.0, 3.0), (-1, 0, 0, 0, 1, 0, 0, 0, -1))
+    image = Image(array.astype(np.float32), geometry)
+    write_image(image, path)
+    return image
+
+
+@pytest.mark.parametrize("head", ["softmax", "normrelu"])
+def test_monai_predicts_what_softseg_predicts(head: str, tmp_path: Path) -> None:
+    torch.manual_seed(1)
+    images = tmp_path / "images"
+    image = scan(images / "ball.nii.gz")
+    plan = Plan(
+        channels=("T1",),
+        spacing=(2.0, 2.0, 2.0),
+        patch_size=(16, 16, 16),
+        normalization={"T1": {"kind": "z-score-nonzero"}},
+        network=NetworkSpec(options={"filters": [4, 4, 4]}),
+    )
+    network = build_network(plan.network, 1, 3, 3)
+    fit(network, Head(head, 3), plan, image)
+    folder = ModelFolder.save(tmp_path / "model", network, plan, TREE, f"head: {head}\n")
+    environment = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
+    done = subprocess.run(
+        [sys.executable, "-c", RUN, str(images), str(tmp_path / "out")],
+        cwd=folder,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    (file,) = (tmp_path / "out").glob("*.nii.gz")
+    found = read_image(file)
+    assert found.geometry.same_grid(image.geometry, tolerance_mm=0.05)
+    ours = own_prediction(ModelFolder.load(folder).network.eval(), Head(head, 3), plan, image)
+    assert set(np.unique(found.array)) <= {0, 3, 7}
+    assert np.mean(found.array == ours) > 0.98
+    assert np.mean(ours > 0) > 0.02  # the comparison has something to compare
+
+
+def labels_of(image: Image) -> np.ndarray:
+    """Class indices: background, core, rim."""
+    return np.select([image.array > 250, image.array > 150], [1, 2], 0).astype(np.uint8)
+
+
+def fit(network: torch.nn.Module, head: Head, plan: Plan, image: Image) -> None:
+    """Teach the network its one image: a network that knows something does not amplify noise."""
+    array, grid = preprocess_images([image], plan)
+    labels = torch.from_numpy(
+        resample_image(Image(labels_of(image), image.geometry), grid, "nearest").array.astype(int)
+    )
+    optimizer = torch.optim.Adam(network.parameters(), lr=0.02)
+    if head.name == "normrelu":
+        set_output_bias(network, torch.full((3,), 0.2))  # as training does: nothing learns where all is below zero
+    network.train()
+    for step in range(50):
+        where = (slice(2, 18), slice(5 + step % 6, 21 + step % 6), slice(step % 3, 16 + step % 3))
+        patch = torch.from_numpy(array)[(None, slice(None), *where)]
+        shares = head.probabilities(network(patch)).clamp(min=1e-4)
+        loss = torch.nn.functional.nll_loss(shares.log(), labels[where][None])
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    network.eval()
+
+
+def own_prediction(network: torch.nn.Module, head: Head, plan: Plan, image: Image) -> np.ndarray:
+    array, grid = preprocess_images([image], plan)
+    shares = sliding_probabilities(network, head, array, plan)
+    back = np.stack([resample_image(Image(one, grid), image.geometry).array for one in shares])
+    return np.array([leaf.value for leaf in TREE.leaves])[back.argmax(axis=0)]
+
+
+def test_metadata_has_what_monai_asks_for(tmp_path: Path) -> None:
+    plan = Plan(
+        channels=("FLAIR", "T1c"),
+        spacing=(None, 0.5, 0.5),
+        dimensions=2,
+        patch_size=(32, 32),
+        normalization={"FLAIR": {"kind": "percentile"}, "T1c": {"kind": "z-score"}},
+        network=NetworkSpec(options={"filters": [4, 4, 4]}),
+    )
+    network = build_network(plan.network, 2, 3, 2)
+    folder = ModelFolder.save(tmp_path / "model", network, plan, TREE, "head: softmax\n", {"version": "0.2.0"})
+    metadata = json.loads((folder / "configs" / "metadata.json").read_text())
+    required = "schema version changelog monai_version pytorch_version numpy_version required_packages_version task"
+    required += " description authors copyright network_data_format"
+    assert set(required.split()) <= set(metadata)
+    inputs = metadata["network_data_format"]["inputs"]["image"]
+    assert (inputs["num_channels"], inputs["channel_def"]) == (2, {"0": "FLAIR", "1": "T1c"})
+    outputs = metadata["network_data_format"]["outputs"]["pred"]
+    assert outputs["channel_def"] == {"0": "background", "1": "core", "2": "rim"}
+    assert metadata["version"] == "0.2.0"
