@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from softseg.data.preprocess import same_grid
 from softseg.errors import InputError
 from softseg.evaluation.charts import group_level, to_uri
 from softseg.evaluation.colors import Color, as_hex, node_colors
@@ -67,7 +68,7 @@ def render_prediction_report(
     volumes = parcellation.volumes()
     shown = [tree.find(node).id for node in nodes] or _largest(parcellation, volumes)
     scan = image if isinstance(image, Image) or image is None else read_image(image)
-    if scan is not None and not scan.geometry.same_grid(parcellation.geometry):
+    if scan is not None and not same_grid(scan.geometry, parcellation.geometry):
         raise InputError(
             "the scan lies on another grid than the parcellation",
             file=None if isinstance(image, Image) or image is None else image,

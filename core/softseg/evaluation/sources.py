@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Protocol, TypeAlias
 import numpy as np
 
 from softseg.data.labels import class_count, clip_soft, compose_soft_maps, labels_from_map
+from softseg.data.preprocess import describe_grid, same_grid
 from softseg.errors import InputError
 from softseg.image import Geometry, read_image
 from softseg.soft.encoding import SCALE
@@ -200,7 +201,7 @@ def read_reference(reference: Reference, tree: LabelTree, warn: Warn, mask: Path
     if mask is None:
         return reading
     image = read_image(mask)
-    require_same_grid(image.geometry, mask, reading)
+    require_same_grid(image.geometry, mask, reading, "the mask lies on the grid of the reference")
     labels = _whole(reading.shares, class_count(tree))
     valid: BoolArray = image.array != 0
     masked = SoftLabels(labels.indices, labels.shares * valid, labels.classes)
@@ -215,10 +216,10 @@ GRID_HINT = (
 
 def require_same_grid(geometry: Geometry, file: Path, other: Reading, hint: str = GRID_HINT) -> None:
     """Raise :class:`InputError` naming ``file`` unless it lies on the grid of ``other``."""
-    if geometry.same_grid(other.shares.geometry):
+    if same_grid(geometry, other.shares.geometry):
         return
     raise InputError(
-        f"lies on another grid ({_grid(geometry)}) than {other.file} ({_grid(other.shares.geometry)})",
+        f"lies on another grid ({describe_grid(geometry)}) than {other.file} ({describe_grid(other.shares.geometry)})",
         file=file,
         hint=hint,
     )
@@ -237,7 +238,7 @@ def _read_reference(reference: Reference, tree: LabelTree, warn: Warn) -> Readin
         return Reading(LabelShares(labels_from_map(image.array, tree, file, warn), image.geometry), file)
     raters = [_read_reference(path, tree, warn) for path in reference]
     for rater in raters[1:]:
-        require_same_grid(rater.shares.geometry, rater.file, raters[0])
+        require_same_grid(rater.shares.geometry, rater.file, raters[0], "raters of one case share a grid")
     maps = [_whole(rater.shares, class_count(tree)) for rater in raters]
     indices = np.concatenate([labels.indices for labels in maps])
     shares = np.concatenate([labels.shares for labels in maps]) / np.float32(len(maps))
@@ -252,7 +253,7 @@ def _soft_maps(files: Mapping[str, Path], tree: LabelTree, warn: Warn) -> Readin
         image = read_image(file)
         maps[tree.find(name).id] = clip_soft(image.array, file, warn)
         if first is not None:
-            require_same_grid(image.geometry, file, first)
+            require_same_grid(image.geometry, file, first, "maps of one case lie on one grid")
         else:
             empty = SoftLabels.from_class_indices(np.full(image.array.shape, -1), 1)
             first = Reading(LabelShares(empty, image.geometry), file)
@@ -285,12 +286,6 @@ def _whole(shares: NodeShares, classes: int) -> SoftLabels:
         indices[: len(index), k] = index.reshape(len(index), *indices.shape[2:])
         values[: len(index), k] = share.reshape(len(index), *indices.shape[2:])
     return SoftLabels(indices, values, classes)
-
-
-def _grid(geometry: Geometry) -> str:
-    spacing = " x ".join(f"{value:.4g}" for value in geometry.spacing)
-    origin = ", ".join(f"{value:.4g}" for value in geometry.origin)
-    return f"{' x '.join(map(str, geometry.size))} voxels of {spacing} mm at {origin}"
 
 
 def _parcellation(file: Path, tree: LabelTree) -> Reading:
