@@ -93,6 +93,20 @@ def test_node_form_is_a_binary_cross_entropy_per_node(weighted_tree: LabelTree) 
     check(loss(voxel(P.log()), label(3)), expected)
 
 
+def test_every_level_is_cross_entropy_at_every_cut(tree: LabelTree) -> None:
+    """Shallow leaves (e1, e2 at depth 2) stand for themselves at depth 3, as in the cut at that level."""
+    weights = [2.0, 0.5, 1.0]
+    loss = TreeCrossEntropyLoss(tree, weights, every_level=True)
+    expected = 0.0
+    for level, weight in enumerate(weights, start=1):
+        slices = [tree.leaf_slice(node.id) for node in tree.cut_at(level).nodes]
+        expected -= weight * sum(float(Q[part].sum() * P[part].sum().log()) for part in slices)
+    check(loss(voxel(P.log()), voxel(Q)), expected)
+    logits = voxel(P.log()).requires_grad_()
+    loss(logits, voxel(P)).backward()
+    check(logits.grad, torch.zeros(1, 5, 1, 1))
+
+
 @pytest.mark.parametrize(
     "make",
     [

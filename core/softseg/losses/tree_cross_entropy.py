@@ -28,6 +28,9 @@ class TreeCrossEntropyLoss(TreeLoss):
     tree: the label tree.
     level_weights: lambda per depth, depth 1 (below the root) first, each 0 or more; None: 1 everywhere (ours).
     form: ``"path"`` or ``"node"``.
+    every_level: a leaf above the deepest level counts again, for itself, at each level below it, as it does in the cut
+        at that level (ours). Every level is then a distribution that sums to 1, and the minimum for a soft target is
+        at the target. Without it the path form draws soft voxels towards the deeper leaves.
 
     Raises
     ------
@@ -35,7 +38,12 @@ class TreeCrossEntropyLoss(TreeLoss):
     """
 
     def __init__(
-        self, tree: LabelTree, level_weights: Sequence[float] | None = None, form: Literal["path", "node"] = "path"
+        self,
+        tree: LabelTree,
+        level_weights: Sequence[float] | None = None,
+        form: Literal["path", "node"] = "path",
+        *,
+        every_level: bool = False,
     ) -> None:
         if form not in ("path", "node"):
             raise InputError(f"{form!r} is not known, expected 'path' or 'node'", field="form")
@@ -50,4 +58,7 @@ class TreeCrossEntropyLoss(TreeLoss):
             raise InputError(f"{weights} are not all finite and at least 0 with one above 0", field="level_weights")
         layout = TreeLayout.from_tree(tree)
         per_node = torch.tensor([weights[depth - 1] for depth in layout.depths], dtype=torch.float64)
+        if every_level:
+            below = [sum(weights[depth:]) for depth in layout.depths[: layout.classes]]
+            per_node[: layout.classes] += torch.tensor(below, dtype=torch.float64)
         super().__init__(TreeTerms.paths(layout, per_node, complement=form == "node"))
