@@ -18,10 +18,8 @@ import typer
 from softseg import __version__
 from softseg.commands import collapse, data, demo, doctor, evaluate, predict, train, tree
 from softseg.commands.common import Settings
-from softseg.commands.failures import as_plain_error
-from softseg.errors import CancelledError, InputError, SoftSegError
-
-REPORT_TO = "please report it with this line and the command you gave (SOFTSEG_DEBUG=1 shows where it happened)"
+from softseg.commands.failures import as_defect, as_plain_error
+from softseg.errors import CancelledError, InputError
 
 
 def _print_version(asked: bool) -> None:
@@ -116,6 +114,9 @@ def _report(error: Exception, debug: bool) -> int:
     """Write one line about ``error`` to standard error and return the exit code."""
     if debug:
         traceback.print_exception(error)
+    if isinstance(error, BrokenPipeError):  # the reader, such as head, has seen enough
+        sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115, PTH123
+        return 0
     if isinstance(error, typer.Exit):
         return int(error.exit_code)
     if isinstance(error, typer.Abort):
@@ -124,9 +125,7 @@ def _report(error: Exception, debug: bool) -> int:
         context = getattr(error, "ctx", None)
         command = context.command_path if context is not None else "softseg"
         error = InputError(error.format_message().rstrip("."), hint=f"see {command} --help")  # type: ignore[attr-defined]
-    plain = as_plain_error(error)
-    if plain is None:
-        plain = SoftSegError(f"unexpected {type(error).__name__}: {error}", hint=REPORT_TO)
+    plain = as_plain_error(error) or as_defect(error)
     sys.stderr.write(f"softseg: {plain}\n")
     return plain.exit_code
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from softseg.image import read_image
 from softseg.soft.parcellation import SoftParcellation
@@ -49,3 +51,15 @@ def test_collapse_wants_one_of_cut_and_node(cli: Callable, world: Path) -> None:
     answer = cli("collapse", "x.soft.npz", "--out", world / "y.nii.gz")
     assert answer.code == 2
     assert answer.err == "softseg: --cut/--node: give either --cut or --node\n"
+
+
+def test_a_defect_is_an_event_too(cli: Callable, world: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(_: Path) -> None:
+        raise ZeroDivisionError("of the test")
+
+    monkeypatch.setattr(SoftParcellation, "load", broken)
+    answer = cli("collapse", "x.soft.npz", "--cut", "1", "--out", world / "y.nii.gz", "--events", "json")
+    last = json.loads(answer.out.splitlines()[-1])
+    assert answer.code == last["exit_code"] == 1
+    assert (last["event"], last["kind"]) == ("error", "error")
+    assert "ZeroDivisionError" in last["message"]

@@ -13,7 +13,7 @@ from typing import Annotated
 import typer
 
 from softseg.commands.console import ConsoleSink
-from softseg.commands.failures import as_plain_error
+from softseg.commands.failures import as_defect, as_plain_error
 from softseg.events import CancelToken, Events, JsonSink, NullSink, Sink
 
 
@@ -68,10 +68,8 @@ def long_work(
         work.done()
     except Exception as error:
         plain = as_plain_error(error)
-        if plain is None:
-            raise
-        work.error(plain)
-        if plain is error:
+        work.error(as_defect(error) if plain is None else plain)
+        if plain is None or plain is error:
             raise
         raise plain from error
     finally:

@@ -7,6 +7,7 @@ import sys
 
 from softseg.errors import InputError, OutOfMemoryError, SoftSegError
 
+_REPORT_HINT = "please report it with this line and the command you gave (SOFTSEG_DEBUG=1 shows where it happened)"
 _MEMORY_HINT = "close other programs, choose --device cpu, or a smaller patch or batch (softseg doctor shows what fits)"
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _FORBIDDEN = (errno.EACCES, errno.EPERM, errno.EROFS)
@@ -25,6 +26,11 @@ def as_plain_error(error: BaseException) -> SoftSegError | None:
     if isinstance(error, OSError):
         return _from_os_error(error)
     return None
+
+
+def as_defect(error: BaseException) -> SoftSegError:
+    """Return the one line about an error that is a defect of the program (exit code 1)."""
+    return SoftSegError(f"unexpected {type(error).__name__}: {error}", hint=_REPORT_HINT)
 
 
 def _is_out_of_memory(error: BaseException) -> bool:

@@ -7,13 +7,18 @@ matter probability maps. Both are files inside the nilearn wheel, so nothing is 
 from __future__ import annotations
 
 import os
+import shutil
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from softseg.demo.scan import Maps, read_maps, write_dataset
 from softseg.events import Events
 from softseg.files import require_writable_folder
 from softseg.image import read_image
 from softseg.soft.parcellation import SoftParcellation
+
+if TYPE_CHECKING:
+    from softseg.network import Model
 
 __all__ = ["MODEL", "NODES", "demo", "learn", "segment"]
 
@@ -54,11 +59,14 @@ def demo(
     ------
     InputError: nilearn or the model is missing, or ``out`` cannot be written.
     """
+    from softseg.prediction import load_model
+
     events = Events() if events is None else events
     folder = require_writable_folder(out)
+    loaded = load_model(model)
     events.stage("read the scan that nilearn brings")
     maps = read_maps(folder / "input")
-    written = segment(folder, model, device, events)
+    written = segment(folder, loaded, device, events)
     if minutes > 0:
         written += learn(maps, folder / "training", minutes, device, events)
     for path in written:
@@ -66,18 +74,17 @@ def demo(
     return written
 
 
-def segment(folder: Path, model: str | os.PathLike[str], device: str, events: Events) -> list[Path]:
+def segment(folder: Path, model: Model, device: str, events: Events) -> list[Path]:
     """Predict, with labels at every level and maps of some nodes, and write the report; return what was written."""
     from softseg.demo.pictures import write_overview
     from softseg.evaluation import render_prediction_report
-    from softseg.prediction import load_model, predict
+    from softseg.prediction import predict
 
     scan = folder / "input" / "T1.nii.gz"
-    loaded = load_model(model)
-    tree = loaded.tree
+    tree = model.tree
     shown = [node for node in NODES if node in tree] or [tree.children(tree.root.id)[-1].id]
     levels = range(1, tree.depth + 1)
-    case = predict(loaded, [scan], folder / "segmentation", cut=levels, nodes=shown, device=device, events=events)[0]
+    case = predict(model, [scan], folder / "segmentation", cut=levels, nodes=shown, device=device, events=events)[0]
     events.stage("report")
     soft = case.folder / "soft.soft.npz"
     stored, image = SoftParcellation.load(soft), read_image(scan)
@@ -100,10 +107,12 @@ def learn(maps: Maps, folder: Path, minutes: float, device: str, events: Events)
     from softseg.prediction import predict
     from softseg.training import Recipe, train
 
+    run = folder / "run"
+    if (folder / "data" / "DATA.json").is_file():  # an earlier demo's
+        shutil.rmtree(run, ignore_errors=True)
     dataset = Dataset.load(write_dataset(maps, folder / "data"))
     recipe = Recipe.load("soft-tree", [f"minutes={minutes:g}", *SETTINGS])
     events.log("training on the front two thirds of one head, judged on its back third; not a clinical model")
-    run = folder / "run"
     model = train(dataset, recipe, run, device=device, events=events)
     back = dataset.case("back")
     scan = back.images["T1"]
