@@ -27,7 +27,7 @@ def write_overview(stored: SoftParcellation, scan: Image, levels: Sequence[int],
     share = upright(stored.probability(node), stored.geometry)
     volume = upright(scan.array, scan.geometry)
     planes = _planes(volume, scan)
-    under = planes.of(grey(volume, volume.shape, volume > 0), 0)
+    under = planes.of(grey(volume, volume.shape, planes.box), 0)
     panels: list[tuple[str, npt.NDArray[Any]]] = [("scan", np.repeat(under[..., None], 3, axis=2))]
     for level in levels:
         cut = tree.cut_at(level)
@@ -45,7 +45,7 @@ def write_comparison(scan: Image, truth: Image, learned: Image, name: str, path:
     """Draw a scan, the share of ``name`` that a network should find in it, and the share that it found."""
     volume = upright(scan.array, scan.geometry)
     planes = _planes(volume, scan)
-    under = planes.of(grey(volume, volume.shape, volume > 0), 0)
+    under = planes.of(grey(volume, volume.shape, planes.box), 0)
     shares = [planes.of(upright(image.array, image.geometry), 0) for image in (truth, learned)]
     panels = [
         ("scan, not used in training", np.repeat(under[..., None], 3, axis=2)),
