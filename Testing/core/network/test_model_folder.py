@@ -10,7 +10,7 @@ import torch
 
 from softseg.data import NetworkSpec, Plan
 from softseg.errors import InputError
-from softseg.network import Head, ModelFolder, build_network
+from softseg.network import Head, ModelFolder, build_network, write_weights
 from softseg.tree import LabelTree, Node
 
 RECIPE = "name: mine\nhead:\n  name: softmax\n"
@@ -178,3 +178,9 @@ def test_weights_are_copied_where_they_fit(folder: Path) -> None:
     assert 0 < total - copied <= 2  # all but the last layer
     with pytest.raises(InputError, match=r"init: no weight of this model fits"):
         model.copy_weights_to(torch.nn.Linear(1, 1))
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is always full")
+def test_a_full_disk_is_an_error_that_says_so() -> None:
+    with pytest.raises(OSError, match=r"No space left on device"):
+        write_weights({"weight": torch.rand(1000)}, Path("/dev/full"))

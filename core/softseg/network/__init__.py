@@ -3,7 +3,7 @@
 from softseg.network.architectures import NETWORKS, build_network, memory_format, network_config, set_output_bias
 from softseg.network.heads import Head, NormReLU, Scope
 from softseg.network.model_folder import Model, ModelFolder
-from softseg.network.weights import read_weights
+from softseg.network.weights import read_weights, write_weights
 
 __all__ = [
     "NETWORKS",
@@ -17,4 +17,5 @@ __all__ = [
     "network_config",
     "read_weights",
     "set_output_bias",
+    "write_weights",
 ]

@@ -20,7 +20,6 @@ from os import PathLike
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 
 import softseg
@@ -31,7 +30,7 @@ from softseg.network.architectures import build_network
 from softseg.network.bundle import inference_config, metadata_config
 from softseg.network.heads import Head
 from softseg.network.model_card import model_card
-from softseg.network.weights import read_weights
+from softseg.network.weights import read_weights, write_weights
 from softseg.tree import LabelTree
 
 FORMAT_VERSION = 1
@@ -124,7 +123,7 @@ class ModelFolder:
             (temporary / "models").mkdir()
             _write_json(temporary / "configs" / "metadata.json", metadata_config(plan, tree, head, details, own))
             _write_json(temporary / "configs" / "inference.json", inference_config(plan, tree, head))
-            torch.save(_state(network, half), temporary / "models" / "model.pt")
+            write_weights(_state(network, half), temporary / "models" / "model.pt")
             tree.save(temporary / "tree.json")
             (temporary / "recipe.yaml").write_text(recipe, encoding="utf-8")
             (temporary / "README.md").write_text(model_card(plan, tree, head, details), encoding="utf-8")

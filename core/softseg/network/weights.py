@@ -1,4 +1,4 @@
-"""Reading files of weights without ever running code that may be in them."""
+"""Files of weights: read without ever running code that may be in them, written so that a full disk is noticed."""
 
 from __future__ import annotations
 
@@ -33,3 +33,15 @@ def read_weights(path: Path, device: torch.device | str = "cpu") -> dict[str, An
     if not isinstance(state, dict):
         raise InputError(f"expected named weights, got {type(state).__name__}", file=path)
     return state
+
+
+def write_weights(state: dict[str, Any], path: Path) -> None:
+    """Write plain values and tensors to ``path``; :func:`read_weights` reads them back.
+
+    Raises
+    ------
+    OSError: the disk is full or the folder cannot be written (given a path instead of an open file, torch would raise
+        an error that does not say so).
+    """
+    with path.open("wb") as file:
+        torch.save(state, file)

@@ -15,7 +15,7 @@ from torch.optim.swa_utils import AveragedModel
 from softseg.data import Plan
 from softseg.errors import InputError
 from softseg.files import write_beside
-from softseg.network import Head, read_weights
+from softseg.network import Head, read_weights, write_weights
 from softseg.training.curves import Curve
 from softseg.training.optimization import learning_rate
 from softseg.training.recipe import Recipe
@@ -131,7 +131,7 @@ class Run:
             "rng_cuda": torch.cuda.get_rng_state_all() if self.device.type == "cuda" else [],
         }
         with write_beside(self.last_path) as temporary:
-            torch.save(state, temporary)
+            write_weights(state, temporary)
 
     def restore(self) -> None:
         """Go back to ``checkpoints/last.pt``.
@@ -169,4 +169,4 @@ class Run:
         """Write the judged network to ``checkpoints/best.pt``."""
         state = {"step": self.step, "score": self.best, "network": self.judged.state_dict()}
         with write_beside(self.best_path) as temporary:
-            torch.save(state, temporary)
+            write_weights(state, temporary)
