@@ -52,29 +52,27 @@ def encode(values: FloatArray, k: int) -> Encoded:
     keep = values > _DUST / max(1, leaves)
     crowded = np.flatnonzero(keep.sum(axis=1) > k)
     if crowded.size:
-        keep[crowded] = _largest(values[crowded], total[crowded], k)
-    rows, columns = np.nonzero(keep)
-    ends = _steps(cumulated[keep])
-    last = np.flatnonzero(np.diff(rows, append=-1) != 0)
-    ends[last] = _steps(total[rows[last]])
-    before = np.concatenate([[0], ends[:-1]])
-    before[np.concatenate([[0], last[:-1] + 1])[: last.size]] = 0
-    shares = np.maximum(ends - before, 0)
-    stored = shares > 0
-    counts = np.bincount(rows[stored], minlength=count)
-    return counts.astype(np.uint8), columns[stored], shares[stored].astype(np.uint8)
+        keep[crowded] = _largest(values[crowded], k)
+    ends = np.where(keep, _steps(cumulated), np.uint8(0))
+    last = leaves - 1 - keep[:, ::-1].argmax(axis=1)
+    claimed = np.flatnonzero(keep.any(axis=1))
+    ends[claimed, last[claimed]] = _steps(total[claimed])
+    np.maximum.accumulate(ends, axis=1, out=ends)
+    ends[:, 1:] -= ends[:, :-1].copy()
+    rows, columns = np.nonzero(ends)
+    return np.bincount(rows, minlength=count).astype(np.uint8), columns, ends[rows, columns]
 
 
-def _steps(share: FloatArray) -> npt.NDArray[np.int64]:
-    return np.rint(np.clip(share, 0, 1) * SCALE).astype(np.int64)
+def _steps(share: FloatArray) -> npt.NDArray[np.uint8]:
+    return np.rint(np.clip(share, 0, 1) * np.float32(SCALE)).astype(np.uint8)
 
 
-def _largest(values: FloatArray, total: FloatArray, k: int) -> npt.NDArray[np.bool_]:
-    """Return which leaves are kept: the ``k`` largest, and more until at most ``MOST_DROPPED`` is left out."""
-    order = np.argsort(-values, axis=1, kind="stable")
-    found = np.cumsum(np.take_along_axis(values, order, axis=1), axis=1)
-    short = total[:, None] - found > MOST_DROPPED
-    wanted = np.maximum(k, short.sum(axis=1) + 1)
-    keep = np.zeros(values.shape, bool)
-    np.put_along_axis(keep, order, np.arange(values.shape[1]) < wanted[:, None], axis=1)
-    return keep
+def _largest(values: FloatArray, k: int) -> npt.NDArray[np.bool_]:
+    """Return which leaves are kept: the ``k`` largest, and more until at most ``MOST_DROPPED`` is left out.
+
+    Leaves as probable as the least of them are kept, too.
+    """
+    upwards = np.sort(values, axis=1)
+    few = (np.cumsum(upwards, axis=1) <= MOST_DROPPED).sum(axis=1)
+    least = np.minimum(few, values.shape[1] - k)
+    return np.asarray(values >= np.take_along_axis(upwards, least[:, None], axis=1))
