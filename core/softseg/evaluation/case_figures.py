@@ -93,7 +93,8 @@ def _legend(report: Report, colors: dict[str, Color], level: int) -> dict[str, s
     return {
         "uri": to_uri(figure),
         "alt": "Colours",
-        "caption": f"Colours of level {level}; deeper nodes have their own.",
+        "caption": f"Colours of level {level}"
+        + ("." if level == report.tree.depth else "; deeper nodes have their own."),
     }
 
 

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from softseg.evaluation.colors import Color, as_hex
 from softseg.evaluation.slices import Box, Labels, Planes, blend, box_around, fullest_point, grey, middle_point
@@ -99,7 +100,7 @@ class Stage:
         """Choose planes through the middle of everything that is labelled (all volumes upright)."""
         mask = np.logical_or.reduce([volume >= 0 for volume in labels])
         planes = Planes(spacing, box_around(mask, spacing, 8.0), middle_point(mask))
-        return Stage(grey(scan, mask.shape, mask), planes, colors)
+        return Stage(grey(scan, mask.shape, planes.box), planes, colors)
 
 
 def labels_figure(stage: Stage, rows: Sequence[tuple[str, int, Labels, Labels | None]]) -> Figure:
@@ -135,7 +136,7 @@ def errors_figure(stage: Stage, distance: FloatArray) -> Figure:
         drawn = stage.planes.draw(axes, stage.planes.of(distance, axis), axis, cmap="plasma", vmin=0, vmax=most)
         stage.planes.letters(axes, axis)
     _title(every_axes[0], "Wrong leaves and how far off they are in the tree")
-    _color_bar(figure, drawn, every_axes[0], "distance in the tree (edges)")
+    _color_bar(drawn, every_axes[0], "distance in the tree (edges)", whole=True)
     return figure
 
 
@@ -154,10 +155,9 @@ def heat_figure(
     """
     planes = [_zoom(share, reference, spacing) for _, share, reference in maps]
     columns = max(len(own.axes) for own in planes)
-    figure = Figure(
-        figsize=(9.6 if columns > 1 else 5.0, (3.3 if columns > 1 else 4.6) * len(maps)), layout="constrained"
-    )
-    every_axes = figure.subplots(len(maps), columns, squeeze=False)
+    width, height = (9.6, 3.4) if columns > 1 else (5.0, 4.6)
+    figure, every_axes = _rows(len(maps), width, height, [1.0] * columns)
+    scale = mpl.cm.ScalarMappable(mpl.colors.Normalize(0, 1), HEAT)
     for line, own, (title, share, reference) in zip(every_axes, planes, maps, strict=True):
         for axes in line:
             axes.set_axis_off()
@@ -172,8 +172,7 @@ def heat_figure(
                 own.outline(axes, own.of(reference, axis) >= 0.5, axis, BORDER, 1.1)
             own.letters(axes, axis)
         _title(line, title)
-    drawn = mpl.cm.ScalarMappable(mpl.colors.Normalize(0, 1), HEAT)
-    _color_bar(figure, drawn, every_axes.ravel(), "share of the node (0 to 1)")
+        _color_bar(scale, line, "share of the node (0 to 1)")
     return figure
 
 
@@ -209,27 +208,34 @@ def _window(box: Box, side_mm: float, spacing: tuple[float, float, float], shape
     return parts[0], parts[1], parts[2]
 
 
-def _grid(planes: Planes, lines: int) -> tuple[Figure, npt.NDArray[Any]]:
+def _grid(planes: Planes, lines: int) -> tuple[Figure, list[Any]]:
     """Return a figure with a row of axes per line, as wide as the planes are in mm."""
     widths = [planes.extent(axis)[0] for axis in planes.axes]
     tallest = max(planes.extent(axis)[1] for axis in planes.axes)
     width = 9.6 if len(widths) > 1 else 5.0
     height = min(width * tallest / max(sum(widths), 1e-6), 4.2)
-    figure = Figure(figsize=(width, lines * (height + 0.35)), layout="constrained")
-    every_axes = figure.subplots(lines, len(widths), width_ratios=widths, squeeze=False)
-    return figure, every_axes
+    return _rows(lines, width, height + 0.4, widths)
 
 
-def _title(line: npt.NDArray[Any], title: str) -> None:
-    first: Axes = line[0]
-    first.set_title(title, fontsize=9, fontweight="bold", color=_INK, loc="left")
+def _rows(lines: int, width: float, height: float, ratios: Sequence[float]) -> tuple[Figure, list[Any]]:
+    """Return a figure of ``lines`` rows, each a part with a title of its own, and their axes."""
+    figure = Figure(figsize=(width, lines * height), layout="constrained")
+    parts = figure.subfigures(lines, 1, squeeze=False)[:, 0]
+    return figure, [part.subplots(1, len(ratios), width_ratios=ratios, squeeze=False)[0] for part in parts]
 
 
-def _color_bar(figure: Figure, drawn: Any, axes: Any, label: str) -> None:
-    bar = figure.colorbar(drawn, ax=list(axes), fraction=0.025, pad=0.015)
+def _title(line: Sequence[Axes], title: str) -> None:
+    line[0].figure.suptitle(title, x=0.005, ha="left", fontsize=9, fontweight="bold", color=_INK)
+
+
+def _color_bar(drawn: Any, line: Sequence[Axes], label: str, whole: bool = False) -> None:
+    bar = line[0].figure.colorbar(drawn, ax=list(line), fraction=0.025, pad=0.015)
     bar.set_label(label, fontsize=8, color=_INK)
     bar.ax.tick_params(labelsize=7, colors=_INK)
     bar.outline.set_visible(False)
+    if whole:
+        bar.locator = MaxNLocator(integer=True)
+        bar.update_ticks()
 
 
 def entropy_figure(stage: Stage, doubt: FloatArray) -> Figure:
@@ -240,5 +246,5 @@ def entropy_figure(stage: Stage, doubt: FloatArray) -> Figure:
         drawn = stage.planes.draw(axes, stage.planes.of(doubt, axis), axis, cmap="magma", vmin=0, vmax=0.5)
         stage.planes.letters(axes, axis)
     _title(every_axes[0], "Doubt between leaves")
-    _color_bar(figure, drawn, every_axes[0], "entropy / ln(leaves), 0 to 0.5")
+    _color_bar(drawn, every_axes[0], "entropy / ln(leaves), 0 to 0.5")
     return figure

@@ -129,13 +129,13 @@ def middle_point(mask: BoolArray) -> tuple[int, int, int]:
     return k, j, i
 
 
-def grey(scan: npt.NDArray[Any] | None, shape: tuple[int, ...], mask: BoolArray) -> FloatArray:
-    """Return the scan as grey values 0..1, spread over what is seen inside ``mask``; dark where there is no scan."""
+def grey(scan: npt.NDArray[Any] | None, shape: tuple[int, ...], box: Box) -> FloatArray:
+    """Return the scan as grey values 0..1, spread over what is seen inside ``box``; dark where there is no scan."""
     if scan is None:
         return np.full(shape, 0.13, np.float32)
-    inside = scan[mask] if mask.any() else scan
-    low, high = np.percentile(inside[np.isfinite(inside)] if np.isfinite(inside).any() else [0, 1], [0.5, 99.7])
-    low = min(low, float(np.percentile(scan, 1)))
+    inside = scan[box]
+    inside = inside[np.isfinite(inside)]
+    low, high = np.percentile(inside, [1.0, 99.7]) if inside.size else (0.0, 1.0)
     return np.asarray(np.clip((scan - low) / max(high - low, 1e-9), 0, 1), np.float32)
 
 
