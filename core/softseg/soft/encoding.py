@@ -64,7 +64,7 @@ def encode(values: FloatArray, k: int) -> Encoded:
 
 
 def _steps(share: FloatArray) -> npt.NDArray[np.uint8]:
-    return np.rint(np.clip(share, 0, 1) * np.float32(SCALE)).astype(np.uint8)
+    return np.asarray(np.rint(np.clip(share, 0, 1) * np.float32(SCALE)).astype(np.uint8))
 
 
 def _largest(values: FloatArray, k: int) -> npt.NDArray[np.bool_]:
