@@ -1,4 +1,4 @@
-"""The demo from end to end, on the real head made four times coarser, with an untrained model and without a network."""
+"""The demo from end to end, on the real head made small, with an untrained model and without a network."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ def no_network(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def _coarse(image: Image) -> Image:
+    """Every fourth voxel, as a head of 7 cm."""
     old = image.geometry
     array = np.ascontiguousarray(image.array[::COARSER, ::COARSER, ::COARSER])
-    spacing = tuple(COARSER * mm for mm in old.spacing)
-    return Image(array, Geometry(array.shape[::-1], spacing, old.origin, old.direction))
+    return Image(array, Geometry(array.shape[::-1], (1.5, 1.5, 1.5), old.origin, old.direction))
 
 
 @pytest.mark.usefixtures("no_network")
@@ -43,7 +43,7 @@ def test_demo(cli: Callable, model: Path, tmp_path: Path, monkeypatch: pytest.Mo
         write_image(maps.t1, folder / "T1.nii.gz")
         return maps
 
-    settings = ("steps=3", "batch_size=1", "validation.every=3", "plan.spacing=[8,8,8]", "plan.patch_size=[16,16,16]")
+    settings = ("steps=3", "batch_size=1", "validation.every=3", "plan.spacing=[3,3,3]", "plan.patch_size=[16,16,16]")
     small = ("plan.network.options.filters=[4,8,16]", "validation.metric=soft_dice/leaves")
     monkeypatch.setattr(demo_package, "read_maps", read_coarse)
     monkeypatch.setattr(demo_package, "SETTINGS", (*settings, *small))
