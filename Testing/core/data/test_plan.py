@@ -193,3 +193,15 @@ def test_the_machine_is_looked_at():
     machine = Machine.here()
     assert machine.memory_gb > 0
     assert Machine.here(3.5).memory_gb == 3.5
+
+
+def test_2d_patches_follow_the_size_of_the_foreground(make):
+    rng = np.random.default_rng(0)
+    labels = np.zeros((6, 200, 200), np.uint8)
+    labels[:, 90:110, 95:105] = 3  # 20 pixels of 0.5 mm
+    image = make.write("a.nii.gz", rng.normal(100, 10, labels.shape).astype(np.float32), spacing=(0.5, 0.5, 5.0))
+    make.case("a", image, make.write("l.nii.gz", labels, spacing=(0.5, 0.5, 5.0)))
+    assert make_plan(make.load(), memory_gb=8, gpu=False).patch_size == (64, 64)
+    labels[:, 60:130, 95:105] = 3
+    make.write("l.nii.gz", labels, spacing=(0.5, 0.5, 5.0))
+    assert make_plan(make.load(), memory_gb=8, gpu=False).patch_size == (128, 128)

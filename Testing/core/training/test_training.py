@@ -178,6 +178,19 @@ def test_fine_tuning_starts_from_a_model(
     assert any("weight tensors start from" in text for text in texts(sink))
 
 
+def test_fine_tuning_starts_from_the_mean_weights_of_a_run(
+    balls: Dataset, tiny: list[str], finished: tuple[Path, ListSink], tmp_path: Path
+) -> None:
+    left = read_weights(finished[0] / "checkpoints" / "last.pt")["average"]
+    recipe = Recipe.load("soft-tree", [*tiny, "steps=1", "optimizer.learning_rate=1e-30", f"init={finished[0]}"])
+    train(balls, recipe, tmp_path / "run", cache=finished[0] / "cache")
+    network = read_weights(tmp_path / "run" / "checkpoints" / "last.pt")["network"]
+    learned = {name: value for name, value in network.items() if name.endswith("weight")}
+    assert learned
+    for name, value in learned.items():
+        torch.testing.assert_close(value, left[f"module.{name}"])
+
+
 class CancelAt(ListSink):
     """Asks to stop when the training has done some steps."""
 
@@ -246,7 +259,7 @@ def test_a_diverged_training_is_said_plainly(
         (["head=normrelu"], "losses: the normrelu head has no logits for these losses; use adaptive-wing"),
         (["losses=[{name: adaptive-wing}]", "head=normrelu", "targets=crisp"], "targets: normrelu belongs with soft"),
         (["losses=[{name: nonsense}]"], "'nonsense' is not a loss"),
-        (["augmentation.wobble=1"], "augmentation.wobble: unknown recipe key; the keys here are rotation_degrees"),
+        (["augmentation.wobble=1"], "augmentation.wobble: unknown key; the keys here are rotation_degrees"),
         (["plan.network.name=ResNet"], "network.name: unknown network 'ResNet'; there are DynUNet, UNet"),
         (["init=/nowhere"], "/nowhere: no such model folder"),
     ],

@@ -39,6 +39,14 @@ def predict(
         str | None, typer.Option("--uncertainty", metavar="tta:N|dropout:N", help="Also estimate the uncertainty.")
     ] = None,
     outliers: Annotated[bool, typer.Option("--outliers", help="Also map what belongs to no trained class.")] = False,
+    postprocess: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--postprocess",
+            metavar="STEP:NODE",
+            help="Clean the soft values: keep-largest:NODE, fill-holes:LEAF or remove-small:NODE:ML; may be repeated.",
+        ),
+    ] = None,
     map_type: Annotated[MapType, typer.Option("--map-type", help="Number type of soft maps.")] = MapType.FLOAT32,
     device: DeviceOption = "auto",
     events: EventsOption = None,
@@ -57,6 +65,7 @@ def predict(
             nodes=[node.strip() for node in (nodes or "").split(",") if node.strip()],
             uncertainty=uncertainty,
             outliers=outliers,
+            postprocess=postprocess or (),
             map_type=map_type.value,
             device=device,
             events=work,

@@ -116,7 +116,8 @@ def default_augmentation(plan: Plan, changes: Mapping[str, Any] | None = None) -
         unknown = problem["type"] == "extra_forbidden"
         message = "unknown key" if unknown else problem["msg"].removeprefix("Value error, ")
         field = ".".join(["augmentation", *map(str, problem["loc"])])
-        raise InputError(message, field=field) from error
+        hint = f"the keys here are {', '.join(AugmentationSpec.model_fields)}" if unknown else None
+        raise InputError(message, field=field, hint=hint) from error
 
 
 def change_intensities(image: Tensor, spec: AugmentationSpec, generator: np.random.Generator) -> Tensor:

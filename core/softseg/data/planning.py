@@ -9,14 +9,14 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import SimpleITK as sitk
 
-from softseg.data.dataset import Case, Dataset
+from softseg.data.dataset import Dataset
 from softseg.data.plan import Crop, NetworkSpec, Normalization, Plan
-from softseg.data.preprocess import crop_box, plan_orientation
+from softseg.data.preprocess import plan_orientation
+from softseg.data.survey import Scan, look_at, spread
 from softseg.errors import InputError
 from softseg.events import Events
-from softseg.image import Geometry, read_image, reorient
+from softseg.image import Geometry, read_image
 
 ANISOTROPY_2D = 3.0
 """Slices more than this many times thicker than their pixels are cut into 2D patches ..."""
@@ -26,6 +26,12 @@ SLICES_2D = 40
 
 CPU_VOXELS = 1_000_000
 """On a CPU, volumes are made coarser (at most twice) until the median scan has about so many voxels."""
+
+PATCH_2D = 2.0
+"""Side of a 2D patch in units of the foreground's size within a slice ..."""
+
+LEAST_PATCH_2D = 64
+"""... but at least so many pixels."""
 
 LOOKED_AT = 30
 """Training cases whose voxels are read to make a plan."""
@@ -51,16 +57,6 @@ class Machine:
         import psutil
 
         return Machine(psutil.virtual_memory().available / 2**30 if memory_gb is None else memory_gb, False)
-
-
-@dataclass(frozen=True, eq=False)
-class _Scan:
-    """What a plan needs to know of one training scan, turned to the plan's orientation and cropped."""
-
-    spacing: tuple[float, float, float]
-    shape: tuple[int, int, int]
-    zeros: tuple[float, ...]
-    samples: tuple[npt.NDArray[np.float32], ...]
 
 
 def make_plan(
@@ -92,12 +88,12 @@ def make_plan(
         raise InputError("no case is in the split 'train'", file=dataset.path, field="cases")
     machine = Machine.here(memory_gb)
     machine = machine if gpu is None else Machine(machine.memory_gb, gpu)
-    chosen = _spread(cases, LOOKED_AT)
-    first = [Geometry.of(_header(case.images[dataset.channels[0]])) for case in chosen]
+    chosen = spread(cases, LOOKED_AT)
+    first = [read_image(case.images[dataset.channels[0]]).geometry for case in chosen]
     fixed = _fixed(overrides or {})
     dimensions = fixed.dimensions or _dimensions(first)
     orientation = fixed.orientation or _most_common([plan_orientation(geometry, dimensions) for geometry in first])
-    scans = _look(chosen, dataset, orientation, events)
+    scans = look_at(chosen, dataset, orientation, dimensions, events)
     plan = _decide(dataset, scans, dimensions, orientation, fixed.spacing, machine).with_overrides(overrides)
     events.log(describe(plan, machine))
     return plan
@@ -139,18 +135,6 @@ def describe(plan: Plan, machine: Machine | None = None) -> str:
     )
 
 
-def _spread(cases: Sequence[Case], count: int) -> list[Case]:
-    """Return at most ``count`` cases, evenly over the list."""
-    places = np.unique(np.linspace(0, len(cases) - 1, min(count, len(cases))).round().astype(int))
-    return [cases[place] for place in places]
-
-
-def _header(path: Any) -> sitk.Image:
-    """Return an image without voxels that has the file's grid."""
-    image = read_image(path)
-    return image.to_sitk()
-
-
 def _dimensions(geometries: Sequence[Geometry]) -> int:
     ratio = float(np.median([max(g.spacing) / min(g.spacing) for g in geometries]))
     slices = float(np.median([g.size[int(np.argmax(g.spacing))] for g in geometries]))
@@ -162,27 +146,9 @@ def _most_common(names: Sequence[str]) -> str:
     return max(sorted(set(names)), key=list(names).count)
 
 
-def _look(cases: Sequence[Case], dataset: Dataset, orientation: str, events: Events) -> list[_Scan]:
-    events.stage("plan", total=len(cases))
-    scans = []
-    for done, case in enumerate(cases):
-        turned = [reorient(read_image(case.images[channel]), orientation) for channel in dataset.channels]
-        arrays = [image.array for image in turned]
-        spacing = turned[0].geometry.spacing_kji
-        zeros = tuple(float((array == 0).mean()) for array in arrays)
-        box = crop_box(arrays, spacing, Crop(kind="nonzero"))
-        cropped = [array[box] for array in arrays]
-        shape = cropped[0].shape
-        step = max(1, cropped[0].size // 20000)
-        samples = tuple(np.asarray(array.ravel()[::step], np.float32) for array in cropped)
-        scans.append(_Scan(spacing, (shape[0], shape[1], shape[2]), zeros, samples))
-        events.progress(done + 1, len(cases))
-    return scans
-
-
 def _decide(
     dataset: Dataset,
-    scans: list[_Scan],
+    scans: list[Scan],
     dimensions: int,
     orientation: str,
     spacing: tuple[float | None, float | None, float | None] | None,
@@ -196,7 +162,12 @@ def _decide(
     used = [own if value is None else value for own, value in zip(median, spacing, strict=True)]
     shape = np.maximum(1, np.round(extent / used)).astype(int)
     classes = len(dataset.tree.leaves)
-    patch, batch, options = (_size_2d if dimensions == 2 else _size_3d)(shape, classes, machine)
+    if dimensions == 2:
+        sides = [scan.foreground_mm for scan in scans if scan.foreground_mm is not None]
+        wanted = PATCH_2D * float(np.median(sides)) / min(used[1:]) if sides else None
+        patch, batch, options = _size_2d(shape, classes, machine, wanted)
+    else:
+        patch, batch, options = _size_3d(shape, classes, machine)
     normal = {
         channel: _normalization([scan.samples[n] for scan in scans], [scan.zeros[n] for scan in scans])
         for n, channel in enumerate(dataset.channels)
@@ -236,7 +207,7 @@ def _spacing_3d(
     return _three([round(float(value), 3) for value in spacing])
 
 
-def _spacing_2d(scans: Sequence[_Scan]) -> tuple[None, float, float]:
+def _spacing_2d(scans: Sequence[Scan]) -> tuple[None, float, float]:
     """Return the finer quartile of the pixel sizes, so that small structures survive; slices stay where they are."""
     pixel = float(np.percentile([min(scan.spacing[1:]) for scan in scans], 25))
     return None, round(pixel, 3), round(pixel, 3)
@@ -273,11 +244,18 @@ def _size_3d(
 
 
 def _size_2d(
-    shape: npt.NDArray[np.int64], classes: int, machine: Machine
+    shape: npt.NDArray[np.int64], classes: int, machine: Machine, wanted: float | None
 ) -> tuple[tuple[int, ...], int, dict[str, Any]]:
-    filters = [32, 64, 128, 256, 512] if machine.gpu else [24, 48, 96, 192, 256]
+    """Return patch, batch and network options; ``wanted`` pixels are enough to see the foreground in its surroundings.
+
+    Patches much larger than a small structure hold so little of it that a regression loss stays at its mean for long.
+    """
+    filters = [32, 64, 128, 256, 512] if machine.gpu else [16, 32, 64, 128, 256]
     granule = 2 ** (len(filters) - 1)
-    patch = _patch(shape[1:], 256 if machine.gpu else 128, granule)
+    side = 256 if machine.gpu else 128
+    if wanted is not None:
+        side = int(min(side, max(LEAST_PATCH_2D, math.ceil(wanted / granule) * granule)))
+    patch = _patch(shape[1:], side, granule)
     batch = 16
     while batch > 2 and _training_gb(patch, batch, classes, filters) > 0.7 * machine.memory_gb:
         batch //= 2

@@ -67,19 +67,6 @@ class Model:
         """Name of the model."""
         return str(self.metadata.get("name") or self.path.name)
 
-    def copy_weights_to(self, network: nn.Module) -> tuple[int, int]:
-        """Copy every weight whose name and shape agree into ``network``; return how many of how many."""
-        target = network.state_dict()
-        fitting = {
-            name: value
-            for name, value in self.network.state_dict().items()
-            if name in target and target[name].shape == value.shape
-        }
-        if not fitting:
-            raise InputError("no weight of this model fits the network of the plan", file=self.path, field="init")
-        network.load_state_dict(target | fitting)
-        return len(fitting), len(target)
-
 
 class ModelFolder:
     """Writes and reads model folders."""

@@ -95,7 +95,7 @@ class Recipe(_Part):
     average: decay per step of the running mean of the weights, which is validated and saved; null for none. While the
         training is young the decay is smaller: ``(1 + step) / (10 + step)``.
     frequency_bias: start the last layer at the class frequencies (softmax) or slightly active (normrelu).
-    init: model folder to start from (fine-tuning), null for random weights.
+    init: model folder, or folder of an earlier run, to start from (fine-tuning), null for random weights.
     plan: changes to the automatic plan.
     """
 

@@ -10,21 +10,21 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from pydantic import ValidationError
 
-from softseg.data import AugmentationSpec, CaseStore, Dataset, PatchSampler, Plan, make_plan
+from softseg.data import CaseStore, Dataset, PatchSampler, Plan, default_augmentation, make_plan
 from softseg.errors import InputError
 from softseg.events import Events
 from softseg.files import require_writable_folder
 from softseg.losses import build_loss
-from softseg.network import Head, ModelFolder, build_network, set_output_bias
+from softseg.network import Head, build_network, set_output_bias
 from softseg.prediction.devices import resolve_device, resolve_precision
 from softseg.training.board import Board
 from softseg.training.curves import Log
 from softseg.training.optimization import average_of, make_optimizer
-from softseg.training.recipe import Recipe, plain_error
+from softseg.training.recipe import Recipe
 from softseg.training.run import Run
 from softseg.training.validation import least_pause
+from softseg.training.warm_start import start_from
 from softseg.tree import LabelTree
 
 BIAS_BATCHES = 4
@@ -97,13 +97,13 @@ def prepare_run(
     if not training_cases:
         raise InputError("no case has the split train", file=dataset.path, field="cases")
     validation_cases = [case.id for case in dataset.split("val")][: recipe.validation.cases]
-    plan = _plan(dataset, recipe, folder, overrides, resume)
     chosen = resolve_device(device, events)
+    plan = _plan(dataset, recipe, folder, overrides, resume, chosen.type == "cuda", events)
     background = None if tree.background is None else tree.leaf_index(tree.background.id)
     head = Head(recipe.head.name, len(tree.leaves), background)
     loss = build_loss(recipe.losses, tree).to(chosen)
     check_fit(recipe, head, loss)
-    augmentation = _augmentation(recipe)
+    augmentation = default_augmentation(plan, recipe.augmentation)
     recipe.save(folder / "recipe.yaml")
     plan.save(folder / "plan.json")
     tree.save(folder / "tree.json")
@@ -156,21 +156,16 @@ def check_fit(recipe: Recipe, head: Head, loss: torch.nn.Module) -> None:
         raise InputError("normrelu belongs with soft targets", field="targets", hint="set targets: soft")
 
 
-def _augmentation(recipe: Recipe) -> AugmentationSpec:
-    try:
-        return AugmentationSpec.model_validate(recipe.augmentation)
-    except ValidationError as error:
-        raise plain_error(error, AugmentationSpec, field="augmentation") from error
-
-
-def _plan(dataset: Dataset, recipe: Recipe, folder: Path, overrides: dict[str, Any], resume: bool) -> Plan:
+def _plan(
+    dataset: Dataset, recipe: Recipe, folder: Path, overrides: dict[str, Any], resume: bool, gpu: bool, events: Events
+) -> Plan:
     saved = folder / "plan.json"
     if resume and saved.exists():
         return Plan.load(saved)
     changes = {"raters": recipe.raters, **recipe.plan, **overrides}
     if recipe.batch_size is not None:
         changes["batch_size"] = recipe.batch_size
-    return make_plan(dataset, overrides=changes)
+    return make_plan(dataset, overrides=changes, gpu=gpu, events=events)
 
 
 def _new_run(
@@ -187,7 +182,7 @@ def _new_run(
 ) -> Run:
     network = build_network(plan.network, len(plan.channels), head.out_channels, plan.dimensions)
     if recipe.init is not None:
-        copied, total = ModelFolder.load(recipe.init).copy_weights_to(network)
+        copied, total = start_from(recipe.init, network)
         events.log(f"{copied} of {total} weight tensors start from {recipe.init}")
     network.to(device)
     dtype = resolve_precision(plan.precision, device)
