@@ -171,15 +171,6 @@ def test_metadata_that_is_not_json(folder: Path) -> None:
         ModelFolder.load(folder)
 
 
-def test_weights_are_copied_where_they_fit(folder: Path) -> None:
-    model = ModelFolder.load(folder)
-    other = build_network(small_plan().network, 1, 7, 3)
-    copied, total = model.copy_weights_to(other)
-    assert 0 < total - copied <= 2  # all but the last layer
-    with pytest.raises(InputError, match=r"init: no weight of this model fits"):
-        model.copy_weights_to(torch.nn.Linear(1, 1))
-
-
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is always full")
 def test_a_full_disk_is_an_error_that_says_so() -> None:
     with pytest.raises(OSError, match=r"No space left on device"):

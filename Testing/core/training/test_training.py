@@ -11,8 +11,9 @@ import torch
 from softseg.data import Dataset
 from softseg.errors import CancelledError, InputError, OutOfMemoryError
 from softseg.events import CancelToken, Events, ListSink
-from softseg.network import ModelFolder, read_weights
+from softseg.network import ModelFolder, build_network, read_weights
 from softseg.training import Recipe, train, trainer
+from softseg.training.warm_start import start_from
 from softseg.tree import LabelTree
 
 
@@ -176,6 +177,16 @@ def test_fine_tuning_starts_from_a_model(
     recipe = Recipe.load("soft-tree", [*tiny, "steps=1", f"init={finished[0] / 'model'}"])
     train(balls, recipe, tmp_path / "run", cache=finished[0] / "cache", events=Events(sink))
     assert any("weight tensors start from" in text for text in texts(sink))
+
+
+def test_only_weights_that_fit_are_taken_from_a_model(finished: tuple[Path, ListSink]) -> None:
+    model = ModelFolder.load(finished[0] / "model")
+    channels, leaves = len(model.plan.channels), model.head.out_channels
+    wider = build_network(model.plan.network, channels, leaves + 4, model.plan.dimensions)
+    copied, total = start_from(finished[0] / "model", wider)
+    assert 0 < total - copied <= 2  # all but the last layer
+    with pytest.raises(InputError, match=r"init: no weight in it fits the network"):
+        start_from(finished[0] / "model", torch.nn.Linear(1, 1))
 
 
 def test_fine_tuning_starts_from_the_mean_weights_of_a_run(
