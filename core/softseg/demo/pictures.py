@@ -75,7 +75,7 @@ def _write(panels: list[tuple[str, npt.NDArray[Any]]], planes: Planes, path: Pat
         planes.draw(axes, picture, 0)
         axes.set_title(title, color=_INK, size=9)
     scale = mpl.cm.ScalarMappable(mpl.colors.Normalize(0, 1), HEAT)
-    bar = figure.colorbar(scale, ax=every_axes[-1], fraction=0.05, pad=0.02)
+    bar = figure.colorbar(scale, ax=list(every_axes), shrink=0.85, aspect=30, pad=0.01)
     bar.ax.tick_params(colors=_INK, labelsize=7)
     with write_beside(path) as temporary:
         figure.savefig(temporary, dpi=150, facecolor=_GROUND)
