@@ -12,7 +12,7 @@ import numpy.typing as npt
 from matplotlib.figure import Figure
 
 from softseg.evaluation.colors import node_colors
-from softseg.evaluation.slices import Planes, blend, box_around, grey, middle_point, upright, upright_spacing
+from softseg.evaluation.slices import Planes, blend, box_around, grey, telling_point, upright, upright_spacing
 from softseg.files import write_beside
 from softseg.image import Image
 from softseg.soft.parcellation import SoftParcellation
@@ -58,7 +58,7 @@ def write_comparison(scan: Image, truth: Image, learned: Image, name: str, path:
 
 def _planes(volume: npt.NDArray[Any], scan: Image) -> Planes:
     spacing = upright_spacing(scan.geometry)
-    return Planes(spacing, box_around(volume > 0, spacing, 4.0), middle_point(volume > 0))
+    return Planes(spacing, box_around(volume > 0, spacing, 4.0), telling_point(volume > 0))
 
 
 def _heat(share: npt.NDArray[Any]) -> npt.NDArray[Any]:

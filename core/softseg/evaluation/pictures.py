@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from softseg.evaluation.colors import Color, as_hex
-from softseg.evaluation.slices import Box, Labels, Planes, blend, box_around, fullest_point, grey, middle_point
+from softseg.evaluation.slices import Box, Labels, Planes, blend, box_around, fullest_point, grey, telling_point
 from softseg.types import BoolArray, FloatArray
 
 if TYPE_CHECKING:
@@ -97,9 +97,9 @@ class Stage:
         spacing: tuple[float, float, float],
         colors: Mapping[int, Sequence[Color]],
     ) -> Stage:
-        """Choose planes through the middle of everything that is labelled (all volumes upright)."""
+        """Choose planes through about the middle of everything that is labelled (all volumes upright)."""
         mask = np.logical_or.reduce([volume >= 0 for volume in labels])
-        planes = Planes(spacing, box_around(mask, spacing, 8.0), middle_point(mask))
+        planes = Planes(spacing, box_around(mask, spacing, 8.0), telling_point(mask))
         return Stage(grey(scan, mask.shape, planes.box), planes, colors)
 
 

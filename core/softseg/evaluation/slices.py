@@ -118,15 +118,20 @@ def fullest_point(mask: BoolArray) -> tuple[int, int, int]:
     return k, j, i
 
 
-def middle_point(mask: BoolArray) -> tuple[int, int, int]:
-    """Return the centre of mass of a mask; the middle of the volume where it is empty."""
+def telling_point(mask: BoolArray) -> tuple[int, int, int]:
+    """Return the centre of mass of a mask, aside of its middle along ``i``; the volume's middle where it is empty.
+
+    The plane between left and right passes between the halves of many organs and would show little of either.
+    """
     if not mask.any():
         return tuple(size // 2 for size in mask.shape)  # type: ignore[return-value]
     k, j, i = (
         int(np.average(np.arange(mask.shape[axis]), weights=mask.sum(axis=tuple({0, 1, 2} - {axis}))))
         for axis in range(3)
     )
-    return k, j, i
+    columns = np.flatnonzero(mask.any(axis=(0, 1)))
+    aside = (int(columns[-1]) - int(columns[0])) // 10
+    return k, j, i + aside
 
 
 def grey(scan: npt.NDArray[Any] | None, shape: tuple[int, ...], box: Box) -> FloatArray:
