@@ -122,6 +122,7 @@ def test_overrides_by_dotted_key(plan):
             "spacing": [2, 2, 2],
             "network.options.filters": [8, 16],
             "network.options.anything": True,
+            "network.options.upsample_kwargs.mode": "deconv",
             "crop.kind": "none",
             "normalization": "percentile",
             "precision": "float32",
@@ -131,6 +132,7 @@ def test_overrides_by_dotted_key(plan):
     assert changed.spacing == (2, 2, 2)
     assert changed.network.options["filters"] == [8, 16]
     assert changed.network.options["anything"] is True
+    assert changed.network.options["upsample_kwargs"] == {"mode": "deconv"}
     assert changed.network.options["norm"] == plan.network.options["norm"]
     assert changed.crop.margin_mm == plan.crop.margin_mm
     assert changed.normalization == {"T1": Normalization(kind="percentile")}
@@ -145,7 +147,8 @@ def test_overrides_by_dotted_key(plan):
         ("spacings", [1, 1, 1], "spacings: unknown key; known are "),
         ("network.depth", 3, "network.depth: unknown key"),
         ("nets.options.filters", 3, "nets: unknown key 'nets'"),
-        ("spacing.k", 1, "spacing.k: unknown key"),
+        ("spacing.k", 1, "spacing.k: unknown key: there are no keys below this value"),
+        ("network.options.filters.0", 3, "network.options.filters.0: unknown key"),
         ("spacing", [1, 1], "spacing"),
         ("spacing", [0, 1, 1], "spacing must be positive"),
         ("patch_size", [8, 8], "patch_size needs 3 positive numbers"),

@@ -214,15 +214,18 @@ def _set(content: dict[str, Any], key: str, value: Any, channels: tuple[str, ...
     if key == "network" and isinstance(value, str):
         value = {"name": value, "options": {}}
     *parents, last = key.split(".")
+    free = parents[:2] == ["network", "options"]
     place: Any = content
     for depth, name in enumerate(parents):
+        if free and depth >= 2 and isinstance(place, dict):
+            place.setdefault(name, {})
         if not isinstance(place, dict) or name not in place:
             raise InputError(f"unknown key {name!r}", field=".".join(parents[: depth + 1]))
         place = place[name]
-    free = parents == ["network", "options"]
-    if not isinstance(place, dict) or (last not in place and not free):
-        known = ", ".join(sorted(place)) if isinstance(place, dict) else ""
-        raise InputError(f"unknown key; known are {known}", field=key)
+    if not isinstance(place, dict):
+        raise InputError("unknown key: there are no keys below this value", field=key)
+    if last not in place and not free:
+        raise InputError(f"unknown key; known are {', '.join(sorted(place)) or 'none'}", field=key)
     if isinstance(place.get(last), dict) and isinstance(value, dict) and last != "options":
         value = {**place[last], **value}
     place[last] = value
