@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from hypothesis import strategies as st
 from softseg.errors import InputError
 from softseg.image import Geometry, read_image
 from softseg.soft import Slab, SoftLabels, SoftParcellation, keep_largest, resample_dense_slabs, resample_labels
+from softseg.soft.encoding import MOST_KEPT
 from softseg.tree import LabelTree, Node
 
 Helpers = dict[str, Callable[..., Any]]
@@ -50,7 +52,10 @@ def test_every_node_is_within_a_hundredth(
     if not claimed:
         dense *= random.random((2, 3, 4), np.float32)
     stored = SoftParcellation.from_dense(dense, tree, Geometry((4, 3, 2)), k=k)
-    assert node_errors(stored, dense).max() <= BOUND
+    assert node_errors(stored, dense).max() <= stored.node_error + 1e-6
+    assert stored.node_error == BOUND or stored.counts.max() > 8
+    assert stored.node_error < 0.025
+    assert stored.counts.max() <= MOST_KEPT
     assert stored.overflowing == np.count_nonzero(stored.counts > k)
     for level in range(tree.depth + 1):
         total = sum(stored.probability(node.id).astype(np.float64) for node in tree.cut_at(level).nodes)
@@ -70,12 +75,58 @@ def test_where_eight_leaves_are_not_enough_more_are_stored(tail: float, helpers:
 
 
 def test_coarse_nodes_do_not_add_up_rounding_errors(helpers: Helpers) -> None:
-    tree = helpers["wide_tree"](134)
+    tree = helpers["wide_tree"](64)
     dense = np.zeros((len(tree.leaves), 1, 1, 1), np.float32)
-    dense[1:] = 1 / (len(tree.leaves) - 1)  # each 1.9 steps: rounded one by one, all of them would sum to 1.05
+    dense[1:] = 1 / (len(tree.leaves) - 1)  # each 4.05 steps: rounded one by one, all of them would sum to 0.99
     stored = SoftParcellation.from_dense(dense, tree, Geometry((1, 1, 1)))
     assert node_errors(stored, dense).max() <= 1 / 255 + 1e-6
     assert stored.counts.item() == len(tree.leaves) - 1
+    assert stored.node_error == BOUND
+
+
+@pytest.mark.parametrize("kind", ["uniform", "tail", "noise"])
+def test_unsure_models_store_few_leaves_and_say_how_exact_that_is(kind: str, helpers: Helpers, tmp_path: Path) -> None:
+    tree = helpers["wide_tree"](134)
+    count, grid = len(tree.leaves), Geometry((30, 20, 10))
+    random = np.random.default_rng(0)
+    dense = np.full((count, *grid.shape), 1 / count, np.float32)
+    if kind == "tail":
+        dense[:] = 0.03 / (count - 8)
+        dense[40:48] = 0.97 / 8
+    elif kind == "noise":
+        dense = np.exp(random.normal(0, 0.5, dense.shape).astype(np.float32))
+        dense /= dense.sum(axis=0)
+    stored = SoftParcellation.from_dense(dense, tree, grid)
+    errors = node_errors(stored, dense)
+    assert errors.max() <= stored.node_error + 1e-6
+    assert stored.counts.max() <= MOST_KEPT
+    assert (stored.node_error == BOUND) == (kind == "tail")
+    assert stored.node_error < 0.025
+    back = SoftParcellation.load(stored.save(tmp_path / "flat.soft.npz"))
+    assert back.node_error == stored.node_error
+    np.testing.assert_allclose(stored.probability("root"), 1)
+    assert sum(volume.hard_ml for volume in stored.volumes(1)) == pytest.approx(6.0)
+
+
+def test_memory_stays_near_what_is_stored(helpers: Helpers) -> None:
+    tree = helpers["wide_tree"](134)
+    grid = Geometry((100, 80, 60))
+    row = np.full((len(tree.leaves), 1, *grid.shape[1:]), 1 / len(tree.leaves), np.float32)
+    tracemalloc.start()
+    try:
+        stored = SoftParcellation.from_slabs((Slab.full(row, k) for k in range(grid.shape[0])), tree, grid)
+        arrays = stored.leaves.nbytes + stored.shares.nbytes
+        made = tracemalloc.get_traced_memory()[1]
+        tracemalloc.reset_peak()
+        before = tracemalloc.get_traced_memory()[0]
+        stored.labels(2)
+        stored.volumes()
+        stored.masked("half 0", np.zeros(grid.shape, bool))
+        read = tracemalloc.get_traced_memory()[1] - before
+    finally:
+        tracemalloc.stop()
+    assert made < 2.2 * arrays + 150e6
+    assert read < 2.2 * arrays + 250e6
 
 
 def test_labels_are_the_argmax_of_summed_probabilities(small_tree: LabelTree) -> None:

@@ -19,6 +19,7 @@ from softseg.prediction.checks import require_memory, warn_about
 from softseg.prediction.postprocessing import CleaningStep, clean
 from softseg.prediction.uncertainty import Spread, Uncertainty, augmented_predictions, dropout_on
 from softseg.prediction.windows import sliding_probabilities
+from softseg.soft.encoding import NODE_ERROR
 from softseg.soft.parcellation import NodeVolume, SoftParcellation
 from softseg.soft.resample import resample_image
 from softseg.soft.slabs import Slab, resample_dense_slabs
@@ -177,6 +178,11 @@ def _on_scan_grid(
     slabs = resample_dense_slabs(dense, grid, target, background)
     slabs = _watched(slabs, model.tree, background, maps, target.shape[0], events)
     parcellation = SoftParcellation.from_slabs(slabs, model.tree, target, model=model.name)
+    if parcellation.node_error > NODE_ERROR:
+        events.warning(
+            "in its least certain voxels the model hardly tells structures apart (is it trained to the end?); there "
+            f"the stored probability of a node may be off by {parcellation.node_error:.3f} instead of {NODE_ERROR}"
+        )
     node_maps = {node: Image(array, target) for node, array in maps.items()}
     if not isinstance(found, Spread):
         return Prediction(parcellation, node_maps)

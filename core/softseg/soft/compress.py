@@ -1,30 +1,45 @@
-"""Slabs of a dense distribution in, the arrays of a soft parcellation out."""
+"""Slabs of a dense distribution in, the arrays of a soft parcellation out.
+
+Only what is stored is held for the whole grid, and once: pieces are let go while the result is put together.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from softseg.soft.encoding import MOST_DROPPED, SCALE, Encoded, encode
+from softseg.soft.encoding import MOST_DROPPED, NODE_ERROR, SCALE, encode
 from softseg.soft.slabs import Slab
+from softseg.types import BoolArray
 
-_CHUNK_VALUES = 1 << 24
+_CHUNK_VALUES = 1 << 18  # few enough that the steps of the encoding work within a processor's cache
 
-Stored = tuple[
-    tuple[int, int, int],
-    npt.NDArray[np.uint8],
-    "npt.NDArray[np.uint8] | npt.NDArray[np.uint16]",
-    npt.NDArray[np.uint8],
-]
-"""Start of the box, counts, leaves and shares."""
+_Leaves = npt.NDArray[np.uint8] | npt.NDArray[np.uint16]
 
-_Piece = tuple[npt.NDArray[np.int64], Encoded]
+
+class Stored(NamedTuple):
+    """What :class:`softseg.soft.parcellation.SoftParcellation` stores; its attributes say more."""
+
+    start: tuple[int, int, int]
+    counts: npt.NDArray[np.uint8]
+    leaves: _Leaves
+    shares: npt.NDArray[np.uint8]
+    node_error: float
+
+
+class _Piece(NamedTuple):
+    voxels: npt.NDArray[np.int64]
+    counts: npt.NDArray[np.uint8]
+    leaves: _Leaves
+    shares: npt.NDArray[np.uint8]
+    error: float
 
 
 def compress(slabs: Iterable[Slab], leaves: int, background: int | None, shape: tuple[int, int, int], k: int) -> Stored:
-    """Return what :class:`softseg.soft.parcellation.SoftParcellation` stores.
+    """Return what a soft parcellation stores.
 
     Parameters
     ----------
@@ -46,7 +61,7 @@ def compress(slabs: Iterable[Slab], leaves: int, background: int | None, shape: 
         _check(slab, leaves, shape, done)
         done = slab.rows.stop
         if slab.values.size:
-            pieces.extend(_encode_slab(slab, background, shape, k))
+            pieces.extend(_encode_slab(slab, leaves, background, shape, k))
     return _join(pieces, leaves, background, shape)
 
 
@@ -61,44 +76,59 @@ def _check(slab: Slab, leaves: int, shape: tuple[int, int, int], done: int) -> N
         raise ValueError(f"a slab of shape {slab.values.shape} at {slab.start} does not fit into {shape}")
 
 
-def _encode_slab(slab: Slab, background: int | None, shape: tuple[int, int, int], k: int) -> Iterable[_Piece]:
+def _encode_slab(
+    slab: Slab, leaves: int, background: int | None, shape: tuple[int, int, int], k: int
+) -> Iterable[_Piece]:
     values = slab.values.reshape(slab.classes.size, -1)
+    classes = slab.classes.astype(np.uint8 if leaves <= 256 else np.uint16)
     here = np.flatnonzero(slab.classes == background) if background is not None else np.zeros(0, np.int64)
     likely = np.flatnonzero(~(values[here[0]] > 1 - MOST_DROPPED)) if here.size else np.arange(values.shape[1])
     k_, j, i = np.unravel_index(likely, slab.values.shape[1:])
     voxels = np.ravel_multi_index((k_ + slab.rows.start, j + slab.start[0], i + slab.start[1]), shape)
     step = max(1, _CHUNK_VALUES // slab.classes.size)
     for first in range(0, likely.size, step):
-        part = np.ascontiguousarray(values[:, likely[first : first + step]].T, np.float32)
-        counts, columns, shares = encode(part, k)
-        yield voxels[first : first + step], (counts, slab.classes[columns], shares)
+        part = np.asarray(values[:, likely[first : first + step]], np.float32)
+        found, where = encode(part, k), voxels[first : first + step]
+        if background is None:  # a voxel that claims nothing is not stored
+            where, found = where[found.counts > 0], found._replace(counts=found.counts[found.counts > 0])
+        yield _Piece(where, found.counts, classes[found.leaves], found.shares, found.error)
 
 
 def _join(pieces: list[_Piece], leaves: int, background: int | None, shape: tuple[int, int, int]) -> Stored:
-    kind = np.uint8 if leaves <= 256 else np.uint16
-    nothing = np.zeros(0, np.uint8)
-    voxels = np.concatenate([piece[0] for piece in pieces] or [nothing.astype(np.int64)])
-    counts = np.concatenate([piece[1][0] for piece in pieces] or [nothing])
-    stored = np.concatenate([piece[1][1].astype(kind) for piece in pieces] or [nothing.astype(kind)])
-    shares = np.concatenate([piece[1][2] for piece in pieces] or [nothing])
-    start, box = _box(voxels if background is not None else voxels[counts > 0], shape)
     everywhere = np.full(shape, 0 if background is None else 1, np.uint8)
-    everywhere.reshape(-1)[voxels] = counts
     likely = np.zeros(shape, bool)
-    likely.reshape(-1)[voxels] = True
-    box_counts = np.ascontiguousarray(everywhere[box])
-    from_piece = np.repeat(likely[box].reshape(-1), box_counts.reshape(-1))
-    box_leaves = np.full(from_piece.size, 0 if background is None else background, kind)
-    box_shares = np.full(from_piece.size, SCALE, np.uint8)
-    box_leaves[from_piece] = stored
-    box_shares[from_piece] = shares
-    return start, box_counts, box_leaves, box_shares
+    for piece in pieces:
+        everywhere.reshape(-1)[piece.voxels] = piece.counts
+        likely.reshape(-1)[piece.voxels] = True
+    error = max([NODE_ERROR, *(piece.error for piece in pieces)])
+    start, box = _box(likely)
+    counts = np.ascontiguousarray(everywhere[box])
+    inside = np.flatnonzero(likely[box])
+    total = int(counts.sum(dtype=np.int64))
+    out_leaves = np.empty(total, np.uint8 if leaves <= 256 else np.uint16)
+    out_shares = np.empty(total, np.uint8)
+    flat, is_likely = counts.reshape(-1), likely[box].reshape(-1)
+    voxel = entry = done = 0
+    pieces.reverse()
+    while pieces:
+        piece = pieces.pop()
+        done += piece.voxels.size
+        upto = int(inside[done - 1]) + 1 if done and done < inside.size else (flat.size if done else 0)
+        span = slice(voxel, upto)
+        from_piece = np.repeat(is_likely[span], flat[span])
+        out = slice(entry, entry + from_piece.size)
+        out_leaves[out] = 0 if background is None else background
+        out_shares[out] = SCALE
+        out_leaves[out][from_piece] = piece.leaves
+        out_shares[out][from_piece] = piece.shares
+        voxel, entry = upto, out.stop
+    return Stored(start, counts, out_leaves, out_shares, error)
 
 
-def _box(
-    voxels: npt.NDArray[np.int64], shape: tuple[int, int, int]
-) -> tuple[tuple[int, int, int], tuple[slice, slice, slice]]:
-    if voxels.size == 0:
+def _box(likely: BoolArray) -> tuple[tuple[int, int, int], tuple[slice, slice, slice]]:
+    """Return the smallest box of what is likely: its first voxel, and its slices."""
+    if not likely.any():
         return (0, 0, 0), (slice(0, 0), slice(0, 0), slice(0, 0))
-    k, j, i = (slice(int(axis.min()), int(axis.max()) + 1) for axis in np.unravel_index(voxels, shape))
+    places = [np.flatnonzero(likely.any(axis=axes)) for axes in ((1, 2), (0, 2), (0, 1))]
+    k, j, i = (slice(int(place[0]), int(place[-1]) + 1) for place in places)
     return (k.start, j.start, i.start), (k, j, i)

@@ -1,29 +1,60 @@
 """From dense distributions to the few 8-bit shares that a soft parcellation stores.
 
-The scheme is ours. In each voxel the most probable leaves are kept, in tree order, and what is rounded to multiples of
-1/255 is not each share but the *cumulated* distribution along that order; a stored share is the difference of two
-rounded sums. Every tree node covers neighbouring leaves, so its summed probability is the difference of two cumulated
-values as well, each off by at most half a step: a node's error is at most 1/255 plus the mass of the leaves left out,
-however many leaves it has. What a left-out leaf had goes to the next kept leaf in tree order, so that coarse nodes,
-which mostly contain both, do not change. The stored shares sum to what the given ones sum to.
+The scheme is ours. In each voxel some leaves are kept, in tree order, and what is rounded to multiples of 1/255 is not
+each share but the *cumulated* distribution along that order; a stored share is the difference of two rounded sums.
+Every tree node covers neighbouring leaves, so its summed probability is the difference of two cumulated values as well,
+each off by at most half a step: a node's error is at most 1/255 plus what the leaves left out between its ends can
+hide, however many leaves it has. What a left-out leaf had goes to the next kept leaf in tree order, so that coarse
+nodes, which mostly contain both, do not change. The stored shares sum to what the given ones sum to.
+
+The ``k`` largest leaves are kept. Where these leave out more than ``MOST_DROPPED``, a leaf is kept as well whenever the
+leaves passed since the last kept one have gathered ``GATHERED`` steps, which bounds every node's error by
+``NODE_ERROR``. Where that would keep more than ``MOST_KEPT`` leaves (a nearly flat distribution), more may be gathered,
+so that the number of leaves stays below it, and the largest error that this makes is returned.
 """
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 import numpy.typing as npt
 
-from softseg.types import FloatArray
+from softseg.types import BoolArray, FloatArray
 
 SCALE = 255
 """Stored steps per unit of probability."""
 
 MOST_DROPPED = 0.005
-"""Where the ``k`` largest leaves would leave out more than this, as many more as needed are kept (our default)."""
+"""Where the ``k`` largest leaves would leave out more than this, more are kept (our default)."""
 
-_DUST = 1e-3  # leaves are not worth sorting where all of that size together have less than this
+NODE_ERROR = 0.01
+"""No node is further than this from the distribution it was made from, except in nearly flat ones (our default)."""
 
-Encoded = tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64], npt.NDArray[np.uint8]]
+MOST_KEPT = 64
+"""Leaves that a voxel stores at most, as long as ``k`` is smaller than that (our default)."""
+
+GATHERED = 1.89
+"""Steps of 1/255 that left-out leaves in a row may have: with half a step of rounding below ``NODE_ERROR``."""
+
+_DUST = 1e-4  # leaves are not worth keeping where all of that size together have less than this
+
+
+class Encoded(NamedTuple):
+    """Some voxels' stored leaves.
+
+    Attributes
+    ----------
+    counts: uint8 ``(N,)``: stored leaves of each voxel, at most 255.
+    leaves: int16, one per stored leaf: its row in the given values, voxel after voxel, increasing within a voxel.
+    shares: uint8, one per stored leaf: 1..255.
+    error: largest error of a node in a voxel that would need more than ``MOST_KEPT`` leaves, 0 without such voxels.
+    """
+
+    counts: npt.NDArray[np.uint8]
+    leaves: npt.NDArray[np.int16]
+    shares: npt.NDArray[np.uint8]
+    error: float
 
 
 def encode(values: FloatArray, k: int) -> Encoded:
@@ -31,48 +62,82 @@ def encode(values: FloatArray, k: int) -> Encoded:
 
     Parameters
     ----------
-    values: float32 ``(N, C)``: a distribution per row, its leaves in tree order; sums of at most 1.
-    k: leaves kept in a row, more where these leave out more than ``MOST_DROPPED``.
-
-    Returns
-    -------
-    counts: uint8 ``(N,)``: stored leaves of each row, at most 255.
-    columns: int64, one per stored leaf: its column, row after row, increasing within a row.
-    shares: uint8, one per stored leaf: 1..255.
+    values: float32 ``(C, N)``: a distribution per voxel (column), its leaves in tree order; sums of at most 1.
+    k: leaves kept in a voxel, more where these leave out more than ``MOST_DROPPED``.
 
     Raises
     ------
-    ValueError: a value is negative or not finite, or a row sums to more than 1 (by more than 0.001).
+    ValueError: a value is negative or not finite, or a voxel sums to more than 1 (by more than 0.001).
     """
-    count, leaves = values.shape
-    cumulated = np.cumsum(values, axis=1, dtype=np.float32)
-    total = cumulated[:, -1] if leaves else np.zeros(count, np.float32)
-    if values.size and not (values.min() >= -1e-6 and total.max() <= 1.001 and np.isfinite(total).all()):
+    leaves, count = values.shape
+    if leaves == 0 or count == 0:
+        return Encoded(np.zeros(count, np.uint8), np.zeros(0, np.int16), np.zeros(0, np.uint8), 0.0)
+    steps = np.cumsum(values, axis=0, dtype=np.float32)
+    if not (values.min() >= -1e-6 and steps[-1].max() <= 1.001 and np.isfinite(steps[-1]).all()):
         raise ValueError("expected finite shares in 0..1 that sum to at most 1 in every voxel")
-    keep = values > _DUST / max(1, leaves)
-    crowded = np.flatnonzero(keep.sum(axis=1) > k)
+    np.clip(steps, 0, 1, out=steps)
+    steps *= np.float32(SCALE)
+    keep = values > _DUST / leaves
+    crowded = np.flatnonzero(keep.view(np.uint8).sum(axis=0, dtype=np.uint16) > k)
+    flat = crowded[:0]
     if crowded.size:
-        keep[crowded] = _largest(values[crowded], k)
-    ends = np.where(keep, _steps(cumulated), np.uint8(0))
-    last = leaves - 1 - keep[:, ::-1].argmax(axis=1)
-    claimed = np.flatnonzero(keep.any(axis=1))
-    ends[claimed, last[claimed]] = _steps(total[claimed])
-    np.maximum.accumulate(ends, axis=1, out=ends)
-    ends[:, 1:] -= ends[:, :-1].copy()
-    rows, columns = np.nonzero(ends)
-    return np.bincount(rows, minlength=count).astype(np.uint8), columns, ends[rows, columns]
+        keep[:, crowded], is_flat = _chosen(values[:, crowded], steps[:, crowded], k)
+        flat = crowded[is_flat]
+    ends = np.rint(steps).astype(np.uint8)
+    last = leaves - 1 - keep[::-1].argmax(axis=0)
+    claimed = np.flatnonzero(keep[last, np.arange(count)])
+    ends[last[claimed], claimed] = ends[-1, claimed]
+    ends *= keep
+    np.maximum.accumulate(ends, axis=0, out=ends)
+    error = _largest_error(ends[:, flat], steps[:, flat]) if flat.size else 0.0
+    shares = np.ascontiguousarray(ends.T)
+    shares[:, 1:] -= ends[:-1].T
+    stored = shares > 0
+    rows = np.broadcast_to(np.arange(leaves, dtype=np.int16), shares.shape)
+    counts = stored.view(np.uint8).sum(axis=1, dtype=np.uint8)
+    return Encoded(counts, rows[stored], shares[stored], error)
 
 
-def _steps(share: FloatArray) -> npt.NDArray[np.uint8]:
-    return np.asarray(np.rint(np.clip(share, 0, 1) * np.float32(SCALE)).astype(np.uint8))
+def _chosen(values: FloatArray, steps: FloatArray, k: int) -> tuple[BoolArray, BoolArray]:
+    """Return which leaves are kept ``(C, N)``, and which voxels ``(N,)`` are too flat for ``NODE_ERROR``."""
+    smaller = values.shape[0] - k
+    upwards = np.partition(np.ascontiguousarray(values.T), smaller, axis=1)
+    least = upwards[:, smaller]
+    keep: BoolArray = values >= least
+    broad = np.flatnonzero(upwards[:, :smaller].sum(axis=1) > MOST_DROPPED)
+    flat = np.zeros(values.shape[1], bool)
+    if broad.size:
+        steps, largest = np.ascontiguousarray(steps[:, broad]), values[:, broad] > least[broad]
+        last = values.shape[0] - 1 - (values[::-1, broad] > _DUST / values.shape[0]).argmax(axis=0)
+        largest[last, np.arange(broad.size)] = True  # takes the rounded total, which is wrong any earlier
+        kept, number = _gathered(steps, largest, GATHERED)
+        over = np.flatnonzero(number > max(MOST_KEPT, k))
+        if over.size:
+            room = max(1, MOST_KEPT - k)
+            wider, _ = _gathered(np.ascontiguousarray(steps[:, over]), largest[:, over], SCALE / room + 0.5)
+            kept[:, over] = wider
+            flat[broad[over]] = True
+        keep[:, broad] = kept
+    return keep, flat
 
 
-def _largest(values: FloatArray, k: int) -> npt.NDArray[np.bool_]:
-    """Return which leaves are kept: the ``k`` largest, and more until at most ``MOST_DROPPED`` is left out.
+def _gathered(steps: FloatArray, keep: BoolArray, most: float) -> tuple[BoolArray, npt.NDArray[np.uint16]]:
+    """Return ``keep`` with a leaf added wherever more than ``most`` steps have gathered, and how many are kept.
 
-    Leaves as probable as the least of them are kept, too.
+    Each added leaf takes at least ``most - 0.5`` of the 255 steps there are.
     """
-    upwards = np.sort(values, axis=1)
-    few = (np.cumsum(upwards, axis=1) <= MOST_DROPPED).sum(axis=1)
-    least = np.minimum(few, values.shape[1] - k)
-    return np.asarray(values >= np.take_along_axis(upwards, least[:, None], axis=1))
+    keep = keep.copy()
+    reached = np.zeros(steps.shape[1], np.float32)
+    number = np.zeros(steps.shape[1], np.uint16)
+    for row, cumulated in zip(keep, steps, strict=True):
+        row |= cumulated > reached + np.float32(most)
+        np.copyto(reached, np.rint(cumulated), where=row)
+        number += row
+    return keep, number
+
+
+def _largest_error(ends: npt.NDArray[np.uint8], steps: FloatArray) -> float:
+    """Return the largest error of a run of neighbouring leaves, which any node is."""
+    difference = ends - steps
+    spread = np.maximum(difference.max(axis=0), 0) - np.minimum(difference.min(axis=0), 0)
+    return float(spread.max()) / SCALE

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -15,31 +14,14 @@ import softseg
 from softseg.errors import InputError
 from softseg.image import Geometry, Image, write_image
 from softseg.soft.compress import compress
-from softseg.soft.encoding import SCALE
+from softseg.soft.encoding import NODE_ERROR, SCALE
+from softseg.soft.node_sums import entropies, span_sums, winners
 from softseg.soft.slabs import Slab
+from softseg.soft.volumes import NodeVolume, node_volumes
 from softseg.tree import Cut, LabelTree
 from softseg.types import BoolArray, FloatArray
 
-
-@dataclass(frozen=True)
-class NodeVolume:
-    """How much of a node there is.
-
-    Attributes
-    ----------
-    id, name: the node's.
-    depth: its distance from the root.
-    value: its label value, see :meth:`LabelTree.value_of`.
-    soft_ml: sum of its probability over all voxels, in ml.
-    hard_ml: volume of the voxels in which it wins against the other nodes of the cut, in ml.
-    """
-
-    id: str
-    name: str
-    depth: int
-    value: int
-    soft_ml: float
-    hard_ml: float
+__all__ = ["NodeVolume", "SoftParcellation"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,7 +30,8 @@ class SoftParcellation:
 
     Make one with :meth:`from_dense`, :meth:`from_slabs` or :meth:`load`. The probability of every node of the tree is
     within 0.01 of the distribution it was made from: 1/255 by rounding, the rest by leaves left out (the scheme,
-    :mod:`softseg.soft.encoding`, is ours).
+    :mod:`softseg.soft.encoding`, is ours). Only where a distribution is so flat that this would take more than 64
+    leaves it may be further; :attr:`node_error` says how far.
 
     Attributes
     ----------
@@ -61,6 +44,7 @@ class SoftParcellation:
     model: what made it.
     software: version of this package that made it.
     k: leaves that a voxel stores unless they leave out more than 0.005.
+    node_error: no node's probability is further than this from the distribution it was made from.
     """
 
     tree: LabelTree
@@ -72,6 +56,7 @@ class SoftParcellation:
     model: str = ""
     software: str = field(default_factory=lambda: f"softseg {softseg.__version__}")
     k: int = 8
+    node_error: float = NODE_ERROR
 
     def __post_init__(self) -> None:
         stop = [first + size for first, size in zip(self.start, self.counts.shape, strict=True)]
@@ -128,8 +113,8 @@ class SoftParcellation:
         ValueError: a slab does not fit tree or grid, is out of order, or is not a distribution.
         """
         background = None if tree.background is None else tree.leaf_index(tree.background.id)
-        start, counts, leaves, shares = compress(slabs, len(tree.leaves), background, geometry.shape, k)
-        return cls(tree, geometry, start, counts, leaves, shares, model=model, k=k)
+        stored = compress(slabs, len(tree.leaves), background, geometry.shape, k)
+        return cls(tree, geometry, *stored[:4], model=model, k=k, node_error=stored.node_error)
 
     def with_tree(self, tree: LabelTree, merged: Mapping[int, int] | None = None) -> SoftParcellation:
         """Return the same distribution on an edited tree: leaves renamed, moved, recoloured, merged or added.
@@ -238,10 +223,14 @@ class SoftParcellation:
         uint16 ``(k, j, i)``: ``cut.values``; 0 where nothing is stored. Of equal nodes the first in tree order wins.
         """
         cut = self._own(cut)
-        outside = self._position_outside(cut)
         values = np.array([*cut.values, 0], np.uint16)
+        position = cut.position_of_leaf.astype(np.int32)
+        outside = -1 if self.background is None else int(position[self.background])
+        inside = np.zeros(self.counts.size, np.uint16)
+        for _, voxels, best in winners(self.counts, self.leaves, self.shares, [(position, len(cut.nodes))]):
+            inside[voxels] = values[best]
         out = np.full(self.geometry.shape, values[outside], np.uint16)
-        out[self.box] = values[self._winners(cut)]
+        out[self.box] = inside.reshape(self.counts.shape)
         return out
 
     def entropy(self, cut: Cut | int, normalize: bool = False) -> FloatArray:
@@ -255,16 +244,10 @@ class SoftParcellation:
         normalize: divide by ``ln(nodes)``, so that 1 is complete doubt at any cut.
         """
         cut = self._own(cut)
-        share, _, first = self._sums(cut)
-        step = np.arange(1, SCALE + 1) / SCALE
-        surprise = np.concatenate([[0.0], -step * np.log(step)]).astype(np.float32)
-        inside = np.zeros(self.counts.size, np.float32)
-        if share.size:
-            inside[self._voxels[0]] = np.add.reduceat(surprise[share], first)
-        if normalize and len(cut.nodes) > 1:
-            inside /= np.float32(np.log(len(cut.nodes)))
         out = np.zeros(self.geometry.shape, np.float32)
-        out[self.box] = inside.reshape(self.counts.shape)
+        out[self.box] = entropies(self.counts, self.leaves, self.shares, cut.position_of_leaf.astype(np.int32))
+        if normalize and len(cut.nodes) > 1:
+            out /= np.float32(np.log(len(cut.nodes)))
         return out
 
     def volumes(self, cut: Cut | int | None = None) -> list[NodeVolume]:
@@ -272,25 +255,7 @@ class SoftParcellation:
 
         Hard volumes are counted in :meth:`labels` of the cut; without one, each node's in the cut at its own depth.
         """
-        soft = self._leaf_sums() * self.geometry.voxel_volume_ml / SCALE
-        if cut is not None:
-            own = self._own(cut)
-            nodes, hard = own.nodes, self._hard(own)
-        else:
-            nodes, hard = self.tree.nodes, {}
-            for level in reversed(range(self.tree.depth + 1)):
-                hard.update(self._hard(self.tree.cut_at(level)))
-        return [
-            NodeVolume(
-                node.id,
-                node.name,
-                self.tree.depth_of(node.id),
-                self.tree.value_of(node.id),
-                float(soft[self.tree.leaf_slice(node.id)].sum()),
-                hard[node.id],
-            )
-            for node in nodes
-        ]
+        return node_volumes(self, None if cut is None else self._own(cut))
 
     def write_labels(self, cut: Cut | int, path: str | os.PathLike[str]) -> Path:
         """Write :meth:`labels` as a volume, compressed (InputError where that fails)."""
@@ -315,72 +280,12 @@ class SoftParcellation:
         array = self.probability(node_id) if dtype == "float32" else self._steps_of(node_id)
         return write_image(Image(array, self.geometry), path)
 
-    # -- sums over the stored leaves --------------------------------------------------------------------------------
-
-    @cached_property
-    def _ends(self) -> npt.NDArray[np.int64]:
-        return np.cumsum(self.counts.reshape(-1), dtype=np.int64)
-
     def _steps_of(self, node_id: str) -> npt.NDArray[np.uint8]:
         leaves = self.tree.leaf_slice(node_id)
         inside = self.background is not None and leaves.start <= self.background < leaves.stop
         out = np.full(self.geometry.shape, SCALE if inside else 0, np.uint8)
-        member = (self.leaves >= leaves.start) & (self.leaves < leaves.stop)
-        running = np.concatenate([[0], np.cumsum(np.where(member, self.shares, 0), dtype=np.int64)])
-        out[self.box] = np.diff(running[self._ends], prepend=0).reshape(self.counts.shape)
+        out[self.box] = span_sums(self.counts, self.leaves, self.shares, leaves)
         return out
-
-    @cached_property
-    def _voxels(self) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-        """Voxels of the box that store anything, and where the leaves of each begin."""
-        counts = self.counts.reshape(-1)
-        voxels = np.flatnonzero(counts)
-        return voxels, self._ends[voxels] - counts[voxels]
-
-    def _sums(self, cut: Cut) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int32], npt.NDArray[np.int64]]:
-        """Return the node sums of all voxels (in steps), their positions in the cut, and where each voxel begins."""
-        position = cut.position_of_leaf.astype(np.int32)[self.leaves]
-        first = self._voxels[1]
-        begins = np.zeros(position.size, bool)
-        begins[1:] = position[1:] != position[:-1]
-        begins[first] = True
-        starts = np.flatnonzero(begins)
-        if starts.size == 0:
-            return position, position, starts
-        group = np.cumsum(begins, dtype=np.int64)[first] - 1
-        return np.add.reduceat(self.shares, starts, dtype=np.int32), position[starts], group
-
-    def _winners(self, cut: Cut) -> npt.NDArray[np.int64]:
-        """Return the position of each voxel's winner, -1 where nothing is stored: ``(k, j, i)`` of the box."""
-        share, position, first = self._sums(cut)
-        count = len(cut.nodes)
-        best = np.full(self.counts.size, -1, np.int64)
-        if share.size:
-            top = np.maximum.reduceat(share * np.int32(count) + (np.int32(count - 1) - position), first)
-            best[self._voxels[0]] = count - 1 - top % count
-        return best.reshape(self.counts.shape)
-
-    def _hard(self, cut: Cut) -> dict[str, float]:
-        count = len(cut.nodes)
-        voxels = np.bincount(self._winners(cut).reshape(-1) + 1, minlength=count + 1)[1:]
-        outside = self._position_outside(cut)
-        if outside >= 0:
-            voxels[outside] += self._voxels_outside
-        size = self.geometry.voxel_volume_ml
-        return {node.id: float(number) * size for node, number in zip(cut.nodes, voxels, strict=True)}
-
-    def _leaf_sums(self) -> npt.NDArray[np.float64]:
-        sums = np.bincount(self.leaves, self.shares, len(self.tree.leaves)).astype(np.float64)
-        if self.background is not None:
-            sums[self.background] += SCALE * self._voxels_outside
-        return sums
-
-    @property
-    def _voxels_outside(self) -> int:
-        return int(np.prod(self.geometry.shape)) - self.counts.size
-
-    def _position_outside(self, cut: Cut) -> int:
-        return -1 if self.background is None else int(cut.position_of_leaf[self.background])
 
     def _own(self, cut: Cut | int) -> Cut:
         if isinstance(cut, Cut):

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
 
 from softseg.errors import InputError
+from softseg.soft.node_sums import Leaves, Piece, leaf_sums, pieces
 from softseg.soft.parcellation import SoftParcellation
 from softseg.tree import LabelTree, Node
 from softseg.types import BoolArray
@@ -17,7 +18,7 @@ from softseg.types import BoolArray
 def remap(parcellation: SoftParcellation, tree: LabelTree, merged: Mapping[int, int]) -> SoftParcellation:
     """Return the parcellation on ``tree``; see :meth:`SoftParcellation.with_tree`."""
     target = _targets(parcellation, tree, merged)
-    return _regrouped(parcellation, tree, target[parcellation.leaves])
+    return _regrouped(parcellation, tree, lambda _, leaves: target[leaves])
 
 
 def mask_node(parcellation: SoftParcellation, node_id: str, keep: BoolArray) -> SoftParcellation:
@@ -28,29 +29,46 @@ def mask_node(parcellation: SoftParcellation, node_id: str, keep: BoolArray) -> 
     background = parcellation.background
     if background is not None and span.start <= background < span.stop:
         raise InputError("expected a node without the background", field=f"node '{node_id}'")
-    leaves = parcellation.leaves.astype(np.int64)
-    kept = np.repeat(keep[parcellation.box].reshape(-1), parcellation.counts.reshape(-1))
-    leaves[(leaves >= span.start) & (leaves < span.stop) & ~kept] = -1 if background is None else background
-    return _regrouped(parcellation, parcellation.tree, leaves)
+    nowhere = -1 if background is None else background
+    kept = keep[parcellation.box].reshape(-1)
+
+    def masked(piece: Piece, leaves: Leaves) -> npt.NDArray[np.int64]:
+        inside = np.repeat(kept[piece.voxels], piece.counts)
+        out = leaves.astype(np.int64)
+        out[(out >= span.start) & (out < span.stop) & ~inside] = nowhere
+        return out
+
+    return _regrouped(parcellation, parcellation.tree, masked)
 
 
-def _regrouped(parcellation: SoftParcellation, tree: LabelTree, leaves: npt.NDArray[np.int64]) -> SoftParcellation:
+def _regrouped(
+    parcellation: SoftParcellation, tree: LabelTree, change: Callable[[Piece, Leaves], npt.NDArray[np.int64]]
+) -> SoftParcellation:
     """Return the parcellation with other leaves for its shares, summed where they became equal; -1 drops a share."""
-    count = len(tree.leaves)
-    voxel = np.repeat(np.arange(parcellation.counts.size), parcellation.counts.reshape(-1))
-    key, shares = (voxel * count + leaves)[leaves >= 0], parcellation.shares[leaves >= 0]
-    if (np.diff(key) < 0).any():
-        order = np.argsort(key, kind="stable")
-        key, shares = key[order], shares[order]
-    starts = np.flatnonzero(np.diff(key, prepend=-1) != 0)
-    sums = np.add.reduceat(shares, starts, dtype=np.int32) if starts.size else starts
-    counts = np.bincount(key[starts] // count, minlength=parcellation.counts.size)
+    number = len(tree.leaves)
+    kind = np.uint8 if number <= 256 else np.uint16
+    counts = np.zeros(parcellation.counts.size, np.uint8)
+    leaves: list[npt.NDArray[np.uint8] | npt.NDArray[np.uint16]] = [np.zeros(0, kind)]
+    shares = [np.zeros(0, np.uint8)]
+    for piece in pieces(parcellation.counts):
+        changed = change(piece, parcellation.leaves[piece.entries])
+        voxel = np.repeat(np.arange(piece.counts.size), piece.counts)
+        stays = changed >= 0
+        key, share = (voxel * number + changed)[stays], parcellation.shares[piece.entries][stays]
+        if (key[1:] < key[:-1]).any():
+            order = np.argsort(key, kind="stable")
+            key, share = key[order], share[order]
+        starts = np.flatnonzero(np.diff(key, prepend=-1) != 0)
+        if starts.size:
+            counts[piece.voxels] = np.bincount(key[starts] // number, minlength=piece.counts.size)
+            leaves.append((key[starts] % number).astype(kind))
+            shares.append(np.add.reduceat(share, starts, dtype=np.int32).astype(np.uint8))
     return replace(
         parcellation,
         tree=tree,
-        counts=counts.astype(np.uint8).reshape(parcellation.counts.shape),
-        leaves=(key[starts] % count).astype(np.uint8 if count <= 256 else np.uint16),
-        shares=sums.astype(np.uint8),
+        counts=counts.reshape(parcellation.counts.shape),
+        leaves=np.concatenate(leaves).astype(np.uint8 if number <= 256 else np.uint16, copy=False),
+        shares=np.concatenate(shares),
     )
 
 
@@ -59,7 +77,7 @@ def _targets(parcellation: SoftParcellation, tree: LabelTree, merged: Mapping[in
     old = parcellation.tree
     _same_background(old, tree)
     index = {leaf.value: position for position, leaf in enumerate(tree.leaves)}
-    stored = np.bincount(parcellation.leaves, minlength=len(old.leaves)) > 0
+    stored = leaf_sums(parcellation.counts, parcellation.leaves, parcellation.shares, len(old.leaves)) > 0
     target = np.full(len(old.leaves), -1, np.int64)
     for position, leaf in enumerate(old.leaves):
         value = merged.get(int(leaf.value or 0), leaf.value)

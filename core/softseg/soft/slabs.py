@@ -65,7 +65,7 @@ def resample_dense_slabs(
     target: Geometry,
     background: int | None = 0,
     *,
-    negligible: float = 1e-3,
+    negligible: float = 5e-4,
     most_values: int = _MOST_VALUES,
 ) -> Iterator[Slab]:
     """Bring a dense distribution to another grid, a few rows of it at a time, in order.

@@ -14,6 +14,8 @@ import numpy as np
 from softseg.errors import InputError
 from softseg.files import write_beside
 from softseg.image import Geometry
+from softseg.soft.encoding import NODE_ERROR, SCALE
+from softseg.soft.node_sums import Leaves, Piece, pieces
 from softseg.soft.parcellation import SoftParcellation
 from softseg.tree import LabelTree
 
@@ -35,6 +37,7 @@ def save(parcellation: SoftParcellation, path: str | os.PathLike[str]) -> Path:
         "software": parcellation.software,
         "model": parcellation.model,
         "k": parcellation.k,
+        "node_error": parcellation.node_error,
         "background": parcellation.background,
         "start": list(parcellation.start),
         "geometry": {
@@ -85,6 +88,7 @@ def load(path: str | os.PathLike[str]) -> SoftParcellation:
             model=str(header["model"]),
             software=str(header["software"]),
             k=int(header["k"]),
+            node_error=float(header.get("node_error", NODE_ERROR)),
         )
     except (KeyError, TypeError, ValueError) as error:
         raise InputError(f"not a sound soft parcellation: {_reason(error)}", file=file) from error
@@ -153,14 +157,17 @@ def _check_arrays(arrays: dict[str, np.ndarray[Any, np.dtype[Any]]]) -> None:
     counted = int(counts.sum(dtype=np.int64))
     if leaves.shape != (counted,) or shares.shape != (counted,):
         raise ValueError(f"expected {counted} leaves and shares, got {leaves.size} and {shares.size}")
-    running = np.concatenate([[0], np.cumsum(shares, dtype=np.int64)])
-    ends = np.cumsum(counts.reshape(-1), dtype=np.int64)
-    if counted and np.diff(running[ends], prepend=0).max() > 255:
+    for piece in pieces(counts):
+        _check_piece(piece, leaves[piece.entries], shares[piece.entries])
+
+
+def _check_piece(piece: Piece, leaves: Leaves, shares: np.ndarray[Any, np.dtype[np.uint8]]) -> None:
+    first = piece.first()[piece.counts > 0]
+    if first.size and int(np.add.reduceat(shares.astype(np.int32), first).max()) > SCALE:
         raise ValueError("the shares of a voxel sum to more than 255")
-    falls = np.flatnonzero(leaves[1:] <= leaves[:-1]) + 1
-    begins = np.zeros(counted + 1, bool)
-    begins[ends] = True
-    if not begins[falls].all():
+    falls = leaves[1:] <= leaves[:-1]
+    falls[first[1:] - 1] = False
+    if falls.any():
         raise ValueError("the leaves of a voxel are not in increasing order")
 
 
