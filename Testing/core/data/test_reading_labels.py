@@ -14,13 +14,11 @@ from softseg.data.labels import (
     class_count,
     clip_soft,
     compose_soft_maps,
-    join_raters,
     labels_from_map,
     read_labels,
 )
 from softseg.errors import InputError
 from softseg.image import read_image
-from softseg.soft.labels import SoftLabels
 from softseg.tree import LabelTree
 
 
@@ -161,28 +159,3 @@ def test_labels_on_another_grid_are_refused(make):
     geometry = read_image(dataset.cases[0].images["T1"]).geometry
     with pytest.raises(InputError, match=r"l\.nii: labels: lies on another grid than the images"):
         read_labels(dataset.cases[0], dataset, geometry, lambda image: image.array, pytest.fail)
-
-
-def raters(*values) -> list[SoftLabels]:
-    return [SoftLabels.from_class_indices(np.array(row).reshape(1, 1, -1), 4) for row in values]
-
-
-def test_raters_mean_and_majority():
-    three = raters([0, 1, 1, 2], [0, 1, 2, -1], [0, 0, 3, -1])
-    mean = join_raters(three, "mean").dense()[:, 0, 0]
-    np.testing.assert_allclose(mean[0], [1, 1 / 3, 0, 0])
-    np.testing.assert_allclose(mean[2], [0, 0, 1 / 3, 1 / 3])
-    assert join_raters(three, "majority").largest().ravel().tolist() == [0, 1, 1, 2]
-    assert join_raters(three[:1], "mean") is three[0]
-
-
-def test_staple_agrees_with_simpleitk():
-    import SimpleITK as sitk
-
-    rng = np.random.default_rng(0)
-    truth = rng.random((6, 8, 8)) < 0.4
-    masks = [np.where(rng.random(truth.shape) < flip, ~truth, truth).astype(np.uint8) for flip in (0.05, 0.1, 0.3)]
-    fused = join_raters([SoftLabels.from_class_indices(mask, 2) for mask in masks], "staple").dense()
-    expected = sitk.GetArrayFromImage(sitk.STAPLE([sitk.GetImageFromArray(mask) for mask in masks], 1))
-    np.testing.assert_allclose(fused.sum(axis=0), 1, atol=1e-5)
-    np.testing.assert_allclose(fused[1], expected, atol=0.02)

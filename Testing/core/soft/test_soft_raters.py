@@ -116,3 +116,27 @@ def test_what_cannot_be_fused() -> None:
         fuse_raters([np.array([[[0, 5]]])], classes=3)
     with pytest.raises(InputError, match="masks of one kind"):
         fuse_raters([DRAWN[0], Image(DRAWN[0], Geometry((15, 15, 15)))])  # type: ignore[list-item]
+
+
+def raters(*values: list[int]) -> list[SoftLabels]:
+    return [SoftLabels.from_class_indices(np.array(row).reshape(1, 1, -1), 4) for row in values]
+
+
+def test_raters_of_several_labels_that_say_nothing_in_places() -> None:
+    three = raters([0, 1, 1, 2], [0, 1, 2, -1], [0, 0, 3, -1])
+    mean = fuse_raters(three).dense()[:, 0, 0]
+    np.testing.assert_allclose(mean[0], [1, 1 / 3, 0, 0])
+    np.testing.assert_allclose(mean[2], [0, 0, 1 / 3, 1 / 3])
+    majority = fuse_raters(three, "majority")
+    assert majority.largest().ravel().tolist() == [0, 1, 1, 2]
+    np.testing.assert_allclose(majority.dense()[1:, 0, 0, 2], [1 / 3, 1 / 3, 1 / 3])
+
+
+def test_staple_of_labels_agrees_with_simpleitk() -> None:
+    rng = np.random.default_rng(0)
+    truth = rng.random((6, 8, 8)) < 0.4
+    masks = [np.where(rng.random(truth.shape) < flip, ~truth, truth).astype(np.uint8) for flip in (0.05, 0.1, 0.3)]
+    fused = fuse_raters([SoftLabels.from_class_indices(mask, 2) for mask in masks], "staple").dense()
+    expected = sitk.GetArrayFromImage(sitk.STAPLE([sitk.GetImageFromArray(mask) for mask in masks], 1))
+    np.testing.assert_allclose(fused.sum(axis=0), 1, atol=1e-5)
+    np.testing.assert_allclose(fused[1], expected, atol=0.02)

@@ -1,15 +1,16 @@
 """Reading labels of every kind as one thing: a soft distribution over the classes of the tree.
 
 Nothing is thresholded. A label map becomes shares of 1; soft maps keep their values; several raters stay apart here
-and are joined by :func:`join_raters`; what soft maps leave open goes where the tree leaves only one place for it.
+and are joined by :func:`softseg.soft.fuse_raters`; what soft maps leave open goes where the tree leaves only one place
+for it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from os import PathLike
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -225,43 +226,6 @@ class _Composer:
                 self._warn(f"{files}: {int(over.sum())} sums of soft labels, up to {highest:.4g}, were scaled to 1")
             scale = np.where(over, 1 / np.maximum(total, 1), 1).astype(np.float32)
             self._shares = {index: share * scale for index, share in self._shares.items()}
-
-
-def join_raters(raters: Sequence[SoftLabels], method: Literal["mean", "majority", "staple"]) -> SoftLabels:
-    """Return one distribution from several raters' labels on one grid.
-
-    ``mean`` averages the distributions; ``majority`` gives each voxel the class with the largest mean share (the first
-    in tree order on a tie); ``staple`` weighs raters by STAPLE (:func:`softseg.soft.fuse_raters`), class by class, and
-    divides by the sum over the classes.
-    """
-    if len(raters) == 1:
-        return raters[0]
-    classes = raters[0].classes
-    present = np.unique(np.concatenate([np.unique(rater.indices[rater.shares > 0]) for rater in raters]))
-    local = np.zeros(classes, np.uint16)
-    local[present] = np.arange(len(present))
-    dense = [SoftLabels(local[rater.indices], rater.shares, len(present)).dense() for rater in raters]
-    if method == "staple":
-        fused = _staple(dense)
-    else:
-        fused = np.mean(dense, axis=0, dtype=np.float32)
-        if method == "majority":
-            winner = np.where(fused.max(axis=0) > 0, fused.argmax(axis=0), -1)
-            fused = (winner[None] == np.arange(len(present)).reshape(-1, 1, 1, 1)).astype(np.float32)
-    joined = SoftLabels.from_dense(fused, len(present))
-    return SoftLabels(present.astype(np.uint16)[joined.indices], joined.shares, classes)
-
-
-def _staple(dense: Sequence[FloatArray]) -> FloatArray:
-    from softseg.soft import fuse_raters
-
-    fused = np.stack(
-        [
-            np.asarray(fuse_raters([rater[position] for rater in dense], method="staple"), np.float32)
-            for position in range(dense[0].shape[0])
-        ]
-    )
-    return np.asarray(fused / np.maximum(fused.sum(axis=0), 1e-6), np.float32)
 
 
 def _read_on(path: Path, geometry: Geometry, field: str) -> Image:

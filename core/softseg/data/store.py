@@ -14,13 +14,14 @@ import numpy as np
 import numpy.typing as npt
 
 from softseg.data.dataset import Case, Dataset
-from softseg.data.labels import class_count, join_raters, read_labels, read_mask
+from softseg.data.labels import class_count, read_labels, read_mask
 from softseg.data.plan import Plan
 from softseg.data.preprocess import plan_grid, preprocess_images
 from softseg.errors import InputError
 from softseg.events import Events
 from softseg.files import write_folder_beside
 from softseg.image import Geometry, Image, read_image, reorient
+from softseg.soft import fuse_raters
 from softseg.soft.labels import SoftLabels
 from softseg.soft.resample import resample_image, resample_labels
 from softseg.types import BoolArray, FloatArray
@@ -144,8 +145,8 @@ class CaseStore:
 
         events.check()
         raters = read_labels(case, self.dataset, images[0].geometry, take, warn)
-        if plan.raters != "random":
-            raters = [join_raters(raters, plan.raters)]
+        if plan.raters != "random" and len(raters) > 1:
+            raters = [fuse_raters(raters, plan.raters)]
         mask = None
         if case.mask is not None:
             valid = read_mask(case.mask, images[0].geometry, take)
