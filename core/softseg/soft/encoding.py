@@ -107,13 +107,15 @@ def _chosen(values: FloatArray, steps: FloatArray, k: int) -> tuple[BoolArray, B
     broad = np.flatnonzero(upwards[:, :smaller].sum(axis=1) > MOST_DROPPED)
     flat = np.zeros(values.shape[1], bool)
     if broad.size:
-        steps, largest = np.ascontiguousarray(steps[:, broad]), values[:, broad] > least[broad]
+        steps, largest = np.ascontiguousarray(steps[:, broad]), keep[:, broad]
+        equals = np.flatnonzero(largest.sum(axis=0) > k)
+        largest[:, equals] = values[:, broad[equals]] > least[broad[equals]]
         last = values.shape[0] - 1 - (values[::-1, broad] > _DUST / values.shape[0]).argmax(axis=0)
         largest[last, np.arange(broad.size)] = True  # takes the rounded total, which is wrong any earlier
         kept, number = _gathered(steps, largest, GATHERED)
         over = np.flatnonzero(number > max(MOST_KEPT, k))
         if over.size:
-            room = max(1, MOST_KEPT - k)
+            room = max(1, MOST_KEPT - k - 1)
             wider, _ = _gathered(np.ascontiguousarray(steps[:, over]), largest[:, over], SCALE / room + 0.5)
             kept[:, over] = wider
             flat[broad[over]] = True
