@@ -7,7 +7,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import pytest
 
+from softseg.data import Dataset
 from softseg.image import Geometry, Image, read_image, write_image
 
 
@@ -52,3 +54,46 @@ def test_import_writes_a_dataset_that_check_accepts(cli: Callable, world: Path) 
     assert answer.code == 0, answer.err
     assert f"dataset: {world / 'imported' / 'DATA.json'}" in answer.out
     assert cli("data", "check", world / "imported" / "DATA.json").code == 0
+
+
+def _bids(folder: Path) -> Path:
+    for person in range(3):
+        name = f"sub-{person}"
+        for place, endings in (("", ("T1w",)), ("derivatives/labels", ("T1w_gm", "T1w_cord"))):
+            (folder / place / name / "anat").mkdir(parents=True)
+            for ending in endings:
+                inside = slice(2, 4 if ending == "T1w_gm" else 6)
+                _mask(folder / place / name / "anat" / f"{name}_{ending}.nii.gz", inside)
+    return folder
+
+
+def test_import_takes_tree_labels_suffix_and_fractions(cli: Callable, tmp_path: Path) -> None:
+    command = ("data", "import", "bids", _bids(tmp_path / "src"), "--out", tmp_path / "DATA.json", "--suffix", "T1w")
+    tree = ("--tree", "spinal-cord-grey-matter", "--label", "grey-matter=gm", "--label", "cord=_cord")
+    answer = cli(*command, *tree, "--fractions", "0.5,0.5,0")
+    assert answer.code == 0, answer.err
+    content = json.loads((tmp_path / "DATA.json").read_text(encoding="utf-8"))
+    assert content["tree"] == "spinal-cord-grey-matter"
+    assert set(content["cases"][0]["labels"]) == {"grey-matter", "cord"}
+    assert sorted(case["split"] for case in content["cases"]) == ["train", "val", "val"]
+    assert Dataset.load(tmp_path / "DATA.json").tree.name
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (("--channel", "x"), "--channel: the layout bids has no such option"),
+        (("--label", "gm"), "--label: expected NODE=ENDING, got 'gm'"),
+        (("--label", "gm=other"), "has no label file 'other'"),
+        (("--fractions", "1,0"), "--fractions: expected three numbers such as 0.7,0.15,0.15, got '1,0'"),
+        (("--fractions", "0.5,0.5,0.5"), "expected three shares that sum to 1"),
+        (("--tree", "spine"), "no shipped label tree 'spine'"),
+    ],
+)
+def test_import_says_which_option_is_wrong(
+    cli: Callable, tmp_path: Path, options: tuple[str, ...], message: str
+) -> None:
+    answer = cli("data", "import", "bids", _bids(tmp_path / "src"), "--out", tmp_path / "DATA.json", *options)
+    assert answer.code == 2
+    assert message in answer.err
+    assert not (tmp_path / "DATA.json").exists()

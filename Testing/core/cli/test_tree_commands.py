@@ -18,9 +18,19 @@ def test_check_and_show_a_shipped_tree(cli: Callable) -> None:
     answer = cli("tree", "check", "brain-134")
     assert answer.code == 0
     assert "135 leaves" in answer.out
+    assert "with background" in answer.out
     shown = cli("tree", "show", "brain-134", "--level", "2").out
     assert "grey matter" in shown
     assert "hippocampus" not in shown.lower()
+
+
+def test_check_remarks_on_what_is_worth_a_look(cli: Callable, world: Path) -> None:
+    (world / "bare.txt").write_text("body\n  left kidney = 1\n  liver = 2\n", encoding="utf-8")
+    answer = cli("tree", "check", world / "bare.txt")
+    assert answer.code == 0
+    assert "remark: no background" in answer.out
+    assert "remark: 2 leaves have no colour: left kidney, liver" in answer.out
+    assert "remark: 1 leaves name a side and have no partner: left kidney" in answer.out
 
 
 def test_convert_folds_and_diff_tells(cli: Callable, world: Path) -> None:
@@ -41,10 +51,15 @@ def test_collapse_to_a_cut_and_to_a_node(cli: Callable, world: Path) -> None:
     assert cli("collapse", world / "a.soft.npz", "--cut", "1", "--out", world / "cut.nii.gz").code == 0
     value = tree.cut_at(1).values[1]
     np.testing.assert_array_equal(read_image(world / "cut.nii.gz").array == value, labels.array > 0)
+    assert "shell" not in (world / "cut.ctbl").read_text(encoding="utf-8")
+    assert "organ" in (world / "cut.ctbl").read_text(encoding="utf-8")
     answer = cli("collapse", world / "a.soft.npz", "--node", "organ", "--out", world / "node.nii.gz")
     assert answer.code == 0
     assert f"soft map: {world / 'node.nii.gz'}" in answer.out
     np.testing.assert_allclose(read_image(world / "node.nii.gz").array, dense[1:].sum(0), atol=0.01)
+    small = ("--node", "organ", "--out", world / "small.nii.gz", "--map-type", "uint8")
+    assert cli("collapse", world / "a.soft.npz", *small).code == 0
+    assert read_image(world / "small.nii.gz").array.dtype == np.uint8
 
 
 def test_collapse_wants_one_of_cut_and_node(cli: Callable, world: Path) -> None:

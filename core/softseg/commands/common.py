@@ -23,6 +23,13 @@ class EventFormat(str, enum.Enum):
     JSON = "json"
 
 
+class MapType(str, enum.Enum):
+    """How soft maps are stored: shares 0..1, or round(255 x share)."""
+
+    FLOAT32 = "float32"
+    UINT8 = "uint8"
+
+
 @dataclass(frozen=True)
 class Settings:
     """What the caller of the command line decides.
@@ -44,6 +51,7 @@ CancelFileOption = Annotated[
     Path | None,
     typer.Option("--cancel-file", help="Stop, with exit code 130 and nothing half-written, when this file appears."),
 ]
+MapTypeOption = Annotated[MapType, typer.Option("--map-type", help="Number type of soft maps.")]
 DeviceOption = Annotated[str, typer.Option("--device", help="auto, cpu, cuda or cuda:N.")]
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import enum
+import inspect
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
 
@@ -52,6 +54,22 @@ def import_data(
     layout: Annotated[Layout, typer.Argument(help="How SRC is organised.")],
     source: Annotated[Path, typer.Argument(metavar="SRC", help="The folder to describe.")],
     out: Annotated[Path, typer.Option("--out", metavar="DATA.json", help="The dataset description to write.")],
+    tree: Annotated[
+        str | None, typer.Option("--tree", help="A tree file or the name of a shipped tree (bids, folder).")
+    ] = None,
+    label: Annotated[
+        list[str] | None,
+        typer.Option("--label", metavar="NODE=ENDING", help="Which label files are soft maps of this node (bids)."),
+    ] = None,
+    suffix: Annotated[
+        list[str] | None,
+        typer.Option("--suffix", help="Image suffix that is a channel, such as T1w; may be repeated (bids)."),
+    ] = None,
+    derivatives: Annotated[Path | None, typer.Option("--derivatives", help="Folder of the labels (bids).")] = None,
+    channel: Annotated[str | None, typer.Option("--channel", help="Name of the only channel (folder).")] = None,
+    fractions: Annotated[
+        str | None, typer.Option("--fractions", metavar="A,B,C", help="Shares of people in train, val and test.")
+    ] = None,
     events: EventsOption = None,
     quiet: QuietOption = False,
     cancel_file: CancelFileOption = None,
@@ -60,13 +78,27 @@ def import_data(
     with long_work(context, events, quiet, cancel_file) as work:
         from softseg.data import import_bids, import_decathlon, import_folder, import_nnunet
 
-        importers = {
+        importers: dict[Layout, Callable[..., Path]] = {
             Layout.BIDS: import_bids,
             Layout.NNUNET: import_nnunet,
             Layout.DECATHLON: import_decathlon,
             Layout.FOLDER: import_folder,
         }
-        work.result("dataset", importers[layout](source, out))
+        options = {
+            "tree": tree,
+            "labels": _named(label or []),
+            "suffixes": suffix,
+            "derivatives": derivatives,
+            "channel": channel,
+            "fractions": None if fractions is None else _shares(fractions),
+        }
+        given = {name: value for name, value in options.items() if value}
+        known = inspect.signature(importers[layout]).parameters
+        for name in given:
+            if name not in known:
+                option = {"labels": "label", "suffixes": "suffix"}.get(name, name)
+                raise InputError(f"the layout {layout.value} has no such option", field=f"--{option}")
+        work.result("dataset", importers[layout](source, out, **given))
 
 
 @app.command("fuse")
@@ -92,3 +124,23 @@ def fuse(
         fused = fuse_raters([image.array for image in images], method=method.value)
         work.check()
         work.result("soft label", write_image(Image(fused, images[0].geometry), out))
+
+
+def _named(labels: list[str]) -> dict[str, str]:
+    """Return endings of label files by node id from ``NODE=ENDING``."""
+    pairs = [label.partition("=") for label in labels]
+    wrong = next((label for label, (node, _, ending) in zip(labels, pairs, strict=True) if not (node and ending)), None)
+    if wrong is not None:
+        raise InputError(f"expected NODE=ENDING, got {wrong!r}", field="--label")
+    return {node: ending for node, _, ending in pairs}
+
+
+def _shares(text: str) -> tuple[float, ...]:
+    """Return three numbers from ``A,B,C``."""
+    try:
+        shares = tuple(float(part) for part in text.split(","))
+    except ValueError:
+        shares = ()
+    if len(shares) != 3:
+        raise InputError(f"expected three numbers such as 0.7,0.15,0.15, got {text!r}", field="--fractions")
+    return shares

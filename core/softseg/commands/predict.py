@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-import enum
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from softseg.commands.common import CancelFileOption, DeviceOption, EventsOption, QuietOption, long_work
-
-
-class MapType(str, enum.Enum):
-    """How soft maps are stored: shares 0..1, or round(255 x share)."""
-
-    FLOAT32 = "float32"
-    UINT8 = "uint8"
+from softseg.commands.common import (
+    CancelFileOption,
+    DeviceOption,
+    EventsOption,
+    MapType,
+    MapTypeOption,
+    QuietOption,
+    long_work,
+)
 
 
 def predict(
@@ -47,7 +47,18 @@ def predict(
             help="Clean the soft values: keep-largest:NODE, fill-holes:LEAF or remove-small:NODE:ML; may be repeated.",
         ),
     ] = None,
-    map_type: Annotated[MapType, typer.Option("--map-type", help="Number type of soft maps.")] = MapType.FLOAT32,
+    map_type: MapTypeOption = MapType.FLOAT32,
+    overlap: Annotated[
+        float, typer.Option("--overlap", metavar="SHARE", help="Of neighbouring windows, from 0 to below 1.")
+    ] = 0.5,
+    precision: Annotated[
+        str | None,
+        typer.Option(
+            "--precision",
+            metavar="P",
+            help="auto, float32, bfloat16 or float16. [default: the model's own]",
+        ),
+    ] = None,
     device: DeviceOption = "auto",
     events: EventsOption = None,
     quiet: QuietOption = False,
@@ -67,6 +78,8 @@ def predict(
             outliers=outliers,
             postprocess=postprocess or (),
             map_type=map_type.value,
+            overlap=overlap,
+            precision=precision,
             device=device,
             events=work,
         )

@@ -20,13 +20,14 @@ FormatOption = Annotated[str | None, typer.Option("--format", help="File format,
 
 @app.command("check")
 def check(tree: TreeArgument, file_format: FormatOption = None) -> None:
-    """Read a tree, with all its rules, and say what is in it."""
+    """Read a tree, with all its rules; say what is in it and what is allowed but worth a look."""
+    from softseg.tree import remarks
+
     loaded = load_tree(tree, file_format)
-    background = "with background" if loaded.background else "no background (training adds it, or positive-only)"
-    typer.echo(
-        f"{tree}: valid: {len(loaded.leaves)} leaves, {len(loaded.inner_nodes)} inner nodes, "
-        f"depth {loaded.depth}, {background}"
-    )
+    counts = f"{len(loaded.leaves)} leaves, {len(loaded.inner_nodes)} inner nodes, depth {loaded.depth}"
+    typer.echo(f"{tree}: valid: {counts}{', with background' if loaded.background else ''}")
+    for remark in remarks(loaded):
+        typer.echo(f"remark: {remark}")
 
 
 @app.command("show")

@@ -14,7 +14,7 @@ from softseg.events import Events
 from softseg.files import require_writable_folder
 from softseg.network import Model, ModelFolder
 from softseg.prediction.case import predict_case
-from softseg.prediction.devices import resolve_device
+from softseg.prediction.devices import resolve_device, resolve_precision
 from softseg.prediction.inputs import CaseInput, find_cases
 from softseg.prediction.outputs import (
     SOFT_FILE,
@@ -101,6 +101,7 @@ def predict(
     cases = find_cases(inputs, loaded.plan.channels)
     folders = {case.name: _output_folder(Path(out), case) for case in cases}
     chosen = resolve_device(device, events)
+    resolve_precision(loaded.plan.precision if precision is None else precision, chosen)
     require_writable_folder(out)
     done: list[CaseResult] = []
     failed: dict[str, SoftSegError] = {}

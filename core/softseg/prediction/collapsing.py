@@ -38,7 +38,7 @@ def collapse(
     """
     events = Events() if events is None else events
     if (cut is None) == (node is None):
-        raise InputError("give either a cut or a node", field="--cut/--node")
+        raise InputError("give either --cut or --node", field="--cut/--node")
     kind = map_type_of(map_type)
     events.stage("collapse")
     stored = SoftParcellation.load(soft)

@@ -53,8 +53,8 @@ def import_bids(
         "cord": "seg-manual"}``; the value is what follows the image's name, with or without the leading ``_``, or a
         ``desc`` or ``label`` entity. By default: if images have one label file each, it is a label map; else every
         ending becomes a soft map of a node of that name.
-    tree: label tree; by default one that is made from the labels: flat, or, for several soft maps, with a structure
-        that always lies inside another as its child.
+    tree: a label tree's file or the name of a shipped one; by default one that is made from the labels: flat, or, for
+        several soft maps, with a structure that always lies inside another as its child.
     fractions: shares of train, val, test.
 
     Raises
@@ -153,7 +153,7 @@ def _label_cases(
     tree: str | PathLike[str] | None,
     name: str,
     folder: Path,
-) -> LabelTree | Path:
+) -> LabelTree | str | PathLike[str]:
     """Turn the entry ``endings`` of each case into ``labels`` and return the tree."""
     wanted = None if labels is None else {node: ending.lstrip("_") for node, ending in labels.items()}
     endings = sorted({ending for case in cases for ending in case["endings"]})
@@ -169,7 +169,7 @@ def _label_cases(
             missing = next(ending for ending in wanted.values() if ending not in files)
             raise InputError(f"scan {case['id']} has no label file {missing!r}", file=folder, field=case["id"])
     if tree is not None:
-        return Path(tree)
+        return tree
     if wanted is None:
         from softseg.data.importers.folder import tree_of_values
 

@@ -13,6 +13,7 @@ from typing import Any, TypeAlias
 from softseg.errors import InputError
 from softseg.files import write_beside
 from softseg.image import IMAGE_SUFFIXES
+from softseg.resources import label_tree_path
 from softseg.tree import LabelTree, Node
 
 Fractions: TypeAlias = tuple[float, float, float]
@@ -112,24 +113,27 @@ def write_dataset(
     Parameters
     ----------
     out: DATA.json.
+    tree: a tree, its file, or the name of a shipped one.
     cases: entries as in DATA.json, with absolute paths.
 
     Raises
     ------
-    InputError: there is no case, or the files cannot be written.
+    InputError: there is no case, no such tree, or the files cannot be written.
     """
     target = Path(out).absolute()
     if not cases:
         raise InputError("found no case with labels", file=target, hint="check the source folder's layout")
     if isinstance(tree, LabelTree):
-        tree_path = target.parent / "tree.json"
-        tree.save(tree_path)
+        tree.save(target.parent / "tree.json")
+        tree_name = "tree.json"
+    elif Path(tree).is_file():
+        tree_name = _relative(Path(tree).absolute(), target.parent)
     else:
-        tree_path = Path(tree).absolute()
+        tree_name = label_tree_path(os.fspath(tree)).stem
     content = {
         "name": name,
         "channels": list(channels),
-        "tree": _relative(tree_path, target.parent),
+        "tree": tree_name,
         "cases": [
             {field: _relative_paths(case[field], target.parent) for field in _FIELDS if field in case} for case in cases
         ],

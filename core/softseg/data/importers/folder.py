@@ -42,7 +42,8 @@ def import_folder(
     ----------
     source: the folder.
     out: DATA.json.
-    tree: label tree; by default a flat one of all values that occur (``tree.json`` beside ``out``).
+    tree: a label tree's file or the name of a shipped one; by default a flat one of all values that occur
+        (``tree.json`` beside ``out``).
     channel: name of the only channel.
     fractions: shares of train, val, test.
 
@@ -75,7 +76,7 @@ def import_folder(
             case["mask"] = masks[name]
         cases.append(case)
     if tree is not None:
-        return write_dataset(out, folder.name, list(files), Path(tree), cases)
+        return write_dataset(out, folder.name, list(files), tree, cases)
     return write_dataset(out, folder.name, list(files), tree_of_values(cases, folder.name), cases)
 
 
