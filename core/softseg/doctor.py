@@ -1,6 +1,6 @@
 """What this machine is and what it would allow: versions, devices, memory, disk, and the work that fits.
 
-The needs are estimates from sizes that can be counted (voxels times classes times bytes) plus measured fixed costs;
+The needs are the estimates that the plan of a training and the start of a prediction use themselves, plus the program;
 they say "fits" or "does not fit", not how long it takes.
 """
 
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib.metadata
 import importlib.util
+import math
 import os
 import platform
 import shutil
@@ -21,10 +22,18 @@ CPU_FEATURES = ("avx2", "avx512f", "avx512_bf16", "amx_bf16", "neon", "asimd", "
 GIB = 2**30
 
 _PROGRAM = 0.9 * GIB
-"""Python, PyTorch and MONAI once loaded."""
+"""Python, PyTorch and MONAI once loaded (an estimate)."""
 
-_HEAD_VOXELS = 182 * 218 * 182
+_HEAD = (182, 218, 182)
 """A head at 1 mm (the MNI box)."""
+
+_LEAVES = 135
+_WINDOW = 64
+_FILTERS = (32, 64, 128, 256)
+
+
+_ENGINE = ("torch", "monai", "pydantic")
+_NO_ENGINE = "PyTorch, MONAI and pydantic are not all installed (pip install softseg[engine])"
 
 
 @dataclass(frozen=True)
@@ -75,11 +84,11 @@ class Machine:
         """Return what fits into this machine, from the least to the most demanding."""
         return (
             Allowed("look at, collapse and edit results and trees", True, "needs numpy, scipy and SimpleITK only"),
-            self._predict("predict a 1 mm head with 135 leaves, model grid 2 mm", 135, _HEAD_VOXELS // 8),
-            self._predict("predict a 1 mm head with 135 leaves, model grid 1 mm", 135, _HEAD_VOXELS),
-            self._train("train on patches of 64 x 64 x 64, batch 2, 135 leaves", 135, 2 * 64**3),
-            self._train("train on patches of 128 x 128 x 128, batch 2, 135 leaves", 135, 2 * 128**3),
-            self._disk("keep the prepared scans of a dataset of 100 heads at 1 mm", 100 * _HEAD_VOXELS * 30),
+            self._predict(2),
+            self._predict(1),
+            self._train(64),
+            self._train(128),
+            _compared("keep the prepared scans of 100 heads at 1 mm", 3000 * math.prod(_HEAD), self.disk_free, "disk"),
         )
 
     def precision(self) -> str:
@@ -112,23 +121,28 @@ class Machine:
         ]
         return "\n".join(lines)
 
-    def _predict(self, work: str, leaves: int, voxels: int) -> Allowed:
-        need = _PROGRAM + leaves * voxels * 4 * 1.5 + 40 * _HEAD_VOXELS
-        return self._memory(work, need, self.memory_free, "memory")
+    def _predict(self, spacing: int) -> Allowed:
+        work = f"predict a 1 mm head with {_LEAVES} leaves, model grid {spacing} mm"
+        if not self._engine():
+            return Allowed(work, False, _NO_ENGINE)
+        from softseg.prediction.checks import prediction_memory
 
-    def _train(self, work: str, leaves: int, voxels: int) -> Allowed:
-        bytes_per_value = 4 * (leaves * 4 + 32 * 10)
+        grid = [math.ceil(size / spacing) for size in _HEAD]
+        need = prediction_memory(_LEAVES, grid, _HEAD, (_WINDOW,) * 3)[1]
+        return _compared(work, _PROGRAM + need, self.memory_free, "memory")
+
+    def _train(self, side: int) -> Allowed:
+        work = f"train on patches of {side} x {side} x {side}, batch 2, {_LEAVES} leaves"
+        if not self._engine():
+            return Allowed(work, False, _NO_ENGINE)
+        from softseg.data import training_gb
+
         gpu = max((d.memory for d in self.devices if d.name.startswith("cuda")), default=0)
-        need = _PROGRAM + voxels * bytes_per_value
-        return self._memory(work, need, gpu or self.memory_free, "GPU memory" if gpu else "memory")
+        need = _PROGRAM + training_gb((side,) * 3, 2, _LEAVES, _FILTERS) * GIB
+        return _compared(work, need, gpu or self.memory_free, "GPU memory" if gpu else "memory")
 
-    def _disk(self, work: str, need: float) -> Allowed:
-        return self._memory(work, need, self.disk_free, "disk")
-
-    def _memory(self, work: str, need: float, there: float, kind: str) -> Allowed:
-        if kind != "disk" and (self.versions["torch"] is None or self.versions["monai"] is None):
-            return Allowed(work, False, "PyTorch and MONAI are not installed (pip install softseg[engine])")
-        return Allowed(work, need <= there, f"needs about {_gib(need)} of {kind}, {_gib(there)} free")
+    def _engine(self) -> bool:
+        return all(self.versions.get(name) is not None for name in _ENGINE)
 
 
 def examine(folder: str | os.PathLike[str] = ".") -> Machine:
@@ -165,6 +179,10 @@ def memory() -> tuple[int, int]:
     except (OSError, ValueError):
         return total, free
     return min(total, limit), min(free, max(0, limit - used))
+
+
+def _compared(work: str, need: float, there: float, kind: str) -> Allowed:
+    return Allowed(work, need <= there, f"needs an estimated {_gib(need)} of {kind}, {_gib(there)} free")
 
 
 def _version(package: str) -> str | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -10,6 +11,8 @@ import pytest
 
 from softseg import __version__
 from softseg.cli import _repeat_options
+from softseg.commands.evaluate import evaluate
+from softseg.evaluation.surface import TOLERANCE_MM
 
 COMMANDS = ("doctor", "demo", "tree", "data", "train", "predict", "collapse", "evaluate")
 
@@ -65,10 +68,21 @@ def test_several_values_after_one_option() -> None:
     assert _repeat_options(parsed) == parsed
 
 
-def test_evaluate_wants_a_reference_for_each_prediction(cli: Callable, tmp_path: Path) -> None:
-    answer = cli("evaluate", "--prediction", "a", "b", "--reference", "c", "--tree", "t", "--out", tmp_path / "out")
+def test_evaluate_pairs_what_folders_hold_and_takes_a_tolerance(cli: Callable, world: Path) -> None:
+    for folder, name in (("predicted", "labels"), ("true", "labels"), ("scans", "scan")):
+        (world / folder).mkdir()
+        for number in range(2):
+            (world / folder / f"case{number}.nii.gz").write_bytes((world / f"{name}{number}.nii.gz").read_bytes())
+    arguments = ["evaluate", "--tree", world / "tree.json", "--prediction", world / "predicted"]
+    arguments += ["--image", world / "scans", "--tolerance", "2", "--out", world / "out"]
+    assert cli(*arguments, "--reference", world / "true").code == 0
+    summary = json.loads((world / "out" / "summary.json").read_text(encoding="utf-8"))
+    assert summary["surface_tolerance_mm"] == 2
+    assert [case["case"] for case in summary["cases"]] == ["case0", "case1"]
+    answer = cli(*arguments, "--reference", world / "labels0.nii.gz")
     assert answer.code == 2
-    assert "--reference: expected one reference for each prediction, got 2 predictions and 1 references" in answer.err
+    assert "cannot pair 2 predictions with 1 references" in answer.err
+    assert inspect.signature(evaluate).parameters["tolerance"].default == TOLERANCE_MM
 
 
 def test_version(cli: Callable) -> None:
@@ -84,6 +98,7 @@ def test_doctor(cli: Callable) -> None:
     assert machine["memory"] >= machine["memory_free"] > 0
     assert machine["devices"][0]["name"] == "cpu"
     assert all({"work", "fits", "reason"} == set(item) for item in machine["allows"])
+    assert all("an estimated" in item["reason"] for item in machine["allows"][1:])
     assert machine["allows"][0]["fits"] is True
 
 

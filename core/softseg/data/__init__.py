@@ -5,7 +5,7 @@ from softseg.data.check import CaseSummary, check_dataset
 from softseg.data.dataset import Case, Dataset
 from softseg.data.importers import import_bids, import_decathlon, import_folder, import_nnunet
 from softseg.data.plan import Crop, NetworkSpec, Normalization, Plan, Sampling
-from softseg.data.planning import Machine, make_plan
+from softseg.data.planning import Machine, make_plan, training_gb
 from softseg.data.preprocess import preprocess_images
 from softseg.data.sampler import Batch, PatchSampler
 from softseg.data.store import CaseStore, PreparedCase
@@ -33,4 +33,5 @@ __all__ = [
     "import_nnunet",
     "make_plan",
     "preprocess_images",
+    "training_gb",
 ]

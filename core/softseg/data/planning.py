@@ -233,9 +233,7 @@ def _size_3d(
         )
     granule = 2 ** (len(filters) - 1)
     patch = _patch(shape, side, granule)
-    while _training_gb(patch, batch, classes, filters) > 0.7 * machine.memory_gb and (
-        batch > 1 or max(patch) > granule
-    ):
+    while training_gb(patch, batch, classes, filters) > 0.7 * machine.memory_gb and (batch > 1 or max(patch) > granule):
         if batch > 1:
             batch -= 1
         else:
@@ -257,7 +255,7 @@ def _size_2d(
         side = int(min(side, max(LEAST_PATCH_2D, math.ceil(wanted / granule) * granule)))
     patch = _patch(shape[1:], side, granule)
     batch = 16
-    while batch > 2 and _training_gb(patch, batch, classes, filters) > 0.7 * machine.memory_gb:
+    while batch > 2 and training_gb(patch, batch, classes, filters) > 0.7 * machine.memory_gb:
         batch //= 2
     return patch, batch, {"filters": filters, "norm": "batch"}
 
@@ -267,8 +265,18 @@ def _patch(shape: npt.NDArray[np.int64], side: int, granule: int) -> tuple[int, 
     return tuple(int(min(side, max(granule, math.ceil(int(size) / granule) * granule))) for size in shape)
 
 
-def _training_gb(patch: Sequence[int], batch: int, classes: int, filters: Sequence[int]) -> float:
-    """Return a rough upper bound: about 20 feature maps of the first width and 6 of the class width, in 4 bytes."""
+def training_gb(patch: Sequence[int], batch: int, classes: int, filters: Sequence[int]) -> float:
+    """Return an estimate of the memory that a training step takes beside the program itself, in GB (2**30 bytes).
+
+    It counts 20 feature maps of the first width and 6 of the class width, of 4 bytes a number: our rule of thumb.
+
+    Parameters
+    ----------
+    patch: size of a patch in voxels.
+    batch: patches in a step.
+    classes: leaves of the tree.
+    filters: width of the network's levels, the finest first.
+    """
     return math.prod(patch) * batch * (20 * filters[0] + 6 * classes) * 4 / 2**30
 
 

@@ -74,6 +74,25 @@ def _not_stripped(image: Image, plan: Plan) -> str | None:
     return f"its content fills a box of {litres:.1f} l, usually {usual:.1f} l" if litres > LARGEST_BOX * usual else None
 
 
+def prediction_memory(
+    classes: int, plan_shape: Sequence[int], target_shape: Sequence[int], patch: Sequence[int], samples: int = 1
+) -> tuple[int, int]:
+    """Return estimates in bytes: of the probabilities on the model's grid, and of all that a case takes with them.
+
+    Parameters
+    ----------
+    classes: leaves of the tree.
+    plan_shape: ``(k, j, i)`` on the model's grid.
+    target_shape: ``(k, j, i)`` of the scan.
+    patch: size of a window.
+    samples: predictions that are averaged (1 without uncertainty).
+    """
+    dense = classes * math.prod(plan_shape) * 4 * (1 if samples == 1 else 2)
+    stored = math.prod(target_shape) * 40  # eight leaves with their shares, twice, and the scan itself
+    window = 4 * classes * math.prod(patch) * 4
+    return dense, dense + stored + window
+
+
 def require_memory(
     classes: int, plan_shape: Sequence[int], target_shape: Sequence[int], plan: Plan, samples: int, events: Events
 ) -> None:
@@ -91,11 +110,8 @@ def require_memory(
     ------
     OutOfMemoryError: the probabilities do not fit.
     """
-    dense = classes * math.prod(plan_shape) * 4 * (1 if samples == 1 else 2)
-    stored = math.prod(target_shape) * 40  # eight leaves with their shares, twice, and the scan itself
-    window = 4 * classes * math.prod(plan.patch_kji) * 4
+    dense, total = prediction_memory(classes, plan_shape, target_shape, plan.patch_kji, samples)
     free = psutil.virtual_memory().available
-    total = dense + stored + window
     events.log(f"about {total / 1e9:.1f} GB of memory will be needed, {free / 1e9:.1f} GB are free")
     if dense > free:
         raise OutOfMemoryError(
