@@ -61,4 +61,6 @@ def _draw_scores(axes: Any, curve: Curve) -> None:
     if names:
         axes.legend(frameon=False, fontsize=7, ncols=2, loc="lower right")
     else:
-        axes.text(0.5, 0.5, "no validation cases so far", ha="center", va="center", transform=axes.transAxes, color="#888888")
+        axes.text(
+            0.5, 0.5, "no validation cases so far", ha="center", va="center", transform=axes.transAxes, color="#888888"
+        )
