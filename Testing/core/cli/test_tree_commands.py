@@ -24,6 +24,14 @@ def test_check_and_show_a_shipped_tree(cli: Callable) -> None:
     assert "hippocampus" not in shown.lower()
 
 
+def test_a_folder_does_not_hide_the_shipped_tree_of_its_name(
+    cli: Callable, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "brain-134").mkdir()
+    monkeypatch.chdir(tmp_path)
+    assert cli("tree", "check", "brain-134").code == 0
+
+
 def test_check_remarks_on_what_is_worth_a_look(cli: Callable, world: Path) -> None:
     (world / "bare.txt").write_text("body\n  left kidney = 1\n  liver = 2\n", encoding="utf-8")
     answer = cli("tree", "check", world / "bare.txt")

@@ -80,7 +80,7 @@ def load_tree(name_or_path: str, file_format: str | None = None) -> LabelTree:
     from softseg.tree import LabelTree
 
     path = Path(name_or_path)
-    if not path.exists() and name_or_path in list_label_trees():
+    if not path.is_file() and name_or_path in list_label_trees():
         path = label_tree_path(name_or_path)
     if not path.is_file():
         raise InputError(
