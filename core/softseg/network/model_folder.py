@@ -151,10 +151,15 @@ def head_of(recipe: str, tree: LabelTree) -> Head:
 
 
 def _state(network: nn.Module, half: bool) -> dict[str, Tensor]:
+    """Return copies of the weights; those that a network holds under several names stay one tensor, stored once."""
+    copies: dict[tuple[int, tuple[int, ...]], Tensor] = {}
     state = {}
-    for name, value in network.state_dict().items():
-        value = value.detach().cpu().contiguous()
-        state[name] = value.half() if half and value.is_floating_point() else value.clone()
+    for name, tensor in network.state_dict().items():
+        value = tensor.detach().cpu()
+        key = value.data_ptr(), tuple(value.shape)
+        if value.numel() == 0 or key not in copies:
+            copies[key] = value.half() if half and value.is_floating_point() else value.clone()
+        state[name] = copies[key]
     return state
 
 
