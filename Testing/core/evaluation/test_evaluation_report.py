@@ -16,6 +16,7 @@ from PIL import Image as Picture
 from softseg.errors import InputError
 from softseg.evaluation import evaluate, render_prediction_report
 from softseg.evaluation.colors import ink_on, node_colors, score_color
+from softseg.evaluation.page import volume_text
 from softseg.events import Events, ListSink
 from softseg.image import Geometry, Image, read_image, write_image
 from softseg.soft.parcellation import SoftParcellation
@@ -221,3 +222,7 @@ def test_every_node_has_a_colour(small_tree):
     assert colors["background"] == (0, 0, 0)
     assert len({colors[leaf.id] for leaf in small_tree.leaves}) == len(small_tree.leaves)
     assert ink_on(score_color(0.5)) != ink_on(score_color(1.0))
+
+
+def test_volumes_are_written_for_people() -> None:
+    assert [volume_text(value) for value in (1689.6, 99.94, 0.4567, 0.0)] == ["1690", "99.9", "0.457", "0"]

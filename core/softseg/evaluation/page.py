@@ -40,6 +40,11 @@ def number(value: float | None, digits: int = 3) -> str:
     return "–" if value is None or not math.isfinite(value) else f"{value:.{digits}f}"
 
 
+def volume_text(millilitres: float) -> str:
+    """Return a volume with three digits that count, and whole millilitres from 100 on."""
+    return f"{millilitres:.0f}" if millilitres >= 100 else f"{millilitres:.3g}"
+
+
 def percent(value: float | None, digits: int = 1) -> str:
     """Return a number with a percent sign, a dash for nothing."""
     return "–" if value is None or not math.isfinite(value) else f"{value:.{digits}f} %"

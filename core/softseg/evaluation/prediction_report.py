@@ -16,7 +16,7 @@ from softseg.errors import InputError
 from softseg.evaluation.charts import group_level, to_uri
 from softseg.evaluation.colors import Color, as_hex, node_colors
 from softseg.evaluation.icicle import Cell, icicle
-from softseg.evaluation.page import number, write_page
+from softseg.evaluation.page import number, volume_text, write_page
 from softseg.evaluation.pictures import (
     Stage,
     entropy_figure,
@@ -186,7 +186,7 @@ def _cells(parcellation: SoftParcellation, volumes: Sequence[NodeVolume]) -> dic
     for volume in _foreground(parcellation, volumes):
         place = math.log10(max(volume.soft_ml, low) / low) / math.log10(high / low)
         hint = f"{volume.name}: soft {volume.soft_ml:.4g} ml, hard {volume.hard_ml:.4g} ml"
-        cells[volume.id] = Cell(_volume_color(place), f"{volume.soft_ml:.3g}", hint)
+        cells[volume.id] = Cell(_volume_color(place), volume_text(volume.soft_ml), hint)
     return cells
 
 

@@ -15,7 +15,7 @@ from softseg.evaluation.case_figures import case_figures
 from softseg.evaluation.colors import as_hex, node_colors, score_color
 from softseg.evaluation.icicle import Cell, icicle
 from softseg.evaluation.measure import hop_distances
-from softseg.evaluation.page import number, write_page
+from softseg.evaluation.page import number, volume_text, write_page
 from softseg.evaluation.rows import TreeRows
 from softseg.events import Events
 
@@ -128,9 +128,8 @@ def _cells(report: Report) -> dict[str, Cell]:
             if tree.depth_of(row["node"]) == level:
                 dice = row["dice"]["mean"]
                 size = row["volume_reference_ml"]["mean"]
-                hint = (
-                    f"{row['name']}: Dice {number(dice)}, soft Dice {number(row['soft_dice']['mean'])}, {size:.3g} ml"
-                )
+                scores = f"Dice {number(dice)}, soft Dice {number(row['soft_dice']['mean'])}"
+                hint = f"{row['name']}: {scores}, {volume_text(size)} ml"
                 cells[row["node"]] = Cell(score_color(dice), number(dice, 2), hint)
     return cells
 
