@@ -97,3 +97,19 @@ def test_import_says_which_option_is_wrong(
     assert answer.code == 2
     assert message in answer.err
     assert not (tmp_path / "DATA.json").exists()
+
+
+def test_fuse_keeps_what_raters_disagree_about_and_warns_where_soft_masks_become_decisions(
+    cli: Callable, tmp_path: Path
+) -> None:
+    geometry = Geometry(size=(3, 1, 1))
+    paths = [tmp_path / f"rater{n}.nii.gz" for n in range(3)]
+    for path, values in zip(paths, ([1, 1, 0], [1, 0, 0], [1, 0.4, 0]), strict=True):
+        write_image(Image(np.array(values, np.float32).reshape(1, 1, 3), geometry), path)
+    mean = cli("data", "fuse", *paths, "--out", tmp_path / "mean.nii.gz")
+    assert (mean.code, "above 0.5" in mean.err + mean.out) == (0, False)
+    np.testing.assert_allclose(read_image(tmp_path / "mean.nii.gz").array.ravel(), [1, 1.4 / 3, 0], atol=1e-6)
+    voted = cli("data", "fuse", *paths, "--method", "majority", "--out", tmp_path / "vote.nii.gz")
+    assert voted.code == 0
+    assert "rater2.nii.gz: soft values count as drawn above 0.5 with majority" in voted.err + voted.out
+    np.testing.assert_array_equal(read_image(tmp_path / "vote.nii.gz").array.ravel(), [1, 0, 0])

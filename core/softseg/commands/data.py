@@ -113,6 +113,8 @@ def fuse(
 ) -> None:
     """Fuse the masks of several raters into one soft mask."""
     with long_work(context, events, quiet, cancel_file) as work:
+        import numpy as np
+
         from softseg.image import Image, read_image, write_image
         from softseg.soft import fuse_raters
 
@@ -120,6 +122,9 @@ def fuse(
         for image, mask in zip(images, masks, strict=True):
             if not image.geometry.same_grid(images[0].geometry):
                 raise InputError(f"not on the grid of {masks[0]}", file=mask, hint="resample the masks to one grid")
+        soft = [path for image, path in zip(images, masks, strict=True) if not np.isin(image.array, (0, 1)).all()]
+        if soft and method is not Fusion.MEAN:
+            work.warning(f"{soft[0]}: soft values count as drawn above 0.5 with {method.value}; mean keeps them")
         work.check()
         fused = fuse_raters([image.array for image in images], method=method.value)
         work.check()

@@ -20,12 +20,9 @@ from softseg.data.preprocess import describe_grid, same_grid
 from softseg.errors import InputError
 from softseg.image import Geometry, Image, read_image
 from softseg.soft.labels import SoftLabels
+from softseg.soft.raters import OVERSHOOT
 from softseg.tree import LabelTree
 from softseg.types import BoolArray, FloatArray
-
-OVERSHOOT = 0.15
-"""Soft values, and sums of them, up to this much outside 0..1 are clipped with a warning, because interpolation with
-splines makes such values; more is an error (our default)."""
 
 CONFLICT = 0.01
 """A node's children may together exceed it by this much without a warning (our default)."""
@@ -102,7 +99,7 @@ def labels_from_map(array: npt.NDArray[Any], tree: LabelTree, file: str | PathLi
 
 
 def clip_soft(array: npt.NDArray[Any], file: str | PathLike[str], warn: Warn) -> FloatArray:
-    """Return a soft map clipped to 0..1; what lies more than :data:`OVERSHOOT` outside is an error.
+    """Return a soft map clipped to 0..1; what lies more than :data:`softseg.soft.raters.OVERSHOOT` outside is an error.
 
     Raises
     ------

@@ -19,7 +19,9 @@ METHODS = ("mean", "majority", "staple", "random")
 
 _Masks: TypeAlias = Sequence[SoftLabels] | Sequence[npt.NDArray[Any]] | Sequence[Image]
 
-_OVERSHOOT = 0.15  # by which interpolation with splines may have brought a mask outside 0..1
+OVERSHOOT = 0.15
+"""Soft values up to this much outside 0..1 are clipped, because interpolation with splines makes such values; more is
+an error (our default)."""
 
 
 @overload
@@ -115,7 +117,7 @@ def _same_grids(masks: _Masks) -> None:
 def _shares(mask: npt.NDArray[Any] | Image, rater: int) -> FloatArray:
     array = mask.array if isinstance(mask, Image) else np.asarray(mask)
     shares = array.astype(np.float32)
-    if not np.isfinite(shares).all() or shares.min(initial=0) < -_OVERSHOOT or shares.max(initial=0) > 1 + _OVERSHOOT:
+    if not np.isfinite(shares).all() or shares.min(initial=0) < -OVERSHOOT or shares.max(initial=0) > 1 + OVERSHOOT:
         raise InputError(
             f"expected shares in 0..1 in the mask of rater {rater + 1}, got {shares.min():g} to {shares.max():g}",
             hint="clip or scale the mask; for label maps say how many classes there are",
