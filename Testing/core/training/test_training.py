@@ -31,7 +31,7 @@ def finished(balls: Dataset, tiny: list[str], tmp_path_factory: pytest.TempPathF
 
 def test_everything_that_was_promised_is_written(finished: tuple[Path, ListSink]) -> None:
     out, _ = finished
-    for name in ("recipe.yaml", "plan.json", "tree.json", "log.jsonl", "metrics.csv", "curves.png"):
+    for name in ("recipe.yaml", "plan.json", "tree.json", "log.jsonl", "metrics.csv", "curves.png", "validation.png"):
         assert (out / name).stat().st_size > 0, name
     assert {path.name for path in (out / "checkpoints").iterdir()} == {"last.pt", "best.pt"}
     assert list((out / "tensorboard").glob("events*"))

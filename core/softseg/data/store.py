@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -32,7 +32,7 @@ POINTS_PER_CLASS = 2000
 COMPLETE = 1e-3
 """Shares that sum to 1 up to this count as a full distribution and are left as they are."""
 
-_FORMAT = 4
+_FORMAT = 5
 
 
 @dataclass(frozen=True, eq=False)
@@ -150,6 +150,7 @@ class CaseStore:
         mask = None
         if case.mask is not None:
             valid = read_mask(case.mask, images[0].geometry, take)
+            raters = [replace(labels, shares=labels.shares * valid) for labels in raters]  # else they would blend in
             mask = resample_image(Image(valid.astype(np.float32), source), grid).array >= 0.5
         events.check()
         fine = [_sorted_slots(resample_labels(labels, source, grid)) for labels in raters]

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 def validate(run: Run, store: CaseStore, case_ids: list[str], events: Events) -> dict[str, float]:
     """Return the mean over the cases of the hard and soft Dice per level (see :func:`softseg.evaluation.quick_scores`).
 
+    The first case is drawn to ``validation.png``.
     The judged network is put into evaluation mode and stays there if it is the mean of the weights.
     """
     network = run.judged
@@ -41,8 +42,14 @@ def validate(run: Run, store: CaseStore, case_ids: list[str], events: Events) ->
                 precision=run.precision,
                 overlap=run.recipe.validation.overlap,
             )
-            for name, score in quick_scores(probabilities, labels_inside_mask(case), run.tree).items():
+            reference = labels_inside_mask(case)
+            for name, score in quick_scores(probabilities, reference, run.tree).items():
                 scores.setdefault(name, []).append(score)
+            if case_id == case_ids[0]:
+                from softseg.training.validation_picture import draw_validation
+
+                picture = run.folder / "validation.png"
+                draw_validation(probabilities, reference, case, run.tree, picture, run.step)
             events.check()
     finally:
         network.train(training)
