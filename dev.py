@@ -4,6 +4,7 @@
     python dev.py demo    segment a real head scan, write maps and a report, train on soft labels   (folder demo/)
     python dev.py test    lint, types, dependency direction, all tests
     python dev.py lint    the first three of these
+    python dev.py bench   time and memory against what people would use instead   (--quick, --suite NAME)
 
 Each makes ``.venv`` beside this file, installs what it needs there, and runs. A second call installs nothing unless
 ``pyproject.toml`` has changed.
@@ -49,7 +50,7 @@ class StopError(Exception):
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code."""
     parser = argparse.ArgumentParser(prog="dev.py", description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("command", choices=("demo", "test", "lint"))
+    parser.add_argument("command", choices=("demo", "test", "lint", "bench"))
     parser.add_argument("--allow-cuda", action="store_true", help="install CUDA packages on a machine without a GPU")
     options, rest = parser.parse_known_args(arguments)
     try:
@@ -57,6 +58,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return demo(rest, options.allow_cuda)
         if options.command == "test":
             return test(rest, options.allow_cuda)
+        if options.command == "bench":
+            return bench(rest, options.allow_cuda)
         if rest:
             raise StopError(f"dev.py lint takes no further options, got {' '.join(rest)}")
         return lint(options.allow_cuda)
@@ -81,6 +84,12 @@ def test(rest: Sequence[str], allow_cuda: bool) -> int:
     if checks and not tests:
         print("dev.py: the tests passed, but a check above failed", file=sys.stderr)
     return checks or tests
+
+
+def bench(rest: Sequence[str], allow_cuda: bool) -> int:
+    """Install as for the tests, then run the benchmark suites; their options are passed on."""
+    prepare({"engine", "demo", "test"}, allow_cuda)
+    return run([str(ROOT / "Testing" / "benchmarks" / "run.py"), *rest])
 
 
 def lint(allow_cuda: bool) -> int:
