@@ -55,6 +55,7 @@ def test_rules_hold_and_can_fail(copy: Path) -> None:
             {"torch", "monai", "pydantic", "typer", "rich"},
         ),
         ("import softseg.cli", {"torch", "monai", "matplotlib", "nilearn", "SimpleITK"}),
+        ("import softseg.evaluation, softseg.data", {"torch", "monai", "matplotlib"}),
     ],
 )
 def test_heavy_packages_load_only_where_they_are_used(statement: str, forbidden: set[str]) -> None:

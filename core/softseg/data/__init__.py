@@ -1,14 +1,23 @@
-"""Dataset description, plan, preprocessing, patches."""
+"""Dataset description, plan, preprocessing, patches.
 
-from softseg.data.augmentation import AugmentationSpec, default_augmentation
-from softseg.data.check import CaseSummary, check_dataset
-from softseg.data.dataset import Case, Dataset
-from softseg.data.importers import import_bids, import_decathlon, import_folder, import_nnunet
-from softseg.data.plan import Crop, NetworkSpec, Normalization, Plan, Sampling
-from softseg.data.planning import Machine, make_plan, training_gb
-from softseg.data.preprocess import preprocess_images
-from softseg.data.sampler import Batch, PatchSampler
-from softseg.data.store import CaseStore, PreparedCase
+Each part is loaded on first use, so that reading labels for a comparison does not load torch.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from softseg.data.augmentation import AugmentationSpec, default_augmentation
+    from softseg.data.check import CaseSummary, check_dataset
+    from softseg.data.dataset import Case, Dataset
+    from softseg.data.importers import import_bids, import_decathlon, import_folder, import_nnunet
+    from softseg.data.plan import Crop, NetworkSpec, Normalization, Plan, Sampling
+    from softseg.data.planning import Machine, make_plan, training_gb
+    from softseg.data.preprocess import preprocess_images
+    from softseg.data.sampler import Batch, PatchSampler
+    from softseg.data.store import CaseStore, PreparedCase
 
 __all__ = [
     "AugmentationSpec",
@@ -35,3 +44,35 @@ __all__ = [
     "preprocess_images",
     "training_gb",
 ]
+
+_HOME = {
+    "AugmentationSpec": "augmentation",
+    "Batch": "sampler",
+    "Case": "dataset",
+    "CaseStore": "store",
+    "CaseSummary": "check",
+    "Crop": "plan",
+    "Dataset": "dataset",
+    "Machine": "planning",
+    "NetworkSpec": "plan",
+    "Normalization": "plan",
+    "PatchSampler": "sampler",
+    "Plan": "plan",
+    "PreparedCase": "store",
+    "Sampling": "plan",
+    "check_dataset": "check",
+    "default_augmentation": "augmentation",
+    "import_bids": "importers",
+    "import_decathlon": "importers",
+    "import_folder": "importers",
+    "import_nnunet": "importers",
+    "make_plan": "planning",
+    "preprocess_images": "preprocess",
+    "training_gb": "planning",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module 'softseg.data' has no attribute {name!r}")
+    return getattr(import_module(f"softseg.data.{_HOME[name]}"), name)

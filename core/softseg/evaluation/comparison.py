@@ -27,6 +27,7 @@ from softseg.evaluation.aggregate import (
 from softseg.evaluation.calibration import BINS, FLOOR, Reliability
 from softseg.evaluation.measure import CaseMeasures, measure
 from softseg.evaluation.pairs import Pair, pair_up
+from softseg.evaluation.places import place_columns
 from softseg.evaluation.rows import TreeRows
 from softseg.evaluation.sources import Reference, read_prediction, read_reference, require_same_grid
 from softseg.evaluation.surface import TOLERANCE_MM
@@ -215,7 +216,8 @@ def _add_case(report: Report, pair: Pair, rows: TreeRows, events: Events) -> Non
         tolerance_mm=report.tolerance_mm,
     )
     voxel_ml = prediction.shares.geometry.voxel_volume_ml
-    nodes = node_rows(pair.case, found, voxel_ml)
+    places = place_columns(found, prediction.shares.geometry)
+    nodes = [row | place for row, place in zip(node_rows(pair.case, found, voxel_ml), places, strict=True)]
     levels = level_rows(pair.case, found, nodes)
     report.nodes += nodes
     report.levels += levels
