@@ -5,6 +5,7 @@ Only the standard library and numpy are needed.
 
 from __future__ import annotations
 
+from softseg.tree.colors import node_colors
 from softseg.tree.cut import Cut
 from softseg.tree.diff import Change
 from softseg.tree.formats import FORMATS
@@ -24,6 +25,7 @@ __all__ = [
     "NodeError",
     "Terminology",
     "diff_lines",
+    "node_colors",
     "remarks",
     "render",
 ]
