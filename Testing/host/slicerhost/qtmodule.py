@@ -1,0 +1,32 @@
+"""The module ``qt``: one flat name space over QtCore, QtGui, QtWidgets and QUiLoader, as PythonQt gives it."""
+
+from __future__ import annotations
+
+import types
+
+from PySide6 import QtCore, QtGui, QtUiTools, QtWidgets
+
+
+class _UiLoader(QtUiTools.QUiLoader):
+    """Knows the stand-ins of ctk and qMRML widgets, whatever module asked for it."""
+
+    def __init__(self, parent=None):
+        super().__init__(parent)
+        for widget in customWidgets:
+            self.registerCustomWidget(widget)
+
+
+customWidgets: list[type] = []
+"""Widget classes that a .ui file may name."""
+
+
+def make() -> types.ModuleType:
+    """Return the module."""
+    module = types.ModuleType("qt", __doc__)
+    for part in (QtCore, QtGui, QtWidgets):
+        for name in dir(part):
+            if not name.startswith("_"):
+                setattr(module, name, getattr(part, name))
+    module.QUiLoader = _UiLoader
+    module.SIGNAL, module.SLOT = QtCore.SIGNAL, QtCore.SLOT
+    return module
