@@ -1,0 +1,122 @@
+"""Folding: the shared layer gets the labels of another cut, in place; no segment is rebuilt."""
+
+import numpy as np
+
+from . import Grids, Segments, TreeNode
+
+
+def shownCut(cut):
+    """Return the cut whose labels are computed for display, and where each of its nodes lies in ``cut``.
+
+    They differ where the cut joins the background with something else (as the root does): then the branch is opened
+    until the background stands alone, because a segment that fills the whole volume shows nothing.
+
+    Returns
+    -------
+    the cut; from each of its node ids to the id of the node of ``cut`` that it is shown as.
+    """
+    tree = cut.tree
+    owner = {node.id: node.id for node in cut.nodes}
+    background = tree.background
+    if background is None or background.id in owner:
+        return cut, owner
+    path = [node.id for node in tree.path(background.id)]
+    joined = next(id_ for id_ in path if id_ in owner)
+    del owner[joined]
+    for above in path[path.index(joined) : -1]:
+        owner.update({child.id: joined for child in tree.children(above) if child.id not in path})
+    owner[background.id] = background.id
+    return tree.cut(owner), owner
+
+
+def softLabels(parcellation, remapping, cut, box):
+    """Return the labels of a soft parcellation at a cut: uint16 ``(k, j, i)`` of a box.
+
+    Parameters
+    ----------
+    parcellation: on ``remapping.known``.
+    remapping: to the tree of ``cut``. Below a leaf that was split nothing is known: the leaf's own label stays.
+    cut: of ``remapping.tree``.
+    box: slices ``(k, j, i)`` of the grid.
+    """
+    shown, owner = shownCut(cut)
+    known = remapping.known
+    if known is cut.tree:
+        computed, values = shown, [cut.tree.value_of(owner[node.id]) for node in shown.nodes]
+    else:
+        owners = {remapping.knownNode(node.id): owner[node.id] for node in shown.nodes}
+        computed = known.cut(owners)
+        values = [cut.tree.value_of(_visible(node.id, owners[node.id], cut.tree)) for node in computed.nodes]
+    labels = parcellation.labels(computed)[box]
+    if list(computed.values) == values:
+        return labels
+    table = np.zeros(max(computed.values) + 1, np.uint16)
+    table[list(computed.values)] = values
+    return table[labels]
+
+
+def _visible(knownId, ownerId, tree):
+    """Return the coarser of both nodes: the known one when the cut lies below it, else the cut's."""
+    return knownId if any(node.id == knownId for node in tree.path(ownerId)) else ownerId
+
+
+def crispTable(remapping, cut):
+    """Return the look-up from unfolded label values to the values shown at a cut: uint16, index is the old value."""
+    table = remapping.table()
+    folded = cut.tree.collapse(table, cut)
+    folded[table == 0] = 0
+    return folded
+
+
+def writeLayer(segmentationNode, geometry, box, cut, labels):
+    """Show labels in the shared layer of a segmentation.
+
+    Parameters
+    ----------
+    segmentationNode: the segmentation; segments of nodes that have none yet are added.
+    geometry: the whole grid.
+    box: slices ``(k, j, i)`` that ``labels`` covers.
+    cut: Cut whose nodes are shown.
+    labels: integers ``(k, j, i)``, values of nodes of the tree.
+    """
+    image = Segments.ensureLayer(segmentationNode, geometry, box, cut.tree)
+    array = Grids.arrayOf(image)
+    array[:] = labels
+    image.GetPointData().GetScalars().Modified()
+    ids = [node.id for node in cut.nodes]
+    ids += _coarserLabels(cut, array)
+    modifying = segmentationNode.StartModify()
+    Segments.ensureSegments(segmentationNode, cut.tree, ids, image)
+    Segments.shareLayer(segmentationNode, image)
+    Segments.showOnly(segmentationNode, ids)
+    TreeNode.writeCut(segmentationNode, cut)
+    writeDocument(segmentationNode, cut)
+    segmentationNode.EndModify(modifying)
+    image.Modified()
+
+
+def _coarserLabels(cut, array):
+    """Return the ids of nodes above the cut that have voxels of their own, because nothing finer is known there."""
+    tree = cut.tree
+    inCut = {node.id for node in cut.nodes}
+    above = [node for node in tree.inner_nodes if node.id not in inCut and _isAbove(tree, node, inCut)]
+    values = {tree.value_of(node.id): node.id for node in above}
+    if not values:
+        return []
+    present = np.bincount(array.reshape(-1), minlength=1)
+    return [id_ for value, id_ in values.items() if value < present.size and present[value]]
+
+
+def _isAbove(tree, node, inCut):
+    return not any(ancestor.id in inCut for ancestor in tree.path(node.id))
+
+
+def writeDocument(segmentationNode, cut):
+    """Let the segmentation carry its tree and cut also in a file of its own, where references are not kept."""
+    segmentation = segmentationNode.GetSegmentation()
+    for position in range(segmentation.GetNumberOfSegments()):
+        segment = segmentation.GetNthSegment(position)
+        if position == 0:
+            segment.SetTag(TreeNode.DOCUMENT_TAG, TreeNode.packed(cut.tree, cut))
+        elif TreeNode.tagOf(segment, TreeNode.DOCUMENT_TAG) is not None:
+            segment.RemoveTag(TreeNode.DOCUMENT_TAG)

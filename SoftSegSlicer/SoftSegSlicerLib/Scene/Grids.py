@@ -1,0 +1,108 @@
+"""Voxel grids: the engine's (LPS) and those of volume nodes and oriented images (RAS)."""
+
+import numpy as np
+import slicer
+import vtk
+from vtk.util import numpy_support
+
+from softseg.image import Geometry
+
+_FLIP = np.diag([-1.0, -1.0, 1.0, 1.0])
+
+
+def matrixToArray(matrix):
+    """Return a vtkMatrix4x4 as an array ``(4, 4)``."""
+    return np.array([[matrix.GetElement(row, column) for column in range(4)] for row in range(4)])
+
+
+def arrayToMatrix(array):
+    """Return an array ``(4, 4)`` as a vtkMatrix4x4."""
+    matrix = vtk.vtkMatrix4x4()
+    matrix.DeepCopy(np.asarray(array, float).ravel())
+    return matrix
+
+
+def geometryOf(ijkToRas, size):
+    """Return the engine's grid.
+
+    Parameters
+    ----------
+    ijkToRas: array ``(4, 4)`` from ``(i, j, k, 1)`` to RAS mm.
+    size: voxels along ``(i, j, k)``.
+    """
+    lps = _FLIP @ np.asarray(ijkToRas, float)
+    spacing = np.linalg.norm(lps[:3, :3], axis=0)
+    direction = lps[:3, :3] / spacing
+    return Geometry(
+        tuple(int(n) for n in size),
+        tuple(float(mm) for mm in spacing),
+        tuple(float(mm) for mm in lps[:3, 3]),
+        tuple(float(n) for n in direction.ravel()),
+    )
+
+
+def geometryOfVolume(volumeNode):
+    """Return the grid of a scalar or label map volume node, in its own coordinates (without parent transforms)."""
+    matrix = vtk.vtkMatrix4x4()
+    volumeNode.GetIJKToRASMatrix(matrix)
+    return geometryOf(matrixToArray(matrix), volumeNode.GetImageData().GetDimensions())
+
+
+def orientedImage(geometry, box, scalarType):
+    """Return a vtkOrientedImageData of zeros that covers a box of a grid.
+
+    Parameters
+    ----------
+    geometry: the whole grid.
+    box: slices ``(k, j, i)`` of the part that is held.
+    scalarType: VTK's number of the scalar type.
+    """
+    image = slicer.vtkOrientedImageData()
+    allocate(image, box, scalarType)
+    image.SetGeometryFromImageToWorldMatrix(arrayToMatrix(geometry.affine))
+    return image
+
+
+def allocate(image, box, scalarType):
+    """Give an image the extent of a box (slices ``(k, j, i)``) and zeros as voxels."""
+    k, j, i = box
+    image.SetExtent(i.start, i.stop - 1, j.start, j.stop - 1, k.start, k.stop - 1)
+    image.AllocateScalars(scalarType, 1)
+    image.GetPointData().GetScalars().Fill(0)
+
+
+def arrayOf(image):
+    """Return the voxels of an image as an array ``(k, j, i)`` that shares its memory."""
+    size = image.GetDimensions()
+    scalars = image.GetPointData().GetScalars()
+    return numpy_support.vtk_to_numpy(scalars).reshape(size[2], size[1], size[0])
+
+
+def boxOf(image):
+    """Return the extent of an image as slices ``(k, j, i)``."""
+    i0, i1, j0, j1, k0, k1 = image.GetExtent()
+    return slice(k0, k1 + 1), slice(j0, j1 + 1), slice(i0, i1 + 1)
+
+
+def setArray(volumeNode, array, geometry, scalarType):
+    """Put voxels into a volume node; its image is used again where size and type fit.
+
+    Parameters
+    ----------
+    volumeNode: a scalar or label map volume node.
+    array: ``(k, j, i)`` on ``geometry``.
+    geometry: the grid.
+    scalarType: VTK's number of the scalar type.
+    """
+    image = volumeNode.GetImageData()
+    if image is None or image.GetDimensions() != geometry.size or image.GetScalarType() != scalarType:
+        image = vtk.vtkImageData()
+        image.SetDimensions(geometry.size)
+        image.AllocateScalars(scalarType, 1)
+        arrayOf(image)[:] = array
+        volumeNode.SetAndObserveImageData(image)
+    else:
+        arrayOf(image)[:] = array
+        image.GetPointData().GetScalars().Modified()
+        image.Modified()
+    volumeNode.SetIJKToRASMatrix(arrayToMatrix(geometry.affine))

@@ -1,0 +1,127 @@
+"""Where a segmentation's labels come from, whatever its cut: a soft parcellation, or unfolded labels kept aside."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import vtk
+
+from softseg.errors import InputError
+from softseg.soft import SoftParcellation
+
+from . import Folding, Grids, References, Segments, TreeNode
+from .Remapping import Remapping, mergedOf
+
+
+@dataclass(frozen=True)
+class SoftSource:
+    """Labels of a soft parcellation.
+
+    Attributes
+    ----------
+    parcellation: on ``remapping.known``.
+    remapping: from the tree it was made with to the tree of the segmentation.
+    """
+
+    parcellation: SoftParcellation
+    remapping: Remapping
+
+    @property
+    def geometry(self):
+        """The whole grid."""
+        return self.parcellation.geometry
+
+    @property
+    def box(self):
+        """Slices ``(k, j, i)`` of what is stored; the whole grid where nothing is."""
+        box = self.parcellation.box
+        return box if self.parcellation.counts.size else tuple(slice(0, size) for size in self.geometry.shape)
+
+    def labels(self, cut):
+        """Return label values at a cut: ``(k, j, i)`` of :attr:`box`."""
+        return Folding.softLabels(self.parcellation, self.remapping, cut, self.box)
+
+
+@dataclass(frozen=True)
+class CrispSource:
+    """Labels that were kept aside before the first fold.
+
+    Attributes
+    ----------
+    geometry: the whole grid: that of the kept labels.
+    unfolded: label values of ``remapping.source``, ``(k, j, i)``.
+    remapping: from the tree they were kept with to the tree of the segmentation.
+    """
+
+    geometry: Any
+    unfolded: Any
+    remapping: Remapping
+
+    @property
+    def box(self):
+        """Slices ``(k, j, i)``: all of it."""
+        return tuple(slice(0, size) for size in self.geometry.shape)
+
+    def labels(self, cut):
+        """Return label values at a cut: ``(k, j, i)``."""
+        return Folding.crispTable(self.remapping, cut)[self.unfolded]
+
+
+def sourceOf(segmentationNode, store):
+    """Return where the labels of a segmentation come from.
+
+    Parameters
+    ----------
+    segmentationNode: a segmentation of ours.
+    store: ParcellationStore.
+
+    Raises
+    ------
+    InputError: what the scene holds is damaged or does not fit the tree.
+    """
+    tree, merged = TreeNode.treeOf(segmentationNode), mergedOf(segmentationNode)
+    stored = store.read(segmentationNode)
+    if stored is not None:
+        key = (store.digestOf(segmentationNode), tree, tuple(sorted(merged.items())))
+
+        def derive():
+            remapping = Remapping.between(stored.tree, tree, merged)
+            return SoftSource(remapping.apply(stored), remapping)
+
+        return store.derived(key, derive)
+    source = TreeNode.treeOf(segmentationNode, References.SOURCE_TREE) or tree
+    kept = References.referenced(segmentationNode, References.LEAF_LABELS) or keepLabels(segmentationNode, source)
+    array = Grids.arrayOf(kept.GetImageData())
+    return CrispSource(Grids.geometryOfVolume(kept), array, Remapping.between(source, tree, merged))
+
+
+def keepLabels(segmentationNode, tree):
+    """Keep the labels that a crisp segmentation shows in a hidden label map, so that folding loses nothing.
+
+    Raises
+    ------
+    InputError: the segmentation has no label map.
+    """
+    image = Segments.layerOf(segmentationNode)
+    if image is None or image.GetPointData().GetScalars() is None:
+        raise InputError("the segmentation is empty", hint="choose one that has segments")
+    array = Grids.arrayOf(image)
+    matrix = vtk.vtkMatrix4x4()
+    image.GetImageToWorldMatrix(matrix)
+    k, j, i = Grids.boxOf(image)
+    corner = Grids.matrixToArray(matrix)
+    corner[:3, 3] += corner[:3, :3] @ np.array([i.start, j.start, k.start])
+    geometry = Grids.geometryOf(corner, (i.stop - i.start, j.stop - j.start, k.stop - k.start))
+    return writeKept(segmentationNode, array, geometry, tree)
+
+
+def writeKept(segmentationNode, array, geometry, tree):
+    """Keep labels of a crisp segmentation, ``(k, j, i)`` on ``geometry``, with the tree that they belong to."""
+    name = f"{segmentationNode.GetName()} unfolded labels"
+    kept = References.referenced(segmentationNode, References.LEAF_LABELS)
+    if kept is None:
+        kept = References.addNode(References.sceneOf(segmentationNode), "vtkMRMLLabelMapVolumeNode", name, hidden=True)
+        References.setReference(segmentationNode, References.LEAF_LABELS, kept)
+    Grids.setArray(kept, array, geometry, Segments.scalarTypeOf(tree))
+    TreeNode.writeTree(segmentationNode, tree, References.SOURCE_TREE)
+    return kept

@@ -1,0 +1,116 @@
+"""The soft parcellation of a segmentation: its file as base64 text in the scene, decoded when it is first needed."""
+
+import base64
+import hashlib
+import os
+import tempfile
+from collections import OrderedDict
+
+from softseg.errors import InputError
+from softseg.soft import SoftParcellation
+
+from . import References
+
+_SUFFIX = ".soft.npz"
+
+
+class ParcellationStore:
+    """Soft parcellations that were decoded lately, found by the digest of their file.
+
+    Parameters
+    ----------
+    most: how many are kept.
+    """
+
+    def __init__(self, most=4):
+        self._most = most
+        self._kept = OrderedDict()
+
+    def readFile(self, path):
+        """Return the parcellation of a .soft.npz file and the bytes of the file.
+
+        Raises
+        ------
+        InputError: the file is missing or is no sound soft parcellation.
+        """
+        parcellation = SoftParcellation.load(path)
+        with open(path, "rb") as stream:
+            return parcellation, stream.read()
+
+    def write(self, segmentationNode, parcellation, content=None):
+        """Keep a parcellation in the scene.
+
+        Parameters
+        ----------
+        segmentationNode: what refers to it.
+        parcellation: the soft parcellation.
+        content: bytes of its file, where there is one already.
+        """
+        if content is None:
+            with tempfile.TemporaryDirectory() as folder:
+                with open(parcellation.save(os.path.join(folder, f"it{_SUFFIX}")), "rb") as stream:
+                    content = stream.read()
+        digest = hashlib.sha256(content).hexdigest()
+        name = f"{segmentationNode.GetName()} soft parcellation"
+        textNode = References.setText(
+            segmentationNode, References.PARCELLATION, name, base64.b64encode(content).decode()
+        )
+        textNode.SetAttribute(References.CONTENT, digest)
+        self._keep(digest, parcellation)
+
+    def read(self, segmentationNode):
+        """Return the parcellation that a segmentation refers to as it was stored, None where there is none.
+
+        Raises
+        ------
+        InputError: the text is damaged.
+        """
+        textNode = References.referenced(segmentationNode, References.PARCELLATION)
+        if textNode is None:
+            return None
+        digest = textNode.GetAttribute(References.CONTENT)
+        if digest and digest in self._kept:
+            return self.kept(digest)
+        try:
+            content = base64.b64decode(textNode.GetText() or "", validate=True)
+        except ValueError as error:
+            raise InputError("the soft parcellation in the scene is damaged", hint="load its file again") from error
+        with tempfile.TemporaryDirectory() as folder:
+            path = os.path.join(folder, f"it{_SUFFIX}")
+            with open(path, "wb") as stream:
+                stream.write(content)
+            parcellation = SoftParcellation.load(path)
+        digest = hashlib.sha256(content).hexdigest()
+        textNode.SetAttribute(References.CONTENT, digest)
+        self._keep(digest, parcellation)
+        return parcellation
+
+    def digestOf(self, segmentationNode):
+        """Return the digest of the stored file, None where there is none."""
+        textNode = References.referenced(segmentationNode, References.PARCELLATION)
+        return None if textNode is None else textNode.GetAttribute(References.CONTENT)
+
+    def kept(self, key):
+        """Return what was kept under a key lately, or None."""
+        if key in self._kept:
+            self._kept.move_to_end(key)
+            return self._kept[key]
+        return None
+
+    def derived(self, key, make):
+        """Return what was kept under ``key``, made by ``make()`` where it is not there."""
+        found = self.kept(key)
+        if found is None:
+            found = make()
+            self._keep(key, found)
+        return found
+
+    def _keep(self, key, value):
+        self._kept[key] = value
+        self._kept.move_to_end(key)
+        while len(self._kept) > self._most:
+            self._kept.popitem(last=False)
+
+    def clear(self):
+        """Forget everything, as when the scene is closed."""
+        self._kept.clear()

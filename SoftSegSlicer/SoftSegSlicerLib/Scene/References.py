@@ -1,0 +1,78 @@
+"""What belongs to a segmentation of ours: node references, attributes, and the text nodes that carry data."""
+
+import slicer
+
+TREE = "softseg.tree"
+PARCELLATION = "softseg.parcellation"
+INPUT = "softseg.input"
+HEAT_MAP = "softseg.heatMap"
+ENTROPY = "softseg.entropy"
+VOLUMES = "softseg.volumes"
+LEAF_LABELS = "softseg.leafLabels"
+SOURCE_TREE = "softseg.sourceTree"
+"""Tree of the unfolded labels or of the stored parcellation, from before any edit."""
+CONTOUR = "softseg.contour"
+COLORS = "softseg.colors"
+
+CUT = "SoftSeg.Cut"
+MERGED = "SoftSeg.Merged"
+SHOWN_NODE = "SoftSeg.ShownNode"
+CONTENT = "SoftSeg.Content"
+"""On a text node: digest of what it carries."""
+
+
+def sceneOf(node=None):
+    """Return the scene of a node, or the application's.
+
+    Raises
+    ------
+    RuntimeError: there is none (set ``slicer.mrmlScene`` when no application does).
+    """
+    scene = node.GetScene() if node is not None else getattr(slicer, "mrmlScene", None)
+    if scene is None:
+        raise RuntimeError("there is no MRML scene: set slicer.mrmlScene")
+    return scene
+
+
+def addNode(scene, className, name, hidden=False):
+    """Return a new node with a name that no other node has; hidden ones do not appear in selectors and trees."""
+    node = scene.CreateNodeByClass(className)
+    node.UnRegister(None)
+    node.SetName(scene.GenerateUniqueName(name))
+    node.SetHideFromEditors(hidden)
+    return scene.AddNode(node)
+
+
+def referenced(node, role):
+    """Return the node that ``node`` refers to, or None."""
+    return node.GetNodeReference(role)
+
+
+def setReference(node, role, target):
+    """Let ``node`` refer to ``target`` (None: to nothing)."""
+    node.SetNodeReferenceID(role, None if target is None else target.GetID())
+
+
+def removeReferenced(node, role):
+    """Remove the node that ``node`` refers to from the scene, if there is one."""
+    target = referenced(node, role)
+    setReference(node, role, None)
+    if target is not None:
+        target.GetScene().RemoveNode(target)
+
+
+def textOf(node, role):
+    """Return the text of the text node that ``node`` refers to, or None."""
+    target = referenced(node, role)
+    return None if target is None else target.GetText()
+
+
+def setText(node, role, name, text):
+    """Write ``text`` into the hidden text node that ``node`` refers to, made when missing, and return it."""
+    target = referenced(node, role)
+    if target is None:
+        target = addNode(sceneOf(node), "vtkMRMLTextNode", name, hidden=True)
+        setReference(node, role, target)
+    if target.GetText() != text:
+        target.SetText(text)
+    return target

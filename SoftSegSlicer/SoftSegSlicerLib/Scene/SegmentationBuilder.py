@@ -1,0 +1,42 @@
+"""A new segmentation node for a result: named, placed beside its input, with its tree."""
+
+import slicer
+
+from . import Grids, References, SubjectHierarchy, TreeNode
+
+
+def newSegmentation(scene, tree, geometry, name, volumeNode=None):
+    """Return a new, still empty segmentation node that refers to a tree.
+
+    Parameters
+    ----------
+    scene: the MRML scene.
+    tree: LabelTree.
+    geometry: grid of the labels.
+    name: of the node.
+    volumeNode: what was segmented, if it is in the scene; the segmentation takes its place and transform.
+    """
+    segmentationNode = References.addNode(scene, "vtkMRMLSegmentationNode", name)
+    segmentationNode.CreateDefaultDisplayNodes()
+    display = segmentationNode.GetDisplayNode()
+    display.SetVisibility3D(False)  # surfaces of a hundred structures take minutes: only on request
+    TreeNode.writeTree(segmentationNode, tree)
+    if volumeNode is not None:
+        References.setReference(segmentationNode, References.INPUT, volumeNode)
+        segmentationNode.SetReferenceImageGeometryParameterFromVolumeNode(volumeNode)
+        SubjectHierarchy.placeBeside(segmentationNode, volumeNode)
+    else:
+        setReferenceGeometry(segmentationNode, geometry)
+    return segmentationNode
+
+
+def setReferenceGeometry(segmentationNode, geometry):
+    """Let the segmentation's reference grid be ``geometry``, where no volume in the scene has it."""
+    whole = tuple(slice(0, size) for size in geometry.shape)
+    k, j, i = whole
+    image = slicer.vtkOrientedImageData()
+    image.SetExtent(i.start, i.stop - 1, j.start, j.stop - 1, k.start, k.stop - 1)
+    image.SetGeometryFromImageToWorldMatrix(Grids.arrayToMatrix(geometry.affine))
+    text = slicer.vtkSegmentationConverter.SerializeImageGeometry(image)
+    name = slicer.vtkSegmentationConverter.GetReferenceImageGeometryParameterName()
+    segmentationNode.GetSegmentation().SetConversionParameter(name, text)

@@ -1,0 +1,20 @@
+"""Results beside their input: subject hierarchy, parent transform, default display."""
+
+import slicer
+
+from . import References
+
+
+def placeBeside(node, volumeNode):
+    """Put a node under the subject hierarchy parent of a volume and under its parent transform."""
+    node.SetAndObserveTransformNodeID(volumeNode.GetTransformNodeID())
+    hierarchy = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(References.sceneOf(node))
+    if hierarchy is None:
+        return
+    beside = hierarchy.GetItemByDataNode(volumeNode) or hierarchy.CreateItem(hierarchy.GetSceneItemID(), volumeNode)
+    parent = hierarchy.GetItemParent(beside)
+    item = hierarchy.GetItemByDataNode(node)
+    if item:
+        hierarchy.SetItemParent(item, parent)
+    else:
+        hierarchy.CreateItem(parent, node)

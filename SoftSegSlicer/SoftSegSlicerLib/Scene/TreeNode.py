@@ -1,0 +1,146 @@
+"""The label tree of a segmentation, its cut, and what they look like: text node, attribute, segment tags."""
+
+import base64
+import functools
+import json
+import zlib
+
+import vtk
+
+from softseg.errors import InputError
+from softseg.tree import LabelTree
+
+from . import References
+
+PATH_TAG = "SoftSeg.Path"
+"""Segment tag: names from the root down to the node."""
+DOCUMENT_TAG = "SoftSeg.Document"
+"""Tag of every first segment: tree and cut, packed, so that a .seg.nrrd file alone brings them back."""
+_SEPARATOR = " > "
+
+
+@functools.lru_cache(maxsize=16)
+def _parsed(text):
+    try:
+        return LabelTree.from_json(json.loads(text))
+    except ValueError as error:
+        if isinstance(error, InputError):
+            raise
+        raise InputError("the label tree in the scene is damaged", hint="load the tree again") from error
+
+
+def treeOf(segmentationNode, role=References.TREE):
+    """Return the label tree that a segmentation refers to, None where it refers to none.
+
+    Raises
+    ------
+    InputError: the text is not a label tree.
+    """
+    text = References.textOf(segmentationNode, role)
+    return _parsed(text) if text else None
+
+
+def writeTree(segmentationNode, tree, role=References.TREE):
+    """Write a label tree into the text node that a segmentation refers to."""
+    name = f"{segmentationNode.GetName()} {'tree' if role == References.TREE else 'tree before edits'}"
+    References.setText(segmentationNode, role, name, json.dumps(tree.to_json(), ensure_ascii=False))
+
+
+def cutOf(segmentationNode, tree):
+    """Return the cut that a segmentation shows: its attribute, or the leaves where that does not fit the tree."""
+    text = segmentationNode.GetAttribute(References.CUT)
+    if text:
+        try:
+            return tree.cut(json.loads(text))
+        except ValueError:
+            return carriedOver(json.loads(text), tree)
+    return tree.cut_at(tree.depth)
+
+
+def carriedOver(ids, tree):
+    """Return the cut of an edited tree that is nearest to the cut of these ids: what is gone is opened."""
+    wanted = {id_ for id_ in ids if id_ in tree}
+    nodes = []
+    stack = [tree.root]
+    while stack:
+        node = stack.pop()
+        if node.id in wanted or tree.is_leaf(node.id):
+            nodes.append(node.id)
+        else:
+            stack.extend(reversed(tree.children(node.id)))
+    return tree.cut(nodes)
+
+
+def writeCut(segmentationNode, cut):
+    """Remember the cut that a segmentation shows."""
+    segmentationNode.SetAttribute(References.CUT, json.dumps([node.id for node in cut.nodes]))
+
+
+def asCut(tree, cut):
+    """Return a cut of ``tree`` from a level, a cut (also of an equal tree) or node ids.
+
+    Raises
+    ------
+    InputError: no such level or node, or the nodes are no cut of the tree.
+    """
+    if isinstance(cut, int):
+        return tree.cut_at(cut)
+    nodes = getattr(cut, "nodes", None)
+    return tree.cut([node.id for node in nodes] if nodes is not None else cut)
+
+
+def pathText(tree, nodeId):
+    """Return the names from the root down to a node."""
+    return _SEPARATOR.join(node.name for node in tree.path(nodeId))
+
+
+def tagOf(segment, name):
+    """Return a tag of a segment, None where it has none."""
+    value = vtk.mutable("")
+    return str(value) if segment.GetTag(name, value) else None
+
+
+def packed(tree, cut):
+    """Return tree and cut as text without the characters that a .seg.nrrd file uses to separate tags."""
+    document = json.dumps({"tree": tree.to_json(), "cut": [node.id for node in cut.nodes]}, ensure_ascii=False)
+    return base64.urlsafe_b64encode(zlib.compress(document.encode(), 9)).decode()
+
+
+def unpacked(text):
+    """Return the tree and the ids of the cut that :func:`packed` wrote.
+
+    Raises
+    ------
+    InputError: the text is damaged.
+    """
+    try:
+        document = json.loads(zlib.decompress(base64.urlsafe_b64decode(text)))
+        return LabelTree.from_json(document["tree"]), list(document["cut"])
+    except (ValueError, KeyError, TypeError, zlib.error) as error:
+        raise InputError("the label tree that this segmentation carries is damaged", hint="choose a tree") from error
+
+
+def carriesDocument(segmentationNode):
+    """Whether the segments of a node bring a tree with them."""
+    return _document(segmentationNode) is not None
+
+
+def restoreDocument(segmentationNode):
+    """Take tree and cut from the segments of a node that was read from a file of its own.
+
+    Raises
+    ------
+    InputError: they are damaged, or no cut.
+    """
+    tree, ids = unpacked(_document(segmentationNode))
+    writeCut(segmentationNode, tree.cut(ids))
+    writeTree(segmentationNode, tree)
+
+
+def _document(segmentationNode):
+    segmentation = segmentationNode.GetSegmentation()
+    for position in range(segmentation.GetNumberOfSegments()):
+        text = tagOf(segmentation.GetNthSegment(position), DOCUMENT_TAG)
+        if text is not None:
+            return text
+    return None

@@ -1,0 +1,102 @@
+"""Soft and hard volumes of the nodes of a segmentation, and the table node that shows them."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import vtk
+
+from . import References
+from .LabelSource import SoftSource
+from .Translation import tr as _
+
+
+@dataclass(frozen=True)
+class NodeVolume:
+    """How much of a node there is.
+
+    Attributes
+    ----------
+    softMl: sum of its probability, ml; None without a soft parcellation.
+    hardMl: volume of the voxels in which it wins among the nodes of its level, ml.
+    certainty: its mean probability over these voxels, 0..1; None without a soft parcellation or such voxels.
+    """
+
+    softMl: float | None
+    hardMl: float
+    certainty: float | None
+
+
+def nodeVolumes(source, store):
+    """Return the NodeVolume of every node id of the tree.
+
+    Parameters
+    ----------
+    source: SoftSource or CrispSource.
+    store: ParcellationStore that keeps what was counted.
+    """
+    return _softVolumes(source, store) if isinstance(source, SoftSource) else _crispVolumes(source)
+
+
+def _softVolumes(source, store):
+    tree = source.remapping.tree
+    # what is kept holds its source, so that no other one can get the same id
+    rows = store.derived(("volumes", id(source)), lambda: (source, source.parcellation.volumes()))[1]
+    found = {}
+    for row in rows:
+        certainty = row.certainty if np.isfinite(row.certainty) else None
+        found[row.id] = NodeVolume(row.soft_ml, row.hard_ml, certainty)
+    nothing = NodeVolume(0.0, 0.0, None)
+    return {node.id: found.get(node.id, nothing) for node in tree.nodes}
+
+
+def _crispVolumes(source):
+    tree = source.remapping.tree
+    counts = np.bincount(source.unfolded.reshape(-1))
+    table = source.remapping.table()[: counts.size]
+    voxels = np.bincount(table, counts[: table.size], minlength=max(tree.value_of(node.id) for node in tree.nodes) + 1)
+    voxelMl = source.geometry.voxel_volume_ml
+    return {
+        node.id: NodeVolume(
+            None, float(sum(voxels[tree.value_of(below.id)] for below in tree.branch(node.id))) * voxelMl, None
+        )
+        for node in tree.nodes
+    }
+
+
+def writeVolumesTable(segmentationNode, tree, volumes):
+    """Fill the table node that a segmentation refers to, made when missing, and return it.
+
+    Columns: structure, level, soft volume (ml), hard volume (ml), certainty; a row per node in tree order.
+    """
+    table = References.referenced(segmentationNode, References.VOLUMES)
+    if table is None:
+        name = _("{name} volumes").format(name=segmentationNode.GetName())
+        table = References.addNode(References.sceneOf(segmentationNode), "vtkMRMLTableNode", name)
+        References.setReference(segmentationNode, References.VOLUMES, table)
+    modifying = table.StartModify()
+    table.RemoveAllColumns()
+    columns = [
+        (_("Structure"), [node.name for node in tree.nodes]),
+        (_("Level"), [tree.depth_of(node.id) for node in tree.nodes]),
+        (_("Soft volume (ml)"), [volumes[node.id].softMl for node in tree.nodes]),
+        (_("Hard volume (ml)"), [volumes[node.id].hardMl for node in tree.nodes]),
+        (_("Certainty"), [volumes[node.id].certainty for node in tree.nodes]),
+        (_("Path"), [" > ".join(above.name for above in tree.path(node.id)) for node in tree.nodes]),
+    ]
+    for title, values in columns:
+        table.AddColumn(_column(title, values))
+    table.SetUseColumnTitleAsColumnHeader(True)
+    table.SetLocked(True)
+    table.EndModify(modifying)
+    return table
+
+
+def _column(title, values):
+    text = any(isinstance(value, str) for value in values)
+    column = vtk.vtkStringArray() if text else vtk.vtkDoubleArray()
+    if all(isinstance(value, int) for value in values):
+        column = vtk.vtkIntArray()
+    column.SetName(title)
+    for value in values:
+        column.InsertNextValue(float("nan") if value is None else value)
+    return column
