@@ -1,0 +1,36 @@
+"""What the panels ask people; tests put another object with the same methods in its place."""
+
+from __future__ import annotations
+
+import qt
+import slicer
+from slicer.i18n import tr as _
+
+
+class Dialogs:
+    """Asks in the application's own dialogs."""
+
+    def confirm(self, text, title=None):
+        """Return whether the answer to a question is yes."""
+        return slicer.util.confirmYesNoDisplay(text, windowTitle=title or _("SoftSeg"))
+
+    def message(self, text, title=None):
+        """Show a text until it is closed."""
+        slicer.util.infoDisplay(text, windowTitle=title or _("SoftSeg"))
+
+    def askOpenFile(self, title, filters=""):
+        """Return the path of a file that exists, empty if none was chosen."""
+        return _first(qt.QFileDialog.getOpenFileName(slicer.util.mainWindow(), title, "", filters))
+
+    def askSaveFile(self, title, fileName="", filters=""):
+        """Return the path of a file to write, empty if none was chosen."""
+        return _first(qt.QFileDialog.getSaveFileName(slicer.util.mainWindow(), title, fileName, filters))
+
+    def askFolder(self, title, folder=""):
+        """Return the path of a folder, empty if none was chosen."""
+        return qt.QFileDialog.getExistingDirectory(slicer.util.mainWindow(), title, folder)
+
+
+def _first(answer):
+    """PythonQt gives the path, PySide path and filter."""
+    return answer[0] if isinstance(answer, tuple) else answer

@@ -1,0 +1,59 @@
+"""What the panels share: logic, parameters, the segmentation they are about, and news of each other."""
+
+from __future__ import annotations
+
+from SoftSegSlicerLib.Dialogs import Dialogs
+from SoftSegSlicerLib.Process.ProcessRunner import ProcessRunner
+
+EVENTS = ("segmentationChanged", "treeChanged", "cutChanged", "modelsChanged")
+
+
+class PanelContext:
+    """Handed to every panel.
+
+    Parameters
+    ----------
+    logic: SoftSegSlicerLogic.
+    dialogs: asks people; see :class:`SoftSegSlicerLib.Dialogs.Dialogs`.
+
+    Attributes
+    ----------
+    parameterNode: the wrapped parameter node of this scene; None while a scene is being closed.
+    makeRunner: called without arguments, returns a new Runner; tests replace it.
+    """
+
+    def __init__(self, logic, dialogs=None):
+        self.logic = logic
+        self.dialogs = dialogs or Dialogs()
+        self.makeRunner = ProcessRunner
+        self.parameterNode = None
+        self._observers = {event: [] for event in EVENTS}
+
+    def runner(self):
+        """Return a new runner of engine processes."""
+        return self.makeRunner()
+
+    @property
+    def segmentation(self):
+        """The segmentation that Look, Tree and Compare are about; None if there is none."""
+        return None if self.parameterNode is None else self.parameterNode.segmentation
+
+    @segmentation.setter
+    def segmentation(self, node):
+        if self.parameterNode is None or node is self.parameterNode.segmentation:
+            return
+        self.parameterNode.segmentation = node
+        self.notify("segmentationChanged")
+
+    def addObserver(self, event, callback):
+        """Call ``callback(**data)`` at each :meth:`notify` of one of EVENTS."""
+        self._observers[event].append(callback)
+
+    def removeObserver(self, event, callback):
+        """Stop that."""
+        self._observers[event].remove(callback)
+
+    def notify(self, event, **data):
+        """Tell all who observe ``event``."""
+        for callback in tuple(self._observers[event]):
+            callback(**data)

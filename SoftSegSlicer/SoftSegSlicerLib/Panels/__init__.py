@@ -1,0 +1,1 @@
+"""One panel a file; each is a class of the same name with ``widget``, ``refresh`` and ``cleanup``."""

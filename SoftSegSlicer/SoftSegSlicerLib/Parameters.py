@@ -1,0 +1,47 @@
+"""What the module remembers with the scene."""
+
+from __future__ import annotations
+
+import slicer
+from slicer import vtkMRMLSegmentationNode
+from slicer.parameterNodeWrapper import parameterNodeWrapper
+
+MODULE = "SoftSegSlicer"
+
+
+@parameterNodeWrapper
+class Parameters:
+    """Choices of all panels.
+
+    Attributes
+    ----------
+    segmentation: what Look, Tree and Compare are about.
+    model: name of a shipped model, or a model folder.
+    cut: ``"leaves"`` or a level of the model's tree, as text.
+    device: ``"auto"``, ``"cpu"``, ``"cuda:0"`` ...
+    maskSegmentation, maskSegment: the segment that serves as brain mask; none if the id is empty.
+    batchFolder, batchOutput: where a batch reads (empty: volumes of the scene) and writes.
+    """
+
+    segmentation: vtkMRMLSegmentationNode
+    model: str = "brain-134"
+    cut: str = "leaves"
+    device: str = "auto"
+    maskSegmentation: vtkMRMLSegmentationNode
+    maskSegment: str = ""
+    batchFolder: str = ""
+    batchOutput: str = ""
+
+
+def parametersOf(scene=None):
+    """Return the parameters of a scene (the application's by default), made if they are not there."""
+    scene = scene or slicer.mrmlScene
+    node = scene.GetSingletonNode(MODULE, "vtkMRMLScriptedModuleNode")
+    if node is None:
+        node = slicer.vtkMRMLScriptedModuleNode()
+        node.SetSingletonTag(MODULE)
+        node.SetName(MODULE)
+        node.SetHideFromEditors(True)
+        node = scene.AddNode(node)
+    node.SetAttribute("ModuleName", MODULE)
+    return Parameters(node)

@@ -1,0 +1,169 @@
+"""The engine in a QProcess: the application's window stays usable while it works."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from pathlib import Path
+
+import qt
+from slicer.i18n import tr as _
+
+from SoftSegSlicerLib import Engine
+from SoftSegSlicerLib.Process.EventStream import EventStream
+from SoftSegSlicerLib.Process.ProcessTree import ProcessTree
+from SoftSegSlicerLib.Process.Runner import CANCELLED, DONE, FAILED, Outcome
+
+CANCEL_EXIT_CODE = 130
+PATIENCE = 2300
+"""Milliseconds that a cancelled process has to end by itself (the engine promises two seconds)."""
+_TAIL = 4000
+
+
+class ProcessRunner:
+    """Runs one command of the engine at a time; a :class:`~SoftSegSlicerLib.Process.Runner.Runner`.
+
+    Parameters
+    ----------
+    program, leading: what is started, by default the application's Python with ``-m softseg``.
+    """
+
+    def __init__(self, program=None, leading=None):
+        self._program = program or Engine.pythonExecutable()
+        self._leading = ["-m", "softseg"] if leading is None else list(leading)
+        self._process = None
+        self._folder = None
+
+    @property
+    def running(self):
+        """Whether a process runs."""
+        return self._process is not None
+
+    def start(self, arguments, onEvent, onFinished):
+        """Start the command and return at once; see :class:`~SoftSegSlicerLib.Process.Runner.Runner`."""
+        if self.running:
+            raise RuntimeError("one process is running already")
+        self._onEvent, self._onFinished = onEvent, onFinished
+        self._stream, self._errors, self._error = EventStream(), b"", None
+        self._cancelled, self._tree = False, None
+        self._folder = tempfile.TemporaryDirectory(prefix="softseg-", ignore_cleanup_errors=True)
+        self._cancelFile = Path(self._folder.name) / "cancel"
+        process = self._process = qt.QProcess()
+        process.setProcessEnvironment(_environment())
+        process.readyReadStandardOutput.connect(self._readOutput)
+        process.readyReadStandardError.connect(self._readErrors)
+        process.errorOccurred.connect(self._failedToStart)
+        process.finished.connect(self._finished)
+        command = [*self._leading, *map(str, arguments), "--events", "json", "--cancel-file", str(self._cancelFile)]
+        # started from the event loop, so that a program that is missing is reported after this method has returned
+        qt.QTimer.singleShot(0, lambda: self._launch(process, command))
+
+    def cancel(self):
+        """Ask the process to stop, and end it with all its children if it does not."""
+        if not self.running or self._cancelled:
+            return
+        self._cancelled = True
+        process = self._process
+        self._cancelFile.touch()
+        self._tree = ProcessTree(_pid(process))
+        qt.QTimer.singleShot(PATIENCE, lambda: self._endIfStill(process))
+
+    def kill(self):
+        """End the process and all its children at once, without calling back any more."""
+        if not self.running:
+            return
+        process, pid = self._process, _pid(self._process)
+        self._release()
+        if pid:
+            ProcessTree(pid).kill()
+            process.waitForFinished(2000)
+
+    def _launch(self, process, command):
+        if process is self._process:
+            process.start(self._program, command)
+
+    def _readOutput(self, *_arguments):
+        if self._process is not None:
+            self._take(self._stream.feed(_bytes(self._process.readAllStandardOutput())))
+
+    def _readErrors(self, *_arguments):
+        if self._process is not None:
+            self._errors = (self._errors + _bytes(self._process.readAllStandardError()))[-_TAIL:]
+
+    def _take(self, events):
+        for event in events:
+            if event["event"] == "error":
+                self._error = event
+            self._onEvent(event)
+
+    def _failedToStart(self, error, *_arguments):
+        if self._process is None or error != qt.QProcess.FailedToStart:
+            return
+        text = _("The program {program} could not be started.").format(program=self._program)
+        self._end(Outcome(FAILED, text, _("Reinstall the extension, or start the application again."), -1))
+
+    def _finished(self, exitCode, *_arguments):  # Qt 5 sends the exit code alone
+        process = self._process
+        if process is None:
+            return
+        self._readOutput()
+        self._readErrors()
+        self._take(self._stream.close())
+        crashed = process.exitStatus() == qt.QProcess.CrashExit
+        if self._tree is not None:
+            self._tree.kill()
+        self._end(self._outcome(exitCode, crashed))
+
+    def _outcome(self, exitCode, crashed):
+        details = self._errors.decode("utf-8", "replace").strip()
+        if self._cancelled or (exitCode == CANCEL_EXIT_CODE and not crashed):
+            return Outcome(CANCELLED, exitCode=exitCode, details=details)
+        if crashed:
+            text = _("The process was ended from outside, most often because memory ran out.")
+            return Outcome(FAILED, text, _("Close other programs, or choose a smaller scan."), -1, details)
+        if exitCode == 0:
+            return Outcome(DONE, details=details)
+        if self._error is not None:
+            return Outcome(FAILED, _sentence(self._error), self._error.get("hint") or "", exitCode, details)
+        last = details.splitlines()[-1] if details else _("It said nothing.")
+        text = _("The process ended with code {code}: {text}").format(code=exitCode, text=last)
+        return Outcome(FAILED, text, "", exitCode, details)
+
+    def _endIfStill(self, process):
+        if process is not self._process:
+            return
+        self._tree.kill()
+
+    def _end(self, outcome):
+        onFinished = self._onFinished
+        self._release()
+        onFinished(outcome)
+
+    def _release(self):
+        self._process.deleteLater()
+        self._process = None
+        self._folder.cleanup()
+
+
+def _environment():
+    """Return the application's environment with the engine on Python's path and its output unbuffered, in UTF-8."""
+    environment = qt.QProcessEnvironment.systemEnvironment()
+    known = environment.value("PYTHONPATH", "")
+    environment.insert("PYTHONPATH", os.pathsep.join(part for part in (str(Engine.folder()), known) if part))
+    environment.insert("PYTHONUTF8", "1")
+    environment.insert("PYTHONUNBUFFERED", "1")
+    return environment
+
+
+def _pid(process):
+    return int(process.processId() or 0)
+
+
+def _bytes(array):
+    data = array.data()
+    return data if isinstance(data, bytes) else str(data).encode("latin-1")
+
+
+def _sentence(error):
+    parts = (error.get("file"), error.get("field"), error.get("message"))
+    return ": ".join(str(part) for part in parts if part)

@@ -1,0 +1,1 @@
+"""The parts of the module SoftSegSlicer: panels, scene, processes. The entry file holds registration only."""
