@@ -1,0 +1,278 @@
+"""A dataset made of volumes and segmentations of the scene: files and a DATA.json that ``softseg train`` reads."""
+
+import json
+import os
+import shutil
+from dataclasses import dataclass, field
+
+import numpy as np
+import slicer
+
+from softseg.errors import InputError
+
+from ..Exchange.LabelSource import LabelSource, slabRanges
+from ..Exchange.NrrdWriter import NrrdWriter, plainErrors
+from ..Scene.Grids import geometryOfVolume
+
+SPLITS = ("train", "val")
+SPARE_BYTES = 200 * 1024**2
+"""Left free on the disk beside the files of the dataset, for the training's own."""
+
+
+@dataclass
+class SceneCase:
+    """One scan of the scene with its labels.
+
+    Attributes
+    ----------
+    images: volume node by channel, all on one grid.
+    labels: segmentation or label map volume.
+    person: whose scan it is; all scans of a person are on one side.
+    split: ``"train"``, or ``"val"`` to judge by.
+    """
+
+    images: dict
+    labels: object
+    person: str = ""
+    split: str = "train"
+
+    @property
+    def volume(self):
+        """The first channel's volume, whose grid counts."""
+        return next(iter(self.images.values()), None)
+
+
+@dataclass
+class SceneDataset:
+    """Cases of the scene that share channels and a label tree.
+
+    Attributes
+    ----------
+    name: for people.
+    tree: what the labels mean.
+    cases: list of :class:`SceneCase`.
+    strokes: what is not painted is unlabelled and takes no part; otherwise it is background.
+    """
+
+    name: str
+    tree: object
+    cases: list = field(default_factory=list)
+    strokes: bool = False
+
+    def check(self):
+        """Find out, without reading a voxel, whether the cases can be written.
+
+        Raises
+        ------
+        InputError: there is nothing to learn from, a volume or segmentation is missing or of the wrong kind, channels
+            differ, a transform is in the way, or a person is on both sides.
+        """
+        if not any(case.split == "train" for case in self.cases):
+            raise InputError(
+                "there is no case to learn from", hint="add a volume and its segmentation, with the use 'Training'"
+            )
+        channels = list(self.cases[0].images)
+        splitOf = {}
+        for case in self.cases:
+            _checkCase(case, channels)
+            person = personOf(case)
+            if splitOf.setdefault(person, case.split) != case.split:
+                raise InputError(
+                    f"'{person}' is used for training and for validation",
+                    hint="use all scans of a person for the same",
+                )
+
+    def write(self, folder):
+        """Write everything into ``folder`` in small steps: a generator of ``(done, total)``, of slices.
+
+        DATA.json comes last; when the generator ends early, no half-written file stays.
+
+        Parameters
+        ----------
+        folder: made when missing; what an earlier dataset left in it is replaced.
+
+        Raises
+        ------
+        InputError: as :meth:`check`; a segment is not in the tree; strokes lack the background; the disk is full or
+            cannot be written.
+        """
+        self.check()
+        tree = self.tree if self.tree.background is not None else self.tree.with_background()
+        exports = [_CaseExport(case, tree, self.strokes) for case in self.cases]
+        with plainErrors(folder):
+            os.makedirs(folder, exist_ok=True)
+        _requireSpace(folder, sum(export.bytes for export in exports))
+        total = sum(export.slices for export in exports)
+        done, entries, taken = 0, [], set()
+        for export in exports:
+            name = _freshName(export.name, taken)
+            entry = yield from _shifted(export.write(folder, name), done, total)
+            entries.append(entry)
+            done += export.slices
+        if self.strokes:
+            _requireBackground(exports, tree)
+        tree.save(os.path.join(folder, "tree.json"))
+        channels = list(self.cases[0].images)
+        content = {"name": self.name, "channels": channels, "tree": "tree.json", "cases": entries}
+        path = dataFile(folder)
+        with plainErrors(path):
+            temporary = os.path.join(folder, ".unfinished-DATA.json")
+            with open(temporary, "w", encoding="utf-8") as stream:
+                json.dump(content, stream, indent=2, ensure_ascii=False)
+            os.replace(temporary, path)
+        yield total, total
+
+
+def dataFile(folder):
+    """Return the path of the dataset's description within its folder."""
+    return os.path.join(str(folder), "DATA.json")
+
+
+def personOf(case):
+    """Return whose scan a case is: as given, or the volume's name."""
+    return case.person.strip() or case.volume.GetName()
+
+
+class _CaseExport:
+    """One case on its way to files; holds on to the voxels, so that the scene may change."""
+
+    def __init__(self, case, tree, strokes):
+        self.name = _fileName(case.volume.GetName())
+        self._case, self._strokes = case, strokes
+        self._person, self._split = personOf(case), case.split
+        self._geometry = geometryOfVolume(case.volume)
+        self._arrays = {channel: slicer.util.arrayFromVolume(node) for channel, node in case.images.items()}
+        self._labels = LabelSource(case.labels, tree, self._geometry)
+        self.values = set()
+
+    @property
+    def slices(self):
+        """Steps of work: slices of all files."""
+        return self._geometry.shape[0] * (len(self._arrays) + 1)
+
+    @property
+    def bytes(self):
+        """Size of the files, at most."""
+        return sum(array.nbytes for array in self._arrays.values()) + 3 * int(np.prod(self._geometry.shape))
+
+    def write(self, folder, name):
+        """Write the files and return the entry of DATA.json; yields the slices that are done."""
+        entry = {"id": name, "group": self._person, "split": self._split, "images": {}}
+        done = 0
+        for channel, array in self._arrays.items():
+            path = f"images/{name}_{_fileName(channel)}.nrrd"
+            with _Files(folder, path) as files:
+                writer = files.open(path, self._geometry, array.dtype)
+                for first, last in slabRanges(array.shape):
+                    writer.write(array[first:last])
+                    yield done + last
+            entry["images"][channel] = path
+            done += len(array)
+        entry["labels"] = f"labels/{name}.nrrd"
+        if self._strokes:
+            entry["mask"] = f"masks/{name}.nrrd"
+        with _Files(folder, *(entry[key] for key in ("labels", "mask") if key in entry)) as files:
+            labels = files.open(entry["labels"], self._geometry, np.uint16, compress=True)
+            mask = files.open(entry["mask"], self._geometry, np.uint8, compress=True) if self._strokes else None
+            for values, painted in self._labels.slabs():
+                labels.write(values)
+                if mask is not None:
+                    mask.write(painted.astype(np.uint8))
+                self.values.update(np.unique(values[painted]).tolist())
+                done += len(values)
+                yield done
+        if not self.values:
+            raise InputError(f"'{self._case.labels.GetName()}' is empty where '{self.name}' is", hint="paint something")
+        return entry
+
+
+class _Files:
+    """Files that appear together when the block ends well, or not at all."""
+
+    def __init__(self, folder, *names):
+        self._folder, self._writers = folder, []
+        for name in names:
+            with plainErrors(os.path.join(folder, name)):
+                os.makedirs(os.path.dirname(os.path.join(folder, name)), exist_ok=True)
+
+    def open(self, name, geometry, dtype, compress=False):
+        self._writers.append(NrrdWriter(os.path.join(self._folder, name), geometry, dtype, compress))
+        return self._writers[-1]
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, kind, error, trace):
+        try:
+            for writer in self._writers if kind is None else ():
+                writer.close()
+        finally:
+            for writer in self._writers:
+                writer.discard()
+
+
+def _shifted(steps, before, total):
+    """Pass on the steps of one case as steps of all; return what it returns."""
+    while True:
+        try:
+            done = next(steps)
+        except StopIteration as end:
+            return end.value
+        yield before + done, total
+
+
+def _checkCase(case, channels):
+    if not case.images or any(node is None or node.GetImageData() is None for node in case.images.values()):
+        raise InputError("a case has no volume", hint="choose a volume, or remove the case")
+    name = case.volume.GetName()
+    if case.labels is None:
+        raise InputError(f"the case '{name}' has no labels", hint="choose a segmentation, or remove the case")
+    if list(case.images) != channels:
+        raise InputError(f"the case '{name}' has the channels {', '.join(case.images)}, not {', '.join(channels)}")
+    if case.split not in SPLITS:
+        raise InputError(f"the case '{name}' is for {case.split!r}; expected {' or '.join(SPLITS)}")
+    geometry = geometryOfVolume(case.volume)
+    for node in case.images.values():
+        if node.GetImageData().GetNumberOfScalarComponents() != 1:
+            raise InputError(f"'{node.GetName()}' is a colour image", hint="choose a volume of grey values")
+        if not geometryOfVolume(node).same_grid(geometry):
+            raise InputError(f"'{node.GetName()}' lies on another grid than '{name}'", hint="resample it first")
+        if node.GetParentTransformNode() is not case.labels.GetParentTransformNode():
+            raise InputError(
+                f"'{node.GetName()}' and '{case.labels.GetName()}' are under different transforms",
+                hint="harden the transforms, or put both under the same",
+            )
+
+
+def _requireBackground(exports, tree):
+    """Raise an error where strokes never say what is outside: a network would call everything a structure."""
+    value = tree.value_of(tree.background.id)
+    if not any(value in export.values for export in exports):
+        raise InputError(
+            "no background is painted, so nothing says where the structures end",
+            hint="add a segment called 'Background' and paint a few strokes of it around them",
+        )
+
+
+def _requireSpace(folder, wanted):
+    free = shutil.disk_usage(folder).free
+    if free < wanted + SPARE_BYTES:
+        raise InputError(
+            f"the dataset needs about {(wanted + SPARE_BYTES) / 1e6:.0f} MB, {free / 1e6:.0f} MB are free",
+            file=folder,
+            hint="free space or choose another folder",
+        )
+
+
+def _fileName(text):
+    kept = "".join(sign if sign.isalnum() or sign in "-_." else "_" for sign in text).strip("._ ")
+    return kept or "case"
+
+
+def _freshName(name, taken):
+    candidate, number = name, 1
+    while candidate.casefold() in taken:
+        number += 1
+        candidate = f"{name}-{number}"
+    taken.add(candidate.casefold())
+    return candidate
