@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -15,13 +17,15 @@ from softseg.errors import InputError
 from softseg.image import Geometry, Image, write_image
 from softseg.soft.compress import compress
 from softseg.soft.encoding import NODE_ERROR, SCALE
-from softseg.soft.node_sums import entropies, span_sums, winners
+from softseg.soft.node_sums import NodeSums, node_sums
 from softseg.soft.slabs import Slab
 from softseg.soft.volumes import NodeVolume, node_volumes
 from softseg.tree import Cut, LabelTree
 from softseg.types import BoolArray, FloatArray
 
 __all__ = ["NodeVolume", "SoftParcellation"]
+
+_Number = TypeVar("_Number", bound=np.generic)
 
 
 @dataclass(frozen=True, eq=False)
@@ -209,7 +213,12 @@ class SoftParcellation:
         ------
         InputError: the tree has no such node.
         """
-        return np.asarray(self._steps_of(node_id).astype(np.float32) / np.float32(SCALE), np.float32)
+        steps, outside = self._steps_of(node_id)
+        out = np.zeros(self.geometry.shape, np.float32)  # pages that stay 0 cost nothing
+        if outside:
+            out.fill(outside / SCALE)
+        np.divide(steps.reshape(self.counts.shape), np.float32(SCALE), out=out[self.box])
+        return out
 
     def labels(self, cut: Cut | int) -> npt.NDArray[np.uint16]:
         """Return the label map at a cut: in each voxel the node with the largest *summed* probability.
@@ -223,15 +232,10 @@ class SoftParcellation:
         uint16 ``(k, j, i)``: ``cut.values``; 0 where nothing is stored. Of equal nodes the first in tree order wins.
         """
         cut = self._own(cut)
-        values = np.array([*cut.values, 0], np.uint16)
+        values = np.array(cut.values, np.uint16)
         position = cut.position_of_leaf.astype(np.int32)
-        outside = -1 if self.background is None else int(position[self.background])
-        inside = np.zeros(self.counts.size, np.uint16)
-        for _, voxels, best in winners(self.counts, self.leaves, self.shares, [(position, len(cut.nodes))]):
-            inside[voxels] = values[best]
-        out = np.full(self.geometry.shape, values[outside], np.uint16)
-        out[self.box] = inside.reshape(self.counts.shape)
-        return out
+        outside = 0 if self.background is None else values[position[self.background]]
+        return self._in_grid(self.sums.labels(position, values), outside)
 
     def entropy(self, cut: Cut | int, normalize: bool = False) -> FloatArray:
         """Return the entropy of the distribution over the nodes of a cut: float32 ``(k, j, i)``, in nats.
@@ -244,8 +248,7 @@ class SoftParcellation:
         normalize: divide by ``ln(nodes)``, so that 1 is complete doubt at any cut.
         """
         cut = self._own(cut)
-        out = np.zeros(self.geometry.shape, np.float32)
-        out[self.box] = entropies(self.counts, self.leaves, self.shares, cut.position_of_leaf.astype(np.int32))
+        out = self._in_grid(self.sums.entropies(cut.position_of_leaf.astype(np.int32)), np.float32(0))
         if normalize and len(cut.nodes) > 1:
             out /= np.float32(np.log(len(cut.nodes)))
         return out
@@ -277,14 +280,24 @@ class SoftParcellation:
         """
         if dtype not in ("float32", "uint8"):
             raise ValueError(f"expected dtype 'float32' or 'uint8', got {dtype!r}")
-        array = self.probability(node_id) if dtype == "float32" else self._steps_of(node_id)
+        array = self.probability(node_id) if dtype == "float32" else self._in_grid(*self._steps_of(node_id))
         return write_image(Image(array, self.geometry), path)
 
-    def _steps_of(self, node_id: str) -> npt.NDArray[np.uint8]:
+    @cached_property
+    def sums(self) -> NodeSums:
+        """What is stored, sorted for quick sums; made at the first question and kept for the next ones."""
+        return node_sums(self.counts, self.leaves, self.shares, len(self.tree.leaves))
+
+    def _steps_of(self, node_id: str) -> tuple[npt.NDArray[np.uint8], np.uint8]:
+        """Return a node's probability in steps of 1/255: in the voxels of the flattened box, and outside it."""
         leaves = self.tree.leaf_slice(node_id)
         inside = self.background is not None and leaves.start <= self.background < leaves.stop
-        out = np.full(self.geometry.shape, SCALE if inside else 0, np.uint8)
-        out[self.box] = span_sums(self.counts, self.leaves, self.shares, leaves)
+        return self.sums.span(leaves), np.uint8(SCALE if inside else 0)
+
+    def _in_grid(self, box: npt.NDArray[_Number], outside: int | np.generic) -> npt.NDArray[_Number]:
+        """Return the volume ``(k, j, i)`` with the values of the flattened ``box`` in it."""
+        out = np.full(self.geometry.shape, outside, box.dtype) if outside else np.zeros(self.geometry.shape, box.dtype)
+        out[self.box] = box.reshape(self.counts.shape)
         return out
 
     def _own(self, cut: Cut | int) -> Cut:

@@ -9,8 +9,8 @@ import numpy as np
 import numpy.typing as npt
 
 from softseg.errors import InputError
-from softseg.soft.node_sums import Leaves, Piece, leaf_sums, pieces
 from softseg.soft.parcellation import SoftParcellation
+from softseg.soft.pieces import Leaves, Piece, pieces
 from softseg.tree import LabelTree, Node
 from softseg.types import BoolArray
 
@@ -77,7 +77,7 @@ def _targets(parcellation: SoftParcellation, tree: LabelTree, merged: Mapping[in
     old = parcellation.tree
     _same_background(old, tree)
     index = {leaf.value: position for position, leaf in enumerate(tree.leaves)}
-    stored = leaf_sums(parcellation.counts, parcellation.leaves, parcellation.shares, len(old.leaves)) > 0
+    stored = np.bincount(parcellation.leaves, minlength=len(old.leaves)) > 0
     target = np.full(len(old.leaves), -1, np.int64)
     for position, leaf in enumerate(old.leaves):
         value = merged.get(int(leaf.value or 0), leaf.value)

@@ -15,8 +15,8 @@ from softseg.errors import InputError
 from softseg.files import write_beside
 from softseg.image import Geometry
 from softseg.soft.encoding import NODE_ERROR, SCALE
-from softseg.soft.node_sums import Leaves, Piece, pieces
 from softseg.soft.parcellation import SoftParcellation
+from softseg.soft.pieces import Leaves, Piece, pieces
 from softseg.tree import LabelTree
 
 SUFFIX = ".soft.npz"

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-import numpy.typing as npt
 
 from softseg.soft.encoding import SCALE
-from softseg.soft.node_sums import leaf_sums, winners
 
 if TYPE_CHECKING:
     from softseg.soft.parcellation import SoftParcellation
@@ -27,6 +26,7 @@ class NodeVolume:
     value: its label value, see :meth:`LabelTree.value_of`.
     soft_ml: sum of its probability over all voxels, in ml.
     hard_ml: volume of the voxels in which it wins against the other nodes of the cut, in ml.
+    certainty: its mean probability in those voxels, 0..1; NaN where it wins in none.
     """
 
     id: str
@@ -35,19 +35,24 @@ class NodeVolume:
     value: int
     soft_ml: float
     hard_ml: float
+    certainty: float
 
 
 def node_volumes(parcellation: SoftParcellation, cut: Cut | None) -> list[NodeVolume]:
     """Return the volumes of the nodes of a cut, or of all; see :meth:`SoftParcellation.volumes`."""
-    tree, background = parcellation.tree, parcellation.background
+    tree, background, sums = parcellation.tree, parcellation.background, parcellation.sums
     outside = int(np.prod(parcellation.geometry.shape)) - parcellation.counts.size
-    soft = leaf_sums(parcellation.counts, parcellation.leaves, parcellation.shares, len(tree.leaves))
+    soft = sums.leaf_sums.copy()
     if background is not None:
         soft[background] += SCALE * outside
     cuts = [cut] if cut is not None else [tree.cut_at(level) for level in range(tree.depth, -1, -1)]
-    won: dict[str, int] = {}
-    for own, voxels in zip(cuts, _won(parcellation, cuts, outside), strict=True):
-        won.update({node.id: int(number) for node, number in zip(own.nodes, voxels, strict=True)})
+    won: dict[str, tuple[float, float]] = {}
+    for own in cuts:
+        voxels, shares = sums.won(own.position_of_leaf.astype(np.int32), len(own.nodes))
+        if background is not None:
+            voxels[own.position_of_leaf[background]] += outside
+            shares[own.position_of_leaf[background]] += SCALE * outside
+        won.update(zip((node.id for node in own.nodes), zip(voxels, shares, strict=True), strict=True))
     voxel_ml = parcellation.geometry.voxel_volume_ml
     return [
         NodeVolume(
@@ -56,19 +61,8 @@ def node_volumes(parcellation: SoftParcellation, cut: Cut | None) -> list[NodeVo
             tree.depth_of(node.id),
             tree.value_of(node.id),
             float(soft[tree.leaf_slice(node.id)].sum()) * voxel_ml / SCALE,
-            won[node.id] * voxel_ml,
+            float(won[node.id][0]) * voxel_ml,
+            float(won[node.id][1] / won[node.id][0] / SCALE) if won[node.id][0] else math.nan,
         )
         for node in (tree.nodes if cut is None else cut.nodes)
     ]
-
-
-def _won(parcellation: SoftParcellation, cuts: list[Cut], outside: int) -> list[npt.NDArray[np.int64]]:
-    """Return in how many voxels each node of each cut wins."""
-    won = [np.zeros(len(cut.nodes), np.int64) for cut in cuts]
-    if parcellation.background is not None:
-        for voxels, cut in zip(won, cuts, strict=True):
-            voxels[cut.position_of_leaf[parcellation.background]] += outside
-    layouts = [(cut.position_of_leaf.astype(np.int32), len(cut.nodes)) for cut in cuts]
-    for number, _, best in winners(parcellation.counts, parcellation.leaves, parcellation.shares, layouts):
-        won[number] += np.bincount(best + 1, minlength=len(won[number]) + 1)[1:]
-    return won
