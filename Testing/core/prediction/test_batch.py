@@ -18,7 +18,7 @@ from softseg.errors import CancelledError, InputError, OutOfMemoryError
 from softseg.events import CancelToken, Events, ListSink
 from softseg.image import read_image, write_image
 from softseg.network import Head, ModelFolder, build_network
-from softseg.prediction import batch, case, collapse, outputs, predict
+from softseg.prediction import batch, collapse, outputs, predict, streaming
 from softseg.soft.parcellation import SoftParcellation
 from softseg.tree import LabelTree
 
@@ -86,7 +86,9 @@ def test_volumes_are_the_sums(scan: Callable[..., Path], tmp_path: Path) -> None
         assert float(row["soft_ml"]) == pytest.approx(stored.probability(node).sum() * voxel, rel=1e-4)
         cut = stored.tree.cut_at(int(row["level"]))
         value = stored.tree.value_of(node)
-        assert float(row["hard_ml"]) == pytest.approx((stored.labels(cut) == value).sum() * voxel, rel=1e-4)
+        won = stored.labels(cut) == value
+        assert float(row["hard_ml"]) == pytest.approx(won.sum() * voxel, rel=1e-4)
+        assert float(row["certainty"]) == pytest.approx(stored.probability(node)[won].mean(), abs=1e-4)
     children = float(rows["ball-left"]["soft_ml"]) + float(rows["ball-right"]["soft_ml"])
     assert float(rows["ball"]["soft_ml"]) == pytest.approx(children, abs=1e-4)
 
@@ -137,8 +139,8 @@ def test_cases_too_large_for_memory_end_with_code_3(
     def exhausted(*_: Any, **__: Any) -> None:
         raise MemoryError
 
-    monkeypatch.setattr(case.SoftParcellation, "from_slabs", exhausted)
-    with pytest.raises(OutOfMemoryError, match="storing the prediction ran out of memory"):
+    monkeypatch.setattr(streaming.Compressor, "stored", exhausted)
+    with pytest.raises(OutOfMemoryError, match="even with windows of 16 x 16 x 16 voxels"):
         predict(make_model(), [scan("a.nii.gz")], tmp_path / "out", device="cpu")
     assert everything_in(tmp_path / "out") == []
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import math
 import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -30,7 +31,7 @@ MapType = Literal["float32", "uint8"]
 CutSpec = int | str | PathLike[str]
 """A level, ``"leaves"``, or a file of node ids."""
 
-VOLUME_COLUMNS = ("id", "name", "level", "soft_ml", "hard_ml")
+VOLUME_COLUMNS = ("id", "name", "level", "soft_ml", "hard_ml", "certainty")
 
 
 @dataclass(frozen=True)
@@ -145,10 +146,10 @@ def as_map(image: Image, map_type: MapType) -> Image:
 
 
 def volume_rows(volumes: Sequence[NodeVolume]) -> list[dict[str, str | int | float]]:
-    """Return one row per tree node, in tree order: id, name, level (depth), soft and hard volume in ml.
+    """Return one row per tree node, in tree order: id, name, level (depth), soft and hard volume in ml, certainty.
 
     The soft volume is the summed share times the voxel volume; the hard one counts the voxels that the node wins among
-    the nodes of the cut at its depth.
+    the nodes of the cut at its depth; the certainty is its mean share in these, empty where it wins none.
     """
     return [
         {
@@ -157,6 +158,7 @@ def volume_rows(volumes: Sequence[NodeVolume]) -> list[dict[str, str | int | flo
             "level": volume.depth,
             "soft_ml": round(volume.soft_ml, 6),
             "hard_ml": round(volume.hard_ml, 6),
+            "certainty": "" if math.isnan(volume.certainty) else round(volume.certainty, 4),
         }
         for volume in volumes
     ]
