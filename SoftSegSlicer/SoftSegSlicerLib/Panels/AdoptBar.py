@@ -1,0 +1,53 @@
+"""Offers a label tree for a segmentation that has none."""
+
+from slicer.i18n import tr as _
+
+from softseg.errors import SoftSegError
+from softseg.resources import label_tree_path
+from softseg.tree import LabelTree
+from SoftSegSlicerLib.Panels.MessageLine import MessageLine
+from SoftSegSlicerLib.Panels.PanelWidgets import shippedTrees
+from SoftSegSlicerLib.Panels.TreeFiles import askOpenTree
+
+__all__ = ["AdoptBar"]
+
+
+class AdoptBar:
+    """The frame with the choice of a tree.
+
+    Parameters
+    ----------
+    ui: widgets of the Look panel.
+    adopt: called with the chosen LabelTree.
+    dialogs: asks for files.
+    """
+
+    def __init__(self, ui, adopt, dialogs):
+        self._ui = ui
+        self._adopt = adopt
+        self._dialogs = dialogs
+        self._message = MessageLine(ui.messageLabel)
+        for name in shippedTrees():
+            ui.adoptTreeSelector.addItem(name, name)
+        ui.adoptTreeSelector.addItem(_("From a file..."), "")
+        ui.adoptButton.clicked.connect(self._onClicked)
+
+    def show(self, visible: bool, node) -> None:
+        """Be there or not; ``node`` is what would get the tree."""
+        self._ui.adoptFrame.visible = visible
+        if visible:
+            self._ui.adoptLabel.text = _(
+                "'{name}' has no label tree yet. Choose the tree that knows its label values; "
+                "its voxels are kept as they are."
+            ).format(name=node.GetName())
+
+    def _onClicked(self, *_args):
+        name = self._ui.adoptTreeSelector.currentData
+        name = name() if callable(name) else name
+        try:
+            tree = LabelTree.load(label_tree_path(name)) if name else askOpenTree(self._dialogs)
+        except SoftSegError as error:
+            self._message.error(error)
+            return
+        if tree is not None:
+            self._adopt(tree)

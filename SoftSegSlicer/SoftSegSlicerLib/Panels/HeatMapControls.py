@@ -1,0 +1,156 @@
+"""The controls of the soft maps: probability of the selected structure, uncertainty, how they are drawn."""
+
+from slicer.i18n import tr as _
+
+__all__ = ["HeatMapControls"]
+
+LABELS, PROBABILITY, UNCERTAINTY = "labels", "probability", "uncertainty"
+
+
+class HeatMapControls:
+    """Ties the lower part of the Look panel to the heat map of the scene.
+
+    Parameters
+    ----------
+    ui: widgets of the Look panel.
+    logic: SoftSegSlicerLogic.
+    attempt: runs an action and shows its error; returns what it returned.
+    """
+
+    def __init__(self, ui, logic, attempt):
+        self._ui = ui
+        self._logic = logic
+        self._attempt = attempt
+        self._node = None
+        self._selected = None
+        self._modes = {
+            LABELS: ui.labelsButton,
+            PROBABILITY: ui.probabilityButton,
+            UNCERTAINTY: ui.uncertaintyButton,
+        }
+        for mode, button in self._modes.items():
+            button.clicked.connect(lambda *_args, mode=mode: self.setMode(mode))
+        for name in logic.colorMaps():
+            ui.colorMapSelector.addItem(name)
+        ui.thresholdSlider.valueChanged.connect(lambda *_args: self._style(threshold=ui.thresholdSlider.value))
+        ui.opacitySlider.valueChanged.connect(lambda *_args: self._style(opacity=ui.opacitySlider.value))
+        ui.colorMapSelector.currentIndexChanged.connect(
+            lambda *_args: self._style(colorMap=ui.colorMapSelector.currentText)
+        )
+        ui.contourCheck.toggled.connect(lambda *_args: self._style(contour=ui.contourCheck.checked))
+        ui.legendCheck.toggled.connect(lambda *_args: self._style(legend=ui.legendCheck.checked))
+        ui.volumeRenderingCheck.toggled.connect(self._onVolumeRendering)
+
+    # -- state ----------------------------------------------------------------------------------------------------
+
+    @property
+    def mode(self) -> str:
+        """What is shown: ``"labels"``, ``"probability"`` or ``"uncertainty"``."""
+        return next((mode for mode, button in self._modes.items() if button.checked), LABELS)
+
+    @property
+    def shownNode(self) -> str | None:
+        """Id of the node whose probability the scene shows, ``None`` where it shows none."""
+        shown = None if self._node is None else self._logic.shownNode(self._node)
+        return None if shown == self._logic.UNCERTAINTY else shown
+
+    def show(self, node, soft: bool) -> None:
+        """Stand for another segmentation (``None`` for none), as its scene nodes say."""
+        self._node = node if soft else None
+        self._selected = None
+        for widget in ("labelsButton", "probabilityButton", "uncertaintyButton"):
+            getattr(self._ui, widget).enabled = soft
+        self._ui.mapWhyLabel.visible = node is not None and not soft
+        self._ui.mapWhyLabel.text = _(
+            "Off: this segmentation was made elsewhere and has no soft maps. "
+            "Folding, levels, editing and export work as ever."
+        )
+        if self._node is not None:
+            self._restore()
+        self._enable()
+
+    def _restore(self):
+        shown = self._logic.shownNode(self._node)
+        if shown == self._logic.UNCERTAINTY:
+            self._modes[UNCERTAINTY].checked = True
+        elif shown is not None:
+            self._modes[PROBABILITY].checked = True
+            self._selected = shown
+        if shown is None:
+            return
+        style = self._logic.heatMapStyle(self._node)
+        ui = self._ui
+        values = {
+            "threshold": (ui.thresholdSlider, "value"),
+            "opacity": (ui.opacitySlider, "value"),
+            "colorMap": (ui.colorMapSelector, "currentText"),
+            "contour": (ui.contourCheck, "checked"),
+            "legend": (ui.legendCheck, "checked"),
+            "volumeRendering": (ui.volumeRenderingCheck, "checked"),
+        }
+        for name, (widget, attribute) in values.items():
+            if name in style:
+                wasBlocked = widget.blockSignals(True)
+                setattr(widget, attribute, style[name])
+                widget.blockSignals(wasBlocked)
+
+    # -- acts -----------------------------------------------------------------------------------------------------
+
+    def setMode(self, mode: str) -> None:
+        """Show labels alone, the probability of the selected structure, or the uncertainty."""
+        self._modes[mode].checked = True
+        self._draw()
+
+    def select(self, nodeId: str | None) -> None:
+        """Take the structure that was selected in the tree (``None``: none)."""
+        self._selected = nodeId
+        if self.mode == PROBABILITY:
+            self._draw()
+
+    def onCutChanged(self) -> None:
+        """Draw the uncertainty again: it is that of the labels shown."""
+        if self.mode == UNCERTAINTY:
+            self._draw()
+
+    def _draw(self):
+        node, mode = self._node, self.mode
+        if node is not None:
+            if mode == UNCERTAINTY:
+                self._attempt(lambda: self._logic.showUncertainty(node))
+                self._style(threshold=self._ui.thresholdSlider.value, opacity=self._ui.opacitySlider.value)
+            elif mode == PROBABILITY and self._selected is not None:
+                self._attempt(lambda: self._logic.showNode(node, self._selected, **self._drawn()))
+                self._style(legend=self._ui.legendCheck.checked)
+            elif self._logic.shownNode(node) is not None:
+                self._attempt(lambda: self._logic.hideHeatMap(node))
+        self._enable()
+
+    def _drawn(self):
+        ui = self._ui
+        return {
+            "threshold": ui.thresholdSlider.value,
+            "opacity": ui.opacitySlider.value,
+            "colorMap": ui.colorMapSelector.currentText,
+            "contour": ui.contourCheck.checked,
+        }
+
+    def _style(self, **style):
+        if self._node is not None and self._logic.shownNode(self._node) is not None:
+            self._attempt(lambda: self._logic.styleHeatMap(self._node, **style))
+
+    def _onVolumeRendering(self, *_args):
+        if self._node is not None and self._logic.shownNode(self._node) is not None:
+            on = self._ui.volumeRenderingCheck.checked
+            self._attempt(lambda: self._logic.showVolumeRendering(self._node, on))
+
+    def _enable(self):
+        ui = self._ui
+        shown = self._node is not None and self._logic.shownNode(self._node) is not None
+        for widget in ("thresholdSlider", "opacitySlider", "colorMapSelector", "legendCheck", "volumeRenderingCheck"):
+            getattr(ui, widget).enabled = shown
+        ui.contourCheck.enabled = shown and self.mode == PROBABILITY
+        if self._node is not None:
+            hint = self.mode == PROBABILITY and not shown
+            ui.mapWhyLabel.visible = hint
+            if hint:
+                ui.mapWhyLabel.text = _("Select a structure in the tree to see its probability.")

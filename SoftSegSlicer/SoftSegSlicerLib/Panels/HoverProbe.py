@@ -1,0 +1,66 @@
+"""Names what is under the mouse in the slice views, with its share of the voxel."""
+
+from html import escape
+
+import slicer
+
+from softseg.tree import LabelTree
+
+__all__ = ["HoverProbe", "describeHtml"]
+
+
+def describeHtml(tree: LabelTree, path: list[tuple[str, float]], soft: bool) -> str:
+    """Return the path to a node as two lines of HTML: the node, and what it is part of.
+
+    Parameters
+    ----------
+    tree: the tree.
+    path: ids from the root down to the node, each with its share of the voxel, 0..1.
+    soft: whether shares are known; a crisp segmentation has none worth showing.
+    """
+
+    def named(id_: str, share: float) -> str:
+        name = escape(tree.node(id_).name)
+        return f"{name}&nbsp;{share:.0%}" if soft else name
+
+    if not path:
+        return ""
+    *above, (last, share) = path
+    line = f"<b>{escape(tree.node(last).name)}</b>" + (f" {share:.0%}" if soft else "")
+    if not above:
+        return line
+    return line + "<br/>" + " &rsaquo; ".join(named(id_, share) for id_, share in above)
+
+
+class HoverProbe:
+    """Follows the mouse through the slice views (the scene's crosshair node).
+
+    Parameters
+    ----------
+    moved: called with the position (RAS, mm), or ``None`` outside the views.
+    """
+
+    def __init__(self, moved):
+        self._moved = moved
+        self._crosshair = None
+        self._tag = None
+
+    def start(self) -> None:
+        """Begin to follow; does nothing where it follows already."""
+        crosshair = slicer.mrmlScene.GetFirstNodeByClass("vtkMRMLCrosshairNode")
+        if crosshair is self._crosshair and self._tag is not None:
+            return
+        self.stop()
+        if crosshair is not None:
+            event = slicer.vtkMRMLCrosshairNode.CursorPositionModifiedEvent
+            self._crosshair, self._tag = crosshair, crosshair.AddObserver(event, self._onMoved)
+
+    def stop(self) -> None:
+        """Follow no longer."""
+        if self._crosshair is not None:
+            self._crosshair.RemoveObserver(self._tag)
+        self._crosshair = self._tag = None
+
+    def _onMoved(self, *_args):
+        ras = [0.0, 0.0, 0.0]
+        self._moved(tuple(ras) if self._crosshair.GetCursorPositionRAS(ras) else None)

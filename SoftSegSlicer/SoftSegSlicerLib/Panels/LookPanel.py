@@ -1,0 +1,265 @@
+"""The Look panel: a segmentation as a tree whose open branches are its labels, and the soft map of a structure."""
+
+import qt
+from slicer.i18n import tr as _
+
+from softseg.errors import SoftSegError
+from SoftSegSlicerLib.Panels.AdoptBar import AdoptBar
+from SoftSegSlicerLib.Panels.HeatMapControls import HeatMapControls
+from SoftSegSlicerLib.Panels.HoverProbe import HoverProbe, describeHtml
+from SoftSegSlicerLib.Panels.LabelTreeWidget import Column, LabelTreeWidget
+from SoftSegSlicerLib.Panels.LevelSlider import LevelSlider
+from SoftSegSlicerLib.Panels.MessageLine import MessageLine
+from SoftSegSlicerLib.Panels.PanelWidgets import loadPanel
+from SoftSegSlicerLib.Panels.SearchLine import SearchLine
+from SoftSegSlicerLib.Panels.VolumeColumns import VolumeColumns
+
+__all__ = ["LookPanel"]
+
+
+class LookPanel:
+    """Shows the segmentation of a :class:`PanelContext`.
+
+    Parameters
+    ----------
+    context: logic, current segmentation and events that the panels share.
+    """
+
+    def __init__(self, context):
+        self.context = context
+        self.widget, self.ui = loadPanel("LookPanel")
+        self.message = MessageLine(self.ui.messageLabel)
+        self._node = None
+        self._closing = False
+        self.tree = LabelTreeWidget(self.ui.treeFrame)
+        self.tree.objectName = "lookTree"
+        self.ui.treeFrame.layout().addWidget(self.tree)
+        self.volumes = VolumeColumns()
+        self._setUpTree()
+        self.level = LevelSlider(self.ui.levelSlider, self.ui.levelLabel, self.onLevel)
+        self.search = SearchLine(self.ui.searchEdit, self.tree)
+        self.adopt = AdoptBar(self.ui, self.onAdopt, context.dialogs)
+        self.maps = HeatMapControls(self.ui, context.logic, self._try)
+        self.hover = HoverProbe(self.onHover)
+        self._connect()
+        self.refresh()
+
+    def _setUpTree(self):
+        self.tree.setColumns(
+            _("Structure"),
+            [
+                Column(_("ml"), "", self.volumes.volumeText, "1234.5"),
+                Column(_("Certainty"), "", self.volumes.certaintyText, "100 %"),
+            ],
+        )
+        self.tree.selectionMode = qt.QAbstractItemView.SingleSelection
+        self.tree.toolTip = _(
+            "Open branches are shown as labels of their own; fold a branch to see it as one. "
+            "Select a structure to see how probable it is."
+        )
+
+    def _connect(self):
+        self.ui.segmentationSelector.currentNodeIDChanged.connect(self.onSegmentationSelected)
+        self.tree.itemExpanded.connect(self.onBranchToggled)
+        self.tree.itemCollapsed.connect(self.onBranchToggled)
+        self.tree.itemSelectionChanged.connect(self.onNodeSelected)
+        self.ui.exportSegmentationButton.clicked.connect(self.onExportSegmentation)
+        self.ui.exportLabelMapButton.clicked.connect(self.onExportLabelMap)
+        self.context.addObserver("segmentationChanged", self.onSegmentationChanged)
+        self.context.addObserver("treeChanged", self.onTreeChanged)
+        self.context.addObserver("cutChanged", self.onCutChanged)
+
+    # -- life -----------------------------------------------------------------------------------------------------
+
+    def cleanup(self):
+        """Let go of the scene."""
+        self._closing = True
+        self.hover.stop()
+        self._watch(None)
+
+    def onSceneStartClose(self):
+        """Forget the nodes before they go."""
+        self._closing = True
+        self.hover.stop()
+        self._show(None)
+
+    def onSceneEndClose(self):
+        """Begin again with the empty or newly loaded scene."""
+        self._closing = False
+        self.refresh()
+
+    def refresh(self):
+        """Show what the scene holds now."""
+        if self._closing:
+            return
+        self.hover.start()
+        if self.context.segmentation is not None:
+            self.ui.segmentationSelector.setCurrentNode(self.context.segmentation)
+        self._show(self.ui.segmentationSelector.currentNode())
+
+    # -- segmentation ---------------------------------------------------------------------------------------------
+
+    def onSegmentationSelected(self, *_args):
+        """Show the segmentation that was chosen in the panel; the other panels follow where it has a tree."""
+        if self._closing:
+            return
+        node = self.ui.segmentationSelector.currentNode()
+        self.message.clear()
+        if node is None or self.context.logic.isManaged(node):
+            self.context.segmentation = node
+        if node is not self._node:
+            self._show(node)
+
+    def onSegmentationChanged(self, **_data):
+        """Follow the segmentation that another panel chose or made."""
+        node = self.context.segmentation
+        if self._closing or node is self._node:
+            return
+        if node is not None:
+            self.ui.segmentationSelector.setCurrentNode(node)
+            self._show(node)
+        elif self._managed:
+            self._show(None)
+
+    @property
+    def _managed(self):
+        return self._node is not None and self.context.logic.isManaged(self._node)
+
+    def _show(self, node):
+        self._node = node
+        self.search.clear()
+        managed = self._managed
+        soft = managed and self._try(lambda: self.context.logic.parcellationOf(node), None) is not None
+        tree = self.context.logic.treeOf(node) if managed else None
+        self.adopt.show(node is not None and not managed, node)
+        self.volumes.clear(soft)
+        self.tree.setTree(tree)
+        for widget in ("exportSegmentationButton", "exportLabelMapButton", "searchEdit"):
+            getattr(self.ui, widget).enabled = managed
+        self.ui.hoverLabel.text = ""
+        self.maps.show(node if managed else None, soft)
+        self._headerToolTips(soft)
+        if managed:
+            self._restoreSelection()
+            # after the panel is drawn: counting the voxels of every node takes a moment
+            qt.QTimer.singleShot(0, self._showVolumes)
+        self._showCut()
+
+    def _restoreSelection(self):
+        shown = self.maps.shownNode
+        if shown is not None:
+            wasBlocked = self.tree.blockSignals(True)
+            self.tree.select([shown])
+            self.tree.blockSignals(wasBlocked)
+
+    def _headerToolTips(self, soft):
+        header = self.tree.headerItem()
+        header.setToolTip(1, _("Soft volume: the sum of the structure's shares, in ml") if soft else _("Volume in ml"))
+        header.setToolTip(
+            2,
+            _("Mean certainty: the structure's mean share of the voxels that are labelled with it")
+            if soft
+            else _("Off: this segmentation has no soft maps, so nothing is known about its certainty"),
+        )
+
+    def _showVolumes(self):
+        if self._closing or not self._managed:
+            return
+        volumes = self._try(lambda: self.context.logic.nodeVolumes(self._node), {})
+        self.volumes.set(volumes)
+        self.tree.refreshCells()
+
+    def onAdopt(self, tree):
+        """Give the chosen segmentation a tree."""
+        node = self._node
+        if node is None:
+            return
+        adopted = self._try(lambda: self.context.logic.adopt(node, tree), None)
+        if adopted is not None:
+            self._node = None
+            self.context.segmentation = adopted
+            self.ui.segmentationSelector.setCurrentNode(adopted)
+            self._show(adopted)
+
+    # -- cut ------------------------------------------------------------------------------------------------------
+
+    def onBranchToggled(self, *_args):
+        """Merge or part the segments of a branch that was folded or opened."""
+        if self._managed and not self.tree.isFiltered:
+            self._collapse(self.tree.cutIds())
+
+    def onLevel(self, level):
+        """Fold the whole tree to a level."""
+        if self._managed:
+            self._collapse(level)
+
+    def _collapse(self, cut):
+        self._try(lambda: self.context.logic.collapse(self._node, cut))
+        self._showCut()
+        self.maps.onCutChanged()
+        self.context.notify("cutChanged", source=self)
+
+    def _showCut(self):
+        if not self._managed:
+            self.level.show(None, None)
+            return
+        cut = self.context.logic.cutOf(self._node)
+        if not self.tree.isFiltered:
+            self.tree.showCut(node.id for node in cut.nodes)
+        self.level.show(self.tree.labelTree, cut)
+
+    def onCutChanged(self, source=None, **_data):
+        """Follow a cut that another panel made."""
+        if source is not self and not self._closing:
+            self._showCut()
+            self.maps.onCutChanged()
+
+    def onTreeChanged(self, **_data):
+        """Follow an edit of the tree."""
+        if self._closing or not self._managed:
+            return
+        self.volumes.clear(self.volumes.soft)
+        self.tree.setTree(self.context.logic.treeOf(self._node))
+        self.search.repeat()
+        self._showCut()
+        qt.QTimer.singleShot(0, self._showVolumes)
+
+    # -- one structure --------------------------------------------------------------------------------------------
+
+    def onNodeSelected(self, *_args):
+        """Show the map of the structure that was selected."""
+        ids = self.tree.selectedIds()
+        self.maps.select(ids[0] if ids else None)
+
+    def onHover(self, ras):
+        """Name what is at a position (RAS, mm); nothing outside the views."""
+        if not self._managed or not self.widget.visible:
+            return
+        path = self.context.logic.describe(self._node, ras) if ras is not None else []
+        self.ui.hoverLabel.text = describeHtml(self.tree.labelTree, path, self.volumes.soft)
+
+    # -- export ---------------------------------------------------------------------------------------------------
+
+    def onExportSegmentation(self, *_args):
+        """Make a segmentation with true segments of the labels that are shown."""
+        self._export(self.context.logic.exportSegmentation)
+
+    def onExportLabelMap(self, *_args):
+        """Make a label map of the labels that are shown."""
+        self._export(self.context.logic.exportLabelMap)
+
+    def _export(self, export):
+        if self._managed:
+            made = self._try(lambda: export(self._node), None)
+            if made is not None:
+                self.message.info(_("'{name}' was made.").format(name=made.GetName()))
+
+    def _try(self, action, default=None):
+        """Return what ``action`` returns; where it fails for a reason people can mend, say so and return a default."""
+        try:
+            result = action()
+        except SoftSegError as error:
+            self.message.error(error)
+            return default
+        self.message.clear()
+        return result

@@ -1,0 +1,28 @@
+"""Loading a panel's .ui file."""
+
+from pathlib import Path
+
+import slicer
+
+__all__ = ["loadPanel", "shippedTrees"]
+
+RESOURCES = Path(__file__).resolve().parents[2] / "Resources"
+"""Resources of the module: beside SoftSegSlicerLib in the source tree and in the installed extension alike."""
+
+
+def loadPanel(name: str):
+    """Return the widget of ``Resources/UI/NAME.ui`` and its children by name."""
+    widget = slicer.util.loadUI(str(RESOURCES / "UI" / f"{name}.ui"))
+    widget.setMRMLScene(slicer.mrmlScene)
+    return widget, slicer.util.childWidgetVariables(widget)
+
+
+def shippedTrees() -> list[str]:
+    """Return the names of the label trees that come with the extension; none where they are not found."""
+    from softseg.errors import InputError
+    from softseg.resources import list_label_trees
+
+    try:
+        return list_label_trees()
+    except InputError:
+        return []

@@ -1,0 +1,256 @@
+"""The Tree panel: editing a label tree, on its own or together with the segmentation that is shown."""
+
+import qt
+from slicer.i18n import tr as _
+
+from softseg.errors import InputError, SoftSegError
+from softseg.tree import LabelTree, Node
+from SoftSegSlicerLib.Panels.LabelTreeWidget import Column, LabelTreeWidget
+from SoftSegSlicerLib.Panels.MessageLine import MessageLine
+from SoftSegSlicerLib.Panels.NodeForm import NodeForm, parseValue, parseWeight
+from SoftSegSlicerLib.Panels.PanelKeys import PanelKeys
+from SoftSegSlicerLib.Panels.PanelWidgets import loadPanel
+from SoftSegSlicerLib.Panels.SearchLine import SearchLine
+from SoftSegSlicerLib.Panels.TreeButtons import TreeButtons
+from SoftSegSlicerLib.Panels.TreeDiffView import TreeDiffView
+from SoftSegSlicerLib.Panels.TreeEditor import TreeEditor
+from SoftSegSlicerLib.Panels.TreeFileButtons import TreeFileButtons
+
+__all__ = ["TreePanel"]
+
+NAME, VALUE, WEIGHT = range(3)
+
+
+class TreePanel:
+    """Edits the tree of the current segmentation of a :class:`PanelContext`, or a tree of its own.
+
+    Parameters
+    ----------
+    context: logic, current segmentation and events that the panels share.
+    """
+
+    def __init__(self, context):
+        self.context = context
+        self.widget, self.ui = loadPanel("TreePanel")
+        self.message = MessageLine(self.ui.treeMessageLabel)
+        self._attached = None
+        self.editor = TreeEditor(emptyTree())
+        self.tree = LabelTreeWidget(self.ui.editTreeFrame)
+        self._setUpTree()
+        self.search = SearchLine(self.ui.treeSearchEdit, self.tree)
+        self.form = NodeForm(self.ui, self.edit, self.message.error)
+        self.diff = TreeDiffView(self.ui, lambda id_: self.tree.select([id_]))
+        self.buttons = TreeButtons(self)
+        self.files = TreeFileButtons(self)
+        self._keys = PanelKeys(self.widget, {**self.buttons.keys(), **self.files.keys()})
+        self.ui.treeNameEdit.editingFinished.connect(self._onTreeName)
+        self.ui.attachCheck.toggled.connect(self._onAttachToggled)
+        context.addObserver("segmentationChanged", self.onSegmentationChanged)
+        context.addObserver("treeChanged", self.onTreeChanged)
+        self.refresh()
+
+    def _setUpTree(self):
+        self.tree.objectName = "editTree"
+        self.ui.editTreeFrame.layout().addWidget(self.tree)
+        self.tree.setEditable(True)
+        self.tree.setColumns(
+            _("Structure"),
+            [
+                Column(
+                    _("Value"),
+                    _("Label value: the number in label maps; a group may have none"),
+                    lambda node: "" if node.value is None else str(node.value),
+                    "65535",
+                ),
+                Column(
+                    _("Weight"),
+                    _("Length of the edge above: a mistake across a longer edge counts more in training"),
+                    lambda node: "" if node.parent is None else f"{node.weight:g}",
+                    "0.125",
+                ),
+            ],
+        )
+        self.tree.onMove = self._onMove
+        self.tree.onEdited = self._onEdited
+        self.tree.itemSelectionChanged.connect(self._onSelectionChanged)
+
+    # -- life -----------------------------------------------------------------------------------------------------
+
+    def cleanup(self):
+        """Stop listening to the other panels."""
+        self.context.removeObserver("segmentationChanged", self.onSegmentationChanged)
+        self.context.removeObserver("treeChanged", self.onTreeChanged)
+
+    def onSceneStartClose(self):
+        """Keep the tree, let go of the segmentation."""
+        self._attached = None
+
+    def onSceneEndClose(self):
+        """Begin again with the empty or newly loaded scene."""
+        self.refresh()
+
+    def refresh(self):
+        """Take the tree of the current segmentation, where there is one and it is another than before."""
+        node = self.context.segmentation
+        if node is not None and node is not self._attached and self.context.logic.isManaged(node):
+            self._attach(node)
+        elif node is None:
+            self._attached = None
+        self.show()
+
+    def onSegmentationChanged(self, **_data):
+        """Follow the segmentation that another panel chose or made."""
+        self.refresh()
+
+    def onTreeChanged(self, source=None, **_data):
+        """Follow an edit that somebody else made."""
+        if source is not self and self._attached is not None:
+            self._attach(self._attached)
+            self.show()
+
+    # -- the segmentation -------------------------------------------------------------------------------------------
+
+    @property
+    def attached(self):
+        """The segmentation that every change acts on; None where the tree is edited on its own."""
+        return self._attached
+
+    def _attach(self, node):
+        logic = self.context.logic
+        try:
+            tree, original, merged = logic.treeOf(node), logic.originalTree(node), logic.mergedOf(node)
+        except SoftSegError as error:
+            self.message.error(error)
+            return
+        self._attached = node
+        self.editor = TreeEditor(tree, original, merged, apply=self._applyToScene)
+        self.message.clear()
+
+    def _applyToScene(self, state):
+        if self._attached is not None:
+            self.context.logic.setTree(self._attached, state.tree, merged=self.editor.merged(state))
+
+    def takeTree(self, tree: LabelTree, description: str) -> None:
+        """Go on with a tree that was made or loaded, on its own or, where it fits, with the shown segmentation."""
+        if self._attached is not None:
+            try:
+                self.editor.replaceTree(tree, description)
+            except InputError as error:
+                self._detach(tree)
+                self.show()
+                self.message.info(
+                    _("This tree does not fit the shown segmentation ({reason}). It is edited on its own.").format(
+                        reason=error.message
+                    )
+                )
+                return
+            self.context.notify("treeChanged", source=self)
+        else:
+            self.editor = TreeEditor(tree)
+        self.message.clear()
+        self.show()
+
+    def _detach(self, tree):
+        self._attached = None
+        self.editor = TreeEditor(tree)
+
+    def _onAttachToggled(self, *_args):
+        if self.ui.attachCheck.checked == (self._attached is not None):
+            return
+        node = self.context.segmentation
+        if self._attached is not None:
+            self._detach(self.editor.tree)
+        elif node is not None:
+            mine = self.editor.tree
+            self._attach(node)
+            self.edit(lambda editor: editor.replaceTree(mine, _("Use this tree for the segmentation")))
+        self.show()
+
+    # -- edits ----------------------------------------------------------------------------------------------------
+
+    def edit(self, action):
+        """Run an edit (a function of the TreeEditor) and show the tree, or why the edit was refused.
+
+        Returns what the edit returned, ``None`` where it was refused.
+        """
+        before = self.editor.tree
+        try:
+            result = action(self.editor)
+        except SoftSegError as error:
+            self.message.error(error)
+            self.show(selection=self.tree.selectedIds())
+            return None
+        self.message.clear()
+        if self.editor.tree != before:
+            self.show(selection=self.editor.state.selection)
+            if self._attached is not None:
+                self.context.notify("treeChanged", source=self)
+        return result
+
+    def _onMove(self, ids, parent, index):
+        self.edit(lambda editor: editor.move(ids, parent, index))
+
+    def _onEdited(self, id_, column, text):
+        # the row's editor is still open here; rows may only go when it has closed
+        qt.QTimer.singleShot(0, lambda: self._editCell(id_, column, text))
+
+    def _editCell(self, id_, column, text):
+        if id_ not in self.editor.tree:
+            return
+        edits = {
+            NAME: lambda editor: editor.rename(id_, text),
+            VALUE: lambda editor: editor.setValue(id_, parseValue(text)),
+            WEIGHT: lambda editor: editor.reweight([id_], parseWeight(text)),
+        }
+        self.edit(edits[column])
+        if id_ in self.editor.tree:
+            self.tree.restoreCells(id_)
+
+    def _onTreeName(self, *_args):
+        self.edit(lambda editor: editor.renameTree(self.ui.treeNameEdit.text))
+
+    # -- showing ----------------------------------------------------------------------------------------------------
+
+    def show(self, selection=None):
+        """Show the editor's tree; ``selection`` are the ids to select, those of before by default."""
+        editor = self.editor
+        self.tree.setTree(editor.tree)
+        self.search.repeat()
+        if selection is not None:
+            wasBlocked = self.tree.blockSignals(True)
+            self.tree.select(selection)
+            self.tree.blockSignals(wasBlocked)
+        self.ui.treeNameEdit.text = editor.tree.name
+        self._showAttached()
+        self._showRemarks()
+        self.diff.show(editor)
+        self._onSelectionChanged()
+
+    def _showAttached(self):
+        check, node = self.ui.attachCheck, self.context.segmentation
+        wasBlocked = check.blockSignals(True)
+        check.enabled = node is not None
+        check.checked = self._attached is not None
+        check.text = (
+            _("Changes act on '{name}'").format(name=node.GetName())
+            if node is not None
+            else _("No segmentation is shown: the tree is edited on its own")
+        )
+        check.blockSignals(wasBlocked)
+
+    def _showRemarks(self):
+        tree, remarks = self.editor.tree, self.editor.remarks()
+        line = _("Valid: {leaves} leaves in {levels} levels.").format(leaves=len(tree.leaves), levels=tree.depth)
+        self.ui.remarksLabel.text = " ".join([line, *(f"{text[:1].upper()}{text[1:]}." for text in remarks[:2])])
+        self.ui.remarksLabel.toolTip = "\n".join(remarks) or _("Nothing that is worth a look")
+
+    def _onSelectionChanged(self, *_args):
+        ids = [id_ for id_ in self.tree.selectedIds() if id_ in self.editor.tree]
+        self.form.show(self.editor.tree, ids)
+        self.buttons.show(ids)
+
+
+def emptyTree() -> LabelTree:
+    """Return the tree that a new one begins with: a root and the background."""
+    root = Node("root", _("everything"), None)
+    return LabelTree([root, Node("background", _("background"), "root", color=(0, 0, 0), value=0)])

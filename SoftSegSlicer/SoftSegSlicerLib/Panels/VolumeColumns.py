@@ -1,0 +1,47 @@
+"""What the Look tree says of each structure beside its name: volume and mean certainty."""
+
+import math
+
+__all__ = ["VolumeColumns", "milliliters"]
+
+UNKNOWN = "\N{EN DASH}"
+
+
+def milliliters(volume: float) -> str:
+    """Return a volume in ml with about three digits."""
+    if volume >= 100:
+        return f"{volume:.0f}"
+    return f"{volume:.1f}" if volume >= 10 else f"{volume:.2f}"
+
+
+class VolumeColumns:
+    """Texts of the two columns; nothing until the volumes are known."""
+
+    def __init__(self):
+        self._volumes = {}
+        self.soft = False
+
+    def clear(self, soft: bool) -> None:
+        """Forget the volumes; ``soft`` says whether the next ones come from soft maps."""
+        self._volumes = {}
+        self.soft = soft
+
+    def set(self, volumes) -> None:
+        """Take volumes: from node ids to objects with softMl, hardMl (ml) and certainty (0..1 or nan)."""
+        self._volumes = dict(volumes)
+
+    def volumeText(self, node) -> str:
+        """Return the soft volume of a node, or the hard one where there are no soft maps."""
+        volume = self._volumes.get(node.id)
+        if volume is None:
+            return ""
+        return milliliters(volume.softMl if self.soft else volume.hardMl)
+
+    def certaintyText(self, node) -> str:
+        """Return the mean certainty of a node in percent."""
+        volume = self._volumes.get(node.id)
+        if volume is None and self.soft:
+            return ""
+        if not self.soft or volume.certainty is None or math.isnan(volume.certainty):
+            return UNKNOWN
+        return f"{volume.certainty:.0%}"
