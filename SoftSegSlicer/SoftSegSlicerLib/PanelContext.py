@@ -28,6 +28,7 @@ class PanelContext:
         self.makeRunner = ProcessRunner
         self.parameterNode = None
         self._observers = {event: [] for event in EVENTS}
+        self._known = None
 
     def runner(self):
         """Return a new runner of engine processes."""
@@ -43,7 +44,15 @@ class PanelContext:
         if self.parameterNode is None or node is self.parameterNode.segmentation:
             return
         self.parameterNode.segmentation = node
+        self._known = node
         self.notify("segmentationChanged")
+
+    def sync(self):
+        """Tell the observers if the segmentation has changed without their knowledge: deleted, or another scene."""
+        node = self.segmentation
+        if node is not self._known:
+            self._known = node
+            self.notify("segmentationChanged")
 
     def addObserver(self, event, callback):
         """Call ``callback(**data)`` at each :meth:`notify` of one of EVENTS."""

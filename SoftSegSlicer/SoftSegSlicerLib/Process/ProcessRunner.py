@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import tempfile
 from pathlib import Path
 
@@ -10,6 +9,7 @@ import qt
 from slicer.i18n import tr as _
 
 from SoftSegSlicerLib import Engine
+from SoftSegSlicerLib.Process.EngineProcess import asBytes, newProcess, pidOf
 from SoftSegSlicerLib.Process.EventStream import EventStream
 from SoftSegSlicerLib.Process.ProcessTree import ProcessTree
 from SoftSegSlicerLib.Process.Runner import CANCELLED, DONE, FAILED, Outcome
@@ -48,8 +48,7 @@ class ProcessRunner:
         self._cancelled, self._tree = False, None
         self._folder = tempfile.TemporaryDirectory(prefix="softseg-", ignore_cleanup_errors=True)
         self._cancelFile = Path(self._folder.name) / "cancel"
-        process = self._process = qt.QProcess()
-        process.setProcessEnvironment(_environment())
+        process = self._process = newProcess()
         process.readyReadStandardOutput.connect(self._readOutput)
         process.readyReadStandardError.connect(self._readErrors)
         process.errorOccurred.connect(self._failedToStart)
@@ -65,14 +64,14 @@ class ProcessRunner:
         self._cancelled = True
         process = self._process
         self._cancelFile.touch()
-        self._tree = ProcessTree(_pid(process))
+        self._tree = ProcessTree(pidOf(process))
         qt.QTimer.singleShot(PATIENCE, lambda: self._endIfStill(process))
 
     def kill(self):
         """End the process and all its children at once, without calling back any more."""
         if not self.running:
             return
-        process, pid = self._process, _pid(self._process)
+        process, pid = self._process, pidOf(self._process)
         self._release()
         if pid:
             ProcessTree(pid).kill()
@@ -84,11 +83,11 @@ class ProcessRunner:
 
     def _readOutput(self, *_arguments):
         if self._process is not None:
-            self._take(self._stream.feed(_bytes(self._process.readAllStandardOutput())))
+            self._take(self._stream.feed(asBytes(self._process.readAllStandardOutput())))
 
     def _readErrors(self, *_arguments):
         if self._process is not None:
-            self._errors = (self._errors + _bytes(self._process.readAllStandardError()))[-_TAIL:]
+            self._errors = (self._errors + asBytes(self._process.readAllStandardError()))[-_TAIL:]
 
     def _take(self, events):
         for event in events:
@@ -143,25 +142,6 @@ class ProcessRunner:
         self._process.deleteLater()
         self._process = None
         self._folder.cleanup()
-
-
-def _environment():
-    """Return the application's environment with the engine on Python's path and its output unbuffered, in UTF-8."""
-    environment = qt.QProcessEnvironment.systemEnvironment()
-    known = environment.value("PYTHONPATH", "")
-    environment.insert("PYTHONPATH", os.pathsep.join(part for part in (str(Engine.folder()), known) if part))
-    environment.insert("PYTHONUTF8", "1")
-    environment.insert("PYTHONUNBUFFERED", "1")
-    return environment
-
-
-def _pid(process):
-    return int(process.processId() or 0)
-
-
-def _bytes(array):
-    data = array.data()
-    return data if isinstance(data, bytes) else str(data).encode("latin-1")
 
 
 def _sentence(error):

@@ -103,7 +103,7 @@ def _tableOfPs():
 
 def _tableOfWindows():
     table = {}
-    query = "Get-CimInstance Win32_Process | ForEach-Object { \"$($_.ProcessId) $($_.ParentProcessId) $($_.CreationDate.Ticks)\" }"
+    query = 'Get-CimInstance Win32_Process | ForEach-Object { "$($_.ProcessId) $($_.ParentProcessId) $($_.CreationDate.Ticks)" }'
     for line in _run("powershell", "-NoProfile", "-Command", query).splitlines():
         fields = line.split()
         if len(fields) == 3:

@@ -1,0 +1,127 @@
+"""SoftSegSlicer: train, run, look at and edit soft segmentations that a label tree organises.
+
+This file registers the module; what it does is in the folder SoftSegSlicerLib.
+"""
+
+import importlib
+
+import slicer
+from slicer.i18n import tr as _
+from slicer.i18n import translate
+from slicer.ScriptedLoadableModule import (
+    ScriptedLoadableModule,
+    ScriptedLoadableModuleTest,
+    ScriptedLoadableModuleWidget,
+)
+from slicer.util import VTKObservationMixin
+
+from SoftSegSlicerLib import Engine
+
+Engine.makeImportable()
+
+from SoftSegSlicerLib.Diagnostics import Diagnostics  # noqa: E402 - the engine had to be found first
+from SoftSegSlicerLib.PanelContext import PanelContext  # noqa: E402
+from SoftSegSlicerLib.Parameters import parametersOf  # noqa: E402
+from SoftSegSlicerLib.SoftSegSlicerLogic import SoftSegSlicerLogic  # noqa: E402, F401 - Slicer looks for it here
+
+PANELS = ("Segment", "Look", "Tree", "Train", "Compare")
+
+
+class SoftSegSlicer(ScriptedLoadableModule):
+    """Name, category and help of the module."""
+
+    def __init__(self, parent):
+        ScriptedLoadableModule.__init__(self, parent)
+        parent.title = _("SoftSeg")
+        parent.categories = [translate("qSlicerAbstractCoreModule", "Segmentation")]
+        parent.dependencies = ["Segmentations", "Volumes", "VolumeRendering", "Colors", "SubjectHierarchy"]
+        parent.contributors = [_("SoftSegSlicer contributors")]
+        parent.helpText = _(
+            "Segments scans into soft shares of the structures of a label tree, shows any node of the tree as a heat map, "
+            "merges branches by folding them, edits trees, and trains models on soft or sparse labels."
+        )
+        parent.acknowledgementText = _("Research software. Not a medical device; not for clinical decisions.")
+
+
+class SoftSegSlicerWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
+    """The module's window: a tab for each panel, made when it is first looked at."""
+
+    def setup(self):
+        """Make the window; Slicer calls this when the module is first opened."""
+        ScriptedLoadableModuleWidget.setup(self)
+        self.shell = slicer.util.loadUI(self.resourcePath("UI/SoftSegSlicer.ui"))
+        self.layout.addWidget(self.shell)
+        self.shell.setMRMLScene(slicer.mrmlScene)
+        self.ui = slicer.util.childWidgetVariables(self.shell)
+        self.logic = SoftSegSlicerLogic()
+        self.context = PanelContext(self.logic)
+        self.context.parameterNode = parametersOf()
+        self.diagnostics = Diagnostics(self.context, self.ui.copyDiagnosticsButton, self.ui.diagnosticsLabel)
+        self.panels = {}
+        self.addObserver(slicer.mrmlScene, slicer.mrmlScene.StartCloseEvent, self.onSceneStartClose)
+        self.addObserver(slicer.mrmlScene, slicer.mrmlScene.EndCloseEvent, self.onSceneEndClose)
+        self.addObserver(slicer.mrmlScene, slicer.mrmlScene.EndImportEvent, self.onSceneEndClose)
+        self.addObserver(slicer.mrmlScene, slicer.mrmlScene.NodeRemovedEvent, self.onNodeRemoved)
+        self.ui.tabs.currentChanged.connect(self.onTabChanged)
+        self.panel("Segment")
+
+    def panel(self, name):
+        """Return the panel of this name (one of PANELS), made now if nobody looked at it before."""
+        if name not in self.panels:
+            panelClass = getattr(importlib.import_module(f"SoftSegSlicerLib.Panels.{name}Panel"), f"{name}Panel")
+            self.panels[name] = panel = panelClass(self.context)
+            getattr(self.ui, f"{name.lower()}Page").layout().addWidget(panel.widget)
+            if hasattr(panel.widget, "setMRMLScene"):
+                panel.widget.setMRMLScene(slicer.mrmlScene)
+            panel.refresh()
+        return self.panels[name]
+
+    def showPanel(self, name):
+        """Bring the tab of this name to the front and return its panel."""
+        self.ui.tabs.currentIndex = PANELS.index(name)
+        return self.panel(name)
+
+    def onTabChanged(self, *_arguments):
+        """Make the panel of the tab, and let it catch up."""
+        name = PANELS[self.ui.tabs.currentIndex]
+        known = name in self.panels
+        panel = self.panel(name)
+        if known:
+            panel.refresh()
+
+    def enter(self):
+        """Slicer calls this when the user comes to the module."""
+        self.context.parameterNode = parametersOf()
+        for panel in self.panels.values():
+            panel.refresh()
+
+    def onSceneStartClose(self, *_arguments):
+        """Let the panels drop what belongs to the scene and stop what works for it."""
+        for panel in self.panels.values():
+            panel.onSceneStartClose()
+        self.context.parameterNode = None
+
+    def onSceneEndClose(self, *_arguments):
+        """Begin again with the new scene."""
+        self.context.parameterNode = parametersOf()
+        for panel in self.panels.values():
+            panel.onSceneEndClose()
+
+    def onNodeRemoved(self, *_arguments):
+        """Tell the panels when the segmentation they are about is deleted."""
+        self.context.sync()
+
+    def cleanup(self):
+        """Slicer calls this before the module goes: stop processes, remove observers."""
+        self.removeObservers()
+        self.diagnostics.cleanup()
+        for panel in self.panels.values():
+            panel.cleanup()
+        self.panels = {}
+
+
+class SoftSegSlicerTest(ScriptedLoadableModuleTest):
+    """The module's own tests, the same in Slicer and in the stand-in host; see SoftSegSlicerLib/Tests."""
+
+    def setUp(self):
+        slicer.mrmlScene.Clear()

@@ -1,0 +1,118 @@
+"""The real module in the stand-in host: a clean scene, clean settings, pictures of it."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+from pathlib import Path
+
+import pytest
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+MODULE = REPOSITORY / "SoftSegSlicer"
+
+os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
+sys.path[:0] = [str(REPOSITORY / "Testing" / "host"), str(MODULE), str(REPOSITORY / "core")]
+
+import slicerhost  # noqa: E402 - its folder had to be named first
+
+slicerhost.install()
+
+import qt  # noqa: E402 - exists since install()
+import slicer  # noqa: E402
+from slicerhost import properties, scene  # noqa: E402
+
+properties.use_attributes(__name__)
+
+
+class Dialogs:
+    """Stands for the person at the dialogs: answers are set before, questions are kept."""
+
+    def __init__(self):
+        self.answer = True
+        self.path = ""
+        self.asked = []
+
+    def confirm(self, text, title=None):  # noqa: ARG002 - the panels' protocol
+        self.asked.append(text)
+        return self.answer
+
+    def message(self, text, title=None):  # noqa: ARG002
+        self.asked.append(text)
+
+    def askOpenFile(self, title, filters=""):  # noqa: ARG002
+        return self.path
+
+    def askSaveFile(self, title, fileName="", filters=""):  # noqa: ARG002
+        return self.path
+
+    def askFolder(self, title, folder=""):  # noqa: ARG002
+        return self.path
+
+
+@pytest.fixture
+def cleanScene():
+    """An empty scene and empty settings."""
+    host = scene.install()
+    host.clear()
+    slicer.app.settings().clear()
+    yield slicer.mrmlScene
+    host.clear()
+
+
+@pytest.fixture
+def moduleWidget(cleanScene):  # noqa: ARG001 - wanted for its effect
+    """The module's widget, as the application makes it; dialogs answer yes and are kept in ``context.dialogs``."""
+    module = importlib.import_module("SoftSegSlicer")
+    slicer.modules.softsegslicer = scene.Module("SoftSegSlicer", path=str(MODULE / "SoftSegSlicer.py"))
+    widget = module.SoftSegSlicerWidget()
+    slicer.modules.softsegslicer.pythonWidget = widget
+    widget.context.dialogs = Dialogs()
+    widget.parent.resize(400, 820)
+    slicer.app.processEvents()
+    yield widget
+    widget.cleanup()
+    widget.parent.close()
+    widget.parent.deleteLater()
+    slicer.app.processEvents()
+
+
+@pytest.fixture
+def screenshot(tmp_path):
+    """``screenshot(widget, name)``: pictures in light and dark, 400 pixels wide; returns their paths.
+
+    They are written to Resources/Screenshots if SOFTSEG_SCREENSHOTS is set, else to a folder of this test.
+    """
+    folder = REPOSITORY / "Resources" / "Screenshots" if os.environ.get("SOFTSEG_SCREENSHOTS") else tmp_path
+
+    def take(widget, name, palettes=("light", "dark"), height=None):
+        folder.mkdir(parents=True, exist_ok=True)
+        window = widget.window()
+        paths = []
+        for palette in palettes:
+            slicer.app.setPalette(palette)
+            window.resize(400, height or max(820, window.minimumSizeHint.height()))
+            for _round in range(3):
+                slicer.app.processEvents()
+            path = folder / f"{name}-{palette}.png"
+            assert widget.grab().save(str(path))
+            paths.append(path)
+        slicer.app.setPalette("light")
+        return paths
+
+    return take
+
+
+@pytest.fixture
+def waitUntil():
+    """``waitUntil(condition, seconds=10)``: handle events until it is true; fails when it does not become true."""
+
+    def wait(condition, seconds=10.0):
+        timer = qt.QElapsedTimer()
+        timer.start()
+        while not condition():
+            assert timer.elapsed() < 1000 * seconds, "it did not happen in time"
+            slicer.app.processEvents(qt.QEventLoop.AllEvents | qt.QEventLoop.WaitForMoreEvents, 50)
+
+    return wait
