@@ -18,6 +18,11 @@ from softseg.types import BoolArray
 def remap(parcellation: SoftParcellation, tree: LabelTree, merged: Mapping[int, int]) -> SoftParcellation:
     """Return the parcellation on ``tree``; see :meth:`SoftParcellation.with_tree`."""
     target = _targets(parcellation, tree, merged)
+    if len(target) == len(tree.leaves) and bool((target == np.arange(len(target))).all()):
+        same = replace(parcellation, tree=tree)  # other names, colours or groups: what is stored does not change
+        if "sums" in vars(parcellation):
+            vars(same)["sums"] = parcellation.sums
+        return same
     return _regrouped(parcellation, tree, lambda _, leaves: target[leaves])
 
 
