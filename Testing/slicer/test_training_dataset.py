@@ -179,7 +179,7 @@ def test_removing_the_nodes_while_files_are_written_loses_nothing(scene, scan, t
 
 
 def test_cancelling_leaves_no_half_written_file(scene, scan, tmp_path, monkeypatch):
-    monkeypatch.setattr("SoftSegSlicerLib.Exchange.LabelSource.SLAB_VOXELS", 500)
+    monkeypatch.setattr("SoftSegSlicerLib.Exchange.LabelReader.SLAB_VOXELS", 500)
     labels = addSegmentation(scene, "drawn", {"Grey Matter": block(slice(2, 5))})
     steps = SceneDataset("some", HEAD, [SceneCase({"T1": addVolume(scene, "scan", scan)}, labels)]).write(tmp_path)
     for _ in range(3):

@@ -10,7 +10,7 @@ import slicer
 
 from softseg.errors import InputError
 
-from ..Exchange.LabelSource import LabelSource, slabRanges
+from ..Exchange.LabelReader import LabelReader, slabRanges
 from ..Exchange.NrrdWriter import NrrdWriter, plainErrors
 from ..Scene.Grids import geometryOfVolume
 
@@ -142,7 +142,7 @@ class _CaseExport:
         self._person, self._split = personOf(case), case.split
         self._geometry = geometryOfVolume(case.volume)
         self._arrays = {channel: slicer.util.arrayFromVolume(node) for channel, node in case.images.items()}
-        self._labels = LabelSource(case.labels, tree, self._geometry)
+        self._labels = LabelReader(case.labels, tree, self._geometry)
         self.values = set()
 
     @property

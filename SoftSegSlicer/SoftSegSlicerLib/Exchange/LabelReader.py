@@ -15,7 +15,7 @@ SLAB_VOXELS = 1_000_000
 """Voxels that are handled in one step, so that no step takes long."""
 
 
-class LabelSource:
+class LabelReader:
     """The labels of a node, read out slab by slab; what was read at the start stays, whatever becomes of the node.
 
     Parameters

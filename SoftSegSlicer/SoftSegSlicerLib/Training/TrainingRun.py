@@ -1,0 +1,244 @@
+"""One training: a process of its own and its folder, from which everything is known, also after a restart of Slicer."""
+
+import json
+import os
+from dataclasses import dataclass, field
+
+from softseg.errors import InputError
+
+from ..Exchange.NrrdWriter import plainErrors
+from .LineReader import LineReader
+
+RUNNING, FINISHED, STOPPED, FAILED = "running", "finished", "stopped", "failed"
+_TAIL_BYTES = 4000
+
+
+@dataclass
+class Request:
+    """What is to be trained.
+
+    Attributes
+    ----------
+    dataset: path of DATA.json.
+    recipe: name or file.
+    tree: tree file that stands in for the dataset's; empty for that.
+    device: ``"auto"``, ``"cpu"``, ``"cuda:0"`` ...
+    minutes: time budget; None for as many steps as the recipe says.
+    sets: further ``key=value`` of recipe or plan.
+    """
+
+    dataset: str
+    recipe: str
+    tree: str = ""
+    device: str = "auto"
+    minutes: float | None = None
+    sets: list = field(default_factory=list)
+
+    def arguments(self, folder):
+        """Return the command line for a new run in ``folder``."""
+        changes = list(self.sets) if self.minutes is None else [f"minutes={self.minutes:g}", *self.sets]
+        found = ["train", self.dataset, "--recipe", self.recipe, "--out", str(folder), "--device", self.device]
+        found += ["--tree", self.tree] if self.tree else []
+        return found + [part for change in changes for part in ("--set", change)]
+
+    def resumeArguments(self, folder):
+        """Return the command line that goes on with a run."""
+        recipe = os.path.join(str(folder), "recipe.yaml")
+        if not os.path.isfile(recipe):  # it ended before the first step
+            return [*self.arguments(folder), "--resume"]
+        same = Request(self.dataset, recipe, self.tree, self.device)
+        return [*same.arguments(folder), "--resume"]
+
+
+class TrainingRun:
+    """A training under way or ended.
+
+    Parameters
+    ----------
+    folder: of the run. ``folder/process`` holds what belongs to its process: events, errors, number, request.
+    launcher: starts and finds processes.
+
+    Attributes
+    ----------
+    stage, done, total, secondsLeft: progress of the present stage.
+    steps, validations: ``[(step, loss, learning rate)]`` and ``[(step, scores)]``, new since the last :meth:`poll`.
+    restarted: whether the curves begin anew with what :meth:`poll` just brought.
+    message, hint: why it failed; warnings: what it warned of.
+    """
+
+    def __init__(self, folder, launcher):
+        self.folder = str(folder)
+        self._launcher = launcher
+        self._events = LineReader(self._own("events.jsonl"))
+        self._log = LineReader(os.path.join(self.folder, "log.jsonl"))
+        self.stage, self.done, self.total, self.secondsLeft = "", 0, 0, None
+        self.steps, self.validations, self.restarted = [], [], False
+        self.message, self.hint, self.warnings = "", "", []
+        self._ending = None
+
+    def start(self, request):
+        """Start a new training in the folder.
+
+        Raises
+        ------
+        InputError: the folder holds a training, cannot be written, or the process cannot be started.
+        """
+        if self.running:
+            raise InputError("a training runs in this folder", file=self.folder, hint="choose another folder")
+        if os.path.exists(os.path.join(self.folder, "checkpoints", "last.pt")):
+            raise InputError("holds a training already", file=self.folder, hint="resume it, or choose another folder")
+        self._write("request.json", vars(request))
+        self._launch(request.arguments(self.folder))
+
+    def resume(self):
+        """Go on from the last checkpoint.
+
+        Raises
+        ------
+        InputError: the folder holds no training of this module, or the process cannot be started.
+        """
+        if self.running:
+            return
+        self._launch(self.request().resumeArguments(self.folder))
+
+    def request(self):
+        """Return what is trained here.
+
+        Raises
+        ------
+        InputError: the folder is none of this module's.
+        """
+        try:
+            with open(self._own("request.json"), encoding="utf-8") as stream:
+                return Request(**json.load(stream))
+        except (OSError, ValueError, TypeError) as error:
+            raise InputError(
+                "is not the folder of a training that Slicer started", file=self.folder, hint="choose its folder"
+            ) from error
+
+    @property
+    def running(self):
+        """Whether the process runs."""
+        pid, start = self._identity()
+        return pid is not None and self._launcher.alive(pid, start)
+
+    @property
+    def stopping(self):
+        """Whether it was asked to stop."""
+        return os.path.exists(self._own("stop"))
+
+    def requestStop(self):
+        """Ask the process to write a checkpoint and end; it does within about two seconds."""
+        with plainErrors(self.folder), open(self._own("stop"), "w", encoding="utf-8"):
+            pass
+
+    def kill(self):
+        """End the process at once; the last checkpoint stays."""
+        pid, start = self._identity()
+        if pid is not None:
+            self._launcher.kill(pid, start)
+
+    def poll(self):
+        """Read what is new and return the state: RUNNING, FINISHED, STOPPED or FAILED."""
+        alive = self.running  # asked before reading, so that the last words of a process that just ended are read
+        restarts = self._log.restarts
+        entries = self._log.read()
+        self.restarted = self._log.restarts != restarts
+        self.steps = [(e["step"], e["loss"], e["learning_rate"]) for e in entries if e["event"] == "step"]
+        self.validations = [(e["step"], _scores(e)) for e in entries if e["event"] == "validation"]
+        for event in self._events.read():
+            self._take(event)
+        if alive or self._events.behind or self._log.behind:
+            return RUNNING
+        return self._ended()
+
+    @property
+    def model(self):
+        """The folder of the model so far; empty if there is none."""
+        folder = os.path.join(self.folder, "model")
+        return folder if os.path.isfile(os.path.join(folder, "configs", "metadata.json")) else ""
+
+    @property
+    def picture(self):
+        """The picture of the last validation; empty if there is none."""
+        path = os.path.join(self.folder, "validation.png")
+        return path if os.path.isfile(path) else ""
+
+    @property
+    def canResume(self):
+        """Whether there is something to go on with."""
+        return not self.running and self._ending != "done" and os.path.isfile(self._own("request.json"))
+
+    def _take(self, event):
+        kind = event["event"]
+        if kind == "started":
+            self._ending, self.message, self.hint, self.warnings = None, "", "", []
+        elif kind == "stage":
+            self.stage, self.done, self.total, self.secondsLeft = event["stage"], 0, event["total"] or 0, None
+        elif kind == "progress":
+            self.stage, self.done, self.total = event["stage"], event["done"], event["total"]
+            self.secondsLeft = event["seconds_left"]
+        elif kind == "warning":
+            self.warnings.append(event["text"])
+        elif kind == "error":
+            self._ending = event["kind"]
+            where = (event.get("file"), event.get("field"), event["message"])
+            self.message, self.hint = ": ".join(part for part in where if part), event.get("hint") or ""
+        elif kind == "done":
+            self._ending = "done"
+
+    def _ended(self):
+        if self._ending == "done":
+            return FINISHED
+        if self._ending == "cancelled" or (self._ending is None and self.stopping):
+            return STOPPED
+        if self._ending is None:
+            self.message = self._lastError() or "The training was ended from outside, most often for want of memory."
+            self.hint = "Resume goes on from the last checkpoint."
+        return FAILED
+
+    def _lastError(self):
+        """Return the last line that the process wrote to standard error; empty if there is none."""
+        try:
+            with open(self._own("errors.txt"), "rb") as stream:
+                stream.seek(0, os.SEEK_END)
+                stream.seek(max(0, stream.tell() - _TAIL_BYTES))
+                lines = stream.read().decode("utf-8", "replace").split("\n")
+        except OSError:
+            return ""
+        return next((line.strip() for line in reversed(lines) if line.strip()), "")
+
+    def _launch(self, arguments):
+        with plainErrors(self.folder):
+            os.makedirs(self._own(), exist_ok=True)
+            if self.stopping:
+                os.remove(self._own("stop"))
+            with open(self._own("events.jsonl"), "a", encoding="utf-8") as stream:
+                stream.write(json.dumps({"event": "started"}) + "\n")
+        self._ending = None
+        arguments = [*arguments, "--events", "json", "--cancel-file", self._own("stop")]
+        pid, start = self._launcher.start(arguments, self._own("events.jsonl"), self._own("errors.txt"))
+        self._write("process.json", {"pid": pid, "start": start})
+
+    def _identity(self):
+        try:
+            with open(self._own("process.json"), encoding="utf-8") as stream:
+                content = json.load(stream)
+            return content["pid"], content["start"]
+        except (OSError, ValueError, KeyError):
+            return None, None
+
+    def _write(self, name, content):
+        with plainErrors(self.folder):
+            os.makedirs(self._own(), exist_ok=True)
+            temporary = self._own(f".unfinished-{name}")
+            with open(temporary, "w", encoding="utf-8") as stream:
+                json.dump(content, stream, indent=2, ensure_ascii=False)
+            os.replace(temporary, self._own(name))
+
+    def _own(self, *names):
+        return os.path.join(self.folder, "process", *names)
+
+
+def _scores(entry):
+    return {name: value for name, value in entry.items() if "/" in name and value is not None}
