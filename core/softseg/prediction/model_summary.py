@@ -1,0 +1,119 @@
+"""What a person must know before using a model folder, read without torch: tree, channels, card, expectations."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from os import PathLike, fspath
+from pathlib import Path
+from typing import Any
+
+from softseg.errors import InputError
+from softseg.prediction.scan_checks import Expected
+from softseg.resources import model_path
+from softseg.tree import LabelTree
+
+_FILES = ("configs/metadata.json", "models/model.pt", "tree.json")
+_OTHERS = {
+    "dataset.json": "an nnU-Net model",
+    "plans.json": "an nnU-Net model",
+    "network_description.json": "a model for MONAI Label",
+    "Prediction.yml": "a KonfAI app",
+    "app.json": "a KonfAI app",
+}
+_NOT_OURS = "choose the folder 'model' of a training run, or a folder with configs, models and tree.json"
+
+
+@dataclass(frozen=True)
+class ModelSummary:
+    """A model folder, without its network.
+
+    Attributes
+    ----------
+    path: the folder.
+    name: of the model.
+    channels: names of its input images, in order.
+    tree: what it segments.
+    expected: what it was trained on.
+    description, licence, intended_use, limitations: sentences of its card; may be empty.
+    scores: numbers of its card by name.
+    card: the whole card (Markdown); empty if the folder has none.
+    """
+
+    path: Path
+    name: str
+    channels: tuple[str, ...]
+    tree: LabelTree
+    expected: Expected
+    description: str
+    licence: str
+    intended_use: str
+    limitations: str
+    scores: dict[str, float]
+    card: str
+
+    @staticmethod
+    def load(model: str | PathLike[str]) -> ModelSummary:
+        """Read a model folder, a training run that holds one in ``model``, or the shipped model of this name.
+
+        Raises
+        ------
+        InputError: there is none, it is a model of another product, or a file is missing or damaged.
+        """
+        folder = _folder_of(model)
+        file = folder / "configs" / "metadata.json"
+        metadata = _read_json(file)
+        own = metadata.get("softseg")
+        if not isinstance(own, dict):
+            raise InputError("is a MONAI bundle, but not a model of softseg", file=folder, hint=_NOT_OURS)
+        try:
+            channels = tuple(str(name) for name in own["plan"]["channels"])
+            expected = Expected.of_plan(own["plan"])
+        except (KeyError, TypeError, AttributeError) as error:
+            raise InputError("the plan is not valid", file=file, field="softseg.plan") from error
+        tree = LabelTree.load(folder / "tree.json")
+        details = own.get("details") or {}
+        card = folder / "README.md"
+        return ModelSummary(
+            folder,
+            str(metadata.get("name") or folder.name),
+            channels,
+            tree,
+            expected,
+            str(details.get("description") or metadata.get("description") or ""),
+            str(details.get("licence") or metadata.get("license") or ""),
+            str(details.get("intended_use") or metadata.get("intended_use") or ""),
+            str(details.get("limitations") or ""),
+            {str(name): float(value) for name, value in (details.get("scores") or {}).items()},
+            card.read_text(encoding="utf-8") if card.is_file() else "",
+        )
+
+
+def _folder_of(model: str | PathLike[str]) -> Path:
+    path = Path(model)
+    if not path.exists() and path.name == fspath(model):
+        path = model_path(path.name)
+    if not path.is_dir():
+        raise InputError("no such model folder", file=path)
+    if not (path / "configs").is_dir() and (path / "model" / "configs").is_dir():
+        path = path / "model"
+    missing = [name for name in _FILES if not (path / name).is_file()]
+    if not missing:
+        return path
+    for name, product in _OTHERS.items():
+        if (path / name).exists():
+            raise InputError(f"is {product}, not a model of softseg", file=path, hint=_NOT_OURS)
+    if len(missing) == len(_FILES):
+        hint = "let the training write its model first" if (path / "checkpoints").is_dir() else _NOT_OURS
+        raise InputError("holds no model", file=path, hint=hint)
+    raise InputError(f"the model folder lacks {missing[0]}", file=path, hint=_NOT_OURS)
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise InputError("is not valid JSON", file=path) from error
+    if not isinstance(content, dict):
+        raise InputError("expected a JSON object", file=path)
+    return content
