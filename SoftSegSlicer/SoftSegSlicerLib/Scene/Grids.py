@@ -71,6 +71,13 @@ def allocate(image, box, scalarType):
     image.GetPointData().GetScalars().Fill(0)
 
 
+def imageToRas(image):
+    """Return the matrix of a vtkOrientedImageData from ``(i, j, k, 1)`` to RAS mm as an array ``(4, 4)``."""
+    matrix = vtk.vtkMatrix4x4()
+    image.GetImageToWorldMatrix(matrix)
+    return matrixToArray(matrix)
+
+
 def arrayOf(image):
     """Return the voxels of an image as an array ``(k, j, i)`` that shares its memory."""
     size = image.GetDimensions()

@@ -4,7 +4,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import vtk
 
 from softseg.errors import InputError
 from softseg.soft import SoftParcellation
@@ -106,10 +105,8 @@ def keepLabels(segmentationNode, tree):
     if image is None or image.GetPointData().GetScalars() is None:
         raise InputError("the segmentation is empty", hint="choose one that has segments")
     array = Grids.arrayOf(image)
-    matrix = vtk.vtkMatrix4x4()
-    image.GetImageToWorldMatrix(matrix)
     k, j, i = Grids.boxOf(image)
-    corner = Grids.matrixToArray(matrix)
+    corner = Grids.imageToRas(image)
     corner[:3, 3] += corner[:3, :3] @ np.array([i.start, j.start, k.start])
     geometry = Grids.geometryOf(corner, (i.stop - i.start, j.stop - j.start, k.stop - k.start))
     return writeKept(segmentationNode, array, geometry, tree)

@@ -47,9 +47,7 @@ class ParcellationStore:
         content: bytes of its file, where there is one already.
         """
         if content is None:
-            with tempfile.TemporaryDirectory() as folder:
-                with open(parcellation.save(os.path.join(folder, f"it{_SUFFIX}")), "rb") as stream:
-                    content = stream.read()
+            content = _contentOf(parcellation)
         digest = hashlib.sha256(content).hexdigest()
         name = f"{segmentationNode.GetName()} soft parcellation"
         textNode = References.setText(
@@ -114,3 +112,11 @@ class ParcellationStore:
     def clear(self):
         """Forget everything, as when the scene is closed."""
         self._kept.clear()
+
+
+def _contentOf(parcellation):
+    """Return the bytes of a parcellation's file."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = parcellation.save(os.path.join(folder, f"it{_SUFFIX}"))
+        with open(path, "rb") as stream:
+            return stream.read()

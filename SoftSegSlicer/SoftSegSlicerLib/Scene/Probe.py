@@ -5,7 +5,6 @@ import vtk
 
 from softseg.soft.points import PointReader
 
-from . import Grids
 from .LabelSource import SoftSource
 
 

@@ -83,8 +83,6 @@ class Remapping:
         ------
         InputError: the parcellation cannot be brought to the tree.
         """
-        if self.source == self.known:
-            return parcellation
         merged = {}
         for leaf in self.source.leaves:
             new = self.target[leaf.id]

@@ -32,11 +32,14 @@ def newSegmentation(scene, tree, geometry, name, volumeNode=None):
 
 def setReferenceGeometry(segmentationNode, geometry):
     """Let the segmentation's reference grid be ``geometry``, where no volume in the scene has it."""
-    whole = tuple(slice(0, size) for size in geometry.shape)
-    k, j, i = whole
+    i, j, k = geometry.size
     image = slicer.vtkOrientedImageData()
-    image.SetExtent(i.start, i.stop - 1, j.start, j.stop - 1, k.start, k.stop - 1)
+    image.SetExtent(0, i - 1, 0, j - 1, 0, k - 1)
     image.SetGeometryFromImageToWorldMatrix(Grids.arrayToMatrix(geometry.affine))
     text = slicer.vtkSegmentationConverter.SerializeImageGeometry(image)
-    name = slicer.vtkSegmentationConverter.GetReferenceImageGeometryParameterName()
-    segmentationNode.GetSegmentation().SetConversionParameter(name, text)
+    segmentationNode.GetSegmentation().SetConversionParameter(referenceGeometryName(), text)
+
+
+def referenceGeometryName():
+    """Return the name under which a segmentation keeps its reference grid."""
+    return slicer.vtkSegmentationConverter.GetReferenceImageGeometryParameterName()

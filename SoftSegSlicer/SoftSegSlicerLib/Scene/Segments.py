@@ -36,9 +36,7 @@ def ensureLayer(segmentationNode, geometry, box, tree):
     if image is None:
         return Grids.orientedImage(geometry, box, scalarType)
     fits = Grids.boxOf(image) == tuple(box) and image.GetScalarType() == scalarType
-    matrix = vtk.vtkMatrix4x4()
-    image.GetImageToWorldMatrix(matrix)
-    if not fits or abs(Grids.matrixToArray(matrix) - geometry.affine).max() > 1e-3:
+    if not fits or abs(Grids.imageToRas(image) - geometry.affine).max() > 1e-3:
         Grids.allocate(image, box, scalarType)
         image.SetGeometryFromImageToWorldMatrix(Grids.arrayToMatrix(geometry.affine))
     return image

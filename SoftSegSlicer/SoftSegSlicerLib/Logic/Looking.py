@@ -1,0 +1,182 @@
+"""Looking at results: heat maps, uncertainty, volumes, what lies under the pointer."""
+
+from softseg.errors import InputError
+
+from ..Scene import ColorMaps, HeatMap, LabelSource, References, VolumeRendering
+from ..Scene.ParcellationNode import ParcellationStore
+from ..Scene.Probe import Probe, toLocal
+from ..Scene.Translation import tr as _
+from ..Scene.VolumesTable import nodeVolumes, writeVolumesTable
+from .Results import ResultsLogic
+
+
+class LookingLogic(ResultsLogic):
+    """Maps over the slices and numbers of a result; a map follows when the result is folded or edited."""
+
+    UNCERTAINTY = HeatMap.UNCERTAINTY
+
+    def __init__(self):
+        super().__init__()
+        self._probes = ParcellationStore(most=2)
+
+    def collapse(self, segmentationNode, cut):
+        """Show a segmentation at another cut; see :meth:`ResultsLogic.collapse`."""
+        super().collapse(segmentationNode, cut)
+        if self.shownNode(segmentationNode) == self.UNCERTAINTY:
+            self._refreshMap(segmentationNode)
+
+    def setTree(self, segmentationNode, tree, merged=None):
+        """Show a segmentation with an edited tree; see :meth:`ResultsLogic.setTree`."""
+        super().setTree(segmentationNode, tree, merged)
+        self._refreshMap(segmentationNode)
+
+    def forget(self):
+        """Let go of everything that was decoded, as when the scene is closed."""
+        super().forget()
+        self._probes.clear()
+
+    # -- looking --------------------------------------------------------------------------------------------------
+
+    def showNode(
+        self, segmentationNode, nodeId, *, threshold=None, opacity=None, colorMap=None, contour=None, legend=None
+    ):
+        """Show the probability of a node as heat map over the slices; segments become outlines meanwhile.
+
+        Parameters
+        ----------
+        segmentationNode: a segmentation with a soft parcellation.
+        nodeId: any node of its tree.
+        threshold: shares below it are not drawn, 0..1 (0.05 at first).
+        opacity: 0..1 (0.6 at first).
+        colorMap: name of a colour map, see :meth:`colorMaps` ("Inferno" at first).
+        contour: whether the contour at 0.5 is drawn (not at first).
+        legend: whether the legend is there (it is at first).
+            What is not given stays as it is.
+
+        Returns
+        -------
+        the scalar volume node of the heat map, values 0..1; the same one every time.
+
+        Raises
+        ------
+        InputError: no such node, it was split off after the prediction, or there is no soft parcellation.
+        """
+        parcellation = self._requireParcellation(segmentationNode)
+        node = self.treeOf(segmentationNode).node(nodeId)
+        if nodeId not in parcellation.tree:
+            raise InputError(
+                f"nothing is known about '{node.name}' alone: it was split off after the prediction",
+                hint="show the node above it",
+            )
+        array = parcellation.probability(nodeId)
+        style = _given(threshold=threshold, opacity=opacity, colorMap=colorMap, contour=contour, legend=legend)
+        return HeatMap.show(
+            segmentationNode, References.HEAT_MAP, array, parcellation.geometry, nodeId, node.name, style
+        )
+
+    def showUncertainty(
+        self, segmentationNode, *, threshold=None, opacity=None, colorMap=None, contour=None, legend=None
+    ):
+        """Show the entropy over the nodes of the cut, 0..1 (1: all alike), as :meth:`showNode` shows a node."""
+        parcellation = self._requireParcellation(segmentationNode)
+        remapping = LabelSource.sourceOf(segmentationNode, self._store).remapping
+        ids = dict.fromkeys(remapping.knownNode(node.id) for node in self.cutOf(segmentationNode).nodes)
+        array = parcellation.entropy(parcellation.tree.cut(ids), normalize=True)
+        style = _given(threshold=threshold, opacity=opacity, colorMap=colorMap, contour=contour, legend=legend)
+        title = _("Uncertainty")
+        return HeatMap.show(
+            segmentationNode, References.ENTROPY, array, parcellation.geometry, self.UNCERTAINTY, title, style
+        )
+
+    def styleHeatMap(self, segmentationNode, **style):
+        """Draw the shown map otherwise: threshold, opacity, colorMap, contour, legend; None leaves one as it is."""
+        volumeNode = HeatMap.shownMap(segmentationNode)
+        if volumeNode is not None:
+            HeatMap.applyStyle(segmentationNode, volumeNode, _given(**style))
+
+    def heatMapStyle(self, segmentationNode):
+        """Return how the shown map is drawn, or how the next one will be: a dict as for :meth:`styleHeatMap`."""
+        return HeatMap.styleOf(HeatMap.shownMap(segmentationNode))
+
+    def shownNode(self, segmentationNode):
+        """Return the id of the node whose heat map is shown, UNCERTAINTY, or None."""
+        volumeNode = HeatMap.shownMap(segmentationNode)
+        return None if volumeNode is None else volumeNode.GetAttribute(References.SHOWN_NODE)
+
+    def hideHeatMap(self, segmentationNode):
+        """Take the map off the slices; segments look as before."""
+        volumeNode = HeatMap.shownMap(segmentationNode)
+        if volumeNode is not None:
+            VolumeRendering.show(volumeNode, False)
+        HeatMap.hide(segmentationNode)
+
+    def showVolumeRendering(self, segmentationNode, on):
+        """Show the present map as a cloud in the 3D views, or stop showing it.
+
+        Raises
+        ------
+        InputError: no map is shown.
+        """
+        volumeNode = HeatMap.shownMap(segmentationNode)
+        if volumeNode is None:
+            raise InputError("no map is shown", hint="choose a structure first")
+        return VolumeRendering.show(volumeNode, on)
+
+    def colorMaps(self):
+        """Return the names of the colour maps for heat maps that the scene has."""
+        return ColorMaps.colorMaps(References.sceneOf())
+
+    def _requireParcellation(self, segmentationNode):
+        parcellation = self.parcellationOf(segmentationNode)
+        if parcellation is None:
+            raise InputError(
+                "this segmentation has no soft maps: it was not made by a soft model",
+                hint="segment the scan with one, or load a soft parcellation",
+            )
+        return parcellation
+
+    def nodeVolumes(self, segmentationNode):
+        """Return a NodeVolume (``softMl``, ``hardMl``, ``certainty``) for the id of every node of the tree.
+
+        Without a soft parcellation ``softMl`` and ``certainty`` are None.
+        """
+        self._requireManaged(segmentationNode)
+        return nodeVolumes(LabelSource.sourceOf(segmentationNode, self._store), self._store)
+
+    def volumesTable(self, segmentationNode):
+        """Return the table node of all volumes, filled again."""
+        return writeVolumesTable(segmentationNode, self.treeOf(segmentationNode), self.nodeVolumes(segmentationNode))
+
+    def describe(self, segmentationNode, ras):
+        """Return what lies at a point: ``[(node id, share), ...]`` from the root to the largest node of the cut.
+
+        Parameters
+        ----------
+        segmentationNode: a segmentation of ours.
+        ras: three numbers, mm in the world.
+
+        Returns
+        -------
+        empty outside the grid, and where nothing is labelled.
+        """
+        self._requireManaged(segmentationNode)
+        source = LabelSource.sourceOf(segmentationNode, self._store)
+        probe = self._probes.derived(id(source), lambda: Probe(source))
+        return probe.path(toLocal(segmentationNode, ras), self.cutOf(segmentationNode))
+
+    def _refreshMap(self, segmentationNode):
+        """Show again what the map shows, after the tree or the cut changed."""
+        shown = self.shownNode(segmentationNode)
+        if shown == self.UNCERTAINTY:
+            self.showUncertainty(segmentationNode)
+        elif shown is not None:
+            parcellation = self.parcellationOf(segmentationNode)
+            if shown in parcellation.tree:
+                self.showNode(segmentationNode, shown, **HeatMap.styleOf(HeatMap.shownMap(segmentationNode)))
+            else:
+                self.hideHeatMap(segmentationNode)
+
+
+def _given(**style):
+    """Return what is not None."""
+    return {name: value for name, value in style.items() if value is not None}

@@ -1,0 +1,193 @@
+"""Results in the scene: made, adopted, folded, edited."""
+
+import os
+
+from softseg.errors import InputError
+from softseg.soft import SoftParcellation
+
+from ..Scene import (
+    Adoption,
+    Folding,
+    LabelSource,
+    References,
+    Remapping,
+    SegmentationBuilder,
+    Segments,
+    TreeNode,
+)
+from ..Scene.ParcellationNode import ParcellationStore
+
+
+class ResultsLogic:
+    """Segmentations with a label tree and, where a soft model made them, a soft parcellation."""
+
+    def __init__(self):
+        self._store = ParcellationStore()
+
+    # -- results --------------------------------------------------------------------------------------------------
+
+    def loadParcellation(self, path, volumeNode=None):
+        """Return a new segmentation of a soft parcellation's file.
+
+        Parameters
+        ----------
+        path: a .soft.npz file.
+        volumeNode: the volume that was segmented, if it is in the scene.
+
+        Raises
+        ------
+        InputError: the file is missing or is no sound soft parcellation.
+        """
+        parcellation, content = self._store.readFile(path)
+        name = os.path.basename(os.fspath(path)).split(".")[0]
+        return self._add(parcellation, content, volumeNode, name if name != "soft" else "")
+
+    def addSegmentation(self, parcellation, volumeNode=None, name=""):
+        """Return a new segmentation of a SoftParcellation; see :meth:`loadParcellation`."""
+        return self._add(parcellation, None, volumeNode, name)
+
+    def _add(self, parcellation, content, volumeNode, name):
+        if not isinstance(parcellation, SoftParcellation):
+            raise InputError(f"expected a soft parcellation, got {type(parcellation).__name__}")
+        tree = parcellation.tree
+        name = name or (volumeNode.GetName() if volumeNode is not None else tree.name) or "segmentation"
+        scene = References.sceneOf(volumeNode)
+        segmentationNode = SegmentationBuilder.newSegmentation(
+            scene, tree, parcellation.geometry, f"{name} segmentation" if volumeNode is not None else name, volumeNode
+        )
+        self._store.write(segmentationNode, parcellation, content)
+        self._show(segmentationNode, tree.cut_at(tree.depth))
+        return segmentationNode
+
+    def adopt(self, labelsNode, tree, missing=Adoption.REFUSE):
+        """Return a new segmentation, foldable along a tree, of one that was made elsewhere; that one is hidden.
+
+        Segments are found in the tree by id, name or label value, the labels of a label map by value.
+
+        Parameters
+        ----------
+        labelsNode: segmentation node, or a label map or integer volume node.
+        tree: LabelTree.
+        missing: labels that the tree lacks are refused ("refuse"), added below its root ("add"), or left out
+            ("background").
+
+        Raises
+        ------
+        InputError: labels are not in the tree (they are named), or the node is empty.
+        """
+        array, geometry, tree = Adoption.readLabels(labelsNode, tree, missing)
+        scene = References.sceneOf(labelsNode)
+        volumeNode = labelsNode if labelsNode.IsA("vtkMRMLVolumeNode") else self._inputOf(labelsNode)
+        name = f"{labelsNode.GetName()} ({tree.name})" if tree.name else labelsNode.GetName()
+        segmentationNode = SegmentationBuilder.newSegmentation(scene, tree, geometry, name, volumeNode)
+        segmentationNode.SetAndObserveTransformNodeID(labelsNode.GetTransformNodeID())
+        LabelSource.writeKept(segmentationNode, array, geometry, tree)
+        self._show(segmentationNode, tree.cut_at(tree.depth))
+        labelsNode.SetDisplayVisibility(False)
+        return segmentationNode
+
+    def _inputOf(self, segmentationNode):
+        return segmentationNode.GetNodeReference(segmentationNode.GetReferenceImageGeometryReferenceRole())
+
+    def isManaged(self, node):
+        """Whether this node is a segmentation with a label tree (also one that was read from a .seg.nrrd file)."""
+        if node is None or not node.IsA("vtkMRMLSegmentationNode"):
+            return False
+        return References.referenced(node, References.TREE) is not None or TreeNode.carriesDocument(node)
+
+    def parcellationOf(self, segmentationNode):
+        """Return the SoftParcellation of a segmentation, on its present tree; None where there is none.
+
+        Decoded when first asked for. Its tree ends at leaves that were split after the prediction.
+        """
+        self._requireManaged(segmentationNode)
+        if References.referenced(segmentationNode, References.PARCELLATION) is None:
+            return None
+        return LabelSource.sourceOf(segmentationNode, self._store).parcellation
+
+    # -- tree and cut ---------------------------------------------------------------------------------------------
+
+    def treeOf(self, segmentationNode):
+        """Return the LabelTree of a segmentation.
+
+        Raises
+        ------
+        InputError: it has none, or the text in the scene is damaged.
+        """
+        self._requireManaged(segmentationNode)
+        return TreeNode.treeOf(segmentationNode)
+
+    def originalTree(self, segmentationNode):
+        """Return the LabelTree that the result was made with, before any edit."""
+        self._requireManaged(segmentationNode)
+        return LabelSource.sourceOf(segmentationNode, self._store).remapping.source
+
+    def mergedOf(self, segmentationNode):
+        """Return what :meth:`setTree` was told about nodes of the original tree that are gone."""
+        return Remapping.mergedOf(segmentationNode)
+
+    def cutOf(self, segmentationNode):
+        """Return the Cut that a segmentation shows."""
+        return TreeNode.cutOf(segmentationNode, self.treeOf(segmentationNode))
+
+    def collapse(self, segmentationNode, cut):
+        """Show a segmentation at another cut, in place.
+
+        Parameters
+        ----------
+        segmentationNode: a segmentation of ours.
+        cut: a level (0 is the root), a Cut, or the ids of nodes that make one.
+
+        Raises
+        ------
+        InputError: no such level or node, or the nodes are no cut.
+        """
+        self._show(segmentationNode, TreeNode.asCut(self.treeOf(segmentationNode), cut))
+
+    def setTree(self, segmentationNode, tree, merged=None):
+        """Show a segmentation with an edited tree, at once: names, colours, groups; merged and deleted leaves.
+
+        What the result was made with stays in the scene, so an earlier tree brings everything back. Leaves that are
+        split keep their voxels: nothing is known about the parts.
+
+        Parameters
+        ----------
+        segmentationNode: a segmentation of ours.
+        tree: the edited LabelTree.
+        merged: what became of leaves of :meth:`originalTree` that are gone: from their ids to ids of ``tree``. Leaves
+            that neither this nor the tree knows were deleted: their voxels are background.
+
+        Raises
+        ------
+        InputError: the tree does not fit the result; nothing was changed.
+        """
+        old, before = self.treeOf(segmentationNode), Remapping.mergedOf(segmentationNode)
+        original = LabelSource.sourceOf(segmentationNode, self._store)
+        remapping = Remapping.Remapping.between(original.remapping.source, tree, merged)
+        remapping.table()  # raises where label values run out
+        cut = TreeNode.carriedOver([node.id for node in self.cutOf(segmentationNode).nodes], tree)
+        TreeNode.writeTree(segmentationNode, tree)
+        Remapping.writeMerged(segmentationNode, merged)
+        try:
+            source = LabelSource.sourceOf(segmentationNode, self._store)
+            labels = source.labels(cut)
+        except InputError:
+            TreeNode.writeTree(segmentationNode, old)
+            Remapping.writeMerged(segmentationNode, before)
+            raise
+        Segments.updateSegments(segmentationNode, tree)
+        Folding.writeLayer(segmentationNode, source.geometry, source.box, cut, labels)
+
+    def _show(self, segmentationNode, cut):
+        source = LabelSource.sourceOf(segmentationNode, self._store)
+        Folding.writeLayer(segmentationNode, source.geometry, source.box, cut, source.labels(cut))
+
+    def _requireManaged(self, segmentationNode):
+        if not self.isManaged(segmentationNode):
+            raise InputError("this segmentation has no label tree", hint="choose a tree for it first")
+        if References.referenced(segmentationNode, References.TREE) is None:
+            TreeNode.restoreDocument(segmentationNode)
+
+    def forget(self):
+        """Let go of everything that was decoded, as when the scene is closed."""
+        self._store.clear()

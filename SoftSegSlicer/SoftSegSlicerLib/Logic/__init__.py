@@ -1,0 +1,1 @@
+"""The module without its widgets, in three layers: results, looking at them, segmenting."""

@@ -1,0 +1,168 @@
+"""A node's probability, or the uncertainty at the cut, as a coloured map over the slices."""
+
+import json
+
+import slicer
+import vtk
+
+from . import ColorMaps, Contour, Grids, References, SliceLayers, SubjectHierarchy
+
+UNCERTAINTY = "uncertainty map"
+"""What is shown when it is no node but the uncertainty at the cut."""
+DEFAULT_STYLE = {"threshold": 0.05, "opacity": 0.6, "colorMap": "Inferno", "contour": False, "legend": True}
+
+_OPACITY = "SoftSeg.Opacity"
+_FILL_BEFORE = "SoftSeg.FillBefore"
+_LEGEND_SIZE, _LEGEND_POSITION, _LEGEND_FONT = (0.05, 0.25), (0.97, 0.5), 10
+
+
+def show(segmentationNode, role, array, geometry, shown, title, style):
+    """Put values into the map of a segmentation and show it over the slices.
+
+    Parameters
+    ----------
+    segmentationNode: the segmentation.
+    role: References.HEAT_MAP or References.ENTROPY.
+    array: shares 0..1, ``(k, j, i)`` on ``geometry``.
+    geometry: the grid.
+    shown: node id, or UNCERTAINTY.
+    title: what the legend says.
+    style: how it is drawn, as for :func:`applyStyle`; what it does not name is as in the map shown before.
+
+    Returns
+    -------
+    the scalar volume node; the same one every time.
+    """
+    volumeNode = References.referenced(segmentationNode, role) or _newMap(segmentationNode, role)
+    Grids.setArray(volumeNode, array, geometry, vtk.VTK_FLOAT)
+    other = References.ENTROPY if role == References.HEAT_MAP else References.HEAT_MAP
+    if not isOn(volumeNode):
+        style = {**styleOf(References.referenced(segmentationNode, other)), **style}
+    segmentationNode.SetAttribute(References.SHOWN_NODE, shown)
+    volumeNode.SetAttribute(References.SHOWN_NODE, shown)
+    volumeNode.GetDisplayNode().SetVisibility(True)
+    _hideOne(segmentationNode, other)
+    applyStyle(segmentationNode, volumeNode, style, title)
+    _showOutlinesOnly(segmentationNode)
+    return volumeNode
+
+
+def _newMap(segmentationNode, role):
+    word = "probability" if role == References.HEAT_MAP else "uncertainty"
+    scene = References.sceneOf(segmentationNode)
+    volumeNode = References.addNode(scene, "vtkMRMLScalarVolumeNode", f"{segmentationNode.GetName()} {word}")
+    display = scene.AddNewNodeByClass("vtkMRMLScalarVolumeDisplayNode")
+    display.AutoWindowLevelOff()
+    display.SetWindowLevelMinMax(0, 1)
+    display.SetThreshold(DEFAULT_STYLE["threshold"], 1)
+    display.ApplyThresholdOn()
+    display.SetAndObserveColorNodeID(ColorMaps.colorMapNode(scene, DEFAULT_STYLE["colorMap"]).GetID())
+    volumeNode.SetAndObserveDisplayNodeID(display.GetID())
+    References.setReference(segmentationNode, role, volumeNode)
+    inputNode = References.referenced(segmentationNode, References.INPUT)
+    if inputNode is not None:
+        SubjectHierarchy.placeBeside(volumeNode, inputNode)
+    else:
+        volumeNode.SetAndObserveTransformNodeID(segmentationNode.GetTransformNodeID())
+    return volumeNode
+
+
+def isOn(volumeNode):
+    """Whether a map is shown."""
+    return volumeNode is not None and volumeNode.GetAttribute(_OPACITY) is not None
+
+
+def shownMap(segmentationNode):
+    """Return the volume node of the map that a segmentation shows, None while it shows none."""
+    for role in (References.HEAT_MAP, References.ENTROPY):
+        volumeNode = References.referenced(segmentationNode, role)
+        if volumeNode is not None and volumeNode.GetAttribute(References.SHOWN_NODE):
+            return volumeNode
+    return None
+
+
+def styleOf(volumeNode):
+    """Return how a map is drawn, read from its nodes: threshold, opacity, colorMap, contour, legend."""
+    if not isOn(volumeNode):
+        return dict(DEFAULT_STYLE)
+    display = volumeNode.GetDisplayNode()
+    legend = slicer.vtkSlicerColorLogic.GetColorLegendDisplayNode(volumeNode)
+    return {
+        "threshold": display.GetLowerThreshold(),
+        "opacity": float(volumeNode.GetAttribute(_OPACITY)),
+        "colorMap": display.GetColorNode().GetName() if display.GetColorNode() else "",
+        "contour": References.referenced(volumeNode, References.CONTOUR) is not None,
+        "legend": legend is not None and bool(legend.GetVisibility()),
+    }
+
+
+def applyStyle(segmentationNode, volumeNode, style, title=None):
+    """Draw a map otherwise; what ``style`` does not name stays as it is."""
+    style = {**styleOf(volumeNode), **style}
+    display = volumeNode.GetDisplayNode()
+    colorNode = ColorMaps.colorMapNode(References.sceneOf(volumeNode), style["colorMap"])
+    modifying = display.StartModify()
+    display.SetThreshold(style["threshold"], 1)
+    display.SetAndObserveColorNodeID(colorNode.GetID())
+    display.EndModify(modifying)
+    volumeNode.SetAttribute(_OPACITY, json.dumps(style["opacity"]))
+    if segmentationNode.GetDisplayVisibility():
+        SliceLayers.showForeground(
+            volumeNode, style["opacity"], References.referenced(segmentationNode, References.INPUT)
+        )
+    _setLegend(volumeNode, style["legend"], title)
+    Contour.update(volumeNode, style["contour"])
+
+
+def _setLegend(volumeNode, on, title):
+    legend = slicer.vtkSlicerColorLogic.GetColorLegendDisplayNode(volumeNode)
+    if legend is None and on:
+        scene = References.sceneOf(volumeNode)
+        if not scene.IsNodeClassRegistered("vtkMRMLColorLegendDisplayNode"):  # the Colors module does it otherwise
+            scene.RegisterNodeClass(slicer.vtkMRMLColorLegendDisplayNode())
+        legend = slicer.vtkSlicerColorLogic.AddDefaultColorLegendDisplayNode(volumeNode)
+        legend.SetSize(*_LEGEND_SIZE)
+        legend.SetPosition(*_LEGEND_POSITION)
+        legend.SetNumberOfLabels(3)
+        legend.SetLabelFormat("%.1f")
+        for text in (legend.GetTitleTextProperty(), legend.GetLabelTextProperty()):
+            text.SetFontFamilyToArial()
+            text.SetFontSize(_LEGEND_FONT)
+    if legend is not None:
+        legend.SetVisibility(on)
+        if title:
+            legend.SetTitleText(title)
+
+
+def hide(segmentationNode):
+    """Take the map off the slices and give the segments the look that they had before."""
+    _hideOne(segmentationNode, References.HEAT_MAP)
+    _hideOne(segmentationNode, References.ENTROPY)
+    segmentationNode.RemoveAttribute(References.SHOWN_NODE)
+    before = segmentationNode.GetAttribute(_FILL_BEFORE)
+    if before:
+        fill, outline = json.loads(before)
+        segmentationNode.RemoveAttribute(_FILL_BEFORE)
+        segmentationNode.GetDisplayNode().SetVisibility2DFill(fill)
+        segmentationNode.GetDisplayNode().SetVisibility2DOutline(outline)
+
+
+def _hideOne(segmentationNode, role):
+    volumeNode = References.referenced(segmentationNode, role)
+    if volumeNode is None:
+        return
+    SliceLayers.restore(volumeNode)
+    for attribute in (References.SHOWN_NODE, _OPACITY):
+        volumeNode.RemoveAttribute(attribute)
+    _setLegend(volumeNode, False, None)
+    Contour.update(volumeNode, False)
+
+
+def _showOutlinesOnly(segmentationNode):
+    """Draw segments as outlines, because their filled areas would cover the map."""
+    display = segmentationNode.GetDisplayNode()
+    if segmentationNode.GetAttribute(_FILL_BEFORE) is None:
+        before = [bool(display.GetVisibility2DFill()), bool(display.GetVisibility2DOutline())]
+        segmentationNode.SetAttribute(_FILL_BEFORE, json.dumps(before))
+    display.SetVisibility2DFill(False)
+    display.SetVisibility2DOutline(True)

@@ -1,0 +1,122 @@
+"""One segmentation by the engine: from volumes of the scene to files and arguments, and back from its files."""
+
+import os
+import tempfile
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import slicer
+
+from softseg.errors import InputError
+from softseg.image import Image, write_image
+
+from . import Grids, References
+
+_SOFT_FILE = "soft.soft.npz"
+
+
+@dataclass(frozen=True)
+class SegmentJob:
+    """What was prepared for the engine.
+
+    Attributes
+    ----------
+    arguments: of ``python -m softseg``.
+    output: folder in which the case's folder appears.
+    case: name of the case: the volume's.
+    volumeId: MRML id of the first volume; it may be gone when the engine is done.
+    scene: the MRML scene.
+    cut: what is shown at first: a level, node ids, a Cut, or None for the leaves.
+    temporary: the folder of temporary files; removed by :meth:`discard`.
+    """
+
+    arguments: list
+    output: str
+    case: str
+    volumeId: str
+    scene: Any
+    cut: Any
+    temporary: tempfile.TemporaryDirectory = field(repr=False)
+
+    def softFile(self):
+        """Return the path of the soft parcellation that the engine wrote.
+
+        Raises
+        ------
+        InputError: there is none.
+        """
+        folders = sorted(os.listdir(self.output)) if os.path.isdir(self.output) else []
+        wanted = [name for name in folders if os.path.isfile(os.path.join(self.output, name, _SOFT_FILE))]
+        if self.case in wanted:
+            wanted = [self.case]
+        if not wanted:
+            raise InputError("the segmentation left no result", file=self.output, hint="look at the log, and try again")
+        return os.path.join(self.output, wanted[0], _SOFT_FILE)
+
+    def volumeNode(self):
+        """Return the first volume, None when it was removed from the scene."""
+        return self.scene.GetNodeByID(self.volumeId)
+
+    def discard(self):
+        """Remove the temporary files."""
+        self.temporary.cleanup()
+
+
+def prepare(volumeNodes, model, cut, device, mask, outputFolder):
+    """Write the volumes where the engine finds them and return the job; see SoftSegSlicerLogic.prepareSegment."""
+    _check(volumeNodes)
+    inside = None if mask is None else _inside(mask, volumeNodes[0])
+    temporary = tempfile.TemporaryDirectory(prefix="softseg-", ignore_cleanup_errors=True)
+    try:
+        case = _safe(volumeNodes[0].GetName())
+        files = []
+        for number, volumeNode in enumerate(volumeNodes):
+            array = Grids.arrayOf(volumeNode.GetImageData())
+            if inside is not None and array.shape == inside.shape:
+                array = np.where(inside, array, array.min())
+            name = case if number == 0 else f"{case}-{number + 1}"
+            own = Grids.geometryOfVolume(volumeNode)
+            files.append(str(write_image(Image(array, own), os.path.join(temporary.name, "in", f"{name}.nii.gz"))))
+        output = os.fspath(outputFolder) if outputFolder else os.path.join(temporary.name, "out")
+        arguments = ["predict", os.fspath(model), ",".join(files), "--out", output, "--device", device]
+    except BaseException:
+        temporary.cleanup()
+        raise
+    scene = References.sceneOf(volumeNodes[0])
+    return SegmentJob(arguments, output, case, volumeNodes[0].GetID(), scene, cut, temporary)
+
+
+def _check(volumeNodes):
+    if not volumeNodes:
+        raise InputError("no volume is chosen", hint="choose the scan that is to be segmented")
+    for volumeNode in volumeNodes:
+        if volumeNode is None or not volumeNode.IsA("vtkMRMLScalarVolumeNode"):
+            raise InputError("expected a scalar volume for each channel", hint="choose a scan")
+        image = volumeNode.GetImageData()
+        if image is None or image.GetNumberOfPoints() == 0:
+            raise InputError(f"the volume '{volumeNode.GetName()}' is empty", hint="choose another one")
+        if image.GetNumberOfScalarComponents() != 1:
+            raise InputError(f"the volume '{volumeNode.GetName()}' has several values in a voxel")
+
+
+def _inside(mask, volumeNode):
+    """Return where a mask is, bool ``(k, j, i)`` on the grid of a volume."""
+    if isinstance(mask, tuple):
+        segmentationNode, segmentId = mask
+        if segmentationNode.GetSegmentation().GetSegment(segmentId) is None:
+            raise InputError(f"the segmentation has no segment '{segmentId}'", hint="choose the mask again")
+        inside = slicer.util.arrayFromSegmentBinaryLabelmap(segmentationNode, segmentId, volumeNode) > 0
+    else:
+        inside = Grids.arrayOf(mask.GetImageData()) > 0
+    if inside.shape != Grids.geometryOfVolume(volumeNode).shape:
+        raise InputError("the mask lies on another grid than the volume", hint="use a segment as mask")
+    if not inside.any():
+        raise InputError("the mask is empty", hint="choose a segment that covers the structure")
+    return inside
+
+
+def _safe(text):
+    """Return a name of a volume as name of a file: commas separate channels and would be misread."""
+    name = "".join(letter if letter.isalnum() or letter in "+-_" else "-" for letter in text or "").strip("-")
+    return name or "scan"

@@ -1,0 +1,46 @@
+"""What the slice views show in front of the scan: set on their composite nodes, with or without an application."""
+
+import json
+
+from . import References
+
+_BEFORE = "SoftSeg.ForegroundBefore"
+
+
+def _composites(scene):
+    return [
+        scene.GetNthNodeByClass(number, "vtkMRMLSliceCompositeNode")
+        for number in range(scene.GetNumberOfNodesByClass("vtkMRMLSliceCompositeNode"))
+    ]
+
+
+def showForeground(volumeNode, opacity, backgroundNode=None):
+    """Show a volume in front in every slice view.
+
+    Parameters
+    ----------
+    volumeNode: what is shown.
+    opacity: 0..1.
+    backgroundNode: volume that is put behind it where a view shows none, or None.
+    """
+    for composite in _composites(References.sceneOf(volumeNode)):
+        if composite.GetForegroundVolumeID() != volumeNode.GetID():
+            if composite.GetAttribute(_BEFORE) is None:
+                before = [composite.GetForegroundVolumeID(), composite.GetForegroundOpacity()]
+                composite.SetAttribute(_BEFORE, json.dumps(before))
+            composite.SetForegroundVolumeID(volumeNode.GetID())
+        if composite.GetBackgroundVolumeID() is None and backgroundNode is not None:
+            composite.SetBackgroundVolumeID(backgroundNode.GetID())
+        composite.SetForegroundOpacity(opacity)
+
+
+def restore(volumeNode):
+    """Show what was in front before, wherever this volume still is."""
+    scene = References.sceneOf(volumeNode)
+    for composite in _composites(scene):
+        if composite.GetForegroundVolumeID() == volumeNode.GetID():
+            id_, opacity = json.loads(composite.GetAttribute(_BEFORE) or "[null, 0.0]")
+            there = id_ is not None and scene.GetNodeByID(id_) is not None
+            composite.SetForegroundVolumeID(id_ if there else None)
+            composite.SetForegroundOpacity(opacity)
+            composite.RemoveAttribute(_BEFORE)
