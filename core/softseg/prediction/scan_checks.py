@@ -48,8 +48,11 @@ class Expected:
         """Return what a plan says, given as the plain values that ``metadata.json`` holds."""
         stripped = any(channel["kind"] == "z-score-nonzero" for channel in plan["normalization"].values())
         extent = (plan.get("statistics") or {}).get("median_extent_mm")
-        tight = extent and plan["crop"]["kind"] == "nonzero"
-        return Expected(stripped, tuple(extent) if tight else None, plan["orientation"], tuple(plan["spacing"]))
+        if plan["crop"]["kind"] != "nonzero" or not extent:
+            extent = None
+        return Expected(
+            stripped, None if extent is None else tuple(extent), plan["orientation"], tuple(plan["spacing"])
+        )
 
 
 def scan_warnings(image: Image, expected: Expected) -> list[str]:
