@@ -125,10 +125,10 @@ class Machine:
         work = f"predict a 1 mm head with {_LEAVES} leaves, model grid {spacing} mm"
         if not self._engine():
             return Allowed(work, False, _NO_ENGINE)
-        from softseg.prediction.checks import prediction_memory
+        from softseg.prediction.estimate import head_work
 
-        grid = [math.ceil(size / spacing) for size in _HEAD]
-        need = prediction_memory(_LEAVES, grid, _HEAD, (_WINDOW,) * 3)[1]
+        k, j, i = (math.ceil(size / spacing) for size in _HEAD)
+        need = head_work(_LEAVES, (k, j, i), _HEAD, (_WINDOW,) * 3).needed
         return _compared(work, _PROGRAM + need, self.memory_free, "memory")
 
     def _train(self, side: int) -> Allowed:

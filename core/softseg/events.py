@@ -4,7 +4,8 @@ Long functions take ``events: Events`` and call it; they never print. With ``--e
 object per line on standard output, with the key ``event``:
 
 ``stage`` (stage, total), ``progress`` (stage, done, total, seconds_left), ``metrics`` (stage, values), ``log`` (text),
-``warning`` (text), ``result`` (name, path), ``error`` (kind, message, file, field, hint, exit_code), ``done``.
+``warning`` (text), ``estimate`` (text, memory, memory_free, seconds), ``result`` (name, path), ``error`` (kind,
+message, file, field, hint, exit_code), ``done``.
 """
 
 from __future__ import annotations
@@ -171,6 +172,13 @@ class Events:
     def warning(self, text: str) -> None:
         """Say something that may spoil the result."""
         self.sink.write({"event": "warning", "text": text})
+
+    def estimate(
+        self, text: str, *, memory: int | None = None, free: int | None = None, seconds: float | None = None
+    ) -> None:
+        """Say what the work will take: memory of the process at its peak, memory that is free (bytes), time."""
+        numbers = {"memory": memory, "memory_free": free, "seconds": seconds}
+        self.sink.write({"event": "estimate", "text": text, **numbers})
 
     def result(self, name: str, path: str | os.PathLike[str]) -> None:
         """Name a finished output."""

@@ -16,7 +16,7 @@ from softseg.errors import InputError, OutOfMemoryError
 from softseg.events import Events, ListSink
 from softseg.image import Geometry, read_image, write_image
 from softseg.network import build_network
-from softseg.prediction import checks, predict_case
+from softseg.prediction import checks, memory, predict_case
 
 EYE = np.eye(3)
 GRIDS = {
@@ -160,9 +160,9 @@ def test_what_cannot_fit_into_memory_is_refused_before_it_starts(
     class Little:
         available = 100_000
 
-    monkeypatch.setattr(checks.psutil, "virtual_memory", lambda: Little)
+    monkeypatch.setattr(memory.psutil, "virtual_memory", lambda: Little)
     sink = ListSink()
-    with pytest.raises(OutOfMemoryError, match=r"only 0.0 GB of memory are free; crop the image") as caught:
+    with pytest.raises(OutOfMemoryError, match=r"only 0.0 GB are free\); crop the image") as caught:
         predict_case(make_model(), [scan()], events=Events(sink))
     assert caught.value.exit_code == 3
     assert any("of memory will be needed" in event.get("text", "") for event in sink.events)

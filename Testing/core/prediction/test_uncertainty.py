@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,19 +12,32 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from prediction_kit import Intensity, Sides, make_model, sided
+from prediction_kit import Intensity, Sides, make_model, make_plan, sided, two_leaves
 
+from softseg.data import NetworkSpec
 from softseg.errors import InputError
+from softseg.events import Events
+from softseg.network import Head, Model, build_network
 from softseg.prediction import Uncertainty, predict_case, sliding_probabilities
-from softseg.prediction.uncertainty import Augmentation, Spread, augmented_predictions, dropout_on, entropy
+from softseg.prediction.layout import Layout, Picture
+from softseg.prediction.shares import SpreadMaps, dense, shares_of_blocks
+from softseg.prediction.sweep import Runner
+from softseg.prediction.uncertainty import Augmentation, Spread, dropout_on, entropy
+from softseg.tree import LabelTree, Node
 
 SHAPE = (5, 6, 7)
-NOTHING = np.arange(3)
+
+
+def unsided() -> LabelTree:
+    """Return the tree of :func:`sided` with names that say nothing of sides."""
+    names = {"ball-left": ("one", "One"), "ball-right": ("two", "Two")}
+    nodes = [Node(*names.get(n.id, (n.id, n.name)), n.parent, value=n.value) for n in sided().nodes]
+    return LabelTree(nodes, "unsided")
 
 
 def distribution(seed: int, concentration: float = 1.0) -> np.ndarray[Any, Any]:
     drawn = np.random.default_rng(seed).dirichlet([concentration] * 3, SHAPE)
-    return np.moveaxis(drawn, -1, 0).astype(np.float32)
+    return drawn.astype(np.float32)
 
 
 @pytest.mark.parametrize("text", ["tta", "tta:1", "tta:x", "tta:-3", "ensemble:4", "dropout:", "tta:2.5", "tta:²"])
@@ -41,58 +55,95 @@ def test_entropy_against_scipy() -> None:
     from scipy.stats import entropy as reference
 
     shares = distribution(1)
-    shares[:, 0, 0, 0] = (1, 0, 0)
-    np.testing.assert_allclose(entropy(shares), reference(shares, axis=0), atol=1e-5)
+    shares[0, 0, 0] = (1, 0, 0)
+    np.testing.assert_allclose(entropy(shares), reference(shares, axis=-1), atol=1e-5)
 
 
 def test_spread_of_predictions_that_agree_is_their_entropy() -> None:
-    spread = Spread.of(iter([distribution(1)] * 3))
+    spread = Spread.of([distribution(1)] * 3)
     np.testing.assert_allclose(spread.mean, distribution(1), atol=1e-6)
     np.testing.assert_allclose(spread.entropy, entropy(distribution(1)), atol=1e-5)
     np.testing.assert_allclose(spread.mutual_information, 0, atol=1e-5)
 
 
 def test_spread_of_sure_predictions_that_disagree_is_all_mutual_information() -> None:
-    sure = np.zeros((3, *SHAPE), np.float32)
+    sure = np.zeros((*SHAPE, 3), np.float32)
     one, other = sure.copy(), sure.copy()
-    one[0], other[1] = 1, 1
-    spread = Spread.of(iter([one, other]))
+    one[..., 0], other[..., 1] = 1, 1
+    spread = Spread.of([one, other])
     np.testing.assert_allclose(spread.entropy, np.log(2), rtol=1e-5)
     np.testing.assert_allclose(spread.mutual_information, np.log(2), rtol=1e-5)
 
 
-@settings(max_examples=40, deadline=None)
-@given(
-    mirror=st.booleans(),
-    shift=st.tuples(*[st.integers(0, 3)] * 3),
-    axis=st.integers(0, 2),
-)
-def test_every_change_is_undone(mirror: bool, shift: tuple[int, int, int], axis: int) -> None:
-    image = np.random.default_rng(0).normal(size=(2, *SHAPE)).astype(np.float32)
-    change = Augmentation(mirror, shift)
-    np.testing.assert_array_equal(change.undo(change.apply(image, axis), axis, np.arange(2)), image)
+def undone(change: Augmentation, dense: np.ndarray[Any, Any], axis: int, leaves: Any) -> np.ndarray[Any, Any]:
+    """Bring a dense prediction ``[C, k, j, i]`` of a changed image back, the plain way."""
+    k, j, i = change.shift
+    back = dense[:, k:, j:, i:]
+    return np.flip(back, 1 + axis)[leaves] if change.mirror else back
+
+
+def swept(
+    model: Model, image: np.ndarray[Any, Any], changes: tuple[Augmentation, ...], axis: int, skip: bool = True
+) -> tuple[np.ndarray[Any, Any], SpreadMaps]:
+    """Return mean and spread of streamed predictions of the changed images."""
+    patch = model.plan.patch_kji
+    pictures = [Picture.of(torch.from_numpy(image), patch, 0.5, skip, change, axis) for change in changes]
+    layout = Layout.over(pictures, (0, 0, 0))
+    assert layout is not None
+    runner = Runner(model.network, model.head, model.plan.dimensions, torch.device("cpu"), torch.float32)
+    maps = SpreadMaps(image.shape[1:])
+    permutation = torch.from_numpy(model.tree.mirror_permutation())
+    blocks = shares_of_blocks(runner, layout, permutation, Events(), maps)
+    return dense(blocks, layout.partition, model.head.classes, image.shape[1:], model.head.background), maps
 
 
 def test_first_picture_is_the_image_itself_and_the_seed_repeats_the_rest() -> None:
-    image = np.random.default_rng(0).normal(size=(1, *SHAPE)).astype(np.float32)
+    assert Augmentation.several(4, 3)[0] == Augmentation()
+    assert Augmentation.several(4, 3, seed=0) == Augmentation.several(4, 3, seed=0)
+    assert Augmentation.several(4, 3, seed=0) != Augmentation.several(4, 3, seed=1)
+    assert [change.mirror for change in Augmentation.several(4, 3)] == [False, True, False, True]
+    assert {change.shift[0] for change in Augmentation.several(9, 2)} == {0}
 
-    def pictures(seed: int) -> list[np.ndarray[Any, Any]]:
-        seen: list[np.ndarray[Any, Any]] = []
 
-        def remember(picture: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
-            seen.append(picture)
-            return np.broadcast_to(picture, (3, *picture.shape[1:]))
+@settings(max_examples=15, deadline=None)
+@given(mirror=st.booleans(), shift=st.tuples(*[st.integers(0, 4)] * 3), axis=st.integers(0, 2))
+def test_a_streamed_change_equals_the_dense_one(mirror: bool, shift: tuple[int, int, int], axis: int) -> None:
+    model = make_model(Sides(), sided(), patch_size=(8, 12, 8))
+    image = np.random.default_rng(0).uniform(0.1, 1, (1, 13, 20, 11)).astype(np.float32)
+    change = Augmentation(mirror, shift, 1.1, -0.05)
+    expected = sliding_probabilities(model.network, model.head, change.apply(image, axis), model.plan)
+    found, _ = swept(model, image, (change,), axis)
+    np.testing.assert_allclose(found, undone(change, expected, axis, [0, 2, 1]), atol=1e-5)
 
-        options: dict[str, Any] = {"left_right_axis": 2, "permutation": NOTHING, "dimensions": 3}
-        for back in augmented_predictions(remember, image, 4, seed=seed, **options):
-            assert back.shape == (3, *SHAPE)
-        return seen
 
-    first, again, other = pictures(0), pictures(0), pictures(1)
-    np.testing.assert_array_equal(first[0], image)
-    for one, two in zip(first, again, strict=True):
-        np.testing.assert_array_equal(one, two)
-    assert first[1].shape != other[1].shape or not np.array_equal(first[1], other[1])
+@pytest.mark.parametrize("head", ["softmax", "normrelu", "single"])
+@pytest.mark.parametrize("content", [False, True])
+def test_many_pictures_streamed_together_equal_the_dense_mean(head: str, content: bool) -> None:
+    """Windows of all pictures are interleaved; each voxel must still be the mean of separately blended pictures."""
+    tree = two_leaves() if head == "single" else sided()
+    torch.manual_seed(0)
+    channels = Head("softmax" if head == "softmax" else "normrelu", len(tree.leaves))
+    network = build_network(NetworkSpec(options={"filters": [4, 8, 8]}), 1, channels.out_channels, 3).eval()
+    plan = make_plan(patch_size=(8, 8, 8))
+    model = Model(network, plan, tree, channels, "", {"name": "test"}, Path("model"))
+    image = np.random.default_rng(0).normal(size=(1, 14, 17, 21)).astype(np.float32)
+    if content:
+        inside = image[:, 4:12, 3:9, 8:20].copy()
+        image[:] = -9
+        image[:, 4:12, 3:9, 8:20] = inside
+    changes = Augmentation.several(4, 3)
+    if head == "single":  # its maximum is that of the image, which a shift would enlarge
+        changes = tuple(replace(change, shift=(0, 0, 0)) for change in changes)
+    leaves = model.tree.mirror_permutation()
+    samples = []
+    for change in changes:
+        picture = change.apply(image, 2)
+        samples.append(undone(change, sliding_probabilities(network, channels, picture, plan), 2, leaves))
+    expected = Spread.of([np.moveaxis(sample, 0, -1) for sample in samples])
+    found, maps = swept(model, image, changes, 2)
+    np.testing.assert_allclose(np.moveaxis(found, 0, -1), expected.mean, atol=1e-5)
+    np.testing.assert_allclose(maps.entropy, expected.entropy, atol=1e-4)
+    np.testing.assert_allclose(maps.mutual_information, expected.mutual_information, atol=1e-4)
 
 
 @pytest.mark.parametrize("axis", [0, 1, 2])
@@ -101,18 +152,15 @@ def test_a_mirrored_picture_swaps_left_and_right_leaves(axis: int) -> None:
     image = np.random.default_rng(0).uniform(0.1, 1, (1, 20, 20, 20)).astype(np.float32)
     image = np.moveaxis(image, 3, 1 + axis)
 
-    def predicted(picture: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
-        turned = np.moveaxis(picture, 1 + axis, 3)
-        model = make_model(Sides(), sided(), patch_size=(20, 20, 20))
-        found = sliding_probabilities(model.network, model.head, turned, model.plan)
-        return np.moveaxis(found, 3, 1 + axis)
+    class Along(Sides):
+        def forward(self, batch: torch.Tensor) -> torch.Tensor:
+            return super().forward(batch.movedim(2 + axis, 4)).movedim(4, 2 + axis)
 
-    change = Augmentation(mirror=True)
-    mirrored = predicted(change.apply(image, axis))
-    plain = predicted(image)
-    back = change.undo(mirrored, axis, sided().mirror_permutation())
+    model = make_model(Along(), sided(), patch_size=(20, 20, 20))
+    plain, _ = swept(model, image, (Augmentation(),), axis)
+    back, _ = swept(model, image, (Augmentation(mirror=True),), axis)
     np.testing.assert_allclose(back, plain, atol=1e-5)
-    wrong = change.undo(mirrored, axis, NOTHING)
+    wrong, _ = swept(replace(model, tree=unsided()), image, (Augmentation(mirror=True),), axis)
     assert np.abs(wrong - plain).max() > 0.5
 
 

@@ -41,7 +41,7 @@ class ConsoleSink:
             self._step(event["done"], event["total"])
         elif kind == "metrics":
             self._numbers(event["values"])
-        elif kind == "log":
+        elif kind in ("log", "estimate"):
             self._say(event["text"])
         elif kind == "result":
             self._say(f"{event['name']}: {event['path']}")

@@ -7,6 +7,7 @@ the last convolution at 1 x 1 x 1 where the architecture allows it, which matter
 from __future__ import annotations
 
 import inspect
+import math
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -105,6 +106,23 @@ def build_network(spec: NetworkSpec, in_channels: int, out_channels: int, dimens
     except (ValueError, TypeError, AssertionError, KeyError) as error:
         raise InputError(f"{spec.name} refuses its options: {error}", field="network.options") from error
     return network.to(memory_format=memory_format(dimensions))  # type: ignore[call-overload, no-any-return]
+
+
+def window_multiple(spec: NetworkSpec, dimensions: int) -> tuple[int, int, int]:
+    """Return what each side ``(k, j, i)`` of a window must be a multiple of; 1 along ``k`` in 2D.
+
+    The network halves its maps several times and must be able to double them again to the same size.
+    """
+    options = NETWORKS[spec.name][1](dict(spec.options), dimensions)
+    steps: list[int]
+    if spec.name in ("DynUNet", "UNet"):
+        strides = [[s] * dimensions if isinstance(s, int) else list(s) for s in options["strides"]]
+        steps = [math.prod(along) for along in zip(*strides, strict=True)]
+    else:
+        halvings = len(options.get("blocks_down", (1, 2, 2, 4))) - 1 if spec.name == "SegResNet" else 5
+        steps = [2**halvings] * dimensions
+    k, j, i = [1, *steps] if dimensions == 2 else steps
+    return k, j, i
 
 
 def memory_format(dimensions: int) -> torch.memory_format:

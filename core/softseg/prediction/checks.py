@@ -1,4 +1,4 @@
-"""What a scan can be warned about before it is predicted, and whether the work fits into memory."""
+"""What a scan can be warned about before it is predicted."""
 
 from __future__ import annotations
 
@@ -8,10 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-import psutil
 
 from softseg.data import Plan
-from softseg.errors import OutOfMemoryError
 from softseg.events import Events
 
 if TYPE_CHECKING:
@@ -72,53 +70,6 @@ def _not_stripped(image: Image, plan: Plan) -> str | None:
     litres = math.prod((n[-1] - n[0] + 1) * mm for n, mm in zip(box, image.geometry.spacing_kji, strict=True)) / 1e6
     usual = math.prod(trained) / 1e6
     return f"its content fills a box of {litres:.1f} l, usually {usual:.1f} l" if litres > LARGEST_BOX * usual else None
-
-
-def prediction_memory(
-    classes: int, plan_shape: Sequence[int], target_shape: Sequence[int], patch: Sequence[int], samples: int = 1
-) -> tuple[int, int]:
-    """Return estimates in bytes: of the probabilities on the model's grid, and of all that a case takes with them.
-
-    Parameters
-    ----------
-    classes: leaves of the tree.
-    plan_shape: ``(k, j, i)`` on the model's grid.
-    target_shape: ``(k, j, i)`` of the scan.
-    patch: size of a window.
-    samples: predictions that are averaged (1 without uncertainty).
-    """
-    dense = classes * math.prod(plan_shape) * 4 * (1 if samples == 1 else 2)
-    stored = math.prod(target_shape) * 40  # eight leaves with their shares, twice, and the scan itself
-    window = 4 * classes * math.prod(patch) * 4
-    return dense, dense + stored + window
-
-
-def require_memory(
-    classes: int, plan_shape: Sequence[int], target_shape: Sequence[int], plan: Plan, samples: int, events: Events
-) -> None:
-    """Say how much memory a case will take, and refuse it if its largest arrays alone exceed what is free.
-
-    Parameters
-    ----------
-    classes: leaves of the tree.
-    plan_shape: ``(k, j, i)`` on the model's grid.
-    target_shape: ``(k, j, i)`` of the scan.
-    plan: its patch size is the window.
-    samples: predictions that are averaged (1 without uncertainty).
-
-    Raises
-    ------
-    OutOfMemoryError: the probabilities do not fit.
-    """
-    dense, total = prediction_memory(classes, plan_shape, target_shape, plan.patch_kji, samples)
-    free = psutil.virtual_memory().available
-    events.log(f"about {total / 1e9:.1f} GB of memory will be needed, {free / 1e9:.1f} GB are free")
-    if dense > free:
-        raise OutOfMemoryError(
-            f"the probabilities of {classes} classes on {_by(plan_shape)} voxels take {dense / 1e9:.1f} GB, but only "
-            f"{free / 1e9:.1f} GB of memory are free",
-            hint="crop the image, close other programs, leave --uncertainty out, or use a machine with more memory",
-        )
 
 
 def _matched(geometry: Geometry, plan: Plan) -> list[tuple[float, float | None]]:

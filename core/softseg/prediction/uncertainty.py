@@ -12,12 +12,11 @@ on. In both cases the stored distribution is the mean of the N, and two maps say
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-import numpy.typing as npt
 from torch import nn
 from torch.nn.modules.dropout import _DropoutNd
 
@@ -69,9 +68,9 @@ class Spread:
 
     Attributes
     ----------
-    mean: float32 ``[C, k, j, i]``, the mean distribution.
-    entropy: float32 ``(k, j, i)``, entropy of the mean in nats, 0 .. ln C.
-    mutual_information: float32 ``(k, j, i)``, nats, 0 .. ln C.
+    mean: float32 ``(..., C)``, the mean distribution.
+    entropy: float32 ``(...)``, entropy of the mean in nats, 0 .. ln C.
+    mutual_information: float32 ``(...)``, nats, 0 .. ln C.
     """
 
     mean: FloatArray
@@ -79,17 +78,15 @@ class Spread:
     mutual_information: FloatArray
 
     @staticmethod
-    def of(samples: Iterator[FloatArray]) -> Spread:
-        """Return mean and spread of predictions ``[C, k, j, i]``; one prediction is in memory beside the mean."""
-        mean = np.array(next(samples), dtype=np.float32)
+    def of(samples: Sequence[FloatArray]) -> Spread:
+        """Return mean and spread of predictions of one part of the image, each ``(..., C)``."""
+        mean = np.array(samples[0], dtype=np.float32)
         inner = entropy(mean)
-        count = 1
-        for sample in samples:
+        for sample in samples[1:]:
             mean += sample
             inner += entropy(sample)
-            count += 1
-        mean /= count
-        inner /= count
+        mean /= len(samples)
+        inner /= len(samples)
         outer = entropy(mean)
         return Spread(mean, outer, np.maximum(outer - inner, 0))
 
@@ -126,41 +123,11 @@ class Augmentation:
             changed = np.flip(changed, axis=1 + left_right_axis)
         return np.ascontiguousarray(np.pad(changed, [(0, 0), *((n, 0) for n in self.shift)], mode="edge"))
 
-    def undo(self, probabilities: FloatArray, left_right_axis: int, permutation: npt.NDArray[np.int64]) -> FloatArray:
-        """Return the prediction ``[C, k, j, i]`` for the changed image as one for the image as it was."""
-        k, j, i = self.shift
-        back = probabilities[:, k:, j:, i:]
-        if self.mirror:
-            back = np.flip(back, axis=1 + left_right_axis)[permutation]
-        return back
-
-
-def augmented_predictions(
-    predict: Callable[[FloatArray], FloatArray],
-    image: FloatArray,
-    samples: int,
-    *,
-    left_right_axis: int,
-    permutation: npt.NDArray[np.int64],
-    dimensions: int,
-    seed: int = 0,
-) -> Iterator[FloatArray]:
-    """Yield predictions of ``samples`` changed images, each brought back to the image as it was.
-
-    Parameters
-    ----------
-    predict: image ``[channels, k, j, i]`` to probabilities ``[C, k, j, i]``.
-    image: the preprocessed image.
-    samples: how many; the first is the image itself.
-    left_right_axis: array axis (0 = k, 1 = j, 2 = i) between left and right.
-    permutation: ``[C]``, the leaf that each leaf becomes in a mirror (``tree.mirror_permutation()``).
-    dimensions: 2 or 3, the plan's.
-    seed: the same seed gives the same changes.
-    """
-    generator = np.random.default_rng(seed)
-    for number in range(samples):
-        change = Augmentation.draw(number, generator, dimensions)
-        yield change.undo(predict(change.apply(image, left_right_axis)), left_right_axis, permutation)
+    @staticmethod
+    def several(count: int, dimensions: int, seed: int = 0) -> tuple[Augmentation, ...]:
+        """Return ``count`` changes, none first; the same seed gives the same ones."""
+        generator = np.random.default_rng(seed)
+        return tuple(Augmentation.draw(number, generator, dimensions) for number in range(count))
 
 
 @contextlib.contextmanager
@@ -186,8 +153,7 @@ def dropout_on(network: nn.Module) -> Iterator[None]:
 
 
 def entropy(probabilities: FloatArray) -> FloatArray:
-    """Return ``-sum p ln p`` over the first axis of ``[C, *spatial]``, in nats; 0 ln 0 is 0."""
-    total = np.zeros(probabilities.shape[1:], dtype=np.float32)
-    for share in probabilities:
-        total -= share * np.log(np.maximum(share, np.finfo(np.float32).tiny))
-    return total
+    """Return ``-sum p ln p`` over the last axis of ``(..., C)``, in nats; 0 ln 0 is 0."""
+    logarithms = np.log(np.maximum(probabilities, np.finfo(np.float32).tiny))
+    logarithms *= probabilities
+    return np.asarray(-logarithms.sum(axis=-1), np.float32)

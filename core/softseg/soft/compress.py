@@ -1,4 +1,4 @@
-"""Slabs of a dense distribution in, the arrays of a soft parcellation out.
+"""Pieces of a dense distribution in, the arrays of a soft parcellation out.
 
 Only what is stored is held for the whole grid, and once: pieces are let go while the result is put together.
 """
@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from softseg.soft.encoding import MOST_DROPPED, NODE_ERROR, SCALE, encode
 from softseg.soft.slabs import Slab
-from softseg.types import BoolArray
+from softseg.types import BoolArray, FloatArray
 
 _CHUNK_VALUES = 1 << 18  # few enough that the steps of the encoding work within a processor's cache
 
@@ -31,11 +31,87 @@ class Stored(NamedTuple):
 
 
 class _Piece(NamedTuple):
-    voxels: npt.NDArray[np.int64]
+    voxels: npt.NDArray[np.uint32] | npt.NDArray[np.int64]
     counts: npt.NDArray[np.uint8]
     leaves: _Leaves
     shares: npt.NDArray[np.uint8]
-    error: float
+
+
+class Compressor:
+    """Takes the distribution in pieces of any shape and order, each voxel once, and compresses each piece at once.
+
+    Voxels that no piece names are background (or hold nothing, where there is no background).
+
+    Parameters
+    ----------
+    leaves: number of leaves.
+    background: leaf index of the background, if any.
+    shape: (k, j, i) of the grid.
+    k: leaves kept in a voxel.
+    """
+
+    def __init__(self, leaves: int, background: int | None, shape: tuple[int, int, int], k: int) -> None:
+        if k < 1:
+            raise ValueError(f"expected to keep at least one leaf, got k = {k}")
+        self._leaves, self._background, self._shape, self._k = leaves, background, shape, k
+        self._number = np.uint32 if int(np.prod(shape)) < 1 << 32 else np.int64
+        self._pieces: list[_Piece] = []
+        self._error = NODE_ERROR
+
+    def add(self, voxels: npt.NDArray[np.int64], classes: npt.NDArray[np.int64], values: FloatArray) -> None:
+        """Compress some voxels.
+
+        Parameters
+        ----------
+        voxels: ``(N,)``, flat indices (k, j, i order), increasing.
+        classes: ``(c,)``: leaf indices, increasing; leaves not listed have share 0.
+        values: float32 ``(c, N)``: shares in 0..1 that sum to at most 1; fastest where the shares of a voxel lie
+            together in memory.
+
+        Raises
+        ------
+        ValueError: the values are not distributions.
+        """
+        if not voxels.size or not classes.size:
+            return
+        names = classes.astype(np.uint8 if self._leaves <= 256 else np.uint16)
+        here = np.flatnonzero(classes == self._background) if self._background is not None else classes[:0]
+        likely = np.flatnonzero(~(values[here[0]] > 1 - MOST_DROPPED)) if here.size else np.arange(voxels.size)
+        by_voxel = values.T
+        step = max(1, _CHUNK_VALUES // classes.size)
+        for first in range(0, likely.size, step):
+            chosen = likely[first : first + step]
+            part = np.ascontiguousarray(by_voxel[chosen].T, np.float32)
+            found, where = encode(part, self._k), voxels[chosen].astype(self._number)
+            if self._background is None:  # a voxel that claims nothing is not stored
+                where, found = where[found.counts > 0], found._replace(counts=found.counts[found.counts > 0])
+            self._error = max(self._error, found.error)
+            self._pieces.append(_Piece(where, found.counts, names[found.leaves], found.shares))
+
+    def stored(self) -> Stored:
+        """Put the pieces together, once; they are let go."""
+        everywhere = np.full(self._shape, 0 if self._background is None else 1, np.uint8)
+        likely = np.zeros(self._shape, bool)
+        for piece in self._pieces:
+            everywhere.reshape(-1)[piece.voxels] = piece.counts
+            likely.reshape(-1)[piece.voxels] = True
+        start, box = _box(likely)
+        counts = np.ascontiguousarray(everywhere[box])
+        del everywhere, likely
+        ends = np.cumsum(counts.reshape(-1), dtype=np.int64)
+        total = int(ends[-1]) if ends.size else 0
+        leaves = np.full(total, self._background or 0, np.uint8 if self._leaves <= 256 else np.uint16)
+        shares = np.full(total, SCALE, np.uint8)
+        self._pieces.reverse()
+        while self._pieces:
+            piece = self._pieces.pop()
+            places = np.unravel_index(piece.voxels, self._shape)
+            inside = np.ravel_multi_index(tuple(p - s for p, s in zip(places, start, strict=True)), counts.shape)
+            first = ends[inside] - np.cumsum(piece.counts, dtype=np.int64)
+            entries = np.repeat(first, piece.counts) + np.arange(piece.leaves.size)
+            leaves[entries] = piece.leaves
+            shares[entries] = piece.shares
+        return Stored(start, counts, leaves, shares, self._error)
 
 
 def compress(slabs: Iterable[Slab], leaves: int, background: int | None, shape: tuple[int, int, int], k: int) -> Stored:
@@ -53,16 +129,14 @@ def compress(slabs: Iterable[Slab], leaves: int, background: int | None, shape: 
     ------
     ValueError: a slab is out of order or outside the grid, or does not hold distributions.
     """
-    if k < 1:
-        raise ValueError(f"expected to keep at least one leaf, got k = {k}")
-    pieces: list[_Piece] = []
+    compressor = Compressor(leaves, background, shape, k)
     done = 0
     for slab in slabs:
         _check(slab, leaves, shape, done)
         done = slab.rows.stop
         if slab.values.size:
-            pieces.extend(_encode_slab(slab, leaves, background, shape, k))
-    return _join(pieces, leaves, background, shape)
+            compressor.add(_voxels(slab, shape), slab.classes, slab.values.reshape(slab.classes.size, -1))
+    return compressor.stored()
 
 
 def _check(slab: Slab, leaves: int, shape: tuple[int, int, int], done: int) -> None:
@@ -76,53 +150,17 @@ def _check(slab: Slab, leaves: int, shape: tuple[int, int, int], done: int) -> N
         raise ValueError(f"a slab of shape {slab.values.shape} at {slab.start} does not fit into {shape}")
 
 
-def _encode_slab(
-    slab: Slab, leaves: int, background: int | None, shape: tuple[int, int, int], k: int
-) -> Iterable[_Piece]:
-    values = slab.values.reshape(slab.classes.size, -1)
-    classes = slab.classes.astype(np.uint8 if leaves <= 256 else np.uint16)
-    here = np.flatnonzero(slab.classes == background) if background is not None else np.zeros(0, np.int64)
-    likely = np.flatnonzero(~(values[here[0]] > 1 - MOST_DROPPED)) if here.size else np.arange(values.shape[1])
-    k_, j, i = np.unravel_index(likely, slab.values.shape[1:])
-    voxels = np.ravel_multi_index((k_ + slab.rows.start, j + slab.start[0], i + slab.start[1]), shape)
-    step = max(1, _CHUNK_VALUES // slab.classes.size)
-    for first in range(0, likely.size, step):
-        part = np.asarray(values[:, likely[first : first + step]], np.float32)
-        found, where = encode(part, k), voxels[first : first + step]
-        if background is None:  # a voxel that claims nothing is not stored
-            where, found = where[found.counts > 0], found._replace(counts=found.counts[found.counts > 0])
-        yield _Piece(where, found.counts, classes[found.leaves], found.shares, found.error)
+def _voxels(slab: Slab, shape: tuple[int, int, int]) -> npt.NDArray[np.int64]:
+    _, _, height, width = slab.values.shape
+    return box_voxels((slab.rows.start, *slab.start), (slab.rows.stop - slab.rows.start, height, width), shape)
 
 
-def _join(pieces: list[_Piece], leaves: int, background: int | None, shape: tuple[int, int, int]) -> Stored:
-    everywhere = np.full(shape, 0 if background is None else 1, np.uint8)
-    likely = np.zeros(shape, bool)
-    for piece in pieces:
-        everywhere.reshape(-1)[piece.voxels] = piece.counts
-        likely.reshape(-1)[piece.voxels] = True
-    error = max([NODE_ERROR, *(piece.error for piece in pieces)])
-    start, box = _box(likely)
-    counts = np.ascontiguousarray(everywhere[box])
-    inside = np.flatnonzero(likely[box])
-    total = int(counts.sum(dtype=np.int64))
-    out_leaves = np.empty(total, np.uint8 if leaves <= 256 else np.uint16)
-    out_shares = np.empty(total, np.uint8)
-    flat, is_likely = counts.reshape(-1), likely[box].reshape(-1)
-    voxel = entry = done = 0
-    pieces.reverse()
-    while pieces:
-        piece = pieces.pop()
-        done += piece.voxels.size
-        upto = int(inside[done - 1]) + 1 if done and done < inside.size else (flat.size if done else 0)
-        span = slice(voxel, upto)
-        from_piece = np.repeat(is_likely[span], flat[span])
-        out = slice(entry, entry + from_piece.size)
-        out_leaves[out] = 0 if background is None else background
-        out_shares[out] = SCALE
-        out_leaves[out][from_piece] = piece.leaves
-        out_shares[out][from_piece] = piece.shares
-        voxel, entry = upto, out.stop
-    return Stored(start, counts, out_leaves, out_shares, error)
+def box_voxels(
+    start: tuple[int, int, int], size: tuple[int, int, int], shape: tuple[int, int, int]
+) -> npt.NDArray[np.int64]:
+    """Return the flat indices of the voxels of a box, ``start`` and ``size`` (k, j, i), in a grid of ``shape``."""
+    k, j, i = (np.arange(first, first + length) for first, length in zip(start, size, strict=True))
+    return np.asarray(((k[:, None, None] * shape[1] + j[:, None]) * shape[2] + i).reshape(-1), np.int64)
 
 
 def _box(likely: BoolArray) -> tuple[tuple[int, int, int], tuple[slice, slice, slice]]:

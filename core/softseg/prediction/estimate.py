@@ -1,0 +1,158 @@
+"""How much memory and time a prediction will take, said before it starts."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import psutil
+import torch
+
+from softseg.data import NetworkSpec
+from softseg.errors import OutOfMemoryError
+from softseg.events import Events
+from softseg.image import Geometry
+from softseg.network.architectures import build_network
+from softseg.network.heads import Head
+from softseg.prediction.layout import Layout
+from softseg.prediction.memory import free_memory, network_memory
+from softseg.prediction.sweep import Runner
+from softseg.soft.blocks import Index
+
+
+@dataclass(frozen=True)
+class Work:
+    """The sizes that memory depends on.
+
+    Attributes
+    ----------
+    leaves: of the tree.
+    channels: of the network's output.
+    window: bytes that the network takes for one pass, see :func:`network_memory`.
+    unfinished: voxels that change at the worst time, of all pictures.
+    block: voxels of the largest block, rims included.
+    rims: voxels of the rims kept of finished blocks.
+    plan_voxels: of the model's grid.
+    pictures: how many versions of the image are predicted.
+    inputs: channels of the image.
+    target_voxels: of the scan.
+    maps: soft maps of nodes that are wanted.
+    whole: whether all shares must be there at once (cleaning).
+    """
+
+    leaves: int
+    channels: int
+    window: int
+    unfinished: int
+    block: int
+    rims: int
+    plan_voxels: int
+    target_voxels: int
+    pictures: int = 1
+    inputs: int = 1
+    maps: int = 0
+    whole: bool = False
+
+    @property
+    def needed(self) -> int:
+        """Estimated bytes beside what the process holds already."""
+        leaf_bytes = 4 * self.leaves
+        unfinished = self.unfinished * (4 * self.channels + 4)
+        blocks = self.rims * leaf_bytes + self.block * leaf_bytes * (2 + (self.pictures > 1) * (self.pictures + 2))
+        pictures = 4 * self.plan_voxels * self.inputs * (self.pictures + 1)
+        stored = _STORED * self.target_voxels + 4 * self.target_voxels * self.maps
+        whole = self.plan_voxels * leaf_bytes if self.whole else 0
+        return pictures + stored + whole + unfinished + max(self.window, blocks)
+
+
+_STORED = 16  # bytes per voxel of the scan: what is stored of it, and the labels and counts made from that
+
+
+def work_of(
+    runner: Runner, layout: Layout, rim: Index, grid: Geometry, target: Geometry, maps: int, whole: bool
+) -> Work:
+    """Return the sizes of one case.
+
+    Parameters
+    ----------
+    runner, layout: how it is predicted.
+    rim: what resampling keeps of finished blocks.
+    grid, target: of the model and of the scan.
+    maps: wanted soft maps.
+    whole: whether all shares must be there at once.
+    """
+    picture = layout.pictures[0]
+    edges = layout.partition.edges
+    extents = [line[-1] - line[0] for line in edges]
+    widest = [max(after - before for before, after in itertools.pairwise(line)) for line in edges]
+    slow, middle, fast = layout.partition.order
+    rims = rim[slow] * extents[middle] * extents[fast]
+    rims += (widest[slow] + rim[slow]) * (rim[middle] * extents[fast] + (widest[middle] + rim[middle]) * rim[fast])
+    return Work(
+        leaves=runner.head.classes,
+        channels=runner.channels,
+        window=network_memory(
+            runner.network,
+            picture.volume.shape[0],
+            picture.grid.patch,
+            runner.dimensions,
+            runner.dtype,
+            runner.batch_size,
+        ),
+        unfinished=layout.most_open(),
+        block=math.prod(size + part for size, part in zip(widest, rim, strict=True)),
+        rims=rims,
+        plan_voxels=math.prod(grid.shape),
+        target_voxels=math.prod(target.shape),
+        pictures=len(layout.pictures),
+        inputs=picture.volume.shape[0],
+        maps=maps,
+        whole=whole,
+    )
+
+
+def head_work(leaves: int, plan_shape: Index, target_shape: Index, window: Index) -> Work:
+    """Return the sizes of a scan of one channel that is predicted by the default network, for questions in advance.
+
+    Parameters
+    ----------
+    leaves: of the tree, the background included.
+    plan_shape, target_shape: ``(k, j, i)`` of the model's grid and of the scan.
+    window: ``(k, j, i)``.
+    """
+    with torch.device("meta"):
+        network = build_network(NetworkSpec(), 1, leaves, 3)
+    runner = Runner(network, Head("softmax", leaves), 3, torch.device("cpu"), torch.float32)
+    layout = Layout.whole(torch.zeros((1, *plan_shape)), window, (1, 1, 1))
+    grid, target = (Geometry((shape[2], shape[1], shape[0])) for shape in (plan_shape, target_shape))
+    return work_of(runner, layout, (1, 1, 1), grid, target, 0, whole=False)
+
+
+def announce(work: Work, device: torch.device, events: Events) -> Callable[[float], None]:
+    """Say how much memory the process will take at most; return what says how long it takes, once that is known.
+
+    Raises
+    ------
+    OutOfMemoryError: it is more than is free.
+    """
+    held, free = psutil.Process().memory_info().rss, free_memory()
+    total = held + work.needed
+    events.estimate(
+        f"about {total / 1e9:.2f} GB of memory will be needed, {held / 1e9:.2f} GB of it are held already; "
+        f"{free / 1e9:.1f} GB are free",
+        memory=total,
+        free=free,
+    )
+    if work.needed > free:
+        raise OutOfMemoryError(f"{work.needed / 1e9:.1f} GB more are needed, but only {free / 1e9:.1f} GB are free")
+
+    def timed(seconds: float) -> None:
+        events.estimate(f"about {_duration(seconds)} for all windows on {device}", seconds=seconds)
+
+    return timed
+
+
+def _duration(seconds: float) -> str:
+    return f"{seconds:.0f} s" if seconds < 90 else f"{seconds / 60:.0f} min"

@@ -1,0 +1,113 @@
+"""How much memory there is, how much a network takes, and how to tell that there was too little."""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import psutil
+import torch
+from torch import nn
+from torch.multiprocessing.reductions import StorageWeakRef
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
+
+from softseg.soft.blocks import Index
+
+_SCRATCH = 1.3  # measured memory of a pass over the size of the tensors that are alive at its peak
+
+_SIGNS = ("not enough memory", "can't allocate memory", "std::bad_alloc", "out of memory", "could not create a memory")
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether Python, PyTorch or a library below it says that memory ran out."""
+    if isinstance(error, (MemoryError, torch.OutOfMemoryError)):
+        return True
+    return isinstance(error, RuntimeError) and any(sign in str(error).lower() for sign in _SIGNS)
+
+
+def halved(window: Sequence[int], multiple: Sequence[int]) -> Index | None:
+    """Return a window of half the size, cut across its longest side; ``None`` if no side can be cut.
+
+    Parameters
+    ----------
+    window: ``(k, j, i)``.
+    multiple: what each side must be a multiple of; twice that is the least.
+    """
+    for axis in sorted(range(3), key=lambda n: -window[n]):
+        step = multiple[axis]
+        half = max(2 * step, -(-window[axis] // (2 * step)) * step)
+        if half < window[axis]:
+            smaller = [half if n == axis else length for n, length in enumerate(window)]
+            return smaller[0], smaller[1], smaller[2]
+    return None
+
+
+def free_memory() -> int:
+    """Return the bytes that are free, within the limit of a container (cgroup v2)."""
+    free = int(psutil.virtual_memory().available)
+    try:
+        limit = int(Path("/sys/fs/cgroup/memory.max").read_text(encoding="ascii"))
+        used = int(Path("/sys/fs/cgroup/memory.current").read_text(encoding="ascii"))
+    except (OSError, ValueError):
+        return free
+    return min(free, max(0, limit - used))
+
+
+def network_memory(
+    network: nn.Module, channels: int, window: Sequence[int], dimensions: int, dtype: torch.dtype, batch: int = 1
+) -> int:
+    """Return the bytes that one pass of the network takes at most, its input and output included.
+
+    The network runs on tensors without content, which takes neither memory nor much time. What the libraries take
+    beside (copies of weights and maps in other layouts) is added as measured.
+
+    Parameters
+    ----------
+    network: on any device.
+    channels: of its input.
+    window: ``(k, j, i)``.
+    dimensions: 2 leaves ``k`` out.
+    dtype: of its arithmetic.
+    batch: windows in a pass.
+    """
+    shape = (batch, channels, *(window if dimensions == 3 else window[1:]))
+    held = [*network.parameters(), *network.buffers()]
+    empty = copy.deepcopy(network, {id(value): _emptied(value, dtype) for value in held})
+    weights = sum(value.nbytes for value in held)
+    live = _Live()
+    try:
+        with torch.inference_mode(), live:
+            empty(torch.empty(shape, dtype=dtype, device="meta"))
+    except (RuntimeError, NotImplementedError, TypeError, ValueError):  # a layer that cannot run without content
+        return weights + 4 * math.prod(shape) * 64
+    return weights + int(_SCRATCH * live.most)
+
+
+def _emptied(value: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
+    empty = torch.empty_like(value, device="meta", dtype=dtype if value.is_floating_point() else value.dtype)
+    return nn.Parameter(empty, requires_grad=False) if isinstance(value, nn.Parameter) else empty
+
+
+class _Live(TorchDispatchMode):  # type: ignore[no-untyped-call]
+    """Counts the bytes of tensors that are alive after every operation."""
+
+    def __init__(self) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.most = 0
+        self._sizes: dict[int, tuple[StorageWeakRef, int]] = {}
+
+    def __torch_dispatch__(
+        self, func: Any, types: Any, args: Sequence[Any] = (), kwargs: Mapping[str, Any] | None = None
+    ) -> Any:
+        out = func(*args, **(kwargs or {}))
+        self._sizes = {key: known for key, known in self._sizes.items() if not known[0].expired()}  # type: ignore[no-untyped-call]
+        for tensor in tree_leaves((args, out)):
+            if isinstance(tensor, torch.Tensor) and tensor.is_meta:
+                storage = StorageWeakRef(tensor.untyped_storage())  # type: ignore[no-untyped-call]
+                self._sizes[storage.cdata] = storage, tensor.untyped_storage().nbytes()
+        self.most = max(self.most, sum(size for _, size in self._sizes.values()))
+        return out

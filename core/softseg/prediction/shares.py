@@ -1,0 +1,123 @@
+"""From a sweep to one distribution per block: several pictures averaged, and heads that need the whole volume."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from softseg.events import Events
+from softseg.network.heads import Head
+from softseg.prediction.layout import Layout
+from softseg.prediction.sweep import Finished, Runner, sweep
+from softseg.prediction.uncertainty import Spread
+from softseg.prediction.window_grid import every_channel
+from softseg.soft.blocks import Index, Partition
+from softseg.types import FloatArray
+
+Shares = tuple[Index, FloatArray | None]
+"""A block's position and its shares ``(k, j, i, C)``, ``None`` for nothing but background."""
+
+
+class SpreadMaps:
+    """How unsure the mean of several predictions is, on the plan's grid.
+
+    Attributes
+    ----------
+    entropy, mutual_information: float32 ``(k, j, i)``, nats.
+    """
+
+    def __init__(self, shape: Index) -> None:
+        self.entropy = np.zeros(shape, np.float32)
+        self.mutual_information = np.zeros(shape, np.float32)
+
+
+def shares_of_blocks(
+    runner: Runner,
+    layout: Layout,
+    permutation: Tensor,
+    events: Events,
+    maps: SpreadMaps | None = None,
+    timed: Callable[[float], None] | None = None,
+) -> Iterator[Shares]:
+    """Yield every block of the layout with the shares of the leaves, in the partition's order.
+
+    A NormReLU head of one channel is divided by its maximum over the volume, so its blocks, a single channel, are
+    gathered first; blocks of all other heads come as soon as they are finished.
+
+    Parameters
+    ----------
+    runner, layout, permutation, events, timed: see :func:`softseg.prediction.sweep.sweep`.
+    maps: filled on the way, where several pictures are averaged.
+    """
+    finished: Iterable[Finished] = sweep(runner, layout, permutation, events, timed)
+    if runner.head.single:
+        finished = _divided_by_volume(finished, layout, runner.head)
+    for block, samples in finished:
+        if all(sample is None for sample in samples):
+            yield block, None
+            continue
+        shape = (*layout.partition.shape(block), runner.head.classes)
+        arrays = [_background(shape, runner.head) if s is None else s.numpy() for s in samples]
+        if len(arrays) == 1:
+            yield block, arrays[0]
+            continue
+        spread = Spread.of(arrays)
+        if maps is not None:
+            place = layout.partition.place(block)
+            maps.entropy[place] = spread.entropy
+            maps.mutual_information[place] = spread.mutual_information
+        yield block, spread.mean
+
+
+def dense(
+    blocks: Iterable[Shares], partition: Partition, classes: int, shape: Index, background: int | None
+) -> FloatArray:
+    """Put blocks together: float32 ``[C, k, j, i]`` of a whole grid, background where there is no block."""
+    whole = only_background(classes, shape, background)
+    for block, shares in blocks:
+        if shares is not None:
+            whole[every_channel(partition.place(block))] = np.moveaxis(shares, -1, 0)
+    return whole
+
+
+def cut_into_blocks(whole: FloatArray, partition: Partition) -> Iterator[Shares]:
+    """Undo :func:`dense`."""
+    for block in partition.blocks():
+        yield block, np.ascontiguousarray(np.moveaxis(whole[every_channel(partition.place(block))], 0, -1))
+
+
+def only_background(classes: int, shape: Index, background: int | None) -> FloatArray:
+    """Return ``[C, k, j, i]`` with background everywhere, nothing where the tree has none."""
+    whole = np.zeros((classes, *shape), np.float32)
+    if background is not None:
+        whole[background] = 1
+    return whole
+
+
+def _background(shape: tuple[int, ...], head: Head) -> FloatArray:
+    out = np.zeros(shape, np.float32)
+    if head.background is not None:
+        out[..., head.background] = 1
+    return out
+
+
+def _divided_by_volume(finished: Iterable[Finished], layout: Layout, head: Head) -> Iterator[Finished]:
+    """Gather the one channel of every picture, divide it by its largest value, and go through the blocks again."""
+    edges = layout.partition.edges
+    whole = torch.zeros((len(layout.pictures), *(line[-1] - line[0] for line in edges)))
+    inner = [
+        (block, tuple(slice(s.start - line[0], s.stop - line[0]) for s, line in zip(place, edges, strict=True)))
+        for block, place in ((block, layout.partition.place(block)) for block in layout.partition.blocks())
+    ]
+    for (_, samples), (_, place) in zip(finished, inner, strict=True):
+        for picture, sample in zip(whole, samples, strict=True):
+            if sample is not None:
+                picture[place] = sample[..., 0]
+    for picture in whole:
+        picture[:] = head.probabilities(picture[None, None], scope="volume")[0, head.foreground]
+    for block, place in inner:
+        pairs = [[1 - p[place], p[place]] if head.background == 0 else [p[place], 1 - p[place]] for p in whole]
+        yield block, [torch.stack(pair, -1) for pair in pairs]

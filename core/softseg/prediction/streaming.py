@@ -1,0 +1,187 @@
+"""From a preprocessed image to the stored parcellation on the scan's grid, without ever holding all leaves of it."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+
+from softseg.events import Events
+from softseg.image import Geometry, Image
+from softseg.prediction.devices import resolve_precision
+from softseg.prediction.estimate import announce, work_of
+from softseg.prediction.layout import Layout, Picture
+from softseg.prediction.postprocessing import CleaningStep, clean
+from softseg.prediction.shares import Shares, SpreadMaps, cut_into_blocks, dense, shares_of_blocks
+from softseg.prediction.sweep import Blend, Runner
+from softseg.prediction.uncertainty import Augmentation, Uncertainty, dropout_on
+from softseg.soft.blocks import BlockResampler, Index, Piece
+from softseg.soft.compress import Compressor
+from softseg.soft.encoding import NODE_ERROR
+from softseg.soft.parcellation import SoftParcellation
+from softseg.soft.resample import resample_image
+from softseg.types import FloatArray
+
+if TYPE_CHECKING:
+    from softseg.network import Model
+
+WINDOWS_ON_GPU = 4
+"""Windows in one pass on a GPU (our default); on a CPU one at a time is as fast and takes less memory."""
+
+STORED_LEAVES = 8
+"""Leaves that a voxel stores unless they leave out too much (our default)."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How a case is predicted; see :func:`softseg.prediction.case.predict_case`."""
+
+    device: torch.device
+    uncertainty: Uncertainty | None = None
+    nodes: tuple[str, ...] = ()
+    postprocess: tuple[CleaningStep, ...] = ()
+    overlap: float = 0.5
+    precision: str = "auto"
+    blend: Blend = "probabilities"
+
+
+@dataclass(frozen=True, eq=False)
+class Found:
+    """What was found, on the scan's grid; see :class:`softseg.prediction.case.Prediction`."""
+
+    parcellation: SoftParcellation
+    node_maps: dict[str, Image] = field(default_factory=dict)
+    entropy: Image | None = None
+    mutual_information: Image | None = None
+
+
+def stream(
+    model: Model,
+    image: FloatArray,
+    grid: Geometry,
+    target: Geometry,
+    settings: Settings,
+    window: Index,
+    events: Events,
+) -> Found:
+    """Predict an image with windows of one size.
+
+    Parameters
+    ----------
+    model: its network is moved to the device.
+    image: preprocessed, ``[channels, k, j, i]`` on ``grid``.
+    grid: the model's grid of this case.
+    target: the scan's grid.
+    settings: how.
+    window: ``(k, j, i)``.
+    events: stages, progress, estimates, warnings; cancelling.
+
+    Raises
+    ------
+    OutOfMemoryError: less memory is free than will be needed.
+    MemoryError, RuntimeError: memory ran out on the way.
+    """
+    head, how = model.head, settings.uncertainty
+    model.network.to(settings.device)
+    resampler = BlockResampler(grid, target, head.classes, head.background)
+    layout = Layout.over(_pictures(model, image, settings, window), resampler.rim)
+    maps = None if how is None else SpreadMaps(grid.shape)
+    collected = _Collected(model, target, settings.nodes)
+    if layout is not None:
+        runner = Runner(
+            network=model.network,
+            head=head,
+            dimensions=model.plan.dimensions,
+            device=settings.device,
+            dtype=resolve_precision(settings.precision, settings.device),
+            batch_size=1 if settings.device.type == "cpu" else WINDOWS_ON_GPU,
+            blend=settings.blend,
+        )
+        timed = announce(
+            work_of(runner, layout, resampler.rim, grid, target, len(settings.nodes), bool(settings.postprocess)),
+            settings.device,
+            events,
+        )
+        permutation = torch.from_numpy(model.tree.mirror_permutation())
+        events.stage("predict", len(layout.tasks))
+        with dropout_on(model.network) if how and how.kind == "dropout" else contextlib.nullcontext():
+            blocks = shares_of_blocks(runner, layout, permutation, events, maps, timed)
+            if settings.postprocess:
+                blocks = _cleaned(model, blocks, layout, grid, settings, events)
+            for pieces in resampler.pieces(blocks, layout.partition):
+                for piece in pieces:
+                    collected.add(piece)
+    return collected.found(maps, grid, events)
+
+
+def _pictures(model: Model, image: FloatArray, settings: Settings, window: Index) -> list[Picture]:
+    """Return the versions of the image that are predicted; dropout predicts one version several times."""
+    how, plan = settings.uncertainty, model.plan
+    skip = model.head.background is not None
+    volume = torch.from_numpy(image)
+    if how is None or how.kind == "dropout":
+        picture = Picture.of(volume, window, settings.overlap, skip)
+        return [picture] * (1 if how is None else how.samples)
+    changes = Augmentation.several(how.samples, plan.dimensions)
+    return [Picture.of(volume, window, settings.overlap, skip, change, plan.left_right_axis) for change in changes]
+
+
+def _cleaned(
+    model: Model, blocks: Iterator[Shares], layout: Layout, grid: Geometry, settings: Settings, events: Events
+) -> Iterator[Shares]:
+    """Clean the distribution. Connected parts reach through the whole volume, so it must be there as a whole."""
+    whole = dense(blocks, layout.partition, model.head.classes, grid.shape, model.head.background)
+    events.stage("clean")
+    clean(whole, settings.postprocess, model.tree, grid.voxel_volume_ml)
+    return cut_into_blocks(whole, layout.partition)
+
+
+class _Collected:
+    """What is kept of the pieces on the scan's grid: the stored leaves, and the maps of the wanted nodes."""
+
+    def __init__(self, model: Model, target: Geometry, nodes: tuple[str, ...]) -> None:
+        self._model, self._target = model, target
+        background = model.head.background
+        self._compressor = Compressor(model.head.classes, background, target.shape, STORED_LEAVES)
+        self._spans = {node: model.tree.leaf_slice(node) for node in nodes}
+        self._maps = {
+            node: np.full(target.shape, background is not None and span.start <= background < span.stop, np.float32)
+            for node, span in self._spans.items()
+        }
+
+    def add(self, piece: Piece) -> None:
+        voxels, classes, values = piece
+        for node, span in self._spans.items():
+            inside = slice(*np.searchsorted(classes, (span.start, span.stop)))
+            self._maps[node].reshape(-1)[voxels] = values[inside].sum(axis=0)
+        self._compressor.add(voxels, classes, values)
+
+    def found(self, maps: SpreadMaps | None, grid: Geometry, events: Events) -> Found:
+        events.stage("store", 2)
+        stored = self._compressor.stored()
+        events.progress(1, 2)
+        parcellation = SoftParcellation(
+            self._model.tree,
+            self._target,
+            *stored[:4],
+            model=self._model.name,
+            k=STORED_LEAVES,
+            node_error=stored.node_error,
+        )
+        if parcellation.node_error > NODE_ERROR:
+            events.warning(
+                "in its least certain voxels the model hardly tells structures apart (is it trained to the end?); there"
+                f" the stored probability of a node may be off by {parcellation.node_error:.3f} instead of {NODE_ERROR}"
+            )
+        node_maps = {node: Image(array, self._target) for node, array in self._maps.items()}
+        entropy = information = None
+        if maps is not None:
+            entropy, information = (
+                resample_image(Image(array, grid), self._target) for array in (maps.entropy, maps.mutual_information)
+            )
+        events.progress(2, 2)
+        return Found(parcellation, node_maps, entropy, information)

@@ -1,0 +1,175 @@
+"""A network swept over an image: windows go in, finished blocks of shares come out, nothing dense is kept.
+
+Windows are weighted with MONAI's Gaussian importance map, so what comes out equals
+``monai.inferers.sliding_window_inference``. What differs is the bookkeeping: only blocks that still change are held.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from monai.data.utils import compute_importance_map
+from torch import Tensor, nn
+
+from softseg.events import Events
+from softseg.network.architectures import memory_format
+from softseg.network.heads import Head
+from softseg.prediction.devices import autocast
+from softseg.prediction.layout import Layout, Task
+from softseg.prediction.sums import WindowSums
+from softseg.prediction.window_grid import every_channel
+from softseg.soft.blocks import Index
+
+SIGMA_SCALE = 0.125
+"""Standard deviation of the Gaussian window weight as a share of the window's size (MONAI's and nnU-Net's default)."""
+
+TIMED_WINDOWS = 2
+"""After this many windows the time of all of them is estimated (the first warms up)."""
+
+Blend = Literal["probabilities", "logits"]
+
+
+@dataclass(frozen=True, eq=False)
+class Runner:
+    """How windows become outputs.
+
+    Attributes
+    ----------
+    network: in evaluation mode, on ``device``.
+    head: turns its outputs into shares.
+    dimensions: 2 runs slices.
+    device: where it runs.
+    dtype: of the convolutions; everything else is float32.
+    batch_size: windows in a pass.
+    blend: what is averaged where windows overlap with a softmax head. A NormReLU head's raw ReLU is averaged.
+    """
+
+    network: nn.Module
+    head: Head
+    dimensions: int
+    device: torch.device
+    dtype: torch.dtype
+    batch_size: int = 1
+    blend: Blend = "probabilities"
+
+    @property
+    def channels(self) -> int:
+        """Channels that are summed."""
+        return self.head.out_channels if self.head.name == "normrelu" else self.head.classes
+
+    def outputs(self, windows: Sequence[Tensor]) -> Tensor:
+        """Return raw outputs for windows ``[channels, k, j, i]`` on the CPU: ``[B, k, j, i, channels]``."""
+        batch = torch.stack(list(windows))
+        if self.dimensions == 2:
+            batch = batch.squeeze(2)
+        batch = batch.to(self.device, memory_format=memory_format(self.dimensions))
+        with autocast(self.dtype, self.device):
+            logits: Tensor = self.network(batch)
+        if logits.shape[1] != self.head.out_channels:
+            raise ValueError(f"expected {self.head.out_channels} channels, got {logits.shape[1]}")
+        return (logits.unsqueeze(2) if self.dimensions == 2 else logits).cpu().movedim(1, -1)
+
+    def activated(self, raw: Tensor) -> Tensor:
+        """Return what is summed, a new tensor, for raw outputs ``(k, j, i, channels)``."""
+        raw = raw.to(torch.float32, memory_format=torch.contiguous_format, copy=True)
+        if self.head.name == "normrelu":
+            return torch.relu_(raw)
+        return raw if self.blend == "logits" else torch.softmax(raw, -1)
+
+    def shares(self, mean: Tensor, covered: Tensor) -> Tensor:
+        """Return shares of the leaves for means ``(k, j, i, channels)``; voxels without a window are background.
+
+        For a NormReLU head of one channel the mean stays as it is: its division needs the whole volume.
+        """
+        if self.head.single:
+            return mean
+        if self.head.name == "normrelu":
+            total = mean.sum(-1, keepdim=True)
+            mean /= torch.where(total > 0, total, torch.ones_like(total))
+        elif self.blend == "logits":
+            mean = torch.softmax(mean, -1)
+        if self.head.background is not None:
+            bare = covered == 0
+            mean[bare] = 0
+            mean[..., self.head.background][bare] = 1
+        return mean
+
+
+Finished = tuple[Index, list[Tensor | None]]
+"""A block's position, and for each picture its shares ``(k, j, i, C)``, ``None`` for nothing but background."""
+
+
+def sweep(
+    runner: Runner,
+    layout: Layout,
+    permutation: Tensor,
+    events: Events,
+    timed: Callable[[float], None] | None = None,
+) -> Iterator[Finished]:
+    """Run the network over all windows and yield the blocks in the partition's order, each as soon as it is finished.
+
+    Parameters
+    ----------
+    runner: how a window is computed.
+    layout: windows and blocks.
+    permutation: ``[C]``, the leaf that each leaf becomes in a mirror.
+    events: progress by windows; cancelling between them.
+    timed: told once, after the first windows, the seconds that all of them will take.
+    """
+    sums = [WindowSums(layout.partition) for _ in layout.pictures]
+    total, done, began = len(layout.tasks), 0, time.monotonic()
+    events.progress(0, total)
+    importance = _importance(layout)
+    batch: list[Task] = []
+    finished: list[Index] = []
+    for task, blocks in layout.schedule():
+        finished += blocks
+        if task is not None:
+            batch.append(task)
+        if batch and (len(batch) == runner.batch_size or done + len(batch) == total):
+            _add_windows(runner, layout, batch, permutation, importance, sums)
+            done += len(batch)
+            batch = []
+            if timed is not None and done >= min(TIMED_WINDOWS, total):
+                timed((time.monotonic() - began) / done * total)
+                timed = None
+            events.progress(done, total)
+        if batch:
+            continue
+        for block in finished:
+            yield block, _finished(runner, sums, block)
+        finished = []
+
+
+@torch.inference_mode()
+def _add_windows(
+    runner: Runner,
+    layout: Layout,
+    batch: Sequence[Task],
+    permutation: Tensor,
+    importance: Tensor,
+    sums: Sequence[WindowSums],
+) -> None:
+    pictures = [layout.pictures[task.picture] for task in batch]
+    windows = [p.volume[every_channel(t.window)] for p, t in zip(pictures, batch, strict=True)]
+    outputs = runner.outputs(windows)
+    for task, picture, output in zip(batch, pictures, outputs, strict=True):
+        raw = picture.undone(output, permutation)
+        for block, inside, part in layout.touched(task):
+            sums[task.picture].add(block, inside, runner.activated(raw[part]), importance[part])
+
+
+@torch.inference_mode()
+def _finished(runner: Runner, sums: Sequence[WindowSums], block: Index) -> list[Tensor | None]:
+    means = [part.finish(block) for part in sums]
+    return [None if mean is None else runner.shares(*mean) for mean in means]
+
+
+def _importance(layout: Layout) -> Tensor:
+    patch = layout.pictures[0].grid.patch
+    weights: Tensor = compute_importance_map(patch, mode="gaussian", sigma_scale=SIGMA_SCALE)
+    return weights
