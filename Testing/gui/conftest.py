@@ -13,7 +13,10 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 MODULE = REPOSITORY / "SoftSegSlicer"
 
 os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
-sys.path[:0] = [str(REPOSITORY / "Testing" / "host"), str(MODULE), str(REPOSITORY / "core")]
+sys.path[:0] = [str(REPOSITORY / "Testing" / name) for name in ("host", "gui")] + [
+    str(MODULE),
+    str(REPOSITORY / "core"),
+]
 
 import slicerhost  # noqa: E402 - its folder had to be named first
 

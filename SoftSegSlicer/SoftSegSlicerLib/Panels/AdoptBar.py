@@ -19,13 +19,13 @@ class AdoptBar:
     ----------
     ui: widgets of the Look panel.
     adopt: called with the chosen LabelTree.
-    dialogs: asks for files.
+    context: of the panels; its dialogs ask for files.
     """
 
-    def __init__(self, ui, adopt, dialogs):
+    def __init__(self, ui, adopt, context):
         self._ui = ui
         self._adopt = adopt
-        self._dialogs = dialogs
+        self._context = context
         self._message = MessageLine(ui.messageLabel)
         for name in shippedTrees():
             ui.adoptTreeSelector.addItem(name, name)
@@ -43,9 +43,8 @@ class AdoptBar:
 
     def _onClicked(self, *_args):
         name = self._ui.adoptTreeSelector.currentData
-        name = name() if callable(name) else name
         try:
-            tree = LabelTree.load(label_tree_path(name)) if name else askOpenTree(self._dialogs)
+            tree = LabelTree.load(label_tree_path(name)) if name else askOpenTree(self._context.dialogs)
         except SoftSegError as error:
             self._message.error(error)
             return

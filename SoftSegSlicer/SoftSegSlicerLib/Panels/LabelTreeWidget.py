@@ -13,6 +13,9 @@ __all__ = ["Column", "LabelTreeWidget"]
 NODE_ID = 256
 """Item data role (Qt::UserRole) under which a row keeps the id of its node."""
 
+ROWS_AT_FIRST = 40
+"""Rows that a tree shows at most when it is first shown."""
+
 ON_ITEM, ABOVE_ITEM, BELOW_ITEM, ON_VIEWPORT = range(4)
 """QAbstractItemView::DropIndicatorPosition, as numbers: PythonQt gives numbers, PySide enums."""
 
@@ -125,6 +128,8 @@ class LabelTreeWidget(qt.QTreeWidget):
         self._unfiltered = None
         self.itemsExpandable = True
         known = set(self._items)
+        if tree is not None and not known & {node.id for node in tree.inner_nodes}:
+            expanded, known = _firstExpanded(tree), {node.id for node in tree.nodes}
         selected, current = self.selectedIds(), self.currentId()
         self._items = {}
         self.clear()
@@ -313,6 +318,18 @@ class LabelTreeWidget(qt.QTreeWidget):
         if indicator == BELOW_ITEM and self._tree.children(target) and self._items[target].isExpanded():
             return target, 0
         return parent.id, index + (indicator == BELOW_ITEM)
+
+
+def _firstExpanded(tree: LabelTree) -> set[str]:
+    """Return the branches to open when a tree is first shown: whole levels, as many as can be overlooked."""
+    opened: set[str] = set()
+    for level in range(tree.depth):
+        more = {node.id for node in tree.inner_nodes if tree.depth_of(node.id) == level}
+        rows = 1 + sum(len(tree.children(id_)) for id_ in opened | more)
+        if opened and rows > ROWS_AT_FIRST:
+            break
+        opened |= more
+    return opened
 
 
 def _shape(tree: LabelTree):

@@ -38,7 +38,7 @@ class LookPanel:
         self._setUpTree()
         self.level = LevelSlider(self.ui.levelSlider, self.ui.levelLabel, self.onLevel)
         self.search = SearchLine(self.ui.searchEdit, self.tree)
-        self.adopt = AdoptBar(self.ui, self.onAdopt, context.dialogs)
+        self.adopt = AdoptBar(self.ui, self.onAdopt, context)
         self.maps = HeatMapControls(self.ui, context.logic, self._try)
         self.hover = HoverProbe(self.onHover)
         self._connect()

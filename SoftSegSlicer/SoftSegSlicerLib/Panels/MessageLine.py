@@ -1,5 +1,7 @@
 """The line of a panel that says what went wrong, or what was done."""
 
+import qt
+
 from softseg.errors import SoftSegError
 
 __all__ = ["MessageLine", "isDark", "sentence"]
@@ -18,7 +20,7 @@ def sentence(error: Exception) -> str:
 def isDark(widget) -> bool:
     """Whether the widget's palette is light text on a dark ground."""
     palette = widget.palette
-    return palette.color(palette.Window).lightness() < palette.color(palette.WindowText).lightness()
+    return palette.color(qt.QPalette.Window).lightness() < palette.color(qt.QPalette.WindowText).lightness()
 
 
 class MessageLine:

@@ -13,6 +13,10 @@ INK = {"+": ("#1b7f3b", "#7ddc9a"), "\N{MINUS SIGN}": ("#b3261e", "#ff8a80"), "~
 """Colour of each kind of line on a light and on a dark ground."""
 
 
+MOST_ROWS = 8
+"""Lines that are seen without scrolling."""
+
+
 class TreeDiffView:
     """Ties the list to a tree editor.
 
@@ -56,6 +60,10 @@ class TreeDiffView:
             items.append(item)
         self._ui.changesTree.addTopLevelItems(items)
         self._ui.changesTree.visible = bool(items)
+        if items:
+            rows = min(len(items), MOST_ROWS)
+            height = rows * self._ui.changesTree.sizeHintForRow(0) + 6
+            self._ui.changesTree.minimumHeight = self._ui.changesTree.maximumHeight = height
 
     def _onDoubleClicked(self, item, *_args):
         id_ = item.data(0, NODE_ID)

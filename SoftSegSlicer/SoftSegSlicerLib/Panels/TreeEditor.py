@@ -118,13 +118,12 @@ class TreeEditor(TreeHistory):
         tree = self.tree
         ids = topmost(self.tree, ids)
         refuseRoot(self.tree, ids, _("merged"))
+        refuseBackground(self.tree, ids, _("be merged with a structure"))
         if len(ids) == 1 and tree.is_leaf(ids[0]):
             raise InputError(_("select two or more structures, or a group, to merge"))
         merged = tree.merge(ids)
         value = merged.node(ids[0]).value
         gone = [leaf.value for id_ in ids for leaf in tree.leaves_under(id_) if leaf.value != value]
-        if 0 in gone:
-            raise InputError(_("the background cannot be merged into a structure"))
         description = _("Merge {what}").format(what=self._what(ids))
         return self._take(merged, description, ids[:1], self._follow(dict.fromkeys(gone, value)))
 

@@ -37,6 +37,7 @@ class TreePanel:
         self.editor = TreeEditor(emptyTree())
         self.tree = LabelTreeWidget(self.ui.editTreeFrame)
         self._setUpTree()
+        self.ui.changesButton.collapsed = True
         self.search = SearchLine(self.ui.treeSearchEdit, self.tree)
         self.form = NodeForm(self.ui, self.edit, self.message.error)
         self.diff = TreeDiffView(self.ui, lambda id_: self.tree.select([id_]))
@@ -241,13 +242,19 @@ class TreePanel:
     def _showRemarks(self):
         tree, remarks = self.editor.tree, self.editor.remarks()
         line = _("Valid: {leaves} leaves in {levels} levels.").format(leaves=len(tree.leaves), levels=tree.depth)
-        self.ui.remarksLabel.text = " ".join([line, *(f"{text[:1].upper()}{text[1:]}." for text in remarks[:2])])
+        self.ui.remarksLabel.text = " ".join([line, *(_headline(text) for text in remarks)])
         self.ui.remarksLabel.toolTip = "\n".join(remarks) or _("Nothing that is worth a look")
 
     def _onSelectionChanged(self, *_args):
         ids = [id_ for id_ in self.tree.selectedIds() if id_ in self.editor.tree]
         self.form.show(self.editor.tree, ids)
         self.buttons.show(ids)
+
+
+def _headline(remark: str) -> str:
+    """Return what a remark says without the nodes it names; the tool tip has those."""
+    text = remark.split(":")[0].strip()
+    return f"{text[:1].upper()}{text[1:]}."
 
 
 def emptyTree() -> LabelTree:
