@@ -122,6 +122,11 @@ class LookingLogic(ResultsLogic):
             raise InputError("no map is shown", hint="choose a structure first")
         return VolumeRendering.show(volumeNode, on)
 
+    def volumeRenderingShown(self, segmentationNode):
+        """Whether the present map is shown as a cloud in the 3D views."""
+        volumeNode = HeatMap.shownMap(segmentationNode)
+        return volumeNode is not None and VolumeRendering.isShown(volumeNode)
+
     def colorMaps(self):
         """Return the names of the colour maps for heat maps that the scene has."""
         return ColorMaps.colorMaps(References.sceneOf())
