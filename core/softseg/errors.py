@@ -63,3 +63,19 @@ class CancelledError(SoftSegError):
 
     kind = "cancelled"
     exit_code = 130
+
+
+class LostProcessError(SoftSegError):
+    """Another of several processes that work together is gone (exit code 1); what is saved can be resumed."""
+
+    kind = "process"
+
+
+class FollowedError(SoftSegError):
+    """Process ``rank``, one of several that work together, failed and says why; this one ends with its exit code."""
+
+    kind = "process"
+
+    def __init__(self, rank: int, exit_code: int) -> None:
+        super().__init__(f"process {rank} failed")
+        self.exit_code = exit_code  # type: ignore[misc]

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from softseg.commands.common import CancelFileOption, DeviceOption, EventsOption, QuietOption, long_work
+from softseg.errors import FollowedError, InputError
 
 
 def train(
@@ -26,21 +28,25 @@ def train(
     quiet: QuietOption = False,
     cancel_file: CancelFileOption = None,
 ) -> None:
-    """Train a model on DATA.json by a recipe; the finished model is RUN/model."""
-    with long_work(context, events, quiet, cancel_file) as work:
-        from softseg.data import Dataset
-        from softseg.training import Recipe
-        from softseg.training import train as run_training
-        from softseg.tree import LabelTree
+    """Train a model on DATA.json by a recipe; the finished model is RUN/model.
 
-        chosen = Recipe.load(recipe, sets or [])
-        run_training(
-            Dataset.load(data),
-            chosen,
-            out,
-            tree=None if tree is None else LabelTree.load(tree),
-            device=device,
-            seed=seed,
-            resume=resume,
-            events=work,
-        )
+    For several GPUs or machines: torchrun --nproc-per-node N -m softseg train ... (docs/scaling.md).
+    """
+    follower = os.environ.get("RANK", "0") != "0"  # torchrun's number of this process; process 0 speaks for all
+    try:
+        with long_work(context, None if follower else events, quiet or follower, cancel_file) as work:
+            from softseg.data import Dataset
+            from softseg.training import Recipe
+            from softseg.training import train as run_training
+            from softseg.tree import LabelTree
+
+            try:
+                chosen, dataset = Recipe.load(recipe, sets or []), Dataset.load(data)
+                other_tree = None if tree is None else LabelTree.load(tree)
+            except InputError as error:
+                if follower:
+                    raise FollowedError(0, error.exit_code) from error
+                raise
+            run_training(dataset, chosen, out, tree=other_tree, device=device, seed=seed, resume=resume, events=work)
+    except FollowedError as error:  # process 0 says it
+        raise typer.Exit(error.exit_code) from error

@@ -67,6 +67,7 @@ class PatchSampler:
         largest interpolated share, for losses that need integers.
     augmentation: random changes; none by default.
     seed: of everything random here.
+    items: which of a step's ``batch_size`` patches are made, all by default; each depends on its number alone.
     """
 
     def __init__(
@@ -77,11 +78,13 @@ class PatchSampler:
         targets: Literal["soft", "crisp"] = "soft",
         augmentation: AugmentationSpec | None = None,
         seed: int = 0,
+        items: range | None = None,
     ) -> None:
         if not case_ids:
             raise ValueError("expected at least one case")
         self.plan, self.targets, self.seed = plan, targets, seed
         self.augmentation = AugmentationSpec.none() if augmentation is None else augmentation
+        self._items = range(plan.batch_size) if items is None else items
         self._store, self._ids = store, tuple(case_ids)
         tree = store.dataset.tree
         self._leaves = len(tree.leaves)
@@ -93,12 +96,12 @@ class PatchSampler:
     def batch(self, step: int) -> Batch:
         """Return the patches of one step."""
         plan = self.plan
-        size = plan.batch_size
+        size = len(self._items)
         if self.targets == "soft":
             target = self._buffers.zeros(size, self._leaves, *plan.patch_size)
         else:
             target = torch.empty((size, 1, *plan.patch_size), dtype=torch.int64)
-        found = [self._item(step, item, target[item]) for item in range(size)]
+        found = [self._item(step, item, target[place]) for place, item in enumerate(self._items)]
         mask = None
         if any(valid is not None for _, valid in found):
             everywhere = torch.ones((1, *plan.patch_size), dtype=torch.bool)

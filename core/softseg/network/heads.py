@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal, get_args
 
@@ -26,19 +27,24 @@ class NormReLU(nn.Module):
     scope: over what the maximum is taken. ``"sample"``: channels and space of one image. ``"batch"``: the whole batch,
         as in ivadomed; there the output of one image depends on the others. ``"volume"``: the tensor is the raw output
         for one whole volume, aggregated over all windows, and is divided once.
+    over_all: applied to the maximum; makes it that of a batch of which this process has a part only.
     """
 
-    def __init__(self, scope: Scope = "sample") -> None:
+    def __init__(self, scope: Scope = "sample", over_all: Callable[[Tensor], Tensor] | None = None) -> None:
         super().__init__()
         if scope not in get_args(Scope):
             raise InputError(f"scope must be one of {', '.join(get_args(Scope))}; got {scope!r}", field="scope")
         self.scope: Scope = scope
+        self._over_all = over_all
 
     def forward(self, logits: Tensor) -> Tensor:
         """Return values in 0..1, float32 (float64 for float64), of the shape ``[B, C, *spatial]`` of ``logits``."""
         positive = torch.relu(logits if logits.dtype == torch.float64 else logits.float())
         over = tuple(range(1 if self.scope == "sample" else 0, positive.ndim))
-        normalised: Tensor = _divide(positive, positive.amax(dim=over, keepdim=True))
+        peak = positive.amax(dim=over, keepdim=True)
+        if self._over_all is not None and self.scope == "batch":
+            peak = self._over_all(peak)
+        normalised: Tensor = _divide(positive, peak)
         if normalised.shape[1] == 1:
             return normalised
         return _divide(normalised, normalised.sum(dim=1, keepdim=True))
@@ -89,13 +95,15 @@ class Head:
         """Channels the network must put out."""
         return 1 if self.single else self.classes
 
-    def probabilities(self, logits: Tensor, scope: Scope = "sample") -> Tensor:
+    def probabilities(
+        self, logits: Tensor, scope: Scope = "sample", over_all: Callable[[Tensor], Tensor] | None = None
+    ) -> Tensor:
         """Return the shares of the leaves ``[B, C, *spatial]`` in 0..1 for raw outputs ``[B, out_channels, *spatial]``.
 
         Parameters
         ----------
         logits: raw outputs, or for ``normrelu`` their ReLU aggregated over windows (with ``scope="volume"``).
-        scope: see :class:`NormReLU`; softmax has none.
+        scope, over_all: see :class:`NormReLU`; softmax has neither.
 
         Softmax shares sum to 1; ``normrelu`` shares sum to 1 or, where no leaf is active, to 0.
         """
@@ -103,7 +111,7 @@ class Head:
             raise ValueError(f"expected {self.out_channels} channels, got {logits.shape[1]}")
         if self.name == "softmax":
             return torch.softmax(logits if logits.dtype == torch.float64 else logits.float(), dim=1)
-        shares: Tensor = NormReLU(scope)(logits)
+        shares: Tensor = NormReLU(scope, over_all)(logits)
         if not self.single:
             return shares
         return torch.cat([1 - shares, shares] if self.background == 0 else [shares, 1 - shares], dim=1)

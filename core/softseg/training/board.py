@@ -11,12 +11,14 @@ class Board:
 
     Parameters
     ----------
-    folder: where its files go.
+    folder: where its files go; None: nowhere.
     step: steps done so far; later entries of an interrupted session are hidden.
     """
 
-    def __init__(self, folder: Path, step: int) -> None:
+    def __init__(self, folder: Path | None, step: int) -> None:
         self._writer: Any = None
+        if folder is None:
+            return
         try:
             from torch.utils.tensorboard import SummaryWriter
         except ImportError:

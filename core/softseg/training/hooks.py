@@ -24,7 +24,12 @@ REPORT_SECONDS = 1.0
 
 
 def make_hooks(setup: Setup, events: Events) -> list[Hook]:
-    """Return the hooks in the order in which they must run: the checkpoint comes after all that it contains."""
+    """Return the hooks in the order in which they must run: the checkpoint comes after all that it contains.
+
+    Process 0 alone has any.
+    """
+    if not setup.run.ranks.main:
+        return []
     return [_recorder(setup, events), _judge(setup, events), _saver(setup), _reporter(events)]
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 import yaml
 from torch import nn
@@ -15,9 +16,11 @@ from torch.optim.swa_utils import AveragedModel
 from softseg.data import Plan
 from softseg.errors import InputError
 from softseg.files import write_beside
+from softseg.losses.compound import CompoundLoss
 from softseg.network import Head, read_weights, write_weights
 from softseg.training.curves import Curve
 from softseg.training.optimization import learning_rate
+from softseg.training.ranks import Ranks
 from softseg.training.recipe import Recipe
 from softseg.tree import LabelTree
 
@@ -33,6 +36,8 @@ class Run:
     folder: where everything is written.
     recipe, plan, tree, head, device, dtype, seed, cases: what does not change; ``cases`` are the ids trained on.
     network, optimizer, scaler, average: what learns; ``average`` is None where the recipe wants no mean of weights.
+    learner: called while learning: ``network``, or what adds up the gradients of several processes around it.
+    ranks: the processes that train together.
     step: optimisation steps done.
     seconds: time spent when that step ended, over all sessions of this training.
     best, best_step: best validation score so far and when.
@@ -53,7 +58,9 @@ class Run:
     optimizer: torch.optim.Optimizer
     scaler: torch.amp.GradScaler
     average: AveragedModel | None
-    loss: nn.Module
+    loss: CompoundLoss
+    learner: nn.Module
+    ranks: Ranks = field(default_factory=Ranks)
     step: int = 0
     seconds: float = 0.0
     best: float | None = None
@@ -72,6 +79,11 @@ class Run:
     def judged(self) -> nn.Module:
         """The network that is validated and saved: the mean of the weights if there is one."""
         return self.network if self.average is None else self.average.module
+
+    def draw_anew(self) -> None:
+        """Make what the next step draws at random (dropout) a function of seed, step and process alone."""
+        numbers = np.random.SeedSequence([self.seed, self.step, self.ranks.rank]).generate_state(2)
+        torch.manual_seed(int(numbers[0]) << 31 | int(numbers[1]) >> 1)
 
     def count_step(self, loss: float, rate: float) -> None:
         """Note that a step was done; only here does the clock move on, so that all hooks see the same time."""
@@ -110,7 +122,9 @@ class Run:
         return self.folder / "checkpoints" / "best.pt"
 
     def save(self) -> None:
-        """Write ``checkpoints/last.pt``, complete or not at all."""
+        """Write ``checkpoints/last.pt``, complete or not at all; process 0 alone does."""
+        if not self.ranks.main:
+            return
         state: dict[str, Any] = {
             "version": CHECKPOINT_VERSION,
             "seed": self.seed,
@@ -127,8 +141,6 @@ class Run:
             "optimizer": self.optimizer.state_dict(),
             "scaler": self.scaler.state_dict(),
             "average": None if self.average is None else self.average.state_dict(),
-            "rng": torch.get_rng_state(),
-            "rng_cuda": torch.cuda.get_rng_state_all() if self.device.type == "cuda" else [],
         }
         with write_beside(self.last_path) as temporary:
             write_weights(state, temporary)
@@ -156,9 +168,6 @@ class Run:
         self.scaler.load_state_dict(state["scaler"])
         if self.average is not None:
             self.average.load_state_dict(state["average"])
-        torch.set_rng_state(state["rng"].cpu())
-        if state["rng_cuda"]:
-            torch.cuda.set_rng_state_all([one.cpu() for one in state["rng_cuda"]])
         self.step, self.seconds = state["step"], state["seconds"]
         self.best, self.best_step = state["best"], state["best_step"]
         self.waited, self.stopped = state["waited"], state["stopped"]

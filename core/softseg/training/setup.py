@@ -5,13 +5,13 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from softseg.data import CaseStore, Dataset, PatchSampler, Plan, default_augmentation, make_plan
+from softseg.data import CaseStore, Dataset, Machine, PatchSampler, Plan, default_augmentation, make_plan
 from softseg.errors import InputError
 from softseg.events import Events
 from softseg.files import require_writable_folder
@@ -20,9 +20,12 @@ from softseg.network import Head, build_network, set_output_bias
 from softseg.prediction.devices import resolve_device, resolve_precision
 from softseg.training.board import Board
 from softseg.training.curves import Log
+from softseg.training.description import describe
 from softseg.training.optimization import average_of, make_optimizer
+from softseg.training.ranks import Ranks
 from softseg.training.recipe import Recipe
 from softseg.training.run import Run
+from softseg.training.shared_step import require_shareable, shared_network
 from softseg.training.validation import least_pause
 from softseg.training.warm_start import start_from
 from softseg.tree import LabelTree
@@ -72,65 +75,131 @@ class Setup:
     pace: Pace
 
 
-def prepare_run(
-    dataset: Dataset,
-    recipe: Recipe,
-    out: Path,
-    tree: LabelTree | None,
-    device: str,
-    seed: int,
-    resume: bool,
-    overrides: dict[str, Any],
-    cache: str | Path | None,
-    events: Events,
-) -> Setup:
-    """Check everything, make or read the plan, prepare the cases and build or restore the run."""
-    folder = require_writable_folder(out)
-    last = folder / "checkpoints" / "last.pt"
-    if last.exists() and not resume:
+@dataclass(frozen=True)
+class Request:
+    """What was asked for: the arguments of :func:`softseg.training.train`.
+
+    The dataset has the tree that is learned; ``out`` and ``cache`` are folders.
+    """
+
+    dataset: Dataset
+    recipe: Recipe
+    out: Path
+    device: str
+    seed: int
+    resume: bool
+    overrides: dict[str, Any]
+    cache: Path
+
+    @property
+    def tree(self) -> LabelTree:
+        """The tree whose leaves are learned."""
+        return self.dataset.tree
+
+    @property
+    def training_cases(self) -> list[str]:
+        """Ids of the cases to learn from."""
+        return [case.id for case in self.dataset.split("train")]
+
+    @property
+    def validation_cases(self) -> list[str]:
+        """Ids of the cases that judge."""
+        return [case.id for case in self.dataset.split("val")][: self.recipe.validation.cases]
+
+    @property
+    def checkpoint(self) -> Path:
+        """What would be resumed from."""
+        return self.out / "checkpoints" / "last.pt"
+
+    @property
+    def head(self) -> Head:
+        """The head that recipe and tree ask for."""
+        background = None if self.tree.background is None else self.tree.leaf_index(self.tree.background.id)
+        return Head(self.recipe.head.name, len(self.tree.leaves), background)
+
+
+def prepare_run(request: Request, ranks: Ranks, events: Events) -> Setup:
+    """Check everything, make or read the plan, prepare the cases and build or restore the run.
+
+    Process 0 decides, writes and prepares; the others wait for it and then read the same.
+    """
+    with ranks.together():
+        tree = suitable_tree(request.tree, request.recipe, events)
+        request = replace(request, dataset=request.dataset.with_tree(tree))
+        device = resolve_device(request.device, events)
+        if ranks.main:
+            _lay_out(request, ranks, device, events)
+    with ranks.together():
+        return _build(request, ranks, device, events)
+
+
+def _lay_out(request: Request, ranks: Ranks, device: torch.device, events: Events) -> None:
+    """Find every mistake that can be found now, then write recipe, plan and tree and prepare the cases."""
+    folder, recipe = require_writable_folder(request.out), request.recipe
+    if request.checkpoint.exists() and not request.resume:
         raise InputError(
             "holds a training already", file=folder, hint="add --resume to go on, or choose another folder"
         )
-    dataset = dataset.with_tree(suitable_tree(dataset.tree if tree is None else tree, recipe, events))
-    tree = dataset.tree
-    training_cases = [case.id for case in dataset.split("train")]
-    if not training_cases:
-        raise InputError("no case has the split train", file=dataset.path, field="cases")
-    validation_cases = [case.id for case in dataset.split("val")][: recipe.validation.cases]
-    chosen = resolve_device(device, events)
-    plan = _plan(dataset, recipe, folder, overrides, resume, chosen.type == "cuda", events)
-    background = None if tree.background is None else tree.leaf_index(tree.background.id)
-    head = Head(recipe.head.name, len(tree.leaves), background)
-    loss = build_loss(recipe.losses, tree).to(chosen)
-    check_fit(recipe, head, loss)
-    augmentation = default_augmentation(plan, recipe.augmentation)
+    if not request.training_cases:
+        raise InputError("no case has the split train", file=request.dataset.path, field="cases")
+    plan = _plan(request, ranks, device.type == "cuda", events)
+    ranks.items(plan.batch_size)
+    loss = build_loss(recipe.losses, request.tree)
+    check_fit(recipe, request.head, loss)
+    require_shareable(loss, ranks)
+    default_augmentation(plan, recipe.augmentation)
     recipe.save(folder / "recipe.yaml")
     plan.save(folder / "plan.json")
-    tree.save(folder / "tree.json")
-    store = CaseStore(dataset, plan, folder / "cache" if cache is None else Path(cache))
-    store.prepare(events, [*training_cases, *validation_cases])
-    sampler = PatchSampler(store, training_cases, plan, recipe.targets, augmentation, seed)
-    run = _new_run(folder, recipe, plan, tree, head, chosen, seed, tuple(training_cases), loss, events)
-    log = Log(folder / "log.jsonl")
-    if resume and last.exists():
+    request.tree.save(folder / "tree.json")
+    CaseStore(request.dataset, plan, request.cache).prepare(
+        events, [*request.training_cases, *request.validation_cases]
+    )
+
+
+def _build(request: Request, ranks: Ranks, device: torch.device, events: Events) -> Setup:
+    """Build network and sampler from what was laid out, and restore the run or write the beginning of its log."""
+    if not (request.out / "plan.json").is_file():
+        raise InputError(
+            f"process {ranks.rank} does not see what process 0 wrote there",
+            file=request.out,
+            hint="all machines need the same folder under the same path",
+        )
+    recipe, plan = request.recipe, Plan.load(request.out / "plan.json")
+    store = CaseStore(request.dataset, plan, request.cache)
+    augmentation = default_augmentation(plan, recipe.augmentation)
+    items = ranks.items(plan.batch_size)
+    sampler = PatchSampler(store, request.training_cases, plan, recipe.targets, augmentation, request.seed, items)
+    run = _new_run(request, plan, ranks, device, events)
+    if request.resume and request.checkpoint.exists():
         run.restore()
-        log.cut(run.step)
         events.log(f"resumed at step {run.step}")
     else:
-        if resume:
+        if request.resume:
             events.warning("there is no checkpoint to resume from: starting at the beginning")
-        log.path.unlink(missing_ok=True)
         _start_bias(run, sampler)
-        log.write("start", seed=seed, device=str(chosen), precision=run.precision, cases=len(training_cases))
-    for line in describe(run, training_cases, validation_cases):
+    run.learner = shared_network(run.network, ranks, device)
+    lines = describe(run, request.training_cases, request.validation_cases)
+    if ranks.main:
+        _open_log(run, lines)
+    for line in lines:
         events.log(line)
-        if run.step == 0:
-            log.write("setting", text=line)
-    shapes = [store.load(case).geometry.shape for case in validation_cases]
+    shapes = [store.load(case).geometry.shape for case in request.validation_cases]
     pause = least_pause(shapes, plan, recipe.validation.overlap)
     every = recipe.validation.every or max(1, recipe.steps // 20, pause)
-    board = Board(folder / "tensorboard", run.step)
-    return Setup(run, store, sampler, validation_cases, every, board, Pace(recipe.minutes is not None))
+    board = Board(request.out / "tensorboard" if ranks.main else None, run.step)
+    return Setup(run, store, sampler, request.validation_cases, every, board, Pace(recipe.minutes is not None))
+
+
+def _open_log(run: Run, lines: list[str]) -> None:
+    """Cut the log back to the checkpoint, or begin a new one with what was set."""
+    log = Log(run.folder / "log.jsonl")
+    if run.step > 0:
+        log.cut(run.step)
+        return
+    log.path.unlink(missing_ok=True)
+    log.write("start", seed=run.seed, device=str(run.device), precision=run.precision, cases=len(run.cases))
+    for line in lines:
+        log.write("setting", text=line)
 
 
 def suitable_tree(tree: LabelTree, recipe: Recipe, events: Events) -> LabelTree:
@@ -156,30 +225,28 @@ def check_fit(recipe: Recipe, head: Head, loss: torch.nn.Module) -> None:
         raise InputError("normrelu belongs with soft targets", field="targets", hint="set targets: soft")
 
 
-def _plan(
-    dataset: Dataset, recipe: Recipe, folder: Path, overrides: dict[str, Any], resume: bool, gpu: bool, events: Events
-) -> Plan:
-    saved = folder / "plan.json"
-    if resume and saved.exists():
+def _plan(request: Request, ranks: Ranks, gpu: bool, events: Events) -> Plan:
+    """Return the saved plan of a resumed run, or make one.
+
+    The batch is that of all processes together. Where nobody chose it, each process gets what one would get alone.
+    """
+    saved = request.out / "plan.json"
+    if request.resume and saved.exists():
         return Plan.load(saved)
-    changes = {"raters": recipe.raters, **recipe.plan, **overrides}
+    recipe = request.recipe
+    changes = {"raters": recipe.raters, **recipe.plan, **request.overrides}
     if recipe.batch_size is not None:
         changes["batch_size"] = recipe.batch_size
-    return make_plan(dataset, overrides=changes, gpu=gpu, events=events)
+    memory_gb = None if gpu else Machine.here().memory_gb / ranks.local_size
+    plan = make_plan(request.dataset, overrides=changes, memory_gb=memory_gb, gpu=gpu, events=events)
+    if "batch_size" in changes or not ranks.several:
+        return plan
+    events.log(f"batch of {plan.batch_size} patches for each of {ranks.size} processes")
+    return plan.with_overrides({"batch_size": plan.batch_size * ranks.size})
 
 
-def _new_run(
-    folder: Path,
-    recipe: Recipe,
-    plan: Plan,
-    tree: LabelTree,
-    head: Head,
-    device: torch.device,
-    seed: int,
-    cases: tuple[str, ...],
-    loss: torch.nn.Module,
-    events: Events,
-) -> Run:
+def _new_run(request: Request, plan: Plan, ranks: Ranks, device: torch.device, events: Events) -> Run:
+    recipe, head, tree = request.recipe, request.head, request.tree
     network = build_network(plan.network, len(plan.channels), head.out_channels, plan.dimensions)
     if recipe.init is not None:
         copied, total = start_from(recipe.init, network)
@@ -187,17 +254,19 @@ def _new_run(
     network.to(device)
     dtype = resolve_precision(plan.precision, device)
     return Run(
-        folder=folder,
+        folder=request.out,
         recipe=recipe,
         plan=plan,
         tree=tree,
         head=head,
         device=device,
         dtype=dtype,
-        seed=seed,
-        cases=cases,
+        seed=request.seed,
+        cases=tuple(request.training_cases),
         network=network,
-        loss=loss,
+        learner=network,
+        ranks=ranks,
+        loss=build_loss(recipe.losses, tree).to(device),
         optimizer=make_optimizer(recipe.optimizer, network),
         scaler=torch.amp.GradScaler(device.type, enabled=dtype == torch.float16),
         average=None if recipe.average is None else average_of(network, recipe.average),
@@ -218,35 +287,6 @@ def _start_bias(run: Run, sampler: PatchSampler) -> None:
         else:
             leaves = target[(target >= 0) & (target < run.head.classes)]
             counts += torch.bincount(leaves, minlength=run.head.classes).double()
+    counts = run.ranks.sum(counts.to(run.device)).cpu()
     frequency = counts / counts.sum().clamp(min=1)
     set_output_bias(run.network, frequency.clamp(min=LEAST_FREQUENCY).log().float())
-
-
-def describe(run: Run, training_cases: list[str], validation_cases: list[str]) -> list[str]:
-    """Return, line by line, what the recipe set and which of it is ours rather than a paper's."""
-    recipe, plan, spec = run.recipe, run.plan, run.recipe.optimizer
-    weights = sum(weight.numel() for weight in run.network.parameters())
-    budget = f"{recipe.steps} steps" + (f" or {recipe.minutes:g} minutes" if recipe.minutes else "")
-    lines = [
-        f"recipe {recipe.name}: {recipe.targets} targets, head {recipe.head.name}"
-        + (f" (scope {recipe.head.scope})" if recipe.head.name == "normrelu" else "")
-        + f", raters {recipe.raters}"
-        + (", sparse: only labelled voxels count" if recipe.sparse else ""),
-        "losses: " + " + ".join(_loss_text(loss) for loss in recipe.losses),
-        f"optimizer {spec.name}, learning rate {spec.learning_rate:g} ({spec.schedule}, warm-up {spec.warmup:g}), "
-        f"weight decay {spec.weight_decay:g}, gradient clip {spec.gradient_clip} (our defaults, not a paper's)",
-        f"network {plan.network.name}, {weights / 1e6:.1f} million weights, {run.head.classes} leaves, "
-        f"{run.head.out_channels} output channels, computing in {run.precision} on {run.device}",
-        f"{plan.batch_size} patches of {' x '.join(map(str, plan.patch_size))} voxels a step, {budget}, "
-        f"mean of weights {recipe.average or 'off'}",
-        f"{len(training_cases)} training cases, {len(validation_cases)} validation cases"
-        + ("" if validation_cases else ": the last network is saved, there is no early stop"),
-    ]
-    if recipe.minutes is not None:
-        lines.append("a time budget makes the schedule depend on the speed of this computer: not repeatable")
-    return lines
-
-
-def _loss_text(loss: dict[str, Any]) -> str:
-    options = ", ".join(f"{key} {value}" for key, value in loss.items() if key != "name")
-    return f"{loss.get('name')} ({options})" if options else str(loss.get("name"))

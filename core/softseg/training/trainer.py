@@ -11,18 +11,21 @@ from pathlib import Path
 from typing import Any, cast
 
 import torch
+from torch import Tensor
 
 from softseg.data import Dataset, PatchSampler
 from softseg.data.sampler import Batch
-from softseg.errors import CancelledError
+from softseg.errors import CancelledError, LostProcessError
 from softseg.events import Events
 from softseg.network import memory_format
 from softseg.training.finish import finished_model
 from softseg.training.hooks import Hook, make_hooks
 from softseg.training.objective import loss_of, plain_memory_errors, require_finite
+from softseg.training.ranks import joined_ranks
 from softseg.training.recipe import Recipe
 from softseg.training.run import Run
-from softseg.training.setup import prepare_run
+from softseg.training.setup import Request, prepare_run
+from softseg.training.shared_step import shared_loss
 from softseg.tree import LabelTree
 
 
@@ -40,6 +43,8 @@ def train(
     events: Events | None = None,
 ) -> Path:
     """Train a network on the ``train`` cases of ``dataset`` and return the model folder ``out/model``.
+
+    Started by ``torchrun``, all processes share each step's patches and process 0 alone writes and reports.
 
     Parameters
     ----------
@@ -60,39 +65,59 @@ def train(
     InputError: dataset, recipe or plan do not fit together, the folder holds another run, or the loss diverged.
     OutOfMemoryError: a step does not fit into memory.
     CancelledError: stopped on request, with a checkpoint.
+    LostProcessError: another process of the training is gone; there is a checkpoint if process 0 is left.
+    FollowedError: another process failed, which tells why.
     """
     events = Events() if events is None else events
-    with torch.random.fork_rng():
+    folder = Path(out)
+    dataset = dataset if tree is None else dataset.with_tree(tree)
+    cache = folder / "cache" if cache is None else Path(cache)
+    with joined_ranks(device, events) as (ranks, own_device), torch.random.fork_rng():
         torch.manual_seed(seed)
-        setup = prepare_run(dataset, recipe, Path(out), tree, device, seed, resume, overrides or {}, cache, events)
+        request = Request(dataset, recipe, folder, own_device, seed, resume, overrides or {}, cache)
+        setup = prepare_run(request, ranks, events)
         run = setup.run
         events.stage("train", total=run.recipe.steps, done=run.step)
         with plain_memory_errors(run.device, run.plan.batch_size, run.plan.patch_size):
-            _learn(run, setup.sampler, make_hooks(setup, events))
-    path = finished_model(run, dataset.name)
+            _learn(run, setup.sampler, make_hooks(setup, events), events)
+        with ranks.together():
+            path = finished_model(run, dataset.name)
     events.result("model", path)
     return path
 
 
-def _learn(run: Run, sampler: PatchSampler, hooks: list[Hook]) -> None:
+def _learn(run: Run, sampler: PatchSampler, hooks: list[Hook], events: Events) -> None:
     run.network.train()
     batches = cast("Generator[tuple[int, Batch], None, None]", sampler.batches(run.step))
     try:
-        for hook in hooks if run.step else []:  # what was still to do when the run was interrupted
-            hook(run)
-        while not run.finished:
-            rate = run.learning_rate
-            _, batch = next(batches)
-            loss = _step(run, batch, rate)
-            require_finite(loss, run.step + 1)
-            run.count_step(loss, rate)
-            for hook in hooks:
-                hook(run)
-    except CancelledError:
+        with run.ranks.told_of_losses():
+            if run.step:  # what was still to do when the run was interrupted
+                _after_step(run, hooks, events)
+            while not run.finished:
+                rate = run.learning_rate
+                _, batch = next(batches)
+                run.count_step(_step(run, batch, rate), rate)
+                _after_step(run, hooks, events)
+    except (CancelledError, LostProcessError):
         run.save()
         raise
     finally:
         batches.close()
+
+
+def _after_step(run: Run, hooks: list[Hook], events: Events) -> None:
+    """Run the hooks where there are any; all processes go on with the clock and the decisions of process 0."""
+    if run.ranks.any(events.cancel.requested):
+        events.cancel.cancel()
+
+    def work() -> tuple[float, float]:
+        require_finite(run.curve.losses[-1], run.step)
+        for hook in hooks:
+            hook(run)
+        return run.seconds, float(run.stopped)
+
+    run.seconds, stopped = run.ranks.from_main(work)
+    run.stopped = bool(stopped)
 
 
 def _step(run: Run, batch: Batch, rate: float) -> float:
@@ -101,11 +126,12 @@ def _step(run: Run, batch: Batch, rate: float) -> float:
     image = batch.image.to(run.device, memory_format=memory_format(run.plan.dimensions), non_blocking=True)
     target = batch.target.to(run.device, non_blocking=True)
     mask = None if batch.mask is None else batch.mask.to(run.device, non_blocking=True)
+    run.draw_anew()
     with torch.autocast(run.device.type, dtype=run.dtype, enabled=run.dtype != torch.float32):
-        logits = run.network(image)
-    loss = loss_of(run.loss, run.head, run.recipe.head.scope, logits, target, mask)
+        logits = run.learner(image)
+    loss = _loss(run, logits, target, mask)
     run.optimizer.zero_grad(set_to_none=True)
-    torch.autograd.backward(run.scaler.scale(loss))
+    torch.autograd.backward(run.scaler.scale(loss * run.ranks.size))  # the gradients of all are averaged
     if run.recipe.optimizer.gradient_clip is not None:
         run.scaler.unscale_(run.optimizer)
         torch.nn.utils.clip_grad_norm_(run.network.parameters(), run.recipe.optimizer.gradient_clip)
@@ -113,4 +139,11 @@ def _step(run: Run, batch: Batch, rate: float) -> float:
     run.scaler.update()
     if run.average is not None:
         run.average.update_parameters(run.network)
-    return float(loss.detach())
+    return float(run.ranks.sum(loss.detach()))
+
+
+def _loss(run: Run, logits: Tensor, target: Tensor, mask: Tensor | None) -> Tensor:
+    scope = run.recipe.head.scope
+    if run.ranks.several:
+        return shared_loss(run.ranks, run.loss, run.head, scope, logits, target, mask)
+    return loss_of(run.loss, run.head, scope, logits, target, mask)
