@@ -162,6 +162,10 @@ class Application:
         """Handle what is waiting."""
         self._qt.processEvents(*arguments)
 
+    def topLevelWidgets(self):
+        """Return all windows."""
+        return self._qt.topLevelWidgets()
+
     def testingEnabled(self):
         """Whether this is a test run, where Slicer's dialogs answer by themselves."""
         return self._testing
