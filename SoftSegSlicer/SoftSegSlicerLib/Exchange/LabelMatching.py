@@ -52,7 +52,9 @@ def matchValues(present, names, tree):
     missing = [value for value in values if not tree.has_value(value)]
     if not missing:
         return {value: value for value in values}
-    called = [f"{value} ({names[value]})" if names.get(value) else str(value) for value in missing]
+    called = [
+        str(value) if names.get(value, str(value)) == str(value) else f"{value} ({names[value]})" for value in missing
+    ]
     raise InputError(
         f"the label tree '{tree.name}' has no node for the label values {listed(called)}",
         hint="choose the tree that these labels belong to",

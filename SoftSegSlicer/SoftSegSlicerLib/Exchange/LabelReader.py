@@ -153,7 +153,9 @@ def _present(data, volumeNode):
 
 
 def _colorName(colors, value):
-    return colors.GetColorName(value) or "" if colors is not None and 0 <= value < colors.GetNumberOfColors() else ""
+    """Return what the colour table calls a value, the number itself where it has no name for it."""
+    known = colors is not None and 0 <= value < colors.GetNumberOfColors()
+    return (colors.GetColorName(value) if known else "") or str(value)
 
 
 def _kept(image):

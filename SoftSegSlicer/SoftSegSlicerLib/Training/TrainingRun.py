@@ -148,9 +148,14 @@ class TrainingRun:
         self.validations = [(e["step"], _scores(e)) for e in entries if e["event"] == "validation"]
         for event in self._events.read():
             self._take(event)
-        if alive or self._events.behind or self._log.behind:
+        if alive or self.behind:
             return RUNNING
         return self._ended()
+
+    @property
+    def behind(self):
+        """Whether there is more to read right now than one look took in."""
+        return self._events.behind or self._log.behind
 
     @property
     def model(self):

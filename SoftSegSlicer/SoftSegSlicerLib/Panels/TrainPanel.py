@@ -1,0 +1,320 @@
+"""Train: learn a model from segmentations of the scene or from a dataset file, and watch it learn."""
+
+import os
+import time
+
+import ctk
+import qt
+import slicer
+from slicer.i18n import tr as _
+
+from softseg.errors import InputError, SoftSegError
+
+from ..Training import KnownRuns
+from ..Training.Launcher import Launcher
+from ..Training.SceneDataset import SceneDataset, dataFile
+from ..Training.TrainingRun import FAILED, FINISHED, RUNNING, Request, TrainingRun
+from .CloseGuard import CloseGuard
+from .MessageLine import MessageLine
+from .PanelWidgets import loadPanel
+from .Selectors import chosen
+from .TrainCases import TrainCases
+from .TrainChoices import TrainChoices
+from .TrainMonitor import TrainMonitor
+
+SCENE, FILE = "scene", "file"
+STEP_SECONDS = 0.05
+"""Files are written for this long between two looks at what the user does."""
+PATIENCE_MILLISECONDS = 4000
+"""A training that was asked to stop is ended after this."""
+
+
+class TrainPanel:
+    """The panel; see the module's documentation of panels.
+
+    Parameters
+    ----------
+    context: PanelContext.
+
+    Attributes
+    ----------
+    makeLauncher: called without arguments, returns what starts processes; tests replace it.
+    """
+
+    makeLauncher = Launcher
+
+    def __init__(self, context):
+        self._context = context
+        self.widget, self.ui = loadPanel("TrainPanel")
+        ui = self.ui
+        self._message = MessageLine(ui.messageLabel)
+        self._launcher = self.makeLauncher()
+        self._writing, self._guard = None, None
+        ui.sourceSelector.addItem(_("Segmentations of this scene"), SCENE)
+        ui.sourceSelector.addItem(_("A dataset file (DATA.json)"), FILE)
+        ui.unpaintedSelector.addItem(_("are background"), False)
+        ui.unpaintedSelector.addItem(_("are unknown (a few strokes)"), True)
+        self.monitor = TrainMonitor(ui, self._onState)
+        self._cases = None
+        self.choices = TrainChoices(ui, context, self._update)
+        self._cases = TrainCases(ui, self._onSource)
+        ui.sourceSelector.currentIndexChanged.connect(self._onSource)
+        ui.datasetEdit.currentPathChanged.connect(self._onSource)
+        ui.settingsEdit.textChanged.connect(self._update)
+        ui.folderEdit.currentPathChanged.connect(self._update)
+        ui.startButton.clicked.connect(self._onStart)
+        ui.stopButton.clicked.connect(self._onStop)
+        ui.runSelector.currentIndexChanged.connect(self._onRun)
+        ui.openRunButton.clicked.connect(self._onOpenRun)
+        ui.useButton.clicked.connect(self._onUse)
+        ui.plotButton.clicked.connect(self._onPlot)
+        ui.openFolderButton.clicked.connect(self._onOpenFolder)
+        paths = ctk.ctkPathLineEdit
+        ui.datasetEdit.filters = paths.Files | paths.Readable
+        ui.folderEdit.filters = paths.Dirs | paths.Writable
+        self._watchMainWindow()
+        self._fillRuns()
+        self._onSource()
+
+    @property
+    def cases(self):
+        """The table of scans of the scene."""
+        return self._cases
+
+    def refresh(self):
+        """Catch up with the scene; called when the panel comes to the front."""
+        self._cases.refresh()
+        self.monitor.redraw()
+
+    def cleanup(self):
+        """Let go of everything; a training that runs goes on and is found again."""
+        self._stopWriting()
+        self.monitor.stop()
+        if self._guard is not None:
+            self._guard.release()
+
+    def onSceneStartClose(self):
+        """Ask whether the training shall go on without the scene."""
+        if self.monitor.state == RUNNING and not self._goesOn(_("the scene is closed")):
+            self.monitor.run.requestStop()
+
+    def onSceneEndClose(self):
+        """Forget the cases of the old scene."""
+        self._cases.refresh()
+
+    # -- what to learn from ---------------------------------------------------------------------------------------
+
+    @property
+    def _source(self):
+        return chosen(self.ui.sourceSelector)
+
+    def _onSource(self, *_args):
+        if self._cases is None:
+            return
+        self.ui.sourceStack.currentIndex = 0 if self._source == SCENE else 1
+        path = self.ui.datasetEdit.currentPath
+        missing = self._source == FILE and path and not os.path.isfile(path)
+        self.ui.datasetLabel.text = _("There is no such file.") if missing else ""
+        self.choices.offerTrees(self._source, self._cases.cases())
+        self._update()
+
+    def _whyNot(self):
+        """Return why a training cannot start now; empty if it can."""
+        if self._writing is not None or self.monitor.state == RUNNING:
+            return _("A training is under way.")
+        if self._source == FILE and not os.path.isfile(self.ui.datasetEdit.currentPath):
+            return _("Choose a DATA.json file.")
+        if self._source == SCENE and not any(case.split == "train" for case in self._cases.cases()):
+            return _("Add a scan and its segmentation, with the use 'Training'.")
+        return ""
+
+    def _update(self, *_args):
+        if self._cases is None:
+            return
+        run, why = self.monitor.run, self._whyNot()
+        resume = run is not None and not why.startswith(_("A training")) and run.canResume
+        self.ui.startButton.enabled = not why
+        self.ui.startButton.toolTip = why or _("Start in the background; Slicer stays usable")
+        busy = self._writing is not None or self.monitor.state == RUNNING
+        self.ui.stopButton.text = _("Stop") if busy or not resume else _("Resume")
+        self.ui.stopButton.enabled = busy or resume
+        self.ui.stopButton.toolTip = (
+            _("Stop after the present step; the training can be resumed later")
+            if busy or not resume
+            else _("Go on with the training below from where it was stopped")
+        )
+        self.ui.runSelector.enabled = self.ui.openRunButton.enabled = self._writing is None
+
+    # -- starting and stopping ------------------------------------------------------------------------------------
+
+    def _onStart(self, *_args):
+        self._message.clear()
+        try:
+            sets, tree = self.choices.sets(), self.choices.tree(self._cases.cases())
+            folder = self.choices.newFolder(self._runName(tree))
+            request = Request("", self.choices.recipe, "", self.choices.device, self.choices.minutes, sets)
+            if self._source == FILE:
+                self._startFromFile(folder, request, tree)
+            else:
+                self._startFromScene(folder, request, tree)
+        except SoftSegError as error:
+            self._message.error(error)
+        self._update()
+
+    def _runName(self, tree):
+        what = tree.name if tree is not None else os.path.basename(os.path.dirname(self.ui.datasetEdit.currentPath))
+        plain = "".join(sign if sign.isalnum() or sign in "-_" else "-" for sign in what or "training").strip("-")
+        return f"{plain}-{self.choices.recipe}-{time.strftime('%Y-%m-%d')}"
+
+    def _startFromFile(self, folder, request, tree):
+        request.dataset = os.path.abspath(self.ui.datasetEdit.currentPath)
+        if tree is not None:
+            os.makedirs(folder, exist_ok=True)
+            request.tree = str(tree.save(os.path.join(folder, "chosen-tree.json")))
+        self._launch(folder, request)
+
+    def _startFromScene(self, folder, request, tree):
+        strokes = chosen(self.ui.unpaintedSelector)
+        dataset = SceneDataset(os.path.basename(folder), tree, self._cases.cases(), strokes)
+        dataset.check()
+        files = os.path.join(folder, "dataset")
+        request.dataset = dataFile(files)
+        self._writing = dataset.write(files)
+        self.ui.statusLabel.text = _("Writing the scans…")
+        self.ui.progressBar.visible = True
+        qt.QTimer.singleShot(0, lambda: self._write(self._writing, folder, request))
+
+    def _write(self, steps, folder, request):
+        """Write for a moment, and come back until all is written; then start."""
+        if steps is None or steps is not self._writing:
+            return
+        until = time.monotonic() + STEP_SECONDS
+        try:
+            for done, total in steps:
+                self.ui.progressBar.maximum, self.ui.progressBar.value = total, done
+                if time.monotonic() > until:
+                    qt.QTimer.singleShot(0, lambda: self._write(steps, folder, request))
+                    return
+            self._writing = None
+            self._launch(folder, request)
+        except SoftSegError as error:
+            self._stopWriting()
+            self._message.error(error)
+        self._update()
+
+    def _stopWriting(self):
+        steps, self._writing = self._writing, None
+        if steps is not None:
+            steps.close()
+            self.ui.progressBar.visible = False
+            self.ui.statusLabel.text = ""
+
+    def _launch(self, folder, request):
+        run = TrainingRun(folder, self._launcher)
+        run.start(request)
+        self._showRun(run)
+
+    def _onStop(self, *_args):
+        self._message.clear()
+        run = self.monitor.run
+        try:
+            if self._writing is not None:
+                self._stopWriting()
+            elif self.monitor.state == RUNNING:
+                run.requestStop()
+                qt.QTimer.singleShot(
+                    PATIENCE_MILLISECONDS, lambda: run.kill() if run.stopping and run.running else None
+                )
+                self.monitor.look()
+            elif run is not None:
+                run.resume()
+                self.monitor.follow(TrainingRun(run.folder, self._launcher))
+        except SoftSegError as error:
+            self._message.error(error)
+        self._update()
+
+    # -- trainings that are known ---------------------------------------------------------------------------------
+
+    def _showRun(self, run):
+        KnownRuns.remember(run.folder)
+        self.monitor.follow(run)
+        self._fillRuns()
+
+    def _fillRuns(self):
+        """List the known trainings; at the start show the one that runs, or the last one."""
+        folders, selector = KnownRuns.knownRuns(), self.ui.runSelector
+        selector.blockSignals(True)
+        selector.clear()
+        for folder in folders:
+            selector.addItem(os.path.basename(folder), folder)
+        selector.blockSignals(False)
+        self.ui.progressFrame.visible = bool(folders)
+        if self.monitor.run is None and folders:
+            runs = [TrainingRun(folder, self._launcher) for folder in folders]
+            self.monitor.follow(next((run for run in runs if run.running), runs[0]))
+        if self.monitor.run is None:
+            self.monitor.follow(None)
+        else:
+            selector.blockSignals(True)
+            selector.currentIndex = max(0, selector.findData(self.monitor.run.folder))
+            selector.blockSignals(False)
+
+    def _onRun(self, *_args):
+        folder = chosen(self.ui.runSelector)
+        if folder and (self.monitor.run is None or folder != self.monitor.run.folder):
+            self._message.clear()
+            self.monitor.follow(TrainingRun(folder, self._launcher))
+            self._update()
+
+    def _onOpenRun(self, *_args):
+        folder = self._context.dialogs.askFolder(_("Folder of a training"), self.ui.folderEdit.currentPath)
+        if not folder:
+            return
+        run = TrainingRun(os.path.normpath(folder), self._launcher)
+        try:
+            run.request()
+        except InputError as error:
+            self._message.error(error)
+            return
+        self._message.clear()
+        self._showRun(run)
+
+    def _onState(self, state):
+        run = self.monitor.run
+        if state == FAILED and run.message:
+            self._message.error(f"{run.message} {run.hint}".strip())
+        if state == FINISHED or run.model:
+            self._context.notify("modelsChanged")
+        self._update()
+
+    # -- using it -------------------------------------------------------------------------------------------------
+
+    def _onUse(self, *_args):
+        self._context.notify("modelsChanged", model=self.monitor.run.model)
+        self._message.info(_("The model is chosen in the Segment tab."))
+
+    def _onPlot(self, *_args):
+        self.monitor.curves.show(slicer.mrmlScene)
+
+    def _onOpenFolder(self, *_args):
+        qt.QDesktopServices.openUrl(qt.QUrl.fromLocalFile(self.monitor.run.folder))
+
+    # -- closing --------------------------------------------------------------------------------------------------
+
+    def _watchMainWindow(self):
+        window = slicer.util.mainWindow()
+        if window is not None:
+            self._guard = CloseGuard(window, self._mayClose)
+
+    def _mayClose(self):
+        """Ask what becomes of a training when Slicer closes; it closes either way."""
+        if self.monitor.state == RUNNING and not self._goesOn(_("Slicer is closed")):
+            self.monitor.run.requestStop()
+        return True
+
+    def _goesOn(self, when):
+        question = _(
+            "A training is running. Shall it go on when {when}? It can be picked up again in the Train tab. "
+            "With No it is stopped and saved."
+        )
+        return self._context.dialogs.confirm(question.format(when=when), _("Training"))

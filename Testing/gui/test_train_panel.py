@@ -1,0 +1,352 @@
+"""The Train panel on real widgets, with real trainings of a few seconds in processes of their own."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import qt
+import slicer
+from gui_actions import click, settle, write
+from vtk.util import numpy_support
+
+from softseg.image import Geometry
+
+GRID = Geometry((26, 24, 22), (2.0, 2.0, 2.0))
+TINY = (
+    "average=0.9 validation.every=10 checkpoint_every=10 batch_size=1 plan.spacing=[2,2,2] plan.patch_size=[16,16,16] "
+    "'plan.network={name: DynUNet, options: {filters: [4, 4]}}'"
+)
+
+
+def ball(middle, radius):
+    k, j, i = np.mgrid[: GRID.shape[0], : GRID.shape[1], : GRID.shape[2]]
+    return (k - middle[0]) ** 2 + (j - middle[1]) ** 2 + (i - middle[2]) ** 2 < radius**2
+
+
+def addVolume(name, array):
+    from SoftSegSlicerLib.Scene.Grids import setArray
+
+    node = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", name)
+    setArray(node, array, GRID, numpy_support.get_vtk_array_type(array.dtype))
+    return node
+
+
+def addSegmentation(name, masks, volume):
+    node = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLSegmentationNode", name)
+    node.CreateDefaultDisplayNodes()
+    node.SetReferenceImageGeometryParameterFromVolumeNode(volume)
+    logic = slicer.vtkSlicerSegmentationsModuleLogic
+    for segment, mask in masks.items():
+        segmentId = node.GetSegmentation().AddEmptySegment("", segment)
+        holder = addVolume("mask", mask.astype(np.uint8))
+        image = logic.CreateOrientedImageDataFromVolumeNode(holder)
+        image.UnRegister(None)
+        logic.SetBinaryLabelmapToSegment(image, node, segmentId, logic.MODE_REPLACE)
+        slicer.mrmlScene.RemoveNode(holder)
+    return node
+
+
+def addPerson(name, seed, strokes=False):
+    """A noisy ball with a core; drawn in full, or as a few strokes with some background."""
+    generator = np.random.default_rng(seed)
+    middle = generator.uniform(9, 14, 3)
+    whole, core = ball(middle, 7), ball(middle, 4)
+    image = 60.0 * whole + 60.0 * core + generator.normal(0, 15, GRID.shape)
+    volume = addVolume(f"{name} T1", image.astype(np.float32))
+    masks = {"core": core, "rim": whole & ~core}
+    if strokes:
+        painted = np.zeros(GRID.shape, bool)
+        painted[int(middle[0]) - 1 : int(middle[0]) + 2] = True
+        masks = {"Background": painted & ~whole, **{key: mask & painted for key, mask in masks.items()}}
+    return volume, addSegmentation(f"{name} drawn", masks, volume)
+
+
+@pytest.fixture
+def panel(moduleWidget, tmp_path, monkeypatch):
+    launcher = importlib.import_module("SoftSegSlicerLib.Training.Launcher").Launcher
+    started = []
+
+    def make():
+        started.append(launcher([sys.executable, "-m", "softseg"]))
+        return started[-1]
+
+    monkeypatch.setattr(importlib.import_module("SoftSegSlicerLib.Panels.TrainPanel").TrainPanel, "makeLauncher", staticmethod(make))
+    panel = moduleWidget.showPanel("Train")
+    panel.ui.folderEdit.currentPath = str(tmp_path / "trainings")
+    moduleWidget.parent.show()
+    settle()
+    yield panel
+    for one in started:
+        for process in one._children.values():
+            process.kill()
+            process.wait()
+
+
+def addCase(panel, volume, labels):
+    panel.ui.labelsSelector.setCurrentNode(labels)
+    assert panel.ui.volumeSelector.currentNode() is volume  # suggested from the segmentation
+    click(panel.ui.addCaseButton)
+
+
+def choose(selector, data):
+    place = selector.findData(data)
+    assert place >= 0, f"{data} is not offered"
+    selector.currentIndex = place
+    settle()
+
+
+def prepared(panel, steps=2000, people=3, strokes=False):
+    """Add people to the table and make the training tiny."""
+    for number in range(people):
+        addCase(panel, *addPerson(f"P{number}", number, strokes))
+    choose(panel.ui.deviceSelector, "cpu")
+    choose(panel.ui.treeSelector, "own|")
+    if strokes:
+        choose(panel.ui.unpaintedSelector, True)
+    write(panel.ui.settingsEdit, f"steps={steps} {TINY}")
+
+
+def table(panel):
+    tree = panel.ui.caseTable
+    return [[tree.topLevelItem(row).text(column) for column in range(3)] for row in range(tree.topLevelItemCount)]
+
+
+def message(panel):
+    return panel.ui.messageLabel.text if panel.ui.messageLabel.visible else ""
+
+
+def test_cases_are_added_named_and_removed(panel):
+    assert not panel.ui.addCaseButton.enabled
+    assert not panel.ui.startButton.enabled
+    assert "Add a scan" in panel.ui.startButton.toolTip
+    for number in range(3):
+        addCase(panel, *addPerson(f"P{number}", number))
+    assert table(panel) == [[f"P{n} T1", f"P{n} drawn", f"P{n} T1"] for n in range(3)]
+    assert [case.split for case in panel.cases.cases()] == ["train", "train", "val"]
+    assert panel.ui.startButton.enabled
+    item = panel.ui.caseTable.topLevelItem(1)
+    item.setText(2, "Ada")
+    item.setText(0, "typed over")
+    assert panel.cases.cases()[1].person == "Ada"
+    assert table(panel)[1] == ["P1 T1", "P1 drawn", "Ada"]
+    box = panel.ui.caseTable.itemWidget(panel.ui.caseTable.topLevelItem(2), 3)
+    box.currentIndex = 0
+    assert panel.cases.cases()[2].split == "train"
+    panel.ui.caseTable.topLevelItem(0).setSelected(True)
+    settle()
+    click(panel.ui.removeCaseButton)
+    assert [row[0] for row in table(panel)] == ["P1 T1", "P2 T1"]
+
+
+def test_a_deleted_volume_leaves_the_table_and_closing_the_scene_empties_it(panel):
+    nodes = [addPerson(f"P{number}", number) for number in range(2)]
+    for volume, labels in nodes:
+        addCase(panel, volume, labels)
+    slicer.mrmlScene.RemoveNode(nodes[0][0])
+    panel.refresh()
+    assert [row[0] for row in table(panel)] == ["P1 T1"]
+    slicer.mrmlScene.Clear(False)
+    settle()
+    assert table(panel) == []
+    assert not panel.ui.startButton.enabled
+
+
+def test_the_recipe_is_explained_in_plain_language(panel):
+    assert panel.ui.recipeSelector.currentText == "soft-tree"
+    assert "0.3 grey matter" in panel.ui.recipeLabel.text
+    panel.ui.recipeSelector.currentIndex = panel.ui.recipeSelector.findText("ce-dice")
+    assert panel.ui.recipeLabel.text.startswith("The usual way to train")
+
+
+def test_started_by_a_click_stopped_resumed_to_the_end_and_used(panel, moduleWidget, waitUntil, tmp_path):
+    heard = []
+    moduleWidget.context.addObserver("modelsChanged", lambda **data: heard.append(data))
+    prepared(panel, steps=60)
+    click(panel.ui.startButton)
+    assert not panel.ui.startButton.enabled
+    longest, last = 0.0, time.monotonic()
+
+    def learning():
+        nonlocal longest, last
+        now = time.monotonic()
+        longest, last = max(longest, now - last), now
+        return panel.monitor.curves is not None and panel.monitor.curves.lastStep >= 1
+
+    waitUntil(learning, 120)
+    assert longest < 0.5  # Slicer stays usable: 0.2 s on a quiet machine
+    run = panel.monitor.run
+    assert (tmp_path / "trainings" / os.path.basename(run.folder) / "dataset" / "DATA.json").is_file()
+    click(panel.ui.stopButton)
+    waitUntil(lambda: panel.monitor.state != "running", 60)
+    if panel.monitor.state == "stopped":  # on a fast machine it may have finished first
+        assert "Stopped at step" in panel.ui.statusLabel.text
+        assert panel.ui.stopButton.text == "Resume"
+        click(panel.ui.stopButton)
+        waitUntil(lambda: panel.monitor.state == "finished", 120)
+    assert panel.monitor.state == "finished", message(panel)
+    assert panel.ui.statusLabel.text == "Finished after 60 steps."
+    assert [step for step, _ in panel.monitor.curves.losses] == list(range(1, 61))
+    assert "Dice" in panel.ui.metricLabel.text
+    assert not panel.ui.pictureLabel.pixmap.isNull()
+    assert slicer.mrmlScene.GetNumberOfNodesByClass("vtkMRMLPlotChartNode") == 2
+    click(panel.ui.plotButton)
+    click(panel.ui.useButton)
+    assert heard[-1] == {"model": run.model}
+    assert Path(run.model, "models", "model.pt").is_file()
+    assert panel.ui.startButton.enabled
+
+
+def test_a_few_strokes_are_enough_and_the_unpainted_takes_no_part(panel, waitUntil):
+    prepared(panel, steps=4, strokes=True)
+    click(panel.ui.startButton)
+    waitUntil(lambda: panel.monitor.state in ("finished", "failed", "stopped"), 120)
+    assert panel.monitor.state == "finished", message(panel)
+    content = json.loads(Path(panel.monitor.run.request().dataset).read_text())
+    assert all("mask" in case for case in content["cases"])
+
+
+def test_a_training_is_picked_up_again_after_a_restart(panel, moduleWidget, waitUntil):
+    prepared(panel, steps=5000)
+    click(panel.ui.startButton)
+    waitUntil(lambda: panel.monitor.state == "running" and panel.monitor.curves.lastStep >= 1, 120)
+    folder = panel.monitor.run.folder
+    panel.cleanup()  # as Slicer closes; the process goes on
+    again = type(panel)(moduleWidget.context)
+    assert again.monitor.run.folder == folder
+    assert again.monitor.state == "running"
+    waitUntil(lambda: again.monitor.curves.lastStep >= 1, 30)
+    again._onStop()
+    waitUntil(lambda: again.monitor.state == "stopped", 60)
+    again.cleanup()
+
+
+def test_closing_slicer_asks_and_stops_only_if_told_to(panel, moduleWidget, waitUntil):
+    from SoftSegSlicerLib.Panels.CloseGuard import CloseGuard
+
+    window = qt.QMainWindow()
+    guard = CloseGuard(window, panel._mayClose)
+    window.show()
+    assert window.close()
+    assert moduleWidget.context.dialogs.asked == []  # nothing runs, nothing is asked
+    prepared(panel, steps=5000)
+    click(panel.ui.startButton)
+    waitUntil(lambda: panel.monitor.state == "running", 60)
+    window.show()
+    assert window.close()
+    assert "A training is running" in moduleWidget.context.dialogs.asked[-1]
+    assert panel.monitor.run.running
+    assert not panel.monitor.run.stopping
+    moduleWidget.context.dialogs.answer = False
+    slicer.mrmlScene.Clear(False)  # closing the scene asks too
+    assert "the scene is closed" in moduleWidget.context.dialogs.asked[-1]
+    assert panel.monitor.run.stopping
+    waitUntil(lambda: panel.monitor.state == "stopped", 60)
+    guard.release()
+
+
+def test_a_killed_training_is_said_and_can_be_resumed(panel, waitUntil):
+    prepared(panel, steps=5000)
+    click(panel.ui.startButton)
+    waitUntil(lambda: panel.monitor.state == "running" and panel.monitor.curves.lastStep >= 1, 120)
+    panel.monitor.run.kill()
+    waitUntil(lambda: panel.monitor.state == "failed", 30)
+    assert "ended from outside" in message(panel)
+    assert panel.ui.stopButton.text == "Resume"
+    assert panel.ui.stopButton.enabled
+    assert panel.ui.startButton.enabled
+
+
+def test_a_tree_that_does_not_fit_is_refused_before_anything_starts(panel, tmp_path):
+    prepared(panel)
+    choose(panel.ui.treeSelector, "shipped|multiple-sclerosis")
+    click(panel.ui.startButton)
+    settle()
+    assert "has no node for core, rim" in message(panel)
+    assert panel.monitor.run is None
+    assert panel.ui.startButton.enabled
+    assert not list((tmp_path / "trainings").rglob("DATA.json"))
+
+
+def test_strokes_without_background_say_what_to_paint(panel):
+    volume, labels = addPerson("P0", 0)
+    addCase(panel, volume, labels)
+    choose(panel.ui.unpaintedSelector, True)
+    click(panel.ui.startButton)
+    settle()
+    assert "Background" in message(panel)
+    assert panel.ui.startButton.enabled
+
+
+def test_a_program_that_cannot_start_is_said(panel, waitUntil):
+    prepared(panel)
+    panel._launcher._command = ["/nowhere/PythonSlicer"]
+    click(panel.ui.startButton)
+    waitUntil(lambda: message(panel), 30)
+    assert "could not be started" in message(panel)
+    assert panel.ui.startButton.enabled
+
+
+def test_a_folder_that_cannot_be_written_is_said(panel, waitUntil, tmp_path):
+    prepared(panel)
+    (tmp_path / "file").write_text("in the way")
+    panel.ui.folderEdit.currentPath = str(tmp_path / "file")
+    click(panel.ui.startButton)
+    waitUntil(lambda: message(panel), 30)
+    assert "cannot be written" in message(panel)
+    assert panel.ui.startButton.enabled
+
+
+def test_a_full_disk_is_said(panel, waitUntil, monkeypatch):
+    prepared(panel)
+    usage = type("Usage", (), {"free": 10})
+    monkeypatch.setattr("SoftSegSlicerLib.Training.SceneDataset.shutil.disk_usage", lambda _: usage)
+    click(panel.ui.startButton)
+    waitUntil(lambda: message(panel), 30)
+    assert "0 MB are free" in message(panel)
+    assert panel.ui.startButton.enabled
+
+
+def test_a_malformed_dataset_file_is_said_with_its_field(panel, waitUntil, tmp_path):
+    choose(panel.ui.sourceSelector, "file")
+    assert not panel.ui.startButton.enabled
+    (tmp_path / "DATA.json").write_text('{"name": "x", "channels": ["T1"], "tree": "t", "cases": [{"id": 3}]}')
+    panel.ui.datasetEdit.currentPath = str(tmp_path / "DATA.json")
+    settle()
+    click(panel.ui.startButton)
+    waitUntil(lambda: panel.monitor.state == "failed", 60)
+    assert "DATA.json: cases[0]" in message(panel)
+    assert panel.ui.startButton.enabled
+
+
+def test_settings_that_are_none_are_refused(panel):
+    prepared(panel)
+    write(panel.ui.settingsEdit, "faster")
+    click(panel.ui.startButton)
+    assert "Expected key=value" in message(panel)
+
+
+def test_a_folder_that_is_no_training_is_refused(panel, moduleWidget, tmp_path):
+    moduleWidget.context.dialogs.path = str(tmp_path)
+    addCase(panel, *addPerson("P0", 0))
+    panel.ui.progressFrame.visible = True
+    click(panel.ui.openRunButton)
+    assert "not the folder of a training" in message(panel)
+
+
+def test_pictures_of_the_panel(panel, moduleWidget, screenshot, waitUntil):
+    prepared(panel, steps=40)
+    write(panel.ui.settingsEdit, "")
+    assert screenshot(moduleWidget.parent, "train-choices", height=1000)
+    write(panel.ui.settingsEdit, f"steps=40 {TINY}")
+    click(panel.ui.startButton)
+    waitUntil(lambda: panel.monitor.state in ("finished", "failed", "stopped"), 180)
+    panel.ui.sourceSection.collapsed = panel.ui.choicesSection.collapsed = True
+    for path in screenshot(moduleWidget.parent, "train-finished"):
+        assert path.stat().st_size > 10_000
