@@ -6,6 +6,7 @@ the stand-in widgets of this package, which are C++ in the application, run with
 
 from __future__ import annotations
 
+import ctypes
 import importlib.abc
 import sys
 
@@ -39,6 +40,10 @@ def install() -> None:
     """Switch the mechanism on, and add ``name``, PythonQt's other word for ``objectName``."""
     from __feature__ import true_property  # noqa: F401 - starts PySide's mechanism for this module
 
+    if sys.version_info < (3, 12):
+        # with this mechanism PySide gives away one reference to None at each call that returns nothing; None is not
+        # immortal in these versions, and Python would end with "deallocating None" after some thousand calls
+        ctypes.c_ssize_t.from_address(id(None)).value += 1 << 40
     for name in [__name__, *(known for known in sys.modules if known.startswith("slicerhost"))]:
         use_methods(name)
     sys.meta_path.insert(0, _Chooser())
