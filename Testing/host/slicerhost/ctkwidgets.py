@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import types
 
-from PySide6.QtCore import Property, QSize, Qt, Signal, Slot
+from PySide6.QtCore import Property, QSize, Qt, QTimer, Signal, Slot
 from PySide6.QtGui import QColor, QIcon, QPainter, QPixmap
 from PySide6.QtWidgets import (
     QAbstractButton,
@@ -54,9 +54,7 @@ class ctkCollapsibleButton(QAbstractButton):
             return
         self._collapsed = collapsed
         if collapsed:
-            self._hidden = [w for w in self.children() if isinstance(w, QWidget) and not w.isHidden()]
-            for widget in self._hidden:
-                widget.hide()
+            self._hideContent()
         else:
             for widget in self._hidden:
                 widget.show()
@@ -65,14 +63,25 @@ class ctkCollapsibleButton(QAbstractButton):
         self.updateGeometry()
         self.contentsCollapsed.emit(collapsed)
 
+    def _hideContent(self):
+        if self._collapsed:
+            new = [w for w in self.children() if isinstance(w, QWidget) and not w.isHidden()]
+            for widget in new:
+                widget.hide()
+            self._hidden += new
+
     collapsed = Property(bool, _isCollapsed, _setCollapsed, notify=contentsCollapsed)
 
     def childEvent(self, event):
-        """Hide what is added while collapsed."""
+        """Hide what is added while collapsed; later, because it is still being made."""
         super().childEvent(event)
-        if self._collapsed and event.added() and event.child().isWidgetType():
-            event.child().hide()
-            self._hidden.append(event.child())
+        if self._collapsed and event.added():
+            QTimer.singleShot(0, self, self._hideContent)
+
+    def showEvent(self, event):
+        """Hide what was added meanwhile."""
+        self._hideContent()
+        super().showEvent(event)
 
     def hitButton(self, position):
         """Only the header is a button."""
