@@ -93,7 +93,7 @@ class ResultsLogic:
         """Whether this node is a segmentation with a label tree (also one that was read from a .seg.nrrd file)."""
         if node is None or not node.IsA("vtkMRMLSegmentationNode"):
             return False
-        return References.referenced(node, References.TREE) is not None or TreeNode.carriesDocument(node)
+        return References.referenced(node, References.TREE) is not None or TreeNode.carriesTree(node)
 
     def parcellationOf(self, segmentationNode):
         """Return the SoftParcellation of a segmentation, on its present tree; None where there is none.
@@ -162,12 +162,16 @@ class ResultsLogic:
         InputError: the tree does not fit the result; nothing was changed.
         """
         old, before = self.treeOf(segmentationNode), Remapping.mergedOf(segmentationNode)
-        original = LabelSource.sourceOf(segmentationNode, self._store)
-        remapping = Remapping.Remapping.between(original.remapping.source, tree, merged)
-        remapping.table()  # raises where label values run out
+        merged = dict(merged or {})
+        original = LabelSource.sourceOf(segmentationNode, self._store).remapping.source
+        Remapping.Remapping.between(original, tree, merged)  # raises before anything is changed
         cut = TreeNode.carriedOver([node.id for node in self.cutOf(segmentationNode).nodes], tree)
         TreeNode.writeTree(segmentationNode, tree)
         Remapping.writeMerged(segmentationNode, merged)
+        if merged == before and _structure(tree) == _structure(old):
+            Segments.updateSegments(segmentationNode, tree)
+            TreeNode.writeCut(segmentationNode, cut)
+            return
         try:
             source = LabelSource.sourceOf(segmentationNode, self._store)
             labels = source.labels(cut)
@@ -176,18 +180,23 @@ class ResultsLogic:
             Remapping.writeMerged(segmentationNode, before)
             raise
         Segments.updateSegments(segmentationNode, tree)
-        Folding.writeLayer(segmentationNode, source.geometry, source.box, cut, labels)
+        Folding.writeLayer(segmentationNode, source, cut, labels)
 
     def _show(self, segmentationNode, cut):
         source = LabelSource.sourceOf(segmentationNode, self._store)
-        Folding.writeLayer(segmentationNode, source.geometry, source.box, cut, source.labels(cut))
+        Folding.writeLayer(segmentationNode, source, cut, source.labels(cut))
 
     def _requireManaged(self, segmentationNode):
         if not self.isManaged(segmentationNode):
             raise InputError("this segmentation has no label tree", hint="choose a tree for it first")
         if References.referenced(segmentationNode, References.TREE) is None:
-            TreeNode.restoreDocument(segmentationNode)
+            TreeNode.restoreTree(segmentationNode)
 
     def forget(self):
         """Let go of everything that was decoded, as when the scene is closed."""
         self._store.clear()
+
+
+def _structure(tree):
+    """Return what decides which voxels a node has: everything but names, colours, weights and codes."""
+    return [(node.id, node.parent, node.value) for node in tree.nodes]

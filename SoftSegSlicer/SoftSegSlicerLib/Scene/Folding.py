@@ -68,55 +68,35 @@ def crispTable(remapping, cut):
     return folded
 
 
-def writeLayer(segmentationNode, geometry, box, cut, labels):
-    """Show labels in the shared layer of a segmentation.
+def coarserNodes(cut, values):
+    """Return the ids of nodes above a cut that are among these label values: nothing finer is known there."""
+    tree = cut.tree
+    inCut = {node.id for node in cut.nodes}
+    return [
+        node.id
+        for node in tree.inner_nodes
+        if tree.value_of(node.id) in values and not any(above.id in inCut for above in tree.path(node.id))
+    ]
+
+
+def writeLayer(segmentationNode, source, cut, labels):
+    """Show labels in the shared layer of a segmentation; segments of nodes that have none yet are added.
 
     Parameters
     ----------
-    segmentationNode: the segmentation; segments of nodes that have none yet are added.
-    geometry: the whole grid.
-    box: slices ``(k, j, i)`` that ``labels`` covers.
+    segmentationNode: the segmentation.
+    source: SoftSource or CrispSource that gave the labels.
     cut: Cut whose nodes are shown.
-    labels: integers ``(k, j, i)``, values of nodes of the tree.
+    labels: integers ``(k, j, i)`` of the source's box, values of nodes of the tree.
     """
-    image = Segments.ensureLayer(segmentationNode, geometry, box, cut.tree)
-    array = Grids.arrayOf(image)
-    array[:] = labels
+    image = Segments.ensureLayer(segmentationNode, source.geometry, source.box, cut.tree)
+    Grids.arrayOf(image)[:] = labels
     image.GetPointData().GetScalars().Modified()
-    ids = [node.id for node in cut.nodes]
-    ids += _coarserLabels(cut, array)
+    ids = [node.id for node in cut.nodes] + source.coarser(cut)
     modifying = segmentationNode.StartModify()
     Segments.ensureSegments(segmentationNode, cut.tree, ids, image)
     Segments.shareLayer(segmentationNode, image)
     Segments.showOnly(segmentationNode, ids)
     TreeNode.writeCut(segmentationNode, cut)
-    writeDocument(segmentationNode, cut)
     segmentationNode.EndModify(modifying)
     image.Modified()
-
-
-def _coarserLabels(cut, array):
-    """Return the ids of nodes above the cut that have voxels of their own, because nothing finer is known there."""
-    tree = cut.tree
-    inCut = {node.id for node in cut.nodes}
-    above = [node for node in tree.inner_nodes if node.id not in inCut and _isAbove(tree, node, inCut)]
-    values = {tree.value_of(node.id): node.id for node in above}
-    if not values:
-        return []
-    present = np.bincount(array.reshape(-1), minlength=1)
-    return [id_ for value, id_ in values.items() if value < present.size and present[value]]
-
-
-def _isAbove(tree, node, inCut):
-    return not any(ancestor.id in inCut for ancestor in tree.path(node.id))
-
-
-def writeDocument(segmentationNode, cut):
-    """Let the segmentation carry its tree and cut also in a file of its own, where references are not kept."""
-    segmentation = segmentationNode.GetSegmentation()
-    for position in range(segmentation.GetNumberOfSegments()):
-        segment = segmentation.GetNthSegment(position)
-        if position == 0:
-            segment.SetTag(TreeNode.DOCUMENT_TAG, TreeNode.packed(cut.tree, cut))
-        elif TreeNode.tagOf(segment, TreeNode.DOCUMENT_TAG) is not None:
-            segment.RemoveTag(TreeNode.DOCUMENT_TAG)

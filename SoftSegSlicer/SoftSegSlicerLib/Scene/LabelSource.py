@@ -40,6 +40,14 @@ class SoftSource:
         """Return label values at a cut: ``(k, j, i)`` of :attr:`box`."""
         return Folding.softLabels(self.parcellation, self.remapping, cut, self.box)
 
+    def coarser(self, cut):
+        """Return the ids of nodes above a cut that keep voxels: leaves that were split."""
+        tree, known = cut.tree, self.remapping.known
+        split = (
+            {tree.value_of(leaf.id) for leaf in known.leaves if not tree.is_leaf(leaf.id)} if known is not tree else ()
+        )
+        return Folding.coarserNodes(cut, split) if split else []
+
 
 @dataclass(frozen=True)
 class CrispSource:
@@ -65,6 +73,14 @@ class CrispSource:
         """Return label values at a cut: ``(k, j, i)``."""
         return Folding.crispTable(self.remapping, cut)[self.unfolded]
 
+    def coarser(self, cut):
+        """Return the ids of nodes above a cut that keep voxels: coarse labels, and leaves that were split."""
+        table = Folding.crispTable(self.remapping, cut)
+        if not Folding.coarserNodes(cut, set(table.tolist())):
+            return []
+        present = np.unique(table[np.flatnonzero(np.bincount(self.unfolded.reshape(-1)))])
+        return Folding.coarserNodes(cut, set(present.tolist()))
+
 
 def sourceOf(segmentationNode, store):
     """Return where the labels of a segmentation come from.
@@ -78,10 +94,11 @@ def sourceOf(segmentationNode, store):
     ------
     InputError: what the scene holds is damaged or does not fit the tree.
     """
-    tree, merged = TreeNode.treeOf(segmentationNode), mergedOf(segmentationNode)
+    text, merged = References.textOf(segmentationNode, References.TREE), mergedOf(segmentationNode)
+    tree = TreeNode.treeOf(segmentationNode)
     stored = store.read(segmentationNode)
     if stored is not None:
-        key = (store.digestOf(segmentationNode), tree, tuple(sorted(merged.items())))
+        key = (store.digestOf(segmentationNode), text, tuple(sorted(merged.items())))
 
         def derive():
             remapping = Remapping.between(stored.tree, tree, merged)

@@ -83,6 +83,8 @@ class Remapping:
         ------
         InputError: the parcellation cannot be brought to the tree.
         """
+        if self.known == self.source:
+            return parcellation
         merged = {}
         for leaf in self.source.leaves:
             new = self.target[leaf.id]

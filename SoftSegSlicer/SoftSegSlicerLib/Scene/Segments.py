@@ -45,18 +45,19 @@ def ensureLayer(segmentationNode, geometry, box, tree):
 def ensureSegments(segmentationNode, tree, nodeIds, image):
     """Add the segments of these nodes that are not there yet, where they belong in the order of the tree."""
     segmentation = segmentationNode.GetSegmentation()
-    wanted = set(nodeIds)
-    background = tree.background
+    there = set(segmentation.GetSegmentIDs())
+    missing = set(nodeIds) - there - ({tree.background.id} if tree.background else set())
+    if not missing:
+        return
     colors = node_colors(tree)
     following = ""
     for node in reversed(tree.nodes):
-        if segmentation.GetSegment(node.id) is not None:
-            following = node.id
-        elif node.id in wanted and node != background:
+        if node.id in missing:
             segment = slicer.vtkSegment()
             describeSegment(segment, tree, node, colors)
             segment.AddRepresentation(_REPRESENTATION, image)
             segmentation.AddSegment(segment, node.id, following)
+        if node.id in missing or node.id in there:
             following = node.id
 
 

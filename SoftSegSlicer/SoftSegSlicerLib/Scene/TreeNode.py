@@ -14,8 +14,8 @@ from . import References
 
 PATH_TAG = "SoftSeg.Path"
 """Segment tag: names from the root down to the node."""
-DOCUMENT_TAG = "SoftSeg.Document"
-"""Tag of every first segment: tree and cut, packed, so that a .seg.nrrd file alone brings them back."""
+TREE_TAG, CUT_TAG = "SoftSeg.Tree", "SoftSeg.Cut"
+"""Tags of one segment: tree and cut, packed, so that a .seg.nrrd file alone brings them back."""
 _SEPARATOR = " > "
 
 
@@ -72,8 +72,20 @@ def carriedOver(ids, tree):
 
 
 def writeCut(segmentationNode, cut):
-    """Remember the cut that a segmentation shows."""
-    segmentationNode.SetAttribute(References.CUT, json.dumps([node.id for node in cut.nodes]))
+    """Remember the cut that a segmentation shows, also in a file of its own, where references are not kept."""
+    ids = [node.id for node in cut.nodes]
+    segmentationNode.SetAttribute(References.CUT, json.dumps(ids))
+    tree = References.textOf(segmentationNode, References.TREE)
+    segmentation = segmentationNode.GetSegmentation()
+    carrier = segmentation.GetNthSegment(0)
+    for position in range(1, segmentation.GetNumberOfSegments()):  # others may have come before the last carrier
+        segment = segmentation.GetNthSegment(position)
+        if tagOf(segment, TREE_TAG) is not None:
+            segment.RemoveTag(TREE_TAG)
+            segment.RemoveTag(CUT_TAG)
+    if carrier is not None:
+        carrier.SetTag(TREE_TAG, _packed(tree))
+        carrier.SetTag(CUT_TAG, _packed(json.dumps(ids)))
 
 
 def asCut(tree, cut):
@@ -100,47 +112,41 @@ def tagOf(segment, name):
     return str(value) if segment.GetTag(name, value) else None
 
 
-def packed(tree, cut):
-    """Return tree and cut as text without the characters that a .seg.nrrd file uses to separate tags."""
-    document = json.dumps({"tree": tree.to_json(), "cut": [node.id for node in cut.nodes]}, ensure_ascii=False)
-    return base64.urlsafe_b64encode(zlib.compress(document.encode(), 9)).decode()
+@functools.lru_cache(maxsize=8)
+def _packed(text):
+    """Return text without the characters that a .seg.nrrd file uses to separate tags."""
+    return base64.urlsafe_b64encode(zlib.compress(text.encode())).decode()
 
 
-def unpacked(text):
-    """Return the tree and the ids of the cut that :func:`packed` wrote.
-
-    Raises
-    ------
-    InputError: the text is damaged.
-    """
-    try:
-        document = json.loads(zlib.decompress(base64.urlsafe_b64decode(text)))
-        return LabelTree.from_json(document["tree"]), list(document["cut"])
-    except (ValueError, KeyError, TypeError, zlib.error) as error:
-        raise InputError("the label tree that this segmentation carries is damaged", hint="choose a tree") from error
+def _unpacked(text):
+    return zlib.decompress(base64.urlsafe_b64decode(text)).decode()
 
 
-def carriesDocument(segmentationNode):
+def carriesTree(segmentationNode):
     """Whether the segments of a node bring a tree with them."""
-    return _document(segmentationNode) is not None
+    return _carrier(segmentationNode) is not None
 
 
-def restoreDocument(segmentationNode):
+def restoreTree(segmentationNode):
     """Take tree and cut from the segments of a node that was read from a file of its own.
 
     Raises
     ------
     InputError: they are damaged, or no cut.
     """
-    tree, ids = unpacked(_document(segmentationNode))
-    writeCut(segmentationNode, tree.cut(ids))
+    carrier = _carrier(segmentationNode)
+    try:
+        tree = _parsed(_unpacked(tagOf(carrier, TREE_TAG)))
+        cut = tree.cut(json.loads(_unpacked(tagOf(carrier, CUT_TAG))))
+    except (ValueError, KeyError, TypeError, zlib.error) as error:
+        raise InputError("the label tree that this segmentation carries is damaged", hint="choose a tree") from error
     writeTree(segmentationNode, tree)
+    writeCut(segmentationNode, cut)
 
 
-def _document(segmentationNode):
+def _carrier(segmentationNode):
     segmentation = segmentationNode.GetSegmentation()
     for position in range(segmentation.GetNumberOfSegments()):
-        text = tagOf(segmentation.GetNthSegment(position), DOCUMENT_TAG)
-        if text is not None:
-            return text
+        if tagOf(segmentation.GetNthSegment(position), TREE_TAG) is not None:
+            return segmentation.GetNthSegment(position)
     return None

@@ -1,0 +1,171 @@
+"""A result in the scene: what its segments show, where they are, what they are called."""
+
+import numpy as np
+import pytest
+import slicer
+import vtk
+
+from softseg.errors import InputError
+from softseg.soft import SoftParcellation
+
+
+def test_segments_show_the_labels_of_the_parcellation_on_every_grid(logic, make, anyGrid, shownLabels, addVolume):
+    parcellation = make(anyGrid)
+    volume = addVolume(np.zeros(anyGrid.shape, np.int16), anyGrid)
+    node = logic.addSegmentation(parcellation, volume)
+    for level in range(parcellation.tree.depth, 0, -1):
+        logic.collapse(node, level)
+        np.testing.assert_array_equal(shownLabels(node, anyGrid, logic), parcellation.labels(level))
+
+
+def test_segments_lie_where_the_voxels_of_the_grid_lie(logic, make, anyGrid):
+    parcellation = make(anyGrid)
+    node = logic.addSegmentation(parcellation)
+    image = slicer.vtkOrientedImageData()
+    node.GetBinaryLabelmapRepresentation("stem", image)
+    k, j, i = np.argwhere(parcellation.labels(3) == 200)[0]
+    expected = (anyGrid.affine @ [i, j, k, 1])[:3]
+    matrix = vtk.vtkMatrix4x4()
+    image.GetImageToWorldMatrix(matrix)
+    np.testing.assert_allclose(matrix.MultiplyPoint([int(i), int(j), int(k), 1])[:3], expected, atol=1e-4)
+
+
+def test_segments_have_ids_names_colours_paths_and_terminology_of_the_tree(logic, parcellation):
+    node = logic.addSegmentation(parcellation)
+    segmentation = node.GetSegmentation()
+    assert list(segmentation.GetSegmentIDs()) == ["left", "right", "putamen", "caudate", "stem"]
+    left = segmentation.GetSegment("left")
+    assert left.GetName() == "left cortex"
+    np.testing.assert_allclose(left.GetColor(), np.array([205, 62, 78]) / 255)
+    assert tag(left, "SoftSeg.Path") == "head > brain > cortex > left cortex"
+    entry = slicer.vtkSlicerTerminologyEntry()
+    terminologies = slicer.vtkSlicerTerminologiesModuleLogic()
+    assert terminologies.DeserializeTerminologyEntry(tag(left, left.GetTerminologyEntryTagName()), entry)
+    assert (entry.GetTypeObject().GetCodeValue(), entry.GetTypeObject().GetCodeMeaning()) == (
+        "40146001",
+        "Cerebral cortex",
+    )
+    assert entry.GetTypeModifierObject().GetCodeMeaning() == "Left"
+
+
+def tag(segment, name):
+    value = vtk.mutable("")
+    assert segment.GetTag(name, value)
+    return str(value)
+
+
+def test_all_segments_stay_in_one_layer_and_the_image_stays_the_same_object(logic, parcellation):
+    node = logic.addSegmentation(parcellation)
+    segmentation = node.GetSegmentation()
+    image = segmentation.GetSegment("left").GetRepresentation("Binary labelmap")
+    for level in (2, 1, 3, 0, 3):
+        logic.collapse(node, level)
+        assert segmentation.GetNumberOfLayers("Binary labelmap") == 1
+    assert segmentation.GetSegment("cortex").GetRepresentation("Binary labelmap") is image
+
+
+def test_an_inner_segment_is_added_when_it_is_first_shown_in_the_order_of_the_tree(logic, parcellation):
+    node = logic.addSegmentation(parcellation)
+    logic.collapse(node, ["background", "cortex", "nuclei", "stem"])
+    ids = list(node.GetSegmentation().GetSegmentIDs())
+    assert ids == ["cortex", "left", "right", "nuclei", "putamen", "caudate", "stem"]
+    assert sorted(node.GetDisplayNode().GetVisibleSegmentIDs()) == ["cortex", "nuclei", "stem"]
+
+
+def test_a_cut_across_levels_sums_before_it_decides(logic, parcellation, grid, shownLabels):
+    cut = parcellation.tree.cut(["background", "cortex", "putamen", "caudate", "stem"])
+    node = logic.addSegmentation(parcellation)
+    logic.collapse(node, cut)
+    np.testing.assert_array_equal(shownLabels(node, grid, logic), parcellation.labels(cut))
+    assert logic.cutOf(node) == cut
+
+
+def test_the_root_shows_what_is_not_background(logic, parcellation, grid, shownLabels, tree):
+    node = logic.addSegmentation(parcellation)
+    logic.collapse(node, 0)
+    shown = shownLabels(node, grid, logic)
+    np.testing.assert_array_equal(shown > 0, parcellation.labels(1) != 0)
+    assert np.unique(shown).tolist() == [0, tree.value_of("head")]
+    logic.collapse(node, 3)
+    np.testing.assert_array_equal(shownLabels(node, grid, logic), parcellation.labels(3))
+
+
+def test_a_result_stands_beside_its_input(logic, parcellation, grid, addVolume, scene):
+    volume = addVolume(np.zeros(grid.shape, np.int16), grid)
+    hierarchy = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(scene)
+    study = hierarchy.CreateStudyItem(hierarchy.GetSceneItemID(), "study")
+    hierarchy.CreateItem(study, volume)
+    node = logic.addSegmentation(parcellation, volume)
+    heat = logic.showNode(node, "brain")
+    for made in (node, heat):
+        assert hierarchy.GetItemParent(hierarchy.GetItemByDataNode(made)) == study
+    assert node.GetName() == "scan segmentation"
+    reference = node.GetNodeReference(node.GetReferenceImageGeometryReferenceRole())
+    assert reference is volume
+
+
+def test_a_moved_scan_moves_its_result(logic, parcellation, grid, addVolume, scene):
+    volume = addVolume(np.zeros(grid.shape, np.int16), grid)
+    transform = scene.AddNewNodeByClass("vtkMRMLLinearTransformNode")
+    matrix = vtk.vtkMatrix4x4()
+    matrix.SetElement(0, 3, 100)
+    transform.SetMatrixTransformToParent(matrix)
+    volume.SetAndObserveTransformNodeID(transform.GetID())
+    node = logic.addSegmentation(parcellation, volume)
+    assert node.GetTransformNodeID() == logic.showNode(node, "brain").GetTransformNodeID() == transform.GetID()
+    at = tuple((grid.affine @ [10, 12, 9, 1])[:3])
+    moved = (at[0] + 100, at[1], at[2])
+    assert logic.describe(node, moved)[0][0] == "head"
+    assert logic.describe(node, at) == []
+
+
+def test_three_dimensional_surfaces_are_not_made_unasked(logic, parcellation):
+    node = logic.addSegmentation(parcellation)
+    assert not node.GetDisplayNode().GetVisibility3D()
+    assert not node.GetSegmentation().ContainsRepresentation("Closed surface")
+
+
+def test_what_is_no_parcellation_is_refused(logic, scene, tmp_path):
+    before = scene.GetNumberOfNodes()
+    with pytest.raises(InputError, match="expected a soft parcellation, got dict"):
+        logic.addSegmentation({})
+    with pytest.raises(InputError, match="no such file"):
+        logic.loadParcellation(tmp_path / "gone.soft.npz")
+    (tmp_path / "bad.soft.npz").write_bytes(b"nothing")
+    with pytest.raises(InputError, match="cannot be read as a soft parcellation"):
+        logic.loadParcellation(tmp_path / "bad.soft.npz")
+    assert scene.GetNumberOfNodes() == before
+
+
+def test_cuts_that_are_none_are_refused_and_change_nothing(logic, parcellation, grid, shownLabels):
+    node = logic.addSegmentation(parcellation)
+    for cut, message in ((9, "level from 0 to 3"), (["brain", "left"], "covers every leaf once"), (["x"], "no node 'x'")):
+        with pytest.raises(InputError, match=message):
+            logic.collapse(node, cut)
+    np.testing.assert_array_equal(shownLabels(node, grid, logic), parcellation.labels(3))
+
+
+def test_a_plain_segmentation_is_not_ours(logic, scene):
+    plain = scene.AddNewNodeByClass("vtkMRMLSegmentationNode")
+    assert not logic.isManaged(plain)
+    assert not logic.isManaged(None)
+    with pytest.raises(InputError, match="no label tree"):
+        logic.collapse(plain, 1)
+
+
+def test_a_file_becomes_a_segmentation_of_its_name(logic, parcellation, tmp_path, grid, shownLabels):
+    file = parcellation.save(tmp_path / "case7.soft.npz")
+    node = logic.loadParcellation(file)
+    assert node.GetName() == "case7"
+    np.testing.assert_array_equal(shownLabels(node, grid, logic), parcellation.labels(3))
+    assert isinstance(logic.parcellationOf(node), SoftParcellation)
+
+
+def test_an_empty_parcellation_gives_an_empty_segmentation(logic, tree, grid, shownLabels):
+    dense = np.zeros((len(tree.leaves), *grid.shape), np.float32)
+    dense[tree.leaf_index("background")] = 1
+    node = logic.addSegmentation(SoftParcellation.from_dense(dense, tree, grid))
+    assert not shownLabels(node, grid, logic).any()
+    logic.collapse(node, 1)
+    logic.showNode(node, "brain")
+    assert logic.nodeVolumes(node)["brain"].softMl == 0
