@@ -56,6 +56,7 @@ class SoftSegSlicerWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.logic = SoftSegSlicerLogic()
         self.context = PanelContext(self.logic)
         self.context.parameterNode = parametersOf()
+        self.context.showPanel = self.showPanel
         self.diagnostics = Diagnostics(self.context, self.ui.copyDiagnosticsButton, self.ui.diagnosticsLabel)
         self.panels = {}
         self.addObserver(slicer.mrmlScene, slicer.mrmlScene.StartCloseEvent, self.onSceneStartClose)

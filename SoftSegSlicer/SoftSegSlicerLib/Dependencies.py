@@ -27,11 +27,11 @@ class Dependencies:
 
     Parameters
     ----------
-    dialogs: asks people; see :class:`SoftSegSlicerLib.Dialogs.Dialogs`.
+    context: the panels' context; its dialogs ask people.
     """
 
-    def __init__(self, dialogs):
-        self._dialogs = dialogs
+    def __init__(self, context):
+        self._context = context
 
     def missing(self):
         """Return the requirements that are not met, as texts; PyTorch first."""
@@ -49,7 +49,7 @@ class Dependencies:
         missing = self.missing()
         if not missing:
             return
-        if not self._dialogs.confirm(explanation(missing), _("Install packages for SoftSeg?")):
+        if not self._context.dialogs.confirm(explanation(missing), _("Install packages for SoftSeg?")):
             raise DeclinedError
         if TORCH in missing:
             _installTorch()

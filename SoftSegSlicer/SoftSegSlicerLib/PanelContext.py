@@ -19,6 +19,7 @@ class PanelContext:
     Attributes
     ----------
     parameterNode: the wrapped parameter node of this scene; None while a scene is being closed.
+    showPanel: called with a panel's name, brings its tab to the front; the shell sets it.
     makeRunner: called without arguments, returns a new Runner; tests replace it.
     """
 
@@ -26,6 +27,7 @@ class PanelContext:
         self.logic = logic
         self.dialogs = dialogs or Dialogs()
         self.makeRunner = ProcessRunner
+        self.showPanel = lambda name: None
         self.parameterNode = None
         self._observers = {event: [] for event in EVENTS}
         self._known = None

@@ -1,14 +1,300 @@
-"""Segment scans with a model."""
+"""Segment scans with a model: choose, apply, watch, cancel, look at the result."""
 
-import qt
+from __future__ import annotations
+
+import slicer
+from slicer.i18n import tr as _
+
+from softseg.errors import SoftSegError
+from SoftSegSlicerLib.Dependencies import DeclinedError, Dependencies
+from SoftSegSlicerLib.Panels.MessageList import MessageList
+from SoftSegSlicerLib.Panels.PanelWidgets import loadPanel
+from SoftSegSlicerLib.Panels.SegmentBatch import SegmentBatch, levelOf
+from SoftSegSlicerLib.Panels.SegmentInputs import SegmentInputs
+from SoftSegSlicerLib.Panels.SegmentModels import SegmentModels
+from SoftSegSlicerLib.Panels.SegmentQueue import Job, SegmentQueue
+from SoftSegSlicerLib.Process.Runner import CANCELLED, DONE, FAILED
+from SoftSegSlicerLib.Scene.VolumesView import showTable
+
+DEVICES = ("auto", "cpu", "cuda:0", "cuda:1")
 
 
 class SegmentPanel:
+    """The tab Segment.
+
+    Parameters
+    ----------
+    context: what the panels share; see SoftSegSlicerLib.PanelContext.
+
+    Attributes
+    ----------
+    widget: the panel's widget.
+    dependencies: asks for and installs what is missing; tests replace it.
+    messages: what is said below the buttons.
+    """
+
     def __init__(self, context):
-        self.widget = qt.QWidget()
+        self._context = context
+        self.dependencies = Dependencies(context)
+        self.widget, self.ui = loadPanel("SegmentPanel")
+        self.messages = MessageList(self.ui.messagesLabel)
+        self._checks = MessageList(self.ui.checksLabel)
+        self._queue, self._result = None, None
+        self.models = SegmentModels(self.ui, context, self._onModelChanged, self._onError)
+        self.inputs = SegmentInputs(self.ui, context, self._onInputChanged)
+        self.batch = SegmentBatch(self.ui, context, self._model, self._update, self._onError)
+        self._fillDevices()
+        self.ui.cutBox.currentIndexChanged.connect(self._onCutChanged)
+        self.ui.deviceBox.currentIndexChanged.connect(self._onDeviceChanged)
+        self.ui.applyButton.clicked.connect(self.onApply)
+        self.ui.batchButton.clicked.connect(self.onBatch)
+        self.ui.cancelButton.clicked.connect(self.onCancel)
+        self.ui.lookButton.clicked.connect(self.onLook)
+        self.ui.volumesButton.clicked.connect(self.onVolumes)
+        context.addObserver("modelsChanged", self._onModelsChanged)
+        self._progress(None)
+        self._restore()
+
+    @property
+    def running(self):
+        """Whether a segmentation is under way."""
+        return self._queue is not None
+
+    # -- what the shell calls -------------------------------------------------------------------------------------
 
     def refresh(self):
-        pass
+        """Catch up with the scene."""
+        if self._context.parameterNode is not None:
+            self.batch.refresh()
+            self._showChecks()
+            self._update()
+
+    def onSceneStartClose(self):
+        """Stop what works for the scene that goes."""
+        self._stop()
+        self._result = None
+
+    def onSceneEndClose(self):
+        """Begin again."""
+        self.messages.clear()
+        self._restore()
 
     def cleanup(self):
-        pass
+        """Stop, and let go of the context."""
+        self._stop()
+        self._context.removeObserver("modelsChanged", self._onModelsChanged)
+
+    # -- buttons --------------------------------------------------------------------------------------------------
+
+    def onApply(self, *_arguments):
+        """Segment the chosen scan."""
+        problem = self._problem()
+        if problem is not None:
+            self._onError(problem)
+            return
+        logic, parameters = self._context.logic, self._context.parameterNode
+        volumes, mask, model = self.inputs.volumes(), self.inputs.mask(), parameters.model
+        cut, device = levelOf(parameters.cut), parameters.device
+
+        def prepare():
+            return logic.prepareSegment(volumes, model, cut=cut, device=device, mask=mask, outputFolder=None)
+
+        self._start([Job("", volumes[0].GetName(), prepare, self._finishOne)])
+
+    def onBatch(self, *_arguments):
+        """Segment all ticked scans."""
+        problem = self.batch.problem()
+        if problem is not None:
+            self._onError(problem)
+            return
+        parameters = self._context.parameterNode
+        self._start(self.batch.jobs(parameters.device, parameters.cut))
+
+    def onCancel(self, *_arguments):
+        """Stop."""
+        if self._queue is not None:
+            self.ui.cancelButton.enabled = False
+            self._queue.cancel()
+
+    def onLook(self, *_arguments):
+        """Go to Look with the result."""
+        if self._resultNode() is not None:
+            self._context.segmentation = self._resultNode()
+            self._context.showPanel("Look")
+
+    def onVolumes(self, *_arguments):
+        """Show the table of volumes beside the views."""
+        if self._resultNode() is not None:
+            showTable(self._context.logic.volumesTable(self._resultNode()))
+
+    # -- the run --------------------------------------------------------------------------------------------------
+
+    def _start(self, jobs):
+        self.messages.clear()
+        try:
+            self.dependencies.ensure()
+        except DeclinedError:
+            self.messages.add("warning", _("Nothing was installed, so nothing was segmented."))
+            return
+        except (SoftSegError, RuntimeError, OSError) as error:
+            self._onError(error)
+            return
+        self._queue = SegmentQueue(
+            self._context.runner(), self._onProgress, self.messages.add, self.batch.show, self._onFinished
+        )
+        self._progress(0.0, _("Starting ..."))
+        self._update()
+        self._queue.start(jobs)
+
+    def _finishOne(self, prepared):
+        node = self._context.logic.finishSegment(prepared)
+        self._result = node.GetID()
+        self._context.segmentation = node
+
+    def _onProgress(self, share, text):
+        self._progress(share, text)
+
+    def _onFinished(self, jobs):
+        self._queue = None
+        self._progress(None)
+        done = sum(job.state == DONE for job in jobs)
+        failed = sum(job.state == FAILED for job in jobs)
+        if any(job.state == CANCELLED for job in jobs):
+            self.messages.add(
+                "warning", _("Cancelled; {count} finished.").format(count=done) if done else _("Cancelled.")
+            )
+        elif len(jobs) > 1:
+            text = _("{done} of {count} scans are segmented.").format(done=done, count=len(jobs))
+            self.messages.add("warning" if failed else "info", text)
+        elif done:
+            node = self._resultNode()
+            name = jobs[0].name if node is None else node.GetName()
+            self.messages.add("info", _("Done: {name}.").format(name=name))
+        self._update()
+
+    def _stop(self):
+        queue, self._queue = self._queue, None
+        if queue is not None:
+            queue.kill()
+            self._progress(None)
+
+    # -- what is shown --------------------------------------------------------------------------------------------
+
+    def _restore(self):
+        parameters = self._context.parameterNode
+        if parameters is None:
+            return
+        self.ui.deviceBox.currentIndex = max(0, self.ui.deviceBox.findData(parameters.device))
+        self.models.fill(parameters.model)
+        self._onModelChanged()
+        self.inputs.restore()
+        self.batch.restore()
+        self.refresh()
+
+    def _fillDevices(self):
+        titles = (_("Automatic (GPU if there is one)"), _("Processor (CPU)"), _("GPU 0 (NVIDIA)"), _("GPU 1 (NVIDIA)"))
+        for title, device in zip(titles, DEVICES):
+            self.ui.deviceBox.addItem(title, device)
+
+    def _fillCuts(self):
+        summary, parameters = self.models.summary, self._context.parameterNode
+        blocked = self.ui.cutBox.blockSignals(True)
+        self.ui.cutBox.clear()
+        if summary is not None:
+            self.ui.cutBox.addItem(
+                _("All structures ({count})").format(count=_shown(summary, summary.tree.depth)), "leaves"
+            )
+            for level in range(summary.tree.depth - 1, 0, -1):
+                count = _shown(summary, level)
+                self.ui.cutBox.addItem(
+                    _("Level {level} ({count} structures)").format(level=level, count=count), str(level)
+                )
+        self.ui.cutBox.currentIndex = max(0, self.ui.cutBox.findData(parameters.cut))
+        self.ui.cutBox.blockSignals(blocked)
+        self._onCutChanged()
+
+    def _onModelChanged(self):
+        parameters = self._context.parameterNode
+        if parameters is None:
+            return
+        if self.models.current():
+            parameters.model = self.models.current()
+        summary = self.models.summary
+        self.inputs.setChannels(() if summary is None else summary.channels)
+        self._fillCuts()
+        self.refresh()
+
+    def _onModelsChanged(self, path=None, select=False, **_others):
+        if path is not None and select:
+            self.models.choose(path)
+        elif path is not None:
+            self.models.offer(path)
+
+    def _onInputChanged(self):
+        self._showChecks()
+        self._update()
+
+    def _onCutChanged(self, *_arguments):
+        if self._context.parameterNode is not None:
+            self._context.parameterNode.cut = self.ui.cutBox.itemData(self.ui.cutBox.currentIndex) or "leaves"
+
+    def _onDeviceChanged(self, *_arguments):
+        if self._context.parameterNode is not None:
+            self._context.parameterNode.device = self.ui.deviceBox.itemData(self.ui.deviceBox.currentIndex) or "auto"
+
+    def _onError(self, error):
+        self.messages.add("error", error)
+
+    def _showChecks(self):
+        self._checks.clear()
+        if self.models.summary is not None:
+            for text in self.inputs.warnings(self.models.summary):
+                self._checks.add("warning", text)
+
+    def _problem(self):
+        if self.models.summary is None:
+            return _("Choose a model.")
+        return self.inputs.problem()
+
+    def _update(self):
+        """Enable what can be done now; buttons that cannot be used say why."""
+        if self._context.parameterNode is None:
+            return
+        busy = _("A segmentation is running.") if self.running else None
+        problem, batchProblem = busy or self._problem(), busy or self.batch.problem()
+        _offer(self.ui.applyButton, problem, _("Segment the chosen scan"))
+        _offer(
+            self.ui.batchButton,
+            batchProblem,
+            _("Segment one scan after the other; one that fails does not stop the rest"),
+        )
+        self.ui.cancelButton.enabled = self.running
+        for section in (self.ui.inputsSection, self.ui.optionsSection):
+            section.enabled = not self.running
+        if not self.running:
+            self.ui.statusLabel.text = problem or ""
+            self.ui.statusLabel.visible = bool(problem)
+        self.ui.resultRow.visible = self._resultNode() is not None and not self.running
+
+    def _progress(self, share, text=""):
+        self.ui.progressBar.visible = share is not None
+        self.ui.progressBar.value = round(1000 * (share or 0.0))
+        self.ui.statusLabel.text = text
+        self.ui.statusLabel.visible = bool(text)
+
+    def _resultNode(self):
+        return None if self._result is None else slicer.mrmlScene.GetNodeByID(self._result)
+
+    def _model(self):
+        return self.models.current(), self.models.summary
+
+
+def _offer(button, problem, tip):
+    button.enabled = problem is None
+    button.toolTip = problem or tip
+
+
+def _shown(summary, level):
+    """Return how many structures a level has; the background is none."""
+    background = summary.tree.background
+    return len(summary.tree.cut_at(level).nodes) - (background is not None)

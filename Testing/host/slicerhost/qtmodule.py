@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import re
 import types
 
 from PySide6 import QtCore, QtGui, QtUiTools, QtWidgets
+
+
+_SCENE_CONNECTION = re.compile(
+    rb"<connection>(?:(?!</connection>).)*vtkMRMLScene(?:(?!</connection>).)*</connection>", re.S
+)
 
 
 class _UiLoader(QtUiTools.QUiLoader):
@@ -14,6 +20,14 @@ class _UiLoader(QtUiTools.QUiLoader):
         super().__init__(parent)
         for widget in customWidgets:
             self.registerCustomWidget(widget)
+
+    def load(self, device, parent=None):
+        """Load a .ui file without its connections of the scene, which ``qMRMLWidget`` hands on itself."""
+        content = _SCENE_CONNECTION.sub(b"", bytes(device.readAll().data()))
+        buffer = QtCore.QBuffer()
+        buffer.setData(content)
+        buffer.open(QtCore.QIODevice.OpenModeFlag.ReadOnly)
+        return super().load(buffer, parent)
 
 
 customWidgets: list[type] = []

@@ -1,0 +1,163 @@
+"""The scans: one volume for each channel of the model, a brain mask, and what speaks against them."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import qt
+import slicer
+from slicer.i18n import tr as _
+
+from softseg.image import Image
+from softseg.prediction.scan_checks import scan_warnings
+from SoftSegSlicerLib.Scene import Grids
+
+ROLE = "channel."
+"""Node references of the parameter node: this and the channel's name."""
+
+
+class SegmentInputs:
+    """Selectors for the channels, and the mask.
+
+    Parameters
+    ----------
+    ui: the panel's widgets.
+    context: the panels' context; the choices are kept in its parameter node.
+    onChanged: called when another volume or mask is chosen.
+    """
+
+    def __init__(self, ui, context, onChanged):
+        self._ui, self._context, self._onChanged = ui, context, onChanged
+        self._selectors = {}
+        self._filling = False
+        ui.maskSelector.setMRMLScene(slicer.mrmlScene)
+        ui.maskSelector.currentNodeChanged.connect(self._onMaskChanged)
+        ui.maskSelector.currentSegmentChanged.connect(self._onMaskChanged)
+
+    @property
+    def channels(self):
+        """Names of the channels that are asked for."""
+        return tuple(self._selectors)
+
+    def setChannels(self, channels):
+        """Ask for these channels; what was chosen for a channel of the same name stays."""
+        if tuple(channels) == self.channels:
+            return
+        while self._ui.channelForm.rowCount() > 0:
+            self._ui.channelForm.removeRow(0)
+        self._selectors = {}
+        for channel in channels:
+            self._selectors[channel] = selector = _newSelector(channel)
+            label = qt.QLabel(_("{channel} scan:").format(channel=channel))
+            label.setBuddy(selector)
+            self._ui.channelForm.addRow(label, selector)
+            selector.setMRMLScene(slicer.mrmlScene)
+            selector.currentNodeChanged.connect(lambda node, name=channel: self._onVolumeChanged(name, node))
+        before = self._ui.modelFolderButton
+        for selector in self._selectors.values():
+            qt.QWidget.setTabOrder(before, selector)
+            before = selector
+        self.restore()
+
+    def selector(self, channel):
+        """Return the node combo box of a channel."""
+        return self._selectors[channel]
+
+    def restore(self):
+        """Show what the parameter node remembers; for one channel without memory, the volume in the slice views."""
+        parameters = self._context.parameterNode
+        if parameters is None:
+            return
+        self._filling = True
+        for channel, selector in self._selectors.items():
+            node = parameters.parameterNode.GetNodeReference(ROLE + channel)
+            if node is None and len(self._selectors) == 1:
+                node = _volumeInView()
+            selector.setCurrentNode(node)
+            parameters.parameterNode.SetNodeReferenceID(ROLE + channel, None if node is None else node.GetID())
+        self._ui.maskSelector.setCurrentNode(parameters.maskSegmentation)
+        if parameters.maskSegment:
+            self._ui.maskSelector.setCurrentSegmentID(parameters.maskSegment)
+        self._filling = False
+
+    def volumes(self):
+        """Return the chosen volumes in the order of the channels; None where none is chosen."""
+        return [selector.currentNode() for selector in self._selectors.values()]
+
+    def mask(self):
+        """Return (segmentation node, segment id) of the brain mask, or None."""
+        node, segment = self._ui.maskSelector.currentNode(), self._ui.maskSelector.currentSegmentID()
+        return (node, segment) if node is not None and segment else None
+
+    def problem(self):
+        """Return why the volumes cannot be segmented, a sentence; None if they can."""
+        for channel, volume in zip(self.channels, self.volumes()):
+            if volume is None:
+                return _("Choose a volume as {channel} scan.").format(channel=channel)
+            image = volume.GetImageData()
+            if image is None or image.GetNumberOfPoints() == 0:
+                return _("The volume {name} is empty.").format(name=volume.GetName())
+        volumes = self.volumes()
+        if len({volume.GetID() for volume in volumes}) < len(volumes):
+            return _("One volume is chosen for two channels.")
+        grids = [Grids.geometryOfVolume(volume) for volume in volumes]
+        for volume, grid in zip(volumes[1:], grids[1:]):
+            if not grids[0].same_grid(grid):
+                return _("{first} and {second} have different voxel grids: resample one to the other first.").format(
+                    first=volumes[0].GetName(), second=volume.GetName()
+                )
+        return None
+
+    def warnings(self, summary):
+        """Return what speaks against the volumes without forbidding it: sentences."""
+        found = []
+        expected = summary.expected
+        if self.mask() is not None:
+            expected = dataclasses.replace(expected, skull_stripped=False)
+        for volume in self.volumes():
+            if volume is not None and volume.GetImageData() is not None:
+                found += [f"{volume.GetName()}: {text}" for text in warningsOf(volume, expected)]
+        return found
+
+    def _onVolumeChanged(self, channel, node):
+        if self._filling or self._context.parameterNode is None:
+            return
+        parameters = self._context.parameterNode.parameterNode
+        parameters.SetNodeReferenceID(ROLE + channel, None if node is None else node.GetID())
+        self._onChanged()
+
+    def _onMaskChanged(self, *_arguments):
+        parameters = self._context.parameterNode
+        if self._filling or parameters is None:
+            return
+        parameters.maskSegmentation = self._ui.maskSelector.currentNode()
+        parameters.maskSegment = self._ui.maskSelector.currentSegmentID() or ""
+        self._onChanged()
+
+
+def warningsOf(volumeNode, expected):
+    """Return what speaks against one volume; see softseg.prediction.scan_checks."""
+    image = volumeNode.GetImageData()
+    if image.GetNumberOfPoints() == 0 or image.GetNumberOfScalarComponents() != 1:
+        return []
+    return scan_warnings(Image(Grids.arrayOf(image), Grids.geometryOfVolume(volumeNode)), expected)
+
+
+def _newSelector(channel):
+    selector = slicer.qMRMLNodeComboBox()
+    selector.objectName = f"volumeSelector_{channel}"
+    selector.nodeTypes = ["vtkMRMLScalarVolumeNode"]
+    selector.showChildNodeTypes = False
+    selector.noneEnabled = True
+    selector.addEnabled = False
+    selector.removeEnabled = False
+    selector.selectNodeUponCreation = False
+    selector.toolTip = _("The volume with the {channel} scan").format(channel=channel)
+    return selector
+
+
+def _volumeInView():
+    """Return the scalar volume in the background of the slice views, None if there is none."""
+    composite = slicer.mrmlScene.GetFirstNodeByClass("vtkMRMLSliceCompositeNode")
+    node = None if composite is None else slicer.mrmlScene.GetNodeByID(composite.GetBackgroundVolumeID() or "")
+    return node if node is not None and node.GetClassName() == "vtkMRMLScalarVolumeNode" else None

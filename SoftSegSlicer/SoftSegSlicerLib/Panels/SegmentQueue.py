@@ -1,0 +1,158 @@
+"""Jobs of the engine one after the other; one that fails does not stop the rest."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import qt
+from slicer.i18n import tr as _
+
+from softseg.errors import SoftSegError
+from SoftSegSlicerLib.Panels.MessageLine import sentence
+from SoftSegSlicerLib.Process.Progress import Progress, duration
+from SoftSegSlicerLib.Process.Runner import CANCELLED, DONE, FAILED, Outcome
+
+WAITING, RUNNING = "waiting", "running"
+
+
+@dataclass
+class Job:
+    """One scan to segment.
+
+    Attributes
+    ----------
+    key: finds the job's row in the list.
+    name: for people.
+    prepare: returns what has ``arguments`` and ``discard()``; called when it is this job's turn. May raise.
+    finish: called with what ``prepare`` returned, after the engine is done. May raise.
+    state: WAITING, RUNNING, or the state of an Outcome.
+    message: why it failed.
+    """
+
+    key: str
+    name: str
+    prepare: Callable[[], Any]
+    finish: Callable[[Any], None]
+    state: str = WAITING
+    message: str = ""
+
+
+class SegmentQueue:
+    """Runs jobs one at a time.
+
+    Parameters
+    ----------
+    runner: a Runner.
+    onProgress: called with (share 0..1 of all jobs, text).
+    onMessage: called with (kind, text) for warnings and errors.
+    onJob: called with a job whose state has changed.
+    onFinished: called once with all jobs.
+    """
+
+    def __init__(self, runner, onProgress, onMessage, onJob, onFinished):
+        self._runner = runner
+        self._onProgress, self._onMessage = onProgress, onMessage
+        self._onJob, self._onFinished = onJob, onFinished
+        self._jobs, self._waiting, self._current = [], [], None
+        self._prepared, self._cancelled = None, False
+
+    @property
+    def running(self):
+        """Whether there is work that has not ended."""
+        return self._current is not None
+
+    def start(self, jobs):
+        """Begin; returns at once."""
+        self._jobs, self._waiting = list(jobs), list(jobs)
+        self._clock = qt.QElapsedTimer()
+        self._clock.start()
+        self._next()
+
+    def cancel(self):
+        """Stop the running job and forget the waiting ones."""
+        self._cancelled = True
+        self._waiting = []
+        self._onProgress(self._share(0.0), _("Cancelling ..."))
+        self._runner.cancel()
+
+    def kill(self):
+        """End everything at once, without calling back."""
+        self._runner.kill()
+        self._discard()
+        self._waiting, self._current = [], None
+
+    def _next(self):
+        if not self._waiting:
+            self._current = None
+            self._onFinished(tuple(self._jobs))
+            return
+        job = self._current = self._waiting.pop(0)
+        self._progress, job.state = Progress(), RUNNING
+        self._onJob(job)
+        self._tell()
+        try:
+            self._prepared = job.prepare()
+        except (SoftSegError, OSError, RuntimeError) as error:
+            self._end(Outcome(FAILED, sentence(error)))
+            return
+        self._runner.start(self._prepared.arguments, self._onEvent, self._end)
+
+    def _onEvent(self, event):
+        if self._current is None:
+            return
+        if event["event"] == "warning":
+            self._onMessage("warning", self._named(event["text"]))
+        else:
+            self._progress.take(event)
+            if not self._cancelled:
+                self._tell()
+
+    def _end(self, outcome):
+        job = self._current
+        if job is None:
+            return
+        state, message = outcome.state, outcome.text
+        if state == DONE:
+            try:
+                job.finish(self._prepared)
+            except (SoftSegError, OSError, RuntimeError) as error:
+                state, message = FAILED, sentence(error)
+        self._discard()
+        job.state, job.message = state, message
+        self._onJob(job)
+        if state == FAILED:
+            self._onMessage("error", self._named(message))
+        if state == CANCELLED:
+            self._waiting = []
+        # the next one begins from the event loop: a row of jobs that fail at once must not pile up calls
+        qt.QTimer.singleShot(0, self._goOn)
+
+    def _goOn(self):
+        if self._current is not None:
+            self._next()
+
+    def _tell(self):
+        text = self._progress.text
+        if len(self._jobs) > 1:
+            done = len(self._jobs) - len(self._waiting) - 1
+            text = _("{name} ({number} of {count}): {text}").format(
+                name=self._current.name, number=done + 1, count=len(self._jobs), text=text
+            )
+            if done:
+                left = self._clock.elapsed() / 1000 / done * (len(self._jobs) - done)
+                text += _(", about {time} for all").format(time=duration(left))
+        self._onProgress(self._share(self._progress.share), text)
+
+    def _share(self, ofCurrent):
+        done = len(self._jobs) - len(self._waiting) - 1
+        return min(1.0, (done + ofCurrent) / max(1, len(self._jobs)))
+
+    def _named(self, text):
+        return f"{self._current.name}: {text}" if len(self._jobs) > 1 else text
+
+    def _discard(self):
+        prepared, self._prepared = self._prepared, None
+        if prepared is not None:
+            prepared.discard()
