@@ -43,14 +43,15 @@ class SegmentInputs:
         """Ask for these channels; what was chosen for a channel of the same name stays."""
         if tuple(channels) == self.channels:
             return
-        while self._ui.channelForm.rowCount() > 0:
-            self._ui.channelForm.removeRow(0)
+        form = self._ui.channelFrame.layout()  # an empty layout is no attribute of ui: PythonQt takes it for false
+        while form.rowCount() > 0:
+            form.removeRow(0)
         self._selectors = {}
         for channel in channels:
             self._selectors[channel] = selector = _newSelector(channel)
             label = qt.QLabel(_("{channel} scan:").format(channel=channel))
             label.setBuddy(selector)
-            self._ui.channelForm.addRow(label, selector)
+            form.addRow(label, selector)
             selector.setMRMLScene(slicer.mrmlScene)
             selector.currentNodeChanged.connect(lambda node, name=channel: self._onVolumeChanged(name, node))
         before = self._ui.modelFolderButton
