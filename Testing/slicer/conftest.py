@@ -151,6 +151,8 @@ def addVolume(scene):
 def shownLabels():
     """What a segmentation shows: label values ``(k, j, i)`` on a whole grid, read segment by segment as Slicer does."""
 
+    from SoftSegSlicerLib.Scene import Grids
+
     def read(node, geometry, logic):
         segmentation, display = node.GetSegmentation(), node.GetDisplayNode()
         tree = logic.treeOf(node)
@@ -161,11 +163,13 @@ def shownLabels():
             i0, i1, j0, j1, k0, k1 = image.GetExtent()
             if i1 < i0:
                 continue
-            from vtk.util import numpy_support
-
-            array = numpy_support.vtk_to_numpy(image.GetPointData().GetScalars())
-            array = array.reshape(k1 - k0 + 1, j1 - j0 + 1, i1 - i0 + 1) > 0
-            part = out[k0 : k1 + 1, j0 : j1 + 1, i0 : i1 + 1]
+            toGrid = np.linalg.inv(geometry.affine) @ Grids.imageToRas(image)
+            np.testing.assert_allclose(toGrid[:3, :3], np.eye(3), atol=1e-4)
+            first = toGrid @ [i0, j0, k0, 1]
+            i, j, k = np.rint(first[:3]).astype(int)
+            np.testing.assert_allclose(first[:3], [i, j, k], atol=1e-3)
+            array = Grids.arrayOf(image) > 0
+            part = out[k : k + array.shape[0], j : j + array.shape[1], i : i + array.shape[2]]
             assert not part[array].any(), "segments overlap"
             part[array] = tree.value_of(id_)
             assert segmentation.GetSegment(id_).GetLabelValue() == tree.value_of(id_)

@@ -40,7 +40,7 @@ TINY = [
     "validation.every=20",
     "batch_size=1",
     "plan.patch_size=[8, 8, 8]",
-    "plan.network={name: DynUNet, options: {filters: [2, 2]}}",
+    "plan.network={name: DynUNet, options: {filters: [2, 2, 2]}}",
 ]
 
 

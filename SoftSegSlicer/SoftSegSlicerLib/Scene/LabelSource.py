@@ -116,17 +116,28 @@ def keepLabels(segmentationNode, tree):
 
     Raises
     ------
-    InputError: the segmentation has no label map.
+    InputError: the segmentation has no label map, or one with other label values than the tree's.
     """
     image = Segments.layerOf(segmentationNode)
     if image is None or image.GetPointData().GetScalars() is None:
         raise InputError("the segmentation is empty", hint="choose one that has segments")
     array = Grids.arrayOf(image)
+    _requireKnown(array, tree)
     k, j, i = Grids.boxOf(image)
     corner = Grids.imageToRas(image)
     corner[:3, 3] += corner[:3, :3] @ np.array([i.start, j.start, k.start])
     geometry = Grids.geometryOf(corner, (i.stop - i.start, j.stop - j.start, k.stop - k.start))
     return writeKept(segmentationNode, array, geometry, tree)
+
+
+def _requireKnown(array, tree):
+    present = np.flatnonzero(np.bincount(array.reshape(-1)))
+    strange = sorted(set(present.tolist()) - {tree.value_of(node.id) for node in tree.nodes} - {0})
+    if strange:
+        raise InputError(
+            f"the segmentation has voxels with label value {strange[0]}, which its tree '{tree.name}' lacks",
+            hint="remove the segments that were added to it, or choose a tree for it again",
+        )
 
 
 def writeKept(segmentationNode, array, geometry, tree):

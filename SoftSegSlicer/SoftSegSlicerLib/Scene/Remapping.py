@@ -19,8 +19,8 @@ class Remapping:
     ----------
     source: tree of the result.
     tree: tree it is shown with.
-    target: from the id of each node of ``source`` that has a label value to the id of its node in ``tree``; None for
-        those that were deleted where the tree has no background that they could become.
+    target: from the id of each node of ``source`` to the id of its node in ``tree``; None for those that were deleted
+        where the tree has no background that they could become.
     known: the part of ``tree`` about which the result says something: nodes below a leaf that was split are left out.
     """
 
@@ -33,8 +33,9 @@ class Remapping:
     def between(source, tree, merged=None):
         """Return the remapping between two trees.
 
-        A node goes where ``merged`` says, else to the node of its id, else to that of its label value, else to its
-        nearest former ancestor that is a leaf now; otherwise it was deleted and is background.
+        A node goes where ``merged`` says, else to the node of its id, else to that of its label value. Else a leaf goes
+        to its nearest former ancestor if that is a leaf now; otherwise it was deleted and is background. An inner node,
+        which can stand in coarse labels, goes to its nearest former ancestor that is still there.
 
         Parameters
         ----------
@@ -55,9 +56,7 @@ class Remapping:
         merged = merged or {}
         for id_ in merged.values():
             tree.node(id_)
-        target = {
-            node.id: _targetOf(node, source, tree, merged, byValue) for node in source.nodes if node.value is not None
-        }
+        target = {node.id: _targetOf(node, source, tree, merged, byValue) for node in source.nodes}
         leaves = {leaf.id for leaf in source.leaves}
         return Remapping(source, tree, target, _knownPart(tree, {target[id_] for id_ in leaves} - {None}))
 
@@ -105,7 +104,8 @@ def _targetOf(node, source, tree, merged, byValue):
         return byValue[node.value]
     for ancestor in reversed(source.path(node.id)[:-1]):
         if ancestor.id in tree:
-            return ancestor.id if tree.is_leaf(ancestor.id) else nowhere
+            stays = tree.is_leaf(ancestor.id) or not source.is_leaf(node.id)
+            return ancestor.id if stays else nowhere
     return nowhere
 
 
