@@ -21,7 +21,7 @@ from softseg.image import Geometry
 GRID = Geometry((26, 24, 22), (2.0, 2.0, 2.0))
 TINY = (
     "average=0.9 validation.every=10 checkpoint_every=10 batch_size=1 plan.spacing=[2,2,2] plan.patch_size=[16,16,16] "
-    "'plan.network={name: DynUNet, options: {filters: [4, 4]}}'"
+    "'plan.network={name: DynUNet, options: {filters: [4, 4, 4]}}'"
 )
 
 

@@ -9,6 +9,7 @@ from .Selectors import chosen
 
 CHANNEL = "image"
 VOLUME, LABELS, PERSON, USE = range(4)
+ROW_HEIGHT = 22
 
 
 class TrainCases:
@@ -80,6 +81,7 @@ class TrainCases:
             item.setToolTip(PERSON, _("Double-click to say whose scan this is"))
             item.setFlags(item.flags() | qt.Qt.ItemIsEditable)
             table.setItemWidget(item, USE, self._useBox(case))
+        table.minimumHeight = table.maximumHeight = ROW_HEIGHT * (1 + min(max(len(self._cases), 3), 8)) + 6
         self._filling = False
         self._updateButtons()
         self._onChanged()

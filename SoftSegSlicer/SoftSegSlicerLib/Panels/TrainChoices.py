@@ -17,6 +17,8 @@ from .PanelWidgets import shippedTrees
 from .Selectors import chosen
 
 OWN, OF_SEGMENTATION, OF_DATASET, SHIPPED, FILE, ASK = "own", "segmentation", "dataset", "shipped", "file", "ask"
+NARROWEST = 330
+"""Width in pixels that long texts have room for in a panel of 400 pixels."""
 TREE_FILES = "Label trees (*.json *.txt *.csv *.ctbl *.label *.tsv);;All files (*)"
 
 
@@ -170,7 +172,9 @@ class TrainChoices:
         self._filling = False
 
     def _onRecipe(self, *_args):
-        self._ui.recipeLabel.text = chosen(self._ui.recipeSelector) or ""
+        label = self._ui.recipeLabel
+        label.text = chosen(self._ui.recipeSelector) or ""
+        label.minimumHeight = label.heightForWidth(NARROWEST)  # collapsible sections do not ask for height by width
         self._onChanged()
 
     def _onTree(self, *_args):
