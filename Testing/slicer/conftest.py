@@ -160,7 +160,7 @@ def shownLabels():
         for id_ in display.GetVisibleSegmentIDs():
             image = slicer.vtkOrientedImageData()
             node.GetBinaryLabelmapRepresentation(id_, image)
-            i0, i1, j0, j1, k0, k1 = image.GetExtent()
+            i0, i1, j0, _j1, k0, _k1 = image.GetExtent()
             if i1 < i0:
                 continue
             toGrid = np.linalg.inv(geometry.affine) @ Grids.imageToRas(image)

@@ -139,7 +139,11 @@ def test_what_is_no_parcellation_is_refused(logic, scene, tmp_path):
 
 def test_cuts_that_are_none_are_refused_and_change_nothing(logic, parcellation, grid, shownLabels):
     node = logic.addSegmentation(parcellation)
-    for cut, message in ((9, "level from 0 to 3"), (["brain", "left"], "covers every leaf once"), (["x"], "no node 'x'")):
+    for cut, message in (
+        (9, "level from 0 to 3"),
+        (["brain", "left"], "covers every leaf once"),
+        (["x"], "no node 'x'"),
+    ):
         with pytest.raises(InputError, match=message):
             logic.collapse(node, cut)
     np.testing.assert_array_equal(shownLabels(node, grid, logic), parcellation.labels(3))

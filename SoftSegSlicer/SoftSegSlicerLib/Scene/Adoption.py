@@ -36,15 +36,17 @@ def readLabels(labelsNode, tree, missing=REFUSE):
     layers = layersOf(labelsNode)
     isSegmentation = labelsNode.IsA("vtkMRMLSegmentationNode")
     names = segmentNames(labelsNode) if isSegmentation else {}
-    keys = [(layer, label, key) for layer, part in enumerate(layers) for label, key in part.labels if label]
-    called = {(layer, label): names.get(key, key) if isSegmentation else key for layer, label, key in keys}
-    ids = {(layer, label): key if isSegmentation else "" for layer, label, key in keys}
+    called, ids = {}, {}
+    for number, layer in enumerate(layers):
+        for label, key in layer.labels:
+            if label:
+                name = names.get(key, key) or ""
+                called[number, label] = "" if name == str(label) else name
+                ids[number, label] = key if isSegmentation else ""
     found = _nodesOf(called, ids, tree, valuesFirst=not isSegmentation)
     lacking = [key for key in called if found[key] is None]
     if lacking and missing == REFUSE:
-        shown = listed(
-            [f"{label} ({called[layer, label]})" if called[layer, label] else label for layer, label in lacking]
-        )
+        shown = listed([f"{key[1]} ({called[key]})" if called[key] else key[1] for key in lacking])
         raise InputError(
             f"the label tree '{tree.name}' has no node for label {shown}",
             hint="choose another tree, add these labels to it, or leave them out",

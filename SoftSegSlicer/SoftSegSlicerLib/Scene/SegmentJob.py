@@ -77,7 +77,8 @@ def prepare(volumeNodes, model, cut, device, mask, outputFolder):
                 array = np.where(inside, array, array.min())
             name = case if number == 0 else f"{case}-{number + 1}"
             own = Grids.geometryOfVolume(volumeNode)
-            files.append(str(write_image(Image(array, own), os.path.join(temporary.name, "in", f"{name}.nii.gz"))))
+            # not compressed: that would take longer than everything else here
+            files.append(str(write_image(Image(array, own), os.path.join(temporary.name, "in", f"{name}.nii"))))
         output = os.fspath(outputFolder) if outputFolder else os.path.join(temporary.name, "out")
         arguments = ["predict", os.fspath(model), ",".join(files), "--out", output, "--device", device]
     except BaseException:

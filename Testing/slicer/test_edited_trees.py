@@ -1,0 +1,177 @@
+"""Trees edited while a result is shown: labels follow at once, and every edit can be undone."""
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from softseg.errors import InputError
+from softseg.tree import LabelTree, Node
+
+
+def test_renaming_and_recolouring_change_segments_and_no_voxel(logic, parcellation, grid, shownLabels):
+    node = logic.addSegmentation(parcellation)
+    before = shownLabels(node, grid, logic)
+    edited = parcellation.tree.rename("stem", "brainstem").recolor("left", (9, 8, 7))
+    logic.setTree(node, edited)
+    segmentation = node.GetSegmentation()
+    assert segmentation.GetSegment("stem").GetName() == "brainstem"
+    np.testing.assert_allclose(segmentation.GetSegment("left").GetColor(), np.array([9, 8, 7]) / 255)
+    np.testing.assert_array_equal(shownLabels(node, grid, logic), before)
+    assert logic.treeOf(node) == edited
+    assert logic.parcellationOf(node).tree == edited
+
+
+def test_another_id_takes_its_voxels_along(logic, parcellation, grid, shownLabels):
+    node = logic.addSegmentation(parcellation)
+    before = shownLabels(node, grid, logic)
+    logic.setTree(node, parcellation.tree.rename("stem", "brainstem", new_id="brainstem"), {"stem": "brainstem"})
+    assert node.GetSegmentation().GetSegment("stem") is None
+    np.testing.assert_array_equal(shownLabels(node, grid, logic), before)
+    logic.showNode(node, "brainstem")
+
+
+def test_a_merge_joins_at_once_and_undo_brings_everything_back(logic, parcellation, grid, shownLabels):
+    tree = parcellation.tree
+    node = logic.addSegmentation(parcellation)
+    merged = tree.merge(["putamen", "caudate"])
+    logic.setTree(node, merged, {"caudate": "putamen"})
+    labels = parcellation.with_tree(merged, {11: 12}).labels(3)
+    np.testing.assert_array_equal(shownLabels(node, grid, logic), labels)
+    assert node.GetSegmentation().GetSegment("caudate") is None
+    assert logic.mergedOf(node) == {"caudate": "putamen"}
+    logic.setTree(node, tree)
+    np.testing.assert_array_equal(shownLabels(node, grid, logic), parcellation.labels(3))
+    assert logic.mergedOf(node) == {}
+    np.testing.assert_array_equal(
+        logic.parcellationOf(node).probability("caudate"), parcellation.probability("caudate")
+    )
+
+
+def test_regrouping_changes_what_a_level_shows(logic, parcellation, grid, shownLabels):
+    node = logic.addSegmentation(parcellation)
+    logic.collapse(node, 2)
+    moved = parcellation.tree.move("stem", "nuclei")
+    logic.setTree(node, moved)
+    logic.collapse(node, 2)
+    np.testing.assert_array_equal(shownLabels(node, grid, logic), parcellation.with_tree(moved).labels(2))
+
+
+def test_the_cut_is_kept_as_far_as_it_goes(logic, parcellation):
+    node = logic.addSegmentation(parcellation)
+    logic.collapse(node, 2)
+    logic.setTree(node, parcellation.tree.remove("nuclei", keep_children=True))
+    assert [n.id for n in logic.cutOf(node).nodes] == ["background", "cortex", "putamen", "caudate", "stem"]
+
+
+def test_a_deleted_leaf_becomes_background_and_comes_back(logic, parcellation, grid, shownLabels):
+    node = logic.addSegmentation(parcellation)
+    logic.setTree(node, parcellation.tree.remove("stem"))
+    shown = shownLabels(node, grid, logic)
+    assert not (shown == 200).any()
+    assert not shown[parcellation.probability("stem") > 0.9].any()
+    logic.setTree(node, parcellation.tree)
+    np.testing.assert_array_equal(shownLabels(node, grid, logic), parcellation.labels(3))
+
+
+def test_a_split_leaf_keeps_its_voxels_and_says_that_nothing_is_known_below(logic, parcellation, grid, shownLabels):
+    node = logic.addSegmentation(parcellation)
+    before = shownLabels(node, grid, logic)
+    split = parcellation.tree.split("stem", [Node("pons", "pons", "stem"), Node("medulla", "medulla", "stem")])
+    logic.setTree(node, split)
+    np.testing.assert_array_equal(shownLabels(node, grid, logic), before)
+    assert "stem" in node.GetDisplayNode().GetVisibleSegmentIDs()
+    with pytest.raises(InputError, match="nothing is known about 'pons' alone"):
+        logic.showNode(node, "pons")
+    np.testing.assert_array_equal(logic.parcellationOf(node).probability("stem"), parcellation.probability("stem"))
+    assert logic.nodeVolumes(node)["pons"].hardMl == 0
+    assert logic.nodeVolumes(node)["stem"].hardMl > 0
+    logic.collapse(node, 1)
+    np.testing.assert_array_equal(shownLabels(node, grid, logic) > 0, parcellation.labels(1) > 0)
+
+
+def test_a_tree_that_does_not_fit_is_refused_and_nothing_changes(logic, parcellation, grid, shownLabels):
+    node = logic.addSegmentation(parcellation)
+    before = shownLabels(node, grid, logic)
+    headless = LabelTree([Node("a", "a", None), Node("b", "b", "a", value=1)])
+    with pytest.raises(InputError, match="has no background"):
+        logic.setTree(node, headless)
+    with pytest.raises(InputError, match="no node 'nowhere'"):
+        logic.setTree(node, parcellation.tree, {"stem": "nowhere"})
+    assert logic.treeOf(node) == parcellation.tree
+    assert logic.mergedOf(node) == {}
+    np.testing.assert_array_equal(shownLabels(node, grid, logic), before)
+
+
+def test_a_heat_map_follows_the_tree(logic, parcellation):
+    import slicer
+
+    node = logic.addSegmentation(parcellation)
+    heat = logic.showNode(node, "nuclei", threshold=0.3)
+    moved = parcellation.tree.move("stem", "nuclei")
+    logic.setTree(node, moved)
+    np.testing.assert_allclose(
+        slicer.util.arrayFromVolume(heat), parcellation.with_tree(moved).probability("nuclei"), atol=1e-6
+    )
+    assert logic.heatMapStyle(node)["threshold"] == 0.3
+    logic.setTree(node, moved.remove("nuclei", keep_children=True))
+    assert logic.shownNode(node) is None
+
+
+def test_crisp_labels_follow_edits_and_undo_too(logic, parcellation, grid, shownLabels, addVolume, tree):
+    labels = parcellation.labels(3)
+    node = logic.adopt(addVolume(labels, grid, "l", "vtkMRMLLabelMapVolumeNode"), tree)
+    logic.collapse(node, 1)
+    logic.setTree(node, tree.merge(["left", "right"]), {"right": "left"})
+    logic.collapse(node, 3)
+    expected = np.where(labels == 3, 7, labels)
+    np.testing.assert_array_equal(shownLabels(node, grid, logic), expected)
+    logic.setTree(node, tree.remove("stem"))
+    np.testing.assert_array_equal(shownLabels(node, grid, logic), np.where(labels == 200, 0, labels))
+    logic.setTree(node, tree)
+    np.testing.assert_array_equal(shownLabels(node, grid, logic), labels)
+    assert logic.originalTree(node) == tree
+
+
+edits = st.lists(
+    st.sampled_from(["move stem", "group", "merge", "remove stem", "rename", "flatten", "split", "recolor"]), max_size=5
+)
+
+
+@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(edits)
+def test_whatever_was_edited_the_first_tree_brings_the_first_labels_back(logic, parcellation, grid, shownLabels, steps):
+    node = logic.addSegmentation(parcellation)
+    tree, merged = parcellation.tree, {}
+    for step in steps:
+        try:
+            tree, merged = edited(tree, merged, step)
+        except InputError:  # this edit does not go with those before it
+            continue
+        logic.setTree(node, tree, merged)
+        shown = shownLabels(node, grid, logic)
+        known = {tree.value_of(n.id) for n in tree.nodes} | {0}
+        assert set(np.unique(shown).tolist()) <= known
+    logic.setTree(node, parcellation.tree)
+    logic.collapse(node, 3)
+    np.testing.assert_array_equal(shownLabels(node, grid, logic), parcellation.labels(3))
+    node.GetScene().RemoveNode(node)
+
+
+def edited(tree, merged, step):
+    """One edit of the tree, and what became of leaves that are gone."""
+    if step == "move stem":
+        return tree.move("stem", "nuclei"), merged
+    if step == "group":
+        return tree.group(["cortex", "nuclei"], Node("both", "both", "brain")), merged
+    if step == "merge":
+        return tree.merge(["putamen", "caudate"]), {**merged, "caudate": "putamen"}
+    if step == "remove stem":
+        return tree.remove("stem"), merged
+    if step == "rename":
+        return tree.rename("right", "the right"), merged
+    if step == "flatten":
+        return tree.remove("cortex", keep_children=True), merged
+    if step == "split":
+        return tree.split("left", [Node("l1", "l1", "left"), Node("l2", "l2", "left")]), merged
+    return tree.recolor("left", (1, 1, 1)), merged
