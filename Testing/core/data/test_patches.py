@@ -130,7 +130,7 @@ def test_images_and_labels_are_interpolated_as_scipy_does(make, tmp_path, shape)
     for seed in range(3):
         grid = random_grid(centre, shape, (1.5, 1.5, 1.5), 2, spec, np.random.default_rng(seed))
         corners = Corners.of(grid, case.geometry.shape)
-        points = np.stack([axis.numpy() for axis in grid.coordinates])
+        points = np.stack([axis.expand(int(np.prod(shape))).numpy() for axis in grid.coordinates])
         size = np.asarray(case.geometry.shape)[:, None]
         inside = ((points >= -0.5) & (points <= size - 0.5)).all(axis=0)
         clipped = np.clip(points, 0, size - 1)

@@ -37,7 +37,6 @@ def train(
         with long_work(context, None if follower else events, quiet or follower, cancel_file) as work:
             from softseg.data import Dataset
             from softseg.training import Recipe
-            from softseg.training import train as run_training
             from softseg.tree import LabelTree
 
             try:
@@ -47,6 +46,8 @@ def train(
                 if follower:
                     raise FollowedError(0, error.exit_code) from error
                 raise
+            from softseg.training import train as run_training  # loads torch: after what can be said without it
+
             run_training(dataset, chosen, out, tree=other_tree, device=device, seed=seed, resume=resume, events=work)
     except FollowedError as error:  # process 0 says it
         raise typer.Exit(error.exit_code) from error

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import queue
-import threading
+import itertools
+from collections import deque
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Literal
 
@@ -108,43 +109,27 @@ class PatchSampler:
             mask = torch.stack([everywhere if valid is None else valid for _, valid in found])
         return Batch(torch.stack([image for image, _ in found]), target, mask)
 
-    def batches(self, first_step: int = 0, prefetch: int = 2) -> Iterator[tuple[int, Batch]]:
-        """Yield ``(step, batch)`` from ``first_step`` on, without end, made ahead in a thread.
+    def batches(self, first_step: int = 0, prefetch: int = 2, workers: int = 1) -> Iterator[tuple[int, Batch]]:
+        """Yield ``(step, batch)`` from ``first_step`` on, without end, made ahead in threads.
 
-        Close the iterator (or leave the ``for`` loop and drop it) to end the thread. The order and contents do not
-        depend on how fast either side is.
+        Close the iterator (or leave the ``for`` loop and drop it) to end the threads. The order and contents do not
+        depend on their number or on how fast either side is.
+
+        Parameters
+        ----------
+        prefetch: batches made ahead, at least.
+        workers: threads; more than one only where the network does not need the processor's cores itself.
         """
-        ready: queue.Queue[tuple[int, Batch] | BaseException] = queue.Queue(maxsize=max(1, prefetch))
-        stop = threading.Event()
-
-        def put(item: tuple[int, Batch] | BaseException) -> None:
-            while not stop.is_set():
-                try:
-                    ready.put(item, timeout=0.1)
-                except queue.Full:
-                    continue
-                return
-
-        def work() -> None:
-            step = first_step
+        with ThreadPoolExecutor(max(1, workers), "softseg-patches") as pool:
+            ahead = deque(pool.submit(self.batch, first_step + later) for later in range(max(1, prefetch, workers)))
             try:
-                while not stop.is_set():
-                    put((step, self.batch(step)))
-                    step += 1
-            except BaseException as error:  # noqa: BLE001 - handed to the thread that asks for batches
-                put(error)
-
-        thread = threading.Thread(target=work, name="softseg-patches", daemon=True)
-        thread.start()
-        try:
-            while True:
-                item = ready.get()
-                if isinstance(item, BaseException):
-                    raise item
-                yield item
-        finally:
-            stop.set()
-            thread.join()
+                for step in itertools.count(first_step):
+                    batch = ahead.popleft().result()
+                    ahead.append(pool.submit(self.batch, step + len(ahead) + 1))
+                    yield step, batch
+            finally:
+                for waiting in ahead:
+                    waiting.cancel()
 
     def _item(self, step: int, item: int, target: Tensor) -> tuple[Tensor, Tensor | None]:
         """Fill ``target`` (zeros, ``[C or 1, *patch]``) and return image and mask of one patch."""
@@ -173,8 +158,8 @@ class PatchSampler:
         leaf = classes < leaves
         add_label_patch(labels, corners, torch.where(leaf, classes, -1), target)
         self._fill_outside(target[self._background], corners)
-        if complete and self._known_outside(corners):
-            return None
+        if complete:
+            return None if self._known_outside(corners) else corners.inside
         total = self._buffers.zeros(1, target.shape[1])
         add_label_patch(labels, corners, torch.where(leaf, 0, -1), total)
         self._fill_outside(total[0], corners)
@@ -219,9 +204,9 @@ class PatchSampler:
         """Return, by class other than background, the cases that have sample points of it."""
         found: dict[int, list[str]] = {}
         for name in self._ids:
-            for label in np.unique(self._store.load(name).point_classes):
+            for label in self._store.load(name).point_classes:
                 if label != self._background:
-                    found.setdefault(int(label), []).append(name)
+                    found.setdefault(label, []).append(name)
         return dict(sorted(found.items()))
 
     def _centre(self, generator: np.random.Generator) -> tuple[PreparedCase, npt.NDArray[np.float64]]:
@@ -235,7 +220,7 @@ class PatchSampler:
             label = list(self._cases_of_class)[int(draw[0] * len(self._cases_of_class))]
             owners = self._cases_of_class[label]
             case = self._store.load(owners[int(name) % len(owners)])
-            point = _pick(case.points[case.point_classes == label], draw[1])
+            point = _pick(case, label, draw[1])
         elif kind < sampling.balanced + sampling.foreground:
             point = self._foreground_point(case, draw)
         if point is None:
@@ -251,7 +236,7 @@ class PatchSampler:
             return None
         share = np.cumsum(list(volumes.values()))
         label = list(volumes)[int(np.searchsorted(share, draw[0] * share[-1], side="right"))]
-        return _pick(case.points[case.point_classes == label], draw[1])
+        return _pick(case, label, draw[1])
 
 
 def mirrored_classes(tree: LabelTree) -> npt.NDArray[np.int64]:
@@ -276,8 +261,12 @@ def mirrored_classes(tree: LabelTree) -> npt.NDArray[np.int64]:
     return np.concatenate([leaves, np.asarray(inner, np.int64)])
 
 
-def _pick(points: npt.NDArray[np.int32], draw: float) -> npt.NDArray[np.float64] | None:
-    return points[int(draw * len(points))].astype(np.float64) if len(points) else None
+def _pick(case: PreparedCase, label: int, draw: float) -> npt.NDArray[np.float64] | None:
+    """Return the sample voxel of a class at ``draw`` (0..1) of them, None where it has none."""
+    found = case.point_classes.get(label)
+    return (
+        None if found is None else case.points[found.start + int(draw * (found.stop - found.start))].astype(np.float64)
+    )
 
 
 def _fit(

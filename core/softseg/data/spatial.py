@@ -20,6 +20,9 @@ from softseg.data.augmentation import AugmentationSpec, smooth_field
 from softseg.soft.labels import SoftLabels
 from softseg.types import BoolArray, FloatArray
 
+FEW_ROWS = 6
+"""Up to so many rows, a label patch is made by way of dense maps (measured)."""
+
 
 @dataclass(frozen=True, eq=False)
 class PatchGrid:
@@ -28,7 +31,8 @@ class PatchGrid:
     Attributes
     ----------
     shape: of the patch, ``(k, j, i)`` (one slice in 2D).
-    coordinates: three float32 tensors of ``prod(shape)`` continuous indices k, j, i into the case, not clipped.
+    coordinates: three float32 tensors of ``prod(shape)`` continuous indices k, j, i into the case, not clipped; one
+        number instead where it is the same for all voxels (k of a slice).
     mirrored: whether left and right were swapped.
     """
 
@@ -84,6 +88,9 @@ def _positions(
     rows = []
     for axis in range(3):
         a, b, c = (float(value) for value in matrix[axis])
+        if k.shape[0] == 1 and b == c == 0 and (bend is None or axis == 0):  # one slice: nothing moves across its plane
+            rows.append(torch.tensor([float(centre[axis])]))
+            continue
         row = a * k + b * j + (c * i + float(centre[axis]))
         if bend is not None:
             row = row + bend[axis]
@@ -126,13 +133,16 @@ class Corners:
     box: slices (k, j, i) of the case.
     parts: per corner, flat indices into the box (int64 ``[N]``) and weights (float32 ``[N]``), sum 1 over corners.
     inside: whether each patch voxel lies within the case (bool ``[N]``), or None when all do.
-    nearest: flat index into the box of the nearest voxel, int64 ``[N]``.
     """
 
     box: tuple[slice, slice, slice]
     parts: tuple[tuple[Tensor, Tensor], ...]
     inside: Tensor | None
-    nearest: Tensor
+
+    @property
+    def count(self) -> int:
+        """Voxels of the patch."""
+        return self.parts[0][0].shape[0]
 
     def within(self, first: int | slice) -> tuple[int | slice, slice, slice, slice]:
         """Return the index of the box in an array with one axis in front."""
@@ -144,42 +154,50 @@ class Corners:
         inside: Tensor | None = None
         bases, fractions, slices = [], [], []
         for position, size in zip(grid.coordinates, case_shape, strict=True):
-            if float(position.min()) < -0.5 or float(position.max()) > size - 0.5:
+            least, most = (float(end) for end in position.aminmax())
+            if least < -0.5 or most > size - 0.5:
                 here = (position >= -0.5) & (position <= size - 0.5)
                 inside = here if inside is None else inside & here
-            position = position.clamp(0, size - 1)
-            base = position.floor().clamp(max=max(0, size - 2))
-            fractions.append(position - base)
-            low = int(base.min())
-            slices.append(slice(low, min(size, int(base.max()) + 2)))
-            bases.append((base - low).long())
-        strides = [(slices[1].stop - slices[1].start) * (slices[2].stop - slices[2].start), 1, 1]
-        strides[1] = slices[2].stop - slices[2].start
+            if least < 0 or most > size - 1:
+                position = position.clamp(0, size - 1)
+            base = position.floor().clamp_max_(max(0, size - 2))
+            fraction = position - base
+            between = bool(fraction.any())
+            low, high = (int(end) for end in base.aminmax())
+            slices.append(slice(low, high + 1 + between))
+            fractions.append(fraction if between else None)
+            bases.append(base.sub_(low).long())
+        width = slices[2].stop - slices[2].start
+        strides = (width * (slices[1].stop - slices[1].start), width, 1)
         start = bases[0] * strides[0] + bases[1] * strides[1] + bases[2]
-        nearest = start.clone()
-        for fraction, stride in zip(fractions, strides, strict=True):
-            nearest += (fraction > 0.5).long() * stride
         box = (slices[0], slices[1], slices[2])
-        return Corners(box, tuple(_corner_parts(start, fractions, strides)), inside, nearest)
+        return Corners(box, tuple(_corner_parts(start, fractions, strides)), inside)
 
 
-def _corner_parts(start: Tensor, fractions: list[Tensor], strides: list[int]) -> Iterator[tuple[Tensor, Tensor]]:
-    choices = [(0, 1) if bool(fraction.any()) else (0,) for fraction in fractions]
-    sides = [(1 - fraction, fraction) for fraction in fractions]
-    for corner in itertools.product(*choices):
+def _corner_parts(
+    start: Tensor, fractions: list[Tensor | None], strides: tuple[int, int, int]
+) -> Iterator[tuple[Tensor, Tensor]]:
+    """Yield index and weight of each corner; ``fractions`` is None along an axis on whose voxels the patch lies."""
+    sides = [(None,) if fraction is None else (1 - fraction, fraction) for fraction in fractions]
+    for corner in itertools.product(*(range(len(side)) for side in sides)):
         weight: Tensor | None = None
-        step = 0
         for axis, side in enumerate(corner):
-            step += side * strides[axis]
-            if len(choices[axis]) > 1:
-                weight = sides[axis][side] if weight is None else weight * sides[axis][side]
-        yield start + step, torch.ones_like(fractions[0]) if weight is None else weight
+            part = sides[axis][side]
+            if part is not None:
+                weight = part if weight is None else weight * part
+        step = sum(side * stride for side, stride in zip(corner, strides, strict=True))
+        every = torch.ones(()) if weight is None else weight
+        yield start + step if step else start, every.expand(start.shape)
 
 
 def read_image_patch(image: FloatArray, corners: Corners) -> Tensor:
     """Return float32 ``[channels, N]`` of ``image`` ``[channels, k, j, i]``; the border is repeated outside."""
-    box = torch.from_numpy(np.array(image[corners.within(slice(None))])).flatten(1)
-    out = torch.zeros(box.shape[0], corners.nearest.shape[0])
+    return _interpolate(torch.from_numpy(np.array(image[corners.within(slice(None))])).flatten(1), corners)
+
+
+def _interpolate(box: Tensor, corners: Corners) -> Tensor:
+    """Return float32 ``[channels, N]`` of maps ``[channels, n]`` of the box."""
+    out = torch.zeros(box.shape[0], corners.count)
     for index, weight in corners.parts:
         for channel in range(box.shape[0]):
             out[channel].addcmul_(box[channel].index_select(0, index), weight)
@@ -187,8 +205,8 @@ def read_image_patch(image: FloatArray, corners: Corners) -> Tensor:
 
 
 def read_mask_patch(mask: BoolArray, corners: Corners) -> Tensor:
-    """Return bool ``[N]`` of ``mask`` ``(k, j, i)`` at the nearest voxels."""
-    return torch.from_numpy(np.array(mask[corners.box])).flatten().index_select(0, corners.nearest)
+    """Return bool ``[N]``: whether at least half of what enters a patch voxel lies in ``mask`` ``(k, j, i)``."""
+    return _interpolate(torch.from_numpy(mask[corners.box].astype(np.float32)).view(1, -1), corners)[0] >= 0.5
 
 
 def add_label_patch(labels: SoftLabels, corners: Corners, row_of_class: Tensor, out: Tensor) -> None:
@@ -201,7 +219,10 @@ def add_label_patch(labels: SoftLabels, corners: Corners, row_of_class: Tensor, 
     row_of_class: int64 ``[classes]``: the row in which each class is counted; -1 leaves it out.
     out: float32 ``[rows, N]``, contiguous.
     """
-    count = corners.nearest.shape[0]
+    if out.shape[0] <= FEW_ROWS:
+        _add_few_rows(labels, corners, row_of_class, out)
+        return
+    count = corners.count
     shares = torch.from_numpy(np.array(labels.shares[corners.within(slice(None))])).flatten(1)
     used = _used_slots(shares)
     places: list[Tensor] = []
@@ -223,6 +244,28 @@ def add_label_patch(labels: SoftLabels, corners: Corners, row_of_class: Tensor, 
             part = weight if some is None else weight.index_select(0, some)
             target = place.index_select(0, at).add_(voxels if some is None else some)
             flat.scatter_add_(0, target, shares[slot].index_select(0, at).mul_(part))
+
+
+def _add_few_rows(labels: SoftLabels, corners: Corners, row_of_class: Tensor, out: Tensor) -> None:
+    """Do the same by way of one dense map per row, which is faster while there are few."""
+    dense = None
+    for slot in range(labels.slots):
+        share = torch.from_numpy(np.array(labels.shares[corners.within(slot)])).flatten()
+        index = torch.from_numpy(labels.indices[corners.within(slot)].astype(np.int32)).flatten()
+        if dense is None:
+            row = row_of_class.index_select(0, index)
+            dense = torch.stack([share * (row == position) for position in range(out.shape[0])])
+            continue
+        some = share.nonzero().squeeze(1)
+        if not len(some):
+            break
+        row = row_of_class.index_select(0, index.index_select(0, some))
+        some, row = some[row >= 0], row[row >= 0]
+        dense.view(-1).scatter_add_(0, row * dense.shape[1] + some, share.index_select(0, some))
+    if dense is None:
+        return
+    part = _interpolate(dense, corners)
+    out += part if corners.inside is None else part * corners.inside
 
 
 def _used_slots(shares: Tensor) -> Tensor:

@@ -48,8 +48,8 @@ class PreparedCase:
     geometry: grid of these arrays.
     source_geometry: grid of the files.
     raters: every rater's labels where the plan draws them at random, else one item, ``labels``.
-    points: int32 ``[n, 3]`` sample voxels ``(k, j, i)``, and ``point_classes`` int32 ``[n]`` the class of each; in
-        random order within a class.
+    points: int32 ``[n, 3]`` sample voxels ``(k, j, i)``, by class and in random order within one.
+    point_classes: by class index, which of them are of that class.
     class_voxels: by class index, the number of voxels where it has the largest share.
     complete: whether every voxel is a full distribution over leaves.
     """
@@ -62,7 +62,7 @@ class PreparedCase:
     source_geometry: Geometry
     raters: tuple[SoftLabels, ...]
     points: npt.NDArray[np.int32]
-    point_classes: npt.NDArray[np.int32]
+    point_classes: dict[int, slice]
     class_voxels: dict[int, int]
     complete: bool
 
@@ -264,10 +264,19 @@ def _open_case(case_id: str, folder: Path, classes: int) -> PreparedCase:
         source_geometry=_geometry(content["source_geometry"]),
         raters=raters,
         points=np.load(folder / "points.npy", allow_pickle=False),
-        point_classes=np.load(folder / "point_classes.npy", allow_pickle=False),
+        point_classes=_runs(np.load(folder / "point_classes.npy", allow_pickle=False)),
         class_voxels={int(name): count for name, count in content["class_voxels"].items()},
         complete=content["complete"],
     )
+
+
+def _runs(classes: npt.NDArray[np.int32]) -> dict[int, slice]:
+    """Return where each number stands in an array whose equal numbers stand together."""
+    names, starts, counts = np.unique(classes, return_index=True, return_counts=True)
+    return {
+        int(name): slice(int(start), int(start + count))
+        for name, start, count in zip(names, starts, counts, strict=True)
+    }
 
 
 def _geometry(fields: dict[str, Any]) -> Geometry:

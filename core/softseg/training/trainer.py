@@ -6,6 +6,7 @@ hook, a function that is called after every step.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Generator
 from pathlib import Path
 from typing import Any, cast
@@ -27,6 +28,9 @@ from softseg.training.run import Run
 from softseg.training.setup import Request, prepare_run
 from softseg.training.shared_step import shared_loss
 from softseg.tree import LabelTree
+
+MOST_WORKERS = 8
+"""Threads that make batches for one GPU, at most (our default)."""
 
 
 def train(
@@ -88,7 +92,7 @@ def train(
 
 def _learn(run: Run, sampler: PatchSampler, hooks: list[Hook], events: Events) -> None:
     run.network.train()
-    batches = cast("Generator[tuple[int, Batch], None, None]", sampler.batches(run.step))
+    batches = cast("Generator[tuple[int, Batch], None, None]", sampler.batches(run.step, workers=_workers(run)))
     try:
         with run.ranks.told_of_losses():
             if run.step:  # what was still to do when the run was interrupted
@@ -103,6 +107,12 @@ def _learn(run: Run, sampler: PatchSampler, hooks: list[Hook], events: Events) -
         raise
     finally:
         batches.close()
+
+
+def _workers(run: Run) -> int:
+    """Return how many threads make batches: one beside a network on the CPU, which needs the cores itself."""
+    cores = (os.cpu_count() or 1) // run.ranks.local_size
+    return 1 if run.device.type == "cpu" else max(1, min(MOST_WORKERS, cores - 1))
 
 
 def _after_step(run: Run, hooks: list[Hook], events: Events) -> None:
