@@ -107,7 +107,7 @@ def _inside(mask, volumeNode):
         segmentationNode, segmentId = mask
         if segmentationNode.GetSegmentation().GetSegment(segmentId) is None:
             raise InputError(f"the segmentation has no segment '{segmentId}'", hint="choose the mask again")
-        inside = slicer.util.arrayFromSegmentBinaryLabelmap(segmentationNode, segmentId, volumeNode) > 0
+        inside = _segmentOn(segmentationNode, segmentId, volumeNode) > 0
     else:
         inside = Grids.arrayOf(mask.GetImageData()) > 0
     if inside.shape != Grids.geometryOfVolume(volumeNode).shape:
@@ -115,6 +115,18 @@ def _inside(mask, volumeNode):
     if not inside.any():
         raise InputError("the mask is empty", hint="choose a segment that covers the structure")
     return inside
+
+
+def _segmentOn(segmentationNode, segmentId, volumeNode):
+    """Return a segment on the grid of a volume, ``(k, j, i)``, wherever transforms have put both."""
+    moduleLogic = slicer.vtkSlicerSegmentationsModuleLogic
+    segment = slicer.vtkOrientedImageData()
+    segmentationNode.GetBinaryLabelmapRepresentation(segmentId, segment)
+    moduleLogic.ApplyParentTransformToOrientedImageData(segmentationNode, segment)
+    reference = moduleLogic.CreateOrientedImageDataFromVolumeNode(volumeNode)
+    reference.UnRegister(None)
+    slicer.vtkOrientedImageDataResample.ResampleOrientedImageToReferenceOrientedImage(segment, reference, segment)
+    return Grids.arrayOf(segment)
 
 
 def _safe(text):

@@ -1,0 +1,250 @@
+"""From volumes to a result by the engine in a process of its own; the process is a stand-in, its files are real."""
+
+import os
+import sys
+import textwrap
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from SoftSegSlicerLib.Process import HeadlessRunner as headless
+from SoftSegSlicerLib.Process.HeadlessRunner import HeadlessRunner
+from SoftSegSlicerLib.Process.Runner import CANCELLED, DONE, FAILED
+
+from softseg.errors import CancelledError, InputError, OutOfMemoryError
+from softseg.image import read_image
+
+
+def ignore(_):
+    """Take an event or an outcome."""
+
+
+@pytest.fixture
+def engine(tmp_path, monkeypatch):
+    """Let the runner start a program of the test instead of the engine."""
+
+    def become(code):
+        program = tmp_path / "engine.py"
+        program.write_text(textwrap.dedent(code))
+        monkeypatch.setattr(
+            "SoftSegSlicerLib.SoftSegSlicerLogic.HeadlessRunner",
+            lambda: HeadlessRunner(sys.executable, [str(program)]),
+        )
+        return HeadlessRunner(sys.executable, [str(program)])
+
+    return become
+
+
+@pytest.fixture
+def scan(addVolume, grid):
+    """A scan on the oblique grid."""
+    return addVolume(np.arange(np.prod(grid.shape), dtype=np.int16).reshape(grid.shape), grid, "A scan, of 1")
+
+
+COPY = """
+    import json, shutil, sys
+    from pathlib import Path
+    arguments = sys.argv[1:]
+    out = Path(arguments[arguments.index("--out") + 1])
+    case = Path(arguments[2].split(",")[0]).name.split(".")[0]
+    (out / case).mkdir(parents=True)
+    shutil.copy({file!r}, out / case / "soft.soft.npz")
+    for done in range(3):
+        print(json.dumps({{"event": "progress", "stage": "predict", "done": done, "total": 3}}), flush=True)
+    print(json.dumps({{"event": "result", "arguments": arguments}}), flush=True)
+"""
+
+
+def test_a_scan_is_segmented_and_the_result_stands_in_the_scene(logic, scan, parcellation, tmp_path, engine):
+    engine(COPY.format(file=str(parcellation.save(tmp_path / "it.soft.npz"))))
+    events = []
+    node = logic.segment(scan, "brain-134", cut=2, device="cpu", onEvent=events.append)
+    assert node.GetName() == "A scan, of 1 segmentation"
+    assert node.GetNodeReference("softseg.input") is scan
+    assert [n.id for n in logic.cutOf(node).nodes] == ["background", "cortex", "nuclei", "stem"]
+    assert node.GetNodeReference("softseg.volumes").GetNumberOfRows() == len(parcellation.tree)
+    assert [event.get("done") for event in events] == [0, 1, 2, None]
+    arguments = events[-1]["arguments"]
+    assert arguments[:2] == ["predict", "brain-134"]
+    assert arguments[arguments.index("--device") + 1] == "cpu"
+    assert not Path(arguments[2]).exists(), "temporary files are removed"
+
+
+def test_the_engine_gets_the_voxels_where_they_are(logic, scan, addVolume, grid):
+    other = addVolume(np.ones(grid.shape, np.float32), grid, "T2")
+    job = logic.prepareSegment([scan, other], "model")
+    first, second = (read_image(file) for file in job.arguments[2].split(","))
+    import slicer
+
+    np.testing.assert_array_equal(first.array, slicer.util.arrayFromVolume(scan))
+    assert first.geometry.same_grid(grid)
+    assert second.array.dtype == np.float32
+    job.discard()
+    assert not Path(job.arguments[2].split(",")[0]).exists()
+
+
+def test_a_segment_or_a_label_map_serves_as_mask(logic, scan, parcellation, addVolume, grid, scene):
+    import slicer
+
+    node = logic.addSegmentation(parcellation, scan)
+    array = slicer.util.arrayFromVolume(scan)
+    inside = parcellation.labels(3) == 200
+    transform = scene.AddNewNodeByClass("vtkMRMLLinearTransformNode")
+    for moved in (scan, node):
+        moved.SetAndObserveTransformNodeID(transform.GetID())
+    for mask in ((node, "stem"), addVolume(inside.astype(np.uint8), grid, "mask", "vtkMRMLLabelMapVolumeNode")):
+        job = logic.prepareSegment(scan, "model", mask=mask)
+        written = read_image(job.arguments[2]).array
+        np.testing.assert_array_equal(written[inside], array[inside])
+        assert (written[~inside] == array.min()).all()
+        job.discard()
+
+
+def test_wrong_volumes_and_masks_are_refused(logic, scan, scene, addVolume, grid, parcellation):
+    empty = scene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", "empty")
+    node = logic.addSegmentation(parcellation, scan)
+    nothing = addVolume(np.zeros(grid.shape, np.uint8), grid, "nothing", "vtkMRMLLabelMapVolumeNode")
+    for volumes, mask, message in (
+        ([], None, "no volume is chosen"),
+        (None, None, "expected a scalar volume"),
+        (empty, None, "the volume 'empty' is empty"),
+        (scan, (node, "heart"), "has no segment 'heart'"),
+        (scan, nothing, "the mask is empty"),
+    ):
+        with pytest.raises(InputError, match=message):
+            logic.prepareSegment(volumes, "model", mask=mask)
+
+
+def test_a_volume_that_was_removed_during_the_run_does_not_cost_the_result(
+    logic, scan, scene, parcellation, tmp_path, engine
+):
+    runner = engine(COPY.format(file=str(parcellation.save(tmp_path / "it.soft.npz"))))
+    job = logic.prepareSegment(scan, "model")
+    runner.start(job.arguments, ignore, ignore)
+    scene.RemoveNode(scan)
+    assert runner.wait().state == DONE
+    node = logic.finishSegment(job)
+    assert node.GetName() == "A-scan--of-1 segmentation"
+    assert len(node.GetDisplayNode().GetVisibleSegmentIDs()) == 5
+
+
+FAIL = """
+    import json, sys
+    print(json.dumps({{"event": "error", "kind": "input", "file": "scan.nii", "field": "voxel size",
+                      "message": "expected 3D", "hint": "crop it", "exit_code": {code}}}), flush=True)
+    sys.exit({code})
+"""
+
+
+@pytest.mark.parametrize(("code", "kind"), [(2, InputError), (3, OutOfMemoryError)])
+def test_what_the_engine_says_is_raised_and_the_scene_stays(logic, scan, scene, engine, code, kind):
+    engine(FAIL.format(code=code))
+    before = scene.GetNumberOfNodes()
+    with pytest.raises(kind, match=r"scan\.nii: voxel size: expected 3D; crop it"):
+        logic.segment(scan)
+    assert scene.GetNumberOfNodes() == before
+
+
+def test_an_engine_that_leaves_nothing_is_an_error(logic, scan, scene, engine):
+    engine("pass")
+    before = scene.GetNumberOfNodes()
+    with pytest.raises(InputError, match="left no result"):
+        logic.segment(scan)
+    assert scene.GetNumberOfNodes() == before
+
+
+def test_a_program_that_cannot_start_is_said(tmp_path):
+    outcomes = []
+    runner = HeadlessRunner(str(tmp_path / "no-such-program"))
+    runner.start(["doctor"], ignore, outcomes.append)
+    assert not outcomes
+    outcome = runner.wait()
+    assert (outcome.state, outcomes) == (FAILED, [outcome])
+    assert "could not be started" in outcome.message
+    assert not runner.running
+
+
+def test_a_program_that_dies_says_its_last_words(engine):
+    runner = engine("import sys; print('no event'); sys.stderr.write('first' + chr(10) + 'the reason'); sys.exit(7)")
+    runner.start([], ignore, ignore)
+    outcome = runner.wait()
+    assert (outcome.state, outcome.exitCode) == (FAILED, 7)
+    assert outcome.message == "The process ended with code 7: the reason"
+
+
+PATIENT = """
+    import json, os, subprocess, sys, time
+    child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
+    print(json.dumps({{"event": "log", "pids": [os.getpid(), child.pid]}}), flush=True)
+    cancel = sys.argv[sys.argv.index("--cancel-file") + 1]
+    while not ({obeys} and os.path.exists(cancel)):
+        time.sleep(0.02)
+    child.kill()
+    sys.exit(130)
+"""
+
+
+def allGone(pids, seconds=5):
+    """Whether these processes end within some seconds (the system needs a moment after the signal)."""
+    deadline = time.monotonic() + seconds
+    while not all(map(gone, pids)) and time.monotonic() < deadline:
+        os.sched_yield()
+    return all(map(gone, pids))
+
+
+def gone(pid):
+    """Whether a process is no more, or only waits for its parent to take note."""
+    try:
+        status = Path(f"/proc/{pid}/stat").read_text()
+    except OSError:
+        return True
+    return status.rsplit(")", 1)[1].split()[0] == "Z"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="processes are looked at in /proc")
+@pytest.mark.parametrize("obeys", [True, False])
+def test_cancel_ends_the_process_and_its_children(engine, obeys, monkeypatch):
+    monkeypatch.setattr(headless, "PATIENCE", 0.5)
+    runner = engine(PATIENT.format(obeys=obeys))
+    pids = []
+
+    def onEvent(event):
+        pids.extend(event["pids"])
+        runner.cancel()
+
+    runner.start([], onEvent, ignore)
+    assert runner.wait().state == CANCELLED
+    assert len(pids) == 2
+    assert allGone(pids)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="processes are looked at in /proc")
+def test_an_interrupted_wait_leaves_no_process(logic, scan, engine):
+    engine(PATIENT.format(obeys=True))
+    pids = []
+
+    def interrupt(event):
+        pids.extend(event["pids"])
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        logic.segment(scan, onEvent=interrupt)
+    assert allGone(pids)
+
+
+def test_a_cancelled_engine_raises(logic, scan, engine):
+    engine("import sys; sys.exit(130)")
+    with pytest.raises(CancelledError):
+        logic.segment(scan)
+
+
+def test_the_real_engine_is_found_and_answers():
+    events = []
+    runner = HeadlessRunner()
+    runner.start(["data", "check", "no-such-data.json"], events.append, ignore)
+    outcome = runner.wait()
+    assert outcome.state == FAILED
+    assert outcome.exitCode == 2
+    assert "no-such-data.json" in outcome.message
+    assert events[-1]["event"] == "error"
