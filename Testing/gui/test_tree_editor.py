@@ -207,7 +207,7 @@ def test_history_goes_on_from_a_scene(editor):
 
 
 def test_refused_by_the_scene_means_not_done():
-    def refuse(state):
+    def refuse(_state):
         raise InputError("the scene says no")
 
     editor = TreeEditor(brain(), apply=refuse)

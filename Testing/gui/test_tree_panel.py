@@ -340,7 +340,7 @@ def test_what_cannot_be_done_is_disabled(panel):
     assert not panel.ui.splitButton.enabled
 
 
-def test_tree_outlives_the_scene(panel, moduleWidget, cleanScene):
+def test_tree_outlives_the_scene(panel, cleanScene):
     clickRow(panel.tree, "cortex")
     write(panel.ui.nodeNameEdit, "neocortex")
     cleanScene.Clear()

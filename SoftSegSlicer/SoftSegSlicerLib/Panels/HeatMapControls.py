@@ -30,8 +30,8 @@ class HeatMapControls:
         }
         for mode, button in self._modes.items():
             button.clicked.connect(lambda *_args, mode=mode: self.setMode(mode))
-        for name in logic.colorMaps():
-            ui.colorMapSelector.addItem(name)
+            # some dark palettes hardly tell a checked button from others
+            button.styleSheet = "QPushButton:checked { font-weight: bold; }"
         ui.thresholdSlider.valueChanged.connect(lambda *_args: self._style(threshold=ui.thresholdSlider.value))
         ui.opacitySlider.valueChanged.connect(lambda *_args: self._style(opacity=ui.opacitySlider.value))
         ui.colorMapSelector.currentIndexChanged.connect(
@@ -76,23 +76,30 @@ class HeatMapControls:
         elif shown is not None:
             self._modes[PROBABILITY].checked = True
             self._selected = shown
-        if shown is None:
-            return
         style = self._logic.heatMapStyle(self._node)
+        self._listColorMaps(style["colorMap"])
         ui = self._ui
-        values = {
-            "threshold": (ui.thresholdSlider, "value"),
-            "opacity": (ui.opacitySlider, "value"),
-            "colorMap": (ui.colorMapSelector, "currentText"),
-            "contour": (ui.contourCheck, "checked"),
-            "legend": (ui.legendCheck, "checked"),
-            "volumeRendering": (ui.volumeRenderingCheck, "checked"),
-        }
-        for name, (widget, attribute) in values.items():
-            if name in style:
-                wasBlocked = widget.blockSignals(True)
-                setattr(widget, attribute, style[name])
-                widget.blockSignals(wasBlocked)
+        for widget, attribute, value in (
+            (ui.thresholdSlider, "value", style["threshold"]),
+            (ui.opacitySlider, "value", style["opacity"]),
+            (ui.contourCheck, "checked", style["contour"]),
+            (ui.legendCheck, "checked", style["legend"]),
+            (ui.volumeRenderingCheck, "checked", self._logic.volumeRenderingShown(self._node)),
+        ):
+            wasBlocked = widget.blockSignals(True)
+            setattr(widget, attribute, value)
+            widget.blockSignals(wasBlocked)
+
+    def _listColorMaps(self, current: str):
+        selector = self._ui.colorMapSelector
+        # the map that a style names may not be in this scene: the nearest is drawn then
+        names = list(self._logic.colorMaps()) or [current]
+        wasBlocked = selector.blockSignals(True)
+        if names != [selector.itemText(row) for row in range(selector.count)]:
+            selector.clear()
+            selector.addItems(names)
+        selector.currentIndex = names.index(current) if current in names else 0
+        selector.blockSignals(wasBlocked)
 
     # -- acts -----------------------------------------------------------------------------------------------------
 
@@ -107,22 +114,16 @@ class HeatMapControls:
         if self.mode == PROBABILITY:
             self._draw()
 
-    def onCutChanged(self) -> None:
-        """Draw the uncertainty again: it is that of the labels shown."""
-        if self.mode == UNCERTAINTY:
-            self._draw()
-
     def _draw(self):
         node, mode = self._node, self.mode
-        if node is not None:
-            if mode == UNCERTAINTY:
-                self._attempt(lambda: self._logic.showUncertainty(node))
-                self._style(threshold=self._ui.thresholdSlider.value, opacity=self._ui.opacitySlider.value)
-            elif mode == PROBABILITY and self._selected is not None:
-                self._attempt(lambda: self._logic.showNode(node, self._selected, **self._drawn()))
-                self._style(legend=self._ui.legendCheck.checked)
-            elif self._logic.shownNode(node) is not None:
-                self._attempt(lambda: self._logic.hideHeatMap(node))
+        if node is None:
+            return
+        if mode == UNCERTAINTY:
+            self._attempt(lambda: self._logic.showUncertainty(node, **self._drawn()))
+        elif mode == PROBABILITY and self._selected is not None:
+            self._attempt(lambda: self._logic.showNode(node, self._selected, **self._drawn()))
+        elif self._logic.shownNode(node) is not None:
+            self._attempt(lambda: self._logic.hideHeatMap(node))
         self._enable()
 
     def _drawn(self):
@@ -131,7 +132,8 @@ class HeatMapControls:
             "threshold": ui.thresholdSlider.value,
             "opacity": ui.opacitySlider.value,
             "colorMap": ui.colorMapSelector.currentText,
-            "contour": ui.contourCheck.checked,
+            "contour": ui.contourCheck.checked and self.mode == PROBABILITY,
+            "legend": ui.legendCheck.checked,
         }
 
     def _style(self, **style):

@@ -25,7 +25,8 @@ def describeHtml(tree: LabelTree, path: list[tuple[str, float]], soft: bool) -> 
 
     if not path:
         return ""
-    *above, (last, share) = path
+    # the root is everything, wherever the mouse is
+    *above, (last, share) = path[1:] or path
     line = f"<b>{escape(tree.node(last).name)}</b>" + (f" {share:.0%}" if soft else "")
     if not above:
         return line

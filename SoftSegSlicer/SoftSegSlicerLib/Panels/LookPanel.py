@@ -41,6 +41,8 @@ class LookPanel:
         self.adopt = AdoptBar(self.ui, self.onAdopt, context)
         self.maps = HeatMapControls(self.ui, context.logic, self._try)
         self.hover = HoverProbe(self.onHover)
+        # room for the longest path, so that nothing moves under the mouse
+        self.ui.hoverLabel.minimumHeight = self.ui.hoverLabel.maximumHeight = 3 * self.tree.fontMetrics().lineSpacing()
         self._connect()
         self.refresh()
 
@@ -65,9 +67,13 @@ class LookPanel:
         self.tree.itemSelectionChanged.connect(self.onNodeSelected)
         self.ui.exportSegmentationButton.clicked.connect(self.onExportSegmentation)
         self.ui.exportLabelMapButton.clicked.connect(self.onExportLabelMap)
-        self.context.addObserver("segmentationChanged", self.onSegmentationChanged)
-        self.context.addObserver("treeChanged", self.onTreeChanged)
-        self.context.addObserver("cutChanged", self.onCutChanged)
+        self._observed = {
+            "segmentationChanged": self.onSegmentationChanged,
+            "treeChanged": self.onTreeChanged,
+            "cutChanged": self.onCutChanged,
+        }
+        for event, callback in self._observed.items():
+            self.context.addObserver(event, callback)
 
     # -- life -----------------------------------------------------------------------------------------------------
 
@@ -75,7 +81,8 @@ class LookPanel:
         """Let go of the scene."""
         self._closing = True
         self.hover.stop()
-        self._watch(None)
+        for event, callback in self._observed.items():
+            self.context.removeObserver(event, callback)
 
     def onSceneStartClose(self):
         """Forget the nodes before they go."""
@@ -87,15 +94,24 @@ class LookPanel:
         """Begin again with the empty or newly loaded scene."""
         self._closing = False
         self.refresh()
+        # the selector may hear of the scene's nodes after the panel does
+        qt.QTimer.singleShot(0, self.refresh)
 
     def refresh(self):
         """Show what the scene holds now."""
         if self._closing:
             return
         self.hover.start()
-        if self.context.segmentation is not None:
-            self.ui.segmentationSelector.setCurrentNode(self.context.segmentation)
-        self._show(self.ui.segmentationSelector.currentNode())
+        node = self.context.segmentation
+        if node is None:
+            node = self.ui.segmentationSelector.currentNode()
+        self._choose(node)
+        if node is not self._node or not self._managed:
+            self._show(node)
+        elif self.context.logic.treeOf(node) != self.tree.labelTree:
+            self.onTreeChanged()
+        else:
+            self._showCut()
 
     # -- segmentation ---------------------------------------------------------------------------------------------
 
@@ -116,10 +132,18 @@ class LookPanel:
         if self._closing or node is self._node:
             return
         if node is not None:
-            self.ui.segmentationSelector.setCurrentNode(node)
+            self._choose(node)
             self._show(node)
         elif self._managed:
+            self._choose(None)
             self._show(None)
+
+    def _choose(self, node):
+        """Let the selector show a node without taking that for a choice of the user."""
+        selector = self.ui.segmentationSelector
+        wasBlocked = selector.blockSignals(True)
+        selector.setCurrentNode(node)
+        selector.blockSignals(wasBlocked)
 
     @property
     def _managed(self):
@@ -128,10 +152,11 @@ class LookPanel:
     def _show(self, node):
         self._node = node
         self.search.clear()
-        managed = self._managed
-        soft = managed and self._try(lambda: self.context.logic.parcellationOf(node), None) is not None
-        tree = self.context.logic.treeOf(node) if managed else None
-        self.adopt.show(node is not None and not managed, node)
+        logic = self.context.logic
+        tree = self._try(lambda: logic.treeOf(node)) if self._managed else None
+        soft = tree is not None and self._try(lambda: logic.parcellationOf(node)) is not None
+        managed = tree is not None
+        self.adopt.show(node is not None and not self._managed, node)
         self.volumes.clear(soft)
         self.tree.setTree(tree)
         for widget in ("exportSegmentationButton", "exportLabelMapButton", "searchEdit"):
@@ -139,7 +164,7 @@ class LookPanel:
         self.ui.hoverLabel.text = ""
         self.maps.show(node if managed else None, soft)
         self._headerToolTips(soft)
-        if managed:
+        if tree is not None:
             self._restoreSelection()
             # after the panel is drawn: counting the voxels of every node takes a moment
             qt.QTimer.singleShot(0, self._showVolumes)
@@ -163,44 +188,40 @@ class LookPanel:
         )
 
     def _showVolumes(self):
-        if self._closing or not self._managed:
+        if self._closing or self.tree.labelTree is None:
             return
         volumes = self._try(lambda: self.context.logic.nodeVolumes(self._node), {})
         self.volumes.set(volumes)
         self.tree.refreshCells()
 
-    def onAdopt(self, tree):
-        """Give the chosen segmentation a tree."""
+    def onAdopt(self, tree, missing):
+        """Give the chosen segmentation a tree; whether that worked."""
         node = self._node
-        if node is None:
-            return
-        adopted = self._try(lambda: self.context.logic.adopt(node, tree), None)
+        adopted = self._try(lambda: self.context.logic.adopt(node, tree, missing), None)
         if adopted is not None:
-            self._node = None
             self.context.segmentation = adopted
-            self.ui.segmentationSelector.setCurrentNode(adopted)
+            self._choose(adopted)
             self._show(adopted)
+        return adopted is not None
 
     # -- cut ------------------------------------------------------------------------------------------------------
 
     def onBranchToggled(self, *_args):
         """Merge or part the segments of a branch that was folded or opened."""
-        if self._managed and not self.tree.isFiltered:
+        if not self.tree.isFiltered:
             self._collapse(self.tree.cutIds())
 
     def onLevel(self, level):
         """Fold the whole tree to a level."""
-        if self._managed:
-            self._collapse(level)
+        self._collapse(level)
 
     def _collapse(self, cut):
         self._try(lambda: self.context.logic.collapse(self._node, cut))
         self._showCut()
-        self.maps.onCutChanged()
         self.context.notify("cutChanged", source=self)
 
     def _showCut(self):
-        if not self._managed:
+        if self.tree.labelTree is None:
             self.level.show(None, None)
             return
         cut = self.context.logic.cutOf(self._node)
@@ -212,7 +233,6 @@ class LookPanel:
         """Follow a cut that another panel made."""
         if source is not self and not self._closing:
             self._showCut()
-            self.maps.onCutChanged()
 
     def onTreeChanged(self, **_data):
         """Follow an edit of the tree."""
@@ -233,7 +253,7 @@ class LookPanel:
 
     def onHover(self, ras):
         """Name what is at a position (RAS, mm); nothing outside the views."""
-        if not self._managed or not self.widget.visible:
+        if self.tree.labelTree is None or not self.widget.visible:
             return
         path = self.context.logic.describe(self._node, ras) if ras is not None else []
         self.ui.hoverLabel.text = describeHtml(self.tree.labelTree, path, self.volumes.soft)

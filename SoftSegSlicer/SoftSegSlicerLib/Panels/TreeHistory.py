@@ -3,6 +3,9 @@
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
+from slicer.i18n import tr as _
+
+from softseg.errors import InputError
 from softseg.tree import LabelTree, remarks
 
 __all__ = ["TreeHistory", "TreeState"]
@@ -141,10 +144,30 @@ class TreeHistory:
 
     # -- files ----------------------------------------------------------------------------------------------------
 
-    def replaceTree(self, tree: LabelTree, description: str) -> bool:
-        """Go on with another tree, undoably; it counts as saved."""
+    def replaceTree(self, tree: LabelTree, description: str, saved: LabelTree | None = None) -> bool:
+        """Go on with another tree, undoably.
+
+        Parameters
+        ----------
+        tree: the tree; every leaf of the original one must be found in it, by id or label value.
+        description: for the Undo button.
+        saved: what counts as saved from now on; the tree itself by default.
+
+        Raises
+        ------
+        InputError: structures of the original tree have no place in it (they are named), or the scene refuses it.
+        """
+        values = {node.value for node in tree.nodes}
+        lacking = [leaf.name for leaf in self._original.leaves if leaf.id not in tree and leaf.value not in values]
+        if lacking:
+            shown = ", ".join(lacking[:3]) + (", ..." if len(lacking) > 3 else "")
+            raise InputError(
+                _("the tree lacks {count} structures of the segmentation: {names}").format(
+                    count=len(lacking), names=shown
+                )
+            )
         taken = self._take(tree, description, (), {})
-        self._saved = tree
+        self._saved = tree if saved is None else saved
         return taken
 
     def save(self, path: str, format_: str | None = None):

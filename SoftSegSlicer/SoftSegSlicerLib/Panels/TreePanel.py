@@ -133,39 +133,46 @@ class TreePanel:
 
     def takeTree(self, tree: LabelTree, description: str) -> None:
         """Go on with a tree that was made or loaded, on its own or, where it fits, with the shown segmentation."""
+        refusal = None
         if self._attached is not None:
             try:
                 self.editor.replaceTree(tree, description)
             except InputError as error:
-                self._detach(tree)
-                self.show()
-                self.message.info(
-                    _("This tree does not fit the shown segmentation ({reason}). It is edited on its own.").format(
-                        reason=error.message
-                    )
-                )
-                return
-            self.context.notify("treeChanged", source=self)
-        else:
+                refusal = error
+                self._attached = None
+        if self._attached is None:
             self.editor = TreeEditor(tree)
+        else:
+            self.context.notify("treeChanged", source=self)
         self.message.clear()
         self.show()
-
-    def _detach(self, tree):
-        self._attached = None
-        self.editor = TreeEditor(tree)
+        if refusal is not None:
+            self.message.error(_("It is edited on its own: {reason}.").format(reason=refusal.message))
 
     def _onAttachToggled(self, *_args):
-        if self.ui.attachCheck.checked == (self._attached is not None):
-            return
         node = self.context.segmentation
+        if self.ui.attachCheck.checked == (self._attached is not None) or node is None:
+            return
+        self.message.clear()
         if self._attached is not None:
-            self._detach(self.editor.tree)
-        elif node is not None:
-            mine = self.editor.tree
-            self._attach(node)
-            self.edit(lambda editor: editor.replaceTree(mine, _("Use this tree for the segmentation")))
+            self.editor = TreeEditor(self.editor.tree, saved=self.editor.saved)
+            self._attached = None
+        else:
+            self._attachWith(node, self.editor)
         self.show()
+
+    def _attachWith(self, node, own):
+        """Give the segmentation the tree of an editor; where that fails, go on with that editor."""
+        self._attach(node)
+        if self._attached is None:
+            return
+        try:
+            self.editor.replaceTree(own.tree, _("Use this tree for the segmentation"), own.saved)
+        except InputError as error:
+            self._attached, self.editor = None, own
+            self.message.error(error)
+            return
+        self.context.notify("treeChanged", source=self)
 
     # -- edits ----------------------------------------------------------------------------------------------------
 
