@@ -14,15 +14,16 @@ from slicer.ScriptedLoadableModule import (
     ScriptedLoadableModuleWidget,
 )
 from slicer.util import VTKObservationMixin
-
 from SoftSegSlicerLib import Engine
 
 Engine.makeImportable()
 
-from SoftSegSlicerLib.Diagnostics import Diagnostics  # noqa: E402 - the engine had to be found first
+from SoftSegSlicerLib import SelfTest  # noqa: E402 - the engine had to be found first
+from SoftSegSlicerLib.Diagnostics import Diagnostics  # noqa: E402
+from SoftSegSlicerLib.PaletteWatcher import PaletteWatcher  # noqa: E402
 from SoftSegSlicerLib.PanelContext import PanelContext  # noqa: E402
 from SoftSegSlicerLib.Parameters import parametersOf  # noqa: E402
-from SoftSegSlicerLib.SoftSegSlicerLogic import SoftSegSlicerLogic  # noqa: E402, F401 - Slicer looks for it here
+from SoftSegSlicerLib.SoftSegSlicerLogic import SoftSegSlicerLogic  # noqa: E402 - Slicer looks for it here
 
 PANELS = ("Segment", "Look", "Tree", "Train", "Compare")
 
@@ -37,7 +38,7 @@ class SoftSegSlicer(ScriptedLoadableModule):
         parent.dependencies = ["Segmentations", "Volumes", "VolumeRendering", "Colors", "SubjectHierarchy"]
         parent.contributors = [_("SoftSegSlicer contributors")]
         parent.helpText = _(
-            "Segments scans into soft shares of the structures of a label tree, shows any node of the tree as a heat map, "
+            "Segments scans into soft shares of the structures of a label tree, shows any node of it as a heat map, "
             "merges branches by folding them, edits trees, and trains models on soft or sparse labels."
         )
         parent.acknowledgementText = _("Research software. Not a medical device; not for clinical decisions.")
@@ -64,6 +65,7 @@ class SoftSegSlicerWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.addObserver(slicer.mrmlScene, slicer.mrmlScene.EndImportEvent, self.onSceneEndClose)
         self.addObserver(slicer.mrmlScene, slicer.mrmlScene.NodeRemovedEvent, self.onNodeRemoved)
         self.ui.tabs.currentChanged.connect(self.onTabChanged)
+        self.paletteWatcher = PaletteWatcher(self.shell, self.refresh)
         self.panel("Segment")
 
     def panel(self, name):
@@ -93,6 +95,10 @@ class SoftSegSlicerWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
     def enter(self):
         """Slicer calls this when the user comes to the module."""
         self.context.parameterNode = parametersOf()
+        self.refresh()
+
+    def refresh(self):
+        """Let all panels catch up with scene and palette."""
         for panel in self.panels.values():
             panel.refresh()
 
@@ -105,6 +111,7 @@ class SoftSegSlicerWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
     def onSceneEndClose(self, *_arguments):
         """Begin again with the new scene."""
         self.context.parameterNode = parametersOf()
+        self.logic.forget()
         for panel in self.panels.values():
             panel.onSceneEndClose()
 
@@ -115,6 +122,7 @@ class SoftSegSlicerWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
     def cleanup(self):
         """Slicer calls this before the module goes: stop processes, remove observers."""
         self.removeObservers()
+        self.paletteWatcher.cleanup()
         self.diagnostics.cleanup()
         for panel in self.panels.values():
             panel.cleanup()
@@ -122,7 +130,16 @@ class SoftSegSlicerWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
 
 
 class SoftSegSlicerTest(ScriptedLoadableModuleTest):
-    """The module's own tests, the same in Slicer and in the stand-in host; see SoftSegSlicerLib/Tests."""
+    """The module's own tests, the same in Slicer and in the stand-in host; their steps are in SelfTest.py."""
 
     def setUp(self):
-        slicer.mrmlScene.Clear()
+        """Begin with an empty scene."""
+        slicer.mrmlScene.Clear(False)
+
+    def test_results_fold_and_show(self):
+        """A result is folded, shown as a heat map and measured."""
+        SelfTest.checkFolding(self, SoftSegSlicerLogic())
+
+    def test_panels_open(self):
+        """Every panel opens; Segment says what it lacks."""
+        SelfTest.checkPanels(self, slicer.util.getModuleWidget("SoftSegSlicer"))

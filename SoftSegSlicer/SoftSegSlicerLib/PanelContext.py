@@ -27,7 +27,7 @@ class PanelContext:
         self.logic = logic
         self.dialogs = dialogs or Dialogs()
         self.makeRunner = ProcessRunner
-        self.showPanel = lambda name: None
+        self.showPanel = None
         self.parameterNode = None
         self._observers = {event: [] for event in EVENTS}
         self._known = None

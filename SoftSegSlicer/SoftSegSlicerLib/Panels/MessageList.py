@@ -27,7 +27,7 @@ class MessageList:
     def __init__(self, label):
         self._label = label
         self._messages = []
-        self._show()
+        self.redraw()
 
     @property
     def messages(self):
@@ -36,21 +36,20 @@ class MessageList:
 
     def add(self, kind, message):
         """Say one thing more; ``kind`` is info, warning or error, ``message`` a text or an exception."""
-        text = message if isinstance(message, str) else sentence(message)
-        text = text.strip()
-        text = text[:1].upper() + text[1:]
+        text = (message if isinstance(message, str) else sentence(message)).strip()
         if text and text[-1] not in ".?!":
             text += "."
         if (kind, text) not in self._messages:
             self._messages.append((kind, text))
-            self._show()
+            self.redraw()
 
     def clear(self):
         """Say nothing."""
         self._messages = []
-        self._show()
+        self.redraw()
 
-    def _show(self):
+    def redraw(self):
+        """Show the same in the colours of the present palette."""
         dark = isDark(self._label)
         rows = []
         for kind, text in self._messages[-MOST:]:

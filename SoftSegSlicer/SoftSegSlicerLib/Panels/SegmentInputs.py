@@ -92,7 +92,7 @@ class SegmentInputs:
 
     def problem(self):
         """Return why the volumes cannot be segmented, a sentence; None if they can."""
-        for channel, volume in zip(self.channels, self.volumes()):
+        for channel, volume in zip(self.channels, self.volumes(), strict=True):
             if volume is None:
                 return _("Choose a volume as {channel} scan.").format(channel=channel)
             image = volume.GetImageData()
@@ -102,7 +102,7 @@ class SegmentInputs:
         if len({volume.GetID() for volume in volumes}) < len(volumes):
             return _("One volume is chosen for two channels.")
         grids = [Grids.geometryOfVolume(volume) for volume in volumes]
-        for volume, grid in zip(volumes[1:], grids[1:]):
+        for volume, grid in zip(volumes[1:], grids[1:], strict=True):
             if not grids[0].same_grid(grid):
                 return _("{first} and {second} have different voxel grids: resample one to the other first.").format(
                     first=volumes[0].GetName(), second=volume.GetName()

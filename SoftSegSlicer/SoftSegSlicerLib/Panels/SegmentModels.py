@@ -6,6 +6,7 @@ import html
 import json
 from pathlib import Path
 
+import qt
 import slicer
 from slicer.i18n import tr as _
 
@@ -93,25 +94,27 @@ class SegmentModels:
                 self.summary = ModelSummary.load(model)
             except SoftSegError as error:
                 self._onError(error)
-        self._show()
+        self.redraw()
 
-    def _show(self):
+    def redraw(self):
+        """Show summary and card of the chosen model, in the colours of the present palette."""
         summary = self.summary
         self._ui.modelBox.toolTip = _("No model") if summary is None else str(summary.path)
         if summary is None:
             self._ui.modelSummary.text = _("No model can be used: choose a model folder.")
             self._ui.cardText.visible = False
             return
+        color = self._ui.modelSummary.palette.color(qt.QPalette.Link).name()
         link = _("Hide the card") if self._cardShown else _("Model card")
         facts = [_factsOf(summary), html.escape(summary.licence)]
         lines = " \u00b7 ".join(part for part in facts if part)
-        self._ui.modelSummary.text = f'{lines} \u00b7 <a href="card">{link}</a>'
+        self._ui.modelSummary.text = f'{lines} \u00b7 <a href="card" style="color: {color}">{link}</a>'
         self._ui.cardText.markdown = summary.card
         self._ui.cardText.visible = self._cardShown
 
     def _onLinkActivated(self, *_arguments):
         self._cardShown = not self._cardShown
-        self._show()
+        self.redraw()
 
 
 def rememberedFolders():

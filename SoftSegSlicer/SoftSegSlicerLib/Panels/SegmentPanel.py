@@ -63,7 +63,9 @@ class SegmentPanel:
     # -- what the shell calls -------------------------------------------------------------------------------------
 
     def refresh(self):
-        """Catch up with the scene."""
+        """Catch up with scene and palette."""
+        self.messages.redraw()
+        self.models.redraw()
         if self._context.parameterNode is not None:
             self.batch.refresh()
             self._showChecks()
@@ -193,7 +195,7 @@ class SegmentPanel:
 
     def _fillDevices(self):
         titles = (_("Automatic (GPU if there is one)"), _("Processor (CPU)"), _("GPU 0 (NVIDIA)"), _("GPU 1 (NVIDIA)"))
-        for title, device in zip(titles, DEVICES):
+        for title, device in zip(titles, DEVICES, strict=True):
             self.ui.deviceBox.addItem(title, device)
 
     def _fillCuts(self):

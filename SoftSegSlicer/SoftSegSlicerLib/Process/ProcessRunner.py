@@ -6,15 +6,13 @@ import tempfile
 from pathlib import Path
 
 import qt
-from slicer.i18n import tr as _
 
 from SoftSegSlicerLib import Engine
 from SoftSegSlicerLib.Process.EngineProcess import asBytes, newProcess, pidOf
 from SoftSegSlicerLib.Process.EventStream import EventStream
+from SoftSegSlicerLib.Process.Outcomes import notStarted, outcomeOf
 from SoftSegSlicerLib.Process.ProcessTree import ProcessTree
-from SoftSegSlicerLib.Process.Runner import CANCELLED, DONE, FAILED, Outcome
 
-CANCEL_EXIT_CODE = 130
 PATIENCE = 2300
 """Milliseconds that a cancelled process has to end by itself (the engine promises two seconds)."""
 _TAIL = 4000
@@ -98,8 +96,7 @@ class ProcessRunner:
     def _failedToStart(self, error, *_arguments):
         if self._process is None or error != qt.QProcess.FailedToStart:
             return
-        text = _("The program {program} could not be started.").format(program=self._program)
-        self._end(Outcome(FAILED, text, _("Reinstall the extension, or start the application again."), -1))
+        self._end(notStarted(self._program))
 
     def _finished(self, exitCode, *_arguments):  # Qt 5 sends the exit code alone
         process = self._process
@@ -111,22 +108,8 @@ class ProcessRunner:
         crashed = process.exitStatus() == qt.QProcess.CrashExit
         if self._tree is not None:
             self._tree.kill()
-        self._end(self._outcome(exitCode, crashed))
-
-    def _outcome(self, exitCode, crashed):
-        details = self._errors.decode("utf-8", "replace").strip()
-        if self._cancelled or (exitCode == CANCEL_EXIT_CODE and not crashed):
-            return Outcome(CANCELLED, exitCode=exitCode, details=details)
-        if crashed:
-            text = _("The process was ended from outside, most often because memory ran out.")
-            return Outcome(FAILED, text, _("Close other programs, or choose a smaller scan."), -1, details)
-        if exitCode == 0:
-            return Outcome(DONE, details=details)
-        if self._error is not None:
-            return Outcome(FAILED, _sentence(self._error), self._error.get("hint") or "", exitCode, details)
-        last = details.splitlines()[-1] if details else _("It said nothing.")
-        text = _("The process ended with code {code}: {text}").format(code=exitCode, text=last)
-        return Outcome(FAILED, text, "", exitCode, details)
+        details = self._errors.decode("utf-8", "replace")
+        self._end(outcomeOf(exitCode, self._error, details, self._cancelled, crashed))
 
     def _endIfStill(self, process):
         if process is not self._process:
@@ -142,8 +125,3 @@ class ProcessRunner:
         self._process.deleteLater()
         self._process = None
         self._folder.cleanup()
-
-
-def _sentence(error):
-    parts = (error.get("file"), error.get("field"), error.get("message"))
-    return ": ".join(str(part) for part in parts if part)

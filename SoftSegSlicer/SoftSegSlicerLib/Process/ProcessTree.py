@@ -103,7 +103,8 @@ def _tableOfPs():
 
 def _tableOfWindows():
     table = {}
-    query = 'Get-CimInstance Win32_Process | ForEach-Object { "$($_.ProcessId) $($_.ParentProcessId) $($_.CreationDate.Ticks)" }'
+    fields = "$($_.ProcessId) $($_.ParentProcessId) $($_.CreationDate.Ticks)"
+    query = f'Get-CimInstance Win32_Process | ForEach-Object {{ "{fields}" }}'
     for line in _run("powershell", "-NoProfile", "-Command", query).splitlines():
         fields = line.split()
         if len(fields) == 3:

@@ -12,7 +12,7 @@ _installed = False
 
 
 def install() -> None:
-    """Put ``qt``, ``ctk`` and the missing parts of ``slicer`` where ``import`` finds them; the second call does nothing.
+    """Put ``qt``, ``ctk`` and the missing parts of ``slicer`` where ``import`` finds them; a second call does nothing.
 
     An application (``slicer.app``) and an empty scene (``slicer.mrmlScene``) exist afterwards.
     """

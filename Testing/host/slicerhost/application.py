@@ -61,6 +61,10 @@ class ModuleManager(QObject):
 
     moduleAboutToBeUnloaded = Signal(str)
 
+    def module(self, name):
+        """Return the module of this name, None if there is none."""
+        return getattr(slicer.modules, name.lower(), None)
+
     def connect(self, signal, slot):
         """Connect by the signal's written signature, as PythonQt allows."""
         getattr(self, signal.split("(")[0]).connect(slot)

@@ -237,6 +237,7 @@ class ctkPathLineEdit(QWidget):
         self._filters = self.Files
         self._names = []
         self._label = self._key = ""
+        self._history = True
         self.setFocusProxy(self._edit)
         layout = QHBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
@@ -271,7 +272,7 @@ class ctkPathLineEdit(QWidget):
     nameFilters = Property("QStringList", lambda self: self._names, lambda self, v: self._set("_names", list(v)))
     settingKey = Property(str, lambda self: self._key, lambda self, v: self._set("_key", v))
     label = Property(str, lambda self: self._label, lambda self, v: self._set("_label", v))
-    showHistoryButton = Property(bool, lambda self: False, lambda self, v: None)
+    showHistoryButton = Property(bool, lambda self: self._history, lambda self, v: self._set("_history", v))
     showBrowseButton = Property(
         bool, lambda self: self._button.isVisibleTo(self), lambda self, v: self._button.setVisible(v)
     )

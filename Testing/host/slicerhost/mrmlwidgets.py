@@ -195,7 +195,7 @@ class qMRMLNodeComboBox(QComboBox):
         setattr(self, which, value)
         self._sceneChanged()
 
-    def _flag(name, default=True):  # noqa: N805 - makes the properties below
+    def _flag(name, default=True):
         return Property(
             bool, lambda self: self._flags.get(name, default), lambda self, v: self._flags.update({name: v})
         )

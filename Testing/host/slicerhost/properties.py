@@ -1,4 +1,4 @@
-"""Qt properties as Python attributes, as PythonQt has them: ``button.text = "x"``; ``setText`` and ``text()`` are absent.
+"""Qt properties as Python attributes, as PythonQt has them: ``button.text = "x"``; no ``setText``, no ``text()``.
 
 PySide6 switches this per Python module, by name. Everything that is the product's, its tests included, runs with it;
 the stand-in widgets of this package, which are C++ in the application, run without.
@@ -13,7 +13,7 @@ import sys
 from PySide6 import QtCore
 from shibokensupport import feature
 
-_PYTHONQT_LIKE = ("SoftSegSlicer", "Testing.gui", "Testing.host.conftest", "conftest", "test_", "gui_")
+_PYTHONQT_LIKE = ("SoftSegSlicer", "Testing.gui", "conftest", "test_", "gui_")
 
 
 class _Chooser(importlib.abc.MetaPathFinder):

@@ -7,7 +7,6 @@ import types
 
 from PySide6 import QtCore, QtGui, QtUiTools, QtWidgets
 
-
 _SCENE_CONNECTION = re.compile(
     rb"<connection>(?:(?!</connection>).)*vtkMRMLScene(?:(?!</connection>).)*</connection>", re.S
 )

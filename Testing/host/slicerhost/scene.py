@@ -22,6 +22,17 @@ _LOGICS = {
 VIEWS = ("Red", "Yellow", "Green")
 
 
+class qSlicerScriptedLoadableModuleWidget:
+    """What the application shows; ``self()`` is the module's own widget class."""
+
+    def __init__(self, pythonWidget):
+        self._pythonWidget = pythonWidget
+
+    def self(self):
+        """Return the object of the module's widget class."""
+        return self._pythonWidget
+
+
 class Module:
     """What ``slicer.modules.NAME`` is: a way to the module's logic, path and widget."""
 
@@ -37,7 +48,7 @@ class Module:
 
     def widgetRepresentation(self):
         """Return the object that carries the scripted widget."""
-        return types.SimpleNamespace(self=lambda: self.pythonWidget)
+        return slicer.qSlicerScriptedLoadableModuleWidget(self.pythonWidget)
 
 
 class Scene:
@@ -111,4 +122,5 @@ def install() -> Scene:
         slicer.mrmlScene = known.scene
         slicer.modules = known.modules
         slicer.selfTests = {}
+        slicer.qSlicerScriptedLoadableModuleWidget = qSlicerScriptedLoadableModuleWidget
     return known

@@ -39,7 +39,8 @@ class ScriptedLoadableModule:
 
     def getDefaultModuleDocumentationLink(self, docPage=None):
         """Return a line with a link."""
-        return f'<p>See the <a href="{docPage or slicer.app.moduleDocumentationUrl(self.moduleName)}">documentation</a>.</p>'
+        page = docPage or slicer.app.moduleDocumentationUrl(self.moduleName)
+        return f'<p>See the <a href="{page}">documentation</a>.</p>'
 
     def runTest(self, msec=100, **options):
         """Run the module's test class."""

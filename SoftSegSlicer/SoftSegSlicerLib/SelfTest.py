@@ -1,0 +1,61 @@
+"""The steps of the module's own tests; they run in the application and in the stand-in host alike."""
+
+import sys
+
+import numpy as np
+import slicer
+
+from softseg.image import Geometry
+from softseg.resources import label_tree_path
+from softseg.soft import SoftParcellation
+from softseg.tree import LabelTree
+
+SHAPE = (12, 20, 16)
+
+
+def headlessResult(logic):
+    """Return a segmentation of a small scan in the scene: two leaves of the brain tree side by side."""
+    tree = LabelTree.load(label_tree_path("brain-134"))
+    shares = np.zeros((len(tree.leaves), *SHAPE), np.float32)
+    left, right = (tree.leaf_index(leaf.id) for leaf in tree.leaves[1:3])
+    shares[left, 3:9, 4:10, 4:12] = 0.7
+    shares[right, 3:9, 4:10, 4:12] = 0.3
+    shares[right, 3:9, 10:16, 4:12] = 1.0
+    shares[tree.leaf_index(tree.background.id)] = 1 - shares.sum(axis=0)
+    volume = slicer.util.addVolumeFromArray(shares[left] * 100, name="scan")
+    geometry = Geometry(SHAPE[::-1], (1.0, 1.0, 1.0), (0.0, 0.0, 0.0), (-1.0, 0.0, 0.0, 0.0, -1.0, 0.0, 0.0, 0.0, 1.0))
+    parcellation = SoftParcellation.from_dense(shares, tree, geometry)
+    return volume, logic.addSegmentation(parcellation, volume)
+
+
+def checkFolding(test, logic):
+    """Fold to the root's level and back; look at a leaf; read its volume."""
+    _volume, segmentation = headlessResult(logic)
+    tree = logic.treeOf(segmentation)
+    leaf = tree.leaves[1].id
+    logic.collapse(segmentation, 1)
+    test.assertEqual([node.id for node in logic.cutOf(segmentation).nodes], [n.id for n in tree.cut_at(1).nodes])
+    logic.collapse(segmentation, tree.depth)
+    heatMap = logic.showNode(segmentation, leaf)
+    test.assertAlmostEqual(float(slicer.util.arrayFromVolume(heatMap).max()), 0.7, delta=0.01)
+    volumes = logic.nodeVolumes(segmentation)
+    test.assertAlmostEqual(volumes[leaf].softMl, 0.7 * 6 * 6 * 8 / 1000, delta=0.01)
+    logic.hideHeatMap(segmentation)
+
+
+def checkPanels(test, widget):
+    """Open every panel; Segment says why it cannot start, and starts to be able to when a scan is chosen."""
+    for name in ("Look", "Tree", "Train", "Compare", "Segment"):
+        test.assertIsNotNone(widget.showPanel(name).widget)
+    panel = widget.panel("Segment")
+    test.assertFalse(panel.ui.applyButton.enabled)
+    test.assertIn("T1", panel.ui.applyButton.toolTip)
+    volume, _segmentation = headlessResult(widget.logic)
+    panel.inputs.selector("T1").setCurrentNode(volume)
+    test.assertTrue(panel.ui.applyButton.enabled)
+
+
+def checkNothingHeavy(test):
+    """Opening the module imports nothing that Slicer does not ship."""
+    ours = [name for name in ("torch", "monai", "pydantic", "typer") if name in sys.modules]
+    test.assertEqual(ours, [])

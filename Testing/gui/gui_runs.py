@@ -1,0 +1,61 @@
+"""What the tests of running work share: clicks, scans, and a runner that does what the test says."""
+
+import numpy as np
+import slicer
+from PySide6.QtCore import Qt
+from PySide6.QtTest import QTest
+from SoftSegSlicerLib.Process.Runner import Outcome
+
+
+def click(button):
+    """Click a button as a person does."""
+    QTest.mouseClick(button, Qt.MouseButton.LeftButton)
+    slicer.app.processEvents()
+
+
+def addHead(name="head", spacing=2.5, skull=False):
+    """Add a volume that looks to the checks like a skull-stripped head (or one with its skull)."""
+    array = np.full((60, 72, 60), 5.0 if skull else 0.0, np.float32)
+    array[12:48, 14:60, 12:48] = 100
+    node = slicer.util.addVolumeFromArray(array, name=name)
+    node.SetSpacing(spacing, spacing, spacing)
+    return node
+
+
+class Runner:
+    """A runner whose process is the test."""
+
+    def __init__(self):
+        self.running = False
+        self.arguments = None
+        self.cancelled = self.killed = False
+
+    def start(self, arguments, onEvent, onFinished):
+        self.running, self.arguments = True, list(arguments)
+        self.cancelled = False
+        self._onEvent, self._onFinished = onEvent, onFinished
+
+    def send(self, name, **content):
+        self._onEvent({"event": name, **content})
+
+    def end(self, state, message="", hint="", exitCode=0):
+        self.running = False
+        self._onFinished(Outcome(state, message, hint, exitCode))
+        slicer.app.processEvents()
+
+    def cancel(self):
+        self.cancelled = True
+
+    def kill(self):
+        self.killed, self.running = True, False
+
+
+class Dependencies:
+    """Stands for packages that are there, are declined, or cannot be installed."""
+
+    def __init__(self, error=None):
+        self.error = error
+
+    def ensure(self):
+        if self.error is not None:
+            raise self.error
