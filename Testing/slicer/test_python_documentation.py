@@ -1,0 +1,85 @@
+"""docs/slicer-python.md does what it says: its code is run, with the engine's process and the file dialogs replaced."""
+
+import re
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import slicer
+import slicer.util
+from SoftSegSlicerLib.Process.HeadlessRunner import HeadlessRunner
+
+from softseg.image import Geometry
+from softseg.resources import label_tree_path
+from softseg.soft import SoftParcellation
+from softseg.tree import LabelTree
+
+PAGE = (Path(__file__).resolve().parents[2] / "docs" / "slicer-python.md").read_text(encoding="utf-8")
+CONSOLE, ADOPT, SCRIPT = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
+
+ENGINE = """
+import shutil, sys
+from pathlib import Path
+arguments = sys.argv[1:]
+case = Path(arguments[arguments.index("--out") + 1]) / Path(arguments[2]).name.split(".")[0]
+case.mkdir(parents=True)
+shutil.copy({file!r}, case / "soft.soft.npz")
+print('{{"event": "done"}}')
+"""
+
+
+@pytest.fixture
+def head(scene, tmp_path, monkeypatch, addVolume):  # noqa: ARG001 - the scene has to be there
+    """A scan in the scene, and an engine that answers with a soft parcellation of the shipped tree."""
+    tree, geometry = LabelTree.load(label_tree_path("brain-134")), Geometry((16, 20, 12), (4.0, 4.0, 6.0))
+    random = np.random.default_rng(0)
+    dense = np.zeros((len(tree.leaves), *geometry.shape), np.float32)
+    dense[0] = 1
+    inside = random.dirichlet(np.full(len(tree.leaves), 0.1), (6, 12, 10)).transpose(3, 0, 1, 2)
+    dense[:, 3:9, 4:16, 3:13] = inside
+    file = SoftParcellation.from_dense(dense, tree, geometry).save(tmp_path / "head.soft.npz")
+    program = tmp_path / "engine.py"
+    program.write_text(ENGINE.format(file=str(file)))
+    monkeypatch.setattr(
+        "SoftSegSlicerLib.SoftSegSlicerLogic.HeadlessRunner", lambda: HeadlessRunner(sys.executable, [str(program)])
+    )
+    return addVolume(random.integers(0, 100, geometry.shape).astype(np.int16), geometry)
+
+
+def test_the_console_code_runs(head, scene, capsys):
+    names = {}
+    exec(CONSOLE, names)  # noqa: S102 - the documentation's own code
+    assert names["logic"].treeOf(names["result"]).node("brain").name == "encephalon"
+    assert names["volumes"]["brain"].softMl > 0
+    assert names["table"].GetNumberOfRows() == len(names["tree"])
+    printed = capsys.readouterr().out
+    assert "brain: " in printed
+    exec(ADOPT, names)  # noqa: S102
+    assert [node.id for node in names["logic"].cutOf(names["foldable"]).nodes] == [
+        node.id for node in names["tree"].cut_at(2).nodes
+    ]
+    assert names["scan"] is head
+    assert scene.GetNumberOfNodesByClass("vtkMRMLSegmentationNode") == 3
+
+
+def test_the_script_without_a_window_runs(head, scene, tmp_path, monkeypatch, capsys):
+    saved, codes = tmp_path / "result.mrb", []
+    monkeypatch.setattr(sys, "argv", ["segment.py", "scan.nii.gz", str(saved)])
+    monkeypatch.setattr(slicer.util, "loadVolume", lambda file: head if file == "scan.nii.gz" else None)
+    monkeypatch.setattr(slicer.util, "saveScene", lambda file: scene.WriteToMRB(file))
+    monkeypatch.setattr(slicer.util, "exit", codes.append)
+    exec(SCRIPT, {})  # noqa: S102 - the documentation's own code
+    assert codes == [0]
+    assert saved.stat().st_size > 1000
+    rows = [line for line in capsys.readouterr().out.splitlines() if line.count(",") == 3]
+    assert len(rows) > 200
+
+
+def test_every_reference_and_attribute_is_described():
+    from SoftSegSlicerLib.Scene import References
+
+    for name in ("TREE", "PARCELLATION", "INPUT", "HEAT_MAP", "ENTROPY", "VOLUMES", "COLORS", "LEAF_LABELS"):
+        assert f"`{getattr(References, name)}`" in PAGE
+    for name in (References.SOURCE_TREE, References.CUT, References.MERGED):
+        assert f"`{name}`" in PAGE
