@@ -141,6 +141,12 @@ def test_overrides_by_dotted_key(plan):
     assert plan.with_overrides(None) is plan
 
 
+def test_overrides_are_not_changed_by_later_ones(plan):
+    overrides = {"network": {"name": "DynUNet", "options": {"dropout": 0.1}}, "network.options.dropout": 0.0}
+    assert plan.with_overrides(overrides).network.options["dropout"] == 0.0
+    assert overrides["network"]["options"]["dropout"] == 0.1
+
+
 @pytest.mark.parametrize(
     ("key", "value", "expected"),
     [

@@ -72,6 +72,11 @@ def balls(ball_data: Path) -> Dataset:
 
 
 @pytest.fixture(scope="session")
+def balls_tree() -> LabelTree:
+    return ball_tree()
+
+
+@pytest.fixture(scope="session")
 def tiny() -> list[str]:
     """Changes to any recipe that make it a matter of a second."""
     return list(TINY)

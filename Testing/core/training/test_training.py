@@ -228,6 +228,7 @@ def test_cancelling_leaves_a_run_that_can_be_resumed_exactly(
         train(balls, recipe, out, seed=7, resume=True, cache=finished[0] / "cache")
     with pytest.raises(InputError, match=r"last.pt: was trained with another recipe"):
         train(balls, Recipe.load("tree-ce", tiny), out, resume=True, cache=finished[0] / "cache")
+    assert Recipe.load(out / "recipe.yaml") == recipe  # the hint of that error names it
     train(balls, recipe, out, resume=True, cache=finished[0] / "cache")
     assert (out / "metrics.csv").read_bytes() == (finished[0] / "metrics.csv").read_bytes()
 

@@ -6,6 +6,7 @@ inside the model folder, and never guessed again. All sizes and spacings are in 
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import json
 from os import PathLike
@@ -169,7 +170,7 @@ class Plan(BaseModel):
             return self
         content = self.model_dump(mode="json")
         for key, value in overrides.items():
-            _set(content, key, value, self.channels)
+            _set(content, key, copy.deepcopy(value), self.channels)  # later keys may reach into it
         return _validated(content, None)
 
     def save(self, path: str | PathLike[str]) -> Path:

@@ -148,7 +148,8 @@ def _lay_out(request: Request, ranks: Ranks, device: torch.device, events: Event
     check_fit(recipe, request.head, loss)
     require_shareable(loss, ranks)
     default_augmentation(plan, recipe.augmentation)
-    recipe.save(folder / "recipe.yaml")
+    if not request.checkpoint.exists():  # else they are what it was trained with
+        recipe.save(folder / "recipe.yaml")
     plan.save(folder / "plan.json")
     request.tree.save(folder / "tree.json")
     CaseStore(request.dataset, plan, request.cache).prepare(
