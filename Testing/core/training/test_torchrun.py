@@ -108,7 +108,7 @@ def test_a_killed_process_ends_the_run_which_resumes_to_the_same_losses(
     launch.rank(1).send_signal(signal.SIGKILL)
     assert launch.wait() != 0
     assert "lost another process of this training" in launch.said.read_text()
-    assert [event for event in launch.events() if event["event"] == "error"][0]["kind"] == "process"
+    assert next(event for event in launch.events() if event["event"] == "error")["kind"] == "process"
     assert 17 <= read_weights(out / "checkpoints" / "last.pt")["step"] < STEPS
     again = Launch(ball_data, [*tiny, *RECIPE], out, "--resume")
     assert again.wait() == 0, again.said.read_text()
