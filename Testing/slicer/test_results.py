@@ -97,7 +97,7 @@ def test_a_result_stands_beside_its_input(logic, parcellation, grid, addVolume, 
     hierarchy.CreateItem(study, volume)
     node = logic.addSegmentation(parcellation, volume)
     heat = logic.showNode(node, "brain")
-    for made in (node, heat):
+    for made in (node, heat, logic.volumesTable(node)):
         assert hierarchy.GetItemParent(hierarchy.GetItemByDataNode(made)) == study
     assert node.GetName() == "scan segmentation"
     reference = node.GetNodeReference(node.GetReferenceImageGeometryReferenceRole())
@@ -173,3 +173,31 @@ def test_an_empty_parcellation_gives_an_empty_segmentation(logic, tree, grid, sh
     logic.collapse(node, 1)
     logic.showNode(node, "brain")
     assert logic.nodeVolumes(node)["brain"].softMl == 0
+
+
+def test_what_belongs_to_a_removed_result_goes_with_it(logic, parcellation, grid, addVolume, scene):
+    composite = scene.AddNewNodeByClass("vtkMRMLSliceCompositeNode")
+    volume = addVolume(np.zeros(grid.shape, np.int16), grid)
+    before = {scene.GetNthNode(n).GetID() for n in range(scene.GetNumberOfNodes())}
+    kept = logic.addSegmentation(parcellation, volume)
+    node = logic.addSegmentation(parcellation, volume)
+    logic.showNode(node, "brain", contour=True)
+    scene.RemoveNode(node)
+    left = [scene.GetNthNode(n) for n in range(scene.GetNumberOfNodes())]
+    new = [n for n in left if n.GetID() not in before]
+    own = [n for n in new if n.IsA("vtkMRMLStorableNode") and not n.IsA("vtkMRMLColorNode")]
+    assert {n.GetID() for n in own} == {
+        kept.GetID(),
+        kept.GetNodeReferenceID("softseg.tree"),
+        kept.GetNodeReferenceID("softseg.parcellation"),
+    }
+    assert composite.GetForegroundVolumeID() is None
+    logic.collapse(kept, 1)
+
+
+def test_a_closed_scene_leaves_nothing_and_the_logic_goes_on(logic, parcellation, scene):
+    logic.showNode(logic.addSegmentation(parcellation), "brain")
+    scene.Clear(False)
+    logic.forget()
+    assert scene.GetNumberOfNodesByClass("vtkMRMLTextNode") == 0
+    assert logic.isManaged(logic.addSegmentation(parcellation))

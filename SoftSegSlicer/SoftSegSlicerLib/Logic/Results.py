@@ -15,6 +15,7 @@ from ..Scene import (
     Segments,
     TreeNode,
 )
+from ..Scene.Cleanup import Cleanup
 from ..Scene.ParcellationNode import ParcellationStore
 
 
@@ -23,6 +24,7 @@ class ResultsLogic:
 
     def __init__(self):
         self._store = ParcellationStore()
+        self._cleanup = Cleanup(References.sceneOf())
 
     # -- results --------------------------------------------------------------------------------------------------
 

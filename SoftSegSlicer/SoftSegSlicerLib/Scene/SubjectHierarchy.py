@@ -6,8 +6,9 @@ from . import References
 
 
 def placeBeside(node, volumeNode):
-    """Put a node under the subject hierarchy parent of a volume and under its parent transform."""
-    node.SetAndObserveTransformNodeID(volumeNode.GetTransformNodeID())
+    """Put a node under the subject hierarchy parent of another one and, if it can move, under its parent transform."""
+    if node.IsA("vtkMRMLTransformableNode"):
+        node.SetAndObserveTransformNodeID(volumeNode.GetTransformNodeID())
     hierarchy = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(References.sceneOf(node))
     if hierarchy is None:
         return

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 import vtk
 
-from . import References
+from . import References, SubjectHierarchy
 from .LabelSource import SoftSource
 from .Translation import tr as _
 
@@ -73,6 +73,7 @@ def writeVolumesTable(segmentationNode, tree, volumes):
         name = _("{name} volumes").format(name=segmentationNode.GetName())
         table = References.addNode(References.sceneOf(segmentationNode), "vtkMRMLTableNode", name)
         References.setReference(segmentationNode, References.VOLUMES, table)
+        SubjectHierarchy.placeBeside(table, segmentationNode)
     modifying = table.StartModify()
     table.RemoveAllColumns()
     columns = [
