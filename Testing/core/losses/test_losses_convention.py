@@ -44,7 +44,7 @@ def value_and_gradient(loss: nn.Module, values: Tensor, target: Tensor, mask: Te
 @contextmanager
 def blocks_of(voxels: int) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(blocks.BLOCK_VOXELS, "cpu", voxels)
+        patch.setattr(blocks, "block_voxels", lambda *_: voxels)
         yield
 
 

@@ -2,14 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TypeVar
 
 import torch
 from torch import Tensor
 
-BLOCK_VOXELS = {"cpu": 4096, "cuda": 65536}
-"""Voxels per block: few enough for a processor's cache, enough to keep a graphics card busy."""
+from softseg.losses.threads import in_threads
+
+Result = TypeVar("Result")
+
+BLOCK_NUMBERS = {"cpu": 96 * 1024, "cuda": 8 * 1024 * 1024}
+"""Numbers in one work array: a handful of arrays fit into a processor core's cache, or keep a graphics card busy."""
+
+FEWEST_VOXELS, MOST_VOXELS = 256, 16384
+"""Bounds of the voxels in a block on a processor: shorter rows cost more calls than they save."""
+
+
+def block_voxels(device: torch.device, rows: int) -> int:
+    """Return how many voxels with ``rows`` numbers each make a good block on ``device``."""
+    if device.type == "cpu":
+        return max(FEWEST_VOXELS, min(BLOCK_NUMBERS["cpu"] // rows, MOST_VOXELS))
+    return max(FEWEST_VOXELS, BLOCK_NUMBERS["cuda"] // rows)
 
 
 class Scratch:
@@ -26,17 +41,23 @@ class Scratch:
         self.dtype = dtype
         self.device = device
         self._memory: dict[str, Tensor] = {}
+        self._views: dict[tuple[str, int, int], Tensor] = {}
 
     def array(self, name: str, rows: int, columns: int) -> Tensor:
         """Return a contiguous array ``[rows, columns]`` with undefined values; the last one of this name is void."""
-        memory = self._memory.get(name)
-        if memory is None or memory.numel() < rows * columns:
-            size = rows * max(columns, self.columns)
-            memory = self._memory[name] = torch.empty(size, dtype=self.dtype, device=self.device)
-        return memory[: rows * columns].view(rows, columns)
+        view = self._views.get((name, rows, columns))
+        if view is None:
+            memory = self._memory.get(name)
+            if memory is None or memory.numel() < rows * columns:
+                size = rows * max(columns, self.columns)
+                memory = self._memory[name] = torch.empty(size, dtype=self.dtype, device=self.device)
+            view = self._views[name, rows, columns] = memory[: rows * columns].view(rows, columns)
+        return view
 
     def load(self, name: str, values: Tensor) -> Tensor:
-        """Return a copy of ``values`` ``[rows, n]``, contiguous and in this scratch's type."""
+        """Return ``values`` ``[rows, n]`` with voxels side by side and in this scratch's type: a copy where needed."""
+        if values.stride(1) == 1 and values.dtype == self.dtype:
+            return values
         if values.stride(0) == 1 and values.dtype != self.dtype:
             values = values.contiguous()
         return self.array(name, *values.shape).copy_(values)
@@ -52,7 +73,7 @@ class VoxelBlock:
     item: index of the item in the batch.
     place: the stretch of voxels.
     chosen: the labelled voxels within it; None where all are.
-    predicted: ``[C, n]``, the network's output, contiguous, in the type that is computed in.
+    predicted: ``[C, n]``, the network's output, voxels side by side, in the type that is computed in; read only.
     target: shares ``[C, n]`` likewise, or labels int64 ``[n]``.
     weight: ``[n]``, not 0.
     """
@@ -65,15 +86,18 @@ class VoxelBlock:
     target: Tensor
     weight: Tensor
 
-    def store(self, values: Tensor, output: Tensor) -> None:
-        """Write ``values`` ``[C, n]`` to this block's voxels of ``output`` ``[B, C, voxels]``."""
+    def store(self, values: Tensor, factor: Tensor, output: Tensor) -> None:
+        """Write ``values * factor`` (``[C, n]``, used up, and ``[n]``) to these voxels of ``output`` ``[B, C, V]``."""
         place = output[self.item, :, self.place]
         if self.chosen is not None:
-            place[:, self.chosen] = values.to(output.dtype)
+            place.zero_()
+            place[:, self.chosen] = values.mul_(factor).to(output.dtype)
         elif place.stride(0) == 1:
-            place.t().copy_(values.to(output.dtype).t())
+            place.t().copy_(values.mul_(factor).to(output.dtype).t())
+        elif output.dtype == values.dtype:
+            torch.mul(values, factor, out=place)
         else:
-            place.copy_(values)
+            place.copy_(values.mul_(factor))
 
 
 class VoxelBlocks:
@@ -82,55 +106,75 @@ class VoxelBlocks:
     Parameters
     ----------
     predicted: ``[B, C, *spatial]``, the network's output.
-    target: integer ``[B, 1, *spatial]`` or shares ``[B, C, *spatial]``.
-    weights: ``[B, 1, *spatial]``, 0 where unlabelled; its type is the one that is computed in.
+    target: integer ``[B, 1, *spatial]`` or shares ``[B, C, *spatial]``, where a sum of 0 means unlabelled.
+    weights: ``[B, 1, *spatial]``, 0 where unlabelled; None: 1 everywhere.
+    rows: numbers per voxel in the largest work array.
     """
 
-    def __init__(self, predicted: Tensor, target: Tensor, weights: Tensor) -> None:
+    def __init__(self, predicted: Tensor, target: Tensor, weights: Tensor | None, rows: int) -> None:
+        dtype = torch.float64 if predicted.dtype == torch.float64 else torch.float32
         self.shape = predicted.shape
-        self.predicted, self.target, self.weights = _flat(predicted), _flat(target), _flat(weights)[:, 0]
-        size = BLOCK_VOXELS.get(predicted.device.type, BLOCK_VOXELS["cuda"])
-        self.size = max(1, min(size, self.weights.shape[1]))
-        self.scratch = Scratch(self.size, weights.dtype, predicted.device)
+        self.predicted, self.target = _flat(predicted), _flat(target)
+        self.weights = None if weights is None else _flat(weights.to(dtype))[:, 0]
+        self.voxels = self.predicted.shape[2]
+        self.size = max(1, min(block_voxels(predicted.device, rows), self.voxels))
+        self.dtype = dtype
+        self._ones = torch.ones(self.size, dtype=dtype, device=predicted.device)
+
+    def full_weight(self) -> Tensor:
+        """Return the sum of the weights in float64, as if every voxel with a weight were labelled."""
+        if self.weights is None:
+            size = float(self.shape[0] * self.voxels)
+            return torch.tensor(size, dtype=torch.float64, device=self.predicted.device)
+        return self.weights.sum(dtype=torch.float64)
 
     def empty_output(self) -> Tensor:
-        """Return a tensor ``[B, C, voxels]`` for a gradient: type and layout of the prediction, 0 where unlabelled."""
-        if bool((self.weights != 0).all()):
-            return torch.empty_like(self.predicted)
-        return torch.zeros_like(self.predicted)
+        """Return a tensor ``[B, C, V]`` for a gradient, with the type and layout of the prediction."""
+        return torch.empty_like(self.predicted)
 
-    def __iter__(self) -> Iterator[VoxelBlock]:
-        for item in range(self.weights.shape[0]):
-            for start in range(0, self.weights.shape[1], self.size):
-                block = self._block(item, slice(start, start + self.size))
-                if block is not None:
-                    yield block
+    def each(self, work: Callable[[VoxelBlock], Result], output: Tensor | None = None) -> list[Result]:
+        """Return ``work`` of every block with a labelled voxel, in order; those without are set to 0 in ``output``."""
+        starts = [(item, start) for item in range(self.shape[0]) for start in range(0, self.voxels, self.size)]
 
-    def _block(self, item: int, place: slice) -> VoxelBlock | None:
-        weight = self.weights[item, place]
-        predicted, target = self.predicted[item, :, place], self.target[item, :, place]
-        chosen: Tensor | None = (weight != 0).nonzero().flatten()
-        if chosen is None or not len(chosen):
+        def visit(scratch: Scratch, position: tuple[int, int]) -> Result | None:
+            item, start = position
+            place = slice(start, min(start + self.size, self.voxels))
+            block = self._block(item, place, scratch)
+            if block is not None:
+                return work(block)
+            if output is not None:
+                output[item, :, place].zero_()
             return None
-        if len(chosen) == len(weight):
-            chosen = None
-        else:
-            predicted, target, weight = predicted[:, chosen], target[:, chosen], weight[chosen]
-        predicted = self.scratch.load("predicted", predicted)
-        target = self.scratch.load("target", target) if target.is_floating_point() else target[0].long()
-        return VoxelBlock(self.scratch, item, place, chosen, predicted, target, weight)
+
+        def scratch() -> Scratch:
+            return Scratch(self.size, self.dtype, self.predicted.device)
+
+        results = in_threads(visit, starts, scratch, several=self.predicted.device.type == "cpu")
+        return [result for result in results if result is not None]
+
+    def _block(self, item: int, place: slice, scratch: Scratch) -> VoxelBlock | None:
+        predicted, target = self.predicted[item, :, place], self.target[item, :, place]
+        soft = target.is_floating_point()
+        if soft:
+            target = scratch.load("target", target)
+        weight = self._ones[: place.stop - place.start] if self.weights is None else self.weights[item, place]
+        chosen = None
+        if self.weights is not None or soft:
+            labelled = weight != 0
+            if soft:
+                labelled &= target.sum(0) > 0
+            if not bool(labelled.all()):
+                chosen = labelled.nonzero().flatten()
+                if not len(chosen):
+                    return None
+                predicted, target, weight = predicted[:, chosen], target[:, chosen], weight[chosen]
+        predicted = scratch.load("predicted", predicted)
+        return VoxelBlock(scratch, item, place, chosen, predicted, target if soft else target[0].long(), weight)
 
 
 def _flat(values: Tensor) -> Tensor:
-    """Return ``[B, C, *spatial]`` as ``[B, C, voxels]``, a view for contiguous and channels-last layouts."""
+    """Return ``[B, C, *spatial]`` as ``[B, C, V]``, a view for contiguous and channels-last layouts."""
     try:
         return values.view(*values.shape[:2], -1)
     except RuntimeError:
         return values.contiguous().view(*values.shape[:2], -1)
-
-
-def scaled_gradient(gradient: Tensor, factor: Tensor) -> Tensor:
-    """Return ``factor * gradient``; the gradient itself where the factor is 1, so that it is not copied."""
-    if factor.device.type == "cpu" and factor == 1:
-        return gradient
-    return gradient * factor

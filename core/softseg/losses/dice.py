@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
-from torch.autograd.function import once_differentiable
 
 from softseg.errors import InputError
-from softseg.losses.blocks import VoxelBlock, VoxelBlocks, scaled_gradient
-from softseg.losses.targets import leaf_channels, leaf_weights
+from softseg.losses.blocks import VoxelBlock, VoxelBlocks
+from softseg.losses.fused import Evaluated, fused
+from softseg.losses.softmax import Softmax
+from softseg.losses.targets import crisp_leaf_weights, leaf_channels
 
 
 class DiceLoss(nn.Module):
@@ -54,90 +55,69 @@ class DiceLoss(nn.Module):
 
     def forward(self, logits: Tensor, target: Tensor, mask: Tensor | None = None) -> Tensor:
         """Return the loss, a scalar; see the class."""
-        weights = leaf_weights(logits, target, mask).detach()
-        with_gradient = torch.is_grad_enabled() and logits.requires_grad
-        with torch.autocast(logits.device.type, enabled=False):
-            value: Tensor = _Dice.apply(  # type: ignore[no-untyped-call]
-                logits, target.detach(), weights, self, with_gradient
-            )
-        return value
+        return fused(self.evaluate, logits, target, crisp_leaf_weights(logits, target, mask))
 
-
-class _Dice(torch.autograd.Function):
-    """Two passes over the voxels: the sums of every class, then the gradient."""
-
-    @staticmethod
-    def forward(
-        ctx: Any, predicted: Tensor, target: Tensor, weights: Tensor, dice: DiceLoss, with_gradient: bool
-    ) -> Tensor:
-        blocks = VoxelBlocks(predicted, target, weights)
+    def evaluate(self, predicted: Tensor, target: Tensor, weights: Tensor | None, *, with_gradient: bool) -> Evaluated:
+        """Return value and gradient in two passes over the voxels: the sums of every class, then the gradient."""
         batch, classes = predicted.shape[:2]
-        overlap = torch.zeros(batch, classes, dtype=torch.float64, device=predicted.device)
+        blocks = VoxelBlocks(predicted, target, weights, classes)
+        dtype, device = blocks.dtype, predicted.device
+        overlap = torch.zeros(batch, classes, dtype=torch.float64, device=device)
         volume = torch.zeros_like(overlap)
-        for block in blocks:
-            shares = _probabilities(block, dice.on)
-            block_overlap, block_volume = _sums(block, shares)
-            overlap[block.item] += block_overlap
-            volume[block.item] += block_volume
-        if dice.batch:
+        for item, block_overlap, block_volume in blocks.each(lambda block: _sums(block, self._shares(block))):
+            overlap[item] += block_overlap
+            volume[item] += block_volume
+        if self.batch:
             overlap, volume = overlap.sum(0, keepdim=True), volume.sum(0, keepdim=True)
-        part = torch.zeros(classes, dtype=torch.float64, device=predicted.device)
-        part[leaf_channels(classes, dice.background)] = 1
+        part = torch.zeros(classes, dtype=torch.float64, device=device)
+        part[leaf_channels(classes, self.background)] = 1
         part /= part.sum() * len(overlap)
-        ratio = (2 * overlap + dice.smooth) / (volume + dice.smooth)
-        if with_gradient:
-            # per voxel times the number of voxels: float16 cannot hold less
-            size = float(weights[:, 0].numel())
-            gain = (-2 * part / (volume + dice.smooth) * size).to(weights.dtype).expand(batch, -1)
-            price = (part * ratio / (volume + dice.smooth) * size).to(weights.dtype).expand(batch, -1)
-            late = predicted.dtype == torch.float16
-            factor = torch.tensor(1 / size, dtype=weights.dtype, device=predicted.device)
-            gradient = blocks.empty_output()
-            for block in blocks:
-                slopes = _slopes(block, dice.on, gain[block.item], price[block.item])
-                block.store(slopes if late else slopes.mul_(factor), gradient)
-            ctx.save_for_backward(gradient, factor if late else torch.ones_like(factor))
-            ctx.shape = predicted.shape
-        return (part * (1 - ratio)).sum().to(weights.dtype)
+        ratio = (2 * overlap + self.smooth) / (volume + self.smooth)
+        value = (part * (1 - ratio)).sum().to(dtype)
+        one = torch.ones((), dtype=dtype, device=device)
+        if not with_gradient:
+            return Evaluated(value, None, one)
+        # per voxel times the number of voxels: float16 cannot hold less
+        late = predicted.dtype == torch.float16
+        gain = (-2 * part / (volume + self.smooth) * blocks.voxels).to(dtype).expand(batch, -1)
+        price = (part * ratio / (volume + self.smooth) * blocks.voxels).to(dtype).expand(batch, -1)
+        gradient = blocks.empty_output()
 
-    @staticmethod
-    @once_differentiable  # type: ignore[untyped-decorator]
-    def backward(ctx: Any, output_gradient: Tensor) -> tuple[Tensor | None, ...]:
-        gradient, scale = ctx.saved_tensors
-        gradient = scaled_gradient(gradient, output_gradient * scale)
-        return gradient.view(ctx.shape), None, None, None, None
+        def work(block: VoxelBlock) -> bool:
+            slopes = self._slopes(block, gain[block.item], price[block.item])
+            block.store(slopes, block.weight if late else block.weight / blocks.voxels, gradient)
+            return True
+
+        blocks.each(work, gradient)
+        return Evaluated(value, gradient, one / blocks.voxels if late else one)
+
+    def _shares(self, block: VoxelBlock) -> Tensor:
+        """Return the leaves' probabilities ``[C, n]``."""
+        return block.predicted if self.on == "probabilities" else Softmax.of(block.predicted, block.scratch).shares
+
+    def _slopes(self, block: VoxelBlock, gain: Tensor, price: Tensor) -> Tensor:
+        """Return the gradient ``[C, n]`` from the derivatives by overlap (``gain``) and volume (``price``), ``[C]``."""
+        shares = self._shares(block)
+        slopes = block.scratch.array("slopes", *shares.shape)
+        if block.target.is_floating_point():
+            # overlap is the minimum of both; where they are equal, half of its slope
+            torch.sub(block.target, shares, out=slopes).sign_().add_(1).mul_(gain[:, None] / 2).add_(price[:, None])
+        else:
+            slopes.copy_(price[:, None].expand_as(slopes))
+            slopes.scatter_add_(0, block.target[None], gain[block.target][None])
+        if self.on == "logits":
+            slopes.mul_(shares)
+            slopes.addcmul_(shares, slopes.sum(0), value=-1)
+        return slopes
 
 
-def _probabilities(block: VoxelBlock, on: str) -> Tensor:
-    """Return the leaves' probabilities ``[C, n]``."""
-    if on == "probabilities":
-        return block.predicted
-    return torch.softmax(block.predicted, 0, out=block.scratch.array("probabilities", *block.predicted.shape))
-
-
-def _sums(block: VoxelBlock, shares: Tensor) -> tuple[Tensor, Tensor]:
-    """Return, per class in float64, the overlap of prediction and target and the sum of their volumes."""
-    work = block.scratch.array("work", *shares.shape)
-    volume = torch.mul(shares, block.weight, out=work).sum(1).double()
+def _sums(block: VoxelBlock, shares: Tensor) -> tuple[int, Tensor, Tensor]:
+    """Return the batch item and, per class in float64, the overlap and the sum of the volumes of both sides."""
+    volume = (shares @ block.weight).double()
     if block.target.is_floating_point():
-        volume += torch.mul(block.target, block.weight, out=work).sum(1)
-        return torch.minimum(shares, block.target, out=work).mul_(block.weight).sum(1).double(), volume
+        volume += block.target @ block.weight
+        overlap = torch.minimum(shares, block.target, out=block.scratch.array("slopes", *shares.shape))
+        return block.item, (overlap @ block.weight).double(), volume
     hit = shares.gather(0, block.target[None])[0] * block.weight
     overlap = torch.zeros_like(volume).index_add_(0, block.target, hit.double())
-    return overlap, volume.index_add_(0, block.target, block.weight.double())
-
-
-def _slopes(block: VoxelBlock, on: str, gain: Tensor, price: Tensor) -> Tensor:
-    """Return the gradient ``[C, n]``, from the derivatives by overlap (``gain``) and by volume (``price``), ``[C]``."""
-    shares = _probabilities(block, on)
-    slopes = block.scratch.array("slopes", *shares.shape)
-    if block.target.is_floating_point():
-        # overlap is the minimum of both; where they are equal, half of its slope
-        torch.sub(block.target, shares, out=slopes).sign_().add_(1).mul_(gain[:, None] / 2).add_(price[:, None])
-    else:
-        slopes.copy_(price[:, None].expand_as(slopes))
-        slopes.scatter_add_(0, block.target[None], gain[block.target][None])
-    if on == "logits":
-        slopes.mul_(shares)
-        slopes.addcmul_(shares, slopes.sum(0), value=-1)
-    return slopes.mul_(block.weight)
+    return block.item, overlap, volume.index_add_(0, block.target, block.weight.double())

@@ -49,10 +49,26 @@ def voxel_weights(predicted: Tensor, target: Tensor, mask: Tensor | None, *, lab
     ------
     InputError: a class index outside ``-1 .. labels - 1``, a mask of another shape.
     """
+    weights = crisp_weights(predicted, target, mask, labels=labels, nothing=nothing)
     dtype = torch.float64 if predicted.dtype == torch.float64 else torch.float32
-    if is_soft(predicted, target):
-        labelled = target.sum(1, keepdim=True, dtype=dtype) > 0
-    else:
+    if target.is_floating_point():
+        labelled = (target.sum(1, keepdim=True, dtype=dtype) > 0).to(dtype)
+        return labelled if weights is None else weights * labelled
+    if weights is None:
+        return torch.ones(target.shape, dtype=dtype, device=target.device)
+    return weights
+
+
+def crisp_weights(
+    predicted: Tensor, target: Tensor, mask: Tensor | None, *, labels: int, nothing: int = -1
+) -> Tensor | None:
+    """Return :func:`voxel_weights` as labels and mask give them, None where that is 1 everywhere.
+
+    Soft shares are not looked at: whether their sum is 0 is found where they are read anyway.
+    """
+    dtype = torch.float64 if predicted.dtype == torch.float64 else torch.float32
+    labelled = None
+    if not is_soft(predicted, target):
         lowest, highest = (int(value) for value in torch.aminmax(target)) if target.numel() else (0, 0)
         if lowest < IGNORE_INDEX or highest >= labels:
             wrong = lowest if lowest < IGNORE_INDEX else highest
@@ -61,19 +77,29 @@ def voxel_weights(predicted: Tensor, target: Tensor, mask: Tensor | None, *, lab
                 field="target",
                 hint="map label values to class indices with tree.to_class_indices",
             )
-        labelled = (target != IGNORE_INDEX) & (target != nothing)
-    weights = labelled.to(dtype)
+        if lowest == IGNORE_INDEX or lowest <= nothing <= highest:
+            labelled = ((target != IGNORE_INDEX) & (target != nothing)).to(dtype)
     if mask is None:
-        return weights
-    if mask.shape != weights.shape:
-        raise InputError(f"mask has shape {list(mask.shape)}, expected {list(weights.shape)}", field="mask")
-    return weights * mask
+        return labelled
+    expected = (predicted.shape[0], 1, *predicted.shape[2:])
+    if tuple(mask.shape) != expected:
+        raise InputError(f"mask has shape {list(mask.shape)}, expected {list(expected)}", field="mask")
+    return mask.to(dtype) if labelled is None else labelled * mask
 
 
 def leaf_weights(predicted: Tensor, target: Tensor, mask: Tensor | None) -> Tensor:
     """Return :func:`voxel_weights` with weight 0 also where the label is an inner node, which has no leaf shares."""
     weights = voxel_weights(predicted, target, mask, labels=torch.iinfo(torch.int16).max)
     return weights if target.is_floating_point() else weights * (target < predicted.shape[1])
+
+
+def crisp_leaf_weights(predicted: Tensor, target: Tensor, mask: Tensor | None) -> Tensor | None:
+    """Return :func:`leaf_weights` as labels and mask give them, None where that is 1 everywhere."""
+    weights = crisp_weights(predicted, target, mask, labels=torch.iinfo(torch.int16).max)
+    if target.is_floating_point() or not target.numel() or int(target.max()) < predicted.shape[1]:
+        return weights
+    leaves = target < predicted.shape[1]
+    return leaves.to(predicted.dtype) if weights is None else weights * leaves
 
 
 def leaf_shares(target: Tensor, classes: int) -> Tensor:

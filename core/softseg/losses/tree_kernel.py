@@ -4,8 +4,10 @@ Everything is a function of the node probabilities ``P_v``. With ``a_v = dL/dP_v
 the nodes on the path of leaf ``k``, the gradient with respect to the logits is ``p_k (A_k - sum_j p_j A_j)``: one pass
 up the tree (sums of branches) and one down (sums along paths), never a leaf-by-leaf matrix.
 
-``ln P_v`` is the logarithm of a sum of positive numbers, as exact as a logsumexp while ``P_v`` is a normal number; the
-few voxels where a needed ``P_v`` is smaller are computed by logsumexp over the leaves' logits.
+The likelihood of leaves needs neither: its value is linear in the logits and their logsumexp, its gradient is
+``p_k sum_j q_j - q_k``. For inner nodes ``ln P_v`` is the logarithm of a sum of positive numbers, as exact as a
+logsumexp while ``P_v`` is a normal number; the few voxels where a needed ``P_v`` is smaller are computed by logsumexp
+over the leaves' logits (:mod:`softseg.losses.tiny_probabilities`).
 """
 
 from __future__ import annotations
@@ -16,30 +18,38 @@ import torch
 from torch import Tensor
 
 from softseg.losses.blocks import Scratch
-from softseg.losses.tree_layout import TreeLayout
+from softseg.losses.outside import outside, outside_adjoint
+from softseg.losses.softmax import Softmax
+from softseg.losses.tiny_probabilities import NodeLikelihood, exact_likelihood
 from softseg.losses.tree_terms import TreeTables
 
 
 @dataclass
-class Block:
-    """The parts of the loss on ``n`` voxels that depend on the kind of target.
+class Slopes:
+    """Derivatives by the node probabilities, ``[C, n]`` and ``[I, n]``."""
+
+    leaves: Tensor
+    inner: Tensor
+
+
+@dataclass
+class Parts:
+    """Terms of ``n`` voxels, as far as they depend on the kind of target.
 
     Attributes
     ----------
-    probabilities: ``[R, n]``, or ``[C, n]`` where no inner node is needed.
-    slopes: like ``probabilities``, ``dL/dP_v`` of the transport term.
-    offset: ``[n]`` or None; transport is ``sum_v slopes_v P_v + offset``.
-    rows: ``[D, n]``, rows with a likelihood term; None: all rows of ``probabilities``.
-    likely: weights of ``ln P_v``, like ``rows`` (or like ``probabilities``).
-    unlikely: weights of ``ln(1 - P_v)``, ``[R, n]``; None: no such term.
+    loss: ``[n]``, the likelihood of leaves and what else is known without the slopes.
+    leaf_weight: ``[n]`` or a number, the sum of the likelihood weights of the voxel's leaves.
+    slopes: of the transport term, 0 without one; None where nothing but the likelihood of leaves is there.
+    transport_is_mean: whether the transport is still to be added, as ``sum_v a_v P_v``.
+    nodes: likelihood of inner nodes and of what lies outside nodes; None: no such terms.
     """
 
-    probabilities: Tensor
-    slopes: Tensor
-    offset: Tensor | None
-    rows: Tensor | None
-    likely: Tensor
-    unlikely: Tensor | None
+    loss: Tensor
+    leaf_weight: Tensor
+    slopes: Slopes | None
+    transport_is_mean: bool
+    nodes: NodeLikelihood | None
 
 
 def labelled_block(logits: Tensor, labels: Tensor, tables: TreeTables, scratch: Scratch) -> tuple[Tensor, Tensor]:
@@ -52,25 +62,29 @@ def labelled_block(logits: Tensor, labels: Tensor, tables: TreeTables, scratch: 
     tables: the loss.
     scratch: work arrays; the gradient lies in them.
     """
-    layout = tables.layout
-    rows = tables.likely_rows[:, labels]
-    whole = tables.has_transport or tables.has_complement or bool((rows >= layout.classes).any())
-    probabilities = _node_probabilities(logits, layout, whole, scratch)
-    slopes = scratch.array("slopes", *probabilities.shape)
-    offset = None
+    softmax = Softmax.of(logits, scratch)
+    classes = tables.layout.classes
+    coarse = int(labels.max()) >= classes
+    leaves = (labels.clamp(max=classes - 1) if coarse else labels)[None]
+    leaf_weight = tables.labelled_leaf[labels]
+    loss = leaf_weight * (softmax.log_sum - softmax.scores.gather(0, leaves)[0])
+
+    nodes = None
+    if coarse or tables.labelled_inner_of_leaves or tables.has_complement:
+        unlikely = tables.beside[:, labels] if tables.has_complement else None
+        nodes = _node_likelihood(softmax, tables, scratch, unlikely)
+        nodes.rows, nodes.likely = tables.labelled_rows[:, labels], tables.labelled_inner[:, labels]
+    slopes = None
     if tables.has_transport:
-        slopes.copy_(tables.transport[:, None].expand_as(slopes))
-        path = tables.path_rows[:, labels]
-        slopes.scatter_(0, path, tables.transport[path].neg_())
-        coarse = (labels >= layout.classes).nonzero().flatten()
-        if len(coarse):  # nodes below a labelled inner node take no part
-            slopes[:, coarse] *= tables.not_below[:, labels[coarse]]
-        offset = tables.path_transport[labels]
-    else:
-        slopes.zero_()
-    unlikely = tables.beside[:, labels] if tables.has_complement else None
-    block = Block(probabilities, slopes, offset, rows, tables.likely_weights[:, labels], unlikely)
-    return _evaluate(logits, block, tables, scratch)
+        slopes = _labelled_transport(labels, leaves, tables, scratch)
+        if coarse:
+            _silence_below(slopes, labels, tables)
+        loss += tables.path_transport[labels]
+    elif nodes is not None:
+        slopes = _no_slopes(tables, scratch, len(labels))
+    parts = Parts(loss, leaf_weight, slopes, tables.has_transport, nodes)
+    gradient = _gradient(logits, softmax, parts, tables, scratch)
+    return parts.loss, gradient.scatter_add_(0, leaves, -leaf_weight[None])
 
 
 def soft_block(logits: Tensor, target: Tensor, tables: TreeTables, scratch: Scratch) -> tuple[Tensor, Tensor]:
@@ -82,148 +96,130 @@ def soft_block(logits: Tensor, target: Tensor, tables: TreeTables, scratch: Scra
     tables: the loss.
     scratch: work arrays; the gradient lies in them.
     """
-    layout = tables.layout
-    whole = tables.has_transport or tables.has_complement or bool(tables.likelihood[layout.classes :].any())
-    probabilities = _node_probabilities(logits, layout, whole, scratch)
-    slopes = scratch.array("slopes", *probabilities.shape)
-    shares = scratch.array("shares", *probabilities.shape)
-    shares[: layout.classes] = target
-    if whole:
-        layout.sum_up(shares)
-    offset = None
+    softmax = Softmax.of(logits, scratch)
+    size = target.shape
+    likely, factor = target, tables.same_likelihood
+    if factor is None:
+        likely, factor = torch.mul(target, tables.leaf_likelihood[:, None], out=scratch.array("likely", *size)), 1.0
+    leaf_weight = likely.sum(0) * factor
+    loss = leaf_weight * softmax.log_sum
+    if factor:
+        loss.sub_(softmax.scores.mul_(likely).sum(0), alpha=factor)
+
+    nodes = None
+    if tables.soft_inner or tables.has_complement:
+        unlikely = None
+        if tables.has_complement:
+            unlikely = outside(target, tables, scratch).mul_(tables.complement[:, None])
+        nodes = _node_likelihood(softmax, tables, scratch, unlikely)
+        nodes.likely = scratch.array("inner target", len(nodes.shares), size[1])
+        tables.layout.sum_up(target, nodes.likely)
+        nodes.likely.mul_(tables.inner_likelihood[:, None])
+    slopes = None
     if tables.has_transport:
-        torch.sub(probabilities, shares, out=slopes).sign_().mul_(tables.transport[:, None])
-        product = scratch.array("logs", *shares.shape)
-        offset = torch.mul(slopes, shares, out=product).sum(0).neg_()
-    else:
-        slopes.zero_()
-    unlikely = None
-    if tables.has_complement:
-        unlikely = _outside(target, tables, scratch).mul_(tables.complement[:, None])
-    likely = shares.mul_(tables.likelihood[: len(shares), None])
-    return _evaluate(logits, Block(probabilities, slopes, offset, None, likely, unlikely), tables, scratch)
+        slopes = _soft_transport(softmax.shares, target, loss, tables, scratch)
+    elif nodes is not None:
+        slopes = _no_slopes(tables, scratch, size[1])
+    parts = Parts(loss, leaf_weight, slopes, False, nodes)
+    gradient = _gradient(logits, softmax, parts, tables, scratch)
+    return parts.loss, gradient.sub_(likely, alpha=factor) if factor else gradient
 
 
-def _evaluate(logits: Tensor, block: Block, tables: TreeTables, scratch: Scratch) -> tuple[Tensor, Tensor]:
-    """Return loss ``[n]`` and gradient ``[C, n]`` of a block; its tensors are used up."""
-    layout, slopes, unlikely = tables.layout, block.slopes, block.unlikely
-    leaves = block.probabilities[: layout.classes]
-    needed = block.probabilities if block.rows is None else block.probabilities.gather(0, block.rows)
-    outside = None if unlikely is None else _outside(leaves, tables, scratch)
-    columns, needed = _normal(needed, block.likely)
-    if outside is not None and unlikely is not None:
-        more, outside = _normal(outside, unlikely)
-        columns = torch.cat([columns, more[~torch.isin(more, columns)]])
-    exact = _exact(logits, block, columns, layout) if len(columns) else None
+def _gradient(logits: Tensor, softmax: Softmax, parts: Parts, tables: TreeTables, scratch: Scratch) -> Tensor:
+    """Return the gradient ``[C, n]`` but for the targets' share of the leaves' likelihood; complete the loss."""
+    slopes, nodes, shares = parts.slopes, parts.nodes, softmax.shares
+    if slopes is None:
+        return torch.mul(shares, parts.leaf_weight, out=scratch.array("leaf slopes", *shares.shape))
+    exact = None if nodes is None else exact_likelihood(logits, nodes, tables.layout)
+    if nodes is not None:
+        parts.loss -= _add_likelihood(nodes, slopes, scratch)
+    tables.layout.push_down(slopes.leaves, slopes.inner)
+    if nodes is not None and nodes.outside is not None and nodes.unlikely is not None:
+        logs = torch.log(nodes.outside, out=scratch.array("logs", *nodes.outside.shape))
+        parts.loss -= logs.mul_(nodes.unlikely).sum(0)
+        if parts.transport_is_mean:
+            parts.loss += nodes.unlikely.sum(0)
+        slopes.leaves -= outside_adjoint(nodes.unlikely.div_(nodes.outside), tables, scratch)
 
-    weight = block.likely.sum(0)
-    logs = torch.log(needed, out=scratch.array("logs", *needed.shape))
-    loss = logs.mul_(block.likely).sum(0).neg_()
-    if block.rows is None:
-        slopes.addcdiv_(block.likely, needed, value=-1)
-    else:
-        slopes.scatter_add_(0, block.rows, (block.likely / needed).neg_())
-    if len(slopes) > layout.classes:
-        layout.push_down(slopes)
-    if outside is not None and unlikely is not None:
-        weight += unlikely.sum(0)
-        logs = torch.log(outside, out=scratch.array("logs", *outside.shape))
-        loss -= logs.mul_(unlikely).sum(0)
-        slopes[: layout.classes] -= _outside_adjoint(unlikely.div_(outside), tables, scratch)
-
-    gradient = slopes[: layout.classes].mul_(leaves)
+    gradient = slopes.leaves.mul_(shares)
     mean = gradient.sum(0)
-    if block.offset is not None:
-        loss += mean + weight + block.offset
-    gradient.addcmul_(leaves, mean, value=-1)
+    if parts.transport_is_mean:
+        parts.loss += mean
+        if nodes is not None:
+            parts.loss += nodes.likely.sum(0)
+    gradient.addcmul_(shares, mean - parts.leaf_weight, value=-1)
     if exact is not None:
-        loss[columns] += exact[0]
-        gradient[:, columns] += exact[1]
-    return loss, gradient
+        columns, loss, slope = exact
+        parts.loss[columns] += loss
+        gradient[:, columns] += slope
+    return gradient
 
 
-def _normal(values: Tensor, weights: Tensor) -> tuple[Tensor, Tensor]:
-    """Return the columns in which a value with a weight is no normal number, and the values lifted to normal numbers.
+def _add_likelihood(nodes: NodeLikelihood, slopes: Slopes, scratch: Scratch) -> Tensor:
+    """Add the inner nodes' likelihood to the slopes and return ``sum_v l_v ln P_v``, ``[n]``."""
+    needed = nodes.needed
+    if nodes.rows is None:
+        slopes.inner.addcdiv_(nodes.likely, needed, value=-1)
+    else:
+        slopes.inner.scatter_add_(0, nodes.rows, (nodes.likely / needed).neg_())
+    return torch.log(needed, out=scratch.array("inner logs", *needed.shape)).mul_(nodes.likely).sum(0)
 
-    Lifted values have weight 0 or lie in the returned columns.
+
+def _node_likelihood(softmax: Softmax, tables: TreeTables, scratch: Scratch, unlikely: Tensor | None) -> NodeLikelihood:
+    """Return the probabilities of the inner nodes and of what lies outside every node; weights are still missing."""
+    voxels = softmax.shares.shape[1]
+    shares = scratch.array("inner shares", tables.layout.rows - tables.layout.classes, voxels)
+    tables.layout.sum_up(softmax.shares, shares)
+    around = None if unlikely is None else outside(softmax.shares, tables, scratch)
+    return NodeLikelihood(shares, None, shares, around, unlikely)
+
+
+def _slopes(tables: TreeTables, scratch: Scratch, voxels: int) -> Slopes:
+    layout = tables.layout
+    return Slopes(
+        scratch.array("leaf slopes", layout.classes, voxels),
+        scratch.array("inner slopes", layout.rows - layout.classes, voxels),
+    )
+
+
+def _no_slopes(tables: TreeTables, scratch: Scratch, voxels: int) -> Slopes:
+    slopes = _slopes(tables, scratch, voxels)
+    slopes.leaves.zero_()
+    slopes.inner.zero_()
+    return slopes
+
+
+def _labelled_transport(labels: Tensor, leaves: Tensor, tables: TreeTables, scratch: Scratch) -> Slopes:
+    """Return the slopes of the transport: the weight of a node, negative on the path of the label."""
+    slopes = _slopes(tables, scratch, len(labels))
+    slopes.leaves.copy_(tables.leaf_transport[:, None].expand_as(slopes.leaves))
+    slopes.inner.copy_(tables.inner_transport[:, None].expand_as(slopes.inner))
+    own = torch.where(labels < tables.layout.classes, tables.leaf_transport[leaves[0]], 0.0)
+    slopes.leaves.scatter_add_(0, leaves, own[None].mul(-2))
+    slopes.inner.scatter_add_(0, tables.path_rows[:, labels], tables.path_weights[:, labels].mul_(-2))
+    return slopes
+
+
+def _silence_below(slopes: Slopes, labels: Tensor, tables: TreeTables) -> None:
+    """Take the nodes below labelled inner nodes out of the slopes, by what their leaves would get from them."""
+    layout = tables.layout
+    present = torch.bincount(labels, minlength=len(layout.targets))[layout.classes :].nonzero().flatten()
+    for target in (present + layout.classes).tolist():
+        below = layout.leaf_slices[layout.targets[target]]
+        moved = tables.path_transport[below] - tables.path_transport[target]
+        here = (labels == target).to(moved.dtype)
+        slopes.leaves[below].addcmul_(moved[:, None], here, value=-1)
+
+
+def _soft_transport(shares: Tensor, target: Tensor, loss: Tensor, tables: TreeTables, scratch: Scratch) -> Slopes:
+    """Return the slopes of the transport and add it to the loss; sums over a tree are linear, so one sum up is enough.
+
+    Where ``P_v`` equals ``Q_v`` the slope is 0.
     """
-    smallest = torch.finfo(values.dtype).tiny * 1e8
-    if not values.numel() or float(values.amin()) >= smallest:
-        return torch.zeros(0, dtype=torch.int64, device=values.device), values
-    columns = ((values < smallest) & (weights > 0)).any(0).nonzero().flatten()
-    return columns, values.clamp(min=smallest)
-
-
-def _node_probabilities(logits: Tensor, layout: TreeLayout, whole: bool, scratch: Scratch) -> Tensor:
-    """Return softmax probabilities of the leaves ``[C, n]``, or, if ``whole``, of all nodes ``[R, n]``."""
-    values = scratch.array("probabilities", layout.rows if whole else layout.classes, logits.shape[1])
-    torch.softmax(logits, 0, out=values[: layout.classes])
-    if whole:
-        layout.sum_up(values)
-    return values
-
-
-def _outside(leaves: Tensor, tables: TreeTables, scratch: Scratch) -> Tensor:
-    """Return for every node ``[R, n]`` the sum of the leaves not below it: ``1 - P_v`` without cancellation."""
-    before, after = _running_sums(leaves, leaves, scratch)
-    return before[tables.starts].add_(after[tables.stops])
-
-
-def _outside_adjoint(values: Tensor, tables: TreeTables, scratch: Scratch) -> Tensor:
-    """Return for every leaf ``[C, n]`` the sum of ``values`` ``[R, n]`` over the nodes that it is not below."""
-    size = (tables.layout.classes + 1, values.shape[1])
-    starts = scratch.array("starts", *size).zero_().index_add_(0, tables.starts, values)
-    stops = scratch.array("stops", *size).zero_().index_add_(0, tables.stops, values)
-    before, after = _running_sums(stops[:-1], starts[1:], scratch)
-    return before[1:].add_(after[:-1])
-
-
-def _running_sums(down: Tensor, up: Tensor, scratch: Scratch) -> tuple[Tensor, Tensor]:
-    """Return the sums of the first 0..C rows of ``down`` and of the last C..0 rows of ``up``, ``[C + 1, n]`` each."""
-    size = (len(down) + 1, down.shape[1])
-    before, after = scratch.array("before", *size), scratch.array("after", *size)
-    before[0] = 0
-    after[-1] = 0
-    for row in range(len(down)):
-        torch.add(before[row], down[row], out=before[row + 1])
-        torch.add(after[-1 - row], up[-1 - row], out=after[-2 - row])
-    return before, after
-
-
-def _exact(logits: Tensor, block: Block, columns: Tensor, layout: TreeLayout) -> tuple[Tensor, Tensor]:
-    """Return loss and gradient of the likelihood of some voxels by logsumexp; their weights leave the block."""
-    likely = block.likely[:, columns]
-    block.likely[:, columns] = 0
-    if block.rows is not None:
-        dense = logits.new_zeros(layout.rows, len(columns))
-        likely = dense.scatter_add_(0, block.rows[:, columns], likely)
-    unlikely = None
-    if block.unlikely is not None:
-        unlikely = block.unlikely[:, columns]
-        block.unlikely[:, columns] = 0
-
-    scores = logits[:, columns]
-    scores = scores - scores.amax(0)
-    loss, gradient = logits.new_zeros(len(columns)), torch.zeros_like(scores)
-    for row in likely.any(1).nonzero().flatten().tolist():
-        _add_log(loss, gradient, scores, likely[row], [layout.leaf_slices[row]])
-    weight = likely.sum(0)
-    if unlikely is not None:
-        for row in unlikely.any(1).nonzero().flatten().tolist():
-            inside = layout.leaf_slices[row]
-            around = [slice(0, inside.start), slice(inside.stop, layout.classes)]
-            _add_log(loss, gradient, scores, unlikely[row], around)
-        weight += unlikely.sum(0)
-    _add_log(loss, gradient, scores, -weight, [slice(0, layout.classes)])
-    return loss, gradient
-
-
-def _add_log(loss: Tensor, gradient: Tensor, scores: Tensor, weights: Tensor, parts: list[slice]) -> None:
-    """Subtract ``weights`` times the logsumexp of some rows of ``scores`` from the loss, and its gradient likewise."""
-    rows = torch.cat([scores[part] for part in parts])
-    loss -= weights * rows.logsumexp(0)
-    slopes = weights * rows.softmax(0)
-    start = 0
-    for part in parts:
-        gradient[part] -= slopes[start : start + part.stop - part.start]
-        start += part.stop - part.start
+    slopes = _slopes(tables, scratch, shares.shape[1])
+    torch.sub(shares, target, out=slopes.leaves)
+    tables.layout.sum_up(slopes.leaves, slopes.inner)
+    for part, weights in ((slopes.leaves, tables.leaf_transport), (slopes.inner, tables.inner_transport)):
+        loss += weights @ torch.abs(part, out=scratch.array("distances", *part.shape))
+        part.sign_().mul_(weights[:, None])
+    return slopes

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
-from torch.autograd.function import once_differentiable
 
 from softseg.errors import InputError
-from softseg.losses.blocks import VoxelBlocks, scaled_gradient
-from softseg.losses.targets import voxel_weights
+from softseg.losses.blocks import VoxelBlock, VoxelBlocks
+from softseg.losses.fused import Evaluated, fused
+from softseg.losses.targets import crisp_weights
 from softseg.losses.tree_kernel import labelled_block, soft_block
-from softseg.losses.tree_terms import TreeTables, TreeTerms
+from softseg.losses.tree_terms import TreeTerms
 
 
 class TreeLoss(nn.Module):
@@ -44,45 +44,35 @@ class TreeLoss(nn.Module):
             raise InputError(
                 f"logits have {logits.shape[1]} channels, the tree has {layout.classes} leaves", field="logits"
             )
-        weights = voxel_weights(logits, target, mask, labels=len(layout.targets), nothing=layout.root_class)
-        tables = self.terms.tables(logits.device, weights.dtype)
-        with_gradient = torch.is_grad_enabled() and logits.requires_grad
-        with torch.autocast(logits.device.type, enabled=False):
-            value: Tensor = _Blockwise.apply(  # type: ignore[no-untyped-call]
-                logits, target.detach(), weights.detach(), tables, with_gradient
-            )
-        return value
+        weights = crisp_weights(logits, target, mask, labels=len(layout.targets), nothing=layout.root_class)
+        return fused(self.evaluate, logits, target, weights)
 
-
-class _Blockwise(torch.autograd.Function):
-    """Mean of a tree loss over the weighted voxels; the gradient is formed with the value, block by block."""
-
-    @staticmethod
-    def forward(
-        ctx: Any, logits: Tensor, target: Tensor, weights: Tensor, tables: TreeTables, with_gradient: bool
-    ) -> Tensor:
-        blocks = VoxelBlocks(logits, target, weights)
-        total = weights.sum(dtype=torch.float64)
-        scale = torch.where(total > 0, 1 / total, 0.0).to(weights.dtype)
+    def evaluate(self, predicted: Tensor, target: Tensor, weights: Tensor | None, *, with_gradient: bool) -> Evaluated:
+        """Return value and gradient, block by block."""
+        blocks = VoxelBlocks(predicted, target, weights, self.terms.layout.rows)
+        tables = self.terms.tables(predicted.device, blocks.dtype)
+        full = blocks.full_weight()
+        scale = _inverse(full).to(blocks.dtype)
         # float16 cannot hold gradients of a mean over a million voxels: it keeps them per voxel until the backward pass
-        late = logits.dtype == torch.float16
+        late = predicted.dtype == torch.float16
         factor = torch.ones_like(scale) if late else scale
         gradient = blocks.empty_output() if with_gradient else None
-        value = torch.zeros((), dtype=torch.float64, device=logits.device)
-        for block in blocks:
-            evaluate = soft_block if block.target.is_floating_point() else labelled_block
-            loss, slopes = evaluate(block.predicted, block.target, tables, block.scratch)
-            value += (loss * block.weight).sum(dtype=torch.float64)
-            if gradient is not None:
-                block.store(slopes.mul_(block.weight * factor), gradient)
-        if gradient is not None:
-            ctx.save_for_backward(gradient, scale if late else torch.ones_like(scale))
-            ctx.shape = logits.shape
-        return (value * scale).to(weights.dtype)
+        soft = target.is_floating_point()
+        evaluate_block = soft_block if soft else labelled_block
 
-    @staticmethod
-    @once_differentiable  # type: ignore[untyped-decorator]
-    def backward(ctx: Any, output_gradient: Tensor) -> tuple[Tensor | None, ...]:
-        gradient, scale = ctx.saved_tensors
-        gradient = scaled_gradient(gradient, output_gradient * scale)
-        return gradient.view(ctx.shape), None, None, None, None
+        def work(block: VoxelBlock) -> Tensor:
+            loss, slopes = evaluate_block(block.predicted, block.target, tables, block.scratch)
+            if gradient is not None:
+                block.store(slopes, block.weight * factor, gradient)
+            return torch.stack([(loss * block.weight).sum(dtype=torch.float64), block.weight.sum(dtype=torch.float64)])
+
+        sums = blocks.each(work, gradient)
+        value, total = torch.stack(sums).sum(0) if sums else full.new_zeros(2)
+        if gradient is not None and soft and not late and bool((total - full).abs() > 1e-9 * full):
+            gradient.mul_(full * _inverse(total))  # shares that sum to 0, unlabelled, were counted in the scale
+        last = _inverse(total).to(scale.dtype) if late else torch.ones_like(scale)
+        return Evaluated((value * _inverse(total)).to(scale.dtype), gradient, last)
+
+
+def _inverse(total: Tensor) -> Tensor:
+    return torch.where(total > 0, 1 / total, 0.0)

@@ -109,62 +109,88 @@ class TreeTerms:
 class TreeTables:
     """:class:`TreeTerms` laid out for the kernel, on one device and in one floating-point type.
 
+    ``C`` leaves, ``I`` inner nodes without the root, ``T`` class indices. Tables over the inner nodes of a class index
+    have as many rows as the longest path; shorter columns are padded with weight 0.
+
     Attributes
     ----------
     layout: the tree's tables.
-    likelihood, complement, transport: ``[R]``.
-    likely_rows, likely_weights: ``[D, T]``, the rows with a likelihood term for each class index, padded with weight 0.
-    path_rows: ``[D', T]``, the path of each class index, padded with its own rows.
+    leaf_likelihood: ``[C]``, for soft targets.
+    same_likelihood: the one number in it; None where leaves differ.
+    inner_likelihood: ``[I]``, for soft targets.
+    labelled_leaf: ``[T]``, the likelihood weight of a labelled leaf, 0 for inner nodes.
+    labelled_rows, labelled_inner: ``[D, T]``, inner nodes with a likelihood term for each class index, and its weights.
+    leaf_transport, inner_transport: ``[C]``, ``[I]``.
+    path_rows, path_weights: ``[D', T]``, inner nodes on the path of each class index, and their transport weights.
     path_transport: ``[T]``, the transport weight of the whole path.
+    complement: ``[R]``, for soft targets.
     beside: ``[R, T]``, the complement weights of the rows that are neither on the path of nor below a class index.
-    not_below: ``[R, T]``, 1 or 0: the rows that are not below a class index.
     starts, stops: ``[R]``, the leaf slice of each row.
     has_transport, has_complement: whether these terms are there at all.
+    soft_inner, labelled_inner_of_leaves: whether inner nodes have likelihood terms, for soft targets and for labelled
+        leaves.
     """
 
     layout: TreeLayout
-    likelihood: Tensor
-    complement: Tensor
-    transport: Tensor
-    likely_rows: Tensor
-    likely_weights: Tensor
+    leaf_likelihood: Tensor
+    same_likelihood: float | None
+    inner_likelihood: Tensor
+    labelled_leaf: Tensor
+    labelled_rows: Tensor
+    labelled_inner: Tensor
+    leaf_transport: Tensor
+    inner_transport: Tensor
     path_rows: Tensor
+    path_weights: Tensor
     path_transport: Tensor
+    complement: Tensor
     beside: Tensor
-    not_below: Tensor
     starts: Tensor
     stops: Tensor
     has_transport: bool
     has_complement: bool
+    soft_inner: bool
+    labelled_inner_of_leaves: bool
 
     @classmethod
     def from_terms(cls, terms: TreeTerms, device: torch.device, dtype: torch.dtype) -> TreeTables:
         """Lay ``terms`` out."""
-        layout = terms.layout
-        rows, weights = _padded_rows(terms.labelled_likelihood)
-        paths, _ = _padded_rows(layout.on_path.to(torch.float64))
-        on_path = layout.on_path.to(torch.float64)
+        layout, leaves = terms.layout, terms.layout.classes
+        labelled = terms.labelled_likelihood
+        rows, weights = _padded_rows(labelled[leaves:])
+        path_transport = layout.on_path * terms.transport[:, None]
+        path_rows, path_weights = _padded_rows(path_transport[leaves:])
+        leaf_likelihood = terms.likelihood[:leaves]
+        labelled_leaf = torch.zeros(len(layout.targets), dtype=torch.float64)
+        labelled_leaf[:leaves] = labelled.diagonal()[:leaves]
         beside = (~layout.on_path & ~layout.below) * terms.complement[:, None]
+        same = bool((leaf_likelihood == leaf_likelihood[0]).all())
         return cls(
             layout=layout,
-            likelihood=terms.likelihood.to(device, dtype),
+            leaf_likelihood=leaf_likelihood.to(device, dtype),
+            same_likelihood=float(leaf_likelihood[0]) if same else None,
+            inner_likelihood=terms.likelihood[leaves:].to(device, dtype),
+            labelled_leaf=labelled_leaf.to(device, dtype),
+            labelled_rows=rows.to(device),
+            labelled_inner=weights.to(device, dtype),
+            leaf_transport=terms.transport[:leaves].to(device, dtype),
+            inner_transport=terms.transport[leaves:].to(device, dtype),
+            path_rows=path_rows.to(device),
+            path_weights=path_weights.to(device, dtype),
+            path_transport=path_transport.sum(0).to(device, dtype),
             complement=terms.complement.to(device, dtype),
-            transport=terms.transport.to(device, dtype),
-            likely_rows=rows.to(device),
-            likely_weights=weights.to(device, dtype),
-            path_rows=paths.to(device),
-            path_transport=(on_path * terms.transport[:, None]).sum(0).to(device, dtype),
             beside=beside.to(device, dtype),
-            not_below=(~layout.below).to(device, dtype),
-            starts=torch.tensor([leaves.start for leaves in layout.leaf_slices], device=device),
-            stops=torch.tensor([leaves.stop for leaves in layout.leaf_slices], device=device),
+            starts=torch.tensor([part.start for part in layout.leaf_slices], device=device),
+            stops=torch.tensor([part.stop for part in layout.leaf_slices], device=device),
             has_transport=bool(terms.transport.any()),
             has_complement=bool(terms.complement.any()),
+            soft_inner=bool(terms.likelihood[leaves:].any()),
+            labelled_inner_of_leaves=bool(labelled[leaves:, :leaves].any()),
         )
 
 
 def _padded_rows(weights: Tensor) -> tuple[Tensor, Tensor]:
-    """Return the rows of the nonzero entries of every column of ``weights`` ``[R, T]`` and the entries, ``[D, T]``.
+    """Return the rows of the nonzero entries of every column of ``weights`` ``[I, T]`` and the entries, ``[D, T]``.
 
     Shorter columns are padded with their own first row (0 where there is none) and weight 0.
     """
