@@ -5,10 +5,6 @@ import math
 import numpy as np
 import pytest
 import slicer
-from hypothesis import given
-from hypothesis import strategies as st
-
-from softseg.soft.points import PointReader
 
 
 def ras(geometry, k, j, i):
@@ -86,36 +82,6 @@ def test_a_crisp_point_is_certain(logic, parcellation, grid, addVolume, tree):
     logic.collapse(node, 2)
     assert logic.describe(node, ras(grid, k, j, i))[-1] == ("nuclei", 1.0)
     assert logic.describe(node, (900, 0, 0)) == []
-
-
-@given(st.integers(-2, 20), st.integers(-2, 26), st.integers(-2, 22))
-def test_the_shares_of_a_voxel_are_those_of_the_maps(voxels, k, j, i):
-    parcellation, maps, reader = voxels
-    shares = reader.shares((k, j, i))
-    inside = all(0 <= at < size for at, size in zip((k, j, i), parcellation.geometry.shape, strict=True))
-    if not inside:
-        assert shares is None
-        return
-    for leaf, map_ in enumerate(maps):
-        assert shares.get(leaf, 0.0) == pytest.approx(float(map_[k, j, i]), abs=1e-6)
-    assert reader.node_share(shares, "brain") == pytest.approx(sum(float(m[k, j, i]) for m in maps[1:]), abs=1e-5)
-
-
-@pytest.fixture(scope="module")
-def voxels(request):
-    """A parcellation, the maps of its leaves, and a reader of single voxels."""
-    from softseg.soft import SoftParcellation
-
-    tree = request.getfixturevalue("tree")
-    random = np.random.default_rng(5)
-    dense = random.dirichlet(np.full(len(tree.leaves), 0.2), (18, 24, 20)).astype(np.float32).transpose(3, 0, 1, 2)
-    dense[:, :2] = 0
-    dense[0, :2] = 1
-    from softseg.image import Geometry
-
-    parcellation = SoftParcellation.from_dense(np.ascontiguousarray(dense), tree, Geometry((20, 24, 18)))
-    maps = [parcellation.probability(leaf.id) for leaf in tree.leaves]
-    return parcellation, maps, PointReader(parcellation)
 
 
 def test_an_exported_segmentation_has_true_segments_of_the_cut_and_is_plain(logic, parcellation):
