@@ -6,6 +6,7 @@ from vtk.util import numpy_support
 
 from softseg import SoftParcellation
 from softseg.image import Geometry
+from softseg.resources import label_tree_path
 from softseg.tree import LabelTree, Node
 
 GEOMETRY = Geometry((12, 10, 8), (1.0, 1.0, 2.0), (5.0, -3.0, 7.0), (0.8, -0.6, 0.0, 0.6, 0.8, 0.0, 0.0, 0.0, 1.0))
@@ -37,6 +38,23 @@ def parcellation():
             dense[leaf, :, :, i] = max(0.0, 1.0 - abs(place - leaf))
     dense[0] += 1.0 - dense.sum(0)
     return SoftParcellation.from_dense(dense, tree(), GEOMETRY, model="test")
+
+
+def phantom():
+    """Return a soft parcellation of the size of a head with all structures of brain-134, each somewhere in it."""
+    brain = LabelTree.load(label_tree_path("brain-134"))
+    shape, leaves = (36, 44, 36), len(brain.leaves)
+    grid = np.stack(np.meshgrid(*(np.linspace(-1, 1, size) for size in shape), indexing="ij"), -1)
+    radius = np.linalg.norm(grid * (1.15, 1.0, 1.25), axis=-1)
+    seeds = np.random.default_rng(4).uniform(-0.75, 0.75, (leaves, 3)) * (0.8, 0.9, 0.75)
+    near = np.exp(-40 * np.stack([((grid - seed) ** 2).sum(-1) for seed in seeds])) + 1e-9
+    background = brain.leaf_index(brain.background.id)
+    near[background] = 0
+    inside = 1 / (1 + np.exp(30 * (radius - 0.9)))
+    dense = near / near.sum(0) * inside
+    dense[background] = 1 - inside
+    geometry = Geometry(shape[::-1], (4.0, 4.0, 4.0), (-72.0, -88.0, -72.0))
+    return SoftParcellation.from_dense(dense.astype(np.float32), brain, geometry, model="phantom")
 
 
 def rasOf(i, j, k):

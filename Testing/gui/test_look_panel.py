@@ -5,7 +5,7 @@ import pytest
 import qt
 import slicer
 from gui_actions import CTRL, click, clickArrow, clickRow, key, names, settle, write
-from gui_results import labelMapNode, parcellation, rasOf, readableScenes, shownLabels, tree
+from gui_results import labelMapNode, parcellation, phantom, rasOf, readableScenes, shownLabels, tree
 
 LEAVES = ["cortex", "caudate", "putamen", "white matter"]
 
@@ -68,6 +68,22 @@ def test_keyboard_folds_as_well(look, result):
     assert sorted(shownLabels(result)) == ["grey matter", "white matter"]
     key(look.tree, "Right")
     assert sorted(shownLabels(result)) == sorted(LEAVES)
+
+
+def test_menu_opens_and_folds_whole_branches(look, result):
+    texts = [action.text for action in look.tree.actions()]
+    fold, others = (look.tree.actions()[texts.index(text)] for text in ("Fold everything below", "Fold all others"))
+    clickRow(look.tree, "head")
+    fold.trigger()
+    settle()
+    assert names(look.tree) == ["head"]
+    look.tree.actions()[texts.index("Open everything below")].trigger()
+    settle()
+    assert sorted(shownLabels(result)) == sorted(LEAVES)
+    clickRow(look.tree, "white")
+    others.trigger()
+    settle()
+    assert sorted(shownLabels(result)) == ["grey matter", "white matter"]
 
 
 def test_level_slider_folds_all_and_follows_the_branches(look, result):
@@ -174,7 +190,7 @@ def test_hovering_names_the_path_with_its_shares(look):
     assert f"<b>{largest}</b> {shares[largest]:.0%}" in text
     assert f"grey matter&nbsp;{shares['grey']:.0%}" in text
     hover((500.0, 500.0, 500.0))
-    assert look.ui.hoverLabel.text == ""
+    assert look.ui.hoverLabel.text == "Move the mouse over a slice view to see what is there."
 
 
 @pytest.mark.usefixtures("result")
@@ -345,9 +361,24 @@ def test_damaged_tree_in_the_scene_is_said(look, result):
 
 
 def test_picture(look, screenshot):
-    look.context.segmentation = look.context.logic.addSegmentation(parcellation(), name="case")
+    logic = look.context.logic
+    look.context.segmentation = logic.addSegmentation(phantom(), name="T1 segmentation")
+    logic.collapse(look.context.segmentation, 4)
+    look.refresh()
     settle()
-    clickRow(look.tree, "grey")
-    hover(rasOf(4, 5, 3))
+    clickRow(look.tree, "basal-ganglia")
+    hover((10.0, 12.0, -4.0))
     for path in screenshot(look.widget, "look"):
+        assert qt.QPixmap(str(path)).width() == look.widget.width
+
+
+def test_picture_of_a_segmentation_made_elsewhere(look, screenshot):
+    node = labelMapNode([0, 1, 2, 3, 4], name="aparc+aseg")
+    look.ui.segmentationSelector.setCurrentNode(node)
+    settle()
+    for path in screenshot(look.widget, "look-adopt"):
+        assert qt.QPixmap(str(path)).width() == look.widget.width
+    look.context.segmentation = look.context.logic.adopt(node, tree())
+    settle()
+    for path in screenshot(look.widget, "look-crisp"):
         assert qt.QPixmap(str(path)).width() == look.widget.width

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import slicer
 from gui_actions import CTRL, click, clickArrow, clickRow, drop, key, names, settle, write, writeCell
-from gui_results import labelMapNode, parcellation, readableScenes, shownLabels, tree
+from gui_results import labelMapNode, parcellation, phantom, readableScenes, shownLabels, tree
 
 
 @pytest.fixture
@@ -114,11 +114,19 @@ def test_grouped_structures_fold_together(panel, node, window):
 
 def test_look_panel_follows_the_edits(panel, window):
     look = window.showPanel("Look")
-    window.showPanel("Tree")
     settle()
+    volume = look.tree.itemOf("cortex").text(1)
+    window.showPanel("Tree")
     clickRow(panel.tree, "cortex")
     write(panel.ui.nodeNameEdit, "neocortex")
+    clickRow(panel.tree, "putamen")
+    key(panel.tree, "Delete")
+    window.showPanel("Look")
+    settle()
     assert "    neocortex" in names(look.tree)
+    assert "    putamen" not in names(look.tree)
+    assert look.tree.itemOf("cortex").text(1) == volume
+    assert look.tree.itemOf("background").text(1) != ""
 
 
 def test_edit_that_the_result_cannot_follow_is_refused(panel, node):
@@ -245,3 +253,15 @@ def test_both_panels_work_where_nothing_is_installed(tmp_path):
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path, check=False)
     assert done.stdout.strip().isdigit(), done.stderr
+
+
+def test_picture(window, screenshot):
+    window.context.segmentation = window.context.logic.addSegmentation(phantom(), name="T1 segmentation")
+    panel = window.showPanel("Tree")
+    settle()
+    panel.edit(lambda editor: editor.group(["putamen", "caudate"], "dorsal striatum"))
+    panel.edit(lambda editor: editor.rename("thalamus-proper", "thalamus"))
+    click(panel.ui.changesButton)
+    clickRow(panel.tree, "caudate")
+    for path in screenshot(panel.widget, "tree"):
+        assert path.stat().st_size > 10_000

@@ -258,7 +258,7 @@ def test_changes_in_words(editor):
     lines = [changeText(change, saved, editor.tree) for change in editor.changes()]
     assert "~ cerebral cortex: was named 'cortex'" in lines
     assert "+ striatum: new in 'grey matter'" in lines
-    assert "~ caudate: moved from 'grey matter' to 'striatum'" in lines
+    assert "~ caudate: from 'grey matter' to 'striatum'" in lines
     assert any(line.startswith("\N{MINUS SIGN} right white matter") for line in lines)
     text = summary(saved, editor.tree)
     assert "6 leaves become 5" in text

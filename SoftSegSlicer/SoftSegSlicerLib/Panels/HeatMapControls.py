@@ -1,5 +1,6 @@
 """The controls of the soft maps: probability of the selected structure, uncertainty, how they are drawn."""
 
+import qt
 from slicer.i18n import tr as _
 
 __all__ = ["HeatMapControls"]
@@ -30,8 +31,10 @@ class HeatMapControls:
         }
         for mode, button in self._modes.items():
             button.clicked.connect(lambda *_args, mode=mode: self.setMode(mode))
-            # some dark palettes hardly tell a checked button from others
-            button.styleSheet = "QPushButton:checked { font-weight: bold; }"
+            button.toggled.connect(lambda *_args, button=button: _markChecked(button))
+            _markChecked(button)
+        self._modeOfSoft = PROBABILITY
+        self._listColorMaps("")
         ui.thresholdSlider.valueChanged.connect(lambda *_args: self._style(threshold=ui.thresholdSlider.value))
         ui.opacitySlider.valueChanged.connect(lambda *_args: self._style(opacity=ui.opacitySlider.value))
         ui.colorMapSelector.currentIndexChanged.connect(
@@ -56,8 +59,11 @@ class HeatMapControls:
 
     def show(self, node, soft: bool) -> None:
         """Stand for another segmentation (``None`` for none), as its scene nodes say."""
+        if self._node is not None:
+            self._modeOfSoft = self.mode
         self._node = node if soft else None
         self._selected = None
+        self._modes[self._modeOfSoft if soft or node is None else LABELS].checked = True
         for widget in ("labelsButton", "probabilityButton", "uncertaintyButton"):
             getattr(self._ui, widget).enabled = soft
         self._ui.mapWhyLabel.visible = node is not None and not soft
@@ -93,13 +99,18 @@ class HeatMapControls:
     def _listColorMaps(self, current: str):
         selector = self._ui.colorMapSelector
         # the map that a style names may not be in this scene: the nearest is drawn then
-        names = list(self._logic.colorMaps()) or [current]
+        names = list(self._logic.colorMaps()) or [current] * bool(current)
         wasBlocked = selector.blockSignals(True)
         if names != [selector.itemText(row) for row in range(selector.count)]:
             selector.clear()
             selector.addItems(names)
-        selector.currentIndex = names.index(current) if current in names else 0
+        if names:
+            selector.currentIndex = names.index(current) if current in names else 0
         selector.blockSignals(wasBlocked)
+
+    def refresh(self) -> None:
+        """Follow the scene, after an edit that may have taken the shown structure away."""
+        self._enable()
 
     # -- acts -----------------------------------------------------------------------------------------------------
 
@@ -156,3 +167,10 @@ class HeatMapControls:
             ui.mapWhyLabel.visible = hint
             if hint:
                 ui.mapWhyLabel.text = _("Select a structure in the tree to see its probability.")
+
+
+def _markChecked(button) -> None:
+    """Write the text of a checked button in bold: some dark palettes hardly tell it from the others."""
+    font = qt.QFont(button.font)
+    font.setBold(button.checked)
+    button.font = font

@@ -5,6 +5,7 @@ from slicer.i18n import tr as _
 
 from softseg.errors import SoftSegError
 from SoftSegSlicerLib.Panels.AdoptBar import AdoptBar
+from SoftSegSlicerLib.Panels.BranchMenu import BranchMenu
 from SoftSegSlicerLib.Panels.HeatMapControls import HeatMapControls
 from SoftSegSlicerLib.Panels.HoverProbe import HoverProbe, describeHtml
 from SoftSegSlicerLib.Panels.LabelTreeWidget import Column, LabelTreeWidget
@@ -36,6 +37,7 @@ class LookPanel:
         self.ui.treeFrame.layout().addWidget(self.tree)
         self.volumes = VolumeColumns()
         self._setUpTree()
+        self.menu = BranchMenu(self.tree, self.onBranchToggled)
         self.level = LevelSlider(self.ui.levelSlider, self.ui.levelLabel, self.onLevel)
         self.search = SearchLine(self.ui.searchEdit, self.tree)
         self.adopt = AdoptBar(self.ui, self.onAdopt, context)
@@ -102,16 +104,16 @@ class LookPanel:
         if self._closing:
             return
         self.hover.start()
-        node = self.context.segmentation
+        node = self._node
+        if node is None or node.GetScene() is None or self._managed:
+            node = self.context.segmentation
         if node is None:
             node = self.ui.segmentationSelector.currentNode()
         self._choose(node)
         if node is not self._node or not self._managed:
             self._show(node)
-        elif self.context.logic.treeOf(node) != self.tree.labelTree:
-            self.onTreeChanged()
-        else:
-            self._showCut()
+        elif node is not None:
+            self._followTree()
 
     # -- segmentation ---------------------------------------------------------------------------------------------
 
@@ -161,9 +163,9 @@ class LookPanel:
         self.tree.setTree(tree)
         for widget in ("exportSegmentationButton", "exportLabelMapButton", "searchEdit"):
             getattr(self.ui, widget).enabled = managed
-        self.ui.hoverLabel.text = ""
+        self.onHover(None)
         self.maps.show(node if managed else None, soft)
-        self._headerToolTips(soft)
+        self.volumes.explain(self.tree.headerItem())
         if tree is not None:
             self._restoreSelection()
             # after the panel is drawn: counting the voxels of every node takes a moment
@@ -176,16 +178,6 @@ class LookPanel:
             wasBlocked = self.tree.blockSignals(True)
             self.tree.select([shown])
             self.tree.blockSignals(wasBlocked)
-
-    def _headerToolTips(self, soft):
-        header = self.tree.headerItem()
-        header.setToolTip(1, _("Soft volume: the sum of the structure's shares, in ml") if soft else _("Volume in ml"))
-        header.setToolTip(
-            2,
-            _("Mean certainty: the structure's mean share of the voxels that are labelled with it")
-            if soft
-            else _("Off: this segmentation has no soft maps, so nothing is known about its certainty"),
-        )
 
     def _showVolumes(self):
         if self._closing or self.tree.labelTree is None:
@@ -235,14 +227,23 @@ class LookPanel:
             self._showCut()
 
     def onTreeChanged(self, **_data):
-        """Follow an edit of the tree."""
-        if self._closing or not self._managed:
+        """Follow an edit of the tree; a panel that is not looked at does so when it is."""
+        if not self._closing and self.tree.labelTree is not None and self.widget.visible:
+            self._followTree()
+
+    def _followTree(self):
+        before, tree = self.tree.labelTree, self._try(lambda: self.context.logic.treeOf(self._node))
+        if tree is None or before is None:
             return
-        self.volumes.clear(self.volumes.soft)
-        self.tree.setTree(self.context.logic.treeOf(self._node))
+        sameVoxels = _voxels(before) == _voxels(tree)
+        if not sameVoxels:
+            self.volumes.clear(self.volumes.soft)
+        self.tree.setTree(tree)
         self.search.repeat()
         self._showCut()
-        qt.QTimer.singleShot(0, self._showVolumes)
+        self.maps.refresh()
+        if not sameVoxels:
+            qt.QTimer.singleShot(0, self._showVolumes)
 
     # -- one structure --------------------------------------------------------------------------------------------
 
@@ -252,11 +253,15 @@ class LookPanel:
         self.maps.select(ids[0] if ids else None)
 
     def onHover(self, ras):
-        """Name what is at a position (RAS, mm); nothing outside the views."""
-        if self.tree.labelTree is None or not self.widget.visible:
-            return
-        path = self.context.logic.describe(self._node, ras) if ras is not None else []
-        self.ui.hoverLabel.text = describeHtml(self.tree.labelTree, path, self.volumes.soft)
+        """Name what is at a position (RAS, mm); say what can be done where nothing is."""
+        if self.tree.labelTree is None:
+            self.ui.hoverLabel.text = (
+                "" if self._node is not None else _("Make a segmentation in Segment, or load one that exists.")
+            )
+        elif self.widget.visible or ras is None:
+            path = self.context.logic.describe(self._node, ras) if ras is not None else []
+            hint = _("Move the mouse over a slice view to see what is there.")
+            self.ui.hoverLabel.text = describeHtml(self.tree.labelTree, path, self.volumes.soft) or hint
 
     # -- export ---------------------------------------------------------------------------------------------------
 
@@ -283,3 +288,8 @@ class LookPanel:
             return default
         self.message.clear()
         return result
+
+
+def _voxels(tree):
+    """Return what of a tree decides which voxels its nodes have."""
+    return [(node.id, node.parent, node.value) for node in tree.nodes]

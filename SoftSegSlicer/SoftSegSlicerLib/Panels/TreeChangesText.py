@@ -28,7 +28,7 @@ def _words(change: Change, old: LabelTree, new: LabelTree) -> str:
         return _("{name}: order of its parts").format(name=name)
     if change.field == "parent":
         before, after = (tree.node(id_).name for tree, id_ in ((old, change.before), (new, change.after)))
-        return _("{name}: moved from '{before}' to '{after}'").format(name=name, before=before, after=after)
+        return _("{name}: from '{before}' to '{after}'").format(name=name, before=before, after=after)
     if change.field == "name":
         return _("{after}: was named '{before}'").format(after=change.after, before=change.before)
     fields = {"weight": _("weight"), "color": _("color"), "value": _("label value"), "terminology": _("terminology")}

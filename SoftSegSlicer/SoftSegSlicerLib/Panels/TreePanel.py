@@ -1,6 +1,7 @@
 """The Tree panel: editing a label tree, on its own or together with the segmentation that is shown."""
 
 import qt
+import slicer
 from slicer.i18n import tr as _
 
 from softseg.errors import InputError, SoftSegError
@@ -128,8 +129,14 @@ class TreePanel:
         self.message.clear()
 
     def _applyToScene(self, state):
-        if self._attached is not None:
+        if self._attached is None:
+            return
+        # moved branches of a large result take a moment
+        slicer.app.setOverrideCursor(qt.QCursor(qt.Qt.WaitCursor))
+        try:
             self.context.logic.setTree(self._attached, state.tree, merged=self.editor.merged(state))
+        finally:
+            slicer.app.restoreOverrideCursor()
 
     def takeTree(self, tree: LabelTree, description: str) -> None:
         """Go on with a tree that was made or loaded, on its own or, where it fits, with the shown segmentation."""

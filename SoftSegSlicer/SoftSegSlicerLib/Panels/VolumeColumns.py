@@ -2,6 +2,8 @@
 
 import math
 
+from slicer.i18n import tr as _
+
 __all__ = ["VolumeColumns", "milliliters"]
 
 UNKNOWN = "\N{EN DASH}"
@@ -45,3 +47,15 @@ class VolumeColumns:
         if not self.soft or volume.certainty is None or math.isnan(volume.certainty):
             return UNKNOWN
         return f"{volume.certainty:.0%}"
+
+    def explain(self, header) -> None:
+        """Say in the header's tool tips what the columns hold, or why they hold nothing."""
+        header.setToolTip(
+            1, _("Soft volume: the sum of the structure's shares, in ml") if self.soft else _("Volume in ml")
+        )
+        header.setToolTip(
+            2,
+            _("Mean certainty: the structure's mean share of the voxels that are labelled with it")
+            if self.soft
+            else _("Off: this segmentation has no soft maps, so nothing is known about its certainty"),
+        )
