@@ -1,9 +1,15 @@
 """Everything the module does, without its widgets: for the Python console, headless scripts and the panels."""
 
+import os
+
+from .Compare.Comparison import Comparison
+from .Compare.ComparisonTables import ComparisonTables
 from .Logic.Looking import LookingLogic
 from .Process.HeadlessRunner import HeadlessRunner
 from .Process.Outcomes import raiseUnlessDone
 from .Scene import ColorMaps, Export, LabelSource, References, SegmentJob
+from .Training.SceneDataset import SceneDataset, dataFile
+from .Training.TrainingRun import Request
 
 
 class SoftSegSlicerLogic(LookingLogic):
@@ -80,6 +86,56 @@ class SoftSegSlicerLogic(LookingLogic):
         """Forget a job that failed or was cancelled."""
         job.discard()
 
+    # -- judging and training -------------------------------------------------------------------------------------
+
+    def compare(self, resultNode, referenceNode, outputFolder, tree=None, onEvent=None):
+        """Judge a result by a reference with the engine in a process of its own, wait, and return ComparisonTables.
+
+        Parameters
+        ----------
+        resultNode, referenceNode: segmentations or label map volumes; see :class:`Compare.Comparison.Comparison`.
+        outputFolder: for tables and report.
+        tree: LabelTree to judge by; that of the result by default.
+        onEvent: called with each event of the engine.
+
+        Raises
+        ------
+        InputError: they cannot be compared, or the folder cannot be written.
+        """
+        comparison = Comparison(self, resultNode, referenceNode, outputFolder, tree)
+        _all(comparison.write())
+        runner = HeadlessRunner()
+        runner.start(comparison.arguments, onEvent or _ignore, _ignore)
+        raiseUnlessDone(runner.wait())
+        return ComparisonTables(outputFolder)
+
+    def train(self, dataset, folder, recipe="soft-tree", *, minutes=None, device="auto", sets=(), onEvent=None):
+        """Train a model with the engine in a process of its own, wait, and return the model folder.
+
+        Parameters
+        ----------
+        dataset: path of a DATA.json, or a :class:`Training.SceneDataset.SceneDataset` of volumes and segmentations.
+        folder: of the run (docs/training.md).
+        recipe: name or file.
+        minutes: time budget, None for none.
+        device: ``"auto"``, ``"cpu"`` or ``"cuda:N"``.
+        sets: further ``"key=value"`` of recipe or plan.
+        onEvent: called with each event of the engine.
+
+        Raises
+        ------
+        InputError, OutOfMemoryError: as the engine says.
+        """
+        if isinstance(dataset, SceneDataset):
+            files = os.path.join(folder, "dataset")
+            _all(dataset.write(files))
+            dataset = dataFile(files)
+        request = Request(str(dataset), recipe, "", device, minutes, list(sets))
+        runner = HeadlessRunner()
+        runner.start(request.arguments(folder), onEvent or _ignore, _ignore)
+        raiseUnlessDone(runner.wait())
+        return os.path.join(folder, "model")
+
     # -- handing on -----------------------------------------------------------------------------------------------
 
     def exportSegmentation(self, segmentationNode):
@@ -111,3 +167,9 @@ class SoftSegSlicerLogic(LookingLogic):
 
 def _ignore(_):
     """Take an event or an outcome that nobody asked for."""
+
+
+def _all(steps):
+    """Do all steps of work that windows do piece by piece."""
+    for _done in steps:
+        pass

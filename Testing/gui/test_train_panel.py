@@ -198,7 +198,7 @@ def test_started_by_a_click_stopped_resumed_to_the_end_and_used(panel, moduleWid
     assert slicer.mrmlScene.GetNumberOfNodesByClass("vtkMRMLPlotChartNode") == 2
     click(panel.ui.plotButton)
     click(panel.ui.useButton)
-    assert heard[-1] == {"model": run.model}
+    assert heard[-1] == {"path": run.model, "select": True}
     assert Path(run.model, "models", "model.pt").is_file()
     assert panel.ui.startButton.enabled
 

@@ -29,7 +29,7 @@ class TrainMonitor:
         self.run, self.curves, self.state = None, None, ""
         self._pictureTime = None
         self._timer = qt.QTimer()
-        self._timer.singleShot = True
+        self._timer.setProperty("singleShot", True)  # PythonQt knows only the static function of that name
         self._timer.timeout.connect(self.look)
 
     def follow(self, run):

@@ -13,7 +13,7 @@ from softseg.errors import InputError, SoftSegError
 from ..Training import KnownRuns
 from ..Training.Launcher import Launcher
 from ..Training.SceneDataset import SceneDataset, dataFile
-from ..Training.TrainingRun import FAILED, FINISHED, RUNNING, Request, TrainingRun
+from ..Training.TrainingRun import FAILED, RUNNING, Request, TrainingRun
 from .CloseGuard import CloseGuard
 from .MessageLine import MessageLine
 from .PanelWidgets import loadPanel
@@ -283,15 +283,15 @@ class TrainPanel:
         run = self.monitor.run
         if state == FAILED and run.message:
             self._message.error(f"{run.message} {run.hint}".strip())
-        if state == FINISHED or run.model:
-            self._context.notify("modelsChanged")
+        if run.model:
+            self._context.notify("modelsChanged", path=run.model)
         self._update()
 
     # -- using it -------------------------------------------------------------------------------------------------
 
     def _onUse(self, *_args):
-        self._context.notify("modelsChanged", model=self.monitor.run.model)
-        self._message.info(_("The model is chosen in the Segment tab."))
+        self._context.notify("modelsChanged", path=self.monitor.run.model, select=True)
+        self._context.showPanel("Segment")
 
     def _onPlot(self, *_args):
         self.monitor.curves.show(slicer.mrmlScene)

@@ -1,0 +1,176 @@
+"""A result and a reference of the scene on their way to ``softseg evaluate``."""
+
+import base64
+import os
+import tempfile
+
+import numpy as np
+import slicer
+import vtk
+
+from softseg.errors import InputError
+
+from ..Exchange.LabelReader import LabelReader, layersOf, slabRanges
+from ..Exchange.NrrdWriter import NrrdWriter, plainErrors
+from ..Scene import LabelSource, References
+from ..Scene.Grids import arrayOf, boxOf, geometryOf, geometryOfVolume, matrixToArray
+from ..Scene.ParcellationNode import ParcellationStore
+
+
+class Comparison:
+    """Files for one comparison, written in small steps by :meth:`write`.
+
+    Parameters
+    ----------
+    logic: SoftSegSlicerLogic.
+    resultNode: what is judged: a result of ours, any segmentation, or a label map volume.
+    referenceNode: what it is judged by: a segmentation or a label map volume. Other label values than the tree's are
+        found by the names of segments or colours; another grid is resampled, nearest voxel.
+    tree: what is judged; None for that of the result.
+    folder: for files, tables and report; made when missing.
+
+    Raises
+    ------
+    InputError: a node is missing, both are the same, the result has no tree and none is given, or labels are not in it.
+    """
+
+    def __init__(self, logic, resultNode, referenceNode, folder, tree=None):
+        _check(logic, resultNode, referenceNode, tree)
+        self.folder = str(folder)
+        self.tree = logic.treeOf(resultNode) if tree is None else tree
+        self._name = _fileName(resultNode.GetName())
+        self._content, self._labels = None, None
+        managed = logic.isManaged(resultNode)
+        if managed and logic.parcellationOf(resultNode) is not None:
+            self.geometry = logic.parcellationOf(resultNode).geometry
+            self._content = _softFile(logic, resultNode)
+        else:
+            self._labels, self.geometry = _crisp(logic, resultNode, self.tree, managed)
+        self._reference = LabelReader(referenceNode, self.tree, self.geometry)
+        self._scan = _scanOf(resultNode, self.geometry)
+
+    def write(self):
+        """Write the files: a generator of ``(done, total)`` slices.
+
+        Raises
+        ------
+        InputError: the disk is full, or the folder cannot be written.
+        """
+        with plainErrors(self.folder):
+            os.makedirs(os.path.join(self.folder, "input"), exist_ok=True)
+        jobs = [(self._file("reference.nrrd"), (labels for labels, _ in self._reference.slabs()), np.uint16)]
+        if self._labels is not None:
+            jobs.append((self._prediction, (labels for labels, _ in self._labels.slabs()), np.uint16))
+        if self._scan is not None:
+            slabs = (self._scan[first:last] for first, last in slabRanges(self._scan.shape))
+            jobs.append((self._file("scan.nrrd"), slabs, self._scan.dtype))
+        total, done = len(jobs) * self.geometry.shape[0], 0
+        if self._content is not None:
+            with plainErrors(self._prediction), open(self._prediction, "wb") as stream:
+                stream.write(self._content)
+        self.tree.save(self._file("tree.json"))
+        for path, slabs, dtype in jobs:
+            writer = NrrdWriter(path, self.geometry, dtype, compress=dtype is np.uint16)
+            try:
+                for slab in slabs:
+                    writer.write(slab)
+                    done += len(slab)
+                    yield done, total
+                writer.close()
+            finally:
+                writer.discard()
+
+    @property
+    def arguments(self):
+        """The engine's command line, after :meth:`write`."""
+        found = ["evaluate", "--prediction", self._prediction, "--reference", self._file("reference.nrrd")]
+        found += ["--tree", self._file("tree.json"), "--out", self.folder]
+        return found + (["--image", self._file("scan.nrrd")] if self._scan is not None else [])
+
+    @property
+    def _prediction(self):
+        return self._file(f"{self._name}.soft.npz" if self._content is not None else f"{self._name}.nrrd")
+
+    def _file(self, name):
+        return os.path.join(self.folder, "input", name)
+
+
+def _check(logic, resultNode, referenceNode, tree):
+    if resultNode is None:
+        raise InputError("no result is chosen", hint="choose the segmentation to judge")
+    if referenceNode is None:
+        raise InputError("no reference is chosen", hint="choose a segmentation or label map that counts as right")
+    if resultNode is referenceNode:
+        raise InputError("the result is compared with itself", hint="choose another reference")
+    if resultNode.GetParentTransformNode() is not referenceNode.GetParentTransformNode():
+        raise InputError(
+            "result and reference are under different transforms", hint="harden them, or put both under the same"
+        )
+    if tree is None and not logic.isManaged(resultNode):
+        raise InputError(f"'{resultNode.GetName()}' has no label tree", hint="choose the label tree to judge by")
+
+
+def _softFile(logic, resultNode):
+    """Return the bytes of a .soft.npz file of the result on its present tree."""
+    if not logic.mergedOf(resultNode):  # leaves are found by value, so the stored file serves as it is
+        return base64.b64decode(References.textOf(resultNode, References.PARCELLATION))
+    with tempfile.TemporaryDirectory() as folder:
+        path = logic.parcellationOf(resultNode).save(os.path.join(folder, "it.soft.npz"))
+        with open(path, "rb") as stream:
+            return stream.read()
+
+
+class _Array:
+    """Label values of the tree that lie in a box of a grid."""
+
+    def __init__(self, array, box, shape):
+        self._array, self._box, self._shape = array, box, shape
+
+    def slabs(self):
+        k, j, i = self._box
+        for first, last in slabRanges(self._shape):
+            slab = np.zeros((last - first, *self._shape[1:]), np.uint16)
+            low, high = max(first, k.start), min(last, k.stop)
+            if low < high:
+                slab[low - first : high - first, j, i] = self._array[low - k.start : high - k.start]
+            yield slab, slab > 0
+
+
+def _crisp(logic, resultNode, tree, managed):
+    """Return where labels of a result without shares come from, and their grid."""
+    if managed and tree == logic.treeOf(resultNode):
+        source = LabelSource.sourceOf(resultNode, ParcellationStore())  # unfolded, whatever the cut
+        return _Array(source.labels(tree.cut_at(tree.depth)), source.box, source.geometry.shape), source.geometry
+    geometry = _gridOf(resultNode)
+    return LabelReader(resultNode, tree, geometry), geometry
+
+
+def _gridOf(labelsNode):
+    if not labelsNode.IsA("vtkMRMLSegmentationNode"):
+        return geometryOfVolume(labelsNode)
+    role = slicer.vtkMRMLSegmentationNode.GetReferenceImageGeometryReferenceRole()
+    volume = labelsNode.GetNodeReference(role)
+    if volume is not None and volume.GetImageData() is not None:
+        return geometryOfVolume(volume)
+    image = layersOf(labelsNode)[0].image
+    matrix = vtk.vtkMatrix4x4()
+    image.GetImageToWorldMatrix(matrix)
+    corner = matrixToArray(matrix)
+    k, j, i = boxOf(image)
+    corner[:3, 3] += corner[:3, :3] @ [i.start, j.start, k.start]
+    return geometryOf(corner, arrayOf(image).shape[::-1])
+
+
+def _scanOf(resultNode, geometry):
+    """Return the voxels of the scan that the result was made from, None where it is not there on the same grid."""
+    if not resultNode.IsA("vtkMRMLSegmentationNode"):
+        return None
+    volume = References.referenced(resultNode, References.INPUT)
+    if volume is None or volume.GetImageData() is None or volume.GetImageData().GetNumberOfScalarComponents() != 1:
+        return None
+    return arrayOf(volume.GetImageData()) if geometryOfVolume(volume).same_grid(geometry) else None
+
+
+def _fileName(text):
+    kept = "".join(sign if sign.isalnum() or sign in "-_" else "_" for sign in text).strip("_")
+    return kept or "result"

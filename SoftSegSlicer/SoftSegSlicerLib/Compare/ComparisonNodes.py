@@ -1,0 +1,93 @@
+"""A comparison in the scene: a table of all structures, a bar plot of the worst, and jumping to one."""
+
+import slicer
+import vtk
+
+MOST_BARS = 20
+_COLUMNS = (
+    ("name", "structure"),
+    ("level", "level"),
+    ("dice", "Dice"),
+    ("soft_dice", "soft Dice"),
+    ("surface_dice", "surface Dice"),
+    ("hd95_mm", "HD95 (mm)"),
+    ("volume_ml", "volume (ml)"),
+    ("volume_reference_ml", "reference (ml)"),
+    ("soft_volume_ml", "soft volume (ml)"),
+    ("status", "status"),
+)
+_COLORS = {"Dice": (0.12, 0.37, 0.66), "soft Dice": (0.90, 0.62, 0.0)}
+
+
+class ComparisonNodes:
+    """Nodes of one comparison; used again by the next one.
+
+    Parameters
+    ----------
+    scene: where they are.
+    """
+
+    def __init__(self, scene):
+        self._scene, self._nodes = scene, {}
+
+    def of(self, scene):
+        """Whether these are nodes of this scene."""
+        return self._scene is scene
+
+    def write(self, tables, title):
+        """Write the table of all levels and return its node."""
+        rows = [row for level in tables.levels for row in tables.nodes(level["level"])]
+        node = self._node("vtkMRMLTableNode", "comparison", f"{title} comparison")
+        node.SetAndObserveTable(_table({label: [row[key] for row in rows] for key, label in _COLUMNS}))
+        return node
+
+    def bars(self, rows, title):
+        """Write a bar plot of the first structures of ``rows`` (the worst) and return its chart node."""
+        shown = rows[:MOST_BARS]
+        values = {label: [row[key] for row in shown] for key, label in (("dice", "Dice"), ("soft_dice", "soft Dice"))}
+        table = self._node("vtkMRMLTableNode", "bars", f"{title} bars")
+        table.SetAndObserveTable(_table({"structure": [row["name"] for row in shown], **values}))
+        chart = self._node("vtkMRMLPlotChartNode", "chart", f"{title} chart")
+        chart.RemoveAllPlotSeriesNodeIDs()
+        for name, color in _COLORS.items():
+            series = self._node("vtkMRMLPlotSeriesNode", name, name)
+            series.SetAndObserveTableNodeID(table.GetID())
+            series.SetLabelColumnName("structure")
+            series.SetYColumnName(name)
+            series.SetPlotType(slicer.vtkMRMLPlotSeriesNode.PlotTypeBar)
+            series.SetColor(*color)
+            chart.AddAndObservePlotSeriesNodeID(series.GetID())
+        chart.SetTitle(title)
+        chart.SetYAxisTitle("Dice, the lowest first")
+        chart.SetYAxisRangeAuto(False)
+        chart.SetYAxisRange(0.0, 1.0)
+        return chart
+
+    def _node(self, className, role, name):
+        """Return the node with this part, made when it is not (or no longer) in the scene."""
+        known = self._nodes.get(role)
+        if known is None or not self._scene.IsNodePresent(known):
+            known = self._scene.AddNewNodeByClass(className, self._scene.GenerateUniqueName(name))
+            self._nodes[role] = known
+        return known
+
+
+def jump(resultNode, point):
+    """Let all slice views show a point, ``(r, a, s)`` in the result's own coordinates, in their middle."""
+    world = [0.0, 0.0, 0.0]
+    resultNode.TransformPointToWorld(point, world)
+    centered = slicer.vtkMRMLSliceNode.CenteredJumpSlice
+    slicer.vtkMRMLSliceNode.JumpAllSlices(resultNode.GetScene(), *world, centered)
+
+
+def _table(columns):
+    table = vtk.vtkTable()
+    for name, values in columns.items():
+        texts = any(isinstance(value, str) for value in values)
+        array = vtk.vtkStringArray() if texts else vtk.vtkDoubleArray()
+        array.SetName(name)
+        array.SetNumberOfValues(len(values))
+        for row, value in enumerate(values):
+            array.SetValue(row, value)
+        table.AddColumn(array)
+    return table

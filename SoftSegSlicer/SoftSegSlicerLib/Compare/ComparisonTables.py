@@ -1,0 +1,80 @@
+"""What a comparison found: the engine's tables, read back."""
+
+import csv
+import math
+import os
+
+from softseg.errors import InputError
+
+TEXTS = ("case", "node", "name", "status", "leaf")
+
+
+class ComparisonTables:
+    """Rows of ``metrics.csv`` and ``levels.csv``.
+
+    Parameters
+    ----------
+    folder: what ``softseg evaluate`` wrote.
+
+    Attributes
+    ----------
+    levels: one dictionary per level, the coarsest first.
+
+    Raises
+    ------
+    InputError: there are no tables.
+    """
+
+    def __init__(self, folder):
+        self.folder = str(folder)
+        self.levels = _rows(os.path.join(self.folder, "levels.csv"))
+        self._nodes = _rows(os.path.join(self.folder, "metrics.csv"))
+
+    def nodes(self, level):
+        """Return the structures of a level, the lowest Dice first; those in neither side are left out.
+
+        Keys are the columns of metrics.csv (docs/evaluation.md); what was not measured is nan.
+        """
+        rows = [row for row in self._nodes if row["level"] == level and row["status"] != "absent"]
+        return sorted(rows, key=lambda row: row["dice"] if math.isfinite(row["dice"]) else math.inf)
+
+    @property
+    def deepest(self):
+        """Number of the last level."""
+        return int(self.levels[-1]["level"])
+
+    @property
+    def report(self):
+        """Path of the report; empty while it is not written."""
+        path = os.path.join(self.folder, "report.html")
+        return path if os.path.isfile(path) else ""
+
+
+def tablesAreThere(folder):
+    """Whether the tables can be read already; the report comes later."""
+    return all(
+        os.path.isfile(os.path.join(str(folder), name)) for name in ("metrics.csv", "levels.csv", "summary.json")
+    )
+
+
+def place(row, kind):
+    """Return a point of a row, ``(r, a, s)`` in mm: kind ``"center"`` or ``"error"``; None where there is none."""
+    point = tuple(row[f"{kind}_{axis}"] for axis in "ras")
+    return point if all(math.isfinite(number) for number in point) else None
+
+
+def _rows(path):
+    try:
+        with open(path, newline="", encoding="utf-8") as stream:
+            rows = [{key: _value(key, text) for key, text in row.items()} for row in csv.DictReader(stream)]
+    except (OSError, ValueError) as error:
+        raise InputError("the tables of the comparison cannot be read", file=path, hint="compare again") from error
+    if not rows:
+        raise InputError("nothing could be compared: no voxel of the reference has a label", file=path)
+    return rows
+
+
+def _value(key, text):
+    if key in TEXTS:
+        return text
+    return float(text) if text else math.nan

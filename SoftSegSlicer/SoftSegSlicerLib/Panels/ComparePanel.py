@@ -1,0 +1,275 @@
+"""Compare: a result against a reference, per level and structure, and the way to what is wrong."""
+
+import os
+import shutil
+import tempfile
+import time
+
+import qt
+import slicer
+from slicer.i18n import tr as _
+
+from softseg.errors import InputError, SoftSegError
+from softseg.resources import label_tree_path
+from softseg.tree import LabelTree
+
+from ..Compare.Comparison import Comparison
+from ..Compare.ComparisonNodes import ComparisonNodes, jump
+from ..Compare.ComparisonTables import ComparisonTables, place, tablesAreThere
+from ..Process.Runner import CANCELLED, FAILED
+from .CompareTables import CompareTables, detail
+from .MessageLine import MessageLine
+from .PanelWidgets import loadPanel, shippedTrees
+from .Selectors import chosen
+
+STEP_SECONDS = 0.05
+OF_RESULT, SHIPPED, FILE, ASK = "result", "shipped", "file", "ask"
+
+
+class ComparePanel:
+    """The panel; see the module's documentation of panels.
+
+    Parameters
+    ----------
+    context: PanelContext.
+    """
+
+    def __init__(self, context):
+        self._context = context
+        self.widget, self.ui = loadPanel("ComparePanel")
+        ui = self.ui
+        self._message = MessageLine(ui.messageLabel)
+        self._runner, self._writing, self._comparison = None, None, None
+        self._folder, self._resultId, self._treeFile = None, "", ""
+        self._nodes, self.result = ComparisonNodes(slicer.mrmlScene), None
+        self.tables = CompareTables(ui, self._onLevel, self._onStructure)
+        ui.placeSelector.addItem(_("its largest error"), "error")
+        ui.placeSelector.addItem(_("its middle"), "center")
+        ui.resultSelector.currentNodeChanged.connect(self._onResult)
+        ui.referenceSelector.currentNodeChanged.connect(self._update)
+        ui.treeSelector.currentIndexChanged.connect(self._onTree)
+        ui.compareButton.clicked.connect(self._onCompare)
+        ui.cancelButton.clicked.connect(self._onCancel)
+        ui.plotButton.clicked.connect(self._onPlot)
+        ui.tableButton.clicked.connect(self._onTable)
+        ui.reportButton.clicked.connect(self._onReport)
+        ui.saveButton.clicked.connect(self._onSave)
+        context.addObserver("segmentationChanged", self._onSegmentation)
+        self._filling = False
+        self._onSegmentation()
+        self._fillTrees()
+
+    def refresh(self):
+        """Catch up with the scene; called when the panel comes to the front."""
+        self._onSegmentation()
+        self._fillTrees()
+
+    def cleanup(self):
+        """Stop what works, and remove temporary files."""
+        self._stop()
+        self._context.removeObserver("segmentationChanged", self._onSegmentation)
+        self._discardFolder()
+
+    def onSceneStartClose(self):
+        """Stop a comparison of nodes that go away, and forget the one that is shown."""
+        self._stop()
+        self._message.clear()
+        self.ui.resultFrame.visible = False
+
+    def onSceneEndClose(self):
+        """Begin again with the new scene."""
+        self._fillTrees()
+
+    # -- choosing -------------------------------------------------------------------------------------------------
+
+    def _onSegmentation(self, **_data):
+        if self.ui.resultSelector.currentNode() is None and self._context.segmentation is not None:
+            self.ui.resultSelector.setCurrentNode(self._context.segmentation)
+
+    def _onResult(self, *_args):
+        self._fillTrees()
+
+    def _fillTrees(self):
+        managed = self._context.logic.isManaged(self.ui.resultSelector.currentNode())
+        entries = [(_("That of the result"), OF_RESULT)] if managed else []
+        entries += [(name, f"{SHIPPED}|{name}") for name in shippedTrees()]
+        if self._treeFile:
+            entries.append((os.path.basename(self._treeFile), FILE))
+        entries.append((_("From a file…"), ASK))
+        before = chosen(self.ui.treeSelector)
+        self._filling = True
+        self.ui.treeSelector.clear()
+        for text, data in entries:
+            self.ui.treeSelector.addItem(text, data)
+        kept = [data for _text, data in entries]
+        self.ui.treeSelector.currentIndex = kept.index(before) if before in kept and not managed else 0
+        self._filling = False
+        self._update()
+
+    def _onTree(self, *_args):
+        if self._filling:
+            return
+        if chosen(self.ui.treeSelector) == ASK:
+            path = self._context.dialogs.askOpenFile(_("Label tree"), _("Label trees") + " (*.json *.txt *.csv);;* (*)")
+            self._treeFile = path or self._treeFile
+            self._fillTrees()
+            if path:
+                self.ui.treeSelector.currentIndex = self.ui.treeSelector.findData(FILE)
+        self._update()
+
+    def _tree(self):
+        data = chosen(self.ui.treeSelector) or OF_RESULT
+        if data.startswith(SHIPPED):
+            return LabelTree.load(label_tree_path(data.partition("|")[2]))
+        return LabelTree.load(self._treeFile) if data == FILE else None
+
+    @property
+    def busy(self):
+        """Whether a comparison is under way."""
+        return self._writing is not None or self._runner is not None
+
+    def _update(self, *_args):
+        missing = self.ui.resultSelector.currentNode() is None or self.ui.referenceSelector.currentNode() is None
+        self.ui.compareButton.enabled = not missing and not self.busy
+        why = _("A comparison is under way.") if self.busy else _("Choose a result and a reference.")
+        self.ui.compareButton.toolTip = _("Judge the result, level by level") if not missing and not self.busy else why
+        self.ui.cancelButton.enabled = self.busy
+        self.ui.progressBar.visible = self.busy
+
+    # -- comparing ------------------------------------------------------------------------------------------------
+
+    def _onCompare(self, *_args):
+        self._message.clear()
+        self.ui.resultFrame.visible = False
+        result, reference = self.ui.resultSelector.currentNode(), self.ui.referenceSelector.currentNode()
+        self._discardFolder()
+        self._folder = tempfile.mkdtemp(prefix="softseg-compare-", dir=slicer.app.temporaryPath)
+        try:
+            self._comparison = Comparison(self._context.logic, result, reference, self._folder, self._tree())
+        except SoftSegError as error:
+            self._message.error(error)
+            return
+        self._resultId, self._title = result.GetID(), result.GetName()
+        self.result, self._writing = None, self._comparison.write()
+        self._write(self._writing)
+        self._update()
+
+    def _write(self, steps):
+        """Write files for a moment, and come back until all are written; then start the engine."""
+        if steps is not self._writing or steps is None:
+            return
+        until = time.monotonic() + STEP_SECONDS
+        try:
+            for done, total in steps:
+                self.ui.progressBar.maximum, self.ui.progressBar.value = total, done
+                if time.monotonic() > until:
+                    qt.QTimer.singleShot(0, lambda: self._write(steps))
+                    return
+        except SoftSegError as error:
+            self._writing = None
+            self._message.error(error)
+            self._update()
+            return
+        self._writing = None
+        self.ui.progressBar.maximum = 0
+        self._runner = self._context.runner()
+        self._runner.start(self._comparison.arguments, self._onEvent, self._onFinished)
+        self._update()
+
+    def _onCancel(self, *_args):
+        if self._runner is not None:
+            self._runner.cancel()
+            self.ui.cancelButton.enabled = False
+        self._stopWriting()
+        self._update()
+
+    def _stopWriting(self):
+        steps, self._writing = self._writing, None
+        if steps is not None:
+            steps.close()
+
+    def _stop(self):
+        self._stopWriting()
+        runner, self._runner = self._runner, None
+        if runner is not None:
+            runner.kill()
+        self._update()
+
+    def _onEvent(self, event):
+        if event["event"] == "stage" and event["stage"] == "report" and tablesAreThere(self._folder):
+            self._show()  # the numbers are there; the report's pictures take longer
+        elif event["event"] == "warning":
+            self._message.info(event["text"])
+
+    def _onFinished(self, outcome):
+        self._runner = None
+        if outcome.state == FAILED:
+            self._message.error(outcome.text)
+        elif outcome.state == CANCELLED:
+            self._message.info(_("Cancelled."))
+        else:
+            self._show()
+            self.ui.reportButton.enabled = self.ui.saveButton.enabled = True
+        self._update()
+
+    def _show(self):
+        if self.result is None:
+            try:
+                self.result = ComparisonTables(self._folder)
+            except InputError as error:
+                self._message.error(error)
+                return
+            self.ui.reportButton.enabled = self.ui.saveButton.enabled = False
+            self.ui.detailLabel.text = ""
+            self.ui.resultFrame.visible = True
+            self._nodes = self._nodes if self._nodes.of(slicer.mrmlScene) else ComparisonNodes(slicer.mrmlScene)
+            self.tables.show(self.result)
+
+    # -- looking --------------------------------------------------------------------------------------------------
+
+    def _onLevel(self, level):
+        name = _("leaves") if level == self.result.deepest else _("level {number}").format(number=f"{level:.0f}")
+        count = len(self.tables.rows())
+        self.ui.structureTitle.text = _("{count} structures at {level}, the worst first").format(
+            count=count, level=name
+        )
+
+    def _onStructure(self, row):
+        node = slicer.mrmlScene.GetNodeByID(self._resultId)
+        point = place(row, chosen(self.ui.placeSelector)) or place(row, "center")
+        self.ui.detailLabel.text = detail(row)
+        if node is None:
+            self._message.info(_("The result is no longer in the scene, so there is nowhere to go."))
+        elif point is not None:
+            jump(node, point)
+
+    def _onPlot(self, *_args):
+        chart = self._nodes.bars(self.tables.rows(), self._title)
+        slicer.modules.plots.logic().ShowChartInLayout(chart)
+
+    def _onTable(self, *_args):
+        table = self._nodes.write(self.result, self._title)
+        selection = slicer.app.applicationLogic().GetSelectionNode()
+        selection.SetActiveTableID(table.GetID())
+        slicer.app.applicationLogic().PropagateTableSelection()
+        slicer.app.layoutManager().setLayout(slicer.vtkMRMLLayoutNode.SlicerLayoutFourUpTableView)
+
+    def _onReport(self, *_args):
+        qt.QDesktopServices.openUrl(qt.QUrl.fromLocalFile(self.result.report))
+
+    def _onSave(self, *_args):
+        folder = self._context.dialogs.askFolder(_("Folder for tables and report"))
+        if not folder:
+            return
+        try:
+            for name in ("metrics.csv", "levels.csv", "summary.json", "report.html"):
+                shutil.copy(os.path.join(self._folder, name), os.path.join(folder, name))
+        except OSError as error:
+            self._message.error(InputError(error.strerror or str(error), file=folder, hint=_("choose another folder")))
+            return
+        self._message.info(_("Saved in {folder}.").format(folder=folder))
+
+    def _discardFolder(self):
+        folder, self._folder = self._folder, None
+        if folder is not None:
+            shutil.rmtree(folder, ignore_errors=True)

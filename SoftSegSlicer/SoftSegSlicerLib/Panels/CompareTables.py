@@ -1,0 +1,169 @@
+"""The two tables of a comparison: levels, and the structures of one level, the worst first."""
+
+import math
+
+import qt
+from slicer.i18n import tr as _
+
+from ..Compare.ComparisonTables import place
+
+ROW_HEIGHT = 21
+ROLE = int(getattr(qt.Qt.UserRole, "value", qt.Qt.UserRole))
+_NAME, _DICE, _SOFT, _VOLUME, _REFERENCE = range(5)
+_KEYS = ("name", "dice", "soft_dice", "volume_ml", "volume_reference_ml")
+_LOW, _MIDDLE, _GOOD = "#d1495b", "#e0a030", "#3f8f5f"
+
+
+class CompareTables:
+    """Fills the tables and tells what was clicked.
+
+    Parameters
+    ----------
+    ui: the panel's widgets by name.
+    onLevel: called with the number of the level that was chosen.
+    onStructure: called with the row of the structure that was chosen.
+    """
+
+    def __init__(self, ui, onLevel, onStructure):
+        self._ui, self._onLevel, self._onStructure = ui, onLevel, onStructure
+        self._rows, self._tables, self.level = [], None, None
+        self._order, self._descending = _DICE, False
+        _prepare(ui.levelTable, [_("Level"), _("Structures"), _("Dice"), _("Soft Dice"), _("Missed")])
+        _prepare(
+            ui.structureTable, [_("Structure"), _("Dice"), _("Soft"), _("ml"), _("Ref. ml")], (None, 76, 48, 54, 54)
+        )
+        ui.levelTable.itemSelectionChanged.connect(self._onLevelSelected)
+        header = ui.structureTable.header()
+        header.setProperty("sectionsClickable", True)
+        header.setProperty("sortIndicatorShown", True)
+        header.sectionClicked.connect(self._onHeader)
+        ui.structureTable.itemClicked.connect(self._onStructureClicked)
+        ui.structureTable.itemActivated.connect(self._onStructureClicked)
+
+    def show(self, tables):
+        """Show a comparison, opened at its deepest level."""
+        self._tables = tables
+        table = self._ui.levelTable
+        table.blockSignals(True)
+        table.clear()
+        for row in tables.levels:
+            item = qt.QTreeWidgetItem(table)
+            name = _("leaves") if row["level"] == tables.deepest else f"{row['level']:.0f}"
+            texts = (name, f"{row['nodes']:.0f}", number(row["dice"]), number(row["soft_dice"]), f"{row['missed']:.0f}")
+            for column, text in enumerate(texts):
+                item.setText(column, text)
+                if column:
+                    item.setTextAlignment(column, int(qt.Qt.AlignRight | qt.Qt.AlignVCenter))
+        table.minimumHeight = table.maximumHeight = ROW_HEIGHT * (1 + min(len(tables.levels), 7)) + 8
+        table.blockSignals(False)
+        table.setCurrentItem(table.topLevelItem(len(tables.levels) - 1))
+        self._onLevelSelected()
+
+    def rows(self):
+        """Return the rows of the structures that are shown, the worst first."""
+        return list(self._rows)
+
+    def _onLevelSelected(self, *_args):
+        chosen = self._ui.levelTable.selectedItems()
+        if self._tables is None or not chosen:
+            return
+        place = self._ui.levelTable.indexOfTopLevelItem(chosen[0])
+        self.level = self._tables.levels[place]["level"]
+        self._rows = self._tables.nodes(self.level)
+        self._fill()
+        self._onLevel(self.level)
+
+    def _onHeader(self, column, *_args):
+        """Sort by a column; a second click turns the order around. Done here, because Qt would sort the texts."""
+        self._descending = column == self._order and not self._descending
+        self._order = column
+        self._fill()
+
+    def _ordered(self):
+        """Return the rows in the order of the header; what was not measured comes last."""
+        key = _KEYS[self._order]
+        if self._order == _NAME:
+            return sorted(self._rows, key=lambda row: row[key].casefold(), reverse=self._descending)
+        known = [row for row in self._rows if math.isfinite(row[key])]
+        known.sort(key=lambda row: row[key], reverse=self._descending)
+        return known + [row for row in self._rows if not math.isfinite(row[key])]
+
+    def _fill(self):
+        table = self._ui.structureTable
+        table.clear()
+        for row in self._ordered():
+            item = qt.QTreeWidgetItem(table)
+            item.setText(_NAME, row["name"])
+            item.setData(_NAME, ROLE, row["node"])
+            item.setToolTip(_NAME, _statusText(row))
+            item.setIcon(_DICE, barIcon(row["dice"]))
+            for column in (_DICE, _SOFT, _VOLUME, _REFERENCE):
+                value = row[_KEYS[column]]
+                item.setText(column, number(value) if column <= _SOFT else volume(value))
+                item.setTextAlignment(column, int(qt.Qt.AlignRight | qt.Qt.AlignVCenter))
+        order = qt.Qt.DescendingOrder if self._descending else qt.Qt.AscendingOrder
+        table.header().setSortIndicator(self._order, order)
+
+    def _onStructureClicked(self, item, *_args):
+        node = item.data(_NAME, ROLE)
+        self._onStructure(next(row for row in self._rows if row["node"] == node))
+
+
+def number(value):
+    """Return a score for a table."""
+    return f"{value:.3f}" if math.isfinite(value) else "–"
+
+
+def volume(value):
+    """Return millilitres for a table, with as many digits as tell something."""
+    if not math.isfinite(value):
+        return "–"
+    return f"{value:.2f}" if value < 10 else f"{value:.0f}"
+
+
+def barIcon(score):
+    """Return a small bar, as long as a score in 0..1."""
+    picture = qt.QPixmap(22, 10)
+    picture.fill(qt.QColor(128, 128, 128, 60))
+    if math.isfinite(score):
+        color = _LOW if score < 0.5 else _MIDDLE if score < 0.75 else _GOOD
+        painter = qt.QPainter(picture)
+        painter.fillRect(0, 0, round(22 * max(0.0, min(score, 1.0))), 10, qt.QColor(color))
+        painter.end()
+    return qt.QIcon(picture)
+
+
+def detail(row):
+    """Return a structure's numbers in a sentence."""
+    parts = [
+        _("{name}: {status}").format(name=row["name"], status=_statusText(row)),
+        _("surface Dice {value}").format(value=number(row["surface_dice"])),
+        _("95 % of the surface within {value} mm").format(value=volume(row["hd95_mm"])),
+        _("soft volume {own} ml, reference {other} ml").format(
+            own=volume(row["soft_volume_ml"]), other=volume(row["soft_volume_reference_ml"])
+        ),
+    ]
+    if place(row, "error") is None:
+        parts.append(_("no wrong voxel"))
+    return ", ".join(parts) + "."
+
+
+def _statusText(row):
+    known = {
+        "found": _("in result and reference"),
+        "missed": _("missed: only in the reference"),
+        "invented": _("only in the result"),
+    }
+    return known.get(row["status"], row["status"])
+
+
+def _prepare(table, names, widths=None):
+    table.columnCount = len(names)
+    table.setHeaderLabels(names)
+    header = table.header()
+    header.stretchLastSection = False
+    header.setSectionResizeMode(0, qt.QHeaderView.Stretch)
+    for column in range(1, len(names)):
+        header.setSectionResizeMode(column, qt.QHeaderView.Fixed)
+        header.resizeSection(column, widths[column] if widths else 74)
+        table.headerItem().setTextAlignment(column, int(qt.Qt.AlignRight | qt.Qt.AlignVCenter))

@@ -1,0 +1,216 @@
+"""The Compare panel on real widgets, with the real engine in a process of its own."""
+
+from __future__ import annotations
+
+import importlib
+
+import numpy as np
+import pytest
+import slicer
+from gui_actions import LEFT, NONE, click, settle
+from PySide6.QtTest import QTest
+from vtk.util import numpy_support
+
+from softseg.image import Geometry
+from softseg.soft import SoftParcellation
+from softseg.tree import LabelTree, Node
+
+GRID = Geometry((30, 28, 26), (1.5, 1.5, 1.5), (-20.0, -20.0, -18.0))
+TREE = LabelTree(
+    [
+        Node("head", "head", None),
+        Node("background", "background", "head", value=0),
+        Node("brain", "brain", "head"),
+        Node("grey", "grey matter", "brain"),
+        Node("left", "left cortex", "grey", value=1, color=(205, 62, 78)),
+        Node("right", "right cortex", "grey", value=2, color=(90, 120, 200)),
+        Node("white", "white matter", "brain", value=3, color=(230, 230, 210)),
+        Node("nuclei", "nuclei", "brain"),
+        Node("putamen", "putamen", "nuclei", value=4, color=(236, 150, 40)),
+        Node("caudate", "caudate", "nuclei", value=5, color=(122, 186, 120)),
+    ],
+    name="head",
+)
+
+
+def truth(shift=0):
+    k, j, i = np.indices(GRID.shape) - np.array(GRID.shape).reshape(3, 1, 1, 1) / 2
+    radius = np.sqrt(k**2 + j**2 + (i - shift) ** 2)
+    values = np.zeros(GRID.shape, np.uint16)
+    values[radius < 11] = np.where(i < 0, 1, 2)[radius < 11]
+    values[radius < 8] = 3
+    values[(radius < 4) & (j < 0)] = 4
+    values[(radius < 3) & (j >= 0)] = 5
+    return values
+
+
+def soft(values):
+    from scipy import ndimage
+
+    crisp = np.stack([values == leaf.value for leaf in TREE.leaves]).astype(np.float32)
+    dense = np.stack([ndimage.gaussian_filter(part, 0.8) for part in crisp])
+    return SoftParcellation.from_dense(dense / dense.sum(axis=0), TREE, GRID, model="test")
+
+
+def addLabelMap(name, values):
+    from SoftSegSlicerLib.Scene.Grids import setArray
+
+    node = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLLabelMapVolumeNode", name)
+    setArray(node, values, GRID, numpy_support.get_vtk_array_type(values.dtype))
+    return node
+
+
+@pytest.fixture
+def panel(moduleWidget):
+    runner = importlib.import_module("SoftSegSlicerLib.Process.ProcessRunner").ProcessRunner
+    made = []
+
+    def make():
+        made.append(runner())
+        return made[-1]
+
+    moduleWidget.context.makeRunner = make
+    panel = moduleWidget.showPanel("Compare")
+    moduleWidget.parent.show()
+    settle()
+    yield panel
+    for one in made:
+        one.kill()
+
+
+@pytest.fixture
+def compared(panel, moduleWidget, waitUntil):
+    """A finished comparison with a reference that is a little off."""
+    result = moduleWidget.logic.addSegmentation(soft(truth(1)), name="prediction")
+    panel.ui.resultSelector.setCurrentNode(result)
+    panel.ui.referenceSelector.setCurrentNode(addLabelMap("drawn by hand", truth()))
+    settle()
+    click(panel.ui.compareButton)
+    assert panel.busy
+    assert not panel.ui.compareButton.enabled
+    waitUntil(lambda: not panel.busy, 120)
+    assert message(panel) == ""
+    return panel
+
+
+def message(panel):
+    return panel.ui.messageLabel.text if panel.ui.messageLabel.visible else ""
+
+
+def column(tree, number):
+    return [tree.topLevelItem(row).text(number) for row in range(tree.topLevelItemCount)]
+
+
+def clickRow(tree, row):
+    tree.scrollToItem(tree.topLevelItem(row))
+    settle()
+    place = tree.visualItemRect(tree.topLevelItem(row)).center()
+    place.setX(20)
+    QTest.mouseClick(tree.viewport(), LEFT, NONE, place)
+    settle()
+
+
+def test_from_a_click_to_tables_worst_first_and_the_way_to_a_structure(compared, moduleWidget):
+    ui = compared.ui
+    assert column(ui.levelTable, 0) == ["1", "2", "leaves"]
+    assert column(ui.levelTable, 1) == ["1", "3", "5"]
+    dice = [float(text) for text in column(ui.structureTable, 1)]
+    assert dice == sorted(dice)
+    assert len(dice) == 5
+    assert 0 < dice[0] < 1
+    assert ui.structureTitle.text == "5 structures at leaves, the worst first"
+    views = [slicer.mrmlScene.GetNodeByID(f"vtkMRMLSliceNode{name}") for name in ("Red", "Yellow", "Green")]
+    before = [view.GetSliceOffset() for view in views]
+    clickRow(ui.structureTable, 0)
+    after = [view.GetSliceOffset() for view in views]
+    assert before != after
+    row = compared.tables.rows()[0]
+    assert ui.detailLabel.text.startswith(row["name"])
+    world = [views[0].GetSliceToRAS().GetElement(axis, 3) for axis in range(3)]
+    assert np.allclose(world, [row[f"error_{axis}"] for axis in "ras"], atol=1e-3)
+    ui.placeSelector.currentIndex = 1
+    clickRow(ui.structureTable, 0)
+    world = [views[0].GetSliceToRAS().GetElement(axis, 3) for axis in range(3)]
+    assert np.allclose(world, [row[f"center_{axis}"] for axis in "ras"], atol=1e-3)
+    clickRow(ui.levelTable, 0)
+    assert column(ui.structureTable, 0) == ["brain"]
+    clickRow(ui.levelTable, 2)
+    compared.tables._onHeader(3)
+    volumes = [float(text) for text in column(ui.structureTable, 3)]
+    assert volumes == sorted(volumes)
+    compared.tables._onHeader(3)
+    assert [float(text) for text in column(ui.structureTable, 3)] == volumes[::-1]
+
+
+def test_plot_table_and_report_are_one_click_away(compared, moduleWidget, tmp_path):
+    click(compared.ui.plotButton)
+    selection = slicer.app.applicationLogic().GetSelectionNode()
+    chart = slicer.mrmlScene.GetNodeByID(selection.GetActivePlotChartID())
+    assert chart.GetNumberOfPlotSeriesNodes() == 2
+    click(compared.ui.tableButton)
+    assert selection.GetActiveTableID()
+    moduleWidget.context.dialogs.path = str(tmp_path)
+    click(compared.ui.saveButton)
+    assert {path.name for path in tmp_path.iterdir()} == {"metrics.csv", "levels.csv", "summary.json", "report.html"}
+    moduleWidget.context.dialogs.path = str(tmp_path / "missing")
+    click(compared.ui.saveButton)
+    assert "missing" in message(compared)
+
+
+def test_the_result_may_be_deleted_and_the_scene_closed(compared):
+    slicer.mrmlScene.RemoveNode(compared.ui.resultSelector.currentNode())
+    settle()
+    clickRow(compared.ui.structureTable, 0)
+    assert "no longer in the scene" in message(compared)
+    slicer.mrmlScene.Clear(False)
+    settle()
+    assert not compared.ui.resultFrame.visible
+    assert not compared.ui.compareButton.enabled
+
+
+def test_labels_that_are_not_in_the_tree_are_named(panel, moduleWidget):
+    result = moduleWidget.logic.addSegmentation(soft(truth()), name="prediction")
+    panel.ui.resultSelector.setCurrentNode(result)
+    values = truth()
+    values[values == 5] = 77
+    panel.ui.referenceSelector.setCurrentNode(addLabelMap("other", values))
+    settle()
+    click(panel.ui.compareButton)
+    assert "has no node for the label values 77" in message(panel)
+    assert panel.ui.compareButton.enabled
+    panel.ui.referenceSelector.setCurrentNode(result)
+    settle()
+    click(panel.ui.compareButton)
+    assert "compared with itself" in message(panel)
+
+
+def test_cancel_ends_it_within_seconds_and_all_is_usable_again(panel, moduleWidget, waitUntil):
+    result = moduleWidget.logic.addSegmentation(soft(truth()), name="prediction")
+    panel.ui.resultSelector.setCurrentNode(result)
+    panel.ui.referenceSelector.setCurrentNode(addLabelMap("drawn", truth()))
+    settle()
+    click(panel.ui.compareButton)
+    waitUntil(lambda: panel._runner is not None and panel._runner.running, 30)
+    click(panel.ui.cancelButton)
+    waitUntil(lambda: not panel.busy, 10)
+    assert message(panel) == "Cancelled."
+    assert panel.ui.compareButton.enabled
+
+
+def test_a_program_that_cannot_start_is_said(panel, moduleWidget, waitUntil):
+    runner = importlib.import_module("SoftSegSlicerLib.Process.ProcessRunner").ProcessRunner
+    moduleWidget.context.makeRunner = lambda: runner("/nowhere/PythonSlicer")
+    result = moduleWidget.logic.addSegmentation(soft(truth()), name="prediction")
+    panel.ui.resultSelector.setCurrentNode(result)
+    panel.ui.referenceSelector.setCurrentNode(addLabelMap("drawn", truth()))
+    settle()
+    click(panel.ui.compareButton)
+    waitUntil(lambda: not panel.busy, 30)
+    assert "could not be started" in message(panel)
+    assert panel.ui.compareButton.enabled
+
+
+def test_pictures_of_the_panel(compared, moduleWidget, screenshot):
+    clickRow(compared.ui.structureTable, 0)
+    for path in screenshot(moduleWidget.parent, "compare"):
+        assert path.stat().st_size > 10_000
