@@ -106,8 +106,11 @@ class SegmentModels:
             return
         color = self._ui.modelSummary.palette.color(qt.QPalette.Link).name()
         link = _("Hide the card") if self._cardShown else _("Model card")
-        facts = [_factsOf(summary), html.escape(summary.licence)]
-        lines = " \u00b7 ".join(part for part in facts if part)
+        licence = summary.licence.partition(":")[0].partition("(")[0].strip()
+        lines = f"{_factsOf(summary)}<br>{html.escape(licence)}"
+        self._ui.modelSummary.toolTip = " ".join(
+            part for part in (summary.description, summary.intended_use, summary.licence) if part
+        )
         self._ui.modelSummary.text = f'{lines} \u00b7 <a href="card" style="color: {color}">{link}</a>'
         self._ui.cardText.markdown = summary.card
         self._ui.cardText.visible = self._cardShown

@@ -142,7 +142,7 @@ class SegmentPanel:
             self._onError(error)
             return
         self._queue = SegmentQueue(
-            self._context.runner(), self._onProgress, self.messages.add, self.batch.show, self._onFinished
+            self._context.runner(), self._progress, self._onMessage, self.batch.show, self._onFinished
         )
         self._progress(0.0, _("Starting ..."))
         self._update()
@@ -153,8 +153,9 @@ class SegmentPanel:
         self._result = node.GetID()
         self._context.segmentation = node
 
-    def _onProgress(self, share, text):
-        self._progress(share, text)
+    def _onMessage(self, kind, text):
+        if (kind, f"{text.rstrip('.')}.") not in self._checks.messages:  # said above the buttons already
+            self.messages.add(kind, text)
 
     def _onFinished(self, jobs):
         self._queue = None

@@ -103,7 +103,7 @@ class SegmentQueue:
         if self._current is None:
             return
         if event["event"] == "warning":
-            self._onMessage("warning", self._named(event["text"]))
+            self._onMessage("warning", self._named(self._withoutPath(event["text"])))
         else:
             self._progress.take(event)
             if not self._cancelled:
@@ -148,6 +148,15 @@ class SegmentQueue:
     def _share(self, ofCurrent):
         done = len(self._jobs) - len(self._waiting) - 1
         return min(1.0, (done + ofCurrent) / max(1, len(self._jobs)))
+
+    def _withoutPath(self, text):
+        """Return a text of the engine with the scan's name where it names the file that the scan was written to."""
+        files = self._prepared.arguments[2].split(",") if len(self._prepared.arguments) > 2 else []
+        path = next((file for file in files if text.startswith(f"{file}: ")), None)
+        if path is None:
+            return text
+        rest = text[len(path) + 2 :]
+        return rest if len(self._jobs) > 1 else f"{self._current.name}: {rest}"
 
     def _named(self, text):
         return f"{self._current.name}: {text}" if len(self._jobs) > 1 else text

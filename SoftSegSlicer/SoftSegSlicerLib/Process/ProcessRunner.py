@@ -16,6 +16,8 @@ from SoftSegSlicerLib.Process.ProcessTree import ProcessTree
 PATIENCE = 2300
 """Milliseconds that a cancelled process has to end by itself (the engine promises two seconds)."""
 _TAIL = 4000
+_CHUNK = 1 << 16
+"""Bytes of output that are worked off at a time."""
 
 
 class ProcessRunner:
@@ -61,8 +63,8 @@ class ProcessRunner:
             return
         self._cancelled = True
         process = self._process
+        self._tree = ProcessTree(pidOf(process))  # before the process can end and leave its children without a parent
         self._cancelFile.touch()
-        self._tree = ProcessTree(pidOf(process))
         qt.QTimer.singleShot(PATIENCE, lambda: self._endIfStill(process))
 
     def kill(self):
@@ -80,8 +82,11 @@ class ProcessRunner:
             process.start(self._program, command)
 
     def _readOutput(self, *_arguments):
-        if self._process is not None:
-            self._take(self._stream.feed(asBytes(self._process.readAllStandardOutput())))
+        if self._process is None:
+            return
+        self._take(self._stream.feed(asBytes(self._process.read(_CHUNK))))
+        if self._process is not None and self._process.bytesAvailable() > 0:
+            qt.QTimer.singleShot(0, self._readOutput)  # the window gets its turn in between
 
     def _readErrors(self, *_arguments):
         if self._process is not None:
@@ -102,9 +107,10 @@ class ProcessRunner:
         process = self._process
         if process is None:
             return
-        self._readOutput()
         self._readErrors()
-        self._take(self._stream.close())
+        self._take(self._stream.feed(asBytes(process.readAllStandardOutput())) + self._stream.close())
+        if self._process is not process:  # somebody killed it while listening
+            return
         crashed = process.exitStatus() == qt.QProcess.CrashExit
         if self._tree is not None:
             self._tree.kill()

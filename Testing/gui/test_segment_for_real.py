@@ -1,0 +1,50 @@
+"""Segment with the shipped model in the real process: a click on Apply, and a result beside the scan."""
+
+import numpy as np
+import qt
+import slicer
+from gui_runs import click
+from SoftSegSlicerLib.Scene import Grids
+
+from softseg.image import read_image
+
+
+def addScan(path, box):
+    """Add a part of a real scan; it keeps its place in space."""
+    image = read_image(path)
+    geometry = image.geometry.cropped([part.start for part in box], [part.stop - part.start for part in box])
+    node = slicer.util.addVolumeFromArray(np.ascontiguousarray(image.array[box], np.float32), name="scan")
+    node.SetIJKToRASMatrix(Grids.arrayToMatrix(geometry.affine))
+    return node
+
+
+def test_apply_segments_a_real_scan(moduleWidget, waitUntil, shared_data, screenshot):
+    box = (slice(60, 124), slice(70, 134), slice(50, 114))
+    scan = addScan(shared_data / "brain" / "images" / "1000.nii.gz", box)
+    panel = moduleWidget.panel("Segment")
+    panel.inputs.selector("T1").setCurrentNode(scan)
+    gaps, timer, clock = [], qt.QTimer(), qt.QElapsedTimer()
+    timer.timeout.connect(lambda: gaps.append(clock.restart()))
+    seen = []
+    click(panel.ui.applyButton)
+    clock.start()
+    timer.start(10)
+
+    def look():
+        if panel.running and panel.ui.statusLabel.text not in seen:
+            seen.append(panel.ui.statusLabel.text)
+            if seen[-1].startswith("Storing"):
+                timer.stop()  # what follows is no longer beside a process: the result comes into the scene
+        return not panel.running
+
+    waitUntil(look, 120)
+    assert not [text for kind, text in panel.messages.messages if kind == "error"]
+    node = moduleWidget.context.segmentation
+    assert node.GetName() == "scan segmentation"
+    volumes = moduleWidget.logic.nodeVolumes(node)
+    whole = np.prod([part.stop - part.start for part in box]) / 1000
+    assert 0.5 * whole < volumes["brain"].softMl <= whole
+    assert any(text.startswith("Segmenting") for text in seen)
+    print(f"longest gap while the process ran: {max(gaps)} ms")
+    assert max(gaps) < 200
+    screenshot(moduleWidget.parent, "segment-done")
