@@ -204,8 +204,11 @@ def test_uncertainty_is_the_entropy_at_the_cut_and_follows_it(logic, parcellatio
     entropy = logic.showUncertainty(node)
     assert logic.shownNode(node) == logic.UNCERTAINTY
     np.testing.assert_allclose(slicer.util.arrayFromVolume(entropy), parcellation.entropy(3, True), atol=1e-6)
+    display = entropy.GetDisplayNode()
+    assert display.GetWindowLevelMax() == pytest.approx(np.log(4) / np.log(6))
     logic.collapse(node, 1)
     np.testing.assert_allclose(slicer.util.arrayFromVolume(entropy), parcellation.entropy(1, True), atol=1e-6)
+    assert display.GetWindowLevelMax() == 1
     heat = logic.showNode(node, "stem")
     assert heat is not entropy
     assert logic.shownNode(node) == "stem"

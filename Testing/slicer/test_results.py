@@ -1,12 +1,18 @@
 """A result in the scene: what its segments show, where they are, what they are called."""
 
+import time
+
 import numpy as np
 import pytest
 import slicer
 import vtk
+from SoftSegSlicerLib.Scene import Grids
 
 from softseg.errors import InputError
+from softseg.image import Geometry
+from softseg.resources import label_tree_path
 from softseg.soft import SoftParcellation
+from softseg.tree import LabelTree
 
 
 def test_segments_show_the_labels_of_the_parcellation_on_every_grid(logic, make, anyGrid, shownLabels, addVolume):
@@ -201,3 +207,33 @@ def test_a_closed_scene_leaves_nothing_and_the_logic_goes_on(logic, parcellation
     logic.forget()
     assert scene.GetNumberOfNodesByClass("vtkMRMLTextNode") == 0
     assert logic.isManaged(logic.addSegmentation(parcellation))
+
+
+def test_134_segments_fold_in_place(logic, capsys):
+    tree, geometry = LabelTree.load(label_tree_path("brain-134")), Geometry((40, 48, 40), (4.0, 4.0, 4.0))
+    random = np.random.default_rng(0)
+    dense = np.zeros((len(tree.leaves), *geometry.shape), np.float32)
+    dense[0] = 1
+    blocks = random.dirichlet(np.full(len(tree.leaves), 0.02), (15, 18, 15)).astype(np.float32)
+    dense[:, 5:35, 6:42, 5:35] = np.moveaxis(blocks.repeat(2, 0).repeat(2, 1).repeat(2, 2), -1, 0)
+    parcellation = SoftParcellation.from_dense(dense, tree, geometry)
+    node = logic.addSegmentation(parcellation)
+    segmentation = node.GetSegmentation()
+    assert segmentation.GetNumberOfSegments() == len(tree.leaves) - 1 == 134, "the background has none"
+    image = segmentation.GetNthSegment(0).GetRepresentation("Binary labelmap")
+    removed = []
+    segmentation.AddObserver(slicer.vtkSegmentation.SegmentRemoved, lambda *_: removed.append(1))
+    seconds = {}
+    for level in (6, 5, 4, 3, 2, 1, 6):
+        begin = time.perf_counter()
+        logic.collapse(node, level)
+        seconds[level] = time.perf_counter() - begin
+        shown = np.zeros(geometry.shape, np.uint16)
+        shown[parcellation.box] = Grids.arrayOf(image)
+        np.testing.assert_array_equal(shown, parcellation.labels(level))
+        visible = set(node.GetDisplayNode().GetVisibleSegmentIDs())
+        assert visible == {n.id for n in tree.cut_at(level).nodes} - {tree.background.id}
+    assert not removed
+    assert segmentation.GetNumberOfLayers("Binary labelmap") == 1
+    with capsys.disabled():
+        print("  134 segments:", ", ".join(f"level {n} {1e3 * s:.0f} ms" for n, s in seconds.items()), end=" ")

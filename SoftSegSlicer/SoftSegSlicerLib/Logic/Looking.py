@@ -1,5 +1,7 @@
 """Looking at results: heat maps, uncertainty, volumes, what lies under the pointer."""
 
+import math
+
 from softseg.errors import InputError
 
 from ..Scene import ColorMaps, HeatMap, LabelSource, References, VolumeRendering
@@ -8,6 +10,8 @@ from ..Scene.Probe import Probe, toLocal
 from ..Scene.Translation import tr as _
 from ..Scene.VolumesTable import nodeVolumes, writeVolumesTable
 from .Results import ResultsLogic
+
+_DOUBT = 4  # nodes between which a voxel hesitates where the uncertainty map has its last colour
 
 
 class LookingLogic(ResultsLogic):
@@ -77,15 +81,18 @@ class LookingLogic(ResultsLogic):
     def showUncertainty(
         self, segmentationNode, *, threshold=None, opacity=None, colorMap=None, contour=None, legend=None
     ):
-        """Show the entropy over the nodes of the cut, 0..1 (1: all alike), as :meth:`showNode` shows a node."""
+        """Show the entropy over the nodes of the cut, 0..1 (1: all alike), as :meth:`showNode` shows a node.
+
+        The colours end where a voxel hesitates between four nodes: at fine cuts 1 is never reached.
+        """
         parcellation = self._requireParcellation(segmentationNode)
         remapping = LabelSource.sourceOf(segmentationNode, self._store).remapping
         ids = dict.fromkeys(remapping.knownNode(node.id) for node in self.cutOf(segmentationNode).nodes)
         array = parcellation.entropy(parcellation.tree.cut(ids), normalize=True)
         style = _given(threshold=threshold, opacity=opacity, colorMap=colorMap, contour=contour, legend=legend)
-        title = _("Uncertainty")
+        title, top = _("Uncertainty"), min(1.0, math.log(_DOUBT) / math.log(max(2, len(ids))))
         return HeatMap.show(
-            segmentationNode, References.ENTROPY, array, parcellation.geometry, self.UNCERTAINTY, title, style
+            segmentationNode, References.ENTROPY, array, parcellation.geometry, self.UNCERTAINTY, title, style, top
         )
 
     def styleHeatMap(self, segmentationNode, **style):

@@ -16,7 +16,7 @@ _FILL_BEFORE = "SoftSeg.FillBefore"
 _LEGEND_SIZE, _LEGEND_POSITION, _LEGEND_FONT = (0.05, 0.25), (0.97, 0.5), 10
 
 
-def show(segmentationNode, role, array, geometry, shown, title, style):
+def show(segmentationNode, role, array, geometry, shown, title, style, top=1.0):
     """Put values into the map of a segmentation and show it over the slices.
 
     Parameters
@@ -28,6 +28,7 @@ def show(segmentationNode, role, array, geometry, shown, title, style):
     shown: node id, or UNCERTAINTY.
     title: what the legend says.
     style: how it is drawn, as for :func:`applyStyle`; what it does not name is as in the map shown before.
+    top: value that gets the last colour of the colour map.
 
     Returns
     -------
@@ -41,6 +42,7 @@ def show(segmentationNode, role, array, geometry, shown, title, style):
     segmentationNode.SetAttribute(References.SHOWN_NODE, shown)
     volumeNode.SetAttribute(References.SHOWN_NODE, shown)
     volumeNode.GetDisplayNode().SetVisibility(True)
+    volumeNode.GetDisplayNode().SetWindowLevelMinMax(0, top)
     _hideOne(segmentationNode, other)
     applyStyle(segmentationNode, volumeNode, style, title)
     _showOutlinesOnly(segmentationNode)
@@ -53,7 +55,6 @@ def _newMap(segmentationNode, role):
     volumeNode = References.addNode(scene, "vtkMRMLScalarVolumeNode", f"{segmentationNode.GetName()} {word}")
     display = scene.AddNewNodeByClass("vtkMRMLScalarVolumeDisplayNode")
     display.AutoWindowLevelOff()
-    display.SetWindowLevelMinMax(0, 1)
     display.SetThreshold(DEFAULT_STYLE["threshold"], 1)
     display.ApplyThresholdOn()
     display.SetAndObserveColorNodeID(ColorMaps.colorMapNode(scene, DEFAULT_STYLE["colorMap"]).GetID())
@@ -124,7 +125,7 @@ def _setLegend(volumeNode, on, title):
         legend.SetSize(*_LEGEND_SIZE)
         legend.SetPosition(*_LEGEND_POSITION)
         legend.SetNumberOfLabels(3)
-        legend.SetLabelFormat("%.1f")
+        legend.SetLabelFormat("%.2g")
         for text in (legend.GetTitleTextProperty(), legend.GetLabelTextProperty()):
             text.SetFontFamilyToArial()
             text.SetFontSize(_LEGEND_FONT)
