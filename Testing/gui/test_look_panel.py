@@ -212,6 +212,14 @@ def test_search_shows_folded_structures_and_changes_nothing(look, result):
     assert shownLabels(result) == before
 
 
+def test_level_chosen_during_a_search_is_seen_after_it(look, result):
+    write(look.ui.searchEdit, "puta", end="")
+    key(look.ui.levelSlider, "Left")
+    assert sorted(shownLabels(result)) == ["grey matter", "white matter"]
+    key(look.ui.searchEdit, "Escape")
+    assert names(look.tree) == ["head", "  background", "  grey matter", "  white matter"]
+
+
 def test_export_makes_true_segments_and_a_label_map(look, result):
     clickArrow(look.tree, "grey")
     click(look.ui.exportSegmentationButton)

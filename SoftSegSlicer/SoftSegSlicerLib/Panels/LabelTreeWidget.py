@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import qt
 
 from softseg.tree import LabelTree, Node, node_colors
+from SoftSegSlicerLib.Panels.RowFilter import RowFilter
 from SoftSegSlicerLib.Panels.Swatch import swatchIcon
 
 __all__ = ["Column", "LabelTreeWidget"]
@@ -53,7 +54,7 @@ class LabelTreeWidget(qt.QTreeWidget):
         self._items = {}
         self._columns = ()
         self._editable = False
-        self._unfiltered = None
+        self._filter = RowFilter(self)
         self._colors = {}
         self._swatches = {}
         self.uniformRowHeights = True
@@ -124,9 +125,7 @@ class LabelTreeWidget(qt.QTreeWidget):
         self.blockSignals(wasBlocked)
 
     def _rebuild(self, tree: LabelTree | None) -> None:
-        expanded = self._unfiltered if self.isFiltered else self.expandedIds()
-        self._unfiltered = None
-        self.itemsExpandable = True
+        expanded = self._filter.forget() if self.isFiltered else self.expandedIds()
         known = set(self._items)
         if tree is not None and not known & {node.id for node in tree.inner_nodes}:
             expanded, known = _firstExpanded(tree), {node.id for node in tree.nodes}
@@ -165,10 +164,6 @@ class LabelTreeWidget(qt.QTreeWidget):
         for number, column in enumerate(self._columns, start=1):
             item.setText(number, column.text(node))
             item.setTextAlignment(number, qt.Qt.AlignRight | qt.Qt.AlignVCenter)
-
-    def setRowToolTip(self, id_: str, text: str) -> None:
-        """Set the tool tip of a row."""
-        self._items[id_].setToolTip(0, text)
 
     # -- selection ------------------------------------------------------------------------------------------------
 
@@ -247,41 +242,18 @@ class LabelTreeWidget(qt.QTreeWidget):
     @property
     def isFiltered(self) -> bool:
         """Whether only the rows that match a search are shown; then open branches are no cut."""
-        return self._unfiltered is not None
+        return self._filter.isOn
 
     def filter(self, text: str) -> list[str]:
         """Show only the nodes whose name, id or value matches, with the branches that lead to them.
 
         An empty text shows everything again, branches as open as they were. Returns the ids that match.
         """
-        words = text.casefold().split()
         wasBlocked = self.blockSignals(True)
         try:
-            if not words:
-                self._endFilter()
-                return []
-            if self._unfiltered is None:
-                self._unfiltered = self.expandedIds()
-                self.itemsExpandable = False
-            matches = [node.id for node in self._tree.nodes if _matches(node, words)]
-            shown = {node.id for id_ in matches for node in self._tree.path(id_)}
-            for id_, item in self._items.items():
-                item.setHidden(id_ not in shown)
-                if self._tree.children(id_):
-                    item.setExpanded(id_ in shown)
-            return matches
+            return self._filter.apply(text)
         finally:
             self.blockSignals(wasBlocked)
-
-    def _endFilter(self) -> None:
-        if self._unfiltered is None:
-            return
-        for id_, item in self._items.items():
-            item.setHidden(False)
-            if self._tree.children(id_):
-                item.setExpanded(id_ in self._unfiltered)
-        self._unfiltered = None
-        self.itemsExpandable = True
 
     # -- edits ----------------------------------------------------------------------------------------------------
 
@@ -334,8 +306,3 @@ def _firstExpanded(tree: LabelTree) -> set[str]:
 
 def _shape(tree: LabelTree):
     return [(node.id, node.parent) for node in tree.nodes]
-
-
-def _matches(node: Node, words: list[str]) -> bool:
-    text = f"{node.name} {node.id} {'' if node.value is None else node.value}".casefold()
-    return all(word in text for word in words)

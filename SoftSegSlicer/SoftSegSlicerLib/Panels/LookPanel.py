@@ -67,15 +67,16 @@ class LookPanel:
         self.tree.itemExpanded.connect(self.onBranchToggled)
         self.tree.itemCollapsed.connect(self.onBranchToggled)
         self.tree.itemSelectionChanged.connect(self.onNodeSelected)
+        self.ui.searchEdit.textChanged.connect(self.onSearched)
         self.ui.exportSegmentationButton.clicked.connect(self.onExportSegmentation)
         self.ui.exportLabelMapButton.clicked.connect(self.onExportLabelMap)
-        self._observed = {
-            "segmentationChanged": self.onSegmentationChanged,
-            "treeChanged": self.onTreeChanged,
-            "cutChanged": self.onCutChanged,
-        }
-        for event, callback in self._observed.items():
+        for event, callback in self._observed():
             self.context.addObserver(event, callback)
+
+    def _observed(self):
+        yield "segmentationChanged", self.onSegmentationChanged
+        yield "treeChanged", self.onTreeChanged
+        yield "cutChanged", self.onCutChanged
 
     # -- life -----------------------------------------------------------------------------------------------------
 
@@ -83,7 +84,7 @@ class LookPanel:
         """Let go of the scene."""
         self._closing = True
         self.hover.stop()
-        for event, callback in self._observed.items():
+        for event, callback in self._observed():
             self.context.removeObserver(event, callback)
 
     def onSceneStartClose(self):
@@ -203,6 +204,11 @@ class LookPanel:
         if not self.tree.isFiltered:
             self._collapse(self.tree.cutIds())
 
+    def onSearched(self, *_args):
+        """When the search is over, open the branches again that the labels stand for now."""
+        if not self.tree.isFiltered:
+            self._showCut()
+
     def onLevel(self, level):
         """Fold the whole tree to a level."""
         self._collapse(level)
@@ -254,14 +260,14 @@ class LookPanel:
 
     def onHover(self, ras):
         """Name what is at a position (RAS, mm); say what can be done where nothing is."""
-        if self.tree.labelTree is None:
-            self.ui.hoverLabel.text = (
-                "" if self._node is not None else _("Make a segmentation in Segment, or load one that exists.")
-            )
+        tree = self.tree.labelTree
+        if tree is None:
+            hint = _("Make a segmentation in Segment, or load one that exists.")
+            self.ui.hoverLabel.text = hint if self._node is None else ""
         elif self.widget.visible or ras is None:
             path = self.context.logic.describe(self._node, ras) if ras is not None else []
             hint = _("Move the mouse over a slice view to see what is there.")
-            self.ui.hoverLabel.text = describeHtml(self.tree.labelTree, path, self.volumes.soft) or hint
+            self.ui.hoverLabel.text = describeHtml(tree, path, self.volumes.soft) or hint
 
     # -- export ---------------------------------------------------------------------------------------------------
 

@@ -49,7 +49,6 @@ class TreeDiffView:
         self._ui.changesLabel.text = summary(old, new)
         dark = isDark(self._ui.changesTree)
         self._ui.changesTree.clear()
-        items = []
         for change in self._editor.changes():
             item = qt.QTreeWidgetItem()
             text = changeText(change, old, new)
@@ -57,11 +56,11 @@ class TreeDiffView:
             item.setToolTip(0, text)
             item.setData(0, NODE_ID, change.id)
             item.setForeground(0, qt.QBrush(qt.QColor(INK[text[0]][dark])))
-            items.append(item)
-        self._ui.changesTree.addTopLevelItems(items)
-        self._ui.changesTree.visible = bool(items)
-        if items:
-            rows = min(len(items), MOST_ROWS)
+            self._ui.changesTree.addTopLevelItem(item)
+        count = self._ui.changesTree.topLevelItemCount
+        self._ui.changesTree.visible = count > 0
+        if count:
+            rows = min(count, MOST_ROWS)
             height = rows * self._ui.changesTree.sizeHintForRow(0) + 6
             self._ui.changesTree.minimumHeight = self._ui.changesTree.maximumHeight = height
 
