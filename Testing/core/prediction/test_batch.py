@@ -55,7 +55,14 @@ def test_everything_that_is_asked_for_is_written(scan: Callable[..., Path], tmp_
         events=Events(sink),
     )
     assert everything_in(out) == sorted(
-        ["scan", "scan/soft.soft.npz", "scan/volumes.csv", "scan/entropy.nii.gz", "scan/mutual_information.nii.gz"]
+        [
+            "scan",
+            "scan/soft.soft.npz",
+            "scan/volumes.csv",
+            "scan/prediction.json",
+            "scan/entropy.nii.gz",
+            "scan/mutual_information.nii.gz",
+        ]
         + [f"scan/labels_{name}.{end}" for name in ("leaves", "level1", "my-cut") for end in ("nii.gz", "ctbl")]
         + ["scan/node_ball.nii.gz", "scan/node_ball-left.nii.gz"]
     )
@@ -111,7 +118,7 @@ def test_a_failed_case_does_not_stop_the_others(scan: Callable[..., Path], broke
             make_model(), [first, broken, tmp_path / "missing.nii.gz", second], out, device="cpu", events=Events(sink)
         )
     assert caught.value.exit_code == 2
-    assert sorted(path.name for path in out.iterdir()) == ["a", "b", "volumes.csv"]
+    assert sorted(path.name for path in out.iterdir()) == ["a", "b", "results.json", "volumes.csv"]
     warnings = [event["text"] for event in sink.events if event["event"] == "warning"]
     assert warnings[0].startswith("case broken failed: ")
     assert "NaN" in warnings[0]
@@ -135,14 +142,15 @@ def test_cases_too_large_for_memory_end_with_code_3(
     with pytest.raises(OutOfMemoryError, match="2 of 2 cases failed") as caught:
         predict(make_model(Huge()), [scan("a.nii.gz"), scan("b.nii.gz")], tmp_path / "out", device="cpu")
     assert caught.value.exit_code == 3
+    assert everything_in(tmp_path / "out") == ["results.json"]
 
     def exhausted(*_: Any, **__: Any) -> None:
         raise MemoryError
 
     monkeypatch.setattr(streaming.Compressor, "stored", exhausted)
     with pytest.raises(OutOfMemoryError, match="even with windows of 16 x 16 x 16 voxels"):
-        predict(make_model(), [scan("a.nii.gz")], tmp_path / "out", device="cpu")
-    assert everything_in(tmp_path / "out") == []
+        predict(make_model(), [scan("a.nii.gz")], tmp_path / "other", device="cpu")
+    assert everything_in(tmp_path / "other") == []
 
 
 class _CancelAt:

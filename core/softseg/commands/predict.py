@@ -59,6 +59,17 @@ def predict(
             help="auto, float32, bfloat16 or float16. [default: the model's own]",
         ),
     ] = None,
+    blend: Annotated[
+        str,
+        typer.Option(
+            "--blend",
+            metavar="WHAT",
+            help="What is averaged where windows overlap: probabilities or logits.",
+        ),
+    ] = "probabilities",
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Predict again what the same model and settings have predicted before.")
+    ] = False,
     device: DeviceOption = "auto",
     events: EventsOption = None,
     quiet: QuietOption = False,
@@ -80,6 +91,8 @@ def predict(
             map_type=map_type.value,
             overlap=overlap,
             precision=precision,
+            blend=blend,
+            overwrite=overwrite,
             device=device,
             events=work,
         )

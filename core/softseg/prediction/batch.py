@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
 from os import PathLike, fspath
 from pathlib import Path
+from typing import Any, get_args
 
 import torch
 
@@ -13,20 +15,14 @@ from softseg.errors import InputError, OutOfMemoryError, SoftSegError
 from softseg.events import Events
 from softseg.files import require_writable_folder
 from softseg.network import Model, ModelFolder
-from softseg.prediction.case import predict_case
+from softseg.prediction.case import Prediction, predict_case
+from softseg.prediction.cohort import CaseState, Share, Table, error_fields, volumes_of
 from softseg.prediction.devices import resolve_device, resolve_precision
 from softseg.prediction.inputs import CaseInput, find_cases
-from softseg.prediction.outputs import (
-    SOFT_FILE,
-    VOLUMES_FILE,
-    CutSpec,
-    Wanted,
-    safe_name,
-    volume_rows,
-    write_case,
-    write_volumes,
-)
+from softseg.prediction.outputs import SOFT_FILE, CutSpec, Wanted, safe_name, volume_rows, write_case
 from softseg.prediction.postprocessing import CleaningStep
+from softseg.prediction.record import is_made_by, model_digest, record_of
+from softseg.prediction.sweep import Blend
 from softseg.prediction.uncertainty import Uncertainty
 from softseg.resources import model_path
 
@@ -40,11 +36,13 @@ class CaseResult:
     name: the case's.
     folder: its output folder.
     volumes: the rows of its volumes.csv.
+    skipped: whether it was complete before.
     """
 
     name: str
     folder: Path
     volumes: list[dict[str, str | int | float]]
+    skipped: bool = False
 
 
 def predict(
@@ -62,12 +60,18 @@ def predict(
     postprocess: Sequence[str] = (),
     overlap: float = 0.5,
     precision: str | None = None,
+    blend: str = "probabilities",
+    overwrite: bool = False,
 ) -> list[CaseResult]:
     """Predict cases and write, for each, ``OUT/<case>/``.
 
     The folder holds ``soft.soft.npz`` (a SoftParcellation), ``labels_<cut>.nii.gz`` with ``labels_<cut>.ctbl``,
-    ``node_<id>.nii.gz``, ``entropy.nii.gz`` and ``mutual_information.nii.gz`` (with uncertainty) and ``volumes.csv``.
-    With several cases ``OUT/volumes.csv`` holds all volumes. A case that fails is warned about and the others go on.
+    ``node_<id>.nii.gz``, ``entropy.nii.gz`` and ``mutual_information.nii.gz`` (with uncertainty), ``volumes.csv`` and
+    ``prediction.json`` (what made it). With several cases ``OUT/results.json`` says what became of each and
+    ``OUT/volumes.csv`` holds all volumes. A case that fails is warned about and the others go on. A case that was
+    predicted from the same images by the same model and settings before is not predicted again.
+
+    Where RANK and WORLD_SIZE are set (``torchrun``), each process predicts its part of the cases.
 
     Parameters
     ----------
@@ -79,11 +83,17 @@ def predict(
     uncertainty: ``"tta:N"`` or ``"dropout:N"``.
     outliers: whether outliers are asked for; refused by models without an outlier score.
     device: ``"auto"``, ``"cpu"`` or ``"cuda:N"``.
-    events: stages, progress, warnings, results; cancelling.
+    events: stages, progress, warnings, estimates, results; cancelling.
     map_type: of soft maps: ``"float32"`` (0..1) or ``"uint8"`` (round(255 x share)).
     postprocess: cleaning steps, ``keep-largest:NODE``, ``fill-holes:LEAF``, ``remove-small:NODE:ML``; none by default.
     overlap: of neighbouring windows, 0 <= overlap < 1.
     precision: of the network's arithmetic; what the model's plan says by default.
+    blend: ``"probabilities"`` or ``"logits"``: what is averaged where windows overlap, with a softmax head.
+    overwrite: predict again what is complete already.
+
+    Returns
+    -------
+    The finished cases of this process, those that were complete before included.
 
     Raises
     ------
@@ -92,52 +102,132 @@ def predict(
     CancelledError: cancelled; finished cases stay, nothing of the others does.
     """
     events = Events() if events is None else events
+    share = Share.of_environment()
     loaded = model if isinstance(model, Model) else load_model(model)
-    how = None if uncertainty is None else Uncertainty.parse(uncertainty)
     cuts = [] if cut is None else [cut] if isinstance(cut, (int, str, PathLike)) else list(cut)
     wanted = Wanted.of(loaded.tree, cuts, nodes, map_type)
-    steps = [CleaningStep.parse(text, loaded.tree) for text in postprocess]
-    _require_sensible(outliers, overlap)
-    cases = find_cases(inputs, loaded.plan.channels)
-    folders = {case.name: _output_folder(Path(out), case) for case in cases}
-    chosen = resolve_device(device, events)
-    resolve_precision(loaded.plan.precision if precision is None else precision, chosen)
+    _require_sensible(outliers, overlap, blend)
+    all_cases = find_cases(inputs, loaded.plan.channels)
+    folders = {case.name: _output_folder(Path(out), case) for case in all_cases}
+    chosen = resolve_device(_own_gpu(device, share), events)
+    job = _Job(
+        model=loaded,
+        digest=model_digest(loaded),
+        device=chosen,
+        uncertainty=None if uncertainty is None else Uncertainty.parse(uncertainty),
+        wanted=wanted,
+        postprocess=tuple(CleaningStep.parse(text, loaded.tree) for text in postprocess),
+        overlap=overlap,
+        precision=loaded.plan.precision if precision is None else precision,
+        blend="logits" if blend == "logits" else "probabilities",
+        overwrite=overwrite,
+    )
+    resolve_precision(job.precision, chosen)
     require_writable_folder(out)
+    cases = share.of(all_cases)
+    if share.world > 1:
+        events.log(f"process {share.rank + 1} of {share.world}: {len(cases)} of {len(all_cases)} cases")
+    if len(all_cases) == 1 and cases:
+        only = cases[0]
+        return [_written(job, only, folders[only.name], _predicted(job, only, folders[only.name], events), events)]
+    return _cohort(job, cases, folders, Table(Path(out), share, list(folders), loaded.name), share, events)
+
+
+@dataclass(frozen=True, eq=False)
+class _Job:
+    """What is done with every case."""
+
+    model: Model
+    digest: str
+    device: torch.device
+    uncertainty: Uncertainty | None
+    wanted: Wanted
+    postprocess: tuple[CleaningStep, ...]
+    overlap: float
+    precision: str
+    blend: Blend
+    overwrite: bool
+
+    def record(self, case: CaseInput) -> dict[str, Any]:
+        """Return what decides about a case's result, as plain values."""
+        how = self.uncertainty
+        settings = {
+            "cuts": {named.name: [node.id for node in named.cut.nodes] for named in self.wanted.cuts},
+            "nodes": list(self.wanted.nodes),
+            "map_type": self.wanted.map_type,
+            "uncertainty": None if how is None else f"{how.kind}:{how.samples}",
+            "postprocess": [asdict(step) for step in self.postprocess],
+            "overlap": self.overlap,
+            "precision": str(resolve_precision(self.precision, self.device)).removeprefix("torch."),
+            "blend": self.blend,
+        }
+        return record_of(self.model.name, self.digest, case.images, settings)
+
+
+def _cohort(
+    job: _Job, cases: Sequence[CaseInput], folders: Mapping[str, Path], table: Table, share: Share, events: Events
+) -> list[CaseResult]:
+    """Predict this process's cases, whatever becomes of single ones, and report about all."""
     done: list[CaseResult] = []
     failed: dict[str, SoftSegError] = {}
     for number, case in enumerate(cases):
-        if len(cases) > 1:
-            events.log(f"case {number + 1} of {len(cases)}: {case.name}")
+        events.log(f"case {number + 1} of {len(cases)}: {case.name}")
+        files, began = tuple(map(str, case.images)), time.monotonic()
         try:
-            if case.problem is not None:
-                raise case.problem
-            prediction = predict_case(
-                loaded,
-                case.images,
-                device=chosen,
-                events=events,
-                uncertainty=how,
-                nodes=wanted.nodes,
-                postprocess=steps,
-                overlap=overlap,
-                precision=precision,
-            )
+            prediction = _predicted(job, case, folders[case.name], events)
         except (InputError, OutOfMemoryError) as error:
-            if len(cases) == 1:
-                raise
             failed[case.name] = error
             events.warning(f"case {case.name} failed: {error}")
+            table.add(CaseState(case.name, "failed", files, error=error_fields(error)))
             continue
-        folder = folders[case.name]
-        write_case(folder, prediction, wanted, events)
-        done.append(CaseResult(case.name, folder, volume_rows(prediction.volumes)))
-        events.result(case.name, folder)
-    if len(done) > 1:
-        table = write_volumes({result.name: result.volumes for result in done}, Path(out) / VOLUMES_FILE)
-        events.result("volumes", table)
+        result = _written(job, case, folders[case.name], prediction, events)
+        done.append(result)
+        seconds = round(time.monotonic() - began, 1)
+        table.add(CaseState(case.name, "skipped" if result.skipped else "done", files, str(result.folder), seconds))
+    for file in table.finish():
+        events.result(file.stem, file)
+    share.wait_for_all()
     if failed:
         raise _summary(failed, len(cases))
     return done
+
+
+def _predicted(job: _Job, case: CaseInput, folder: Path, events: Events) -> Prediction | None:
+    """Predict a case; ``None`` if its folder is there already."""
+    if case.problem is not None:
+        raise case.problem
+    if not job.overwrite and is_made_by(folder, job.record(case)):
+        events.log(f"{case.name}: complete already, by the same model and settings (--overwrite predicts it again)")
+        return None
+    return predict_case(
+        job.model,
+        case.images,
+        device=job.device,
+        events=events,
+        uncertainty=job.uncertainty,
+        nodes=job.wanted.nodes,
+        postprocess=job.postprocess,
+        overlap=job.overlap,
+        precision=job.precision,
+        blend=job.blend,
+    )
+
+
+def _written(job: _Job, case: CaseInput, folder: Path, prediction: Prediction | None, events: Events) -> CaseResult:
+    """Write a case's folder, unless it is there already."""
+    if prediction is None:
+        events.result(case.name, folder)
+        return CaseResult(case.name, folder, volumes_of(folder), skipped=True)
+    write_case(folder, prediction, job.wanted, events, job.record(case))
+    events.result(case.name, folder)
+    return CaseResult(case.name, folder, volume_rows(prediction.volumes))
+
+
+def _own_gpu(device: str | torch.device, share: Share) -> str | torch.device:
+    """Return the GPU of this process where several share a machine and none was named."""
+    if str(device) != "auto" or share.world == 1 or not torch.cuda.is_available():
+        return device
+    return f"cuda:{share.local % torch.cuda.device_count()}"
 
 
 def load_model(model: str | PathLike[str]) -> Model:
@@ -153,13 +243,15 @@ def load_model(model: str | PathLike[str]) -> Model:
     return ModelFolder.load(path)
 
 
-def _require_sensible(outliers: bool, overlap: float) -> None:
+def _require_sensible(outliers: bool, overlap: float, blend: str) -> None:
     if outliers:
         raise InputError(
             "this model carries no outlier score", field="outliers", hint="leave --outliers out, or use another model"
         )
     if not 0 <= overlap < 1:
         raise InputError(f"expected a number from 0 to below 1, got {overlap}", field="overlap")
+    if blend not in get_args(Blend):
+        raise InputError(f"expected {' or '.join(get_args(Blend))}, got {blend!r}", field="blend")
 
 
 def _output_folder(out: Path, case: CaseInput) -> Path:

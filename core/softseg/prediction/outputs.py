@@ -5,12 +5,12 @@ from __future__ import annotations
 import csv
 import math
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from os import PathLike, fspath
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -18,6 +18,7 @@ from softseg.errors import InputError
 from softseg.events import Events
 from softseg.files import write_beside, write_folder_beside
 from softseg.image import Image, write_image
+from softseg.prediction.record import write_record
 
 if TYPE_CHECKING:
     from softseg.prediction.case import Prediction
@@ -103,8 +104,18 @@ def safe_name(text: str) -> str:
     return re.sub(r"[^\w.+-]+", "-", text).strip("-") or "unnamed"
 
 
-def write_case(folder: Path, prediction: Prediction, wanted: Wanted, events: Events) -> None:
+def write_case(
+    folder: Path, prediction: Prediction, wanted: Wanted, events: Events, record: Mapping[str, Any] | None = None
+) -> None:
     """Write everything about one case into ``folder``, which appears only when complete.
+
+    Parameters
+    ----------
+    folder: the case's.
+    prediction: what was found.
+    wanted: which files beside the soft parcellation and the volumes.
+    events: cancelling between two files.
+    record: what made the prediction, for ``prediction.json``.
 
     Raises
     ------
@@ -115,6 +126,8 @@ def write_case(folder: Path, prediction: Prediction, wanted: Wanted, events: Eve
         for step in _steps(unfinished, prediction, wanted):
             events.check()
             step()
+        if record is not None:
+            write_record(unfinished, record)
         events.check()
 
 

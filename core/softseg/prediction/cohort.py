@@ -1,0 +1,180 @@
+"""A cohort shared by several processes: who predicts which case, and the one table of what became of all.
+
+Each process of ``torchrun`` (or of anything else that sets RANK and WORLD_SIZE) takes every WORLD_SIZE-th case. They do
+not talk to each other: each writes its own part of the table, and whoever finds all parts joins them.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import json
+import os
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+from softseg.errors import InputError, SoftSegError
+from softseg.files import write_beside
+from softseg.prediction.outputs import VOLUMES_FILE, write_volumes
+
+RESULTS_FILE = "results.json"
+
+_LONGEST_WAIT = timedelta(days=30)  # for the slowest process of a cohort
+
+Item = TypeVar("Item")
+
+
+@dataclass(frozen=True)
+class Share:
+    """Which part of the cases this process predicts.
+
+    Attributes
+    ----------
+    rank: of this process, 0 .. world - 1.
+    world: number of processes.
+    local: of this process among those of its machine: which GPU it takes.
+    """
+
+    rank: int = 0
+    world: int = 1
+    local: int = 0
+
+    @staticmethod
+    def of_environment() -> Share:
+        """Return what RANK, WORLD_SIZE and LOCAL_RANK say; all cases without them.
+
+        Raises
+        ------
+        InputError: they are not numbers, or the rank is not below the number of processes.
+        """
+        numbers = {name: os.environ.get(name, "") for name in ("RANK", "WORLD_SIZE", "LOCAL_RANK")}
+        if not numbers["WORLD_SIZE"]:
+            return Share()
+        try:
+            rank, world, local = int(numbers["RANK"]), int(numbers["WORLD_SIZE"]), int(numbers["LOCAL_RANK"] or 0)
+        except ValueError:
+            rank = world = local = -1
+        if not 0 <= rank < world or local < 0:
+            raise InputError(
+                f"expected RANK below WORLD_SIZE, got {numbers}", field="environment", hint="start it with torchrun"
+            )
+        return Share(rank, world, local)
+
+    def of(self, items: Sequence[Item]) -> list[Item]:
+        """Return this process's part of a list that all processes have alike."""
+        return list(items[self.rank :: self.world])
+
+    def wait_for_all(self) -> None:
+        """Wait until all processes of ``torchrun`` come here.
+
+        It ends the others as soon as one ends with an error, so a process whose cases failed must not end first.
+        Processes started otherwise do not wait.
+        """
+        if self.world == 1 or "TORCHELASTIC_RUN_ID" not in os.environ:
+            return
+        import torch.distributed as distributed
+
+        distributed.init_process_group("gloo", timeout=_LONGEST_WAIT)
+        try:
+            distributed.barrier()
+        finally:
+            distributed.destroy_process_group()
+
+
+@dataclass(frozen=True)
+class CaseState:
+    """One line of the table.
+
+    Attributes
+    ----------
+    case: its name.
+    state: ``"done"``, ``"skipped"`` (complete before) or ``"failed"``.
+    images: its files.
+    folder: of the results, empty where it failed.
+    seconds: that it took.
+    error: kind, message, file, field and hint of what went wrong.
+    """
+
+    case: str
+    state: Literal["done", "skipped", "failed"]
+    images: tuple[str, ...]
+    folder: str = ""
+    seconds: float = 0.0
+    error: dict[str, str | None] | None = None
+
+
+def error_fields(error: SoftSegError) -> dict[str, str | None]:
+    """Return an error as the table holds it."""
+    return {"kind": error.kind, "message": error.message, "file": error.file, "field": error.field, "hint": error.hint}
+
+
+class Table:
+    """The table of one process's cases, written anew after each, and the joint one of all processes.
+
+    Parameters
+    ----------
+    out: the output folder.
+    share: this process's part.
+    names: of all cases of all processes, in order.
+    model: name of the model.
+    """
+
+    def __init__(self, out: Path, share: Share, names: Sequence[str], model: str) -> None:
+        self._out, self._share, self._names, self._model = out, share, list(names), model
+        self._states: list[CaseState] = []
+        self._part(share.rank).unlink(missing_ok=True)
+
+    def add(self, state: CaseState) -> None:
+        """Note what became of a case."""
+        self._states.append(state)
+
+    def finish(self) -> list[Path]:
+        """Write this process's part; where all parts are there, join them and return the finished files.
+
+        These are ``results.json``, and ``volumes.csv`` with the volumes of all cases when there are several.
+        """
+        with write_beside(self._part(self._share.rank)) as part:
+            part.write_text(json.dumps([asdict(state) for state in self._states]), encoding="utf-8")
+        parts = [self._part(rank) for rank in range(self._share.world)]
+        try:
+            states = [state for part in parts for state in json.loads(part.read_text(encoding="utf-8"))]
+        except (FileNotFoundError, ValueError):  # others still work, or have joined the parts already
+            return []
+        finished = self._join(states)
+        for part in parts:
+            with contextlib.suppress(OSError):
+                part.unlink()
+        return finished
+
+    def _part(self, rank: int) -> Path:
+        return self._out / f".results-{rank + 1}-of-{self._share.world}.json"
+
+    def _join(self, states: Sequence[dict[str, Any]]) -> list[Path]:
+        order = {name: number for number, name in enumerate(self._names)}
+        ordered = sorted(states, key=lambda state: order.get(str(state["case"]), len(order)))
+        counts = {kind: sum(state["state"] == kind for state in ordered) for kind in ("done", "skipped", "failed")}
+        target = self._out / RESULTS_FILE
+        with write_beside(target) as file:
+            text = json.dumps({"model": self._model, **counts, "cases": ordered}, indent=2, ensure_ascii=False)
+            file.write_text(text + "\n", encoding="utf-8")
+        finished = [target]
+        volumes = {state["case"]: _volumes(Path(state["folder"])) for state in ordered if state["state"] != "failed"}
+        if len(volumes) > 1:
+            finished.append(write_volumes(volumes, self._out / VOLUMES_FILE))
+        return finished
+
+
+def _volumes(folder: Path) -> list[dict[str, str | int | float]]:
+    with (folder / VOLUMES_FILE).open(newline="", encoding="utf-8") as stream:
+        return [dict(row) for row in csv.DictReader(stream)]
+
+
+def volumes_of(folder: Path) -> list[dict[str, str | int | float]]:
+    """Return the rows of a finished case's ``volumes.csv``, numbers as numbers."""
+    return [
+        {**row, "level": int(row["level"]), "soft_ml": float(row["soft_ml"]), "hard_ml": float(row["hard_ml"])}
+        for row in _volumes(folder)
+    ]
