@@ -175,6 +175,33 @@ def test_detached_tree_leaves_the_segmentation_alone_and_can_be_brought_back(pan
     assert segmentNames(node)["cortex"] == "cortex"
 
 
+def test_history_goes_on_after_detaching(panel, node):
+    clickRow(panel.tree, "cortex")
+    write(panel.ui.nodeNameEdit, "neocortex")
+    click(panel.ui.attachCheck)
+    click(panel.ui.undoButton)
+    assert panel.editor.tree == tree()
+    assert segmentNames(node)["cortex"] == "neocortex"
+
+
+def test_tree_edited_on_its_own_is_not_lost_to_a_new_segmentation(panel, window):
+    click(panel.ui.attachCheck)
+    window.showPanel("Look")
+    window.showPanel("Tree")
+    assert not panel.ui.attachCheck.checked
+    clickRow(panel.tree, "cortex")
+    write(panel.ui.nodeNameEdit, "neocortex")
+    panel.context.segmentation = panel.context.logic.addSegmentation(parcellation(), name="second")
+    settle()
+    assert panel.editor.tree.node("cortex").name == "neocortex"
+    assert panel.ui.attachCheck.text == "Changes act on 'second'"
+    assert not panel.ui.attachCheck.checked
+    panel.files.takeShown()
+    assert "not saved" in panel.context.dialogs.asked[-1]
+    assert panel.editor.tree == tree()
+    assert panel.ui.attachCheck.checked
+
+
 def test_deleted_segmentation_leaves_its_tree_to_be_saved(panel, node, tmp_path):
     clickRow(panel.tree, "cortex")
     write(panel.ui.nodeNameEdit, "neocortex")

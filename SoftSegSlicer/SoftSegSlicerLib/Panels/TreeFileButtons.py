@@ -27,21 +27,31 @@ class TreeFileButtons:
         self._actions = []
         self._addNew(_("Empty tree"), None)
         self._menu.addSeparator()
+        self._shown = qt.QAction(_("Tree of the shown segmentation"), self._menu)
+        self._shown.triggered.connect(self.takeShown)
+        self._menu.addAction(self._shown)
+        self._menu.aboutToShow.connect(self._onMenu)
+        self._menu.addSeparator()
         for name in shippedTrees():
             self._addNew(name, name)
         ui.newButton.setMenu(self._menu)
         ui.openButton.clicked.connect(self.open)
         ui.saveButton.clicked.connect(self.save)
 
-    def keys(self):
-        """Return the keys, see PanelKeys."""
-        return {"Ctrl+S": self.save, "Ctrl+O": self.open}
-
     def _addNew(self, text, name):
         action = qt.QAction(text, self._menu)
         action.triggered.connect(lambda *_args: self.new(name))
         self._menu.addAction(action)
         self._actions.append(action)
+
+    def _onMenu(self, *_args):
+        context = self._panel.context
+        self._shown.enabled = context.segmentation is not None and context.logic.isManaged(context.segmentation)
+
+    def takeShown(self, *_args) -> None:
+        """Go back to the tree of the segmentation that is shown."""
+        if self._mayLeave():
+            self._panel.takeShownTree()
 
     def new(self, name: str | None) -> None:
         """Begin with a shipped tree, or (``None``) with an empty one."""

@@ -170,6 +170,10 @@ class TreeHistory:
         self._saved = tree if saved is None else saved
         return taken
 
+    def markSaved(self) -> None:
+        """Let the tree count as saved."""
+        self._saved = self.tree
+
     def save(self, path: str, format_: str | None = None):
         """Write the tree and return what the file cannot hold (softseg.tree.Change); () where it holds everything.
 

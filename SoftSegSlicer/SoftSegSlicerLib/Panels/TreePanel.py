@@ -34,7 +34,7 @@ class TreePanel:
         self.context = context
         self.widget, self.ui = loadPanel("TreePanel")
         self.message = MessageLine(self.ui.treeMessageLabel)
-        self._attached = None
+        self._attached = self._leftAlone = None
         self.editor = TreeEditor(emptyTree())
         self.tree = LabelTreeWidget(self.ui.editTreeFrame)
         self._setUpTree()
@@ -44,7 +44,7 @@ class TreePanel:
         self.diff = TreeDiffView(self.ui, lambda id_: self.tree.select([id_]))
         self.buttons = TreeButtons(self)
         self.files = TreeFileButtons(self)
-        self._keys = PanelKeys(self.widget, {**self.buttons.keys(), **self.files.keys()})
+        self._keys = PanelKeys(self.widget, self.buttons.keys())
         self.ui.treeNameEdit.editingFinished.connect(self._onTreeName)
         self.ui.attachCheck.toggled.connect(self._onAttachToggled)
         context.addObserver("segmentationChanged", self.onSegmentationChanged)
@@ -84,20 +84,24 @@ class TreePanel:
         self.context.removeObserver("treeChanged", self.onTreeChanged)
 
     def onSceneStartClose(self):
-        """Keep the tree, let go of the segmentation."""
-        self._attached = None
+        """Keep the tree, let go of the segmentation; what was edited on it went with the scene."""
+        if self._attached is not None:
+            self.editor.markSaved()
+        self._attached = self._leftAlone = None
 
     def onSceneEndClose(self):
         """Begin again with the empty or newly loaded scene."""
         self.refresh()
 
     def refresh(self):
-        """Take the tree of the current segmentation, where there is one and it is another than before."""
+        """Take the tree of the current segmentation, unless that would lose a tree that is edited on its own."""
         node = self.context.segmentation
-        if node is not None and node is not self._attached and self.context.logic.isManaged(node):
-            self._attach(node)
-        elif node is None:
+        if node is None:
             self._attached = None
+        elif node is not self._attached and self.context.logic.isManaged(node):
+            busy = self._attached is None and (self.editor.isModified or node is self._leftAlone)
+            if not busy:
+                self._attach(node)
         self.show()
 
     def onSegmentationChanged(self, **_data):
@@ -146,7 +150,7 @@ class TreePanel:
                 self.editor.replaceTree(tree, description)
             except InputError as error:
                 refusal = error
-                self._attached = None
+                self._leave()
         if self._attached is None:
             self.editor = TreeEditor(tree)
         else:
@@ -162,11 +166,21 @@ class TreePanel:
             return
         self.message.clear()
         if self._attached is not None:
-            self.editor = TreeEditor(self.editor.tree, saved=self.editor.saved)
-            self._attached = None
+            self._leave()
         else:
             self._attachWith(node, self.editor)
         self.show()
+
+    def takeShownTree(self) -> None:
+        """Edit the tree of the segmentation that is shown."""
+        node = self.context.segmentation
+        if node is not None and self.context.logic.isManaged(node):
+            self._attach(node)
+            self.show()
+
+    def _leave(self):
+        """Edit on, with all of the history, without the segmentation."""
+        self._attached, self._leftAlone = None, self._attached
 
     def _attachWith(self, node, own):
         """Give the segmentation the tree of an editor; where that fails, go on with that editor."""
@@ -176,7 +190,8 @@ class TreePanel:
         try:
             self.editor.replaceTree(own.tree, _("Use this tree for the segmentation"), own.saved)
         except InputError as error:
-            self._attached, self.editor = None, own
+            self._leave()
+            self.editor = own
             self.message.error(error)
             return
         self.context.notify("treeChanged", source=self)
