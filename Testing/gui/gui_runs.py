@@ -19,6 +19,7 @@ def addHead(name="head", spacing=2.5, skull=False):
     array[12:48, 14:60, 12:48] = 100
     node = slicer.util.addVolumeFromArray(array, name=name)
     node.SetSpacing(spacing, spacing, spacing)
+    slicer.app.processEvents()
     return node
 
 

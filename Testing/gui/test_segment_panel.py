@@ -49,11 +49,12 @@ def texts(panel, kind=None):
 def writeResult(panel, arguments):
     """Write what the engine would: the soft parcellation of a small scan."""
     logic = panel._context.logic
-    _volume, node = headlessResult(logic)
+    volume, node = headlessResult(logic)
     folder = Path(arguments[arguments.index("--out") + 1]) / "head"
     folder.mkdir(parents=True)
     logic.parcellationOf(node).save(folder / "soft.soft.npz")
     slicer.mrmlScene.RemoveNode(node)
+    slicer.mrmlScene.RemoveNode(volume)
 
 
 # -- before -------------------------------------------------------------------------------------------------------
@@ -314,10 +315,11 @@ def test_a_list_of_volumes_goes_on_after_a_failure(panel, runner, moduleWidget):
     runner.end("done")
     assert "broken" in runner.arguments[2]
     runner.end("failed", "the image is constant", "", 2)
-    slicer.mrmlScene.RemoveNode(slicer.util.getNode("scan"))
     runner.end("failed", "killed", "", -1)
     assert rows(panel)["head"] == "done"
     assert rows(panel)["broken"] == "failed: the image is constant"
+    moduleWidget.refresh()
+    assert rows(panel)["head"] == "done", "the list remembers when it is filled again"
     assert texts(panel, "warning") == ["1 of 3 scans are segmented."]
     assert texts(panel, "error")[0] == "broken: the image is constant."
     panel.ui.batchList.itemDoubleClicked.emit(panel.ui.batchList.topLevelItem(0), 0)

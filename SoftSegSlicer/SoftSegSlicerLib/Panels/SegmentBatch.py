@@ -44,7 +44,7 @@ class SegmentBatch:
     def __init__(self, ui, context, modelOf, onChanged, onError):
         self._ui, self._context, self._modelOf = ui, context, modelOf
         self._onChanged, self._onError = onChanged, onError
-        self._items, self._results = {}, {}
+        self._items, self._results, self._states = {}, {}, {}
         self._filling = False
         ui.batchFolderEdit.filters = ui.batchOutputEdit.filters = 1  # folders
         ui.batchSourceBox.currentIndexChanged.connect(self.refresh)
@@ -81,9 +81,10 @@ class SegmentBatch:
         self._ui.batchList.clear()
         self._items = {}
         for key, name, problem in self._listed():
-            item = qt.QTreeWidgetItem([name, problem])
+            state = self._states.get(key, problem)
+            item = qt.QTreeWidgetItem([name, state])
             item.setToolTip(0, name)
-            item.setToolTip(1, problem)
+            item.setToolTip(1, state)
             item.setFlags(qt.Qt.ItemIsEnabled | qt.Qt.ItemIsSelectable | qt.Qt.ItemIsUserCheckable)
             item.setCheckState(0, qt.Qt.Unchecked if key in unticked or problem else qt.Qt.Checked)
             self._ui.batchList.addTopLevelItem(item)
@@ -112,7 +113,7 @@ class SegmentBatch:
         """Return the jobs of all ticked scans."""
         model, _summary = self._modelOf()
         output = self._ui.batchOutputEdit.currentPath
-        self._results = {}
+        self._results, self._states = {}, {}
         if self.fromFolder:
             return [
                 self._jobOfFiles(case, model, device, cut, output)
@@ -124,9 +125,6 @@ class SegmentBatch:
 
     def show(self, job):
         """Show the state of a job in its row."""
-        item = self._items.get(job.key)
-        if item is None:
-            return
         words = {
             WAITING: "",
             RUNNING: _("running ..."),
@@ -135,6 +133,10 @@ class SegmentBatch:
             FAILED: _("failed"),
         }
         text = words[job.state] + (f": {job.message}" if job.message else "")
+        self._states[job.key] = text
+        item = self._items.get(job.key)
+        if item is None:
+            return
         self._filling = True
         item.setText(1, text)
         item.setToolTip(1, text)

@@ -6,6 +6,7 @@ import dataclasses
 
 import qt
 import slicer
+import vtk
 from slicer.i18n import tr as _
 
 from softseg.image import Image
@@ -29,7 +30,8 @@ class SegmentInputs:
     def __init__(self, ui, context, onChanged):
         self._ui, self._context, self._onChanged = ui, context, onChanged
         self._selectors = {}
-        self._filling = False
+        self._filling = self._waiting = False
+        self._observed = []
         ui.maskSelector.setMRMLScene(slicer.mrmlScene)
         ui.maskSelector.currentNodeChanged.connect(self._onMaskChanged)
         ui.maskSelector.currentSegmentChanged.connect(self._onMaskChanged)
@@ -48,7 +50,7 @@ class SegmentInputs:
             form.removeRow(0)
         self._selectors = {}
         for channel in channels:
-            self._selectors[channel] = selector = _newSelector(channel)
+            self._selectors[channel] = selector = _newSelector(channel, noneEnabled=len(self._selectors) > 0)
             label = qt.QLabel(_("{channel} scan:").format(channel=channel))
             label.setBuddy(selector)
             form.addRow(label, selector)
@@ -65,21 +67,28 @@ class SegmentInputs:
         return self._selectors[channel]
 
     def restore(self):
-        """Show what the parameter node remembers; for one channel without memory, the volume in the slice views."""
+        """Show what the parameter node remembers; for the first channel without memory, the volume in view."""
         parameters = self._context.parameterNode
         if parameters is None:
             return
         self._filling = True
         for channel, selector in self._selectors.items():
             node = parameters.parameterNode.GetNodeReference(ROLE + channel)
-            if node is None and len(self._selectors) == 1:
-                node = _volumeInView()
+            if node is None and channel == self.channels[0]:
+                node = _volumeInView() or selector.currentNode()
             selector.setCurrentNode(node)
             parameters.parameterNode.SetNodeReferenceID(ROLE + channel, None if node is None else node.GetID())
         self._ui.maskSelector.setCurrentNode(parameters.maskSegmentation)
         if parameters.maskSegment:
             self._ui.maskSelector.setCurrentSegmentID(parameters.maskSegment)
         self._filling = False
+        self._watch()
+
+    def cleanup(self):
+        """Stop observing the volumes."""
+        for node, tag in self._observed:
+            node.RemoveObserver(tag)
+        self._observed = []
 
     def volumes(self):
         """Return the chosen volumes in the order of the channels; None where none is chosen."""
@@ -125,7 +134,25 @@ class SegmentInputs:
             return
         parameters = self._context.parameterNode.parameterNode
         parameters.SetNodeReferenceID(ROLE + channel, None if node is None else node.GetID())
+        self._watch()
         self._onChanged()
+
+    def _watch(self):
+        """Hear of changes inside the chosen volumes: a file that is read gets its voxels after its node."""
+        self.cleanup()
+        for node in filter(None, self.volumes()):
+            for event in (vtk.vtkCommand.ModifiedEvent, slicer.vtkMRMLVolumeNode.ImageDataModifiedEvent):
+                self._observed.append((node, node.AddObserver(event, self._onVolumeModified)))
+
+    def _onVolumeModified(self, *_arguments):
+        if not self._waiting:
+            self._waiting = True
+            qt.QTimer.singleShot(0, self._tellModified)
+
+    def _tellModified(self):
+        self._waiting = False
+        if self._observed:
+            self._onChanged()
 
     def _onMaskChanged(self, *_arguments):
         parameters = self._context.parameterNode
@@ -144,12 +171,12 @@ def warningsOf(volumeNode, expected):
     return scan_warnings(Image(Grids.arrayOf(image), Grids.geometryOfVolume(volumeNode)), expected)
 
 
-def _newSelector(channel):
+def _newSelector(channel, noneEnabled):
     selector = slicer.qMRMLNodeComboBox()
     selector.objectName = f"volumeSelector_{channel}"
     selector.nodeTypes = ["vtkMRMLScalarVolumeNode"]
     selector.showChildNodeTypes = False
-    selector.noneEnabled = True
+    selector.noneEnabled = noneEnabled  # without it, the first scan of the scene is chosen by itself
     selector.addEnabled = False
     selector.removeEnabled = False
     selector.selectNodeUponCreation = False

@@ -74,6 +74,7 @@ class SegmentPanel:
     def onSceneStartClose(self):
         """Stop what works for the scene that goes."""
         self._stop()
+        self.inputs.cleanup()
         self._result = None
 
     def onSceneEndClose(self):
@@ -84,6 +85,7 @@ class SegmentPanel:
     def cleanup(self):
         """Stop, and let go of the context."""
         self._stop()
+        self.inputs.cleanup()
         self._context.removeObserver("modelsChanged", self._onModelsChanged)
 
     # -- buttons --------------------------------------------------------------------------------------------------

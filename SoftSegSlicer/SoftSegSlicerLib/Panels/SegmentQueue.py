@@ -57,6 +57,7 @@ class SegmentQueue:
         self._onJob, self._onFinished = onJob, onFinished
         self._jobs, self._waiting, self._current = [], [], None
         self._prepared, self._cancelled = None, False
+        self._durations = []  # seconds of the scans that were finished; failures say nothing about the rest
 
     @property
     def running(self):
@@ -67,7 +68,6 @@ class SegmentQueue:
         """Begin; returns at once."""
         self._jobs, self._waiting = list(jobs), list(jobs)
         self._clock = qt.QElapsedTimer()
-        self._clock.start()
         self._next()
 
     def cancel(self):
@@ -90,6 +90,7 @@ class SegmentQueue:
             return
         job = self._current = self._waiting.pop(0)
         self._progress, job.state = Progress(), RUNNING
+        self._clock.start()
         self._onJob(job)
         self._tell()
         try:
@@ -120,6 +121,8 @@ class SegmentQueue:
             except (SoftSegError, OSError, RuntimeError) as error:
                 state, message = FAILED, sentence(error)
         self._discard()
+        if state == DONE:
+            self._durations.append(self._clock.elapsed() / 1000)
         job.state, job.message = state, message
         self._onJob(job)
         if state == FAILED:
@@ -140,8 +143,9 @@ class SegmentQueue:
             text = _("{name} ({number} of {count}): {text}").format(
                 name=self._current.name, number=done + 1, count=len(self._jobs), text=text
             )
-            if done:
-                left = self._clock.elapsed() / 1000 / done * (len(self._jobs) - done)
+            if self._durations:
+                mean = sum(self._durations) / len(self._durations)
+                left = mean * (len(self._waiting) + 1 - self._progress.share)
                 text += _(", about {time} for all").format(time=duration(left))
         self._onProgress(self._share(self._progress.share), text)
 
