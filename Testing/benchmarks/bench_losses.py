@@ -9,7 +9,6 @@ from pathlib import Path
 import torch
 import torch.nn.functional as F
 from measure import Curve, Line, interleaved_all, peak_memory
-from monai.losses import DiceCELoss, GeneralizedWassersteinDiceLoss
 from torch import Tensor
 
 from softseg.losses import build_loss
@@ -32,6 +31,9 @@ KINDS = {"crisp": 1.1, "soft": 1.2}
 MEMORY_TARGET = 0.6
 GROWTH_LEAVES = (8, 16, 32, 64, 128, 256, 512)
 GROWTH_SIDES = (32, 64, 128, 256)
+GROWTH_SIDE = 64
+MEMORY_LEAVES = (8, 32, 128, 512)
+OURS_LINE = "Wasserstein + cross-entropy"
 
 
 def run(quick: bool) -> list[Line]:
@@ -40,31 +42,30 @@ def run(quick: bool) -> list[Line]:
     rounds = 3 if quick else 7
     lines: list[Line] = []
     for leaves, side in sizes:
-        for kind in KINDS:
+        for kind in ("crisp",) if quick else KINDS:
             lines += _against_cross_entropy(leaves, side, kind, rounds, channels_last=False)
             lines += _memory_against_cross_entropy(leaves, side, kind)
+    if quick:
+        return lines
     leaves, side = sizes[0]
     for kind in KINDS:
         lines += _against_cross_entropy(leaves, side, kind, rounds, channels_last=True)
     lines += _inner_nodes(leaves, side, rounds)
     lines += _against_others(leaves, side, rounds)
-    return lines + _growth_lines(_growth_with_leaves(quick))
+    return lines + _growth_lines(_growth_with_leaves())
 
 
 def curves(quick: bool) -> list[Curve]:
-    """Measure how time and memory grow with leaves and voxels."""
-    leaves = _growth_with_leaves(quick)
-    side = 16 if quick else 64
-    voxels = _growth_with_voxels(quick)
-    memory = _memory_growth(quick)
+    """Measure how time and memory grow with leaves and voxels (nothing if ``quick``)."""
+    if quick:
+        return []
+    side = GROWTH_SIDE
+    leaves, voxels, memory = _growth_with_leaves(), _growth_with_voxels(), _memory_growth()
     return [
         Curve("losses", "leaves", f"Forward and backward pass, {side}³ voxels", "leaves", "seconds", leaves, OURS_LINE),
         Curve("losses", "voxels", "Forward and backward pass, 32 leaves", "voxels per side", "seconds", voxels),
         Curve("losses", "memory", f"Memory above the logits, {side}³ voxels", "leaves", "MB", memory, OURS_LINE),
     ]
-
-
-OURS_LINE = "Wasserstein + cross-entropy"
 
 
 # --- the lines ---------------------------------------------------------------------------------------------------
@@ -170,14 +171,12 @@ def _growth_lines(growth: dict[str, list[tuple[float, float]]]) -> list[Line]:
 
 
 @cache
-def _growth_with_leaves(quick: bool) -> dict[str, list[tuple[float, float]]]:
-    side, rounds = (16, 3) if quick else (64, 5)
-    return _grow([(leaves, leaves, side) for leaves in GROWTH_LEAVES], rounds)
+def _growth_with_leaves() -> dict[str, list[tuple[float, float]]]:
+    return _grow([(leaves, leaves, GROWTH_SIDE) for leaves in GROWTH_LEAVES], 5)
 
 
-def _growth_with_voxels(quick: bool) -> dict[str, list[tuple[float, float]]]:
-    sides = (16, 32) if quick else GROWTH_SIDES
-    return _grow([(side, 32, side) for side in sides], 3)
+def _growth_with_voxels() -> dict[str, list[tuple[float, float]]]:
+    return _grow([(side, 32, side) for side in GROWTH_SIDES], 3)
 
 
 def _grow(points: list[tuple[int, int, int]], rounds: int) -> dict[str, list[tuple[float, float]]]:
@@ -192,10 +191,12 @@ def _grow(points: list[tuple[int, int, int]], rounds: int) -> dict[str, list[tup
     return series
 
 
-def _memory_growth(quick: bool) -> dict[str, list[tuple[float, float]]]:
-    leaves, side = ((8, 64), 16) if quick else ((8, 32, 128, 512), 64)
+def _memory_growth() -> dict[str, list[tuple[float, float]]]:
     names = (OURS_LINE, PEER, "MONAI DiceCELoss")
-    return {name: [(n, peak_memory(prepare_step, name, n, side, "crisp") / 1e6) for n in leaves] for name in names}
+    return {
+        name: [(n, peak_memory(prepare_step, name, n, GROWTH_SIDE, "crisp") / 1e6) for n in MEMORY_LEAVES]
+        for name in names
+    }
 
 
 # --- losses and inputs -------------------------------------------------------------------------------------------
@@ -227,6 +228,8 @@ def _loss(name: str, leaves: int) -> Loss:
     if name == "MONAI DiceCELoss":
         return _dice_cross_entropy
     if name == "MONAI GeneralizedWassersteinDiceLoss":
+        from monai.losses import GeneralizedWassersteinDiceLoss  # loaded only where it is measured: it takes seconds
+
         matrix = _tree(leaves).distance_matrix(normalize=True).astype("float32")
         return GeneralizedWassersteinDiceLoss(matrix)
     raise ValueError(name)
@@ -237,9 +240,10 @@ def _cross_entropy(logits: Tensor, target: Tensor) -> Tensor:
 
 
 def _dice_cross_entropy(logits: Tensor, target: Tensor) -> Tensor:
-    return DiceCELoss(softmax=True, to_onehot_y=not target.is_floating_point(), include_background=False)(
-        logits, target
-    )
+    from monai.losses import DiceCELoss
+
+    crisp = not target.is_floating_point()
+    return DiceCELoss(softmax=True, to_onehot_y=crisp, include_background=False)(logits, target)
 
 
 def _naive_wasserstein(matrix: Tensor) -> Loss:

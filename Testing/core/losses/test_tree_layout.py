@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from softseg.losses import TreeCrossEntropyLoss
+from softseg.losses.node_array import NodeArray
 from softseg.losses.tree_layout import TreeLayout
 from softseg.tree import LabelTree
 
@@ -24,9 +25,9 @@ def test_sums_up_and_down_are_the_membership_matrix(seed: int, random_tree: Make
     members = members[[tree.position(id_) for id_ in layout.ids]]
     values = torch.rand(layout.rows, 7, dtype=torch.float64)
     summed, pushed = values.clone(), values.clone()
-    layout.sum_up(summed[: layout.classes], summed[layout.classes :])
+    NodeArray(layout, summed[: layout.classes], summed[layout.classes :]).sum_up()
     torch.testing.assert_close(summed, members @ values[: layout.classes])
-    layout.push_down(pushed[: layout.classes], pushed[layout.classes :])
+    NodeArray(layout, pushed[: layout.classes], pushed[layout.classes :]).push_down()
     torch.testing.assert_close(pushed[: layout.classes], members.T @ values)
 
 

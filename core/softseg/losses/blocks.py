@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
@@ -12,8 +12,9 @@ from torch import Tensor
 from softseg.losses.threads import in_threads
 
 Result = TypeVar("Result")
+Kept = TypeVar("Kept")
 
-BLOCK_NUMBERS = {"cpu": 96 * 1024, "cuda": 8 * 1024 * 1024}
+BLOCK_NUMBERS = {"cpu": 384 * 1024, "cuda": 8 * 1024 * 1024}
 """Numbers in one work array: a handful of arrays fit into a processor core's cache, or keep a graphics card busy."""
 
 FEWEST_VOXELS, MOST_VOXELS = 256, 16384
@@ -41,6 +42,7 @@ class Scratch:
         self.dtype = dtype
         self.device = device
         self._memory: dict[str, Tensor] = {}
+        self._kept: dict[str, Any] = {}
         self._views: dict[tuple[str, int, int], Tensor] = {}
 
     def array(self, name: str, rows: int, columns: int) -> Tensor:
@@ -51,8 +53,22 @@ class Scratch:
             if memory is None or memory.numel() < rows * columns:
                 size = rows * max(columns, self.columns)
                 memory = self._memory[name] = torch.empty(size, dtype=self.dtype, device=self.device)
-            view = self._views[name, rows, columns] = memory[: rows * columns].view(rows, columns)
+            view = memory[: rows * columns].view(rows, columns)
+            if columns == self.columns:
+                self._views[name, rows, columns] = view
         return view
+
+    def keep(self, name: str, columns: int, make: Callable[[], Kept]) -> Kept:
+        """Return what ``make`` makes of this scratch's arrays for ``columns`` voxels; kept for whole blocks.
+
+        Blocks with unlabelled voxels all have different sizes: nothing is kept for them.
+        """
+        if columns != self.columns:
+            return make()
+        if name not in self._kept:
+            self._kept[name] = make()
+        kept: Kept = self._kept[name]
+        return kept
 
     def load(self, name: str, values: Tensor) -> Tensor:
         """Return ``values`` ``[rows, n]`` with voxels side by side and in this scratch's type: a copy where needed."""

@@ -26,12 +26,12 @@ class Softmax:
     log_sum: Tensor
 
     @classmethod
-    def of(cls, logits: Tensor, scratch: Scratch) -> Softmax:
-        """Compute them for ``logits`` ``[C, n]``; the results lie in ``scratch``.
+    def of(cls, logits: Tensor, scratch: Scratch, shares: Tensor | None = None) -> Softmax:
+        """Compute them for ``logits`` ``[C, n]``; the results lie in ``scratch``, the shares in ``shares`` if given.
 
         Step by step, because over the first axis this takes two thirds of the time of ``torch.softmax``.
         """
         scores = torch.sub(logits, logits.amax(0), out=scratch.array("scores", *logits.shape))
-        shares = torch.exp(scores, out=scratch.array("shares", *logits.shape))
+        shares = torch.exp(scores, out=scratch.array("shares", *logits.shape) if shares is None else shares)
         total = shares.sum(0)
         return cls(shares.mul_(total.reciprocal()), scores, total.log_())

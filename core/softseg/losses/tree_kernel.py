@@ -18,18 +18,11 @@ import torch
 from torch import Tensor
 
 from softseg.losses.blocks import Scratch
+from softseg.losses.node_array import NodeArray
 from softseg.losses.outside import outside, outside_adjoint
 from softseg.losses.softmax import Softmax
 from softseg.losses.tiny_probabilities import NodeLikelihood, exact_likelihood
 from softseg.losses.tree_terms import TreeTables
-
-
-@dataclass
-class Slopes:
-    """Derivatives by the node probabilities, ``[C, n]`` and ``[I, n]``."""
-
-    leaves: Tensor
-    inner: Tensor
 
 
 @dataclass
@@ -47,7 +40,7 @@ class Parts:
 
     loss: Tensor
     leaf_weight: Tensor
-    slopes: Slopes | None
+    slopes: NodeArray | None
     transport_is_mean: bool
     nodes: NodeLikelihood | None
 
@@ -62,7 +55,8 @@ def labelled_block(logits: Tensor, labels: Tensor, tables: TreeTables, scratch: 
     tables: the loss.
     scratch: work arrays; the gradient lies in them.
     """
-    softmax = Softmax.of(logits, scratch)
+    predicted = NodeArray.of("predicted", tables.layout, len(labels), scratch)
+    softmax = Softmax.of(logits, scratch, predicted.leaves)
     classes = tables.layout.classes
     coarse = int(labels.max()) >= classes
     leaves = (labels.clamp(max=classes - 1) if coarse else labels)[None]
@@ -72,7 +66,7 @@ def labelled_block(logits: Tensor, labels: Tensor, tables: TreeTables, scratch: 
     nodes = None
     if coarse or tables.labelled_inner_of_leaves or tables.has_complement:
         unlikely = tables.beside[:, labels] if tables.has_complement else None
-        nodes = _node_likelihood(softmax, tables, scratch, unlikely)
+        nodes = _node_likelihood(predicted, tables, scratch, unlikely)
         nodes.rows, nodes.likely = tables.labelled_rows[:, labels], tables.labelled_inner[:, labels]
     slopes = None
     if tables.has_transport:
@@ -81,7 +75,8 @@ def labelled_block(logits: Tensor, labels: Tensor, tables: TreeTables, scratch: 
             _silence_below(slopes, labels, tables)
         loss += tables.path_transport[labels]
     elif nodes is not None:
-        slopes = _no_slopes(tables, scratch, len(labels))
+        slopes = NodeArray.of("slopes", tables.layout, len(labels), scratch)
+        slopes.zero()
     parts = Parts(loss, leaf_weight, slopes, tables.has_transport, nodes)
     gradient = _gradient(logits, softmax, parts, tables, scratch)
     return parts.loss, gradient.scatter_add_(0, leaves, -leaf_weight[None])
@@ -96,8 +91,9 @@ def soft_block(logits: Tensor, target: Tensor, tables: TreeTables, scratch: Scra
     tables: the loss.
     scratch: work arrays; the gradient lies in them.
     """
-    softmax = Softmax.of(logits, scratch)
     size = target.shape
+    predicted = NodeArray.of("predicted", tables.layout, size[1], scratch)
+    softmax = Softmax.of(logits, scratch, predicted.leaves)
     likely, factor = target, tables.same_likelihood
     if factor is None:
         likely, factor = torch.mul(target, tables.leaf_likelihood[:, None], out=scratch.array("likely", *size)), 1.0
@@ -111,15 +107,17 @@ def soft_block(logits: Tensor, target: Tensor, tables: TreeTables, scratch: Scra
         unlikely = None
         if tables.has_complement:
             unlikely = outside(target, tables, scratch).mul_(tables.complement[:, None])
-        nodes = _node_likelihood(softmax, tables, scratch, unlikely)
-        nodes.likely = scratch.array("inner target", len(nodes.shares), size[1])
-        tables.layout.sum_up(target, nodes.likely)
-        nodes.likely.mul_(tables.inner_likelihood[:, None])
+        nodes = _node_likelihood(predicted, tables, scratch, unlikely)
+        wanted = NodeArray.of("wanted", tables.layout, size[1], scratch)
+        wanted.leaves.copy_(target)
+        wanted.sum_up()
+        nodes.likely = wanted.inner.mul_(tables.inner_likelihood[:, None])
     slopes = None
     if tables.has_transport:
         slopes = _soft_transport(softmax.shares, target, loss, tables, scratch)
     elif nodes is not None:
-        slopes = _no_slopes(tables, scratch, size[1])
+        slopes = NodeArray.of("slopes", tables.layout, size[1], scratch)
+        slopes.zero()
     parts = Parts(loss, leaf_weight, slopes, False, nodes)
     gradient = _gradient(logits, softmax, parts, tables, scratch)
     return parts.loss, gradient.sub_(likely, alpha=factor) if factor else gradient
@@ -129,11 +127,11 @@ def _gradient(logits: Tensor, softmax: Softmax, parts: Parts, tables: TreeTables
     """Return the gradient ``[C, n]`` but for the targets' share of the leaves' likelihood; complete the loss."""
     slopes, nodes, shares = parts.slopes, parts.nodes, softmax.shares
     if slopes is None:
-        return torch.mul(shares, parts.leaf_weight, out=scratch.array("leaf slopes", *shares.shape))
+        return torch.mul(shares, parts.leaf_weight, out=scratch.array("gradient", *shares.shape))
     exact = None if nodes is None else exact_likelihood(logits, nodes, tables.layout)
     if nodes is not None:
         parts.loss -= _add_likelihood(nodes, slopes, scratch)
-    tables.layout.push_down(slopes.leaves, slopes.inner)
+    slopes.push_down()
     if nodes is not None and nodes.outside is not None and nodes.unlikely is not None:
         logs = torch.log(nodes.outside, out=scratch.array("logs", *nodes.outside.shape))
         parts.loss -= logs.mul_(nodes.unlikely).sum(0)
@@ -155,7 +153,7 @@ def _gradient(logits: Tensor, softmax: Softmax, parts: Parts, tables: TreeTables
     return gradient
 
 
-def _add_likelihood(nodes: NodeLikelihood, slopes: Slopes, scratch: Scratch) -> Tensor:
+def _add_likelihood(nodes: NodeLikelihood, slopes: NodeArray, scratch: Scratch) -> Tensor:
     """Add the inner nodes' likelihood to the slopes and return ``sum_v l_v ln P_v``, ``[n]``."""
     needed = nodes.needed
     if nodes.rows is None:
@@ -165,33 +163,18 @@ def _add_likelihood(nodes: NodeLikelihood, slopes: Slopes, scratch: Scratch) -> 
     return torch.log(needed, out=scratch.array("inner logs", *needed.shape)).mul_(nodes.likely).sum(0)
 
 
-def _node_likelihood(softmax: Softmax, tables: TreeTables, scratch: Scratch, unlikely: Tensor | None) -> NodeLikelihood:
+def _node_likelihood(
+    predicted: NodeArray, tables: TreeTables, scratch: Scratch, unlikely: Tensor | None
+) -> NodeLikelihood:
     """Return the probabilities of the inner nodes and of what lies outside every node; weights are still missing."""
-    voxels = softmax.shares.shape[1]
-    shares = scratch.array("inner shares", tables.layout.rows - tables.layout.classes, voxels)
-    tables.layout.sum_up(softmax.shares, shares)
-    around = None if unlikely is None else outside(softmax.shares, tables, scratch)
-    return NodeLikelihood(shares, None, shares, around, unlikely)
+    predicted.sum_up()
+    around = None if unlikely is None else outside(predicted.leaves, tables, scratch)
+    return NodeLikelihood(predicted.inner, None, predicted.inner, around, unlikely)
 
 
-def _slopes(tables: TreeTables, scratch: Scratch, voxels: int) -> Slopes:
-    layout = tables.layout
-    return Slopes(
-        scratch.array("leaf slopes", layout.classes, voxels),
-        scratch.array("inner slopes", layout.rows - layout.classes, voxels),
-    )
-
-
-def _no_slopes(tables: TreeTables, scratch: Scratch, voxels: int) -> Slopes:
-    slopes = _slopes(tables, scratch, voxels)
-    slopes.leaves.zero_()
-    slopes.inner.zero_()
-    return slopes
-
-
-def _labelled_transport(labels: Tensor, leaves: Tensor, tables: TreeTables, scratch: Scratch) -> Slopes:
+def _labelled_transport(labels: Tensor, leaves: Tensor, tables: TreeTables, scratch: Scratch) -> NodeArray:
     """Return the slopes of the transport: the weight of a node, negative on the path of the label."""
-    slopes = _slopes(tables, scratch, len(labels))
+    slopes = NodeArray.of("slopes", tables.layout, len(labels), scratch)
     slopes.leaves.copy_(tables.leaf_transport[:, None].expand_as(slopes.leaves))
     slopes.inner.copy_(tables.inner_transport[:, None].expand_as(slopes.inner))
     own = torch.where(labels < tables.layout.classes, tables.leaf_transport[leaves[0]], 0.0)
@@ -200,7 +183,7 @@ def _labelled_transport(labels: Tensor, leaves: Tensor, tables: TreeTables, scra
     return slopes
 
 
-def _silence_below(slopes: Slopes, labels: Tensor, tables: TreeTables) -> None:
+def _silence_below(slopes: NodeArray, labels: Tensor, tables: TreeTables) -> None:
     """Take the nodes below labelled inner nodes out of the slopes, by what their leaves would get from them."""
     layout = tables.layout
     present = torch.bincount(labels, minlength=len(layout.targets))[layout.classes :].nonzero().flatten()
@@ -211,14 +194,14 @@ def _silence_below(slopes: Slopes, labels: Tensor, tables: TreeTables) -> None:
         slopes.leaves[below].addcmul_(moved[:, None], here, value=-1)
 
 
-def _soft_transport(shares: Tensor, target: Tensor, loss: Tensor, tables: TreeTables, scratch: Scratch) -> Slopes:
+def _soft_transport(shares: Tensor, target: Tensor, loss: Tensor, tables: TreeTables, scratch: Scratch) -> NodeArray:
     """Return the slopes of the transport and add it to the loss; sums over a tree are linear, so one sum up is enough.
 
     Where ``P_v`` equals ``Q_v`` the slope is 0.
     """
-    slopes = _slopes(tables, scratch, shares.shape[1])
+    slopes = NodeArray.of("slopes", tables.layout, shares.shape[1], scratch)
     torch.sub(shares, target, out=slopes.leaves)
-    tables.layout.sum_up(slopes.leaves, slopes.inner)
+    slopes.sum_up()
     for part, weights in ((slopes.leaves, tables.leaf_transport), (slopes.inner, tables.inner_transport)):
         loss += weights @ torch.abs(part, out=scratch.array("distances", *part.shape))
         part.sign_().mul_(weights[:, None])

@@ -123,35 +123,6 @@ class TreeLayout:
         deeper = self.depths[row] > self.depths[ancestor]
         return deeper and around.start <= inside.start and inside.stop <= around.stop
 
-    def sum_up(self, leaves: Tensor, inner: Tensor) -> None:
-        """Fill ``inner`` ``[R - C, n]`` with the sums of the rows of ``leaves`` ``[C, n]`` below each inner node."""
-        for step in self.sums:
-            parents = inner[step.parents.start - self.classes : step.parents.stop - self.classes]
-            children = self._children(step, leaves, inner)
-            if not step.first:
-                parents += children.sum(1)
-            elif step.width == 2:  # an addition, several times as fast as a sum over an axis of two
-                torch.add(children[:, 0], children[:, 1], out=parents)
-            else:
-                torch.sum(children, 1, out=parents)
-
-    def push_down(self, leaves: Tensor, inner: Tensor) -> None:
-        """Add to each row of ``leaves`` ``[C, n]`` and ``inner`` ``[R - C, n]`` the rows of its ancestors, in place."""
-        for step in reversed(self.sums):
-            parents = inner[step.parents.start - self.classes : step.parents.stop - self.classes]
-            self._children(step, leaves, inner).add_(parents[:, None])
-
-    def _children(self, step: BranchSum, leaves: Tensor, inner: Tensor) -> Tensor:
-        """Return the rows of a step's children, ``[parents, width, n]``.
-
-        They are all leaves or all inner nodes: the first inner row, which follows the last leaf, lies below the root.
-        """
-        if step.children.start < self.classes:
-            rows = leaves[step.children]
-        else:
-            rows = inner[step.children.start - self.classes : step.children.stop - self.classes]
-        return rows.view(-1, step.width, rows.shape[1])
-
 
 def _branch_sums(children: dict[int, list[int]], depths: tuple[int, ...]) -> tuple[BranchSum, ...]:
     """Return the steps for inner rows with these children's rows, neighbours of one shape joined to one step."""
