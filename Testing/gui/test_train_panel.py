@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib
 import json
-import os
 import sys
 import time
 from pathlib import Path
@@ -23,6 +22,28 @@ TINY = (
     "average=0.9 validation.every=10 checkpoint_every=10 batch_size=1 plan.spacing=[2,2,2] plan.patch_size=[16,16,16] "
     "'plan.network={name: DynUNet, options: {filters: [4, 4, 4]}}'"
 )
+
+
+STAND_IN = """
+import json, os, sys, time
+def option(name):
+    return sys.argv[sys.argv.index(name) + 1]
+out, stop = option("--out"), option("--cancel-file")
+os.makedirs(out, exist_ok=True)
+print(json.dumps({"event": "stage", "stage": "train", "total": 100000}), flush=True)
+step = 0
+with open(os.path.join(out, "log.jsonl"), "a") as log:
+    while not os.path.exists(stop):
+        step += 1
+        log.write(json.dumps({"event": "step", "step": step, "loss": 1 / step, "learning_rate": 0.1}) + "\\n")
+        log.flush()
+        progress = {"event": "progress", "stage": "train", "done": step, "total": 100000, "seconds_left": 9}
+        print(json.dumps(progress), flush=True)
+        time.sleep(0.01)
+print(json.dumps({"event": "error", "kind": "cancelled", "message": "cancelled on request"}), flush=True)
+sys.exit(130)
+"""
+"""A process that reports as a training does, at once and without end, until it is told to stop."""
 
 
 def ball(middle, radius):
@@ -77,7 +98,9 @@ def panel(moduleWidget, tmp_path, monkeypatch):
         started.append(launcher([sys.executable, "-m", "softseg"]))
         return started[-1]
 
-    monkeypatch.setattr(importlib.import_module("SoftSegSlicerLib.Panels.TrainPanel").TrainPanel, "makeLauncher", staticmethod(make))
+    monkeypatch.setattr(
+        importlib.import_module("SoftSegSlicerLib.Panels.TrainPanel").TrainPanel, "makeLauncher", staticmethod(make)
+    )
     panel = moduleWidget.showPanel("Train")
     panel.ui.folderEdit.currentPath = str(tmp_path / "trainings")
     moduleWidget.parent.show()
@@ -87,6 +110,13 @@ def panel(moduleWidget, tmp_path, monkeypatch):
         for process in one._children.values():
             process.kill()
             process.wait()
+
+
+@pytest.fixture
+def quick(panel):
+    """The panel with a stand-in for the engine's process."""
+    panel._launcher._command = [sys.executable, "-c", STAND_IN]
+    return panel
 
 
 def addCase(panel, volume, labels):
@@ -165,10 +195,16 @@ def test_the_recipe_is_explained_in_plain_language(panel):
     assert panel.ui.recipeLabel.text.startswith("The usual way to train")
 
 
-def test_started_by_a_click_stopped_resumed_to_the_end_and_used(panel, moduleWidget, waitUntil, tmp_path):
+def test_a_few_strokes_are_learned_from_after_a_click_stopped_resumed_to_the_end_and_used(
+    panel, moduleWidget, waitUntil, screenshot, tmp_path
+):
     heard = []
     moduleWidget.context.addObserver("modelsChanged", lambda **data: heard.append(data))
-    prepared(panel, steps=60)
+    prepared(panel, steps=60, strokes=True)
+    settings = panel.ui.settingsEdit.text
+    panel.ui.settingsEdit.text = ""
+    assert len(screenshot(moduleWidget.parent, "train-choices")) == 2
+    panel.ui.settingsEdit.text = settings
     click(panel.ui.startButton)
     assert not panel.ui.startButton.enabled
     longest, last = 0.0, time.monotonic()
@@ -182,7 +218,8 @@ def test_started_by_a_click_stopped_resumed_to_the_end_and_used(panel, moduleWid
     waitUntil(learning, 120)
     assert longest < 0.5  # Slicer stays usable: 0.2 s on a quiet machine
     run = panel.monitor.run
-    assert (tmp_path / "trainings" / os.path.basename(run.folder) / "dataset" / "DATA.json").is_file()
+    content = json.loads((tmp_path / "trainings" / Path(run.folder).name / "dataset" / "DATA.json").read_text())
+    assert all("mask" in case for case in content["cases"])  # the unpainted takes no part
     click(panel.ui.stopButton)
     waitUntil(lambda: panel.monitor.state != "running", 60)
     if panel.monitor.state == "stopped":  # on a fast machine it may have finished first
@@ -197,22 +234,46 @@ def test_started_by_a_click_stopped_resumed_to_the_end_and_used(panel, moduleWid
     assert not panel.ui.pictureLabel.pixmap.isNull()
     assert slicer.mrmlScene.GetNumberOfNodesByClass("vtkMRMLPlotChartNode") == 2
     click(panel.ui.plotButton)
+    panel.ui.sourceSection.collapsed = panel.ui.choicesSection.collapsed = True
+    for path in screenshot(moduleWidget.parent, "train-finished"):
+        assert path.stat().st_size > 10_000
     click(panel.ui.useButton)
+    assert moduleWidget.ui.tabs.currentIndex == 0  # Segment, with the model chosen
     assert heard[-1] == {"path": run.model, "select": True}
     assert Path(run.model, "models", "model.pt").is_file()
+    moduleWidget.showPanel("Train")
     assert panel.ui.startButton.enabled
 
 
-def test_a_few_strokes_are_enough_and_the_unpainted_takes_no_part(panel, waitUntil):
-    prepared(panel, steps=4, strokes=True)
+def test_declining_to_install_says_so_and_starts_nothing(panel):
+    from SoftSegSlicerLib.Dependencies import DeclinedError
+
+    class Declined:
+        def ensure(self):
+            raise DeclinedError
+
+    panel.dependencies = Declined()
+    prepared(panel)
     click(panel.ui.startButton)
-    waitUntil(lambda: panel.monitor.state in ("finished", "failed", "stopped"), 120)
-    assert panel.monitor.state == "finished", message(panel)
-    content = json.loads(Path(panel.monitor.run.request().dataset).read_text())
-    assert all("mask" in case for case in content["cases"])
+    assert message(panel) == "Nothing was installed, so nothing is trained."
+    assert panel.monitor.run is None
 
 
-def test_a_training_is_picked_up_again_after_a_restart(panel, moduleWidget, waitUntil):
+def test_writing_the_scans_can_be_stopped(panel, tmp_path, monkeypatch):
+    monkeypatch.setattr("SoftSegSlicerLib.Panels.Stepwise.PIECE_SECONDS", 0.0)
+    monkeypatch.setattr("SoftSegSlicerLib.Exchange.LabelReader.SLAB_VOXELS", 1000)
+    prepared(panel)
+    panel._onStart()
+    slicer.app.processEvents()
+    assert panel.ui.statusLabel.text == "Writing the scans…"
+    click(panel.ui.stopButton)
+    assert panel.monitor.run is None
+    assert panel.ui.startButton.enabled
+    assert not list((tmp_path / "trainings").rglob("DATA.json"))
+
+
+def test_a_training_is_picked_up_again_after_a_restart(quick, moduleWidget, waitUntil):
+    panel = quick
     prepared(panel, steps=5000)
     click(panel.ui.startButton)
     waitUntil(lambda: panel.monitor.state == "running" and panel.monitor.curves.lastStep >= 1, 120)
@@ -227,7 +288,8 @@ def test_a_training_is_picked_up_again_after_a_restart(panel, moduleWidget, wait
     again.cleanup()
 
 
-def test_closing_slicer_asks_and_stops_only_if_told_to(panel, moduleWidget, waitUntil):
+def test_closing_slicer_asks_and_stops_only_if_told_to(quick, moduleWidget, waitUntil):
+    panel = quick
     from SoftSegSlicerLib.Panels.CloseGuard import CloseGuard
 
     window = qt.QMainWindow()
@@ -251,7 +313,8 @@ def test_closing_slicer_asks_and_stops_only_if_told_to(panel, moduleWidget, wait
     guard.release()
 
 
-def test_a_killed_training_is_said_and_can_be_resumed(panel, waitUntil):
+def test_a_killed_training_is_said_and_can_be_resumed(quick, waitUntil):
+    panel = quick
     prepared(panel, steps=5000)
     click(panel.ui.startButton)
     waitUntil(lambda: panel.monitor.state == "running" and panel.monitor.curves.lastStep >= 1, 120)
@@ -338,15 +401,3 @@ def test_a_folder_that_is_no_training_is_refused(panel, moduleWidget, tmp_path):
     panel.ui.progressFrame.visible = True
     click(panel.ui.openRunButton)
     assert "not the folder of a training" in message(panel)
-
-
-def test_pictures_of_the_panel(panel, moduleWidget, screenshot, waitUntil):
-    prepared(panel, steps=40)
-    write(panel.ui.settingsEdit, "")
-    assert screenshot(moduleWidget.parent, "train-choices", height=1000)
-    write(panel.ui.settingsEdit, f"steps=40 {TINY}")
-    click(panel.ui.startButton)
-    waitUntil(lambda: panel.monitor.state in ("finished", "failed", "stopped"), 180)
-    panel.ui.sourceSection.collapsed = panel.ui.choicesSection.collapsed = True
-    for path in screenshot(moduleWidget.parent, "train-finished"):
-        assert path.stat().st_size > 10_000

@@ -3,7 +3,6 @@
 import os
 import shutil
 import tempfile
-import time
 
 import qt
 import slicer
@@ -16,13 +15,14 @@ from softseg.tree import LabelTree
 from ..Compare.Comparison import Comparison
 from ..Compare.ComparisonNodes import ComparisonNodes, jump
 from ..Compare.ComparisonTables import ComparisonTables, place, tablesAreThere
+from ..Dependencies import DeclinedError, Dependencies
 from ..Process.Runner import CANCELLED, FAILED
 from .CompareTables import CompareTables, detail
 from .MessageLine import MessageLine
 from .PanelWidgets import loadPanel, shippedTrees
 from .Selectors import chosen
+from .Stepwise import Stepwise
 
-STEP_SECONDS = 0.05
 OF_RESULT, SHIPPED, FILE, ASK = "result", "shipped", "file", "ask"
 
 
@@ -32,6 +32,10 @@ class ComparePanel:
     Parameters
     ----------
     context: PanelContext.
+
+    Attributes
+    ----------
+    dependencies: asks for and installs what is missing; tests replace it.
     """
 
     def __init__(self, context):
@@ -40,6 +44,7 @@ class ComparePanel:
         ui = self.ui
         self._message = MessageLine(ui.messageLabel)
         self._runner, self._writing, self._comparison = None, None, None
+        self.dependencies = Dependencies(context)
         self._folder, self._resultId, self._treeFile = None, "", ""
         self._nodes, self.result = ComparisonNodes(slicer.mrmlScene), None
         self.tables = CompareTables(ui, self._onLevel, self._onStructure)
@@ -145,33 +150,30 @@ class ComparePanel:
         self._discardFolder()
         self._folder = tempfile.mkdtemp(prefix="softseg-compare-", dir=slicer.app.temporaryPath)
         try:
+            self.dependencies.ensure()
             self._comparison = Comparison(self._context.logic, result, reference, self._folder, self._tree())
-        except SoftSegError as error:
+        except DeclinedError:
+            self._message.info(_("Nothing was installed, so nothing is compared."))
+            return
+        except (SoftSegError, OSError) as error:
             self._message.error(error)
             return
         self._resultId, self._title = result.GetID(), result.GetName()
-        self.result, self._writing = None, self._comparison.write()
-        self._write(self._writing)
+        self.result = None
+        self._writing = Stepwise(self._comparison.write(), self._onWritten, self._run, self._onError)
         self._update()
 
-    def _write(self, steps):
-        """Write files for a moment, and come back until all are written; then start the engine."""
-        if steps is not self._writing or steps is None:
-            return
-        until = time.monotonic() + STEP_SECONDS
-        try:
-            for done, total in steps:
-                self.ui.progressBar.maximum, self.ui.progressBar.value = total, done
-                if time.monotonic() > until:
-                    qt.QTimer.singleShot(0, lambda: self._write(steps))
-                    return
-        except SoftSegError as error:
-            self._writing = None
-            self._message.error(error)
-            self._update()
-            return
+    def _onWritten(self, done, total):
+        self.ui.progressBar.maximum, self.ui.progressBar.value = total, done
+
+    def _onError(self, error):
         self._writing = None
-        self.ui.progressBar.maximum = 0
+        self._message.error(error)
+        self._update()
+
+    def _run(self):
+        self._writing = None
+        self.ui.progressBar.maximum = 0  # busy
         self._runner = self._context.runner()
         self._runner.start(self._comparison.arguments, self._onEvent, self._onFinished)
         self._update()
@@ -184,9 +186,9 @@ class ComparePanel:
         self._update()
 
     def _stopWriting(self):
-        steps, self._writing = self._writing, None
-        if steps is not None:
-            steps.close()
+        work, self._writing = self._writing, None
+        if work is not None:
+            work.cancel()
 
     def _stop(self):
         self._stopWriting()

@@ -8,9 +8,9 @@ import qt
 import slicer
 from slicer.i18n import tr as _
 
-from softseg.errors import InputError, SoftSegError
+from softseg.errors import SoftSegError
 
-from ..Training import KnownRuns
+from ..Dependencies import DeclinedError, Dependencies
 from ..Training.Launcher import Launcher
 from ..Training.SceneDataset import SceneDataset, dataFile
 from ..Training.TrainingRun import FAILED, RUNNING, Request, TrainingRun
@@ -18,13 +18,13 @@ from .CloseGuard import CloseGuard
 from .MessageLine import MessageLine
 from .PanelWidgets import loadPanel
 from .Selectors import chosen
+from .Stepwise import Stepwise
 from .TrainCases import TrainCases
 from .TrainChoices import TrainChoices
 from .TrainMonitor import TrainMonitor
+from .TrainRuns import TrainRuns
 
 SCENE, FILE = "scene", "file"
-STEP_SECONDS = 0.05
-"""Files are written for this long between two looks at what the user does."""
 PATIENCE_MILLISECONDS = 4000
 """A training that was asked to stop is ended after this."""
 
@@ -39,6 +39,7 @@ class TrainPanel:
     Attributes
     ----------
     makeLauncher: called without arguments, returns what starts processes; tests replace it.
+    dependencies: asks for and installs what is missing; tests replace it.
     """
 
     makeLauncher = Launcher
@@ -49,6 +50,7 @@ class TrainPanel:
         ui = self.ui
         self._message = MessageLine(ui.messageLabel)
         self._launcher = self.makeLauncher()
+        self.dependencies = Dependencies(context)
         self._writing, self._guard = None, None
         ui.sourceSelector.addItem(_("Segmentations of this scene"), SCENE)
         ui.sourceSelector.addItem(_("A dataset file (DATA.json)"), FILE)
@@ -64,8 +66,7 @@ class TrainPanel:
         ui.folderEdit.currentPathChanged.connect(self._update)
         ui.startButton.clicked.connect(self._onStart)
         ui.stopButton.clicked.connect(self._onStop)
-        ui.runSelector.currentIndexChanged.connect(self._onRun)
-        ui.openRunButton.clicked.connect(self._onOpenRun)
+        self._runs = TrainRuns(ui, self.monitor, self._launcher, self._askFolder, self._message, self._update)
         ui.useButton.clicked.connect(self._onUse)
         ui.plotButton.clicked.connect(self._onPlot)
         ui.openFolderButton.clicked.connect(self._onOpenFolder)
@@ -73,7 +74,7 @@ class TrainPanel:
         ui.datasetEdit.filters = paths.Files | paths.Readable
         ui.folderEdit.filters = paths.Dirs | paths.Writable
         self._watchMainWindow()
-        self._fillRuns()
+        self._runs.fill()
         self._onSource()
 
     @property
@@ -150,6 +151,7 @@ class TrainPanel:
     def _onStart(self, *_args):
         self._message.clear()
         try:
+            self.dependencies.ensure()
             sets, tree = self.choices.sets(), self.choices.tree(self._cases.cases())
             folder = self.choices.newFolder(self._runName(tree))
             request = Request("", self.choices.recipe, "", self.choices.device, self.choices.minutes, sets)
@@ -157,7 +159,9 @@ class TrainPanel:
                 self._startFromFile(folder, request, tree)
             else:
                 self._startFromScene(folder, request, tree)
-        except SoftSegError as error:
+        except DeclinedError:
+            self._message.info(_("Nothing was installed, so nothing is trained."))
+        except (SoftSegError, OSError) as error:
             self._message.error(error)
         self._update()
 
@@ -179,40 +183,32 @@ class TrainPanel:
         dataset.check()
         files = os.path.join(folder, "dataset")
         request.dataset = dataFile(files)
-        self._writing = dataset.write(files)
         self.ui.statusLabel.text = _("Writing the scans…")
-        self.ui.progressBar.visible = True
-        qt.QTimer.singleShot(0, lambda: self._write(self._writing, folder, request))
+        self._writing = Stepwise(
+            dataset.write(files), self._onWritten, lambda: self._launch(folder, request), self._onWriteError
+        )
 
-    def _write(self, steps, folder, request):
-        """Write for a moment, and come back until all is written; then start."""
-        if steps is None or steps is not self._writing:
-            return
-        until = time.monotonic() + STEP_SECONDS
-        try:
-            for done, total in steps:
-                self.ui.progressBar.maximum, self.ui.progressBar.value = total, done
-                if time.monotonic() > until:
-                    qt.QTimer.singleShot(0, lambda: self._write(steps, folder, request))
-                    return
-            self._writing = None
-            self._launch(folder, request)
-        except SoftSegError as error:
-            self._stopWriting()
-            self._message.error(error)
+    def _onWritten(self, done, total):
+        self.ui.progressFrame.visible = self.ui.progressBar.visible = True
+        self.ui.progressBar.maximum, self.ui.progressBar.value = total, done
+
+    def _onWriteError(self, error):
+        self._stopWriting()
+        self._message.error(error)
         self._update()
 
     def _stopWriting(self):
-        steps, self._writing = self._writing, None
-        if steps is not None:
-            steps.close()
-            self.ui.progressBar.visible = False
-            self.ui.statusLabel.text = ""
+        work, self._writing = self._writing, None
+        if work is not None:
+            work.cancel()
+            self.monitor.follow(self.monitor.run)
+            self._runs.fill()
 
     def _launch(self, folder, request):
+        self._writing = None
         run = TrainingRun(folder, self._launcher)
         run.start(request)
-        self._showRun(run)
+        self._runs.show(run)
 
     def _onStop(self, *_args):
         self._message.clear()
@@ -233,52 +229,6 @@ class TrainPanel:
             self._message.error(error)
         self._update()
 
-    # -- trainings that are known ---------------------------------------------------------------------------------
-
-    def _showRun(self, run):
-        KnownRuns.remember(run.folder)
-        self.monitor.follow(run)
-        self._fillRuns()
-
-    def _fillRuns(self):
-        """List the known trainings; at the start show the one that runs, or the last one."""
-        folders, selector = KnownRuns.knownRuns(), self.ui.runSelector
-        selector.blockSignals(True)
-        selector.clear()
-        for folder in folders:
-            selector.addItem(os.path.basename(folder), folder)
-        selector.blockSignals(False)
-        self.ui.progressFrame.visible = bool(folders)
-        if self.monitor.run is None and folders:
-            runs = [TrainingRun(folder, self._launcher) for folder in folders]
-            self.monitor.follow(next((run for run in runs if run.running), runs[0]))
-        if self.monitor.run is None:
-            self.monitor.follow(None)
-        else:
-            selector.blockSignals(True)
-            selector.currentIndex = max(0, selector.findData(self.monitor.run.folder))
-            selector.blockSignals(False)
-
-    def _onRun(self, *_args):
-        folder = chosen(self.ui.runSelector)
-        if folder and (self.monitor.run is None or folder != self.monitor.run.folder):
-            self._message.clear()
-            self.monitor.follow(TrainingRun(folder, self._launcher))
-            self._update()
-
-    def _onOpenRun(self, *_args):
-        folder = self._context.dialogs.askFolder(_("Folder of a training"), self.ui.folderEdit.currentPath)
-        if not folder:
-            return
-        run = TrainingRun(os.path.normpath(folder), self._launcher)
-        try:
-            run.request()
-        except InputError as error:
-            self._message.error(error)
-            return
-        self._message.clear()
-        self._showRun(run)
-
     def _onState(self, state):
         run = self.monitor.run
         if state == FAILED and run.message:
@@ -286,6 +236,9 @@ class TrainPanel:
         if run.model:
             self._context.notify("modelsChanged", path=run.model)
         self._update()
+
+    def _askFolder(self, *arguments):
+        return self._context.dialogs.askFolder(*arguments)
 
     # -- using it -------------------------------------------------------------------------------------------------
 

@@ -24,9 +24,3 @@ def remember(folder):
     folder = os.path.normpath(str(folder))
     kept = [folder, *(other for other in knownRuns() if other != folder)]
     slicer.app.userSettings().setValue(KEY, json.dumps(kept[:MOST]))
-
-
-def modelFolders():
-    """Return the model folders of these trainings, as far as they have one yet, the latest first."""
-    models = [os.path.join(folder, "model") for folder in knownRuns()]
-    return [model for model in models if os.path.isfile(os.path.join(model, "configs", "metadata.json"))]
