@@ -36,7 +36,7 @@ def test_a_sound_dataset_passes_and_is_summed_up(make):
     dataset = make.load()
     summaries = check_dataset(dataset, Events(sink))
     assert not [event for event in sink.events if event["event"] == "warning"]
-    assert sink.events[-1]["text"] == "2 cases (1 train, 1 val, 0 test) of 2 people are sound"
+    assert sink.events[-1]["text"] == "2 cases (1 train, 1 val, 0 test) of 2 groups are sound"
     assert summaries[0].volumes.sum() == 20 * 22 * 24
 
 

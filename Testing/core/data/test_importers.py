@@ -165,7 +165,7 @@ def test_nnunet_that_lacks_something(tmp_path):
     with pytest.raises(InputError, match="channel T1: there is no image case_2_0000"):
         import_nnunet(source, tmp_path / "DATA.json")
     (source / "dataset.json").write_text('{"labels": {}}')
-    with pytest.raises(InputError, match=r"dataset\.json: channel_names: expected channel names"):
+    with pytest.raises(InputError, match=r"dataset\.json: channel_names: expected names by number"):
         import_nnunet(source, tmp_path / "DATA.json")
     (source / "dataset.json").write_text("{\n,}")
     with pytest.raises(InputError, match="line 2: is not valid JSON"):

@@ -51,7 +51,7 @@ def check_dataset(dataset: Dataset, events: Events | None = None) -> list[CaseSu
     _warn_of_missing_classes(dataset, summaries, events)
     _warn_of_spacings(summaries, events)
     counts = ", ".join(f"{len(dataset.split(name))} {name}" for name in ("train", "val", "test"))
-    events.log(f"{len(summaries)} cases ({counts}) of {len({case.group for case in dataset.cases})} people are sound")
+    events.log(f"{len(summaries)} cases ({counts}) of {len({case.group for case in dataset.cases})} groups are sound")
     return summaries
 
 

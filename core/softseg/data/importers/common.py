@@ -72,6 +72,35 @@ def read_json(path: Path) -> Any:
         raise InputError("is not a text file in UTF-8", file=path) from error
 
 
+def read_description(source: str | PathLike[str]) -> tuple[Path, Any, str]:
+    """Return what ``dataset.json`` in the folder ``source`` is and holds, and the dataset's name.
+
+    Raises
+    ------
+    InputError: there is no such folder or file, or it is not a JSON object.
+    """
+    folder = require_folder(source)
+    file = folder / "dataset.json"
+    content = read_json(file)
+    if not isinstance(content, dict):
+        raise InputError(f"expected a JSON object, got {type(content).__name__}", file=file)
+    return file, content, str(content.get("name") or folder.name)
+
+
+def names_by_number(content: Mapping[str, Any], field: str, file: Path) -> list[str]:
+    """Return the names that a field gives by number, in the order of the numbers; repeated ones get their place.
+
+    Raises
+    ------
+    InputError: the field is missing, empty, or not such a list.
+    """
+    found = content.get(field)
+    if not isinstance(found, dict) or not found or not all(str(key).isdigit() for key in found):
+        raise InputError("expected names by number", file=file, field=field)
+    ordered = [str(found[key]) for key in sorted(found, key=int)]
+    return [name if ordered.count(name) == 1 else f"{name} {place}" for place, name in enumerate(ordered)]
+
+
 def split_people(people: Sequence[str], fractions: Fractions = DEFAULT_FRACTIONS) -> dict[str, str]:
     """Return the split of each person: the same for the same names, however often each occurs and in whatever order.
 

@@ -12,8 +12,8 @@ from softseg.data.importers.common import (
     DEFAULT_FRACTIONS,
     Fractions,
     flat_tree,
-    read_json,
-    require_folder,
+    names_by_number,
+    read_description,
     split_people,
     stem,
     write_dataset,
@@ -41,17 +41,14 @@ def import_decathlon(
     ------
     InputError: the folder is not such a task; file and field are named.
     """
-    folder = require_folder(source)
-    description = folder / "dataset.json"
-    content = read_json(description)
-    channels = _named(content, "modality", description)
-    names = _named(content, "labels", description)
-    values = {name: int(value) for value, name in names.items()}
+    description, content, title = read_description(source)
+    folder = description.parent
+    channels = names_by_number(content, "modality", description)
+    names = names_by_number(content, "labels", description)
+    values = dict(zip(names, sorted(int(value) for value in content["labels"]), strict=True))
     entries = content.get("training")
     if not isinstance(entries, list) or not all(isinstance(item, dict) and "image" in item for item in entries):
         raise InputError('expected a list of {"image", "label"}', file=description, field="training")
-    ordered = [channels[key] for key in sorted(channels, key=int)]
-    ordered = [name if ordered.count(name) == 1 else f"{name} {place}" for place, name in enumerate(ordered)]
     paths = [(_inside(folder, item["image"]), _inside(folder, item.get("label", ""))) for item in entries]
     splits = split_people([stem(image) for image, _ in paths], fractions)
     cases: list[dict[str, Any]] = []
@@ -59,17 +56,9 @@ def import_decathlon(
         if not label.is_file():
             raise InputError(f"no such file: {label}", file=description, field=f"training[{position}].label")
         name = stem(image)
-        files = _channel_files(image, ordered, Path(out).absolute().parent / "channels", description, position)
+        files = _channel_files(image, channels, Path(out).absolute().parent / "channels", description, position)
         cases.append({"id": name, "group": name, "split": splits[name], "images": files, "labels": label})
-    title = str(content.get("name") or folder.name)
-    return write_dataset(out, title, ordered, flat_tree(values, title), cases)
-
-
-def _named(content: Any, field: str, file: Path) -> dict[str, str]:
-    found = content.get(field) if isinstance(content, dict) else None
-    if not isinstance(found, dict) or not found or not all(str(key).isdigit() for key in found):
-        raise InputError("expected names by number", file=file, field=field)
-    return {str(key): str(name) for key, name in found.items()}
+    return write_dataset(out, title, channels, flat_tree(values, title), cases)
 
 
 def _inside(folder: Path, name: str) -> Path:

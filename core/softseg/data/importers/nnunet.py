@@ -12,7 +12,8 @@ from softseg.data.importers.common import (
     Fractions,
     flat_tree,
     images_in,
-    read_json,
+    names_by_number,
+    read_description,
     require_folder,
     split_people,
     stem,
@@ -41,11 +42,11 @@ def import_nnunet(
     ------
     InputError: the folder is not such a dataset; file and field are named.
     """
-    folder = require_folder(source)
-    description = folder / "dataset.json"
-    content = read_json(description)
-    channels = _channels(content, description)
-    tree = _tree(content, description, str(content.get("name") or folder.name))
+    description, content, title = read_description(source)
+    folder = description.parent
+    older = "modality" in content and "channel_names" not in content
+    channels = names_by_number(content, "modality" if older else "channel_names", description)
+    tree = _tree(content, description, title)
     training = _cases(folder, "Tr", channels)
     test = _cases(folder, "Ts", channels) if (folder / "labelsTs").is_dir() else []
     if test:
@@ -54,15 +55,7 @@ def import_nnunet(
     splits = split_people([case["group"] for case in training], fractions)
     cases = [{**case, "split": splits[case["group"]]} for case in training]
     cases += [{**case, "split": "test"} for case in test]
-    return write_dataset(out, str(content.get("name") or folder.name), channels, tree, cases)
-
-
-def _channels(content: Any, file: Path) -> list[str]:
-    names = content.get("channel_names", content.get("modality")) if isinstance(content, dict) else None
-    if not isinstance(names, dict) or not names:
-        raise InputError("expected channel names by number", file=file, field="channel_names")
-    ordered = [str(names[key]) for key in sorted(names, key=int)]
-    return [name if ordered.count(name) == 1 else f"{name} {place}" for place, name in enumerate(ordered)]
+    return write_dataset(out, title, channels, tree, cases)
 
 
 def _cases(folder: Path, suffix: str, channels: list[str]) -> list[dict[str, Any]]:
