@@ -33,7 +33,7 @@ class PyTorchUtils:
         self.calls = []
 
         class Logic:
-            def installTorch(logic, askConfirmation, torchVersionRequirement):  # noqa: N805, ARG002
+            def installTorch(logic, askConfirmation, torchVersionRequirement):
                 self.calls.append((askConfirmation, torchVersionRequirement))
                 if works:
                     names.add("torch")
