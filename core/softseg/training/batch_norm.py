@@ -21,7 +21,7 @@ def share_batch_norm(network: nn.Module, ranks: Ranks, device: torch.device) -> 
     if not ranks.several:
         return
     if device.type == "cuda":
-        nn.SyncBatchNorm.convert_sync_batchnorm(network)
+        nn.SyncBatchNorm.convert_sync_batchnorm(network)  # type: ignore[no-untyped-call]
         return
     for module in network.modules():
         for name, child in module.named_children():

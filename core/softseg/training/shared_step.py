@@ -110,4 +110,5 @@ class _LargestOfAll(torch.autograd.Function):
         (share,) = ctx.saved_tensors
         total = gradient.clone()
         dist.all_reduce(total)
-        return total * share
+        spread: Tensor = total * share
+        return spread
