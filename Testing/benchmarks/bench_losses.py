@@ -6,6 +6,7 @@ from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 
+import psutil
 import torch
 import torch.nn.functional as F
 from measure import Curve, Line, interleaved_all, peak_memory
@@ -34,6 +35,7 @@ GROWTH_SIDES = (32, 64, 128, 256)
 GROWTH_SIDE = 64
 MEMORY_LEAVES = (8, 32, 128, 512)
 OURS_LINE = "Wasserstein + cross-entropy"
+PEER_COPIES = 5  # of the logits, that the peer holds at once, and room to spare
 
 
 def run(quick: bool) -> list[Line]:
@@ -180,10 +182,12 @@ def _growth_with_voxels() -> dict[str, list[tuple[float, float]]]:
 
 
 def _grow(points: list[tuple[int, int, int]], rounds: int) -> dict[str, list[tuple[float, float]]]:
-    """Return the seconds of each loss at each point (x, leaves, side)."""
+    """Return the seconds of each loss at each point (x, leaves, side), as far as the memory goes."""
     names = (OURS_LINE, "tree cross-entropy", PEER)
     series: dict[str, list[tuple[float, float]]] = {name: [] for name in names}
     for x, leaves, side in points:
+        if PEER_COPIES * 4 * leaves * side**3 > psutil.virtual_memory().available:
+            break
         logits, target = _inputs(leaves, side, "crisp")
         seconds = interleaved_all({name: _step(_loss(name, leaves), logits, target) for name in names}, rounds)
         for name in names:
@@ -264,8 +268,7 @@ def _inputs(leaves: int, side: int, kind: str, *, channels_last: bool = False) -
     """Return random logits and a target made of regions of about 8³ voxels, as labels or blurred to shares."""
     generator = _generator()
     layout = torch.channels_last_3d if channels_last else torch.contiguous_format
-    logits = torch.empty(1, leaves, side, side, side).contiguous(memory_format=layout)
-    logits.copy_(torch.randn(logits.shape, generator=generator)).mul_(3)
+    logits = torch.empty(1, leaves, side, side, side, memory_format=layout).normal_(0, 3, generator=generator)
     coarse = torch.randint(leaves, (1, 1, *[max(2, side // 8)] * 3), generator=generator)
     target = F.interpolate(coarse.double(), size=(side, side, side), mode="nearest").long()
     if kind == "soft":

@@ -92,13 +92,13 @@ def screen_table(lines: Sequence[Line]) -> Table:
 
 
 def markdown_table(document: dict[str, Any]) -> str:
-    """Return machine and table of a JSON document for the documentation, one table per suite."""
+    """Return machine, tables and pictures of a JSON document for the documentation, suite by suite."""
     machine = document["machine"]
     parts = [
         f"Measured on {document['date']}: {machine['cpu']}, {machine['cores']} cores, {machine['threads']} threads,"
         f" {machine['memory_gb']} GB, {machine['system']}, Python {machine['python']}, PyTorch {machine['torch']}."
     ]
-    lines = lines_of(document)
+    lines, curves = lines_of(document), curves_of(document)
     for suite in dict.fromkeys(line.suite for line in lines):
         rows = ["| what | ours | peer | peer's name | ratio | target | |", "|---|--:|--:|---|--:|--:|---|"]
         for line in lines:
@@ -108,6 +108,9 @@ def markdown_table(document: dict[str, Any]) -> str:
                 cells = (what, *_amounts(line), line.peer_name, ratio, target, verdict)
                 rows.append(f"| {' | '.join(cell.replace('|', '/') for cell in cells)} |")
         parts.append(f"### {suite}\n\n" + "\n".join(rows))
+        parts += [
+            f"![{curve.title}](images/bench_{suite}_{curve.name}.png)" for curve in curves if curve.suite == suite
+        ]
     return "\n\n".join(parts)
 
 
