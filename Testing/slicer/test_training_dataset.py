@@ -260,3 +260,13 @@ def test_data_json_says_which_file_is_whose(scene, scan, tmp_path):
         ("scan", "Ada", "train"),
         ("scan-2", "Ben", "val"),
     ]
+
+
+def test_headless_scripts_train_on_nodes_of_the_scene(scene, scan, tmp_path):
+    from SoftSegSlicerLib.SoftSegSlicerLogic import SoftSegSlicerLogic
+
+    labels = addSegmentation(scene, "drawn", {"Grey Matter": block(4)})
+    dataset = SceneDataset("one", HEAD, [SceneCase({"T1": addVolume(scene, "scan", scan)}, labels)])
+    with pytest.raises(InputError, match="unknown recipe key"):  # said by the engine, in its own process
+        SoftSegSlicerLogic().train(dataset, str(tmp_path / "run"), minutes=1, sets=["speed=fast"])
+    assert Dataset.load(tmp_path / "run" / "dataset" / "DATA.json").name == "one"

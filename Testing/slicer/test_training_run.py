@@ -37,7 +37,7 @@ from SoftSegSlicerLib.Training.TrainingRun import (  # noqa: E402
 
 TINY = [
     "average=0.9",
-    "validation.every=20",
+    "validation.every=50",
     "batch_size=1",
     "plan.patch_size=[8, 8, 8]",
     "plan.network={name: DynUNet, options: {filters: [2, 2, 2]}}",
@@ -106,7 +106,7 @@ def untilSteps(run, launcher, count):
 def test_started_stopped_found_again_and_resumed_to_the_end(dataset, launcher, tmp_path):
     run = TrainingRun(tmp_path / "run", launcher)
     assert (run.poll(), run.model, run.picture, run.canResume) == (FAILED, "", "", False)
-    run.start(Request(dataset, "ce-dice", minutes=5, sets=["steps=400", "checkpoint_every=10", *TINY], device="cpu"))
+    run.start(Request(dataset, "ce-dice", minutes=5, sets=["steps=250", "checkpoint_every=10", *TINY], device="cpu"))
     assert run.poll() == RUNNING
     untilSteps(run, launcher, 5)
     again = TrainingRun(tmp_path / "run", Launcher())  # as after a restart of Slicer: nothing but the folder is known
@@ -127,11 +127,11 @@ def test_started_stopped_found_again_and_resumed_to_the_end(dataset, launcher, t
     run = TrainingRun(tmp_path / "run", launcher)
     state, steps, validations = untilTheEnd(run, launcher)
     assert (state, run.message) == (FINISHED, "")
-    assert steps == list(range(1, 401))
-    assert validations[-1] == 400
+    assert steps == list(range(1, 251))
+    assert validations[-1] == 250
     assert (Path(run.model) / "models" / "model.pt").is_file()
     assert Path(run.picture).is_file()
-    assert (run.done, run.total, run.canResume) == (400, 400, False)
+    assert (run.done, run.total, run.canResume) == (250, 250, False)
 
 
 def test_a_killed_training_can_be_resumed(dataset, tmp_path):
