@@ -23,7 +23,7 @@ def drawCurves(labelWidget, curves):
     labelWidget: the QLabel.
     curves: LearningCurves.
     """
-    width, ratio = max(labelWidget.width, 120), labelWidget.devicePixelRatioF()
+    width, ratio = max(labelWidget.width, 120), pixelRatio(labelWidget)
     pixmap = qt.QPixmap(round(width * ratio), round(HEIGHT * ratio))
     pixmap.setDevicePixelRatio(ratio)
     palette = labelWidget.palette
@@ -45,6 +45,11 @@ def drawCurves(labelWidget, curves):
     _drawLegend(painter, legend or [(_("the curves begin with the first step"), ink.name())], width)
     painter.end()
     labelWidget.pixmap = pixmap
+
+
+def pixelRatio(widget):
+    """Return how many pixels of the screen a pixel of Qt is; 1 where PythonQt does not tell."""
+    return getattr(widget, "devicePixelRatioF", lambda: 1.0)()
 
 
 def _leading(curves):

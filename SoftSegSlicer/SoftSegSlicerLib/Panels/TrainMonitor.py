@@ -8,7 +8,7 @@ from slicer.i18n import tr as _
 
 from ..Training.LearningCurves import LearningCurves
 from ..Training.TrainingRun import FAILED, FINISHED, RUNNING, STOPPED
-from .CurvePicture import drawCurves
+from .CurvePicture import drawCurves, pixelRatio
 
 POLL_MILLISECONDS = 500
 HURRIED_MILLISECONDS = 20
@@ -106,7 +106,7 @@ class TrainMonitor:
         self._pictureTime = changed
         picture = qt.QPixmap(path)
         if not picture.isNull():
-            ratio = label.devicePixelRatioF()
+            ratio = pixelRatio(label)
             picture = picture.scaledToWidth(round(max(label.width, 120) * ratio), qt.Qt.SmoothTransformation)
             picture.setDevicePixelRatio(ratio)
             label.pixmap = picture
