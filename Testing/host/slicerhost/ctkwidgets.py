@@ -35,7 +35,9 @@ class ctkCollapsibleButton(QAbstractButton):
         super().__init__(parent)
         self._collapsed = False
         self._hidden = []
-        self.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Fixed)
+        self.setSizePolicy(
+            QSizePolicy.Policy.Minimum, QSizePolicy.Policy.Preferred
+        )  # as in CTK: no narrower than it hints
         self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
         self.setContentsMargins(0, self._headerHeight(), 0, 0)
         self.clicked.connect(self._toggle)
