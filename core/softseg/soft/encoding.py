@@ -5,7 +5,8 @@ each share but the *cumulated* distribution along that order; a stored share is 
 Every tree node covers neighbouring leaves, so its summed probability is the difference of two cumulated values as well,
 each off by at most half a step: a node's error is at most 1/255 plus what the leaves left out between its ends can
 hide, however many leaves it has. What a left-out leaf had goes to the next kept leaf in tree order, so that coarse
-nodes, which mostly contain both, do not change. The stored shares sum to what the given ones sum to.
+nodes, which mostly contain both, do not change. The stored shares sum to what the given ones sum to. Where rounding
+would let another leaf win than the largest, a step is moved between the two if no node gets further off than that.
 
 The ``k`` largest leaves are kept. Where these leave out more than ``MOST_DROPPED``, a leaf is kept as well whenever the
 leaves passed since the last kept one have gathered ``GATHERED`` steps, which bounds every node's error by
@@ -92,10 +93,57 @@ def encode(values: FloatArray, k: int) -> Encoded:
     error = _largest_error(ends[:, flat], steps[:, flat]) if flat.size else 0.0
     shares = np.ascontiguousarray(ends.T)
     shares[:, 1:] -= ends[:-1].T
+    _keep_largest(shares, values, steps)
     stored = shares > 0
     rows = np.broadcast_to(np.arange(leaves, dtype=np.int16), shares.shape)
     counts = stored.view(np.uint8).sum(axis=1, dtype=np.uint8)
     return Encoded(counts, rows[stored], shares[stored], error)
+
+
+def _keep_largest(shares: npt.NDArray[np.uint8], values: FloatArray, steps: FloatArray) -> None:
+    """Let the leaf with the largest share win in what is stored, too, where rounding has made another one win.
+
+    One step goes to the right leaf, or from the winner, so that nodes are off as little as possible; none goes where a
+    node would be off by more than ``NODE_ERROR``.
+
+    Parameters
+    ----------
+    shares: ``(N, C)``, changed in place.
+    values, steps: ``(C, N)``: the distributions, and the same cumulated, in steps.
+    """
+    right = values.argmax(axis=0)
+    wrong = np.flatnonzero(shares.argmax(axis=1) != right)
+    if not wrong.size:
+        return
+    stored, leaf, row = shares[wrong].astype(np.int16), right[wrong], np.arange(wrong.size)
+    winner = stored.argmax(axis=1)
+    exact = np.ascontiguousarray(steps[:, wrong].T)
+    least = np.full(wrong.size, np.float32(NODE_ERROR * SCALE))
+    best = stored.copy()
+    for giver, taker in (
+        (winner, leaf),
+        (_neighbour(stored, leaf, -1), leaf),
+        (_neighbour(stored, leaf, 1), leaf),
+        (winner, _neighbour(stored, winner, -1)),
+        (winner, _neighbour(stored, winner, 1)),
+    ):
+        trial = stored.copy()
+        trial[row, giver] -= 1
+        trial[row, taker] += 1
+        off = np.cumsum(trial, axis=1) - exact
+        spread = np.maximum(off.max(axis=1), 0) - np.minimum(off.min(axis=1), 0)
+        better = (trial.argmax(axis=1) == leaf) & (trial[row, giver] >= 0) & (spread <= least)
+        best[better], least[better] = trial[better], spread[better]
+    shares[wrong] = best
+
+
+def _neighbour(stored: npt.NDArray[np.int16], leaf: npt.NDArray[np.intp], way: int) -> npt.NDArray[np.intp]:
+    """Return the next stored leaf before (-1) or after (1) a leaf in each voxel ``(N, C)``; itself if there is none."""
+    there = stored > 0
+    places = np.arange(stored.shape[1])
+    there &= (places < leaf[:, None]) if way < 0 else (places > leaf[:, None])
+    found = stored.shape[1] - 1 - there[:, ::-1].argmax(axis=1) if way < 0 else there.argmax(axis=1)
+    return np.where(there.any(axis=1), found, leaf)
 
 
 def _chosen(values: FloatArray, steps: FloatArray, k: int) -> tuple[BoolArray, BoolArray]:
