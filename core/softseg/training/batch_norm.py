@@ -92,7 +92,7 @@ class _Normalize(torch.autograd.Function):
         over = [axis for axis in range(values.ndim) if axis != 1]
         normal = (values - _along(mean, values)).mul_(_along(inverse, values))
         own = torch.stack([gradient.sum(over, dtype=torch.float64), (gradient * normal).sum(over, dtype=torch.float64)])
-        for_bias, for_weight = own.to(gradient.dtype)
+        for_bias, for_weight = own.to(gradient.dtype, copy=True)  # the sum over all comes with the gradients
         dist.all_reduce(own)
         slope = inverse if weight is None else inverse * weight
         constant, along = own / count
