@@ -1,0 +1,117 @@
+"""What two processes exchange in a step, compared with one process that sees the whole batch."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+CORE = Path(__file__).resolve().parents[3] / "core"
+
+PROCESS = """
+import torch
+from torch import nn
+from softseg.errors import FollowedError, InputError
+from softseg.events import Events
+from softseg.losses import build_loss
+from softseg.network.heads import Head
+from softseg.training.objective import loss_of
+from softseg.training.ranks import joined_ranks
+from softseg.training.shared_step import shared_loss, shared_network
+from softseg.tree import LabelTree, Node
+
+nodes = [("background", "root", 0), ("a", "root", None), ("b", "a", 1), ("c", "a", 2)]
+tree = LabelTree([Node(id="root", name="root", parent=None)]
+                 + [Node(id=name, name=name, parent=parent, value=value) for name, parent, value in nodes])
+pair = LabelTree([Node(id="root", name="root", parent=None)]
+                 + [Node(id=str(value), name=str(value), parent="root", value=value) for value in (0, 1)])
+CPU = torch.device("cpu")
+
+
+class Net(nn.Module):
+    def __init__(self, out):
+        super().__init__()
+        self.layers = nn.Sequential(nn.Conv2d(1, 4, 3), nn.BatchNorm2d(4), nn.ReLU(), nn.Conv2d(4, out, 1))
+
+    def forward(self, image):
+        return self.layers(image)
+
+
+def compare(ranks, tree, head, specs, soft):
+    torch.manual_seed(1)
+    alone, shared = (Net(head.out_channels).double() for _ in range(2))
+    shared.load_state_dict(alone.state_dict())
+    image = torch.randn(3, 1, 9, 9, dtype=torch.float64) + 5 * torch.arange(3.0).view(3, 1, 1, 1)
+    target = torch.rand(3, head.classes, 7, 7, dtype=torch.float64).softmax(1)
+    mask = torch.rand(3, 1, 7, 7) > torch.tensor([0.1, 0.5, 1.0]).view(3, 1, 1, 1)  # nothing in the last one
+    target = target if soft else target.argmax(1, keepdim=True)
+    loss = build_loss(specs, tree)
+    whole = loss_of(loss, head, "batch", keep(alone(image)), target, mask)
+    whole.backward()
+    part = slice(ranks.items(3).start, ranks.items(3).stop)
+    learner = shared_network(shared, ranks, CPU)
+    own = shared_loss(ranks, loss, head, "batch", keep(learner(image[part])), target[part], mask[part])
+    (own * ranks.size).backward()
+    torch.testing.assert_close(ranks.sum(own.detach()), whole.detach())
+    for (name, one), other in zip(alone.named_parameters(), shared.parameters()):
+        torch.testing.assert_close(other.grad, one.grad, msg=lambda text: f"{specs} {name}: {text}")
+    for (name, one), other in zip(alone.named_buffers(), shared.buffers()):
+        torch.testing.assert_close(other, one, msg=lambda text: f"{name}: {text}")
+
+
+
+
+def keep(logits):
+    logits.float = lambda: logits  # compare in float64: the rest is the product's own code
+    return logits
+
+
+def differs(ranks):
+    try:
+        with ranks.together():
+            if ranks.rank == 1:
+                raise InputError("is missing", file="image.nii.gz")
+    except InputError as error:
+        return ranks.main and error.file == "image.nii.gz"  # told by process 0, with all that the other knew
+    except FollowedError as error:
+        return ranks.rank == 1 and error.exit_code == 2
+
+
+def follows(ranks):
+    def work():
+        raise InputError("diverged")
+    try:
+        ranks.from_main(work)
+    except InputError:
+        return ranks.main
+    except FollowedError as error:
+        return not ranks.main and error.exit_code == 2
+
+
+with joined_ranks("cpu", Events()) as (ranks, device):
+    assert (ranks.size, device) == (2, "cpu")
+    assert ranks.any(ranks.rank == 1) and not ranks.any(False)
+    assert ranks.from_main(lambda: (2.5, float(ranks.rank))) == (2.5, 0.0)
+    softmax, normrelu = Head("softmax", 3, 0), Head("normrelu", 2, 0)
+    for soft in (False, True):
+        compare(ranks, tree, softmax, [{"name": "wasserstein-cross-entropy"}, {"name": "dice", "weight": 0.5}], soft)
+    for reduction in ("mean", "sum"):
+        compare(ranks, tree, softmax, [{"name": "adaptive-wing", "reduction": reduction}], True)
+    compare(ranks, pair, normrelu, [{"name": "adaptive-wing", "weight_map": 2.0}], True)
+    assert differs(ranks) and follows(ranks)
+    print(f"process {ranks.rank} is content")
+"""
+
+
+@pytest.mark.skipif(os.name == "nt", reason="needs gloo")
+def test_losses_gradients_and_statistics_are_those_of_the_whole_batch(tmp_path: Path) -> None:
+    script = tmp_path / "process.py"
+    script.write_text(PROCESS)
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", str(script)]
+    environment = os.environ | {"PYTHONPATH": str(CORE), "OMP_NUM_THREADS": "1"}
+    answer = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120, check=False)
+    assert answer.returncode == 0, answer.stderr
+    assert {"process 0 is content", "process 1 is content"} <= set(answer.stdout.splitlines())
