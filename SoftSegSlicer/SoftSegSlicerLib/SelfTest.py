@@ -51,4 +51,5 @@ def checkPanels(test, widget):
     test.assertIn("T1", panel.ui.applyButton.toolTip)
     volume, _segmentation = headlessResult(widget.logic)
     panel.inputs.selector("T1").setCurrentNode(volume)
+    slicer.app.processEvents()
     test.assertTrue(panel.ui.applyButton.enabled)

@@ -135,7 +135,7 @@ def test_choosing_a_model_changes_channels_and_levels(panel):
     assert panel.inputs.channels == ("T2starw",)
     assert [panel.ui.cutBox.itemText(row) for row in range(panel.ui.cutBox.count)] == [
         "All structures (2)",
-        "Level 1 (1 structures)",
+        "Level 1 (1 structure)",
     ]
     assert panel._context.parameterNode.model == "cord-gm-soft"
 

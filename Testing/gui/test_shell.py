@@ -21,14 +21,14 @@ slicerhost.install()
 import slicer
 from slicerhost import properties, scene
 slicer.modules.softsegslicer = scene.Module("SoftSegSlicer", path={module!r})
-began = time.perf_counter()
+began, worked = time.perf_counter(), time.process_time()
 import SoftSegSlicer
 widget = SoftSegSlicer.SoftSegSlicerWidget()
 slicer.app.processEvents()
-seconds = time.perf_counter() - began
+seconds, worked = time.perf_counter() - began, time.process_time() - worked
 heavy = [n for n in ("torch", "monai", "pydantic", "typer", "psutil", "matplotlib", "yaml") if n in sys.modules]
 import json
-print(json.dumps({{"seconds": seconds, "heavy": heavy}}))
+print(json.dumps({{"seconds": seconds, "worked": worked, "heavy": heavy}}))
 widget.cleanup()
 sys.stdout.flush()
 import os
@@ -42,9 +42,9 @@ def test_it_opens_without_torch_and_at_once():
     answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=120)
     assert answer.returncode == 0, answer.stderr[-2000:]
     measured = json.loads(answer.stdout.splitlines()[-1])
-    print(f"import and first show: {measured['seconds']:.2f} s")
+    print(f"import and first show: {measured['seconds']:.2f} s, of the processor {measured['worked']:.2f} s")
     assert measured["heavy"] == []
-    assert measured["seconds"] < 5  # generous: the target of 0.5 s holds on a machine that is not shared
+    assert measured["worked"] < 1.5  # generous: 0.4 s were measured
 
 
 def test_only_the_panel_that_is_looked_at_is_made(moduleWidget):

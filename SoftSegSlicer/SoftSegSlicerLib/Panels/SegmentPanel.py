@@ -12,11 +12,10 @@ from SoftSegSlicerLib.Panels.PanelWidgets import loadPanel
 from SoftSegSlicerLib.Panels.SegmentBatch import SegmentBatch, levelOf
 from SoftSegSlicerLib.Panels.SegmentInputs import SegmentInputs
 from SoftSegSlicerLib.Panels.SegmentModels import SegmentModels
+from SoftSegSlicerLib.Panels.SegmentOptions import SegmentOptions
 from SoftSegSlicerLib.Panels.SegmentQueue import Job, SegmentQueue
 from SoftSegSlicerLib.Process.Runner import CANCELLED, DONE, FAILED
 from SoftSegSlicerLib.Scene.VolumesView import showTable
-
-DEVICES = ("auto", "cpu", "cuda:0", "cuda:1")
 
 
 class SegmentPanel:
@@ -43,9 +42,7 @@ class SegmentPanel:
         self.models = SegmentModels(self.ui, context, self._onModelChanged, self._onError)
         self.inputs = SegmentInputs(self.ui, context, self._onInputChanged)
         self.batch = SegmentBatch(self.ui, context, self._model, self._update, self._onError)
-        self._fillDevices()
-        self.ui.cutBox.currentIndexChanged.connect(self._onCutChanged)
-        self.ui.deviceBox.currentIndexChanged.connect(self._onDeviceChanged)
+        self.options = SegmentOptions(self.ui, context)
         self.ui.applyButton.clicked.connect(self.onApply)
         self.ui.batchButton.clicked.connect(self.onBatch)
         self.ui.cancelButton.clicked.connect(self.onCancel)
@@ -189,34 +186,12 @@ class SegmentPanel:
         parameters = self._context.parameterNode
         if parameters is None:
             return
-        self.ui.deviceBox.currentIndex = max(0, self.ui.deviceBox.findData(parameters.device))
+        self.options.restore()
         self.models.fill(parameters.model)
         self._onModelChanged()
         self.inputs.restore()
         self.batch.restore()
         self.refresh()
-
-    def _fillDevices(self):
-        titles = (_("Automatic (GPU if there is one)"), _("Processor (CPU)"), _("GPU 0 (NVIDIA)"), _("GPU 1 (NVIDIA)"))
-        for title, device in zip(titles, DEVICES, strict=True):
-            self.ui.deviceBox.addItem(title, device)
-
-    def _fillCuts(self):
-        summary, parameters = self.models.summary, self._context.parameterNode
-        blocked = self.ui.cutBox.blockSignals(True)
-        self.ui.cutBox.clear()
-        if summary is not None:
-            self.ui.cutBox.addItem(
-                _("All structures ({count})").format(count=_shown(summary, summary.tree.depth)), "leaves"
-            )
-            for level in range(summary.tree.depth - 1, 0, -1):
-                count = _shown(summary, level)
-                self.ui.cutBox.addItem(
-                    _("Level {level} ({count} structures)").format(level=level, count=count), str(level)
-                )
-        self.ui.cutBox.currentIndex = max(0, self.ui.cutBox.findData(parameters.cut))
-        self.ui.cutBox.blockSignals(blocked)
-        self._onCutChanged()
 
     def _onModelChanged(self):
         parameters = self._context.parameterNode
@@ -226,7 +201,7 @@ class SegmentPanel:
             parameters.model = self.models.current()
         summary = self.models.summary
         self.inputs.setChannels(() if summary is None else summary.channels)
-        self._fillCuts()
+        self.options.fillCuts(summary)
         self.refresh()
 
     def _onModelsChanged(self, path=None, select=False, **_others):
@@ -238,14 +213,6 @@ class SegmentPanel:
     def _onInputChanged(self):
         self._showChecks()
         self._update()
-
-    def _onCutChanged(self, *_arguments):
-        if self._context.parameterNode is not None:
-            self._context.parameterNode.cut = self.ui.cutBox.itemData(self.ui.cutBox.currentIndex) or "leaves"
-
-    def _onDeviceChanged(self, *_arguments):
-        if self._context.parameterNode is not None:
-            self._context.parameterNode.device = self.ui.deviceBox.itemData(self.ui.deviceBox.currentIndex) or "auto"
 
     def _onError(self, error):
         self.messages.add("error", error)
@@ -297,9 +264,3 @@ class SegmentPanel:
 def _offer(button, problem, tip):
     button.enabled = problem is None
     button.toolTip = problem or tip
-
-
-def _shown(summary, level):
-    """Return how many structures a level has; the background is none."""
-    background = summary.tree.background
-    return len(summary.tree.cut_at(level).nodes) - (background is not None)
