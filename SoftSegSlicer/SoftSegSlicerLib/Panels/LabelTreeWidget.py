@@ -6,16 +6,13 @@ from dataclasses import dataclass
 import qt
 
 from softseg.tree import LabelTree, Node, node_colors
-from SoftSegSlicerLib.Panels.RowFilter import RowFilter
+from SoftSegSlicerLib.Panels.RowFilter import RowFilter, firstExpanded
 from SoftSegSlicerLib.Panels.Swatch import swatchIcon
 
 __all__ = ["Column", "LabelTreeWidget"]
 
 NODE_ID = 256
 """Item data role (Qt::UserRole) under which a row keeps the id of its node."""
-
-ROWS_AT_FIRST = 40
-"""Rows that a tree shows at most when it is first shown."""
 
 ON_ITEM, ABOVE_ITEM, BELOW_ITEM, ON_VIEWPORT = range(4)
 """QAbstractItemView::DropIndicatorPosition, as numbers: PythonQt gives numbers, PySide enums."""
@@ -81,7 +78,7 @@ class LabelTreeWidget(qt.QTreeWidget):
             self.headerItem().setTextAlignment(number, qt.Qt.AlignRight | qt.Qt.AlignVCenter)
             header.setSectionResizeMode(number, qt.QHeaderView.Interactive)
             widest = max(column.sample, column.title + "  ", key=len)
-            self.setColumnWidth(number, metrics.boundingRect(widest).width() + 14)
+            self.setColumnWidth(number, metrics.boundingRect(widest).width() + 10)
 
     def setEditable(self, on: bool) -> None:
         """Allow cells to be edited in place (F2, double click) and rows to be dragged; before :meth:`setTree`."""
@@ -128,7 +125,7 @@ class LabelTreeWidget(qt.QTreeWidget):
         expanded = self._filter.forget() if self.isFiltered else self.expandedIds()
         known = set(self._items)
         if tree is not None and not known & {node.id for node in tree.inner_nodes}:
-            expanded, known = _firstExpanded(tree), {node.id for node in tree.nodes}
+            expanded, known = firstExpanded(tree), {node.id for node in tree.nodes}
         selected, current = self.selectedIds(), self.currentId()
         self._items = {}
         self.clear()
@@ -147,6 +144,7 @@ class LabelTreeWidget(qt.QTreeWidget):
 
     def _fill(self, item, node: Node) -> None:
         item.setText(0, node.name)
+        item.setToolTip(0, node.name)
         item.setIcon(0, self._swatch(self._colors[node.id]))
         item.setData(0, NODE_ID, node.id)
         flags = qt.Qt.ItemIsEnabled | qt.Qt.ItemIsSelectable
@@ -290,18 +288,6 @@ class LabelTreeWidget(qt.QTreeWidget):
         if indicator == BELOW_ITEM and self._tree.children(target) and self._items[target].isExpanded():
             return target, 0
         return parent.id, index + (indicator == BELOW_ITEM)
-
-
-def _firstExpanded(tree: LabelTree) -> set[str]:
-    """Return the branches to open when a tree is first shown: whole levels, as many as can be overlooked."""
-    opened: set[str] = set()
-    for level in range(tree.depth):
-        more = {node.id for node in tree.inner_nodes if tree.depth_of(node.id) == level}
-        rows = 1 + sum(len(tree.children(id_)) for id_ in opened | more)
-        if opened and rows > ROWS_AT_FIRST:
-            break
-        opened |= more
-    return opened
 
 
 def _shape(tree: LabelTree):

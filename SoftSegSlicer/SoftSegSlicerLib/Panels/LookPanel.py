@@ -107,9 +107,7 @@ class LookPanel:
         self.hover.start()
         node = self._node
         if node is None or node.GetScene() is None or self._managed:
-            node = self.context.segmentation
-        if node is None:
-            node = self.ui.segmentationSelector.currentNode()
+            node = self.context.segmentation or self.ui.segmentationSelector.currentNode()
         self._choose(node)
         if node is not self._node or not self._managed:
             self._show(node)

@@ -1,8 +1,11 @@
-"""Which rows of a label tree are shown during a search."""
+"""Which rows of a label tree are shown: at first, and during a search."""
 
-from softseg.tree import Node
+from softseg.tree import LabelTree, Node
 
-__all__ = ["RowFilter"]
+__all__ = ["RowFilter", "firstExpanded"]
+
+ROWS_AT_FIRST = 40
+"""Rows that a tree shows at most when it is first shown."""
 
 
 class RowFilter:
@@ -61,3 +64,15 @@ class RowFilter:
 def _matches(node: Node, words: list[str]) -> bool:
     text = f"{node.name} {node.id} {'' if node.value is None else node.value}".casefold()
     return all(word in text for word in words)
+
+
+def firstExpanded(tree: LabelTree) -> set[str]:
+    """Return the branches to open when a tree is first shown: whole levels, as many as can be overlooked."""
+    opened: set[str] = set()
+    for level in range(tree.depth):
+        more = {node.id for node in tree.inner_nodes if tree.depth_of(node.id) == level}
+        rows = 1 + sum(len(tree.children(id_)) for id_ in opened | more)
+        if opened and rows > ROWS_AT_FIRST:
+            break
+        opened |= more
+    return opened

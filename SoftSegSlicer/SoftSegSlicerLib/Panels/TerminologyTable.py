@@ -38,9 +38,9 @@ def fieldTitle(field: str) -> str:
     return {
         "category": _("Category"),
         "type": _("Type"),
-        "type_modifier": _("Type modifier"),
+        "type_modifier": _("Modifier"),
         "region": _("Region"),
-        "region_modifier": _("Region modifier"),
+        "region_modifier": _("Region mod."),
     }[field]
 
 
@@ -64,10 +64,14 @@ class TerminologyTable:
         table.setHorizontalHeaderLabels([_("Code"), _("Scheme"), _("Meaning")])
         table.setVerticalHeaderLabels([fieldTitle(field) for field in FIELDS])
         table.horizontalHeader().stretchLastSection = True
-        height = table.horizontalHeader().sizeHint.height() + len(FIELDS) * table.rowHeight(0) + 4
+        metrics = table.fontMetrics()
+        rowHeight = metrics.lineSpacing() + 6
+        for row in range(len(FIELDS)):
+            table.setRowHeight(row, rowHeight)
+        height = table.horizontalHeader().sizeHint.height() + len(FIELDS) * rowHeight + 4
         table.minimumHeight = table.maximumHeight = height
-        table.setColumnWidth(0, 84)
-        table.setColumnWidth(1, 56)
+        for column, widest in enumerate(("123037004", _("Scheme"))):
+            table.setColumnWidth(column, metrics.boundingRect(widest).width() + 14)
         table.horizontalScrollBarPolicy = qt.Qt.ScrollBarAlwaysOff
         table.cellChanged.connect(self._onCellChanged)
 
