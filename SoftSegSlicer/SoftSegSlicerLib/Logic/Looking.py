@@ -25,14 +25,16 @@ class LookingLogic(ResultsLogic):
 
     def collapse(self, segmentationNode, cut):
         """Show a segmentation at another cut; see :meth:`ResultsLogic.collapse`."""
-        super().collapse(segmentationNode, cut)
+        kept = super().collapse(segmentationNode, cut)
         if self.shownNode(segmentationNode) == self.UNCERTAINTY:
             self._refreshMap(segmentationNode)
+        return kept
 
     def setTree(self, segmentationNode, tree, merged=None):
         """Show a segmentation with an edited tree; see :meth:`ResultsLogic.setTree`."""
-        super().setTree(segmentationNode, tree, merged)
+        kept = super().setTree(segmentationNode, tree, merged)
         self._refreshMap(segmentationNode)
+        return kept
 
     def forget(self):
         """Let go of everything that was decoded, as when the scene is closed."""

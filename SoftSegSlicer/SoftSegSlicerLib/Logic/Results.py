@@ -16,6 +16,7 @@ from ..Scene import (
     TreeNode,
 )
 from ..Scene.Cleanup import Cleanup
+from ..Scene.HandEdits import HandEdits
 from ..Scene.ParcellationNode import ParcellationStore
 
 
@@ -24,6 +25,7 @@ class ResultsLogic:
 
     def __init__(self):
         self._store = ParcellationStore()
+        self._handEdits = HandEdits()
         self._cleanup = Cleanup(References.sceneOf())
 
     # -- results --------------------------------------------------------------------------------------------------
@@ -140,11 +142,21 @@ class ResultsLogic:
         segmentationNode: a segmentation of ours.
         cut: a level (0 is the root), a Cut, or the ids of nodes that make one.
 
+        Returns
+        -------
+        None, or, where segments were painted by hand since, the hidden segmentation that keeps them. Segments that
+        people added stay as they are.
+
         Raises
         ------
         InputError: no such level or node, or the nodes are no cut.
         """
-        self._show(segmentationNode, TreeNode.asCut(self.treeOf(segmentationNode), cut))
+        tree = self.treeOf(segmentationNode)
+        wanted = TreeNode.asCut(tree, cut)
+        source = LabelSource.sourceOf(segmentationNode, self._store)
+        kept = self._handEdits.keep(segmentationNode, source, TreeNode.cutOf(segmentationNode, tree))
+        self._write(segmentationNode, source, wanted, source.labels(wanted))
+        return kept
 
     def setTree(self, segmentationNode, tree, merged=None):
         """Show a segmentation with an edited tree, at once: names, colours, groups; merged and deleted leaves.
@@ -159,21 +171,26 @@ class ResultsLogic:
         merged: what became of leaves of :meth:`originalTree` that are gone: from their ids to ids of ``tree``. Leaves
             that neither this nor the tree knows were deleted: their voxels are background.
 
+        Returns
+        -------
+        as for :meth:`collapse`.
+
         Raises
         ------
         InputError: the tree does not fit the result; nothing was changed.
         """
         old, before = self.treeOf(segmentationNode), Remapping.mergedOf(segmentationNode)
         merged = dict(merged or {})
-        original = LabelSource.sourceOf(segmentationNode, self._store).remapping.source
-        Remapping.Remapping.between(original, tree, merged)  # raises before anything is changed
-        cut = TreeNode.carriedOver([node.id for node in self.cutOf(segmentationNode).nodes], tree)
+        earlier, shown = LabelSource.sourceOf(segmentationNode, self._store), self.cutOf(segmentationNode)
+        # raises before anything is changed
+        Remapping.Remapping.between(earlier.remapping.source, tree, merged)
+        cut = TreeNode.carriedOver([node.id for node in shown.nodes], tree)
         TreeNode.writeTree(segmentationNode, tree)
         Remapping.writeMerged(segmentationNode, merged)
         if merged == before and _structure(tree) == _structure(old):
             Segments.updateSegments(segmentationNode, tree)
             TreeNode.writeCut(segmentationNode, cut)
-            return
+            return None
         try:
             source = LabelSource.sourceOf(segmentationNode, self._store)
             labels = source.labels(cut)
@@ -181,12 +198,20 @@ class ResultsLogic:
             TreeNode.writeTree(segmentationNode, old)
             Remapping.writeMerged(segmentationNode, before)
             raise
+        kept = self._handEdits.keep(segmentationNode, earlier, shown)
         Segments.updateSegments(segmentationNode, tree)
-        Folding.writeLayer(segmentationNode, source, cut, labels)
+        self._write(segmentationNode, source, cut, labels)
+        return kept
 
     def _show(self, segmentationNode, cut):
+        """Show a new segmentation for the first time."""
         source = LabelSource.sourceOf(segmentationNode, self._store)
-        Folding.writeLayer(segmentationNode, source, cut, source.labels(cut))
+        self._write(segmentationNode, source, cut, source.labels(cut))
+
+    def _write(self, segmentationNode, source, cut, labels):
+        Folding.writeLayer(segmentationNode, source, cut, labels)
+        if Segments.layerOf(segmentationNode) is not None:
+            self._handEdits.noteWritten(segmentationNode)
 
     def _requireManaged(self, segmentationNode):
         if not self.isManaged(segmentationNode):
@@ -197,6 +222,7 @@ class ResultsLogic:
     def forget(self):
         """Let go of everything that was decoded, as when the scene is closed."""
         self._store.clear()
+        self._handEdits.clear()
 
 
 def _structure(tree):

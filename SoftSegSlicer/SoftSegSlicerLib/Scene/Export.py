@@ -1,8 +1,9 @@
 """Results as plain nodes of Slicer, without anything of ours: for editing, statistics and other tools."""
 
 import numpy as np
+import slicer
 
-from . import ColorMaps, Grids, References, SegmentationBuilder, Segments, SubjectHierarchy
+from . import ColorMaps, Grids, References, SegmentationBuilder, Segments, SubjectHierarchy, TreeNode
 
 
 def exportSegmentation(segmentationNode, tree, cut, name):
@@ -20,11 +21,35 @@ def exportSegmentation(segmentationNode, tree, cut, name):
         if node.id not in shown and value < present.size and present[value]:
             shown.add(node.id)
     Segments.ensureSegments(exported, tree, shown, layer)
-    _sameGridAndPlace(exported, segmentationNode)
+    sameGridAndPlace(exported, segmentationNode)
     return exported
 
 
-def _sameGridAndPlace(exported, segmentationNode):
+def copySegments(segmentationNode, copy):
+    """Copy all segments, hidden ones as hidden, into an empty segmentation; what makes them ours is left out."""
+    images = {}
+    for segmentId in segmentationNode.GetSegmentation().GetSegmentIDs():
+        segment = segmentationNode.GetSegmentation().GetSegment(segmentId)
+        image = segment.GetRepresentation(Segments.REPRESENTATION)
+        if image is None:
+            continue
+        if image not in images:
+            images[image] = slicer.vtkOrientedImageData()
+            images[image].DeepCopy(image)
+        other = slicer.vtkSegment()
+        other.SetName(segment.GetName())
+        other.SetColor(segment.GetColor())
+        other.SetLabelValue(segment.GetLabelValue())
+        terminology = segment.GetTerminologyEntryTagName()
+        other.SetTag(terminology, TreeNode.tagOf(segment, terminology) or "")
+        other.AddRepresentation(Segments.REPRESENTATION, images[image])
+        copy.GetSegmentation().AddSegment(other, segmentId)
+        visible = segmentationNode.GetDisplayNode().GetSegmentVisibility(segmentId)
+        copy.GetDisplayNode().SetSegmentVisibility(segmentId, visible)
+
+
+def sameGridAndPlace(exported, segmentationNode):
+    """Give a copy the reference grid, transform and place of a segmentation."""
     name = SegmentationBuilder.referenceGeometryName()
     geometry = segmentationNode.GetSegmentation().GetConversionParameter(name)
     exported.GetSegmentation().SetConversionParameter(name, geometry)

@@ -89,13 +89,14 @@ def writeLayer(segmentationNode, source, cut, labels):
     cut: Cut whose nodes are shown.
     labels: integers ``(k, j, i)`` of the source's box, values of nodes of the tree.
     """
+    Segments.setOthersApart(segmentationNode, Segments.layerOf(segmentationNode))
     image = Segments.ensureLayer(segmentationNode, source.geometry, source.box, cut.tree)
     Grids.arrayOf(image)[:] = labels
     image.GetPointData().GetScalars().Modified()
     ids = [node.id for node in cut.nodes] + source.coarser(cut)
     modifying = segmentationNode.StartModify()
     Segments.ensureSegments(segmentationNode, cut.tree, ids, image)
-    Segments.shareLayer(segmentationNode, image)
+    Segments.shareLayer(segmentationNode, image, cut.tree)
     Segments.showOnly(segmentationNode, ids)
     TreeNode.writeCut(segmentationNode, cut)
     segmentationNode.EndModify(modifying)

@@ -8,15 +8,31 @@ from softseg.tree import node_colors
 from . import Grids, TreeNode
 from .TerminologyEntry import terminologyText
 
-_REPRESENTATION = "Binary labelmap"
+REPRESENTATION = "Binary labelmap"
+
+
+def isOurs(segment):
+    """Whether a segment stands for a node of the tree; people may add others of their own."""
+    return TreeNode.tagOf(segment, TreeNode.PATH_TAG) is not None
+
+
+def ownSegments(segmentationNode):
+    """Return ``[(id, segment)]`` of those that stand for nodes."""
+    segmentation = segmentationNode.GetSegmentation()
+    pairs = [(id_, segmentation.GetSegment(id_)) for id_ in segmentation.GetSegmentIDs()]
+    return [(id_, segment) for id_, segment in pairs if isOurs(segment)]
 
 
 def layerOf(segmentationNode):
-    """Return the image that most segments share, None where there are none."""
-    segmentation = segmentationNode.GetSegmentation()
-    if segmentation.GetNumberOfLayers(_REPRESENTATION) == 0:
-        return None
-    return segmentation.GetLayerDataObject(0, _REPRESENTATION)
+    """Return the image that the segments of nodes share, None where there are none."""
+    for _, segment in ownSegments(segmentationNode):
+        return segment.GetRepresentation(REPRESENTATION)
+    return None
+
+
+def isShared(segmentationNode, image):
+    """Whether all segments of nodes have this image; an editor may have given some one of their own."""
+    return all(segment.GetRepresentation(REPRESENTATION) is image for _, segment in ownSegments(segmentationNode))
 
 
 def scalarTypeOf(tree):
@@ -55,17 +71,27 @@ def ensureSegments(segmentationNode, tree, nodeIds, image):
         if node.id in missing:
             segment = slicer.vtkSegment()
             describeSegment(segment, tree, node, colors)
-            segment.AddRepresentation(_REPRESENTATION, image)
+            segment.AddRepresentation(REPRESENTATION, image)
             segmentation.AddSegment(segment, node.id, following)
         if node.id in missing or node.id in there:
             following = node.id
 
 
-def shareLayer(segmentationNode, image):
-    """Let every segment have ``image`` as its label map, also those that an editor gave one of their own."""
+def shareLayer(segmentationNode, image, tree):
+    """Let the segments of nodes have ``image`` as their label map, also those that an editor gave one of their own."""
+    for segmentId, segment in ownSegments(segmentationNode):
+        if segment.GetRepresentation(REPRESENTATION) is not image:
+            segment.AddRepresentation(REPRESENTATION, image)
+            segment.SetLabelValue(tree.value_of(segmentId))
+
+
+def setOthersApart(segmentationNode, image):
+    """Give segments that people added a label map of their own, before the shared one is written anew."""
     segmentation = segmentationNode.GetSegmentation()
-    for position in range(segmentation.GetNumberOfSegments()):
-        segmentation.GetNthSegment(position).AddRepresentation(_REPRESENTATION, image)
+    for id_ in list(segmentation.GetSegmentIDs()):
+        segment = segmentation.GetSegment(id_)
+        if not isOurs(segment) and segment.GetRepresentation(REPRESENTATION) is image:
+            segmentation.SeparateSegmentLabelmap(id_)
 
 
 def describeSegment(segment, tree, node, colors):
@@ -81,21 +107,20 @@ def updateSegments(segmentationNode, tree):
     """Bring every segment to an edited tree; segments of nodes that are gone are removed."""
     segmentation = segmentationNode.GetSegmentation()
     colors = node_colors(tree)
-    for segmentId in list(segmentation.GetSegmentIDs()):
-        segment = segmentation.GetSegment(segmentId)
+    for segmentId, segment in ownSegments(segmentationNode):
         if segmentId in tree and tree.node(segmentId) != tree.background:
             describeSegment(segment, tree, tree.node(segmentId), colors)
         else:  # with a label map of its own, removal does not go through all voxels of the shared one
-            segment.AddRepresentation(_REPRESENTATION, slicer.vtkOrientedImageData())
+            segment.AddRepresentation(REPRESENTATION, slicer.vtkOrientedImageData())
             segmentation.RemoveSegment(segmentId)
 
 
 def showOnly(segmentationNode, nodeIds):
-    """Make the segments of these nodes visible and hide the others."""
+    """Make the segments of these nodes visible and hide those of other nodes."""
     display = segmentationNode.GetDisplayNode()
     shown = set(nodeIds)
     modifying = display.StartModify()
-    for segmentId in segmentationNode.GetSegmentation().GetSegmentIDs():
+    for segmentId, _ in ownSegments(segmentationNode):
         if display.GetSegmentVisibility(segmentId) != (segmentId in shown):
             display.SetSegmentVisibility(segmentId, segmentId in shown)
     display.EndModify(modifying)

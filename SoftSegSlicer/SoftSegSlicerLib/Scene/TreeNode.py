@@ -76,16 +76,21 @@ def writeCut(segmentationNode, cut):
     ids = [node.id for node in cut.nodes]
     segmentationNode.SetAttribute(References.CUT, json.dumps(ids))
     tree = References.textOf(segmentationNode, References.TREE)
+    dropCarried(segmentationNode)
     segmentation = segmentationNode.GetSegmentation()
-    carrier = segmentation.GetNthSegment(0)
-    for position in range(1, segmentation.GetNumberOfSegments()):  # others may have come before the last carrier
-        segment = segmentation.GetNthSegment(position)
-        if tagOf(segment, TREE_TAG) is not None:
-            segment.RemoveTag(TREE_TAG)
-            segment.RemoveTag(CUT_TAG)
+    segments = [segmentation.GetNthSegment(position) for position in range(segmentation.GetNumberOfSegments())]
+    carrier = next((segment for segment in segments if tagOf(segment, PATH_TAG) is not None), None)
     if carrier is not None:
         carrier.SetTag(TREE_TAG, _packed(tree))
         carrier.SetTag(CUT_TAG, _packed(json.dumps(ids)))
+
+
+def dropCarried(segmentationNode):
+    """Take tree and cut off the segments."""
+    carrier = _carrier(segmentationNode)
+    if carrier is not None:
+        carrier.RemoveTag(TREE_TAG)
+        carrier.RemoveTag(CUT_TAG)
 
 
 def asCut(tree, cut):
