@@ -113,6 +113,10 @@ def clickRow(tree, row):
 def test_from_a_click_to_everything(compared, moduleWidget, screenshot, tmp_path):
     """One real comparison, because each takes as long as the engine takes to load and draw its report."""
     checkTablesAndJumps(compared)
+    compared.tables.show(compared.result)
+    clickRow(compared.ui.structureTable, 0)
+    dice = [float(text) for text in column(compared.ui.structureTable, 1)]
+    assert dice == sorted(dice)  # whatever was sorted before
     for path in screenshot(moduleWidget.parent, "compare"):
         assert path.stat().st_size > 10_000
     checkPlotTableAndReport(compared, moduleWidget, tmp_path)

@@ -135,7 +135,7 @@ def choose(selector, data):
 def prepared(panel, steps=2000, people=3, strokes=False):
     """Add people to the table and make the training tiny."""
     for number in range(people):
-        addCase(panel, *addPerson(f"P{number}", number, strokes))
+        addCase(panel, *addPerson(("Anna", "Ben", "Cleo")[number], number, strokes))
     choose(panel.ui.deviceSelector, "cpu")
     choose(panel.ui.treeSelector, "own|")
     if strokes:
@@ -201,10 +201,10 @@ def test_a_few_strokes_are_learned_from_after_a_click_stopped_resumed_to_the_end
     heard = []
     moduleWidget.context.addObserver("modelsChanged", lambda **data: heard.append(data))
     prepared(panel, steps=60, strokes=True)
-    settings = panel.ui.settingsEdit.text
-    panel.ui.settingsEdit.text = ""
+    settings, folder = panel.ui.settingsEdit.text, panel.ui.folderEdit.currentPath
+    panel.ui.settingsEdit.text, panel.ui.folderEdit.currentPath = "", "SoftSeg trainings"
     assert len(screenshot(moduleWidget.parent, "train-choices")) == 2
-    panel.ui.settingsEdit.text = settings
+    panel.ui.settingsEdit.text, panel.ui.folderEdit.currentPath = settings, folder
     click(panel.ui.startButton)
     assert not panel.ui.startButton.enabled
     longest, last = 0.0, time.monotonic()

@@ -41,8 +41,8 @@ class CompareTables:
         ui.structureTable.itemActivated.connect(self._onStructureClicked)
 
     def show(self, tables):
-        """Show a comparison, opened at its deepest level."""
-        self._tables = tables
+        """Show a comparison, opened at its deepest level, the worst first."""
+        self._tables, self._order, self._descending = tables, _DICE, False
         table = self._ui.levelTable
         table.blockSignals(True)
         table.clear()
