@@ -48,6 +48,13 @@ def geometryOfVolume(volumeNode):
     return geometryOf(matrixToArray(matrix), volumeNode.GetImageData().GetDimensions())
 
 
+def isOnGrid(volumeNode, geometry):
+    """Return whether the voxels of a volume node lie on a grid, axis by axis: Slicer turns left-handed files round."""
+    matrix = vtk.vtkMatrix4x4()
+    volumeNode.GetIJKToRASMatrix(matrix)
+    return np.allclose(matrixToArray(matrix), geometry.affine, atol=1e-4)
+
+
 def orientedImage(geometry, box, scalarType):
     """Return a vtkOrientedImageData of zeros that covers a box of a grid.
 

@@ -25,13 +25,14 @@ def newSegmentation(scene, tree, geometry, name, volumeNode=None):
         References.setReference(segmentationNode, References.INPUT, volumeNode)
         segmentationNode.SetReferenceImageGeometryParameterFromVolumeNode(volumeNode)
         SubjectHierarchy.placeBeside(segmentationNode, volumeNode)
-    else:
+    if volumeNode is None or not Grids.isOnGrid(volumeNode, geometry):
+        # else saving, and Segment Editor, would resample every single segment to the volume's grid
         setReferenceGeometry(segmentationNode, geometry)
     return segmentationNode
 
 
 def setReferenceGeometry(segmentationNode, geometry):
-    """Let the segmentation's reference grid be ``geometry``, where no volume in the scene has it."""
+    """Let the segmentation's reference grid be ``geometry``, where its volume has another one, or is not there."""
     i, j, k = geometry.size
     image = slicer.vtkOrientedImageData()
     image.SetExtent(0, i - 1, 0, j - 1, 0, k - 1)
