@@ -8,11 +8,11 @@ import platform
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from datetime import date
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import psutil
-import torch
 from measure import Curve, Line
 from rich.table import Table
 
@@ -20,16 +20,16 @@ SCHEMA = 1
 TABLE_START, TABLE_STOP = "<!-- table: written by python dev.py bench -->", "<!-- end of table -->"
 
 
-def machine_facts() -> dict[str, Any]:
+def machine_facts(threads: int) -> dict[str, Any]:
     """Return what a reader must know about the machine to judge the numbers."""
     return {
         "cpu": _cpu_model(),
         "cores": psutil.cpu_count(logical=False) or os.cpu_count(),
-        "threads": torch.get_num_threads(),
+        "threads": threads,
         "memory_gb": round(psutil.virtual_memory().total / 1e9),
         "system": f"{platform.system()} {platform.machine()}",
         "python": platform.python_version(),
-        "torch": torch.__version__,
+        "torch": version("torch"),
     }
 
 

@@ -9,14 +9,21 @@ list[Curve]``.
 from __future__ import annotations
 
 import argparse
+import json
 import os
+import subprocess
 import sys
+import tempfile
 import time
-import traceback
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from measure import Curve, Line
 
 HERE = Path(__file__).resolve().parent
+SUITE_PROCESS = HERE / "suite_process.py"
 ROOT = HERE.parents[1]
 
 
@@ -24,12 +31,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the chosen suites; return 1 when one of them failed, 2 for a wrong option. A missed target is no failure."""
     options = _parser().parse_args(arguments)
     _prepare_process(options.threads)
-    import torch
-    from measure import Curve, Line, load_file
     from report import machine_facts, screen_table, to_json
     from rich.console import Console
 
-    torch.set_num_threads(options.threads)
     console = Console(width=None if sys.stdout.isatty() else 160)
     lines: list[Line] = []
     curves: list[Curve] = []
@@ -38,19 +42,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for name in names:
         console.print(f"== {name}", highlight=False)
         start = time.perf_counter()
-        try:
-            module = load_file(HERE / f"bench_{name}.py")
-            lines += module.run(options.quick)
-            if hasattr(module, "curves"):
-                curves += module.curves(options.quick)
-        except Exception:  # noqa: BLE001 - the other suites go on; the run ends with exit code 1
-            traceback.print_exc()
+        answer = _run_suite(name, options.quick)
+        if answer is None:
             failed.append(name)
+        else:
+            lines += answer[0]
+            curves += answer[1]
         console.print(f"   {time.perf_counter() - start:.0f} s", highlight=False)
     console.print(screen_table(lines))
     folder = options.out or (None if options.quick else ROOT / "docs")
-    if folder is not None:
-        document = to_json(lines, curves, quick=options.quick, machine=machine_facts())
+    if folder is not None and lines:
+        document = to_json(lines, curves, quick=options.quick, machine=machine_facts(options.threads))
         _write(document, folder, [name for name in names if name not in failed])
         console.print(f"written: {folder / 'benchmarks.json'}", highlight=False)
     missed = [f"{line.suite}: {line.name}" for line in lines if line.met is False]
@@ -60,6 +62,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if failed:
         print(f"failed: {', '.join(failed)}", file=sys.stderr)
     return 1 if failed else 0
+
+
+def _run_suite(name: str, quick: bool) -> tuple[list[Line], list[Curve]] | None:
+    """Run one suite in a process of its own, so that none sees what another has loaded; None when it failed."""
+    from report import curves_of, lines_of
+
+    with tempfile.TemporaryDirectory() as folder:
+        results = Path(folder) / "results.json"
+        command = [sys.executable, str(SUITE_PROCESS), str(HERE / f"bench_{name}.py"), str(results)]
+        if quick:
+            command.append("--quick")
+        if subprocess.run(command, check=False).returncode:
+            return None
+        document = json.loads(results.read_text(encoding="utf-8"))
+    return lines_of(document), curves_of(document)
 
 
 def suites() -> list[str]:
@@ -83,9 +100,9 @@ def _prepare_process(threads: int) -> None:
     """Give this process and its children the same number of threads, and let it find engine and benchmarks."""
     for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS"):
         os.environ[name] = str(threads)
-    for folder in (ROOT / "core", HERE):
-        if str(folder) not in sys.path:
-            sys.path.insert(0, str(folder))
+    folders = [str(ROOT / "core"), str(SUITE_PROCESS.parent)]
+    os.environ["PYTHONPATH"] = os.pathsep.join(folders)
+    sys.path[:0] = [folder for folder in folders if folder not in sys.path]
 
 
 def _write(document: dict[str, object], folder: Path, names: Sequence[str]) -> None:
