@@ -120,11 +120,14 @@ class PatchSampler:
         prefetch: batches made ahead, at least.
         workers: threads; more than one only where the network does not need the processor's cores itself.
         """
-        with ThreadPoolExecutor(max(1, workers), "softseg-patches") as pool:
+        threads = torch.get_num_threads()
+        with ThreadPoolExecutor(max(1, workers), "softseg-patches", _compute_alone) as pool:
             ahead = deque(pool.submit(self.batch, first_step + later) for later in range(max(1, prefetch, workers)))
             try:
                 for step in itertools.count(first_step):
                     batch = ahead.popleft().result()
+                    if step == first_step:
+                        torch.set_num_threads(threads)  # of this thread; what a worker sets reaches libraries of all
                     ahead.append(pool.submit(self.batch, step + len(ahead) + 1))
                     yield step, batch
             finally:
@@ -259,6 +262,12 @@ def mirrored_classes(tree: LabelTree) -> npt.NDArray[np.int64]:
         best = [index for size, index in above if size == smallest]
         inner.append(own if own in best else best[0])
     return np.concatenate([leaves, np.asarray(inner, np.int64)])
+
+
+def _compute_alone() -> None:
+    """Let the present thread compute on one core: a second one would be taken from the network."""
+    torch.get_num_threads()  # the first look would undo what is set before it
+    torch.set_num_threads(1)
 
 
 def _pick(case: PreparedCase, label: int, draw: float) -> npt.NDArray[np.float64] | None:
