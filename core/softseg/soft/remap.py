@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
@@ -13,6 +14,8 @@ from softseg.soft.parcellation import SoftParcellation
 from softseg.soft.pieces import Leaves, Piece, pieces
 from softseg.tree import LabelTree, Node
 from softseg.types import BoolArray
+
+Changed = npt.NDArray[np.int32]
 
 
 def remap(parcellation: SoftParcellation, tree: LabelTree, merged: Mapping[int, int]) -> SoftParcellation:
@@ -37,9 +40,9 @@ def mask_node(parcellation: SoftParcellation, node_id: str, keep: BoolArray) -> 
     nowhere = -1 if background is None else background
     kept = keep[parcellation.box].reshape(-1)
 
-    def masked(piece: Piece, leaves: Leaves) -> npt.NDArray[np.int64]:
+    def masked(piece: Piece, leaves: Leaves) -> Changed:
         inside = np.repeat(kept[piece.voxels], piece.counts)
-        out = leaves.astype(np.int64)
+        out = leaves.astype(np.int32)
         out[(out >= span.start) & (out < span.stop) & ~inside] = nowhere
         return out
 
@@ -47,43 +50,94 @@ def mask_node(parcellation: SoftParcellation, node_id: str, keep: BoolArray) -> 
 
 
 def _regrouped(
-    parcellation: SoftParcellation, tree: LabelTree, change: Callable[[Piece, Leaves], npt.NDArray[np.int64]]
+    parcellation: SoftParcellation, tree: LabelTree, change: Callable[[Piece, Leaves], Changed]
 ) -> SoftParcellation:
     """Return the parcellation with other leaves for its shares, summed where they became equal; -1 drops a share."""
     number = len(tree.leaves)
     kind = np.uint8 if number <= 256 else np.uint16
     counts = np.zeros(parcellation.counts.size, np.uint8)
-    leaves: list[npt.NDArray[np.uint8] | npt.NDArray[np.uint16]] = [np.zeros(0, kind)]
+    leaves: list[Leaves] = [np.zeros(0, kind)]
     shares = [np.zeros(0, np.uint8)]
     for piece in pieces(parcellation.counts):
-        changed = change(piece, parcellation.leaves[piece.entries])
-        voxel = np.repeat(np.arange(piece.counts.size), piece.counts)
-        stays = changed >= 0
-        key, share = (voxel * number + changed)[stays], parcellation.shares[piece.entries][stays]
-        if (key[1:] < key[:-1]).any():
-            order = np.argsort(key, kind="stable")
-            key, share = key[order], share[order]
-        starts = np.flatnonzero(np.diff(key, prepend=-1) != 0)
-        if starts.size:
-            counts[piece.voxels] = np.bincount(key[starts] // number, minlength=piece.counts.size)
-            leaves.append((key[starts] % number).astype(kind))
-            shares.append(np.add.reduceat(share, starts, dtype=np.int32).astype(np.uint8))
+        row = _Rows.of(
+            piece.counts, change(piece, parcellation.leaves[piece.entries]), parcellation.shares[piece.entries]
+        )
+        row = row.sorted().summed()
+        counts[piece.voxels] = row.counts
+        leaves.append(row.leaves.astype(kind))
+        shares.append(row.shares)
     return replace(
         parcellation,
         tree=tree,
         counts=counts.reshape(parcellation.counts.shape),
-        leaves=np.concatenate(leaves).astype(np.uint8 if number <= 256 else np.uint16, copy=False),
+        leaves=np.concatenate(leaves).astype(kind, copy=False),
         shares=np.concatenate(shares),
     )
 
 
-def _targets(parcellation: SoftParcellation, tree: LabelTree, merged: Mapping[int, int]) -> npt.NDArray[np.int64]:
+@dataclass(frozen=True, eq=False)
+class _Rows:
+    """Stored leaves of some voxels, voxel after voxel, whose leaves may be out of order and repeat."""
+
+    counts: npt.NDArray[np.uint8]
+    leaves: Changed
+    shares: npt.NDArray[np.uint8]
+
+    @classmethod
+    def of(cls, counts: npt.NDArray[np.uint8], leaves: Changed, shares: npt.NDArray[np.uint8]) -> _Rows:
+        """Return them without the dropped ones."""
+        stays = leaves >= 0
+        if not stays.all():
+            voxel = np.repeat(np.arange(counts.size), counts)[stays]
+            counts = np.bincount(voxel, minlength=counts.size).astype(np.uint8)
+            leaves, shares = leaves[stays], shares[stays]
+        return cls(counts, leaves, shares)
+
+    @cached_property
+    def _goes_on(self) -> BoolArray:
+        """Whether the second of each two entries in a row belongs to the same voxel as the first."""
+        begins = np.zeros(self.leaves.size + 1, bool)
+        begins[np.cumsum(self.counts, dtype=np.intp) - self.counts] = True
+        return ~begins[1:-1]
+
+    def sorted(self) -> _Rows:
+        """Return them in increasing order within a voxel; only voxels that need it are touched."""
+        falls = np.flatnonzero((self.leaves[1:] < self.leaves[:-1]) & self._goes_on)
+        if not falls.size:
+            return self
+        stop = np.cumsum(self.counts, dtype=np.intp)
+        voxels = np.unique(np.searchsorted(stop, falls, side="right"))
+        number = self.counts[voxels]
+        owner = np.repeat(np.arange(voxels.size), number)
+        within = np.arange(owner.size) - np.repeat(np.cumsum(number, dtype=np.intp) - number, number)
+        entries = (stop[voxels] - number)[owner] + within
+        order = entries[np.lexsort((self.leaves[entries], owner))]
+        leaves, shares = self.leaves.copy(), self.shares.copy()
+        leaves[entries], shares[entries] = self.leaves[order], self.shares[order]
+        return _Rows(self.counts, leaves, shares)
+
+    def summed(self) -> _Rows:
+        """Return them with equal leaves of a voxel, which are neighbours by now, made one."""
+        repeats = (self.leaves[1:] == self.leaves[:-1]) & self._goes_on
+        if not repeats.any():
+            return self
+        starts = np.flatnonzero(np.concatenate([[True], ~repeats]))
+        stop = np.cumsum(self.counts, dtype=np.intp)
+        fewer = np.bincount(np.searchsorted(stop, np.flatnonzero(repeats), side="right"), minlength=self.counts.size)
+        return _Rows(
+            (self.counts - fewer).astype(np.uint8),
+            self.leaves[starts],
+            np.add.reduceat(self.shares, starts, dtype=np.uint8),
+        )
+
+
+def _targets(parcellation: SoftParcellation, tree: LabelTree, merged: Mapping[int, int]) -> Changed:
     """Return the new leaf index of each old leaf; -1 for leaves that no voxel stores and that have no place."""
     old = parcellation.tree
     _same_background(old, tree)
     index = {leaf.value: position for position, leaf in enumerate(tree.leaves)}
     stored = np.bincount(parcellation.leaves, minlength=len(old.leaves)) > 0
-    target = np.full(len(old.leaves), -1, np.int64)
+    target = np.full(len(old.leaves), -1, np.int32)
     for position, leaf in enumerate(old.leaves):
         value = merged.get(int(leaf.value or 0), leaf.value)
         found = index.get(value)
