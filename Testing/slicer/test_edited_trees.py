@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import slicer
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -46,6 +47,31 @@ def test_a_merge_joins_at_once_and_undo_brings_everything_back(logic, parcellati
     np.testing.assert_array_equal(
         logic.parcellationOf(node).probability("caudate"), parcellation.probability("caudate")
     )
+
+
+def test_merged_leaves_answer_as_if_the_parcellation_were_written_anew(logic, parcellation, grid, shownLabels):
+    node = logic.addSegmentation(parcellation)
+    tree = parcellation.tree.merge(["nuclei", "stem"], "deep", "deep parts")
+    logic.setTree(node, tree, {"putamen": "deep", "caudate": "deep", "stem": "deep"})
+    merged = parcellation.with_tree(tree, {11: 40, 12: 40, 200: 40})
+    for level in (1, 2, 3):
+        logic.collapse(node, level)
+        np.testing.assert_array_equal(shownLabels(node, grid, logic), merged.labels(level))
+        entropy = slicer.util.arrayFromVolume(logic.showUncertainty(node))
+        np.testing.assert_allclose(entropy, merged.entropy(level, True), atol=1e-6)
+    heat = slicer.util.arrayFromVolume(logic.showNode(node, "deep"))
+    np.testing.assert_allclose(heat, merged.probability("deep"), atol=1e-6)
+    volumes = logic.nodeVolumes(node)
+    for expected in merged.volumes():
+        assert volumes[expected.id].softMl == pytest.approx(expected.soft_ml)
+        assert volumes[expected.id].hardMl == pytest.approx(expected.hard_ml)
+        assert volumes[expected.id].certainty == pytest.approx(expected.certainty, nan_ok=True)
+    k, j, i = np.argwhere(merged.labels(3) == 40)[0]
+    path = logic.describe(node, (grid.affine @ [i, j, k, 1])[:3])
+    assert path[-1] == ("deep", pytest.approx(merged.probability("deep")[k, j, i]))
+    exact = logic.parcellationOf(node)
+    assert exact.tree == tree
+    np.testing.assert_array_equal(exact.shares, merged.shares)
 
 
 def test_regrouping_changes_what_a_level_shows(logic, parcellation, grid, shownLabels):
@@ -104,8 +130,6 @@ def test_a_tree_that_does_not_fit_is_refused_and_nothing_changes(logic, parcella
 
 
 def test_a_heat_map_follows_the_tree(logic, parcellation):
-    import slicer
-
     node = logic.addSegmentation(parcellation)
     heat = logic.showNode(node, "nuclei", threshold=0.3)
     moved = parcellation.tree.move("stem", "nuclei")

@@ -67,18 +67,16 @@ class LookingLogic(ResultsLogic):
         ------
         InputError: no such node, it was split off after the prediction, or there is no soft parcellation.
         """
-        parcellation = self._requireParcellation(segmentationNode)
+        source = self._requireSoft(segmentationNode)
         node = self.treeOf(segmentationNode).node(nodeId)
-        if nodeId not in parcellation.tree:
+        if nodeId not in source.remapping.known:
             raise InputError(
                 f"nothing is known about '{node.name}' alone: it was split off after the prediction",
                 hint="show the node above it",
             )
-        array = parcellation.probability(nodeId)
+        array = source.parcellation.probability(nodeId)
         style = _given(threshold=threshold, opacity=opacity, colorMap=colorMap, contour=contour, legend=legend)
-        return HeatMap.show(
-            segmentationNode, References.HEAT_MAP, array, parcellation.geometry, nodeId, node.name, style
-        )
+        return HeatMap.show(segmentationNode, References.HEAT_MAP, array, source.geometry, nodeId, node.name, style)
 
     def showUncertainty(
         self, segmentationNode, *, threshold=None, opacity=None, colorMap=None, contour=None, legend=None
@@ -87,14 +85,13 @@ class LookingLogic(ResultsLogic):
 
         The colours end where a voxel hesitates between four nodes: at fine cuts 1 is never reached.
         """
-        parcellation = self._requireParcellation(segmentationNode)
-        remapping = LabelSource.sourceOf(segmentationNode, self._store).remapping
-        ids = dict.fromkeys(remapping.knownNode(node.id) for node in self.cutOf(segmentationNode).nodes)
-        array = parcellation.entropy(parcellation.tree.cut(ids), normalize=True)
+        source = self._requireSoft(segmentationNode)
+        ids = dict.fromkeys(source.remapping.knownNode(node.id) for node in self.cutOf(segmentationNode).nodes)
+        array = source.parcellation.entropy(source.parcellation.tree.cut(ids), normalize=True)
         style = _given(threshold=threshold, opacity=opacity, colorMap=colorMap, contour=contour, legend=legend)
         title, top = _("Uncertainty"), min(1.0, math.log(_DOUBT) / math.log(max(2, len(ids))))
         return HeatMap.show(
-            segmentationNode, References.ENTROPY, array, parcellation.geometry, self.UNCERTAINTY, title, style, top
+            segmentationNode, References.ENTROPY, array, source.geometry, self.UNCERTAINTY, title, style, top
         )
 
     def styleHeatMap(self, segmentationNode, **style):
@@ -140,14 +137,15 @@ class LookingLogic(ResultsLogic):
         """Return the names of the colour maps for heat maps that the scene has."""
         return ColorMaps.colorMaps(References.sceneOf())
 
-    def _requireParcellation(self, segmentationNode):
-        parcellation = self.parcellationOf(segmentationNode)
-        if parcellation is None:
+    def _requireSoft(self, segmentationNode):
+        self._requireManaged(segmentationNode)
+        source = LabelSource.sourceOf(segmentationNode, self._store)
+        if not isinstance(source, LabelSource.SoftSource):
             raise InputError(
                 "this segmentation has no soft maps: it was not made by a soft model",
                 hint="segment the scan with one, or load a soft parcellation",
             )
-        return parcellation
+        return source
 
     def nodeVolumes(self, segmentationNode):
         """Return a NodeVolume (``softMl``, ``hardMl``, ``certainty``) for the id of every node of the tree.
@@ -184,8 +182,7 @@ class LookingLogic(ResultsLogic):
         if shown == self.UNCERTAINTY:
             self.showUncertainty(segmentationNode)
         elif shown is not None:
-            parcellation = self.parcellationOf(segmentationNode)
-            if shown in parcellation.tree:
+            if shown in LabelSource.sourceOf(segmentationNode, self._store).remapping.known:
                 self.showNode(segmentationNode, shown, **HeatMap.styleOf(HeatMap.shownMap(segmentationNode)))
             else:
                 self.hideHeatMap(segmentationNode)

@@ -107,7 +107,8 @@ class ResultsLogic:
         self._requireManaged(segmentationNode)
         if References.referenced(segmentationNode, References.PARCELLATION) is None:
             return None
-        return LabelSource.sourceOf(segmentationNode, self._store).parcellation
+        source = LabelSource.sourceOf(segmentationNode, self._store)
+        return LabelSource.parcellationOf(source, segmentationNode, self._store)
 
     # -- tree and cut ---------------------------------------------------------------------------------------------
 

@@ -34,18 +34,17 @@ def softLabels(parcellation, remapping, cut, box):
 
     Parameters
     ----------
-    parcellation: on ``remapping.known``.
+    parcellation: of a SoftSource.
     remapping: to the tree of ``cut``. Below a leaf that was split nothing is known: the leaf's own label stays.
     cut: of ``remapping.tree``.
     box: slices ``(k, j, i)`` of the grid.
     """
     shown, owner = shownCut(cut)
-    known = remapping.known
-    if known is cut.tree:
+    if parcellation.tree is cut.tree:
         computed, values = shown, [cut.tree.value_of(owner[node.id]) for node in shown.nodes]
     else:
         owners = {remapping.knownNode(node.id): owner[node.id] for node in shown.nodes}
-        computed = known.cut(owners)
+        computed = parcellation.tree.cut(owners)
         values = [cut.tree.value_of(_visible(node.id, owners[node.id], cut.tree)) for node in computed.nodes]
     labels = parcellation.labels(computed)[box]
     if list(computed.values) == values:

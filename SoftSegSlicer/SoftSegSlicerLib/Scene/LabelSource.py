@@ -18,12 +18,26 @@ class SoftSource:
 
     Attributes
     ----------
-    parcellation: on ``remapping.known``.
+    parcellation: on ``remapping.known``, or on that tree with merged leaves opened, where nothing had to be computed.
     remapping: from the tree it was made with to the tree of the segmentation.
     """
 
     parcellation: SoftParcellation
     remapping: Remapping
+
+    @staticmethod
+    def of(stored, remapping):
+        """Return the source for a stored parcellation.
+
+        Raises
+        ------
+        InputError: the parcellation cannot be brought to the tree.
+        """
+        opened = None if remapping.known == remapping.source else remapping.opened()
+        if opened is None:
+            return SoftSource(remapping.apply(stored), remapping)
+        same = {old.value: new.value for old, new in zip(stored.tree.leaves, opened.leaves, strict=True)}
+        return SoftSource(stored.with_tree(opened, same), remapping)
 
     @property
     def geometry(self):
@@ -101,14 +115,21 @@ def sourceOf(segmentationNode, store):
         key = (store.digestOf(segmentationNode), text, tuple(sorted(merged.items())))
 
         def derive():
-            remapping = Remapping.between(stored.tree, tree, merged)
-            return SoftSource(remapping.apply(stored), remapping)
+            return SoftSource.of(stored, Remapping.between(stored.tree, tree, merged))
 
         return store.derived(key, derive)
     source = TreeNode.treeOf(segmentationNode, References.SOURCE_TREE) or tree
     kept = References.referenced(segmentationNode, References.LEAF_LABELS) or keepLabels(segmentationNode, source)
     array = Grids.arrayOf(kept.GetImageData())
     return CrispSource(Grids.geometryOfVolume(kept), array, Remapping.between(source, tree, merged))
+
+
+def parcellationOf(source, segmentationNode, store):
+    """Return the soft parcellation of a source on exactly the tree of its segmentation, as far as that is known."""
+    if source.parcellation.tree == source.remapping.known:
+        return source.parcellation
+    key = ("parcellation", id(source))  # what is kept holds its source, so that no other one can get the same id
+    return store.derived(key, lambda: (source, source.remapping.apply(store.read(segmentationNode))))[1]
 
 
 def keepLabels(segmentationNode, tree):

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from softseg.errors import InputError
-from softseg.tree import LabelTree
+from softseg.tree import LabelTree, Node
 
 from . import References
 
@@ -74,6 +74,29 @@ class Remapping:
     def knownNode(self, nodeId):
         """Return the node of :attr:`known` that is, or lies above, a node of the tree."""
         return next(node.id for node in reversed(self.tree.path(nodeId)) if node.id in self.known)
+
+    def opened(self):
+        """Return :attr:`known` with every merged leaf opened into those it was made of, in the order of ``source``.
+
+        On it a stored parcellation answers for merged leaves without being written anew. None where the order of the
+        leaves changed, or where a leaf has nothing stored.
+        """
+        parts = {leaf.id: [] for leaf in self.known.leaves}
+        for leaf in self.source.leaves:
+            new = self.target[leaf.id]
+            if new is None:
+                return None
+            parts[self.knownNode(new)].append(leaf.id)
+        if [id_ for ids in parts.values() for id_ in ids] != [leaf.id for leaf in self.source.leaves]:
+            return None
+        if not all(parts.values()):
+            return None
+        tree = self.known
+        for leaf, ids in parts.items():
+            if len(ids) > 1:
+                tree = tree.split(leaf, [Node(f"{leaf}/{id_}", id_, leaf) for id_ in ids])
+        background = self.known.background
+        return None if background is not None and len(parts[background.id]) > 1 else tree
 
     def apply(self, parcellation):
         """Return a soft parcellation of ``source`` on :attr:`known`.

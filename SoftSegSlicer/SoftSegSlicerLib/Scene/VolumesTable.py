@@ -40,13 +40,25 @@ def nodeVolumes(source, store):
 def _softVolumes(source, store):
     tree = source.remapping.tree
     # what is kept holds its source, so that no other one can get the same id
-    rows = store.derived(("volumes", id(source)), lambda: (source, source.parcellation.volumes()))[1]
+    rows = store.derived(("volumes", id(source)), lambda: (source, _rows(source)))[1]
     found = {}
     for row in rows:
         certainty = row.certainty if np.isfinite(row.certainty) else None
         found[row.id] = NodeVolume(row.soft_ml, row.hard_ml, certainty)
     nothing = NodeVolume(0.0, 0.0, None)
     return {node.id: found.get(node.id, nothing) for node in tree.nodes}
+
+
+def _rows(source):
+    """Return the engine's volumes of all known nodes, each in the cut at its own depth."""
+    known, parcellation = source.remapping.known, source.parcellation
+    if parcellation.tree == known:
+        return parcellation.volumes()
+    rows = {}
+    for level in range(known.depth, -1, -1):
+        cut = parcellation.tree.cut(node.id for node in known.cut_at(level).nodes)
+        rows.update({row.id: row for row in parcellation.volumes(cut)})
+    return list(rows.values())
 
 
 def _crispVolumes(source):
