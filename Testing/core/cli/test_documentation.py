@@ -34,6 +34,7 @@ def test_every_event_is_documented() -> None:
     events.metrics({"loss": 1.0})
     events.log("text")
     events.warning("text")
+    events.estimate("text", memory=1)
     events.result("model", "run/model")
     events.error(SoftSegError("wrong"))
     events.done()

@@ -79,7 +79,7 @@ def test_coarse_nodes_do_not_add_up_rounding_errors(helpers: Helpers) -> None:
     dense = np.zeros((len(tree.leaves), 1, 1, 1), np.float32)
     dense[1:] = 1 / (len(tree.leaves) - 1)  # each 4.05 steps: rounded one by one, all of them would sum to 0.99
     stored = SoftParcellation.from_dense(dense, tree, Geometry((1, 1, 1)))
-    assert node_errors(stored, dense).max() <= 1 / 255 + 1e-6
+    assert node_errors(stored, dense).max() <= 1.5 / 255 + 1e-6
     assert stored.counts.item() == len(tree.leaves) - 1
     assert stored.node_error == BOUND
 

@@ -6,7 +6,8 @@ Every tree node covers neighbouring leaves, so its summed probability is the dif
 each off by at most half a step: a node's error is at most 1/255 plus what the leaves left out between its ends can
 hide, however many leaves it has. What a left-out leaf had goes to the next kept leaf in tree order, so that coarse
 nodes, which mostly contain both, do not change. The stored shares sum to what the given ones sum to. Where rounding
-would let another leaf win than the largest, a step is moved between the two if no node gets further off than that.
+would let another leaf win than the largest, one more cumulated value is rounded the other way (then a node may be off
+by 1.5 / 255 instead of 1 / 255), unless that would exceed ``NODE_ERROR``.
 
 The ``k`` largest leaves are kept. Where these leave out more than ``MOST_DROPPED``, a leaf is kept as well whenever the
 leaves passed since the last kept one have gathered ``GATHERED`` steps, which bounds every node's error by
