@@ -18,6 +18,13 @@ sys.path[:0] = [str(REPOSITORY / "Testing" / name) for name in ("host", "gui")] 
     str(REPOSITORY / "core"),
 ]
 
+try:
+    import PySide6.QtWidgets  # noqa: F401 - only to see whether it loads
+except ImportError as error:
+    raise ImportError(
+        f"Qt does not load ({error}); on Debian: apt install libegl1 libgl1 libxkbcommon0 libfontconfig1 libdbus-1-3"
+    ) from error
+
 import slicerhost  # noqa: E402 - its folder had to be named first
 
 slicerhost.install()
