@@ -62,6 +62,20 @@ def test_gradient_scales_with_what_follows(tree: LabelTree, logits: Tensor, targ
         torch.testing.assert_close(thrice, 3 * once)
 
 
+def test_a_kept_graph_adds_the_same_gradient_every_time(
+    tree: LabelTree, logits: Tensor, targets: dict[str, Tensor]
+) -> None:
+    """The gradient that was handed over becomes ``logits.grad``: what is added to it must not be itself."""
+    loss = build_loss(SPECS["compound"], tree)
+    values = logits.requires_grad_()
+    value = loss(values, targets["soft"])
+    value.backward(retain_graph=True)
+    once = values.grad.clone()
+    for _ in range(2):
+        value.backward(retain_graph=True)
+    torch.testing.assert_close(values.grad, 3 * once)
+
+
 def test_adaptive_wing_is_smooth_at_theta() -> None:
     """Value and slope agree on both sides of ``d = theta``."""
     loss = AdaptiveWingLoss(reduction="sum")

@@ -5,14 +5,17 @@ from __future__ import annotations
 import inspect
 import math
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any, Literal
 
+import torch
 from torch import Tensor, nn
 
 from softseg.errors import InputError
 from softseg.losses.adaptive_wing import AdaptiveWingLoss
 from softseg.losses.cross_entropy import CrossEntropyLoss
 from softseg.losses.dice import DiceLoss
+from softseg.losses.fused import Evaluated, fused
 from softseg.losses.tree_cross_entropy import TreeCrossEntropyLoss
 from softseg.losses.tree_loss import TreeLoss
 from softseg.losses.tree_wasserstein import TreeWassersteinLoss
@@ -70,10 +73,34 @@ class CompoundLoss(nn.Module):
 
     def forward(self, predicted: Tensor, target: Tensor, mask: Tensor | None = None) -> Tensor:
         """Return the weighted sum, a scalar; ``predicted`` is what the attribute ``on`` says."""
+        parts = [part for part in self.parts if isinstance(part, (TreeLoss, DiceLoss))]
+        if len(parts) == len(self.parts) and predicted.dtype != torch.float16:
+            return fused(partial(_evaluate_sum, parts, self.weights), predicted, target, mask)
         values = [part(predicted, target, mask) for part in self.parts]
         first, *others = (value * weight for value, weight in zip(values, self.weights, strict=True))
         total: Tensor = sum(others, start=first)
         return total
+
+
+def _evaluate_sum(
+    parts: Sequence[TreeLoss | DiceLoss],
+    factors: Sequence[float],
+    predicted: Tensor,
+    target: Tensor,
+    weights: Tensor | None,
+    *,
+    with_gradient: bool,
+) -> Evaluated:
+    """Evaluate a weighted sum; ``weights`` is the mask. At most two gradients are held, not one a part and the sum."""
+    value, gradient, one = None, None, predicted.new_ones(())
+    for part, factor in zip(parts, factors, strict=True):
+        own = part.evaluate(predicted, target, part.weights(predicted, target, weights), with_gradient=with_gradient)
+        value = own.value * factor if value is None else value + own.value * factor
+        if own.gradient is not None:
+            scaled = own.gradient if factor == 1 else own.gradient.mul_(factor)
+            gradient = scaled if gradient is None else gradient.add_(scaled)
+    assert value is not None  # noqa: S101 - there is at least one part
+    return Evaluated(value, gradient, one)
 
 
 def build_loss(specs: Sequence[Mapping[str, Any]], tree: LabelTree) -> CompoundLoss:

@@ -55,7 +55,11 @@ class DiceLoss(nn.Module):
 
     def forward(self, logits: Tensor, target: Tensor, mask: Tensor | None = None) -> Tensor:
         """Return the loss, a scalar; see the class."""
-        return fused(self.evaluate, logits, target, crisp_leaf_weights(logits, target, mask))
+        return fused(self.evaluate, logits, target, self.weights(logits, target, mask))
+
+    def weights(self, logits: Tensor, target: Tensor, mask: Tensor | None) -> Tensor | None:
+        """Check the arguments and return the weights that :meth:`evaluate` takes."""
+        return crisp_leaf_weights(logits, target, mask)
 
     def evaluate(self, predicted: Tensor, target: Tensor, weights: Tensor | None, *, with_gradient: bool) -> Evaluated:
         """Return value and gradient in two passes over the voxels: the sums of every class, then the gradient."""

@@ -39,13 +39,16 @@ class TreeLoss(nn.Module):
 
     def forward(self, logits: Tensor, target: Tensor, mask: Tensor | None = None) -> Tensor:
         """Return the mean loss over the labelled voxels, a scalar."""
+        return fused(self.evaluate, logits, target, self.weights(logits, target, mask))
+
+    def weights(self, logits: Tensor, target: Tensor, mask: Tensor | None) -> Tensor | None:
+        """Check the arguments and return the weights that :meth:`evaluate` takes."""
         layout = self.terms.layout
         if logits.shape[1] != layout.classes:
             raise InputError(
                 f"logits have {logits.shape[1]} channels, the tree has {layout.classes} leaves", field="logits"
             )
-        weights = crisp_weights(logits, target, mask, labels=len(layout.targets), nothing=layout.root_class)
-        return fused(self.evaluate, logits, target, weights)
+        return crisp_weights(logits, target, mask, labels=len(layout.targets), nothing=layout.root_class)
 
     def evaluate(self, predicted: Tensor, target: Tensor, weights: Tensor | None, *, with_gradient: bool) -> Evaluated:
         """Return value and gradient, block by block."""
