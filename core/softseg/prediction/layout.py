@@ -18,6 +18,12 @@ from softseg.prediction.uncertainty import Augmentation
 from softseg.prediction.window_grid import WindowGrid, content_box, content_of, padded
 from softseg.soft.blocks import Index, Partition
 
+MOST_TRIED = 1000
+"""Up to this many windows every order of axes is tried out; beyond it the layer between windows decides."""
+
+LONGEST = 32
+"""Voxels of a block along the fastest axis (our default)."""
+
 
 @dataclass(frozen=True, eq=False)
 class Picture:
@@ -109,11 +115,16 @@ class Layout:
     Attributes
     ----------
     pictures: versions of the image; windows of each are blended by themselves.
-    partition: the blocks that are finished one after another.
+    partition: the blocks that are finished one after another, each from one group of windows to the next.
+    cells: the parts of blocks in which sums are kept, cut wherever a group of windows begins or ends, so that nothing
+        is held that no window has reached.
+    starts: per axis, where groups of windows begin: windows of one group follow each other.
     """
 
     pictures: tuple[Picture, ...]
     partition: Partition
+    cells: Partition
+    starts: tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...]]
 
     @staticmethod
     def over(pictures: Sequence[Picture], rim: Index) -> Layout | None:
@@ -127,9 +138,16 @@ class Layout:
         filled = [picture for picture in pictures if picture.windows]
         if not filled:
             return None
-        edges = [_edges(filled, axis, rim[axis]) for axis in range(3)]
-        order = _order(filled[0], [line[-1] - line[0] for line in edges])
-        return Layout(tuple(pictures), Partition((edges[0], edges[1], edges[2]), order))
+        groups = [_groups(filled[0], axis) for axis in range(3)]
+        edges = [_edges(filled, axis, rim[axis], groups[axis]) for axis in range(3)]
+        starts = [tuple(group.start for group in line) for line in groups]
+        layouts = [
+            Layout(tuple(pictures), *_partitions(edges, starts, order), starts=(starts[0], starts[1], starts[2]))
+            for order in itertools.permutations(range(3))
+        ]
+        if sum(len(picture.windows) for picture in filled) > MOST_TRIED:
+            return min(layouts, key=lambda layout: layout.layer(groups))
+        return min(layouts, key=Layout.most_open)
 
     @staticmethod
     def whole(volume: Tensor, patch: Sequence[int], rim: Index, overlap: float = 0.5) -> Layout:
@@ -142,30 +160,33 @@ class Layout:
     @cached_property
     def tasks(self) -> tuple[Task, ...]:
         """The windows in their order."""
-        edges, order = self.partition.edges, self.partition.order
+        starts, order = self.starts, self.partition.order
         tasks = [
             Task(number, window, picture.start(window))
             for number, picture in enumerate(self.pictures)
             for window in picture.windows
         ]
-        return tuple(sorted(tasks, key=lambda task: [bisect_right(edges[a], task.start[a]) for a in order]))
+        return tuple(sorted(tasks, key=lambda task: [bisect_right(starts[a], task.start[a]) for a in order]))
 
     def touched(self, task: Task) -> Iterator[tuple[Index, Region, Region]]:
-        """Go through the blocks that a window covers: which, its part of the block, and the part of the window."""
-        patch = self.pictures[task.picture].grid.patch
-        lines = [
-            list(_overlaps(edges, first, first + length))
-            for edges, first, length in zip(self.partition.edges, task.start, patch, strict=True)
-        ]
-        for k, j, i in itertools.product(*lines):
-            yield (k[0], j[0], i[0]), (k[1], j[1], i[1]), (k[2], j[2], i[2])
+        """Go through the cells that a window covers: which, its part of the cell, and the part of the window."""
+        return _crossed(self.cells, task.start, self.pictures[task.picture].grid.patch)
+
+    def cells_of(self, block: Index) -> Iterator[tuple[Index, Region]]:
+        """Go through the cells of a block: which, and where they lie in the block."""
+        for cell, _, inside in _crossed(self.cells, self.partition.start(block), self.partition.shape(block)):
+            yield cell, inside
+
+    def _blocks(self, task: Task) -> list[Index]:
+        crossed = _crossed(self.partition, task.start, self.pictures[task.picture].grid.patch)
+        return [block for block, _, _ in crossed]
 
     def schedule(self) -> Iterator[tuple[Task | None, list[Index]]]:
         """Go through the windows, each with the blocks that are finished after it, in the partition's order.
 
         The first entry has no window: blocks that no window reaches before any other.
         """
-        left = Counter(block for task in self.tasks for block, _, _ in self.touched(task))
+        left = Counter(block for task in self.tasks for block in self._blocks(task))
         waiting = self.partition.blocks()
         following = next(waiting, None)
 
@@ -177,53 +198,98 @@ class Layout:
 
         yield None, list(finished())
         for task in self.tasks:
-            left.subtract(block for block, _, _ in self.touched(task))
+            left.subtract(self._blocks(task))
             yield task, list(finished())
+
+    def layer(self, groups: Sequence[Sequence[slice]]) -> int:
+        """Return about how many voxels lie between two layers of windows (``groups`` per axis)."""
+        slow, middle, fast = self.partition.order
+        shared = [max((one.stop - two.start for one, two in itertools.pairwise(line)), default=0) for line in groups]
+        extent = [line[-1] - line[0] for line in self.partition.edges]
+        return max(0, shared[slow]) * extent[middle] * extent[fast] + max(0, shared[middle]) * extent[fast]
 
     def most_open(self) -> int:
         """Return how many voxels, over all pictures, are unfinished at the worst time."""
-        sizes: Counter[Index] = Counter()
-        seen: set[tuple[int, Index]] = set()
+        held: set[tuple[int, Index]] = set()
         present = most = 0
         for task, finished in self.schedule():
             if task is not None:
-                for block, _, _ in self.touched(task):
-                    if (task.picture, block) not in seen:
-                        seen.add((task.picture, block))
-                        sizes[block] += math.prod(self.partition.shape(block))
-                        present += math.prod(self.partition.shape(block))
+                reached = {(task.picture, cell) for cell, _, _ in self.touched(task)} - held
+                held |= reached
+                present += sum(math.prod(self.cells.shape(cell)) for _, cell in reached)
             most = max(most, present)
-            present -= sum(sizes.pop(block, 0) for block in finished)
+            for block in finished:
+                gone = held.intersection(itertools.product(range(len(self.pictures)), self._cells(block)))
+                held -= gone
+                present -= sum(math.prod(self.cells.shape(cell)) for _, cell in gone)
         return most
 
+    def _cells(self, block: Index) -> list[Index]:
+        return [cell for cell, _ in self.cells_of(block)]
 
-def _edges(pictures: Sequence[Picture], axis: int, rim: int) -> tuple[int, ...]:
-    """Return where blocks end along an axis: where windows of the first picture do, and where anything is covered."""
-    size = pictures[0].shape[axis]
-    patch = pictures[0].grid.patch[axis]
-    starts = [{picture.start(window)[axis] for window in picture.windows} for picture in pictures]
-    low = max(0, min(min(each) for each in starts))
-    high = min(size, max(max(each) for each in starts) + patch)
-    inner = {edge for start in starts[0] for edge in (start, start + patch) if low < edge < high}
+
+def _crossed(partition: Partition, start: Index, shape: Sequence[int]) -> Iterator[tuple[Index, Region, Region]]:
+    """Go through the blocks that a box meets: which, the shared part in the block, and the same part in the box."""
+    lines = [
+        list(_overlaps(edges, first, first + length))
+        for edges, first, length in zip(partition.edges, start, shape, strict=True)
+    ]
+    for k, j, i in itertools.product(*lines):
+        yield (k[0], j[0], i[0]), (k[1], j[1], i[1]), (k[2], j[2], i[2])
+
+
+def _groups(picture: Picture, axis: int) -> list[slice]:
+    """Return the windows along an axis, those too near to the one before joined with it.
+
+    The last window is moved back until it ends with the image, and may cover nearly the same as the one before. One
+    after the other they leave much unfinished between them; side by side they do not.
+    """
+    patch = picture.grid.patch[axis]
+    starts = sorted({picture.start(window)[axis] for window in picture.windows})
+    step = min(patch, max((later - first for first, later in itertools.pairwise(starts)), default=patch))
+    groups = [slice(starts[0], starts[0] + patch)]
+    for first, later in itertools.pairwise(starts):
+        if later - first < step:
+            groups[-1] = slice(groups[-1].start, later + patch)
+        else:
+            groups.append(slice(later, later + patch))
+    return groups
+
+
+def _edges(pictures: Sequence[Picture], axis: int, rim: int, groups: Sequence[slice]) -> tuple[int, ...]:
+    """Return where blocks end along an axis: where groups of windows do, and where anything is covered."""
+    size, patch = pictures[0].shape[axis], pictures[0].grid.patch[axis]
+    starts = [picture.start(window)[axis] for picture in pictures for window in picture.windows]
+    low, high = max(0, min(starts)), min(size, max(starts) + patch)
+    inner = {edge for group in groups for edge in (group.start, group.stop) if low < edge < high}
     outer = {max(0, low - rim), low, high, min(size, high + rim)}
     return tuple(sorted(inner | outer))
 
 
-def _order(picture: Picture, extent: Sequence[int]) -> Index:
-    """Return the order of axes, the slowest first, in which the fewest voxels are unfinished at a time."""
-    patch = picture.grid.patch
-    shared = []
-    for axis in range(3):
-        starts = sorted({window[axis].start for window in picture.grid.slices})
-        shared.append(max((first + patch[axis] - later for first, later in itertools.pairwise(starts)), default=0))
+def _partitions(
+    edges: Sequence[tuple[int, ...]], starts: Sequence[Sequence[int]], order: Sequence[int]
+) -> tuple[Partition, Partition]:
+    """Return blocks and cells for an order of axes.
 
-    def unfinished(order: tuple[int, ...]) -> int:
-        slow, middle, fast = order
-        layer = shared[slow] * extent[middle] * extent[fast]
-        return layer + patch[slow] * shared[middle] * extent[fast] + patch[slow] * patch[middle] * shared[fast]
+    Along the fastest axis, where they are finished one after another anyhow, blocks are as short as cells, and no
+    longer than ``LONGEST``, so that a finished block is small.
+    """
+    cells = list(edges)
+    cells[order[2]] = _cut(edges[order[2]])
+    blocks = [
+        tuple(sorted({line[0], *(start for start in first if line[0] < start < line[-1]), line[-1]}))
+        for line, first in zip(edges, starts, strict=True)
+    ]
+    blocks[order[2]] = cells[order[2]]
+    return (
+        Partition((blocks[0], blocks[1], blocks[2]), (order[0], order[1], order[2])),
+        Partition((cells[0], cells[1], cells[2])),
+    )
 
-    k, j, i = min(itertools.permutations(range(3)), key=unfinished)
-    return k, j, i
+
+def _cut(edges: Sequence[int]) -> tuple[int, ...]:
+    inner = {edge for first, last in itertools.pairwise(edges) for edge in range(first, last, LONGEST)}
+    return tuple(sorted(inner | {edges[-1]}))
 
 
 def _overlaps(edges: Sequence[int], start: int, stop: int) -> Iterator[tuple[int, slice, slice]]:

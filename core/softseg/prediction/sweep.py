@@ -80,6 +80,13 @@ class Runner:
             return torch.relu_(raw)
         return raw if self.blend == "logits" else torch.softmax(raw, -1)
 
+    def bare(self, shape: Index) -> Tensor:
+        """Return what a block ``(k, j, i)`` holds that no window reaches: background, as :meth:`shares` gives it."""
+        out = torch.zeros((*shape, 1 if self.head.single else self.head.classes))
+        if self.head.background is not None and not self.head.single:
+            out[..., self.head.background] = 1
+        return out
+
     def shares(self, mean: Tensor, covered: Tensor) -> Tensor:
         """Return shares of the leaves for means ``(k, j, i, channels)``; voxels without a window are background.
 
@@ -91,7 +98,8 @@ class Runner:
             total = mean.sum(-1, keepdim=True)
             mean /= torch.where(total > 0, total, torch.ones_like(total))
         elif self.blend == "logits":
-            mean = torch.softmax(mean, -1)
+            for row in mean:  # one by one: no second copy of the block
+                row[:] = torch.softmax(row, -1)
         if self.head.background is not None:
             bare = covered == 0
             mean[bare] = 0
@@ -120,7 +128,7 @@ def sweep(
     events: progress by windows; cancelling between them.
     timed: told once, after the first windows, the seconds that all of them will take.
     """
-    sums = [WindowSums(layout.partition) for _ in layout.pictures]
+    sums = [WindowSums(layout.cells) for _ in layout.pictures]
     total, done, began = len(layout.tasks), 0, time.monotonic()
     events.progress(0, total)
     importance = _importance(layout)
@@ -141,7 +149,7 @@ def sweep(
         if batch:
             continue
         for block in finished:
-            yield block, _finished(runner, sums, block)
+            yield block, [_finished(runner, layout, part, block) for part in sums]
         finished = []
 
 
@@ -159,14 +167,25 @@ def _add_windows(
     outputs = runner.outputs(windows)
     for task, picture, output in zip(batch, pictures, outputs, strict=True):
         raw = picture.undone(output, permutation)
-        for block, inside, part in layout.touched(task):
-            sums[task.picture].add(block, inside, runner.activated(raw[part]), importance[part])
+        for cell, inside, part in layout.touched(task):
+            sums[task.picture].add(cell, inside, runner.activated(raw[part]), importance[part])
 
 
 @torch.inference_mode()
-def _finished(runner: Runner, sums: Sequence[WindowSums], block: Index) -> list[Tensor | None]:
-    means = [part.finish(block) for part in sums]
-    return [None if mean is None else runner.shares(*mean) for mean in means]
+def _finished(runner: Runner, layout: Layout, sums: WindowSums, block: Index) -> Tensor | None:
+    """Put a block together from its cells, and let them go."""
+    whole: Tensor | None = None
+    for cell, place in layout.cells_of(block):
+        mean = sums.finish(cell)
+        if mean is None:
+            continue
+        shares = runner.shares(*mean)
+        if tuple(shares.shape[:3]) == layout.partition.shape(block):
+            return shares
+        if whole is None:
+            whole = runner.bare(layout.partition.shape(block))
+        whole[place] = shares
+    return whole
 
 
 def _importance(layout: Layout) -> Tensor:
