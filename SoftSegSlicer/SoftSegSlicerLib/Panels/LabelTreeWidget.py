@@ -191,12 +191,17 @@ class LabelTreeWidget(qt.QTreeWidget):
         return self._items[id_]
 
     def _select(self, ids: Iterable[str], current: str | None) -> None:
-        self.clearSelection()
+        # a current row that scrolls into view would open the closed branches above it, which are the cut
+        scrolls, self.autoScroll = self.autoScroll, False
         if current in self._items:
-            self.setCurrentItem(self._items[current])
-        for id_ in ids:
-            if id_ in self._items:
-                self._items[id_].setSelected(True)
+            self.setCurrentItem(self._items[current])  # selects it alone, without a moment of no selection
+        else:
+            self.clearSelection()
+        chosen = set(ids)
+        for id_, item in self._items.items():
+            if item.isSelected() != (id_ in chosen):
+                item.setSelected(id_ in chosen)
+        self.autoScroll = scrolls
 
     def _visibleOf(self, id_: str) -> str:
         """Return the node, or the uppermost closed branch that hides it."""
