@@ -14,6 +14,7 @@ from scipy.spatial.transform import Rotation
 from softseg.image import Geometry, Image
 from softseg.soft.blocks import BlockResampler, Index, Partition
 from softseg.soft.compress import Compressor
+from softseg.soft.encoding import encode
 from softseg.soft.resample import resample_image
 
 EYE = np.eye(3)
@@ -147,3 +148,19 @@ def test_rounding_does_not_change_which_leaf_wins() -> None:
     off = np.cumsum(shares - exact, axis=1)
     spread = np.maximum(off.max(axis=1), 0) - np.minimum(off.min(axis=1), 0)
     assert spread.max() <= stored.node_error + 1e-6
+
+
+def test_nearly_certain_voxels_are_stored_as_any_other() -> None:
+    """They take a shorter way, which must give what the encoding would."""
+    generator, count, leaves = np.random.default_rng(0), 5000, 9
+    rest = generator.uniform(0, 4 / 255, count)[:, None] * generator.dirichlet([0.3] * leaves, count)
+    exact = rest.copy()
+    exact[np.arange(count), generator.integers(0, leaves, count)] += 1 - rest.sum(axis=1)
+    values = np.ascontiguousarray(exact.astype(np.float32).T)
+    compressor = Compressor(leaves, None, (1, 1, count), 8)
+    compressor.add(np.arange(count), np.arange(leaves), values)
+    stored, expected = compressor.stored(), encode(values, 8)
+    assert 0.05 < (stored.counts == 1).mean() < 0.95
+    np.testing.assert_array_equal(stored.counts.reshape(-1), expected.counts)
+    np.testing.assert_array_equal(stored.leaves, expected.leaves)
+    np.testing.assert_array_equal(stored.shares, expected.shares)

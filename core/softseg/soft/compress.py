@@ -17,6 +17,10 @@ from softseg.types import BoolArray, FloatArray
 
 _CHUNK_VALUES = 1 << 18  # few enough that the steps of the encoding work within a processor's cache
 
+_SURE = 1 - 0.4 / SCALE  # above it every cumulated value rounds to 0 or 255: the leaf is stored alone
+_TOTAL = 0.05 / SCALE
+
+_Voxels = npt.NDArray[np.uint32] | npt.NDArray[np.int64]
 _Leaves = npt.NDArray[np.uint8] | npt.NDArray[np.uint16]
 
 
@@ -31,7 +35,7 @@ class Stored(NamedTuple):
 
 
 class _Piece(NamedTuple):
-    voxels: npt.NDArray[np.uint32] | npt.NDArray[np.int64]
+    voxels: _Voxels
     counts: npt.NDArray[np.uint8]
     leaves: _Leaves
     shares: npt.NDArray[np.uint8]
@@ -81,12 +85,24 @@ class Compressor:
         step = max(1, _CHUNK_VALUES // classes.size)
         for first in range(0, likely.size, step):
             chosen = likely[first : first + step]
-            part = np.ascontiguousarray(by_voxel[chosen].T, np.float32)
-            found, where = encode(part, self._k), voxels[chosen].astype(self._number)
-            if self._background is None:  # a voxel that claims nothing is not stored
-                where, found = where[found.counts > 0], found._replace(counts=found.counts[found.counts > 0])
-            self._error = max(self._error, found.error)
-            self._pieces.append(_Piece(where, found.counts, names[found.leaves], found.shares))
+            self._encode(voxels[chosen].astype(self._number), names, np.ascontiguousarray(by_voxel[chosen], np.float32))
+
+    def _encode(self, voxels: _Voxels, names: _Leaves, values: FloatArray) -> None:
+        """Compress voxels with the shares ``(N, c)`` of the leaves ``names``."""
+        sure = values.max(axis=1) > _SURE
+        if sure.any():
+            sure &= (np.abs(values.sum(axis=1) - 1) < _TOTAL) & (values.min(axis=1) >= 0)
+            where = voxels[sure]
+            alone = names[values[sure].argmax(axis=1)]
+            self._pieces.append(
+                _Piece(where, np.ones(where.size, np.uint8), alone, np.full(where.size, SCALE, np.uint8))
+            )
+            voxels, values = voxels[~sure], values[~sure]
+        found = encode(np.ascontiguousarray(values.T), self._k)
+        if self._background is None:  # a voxel that claims nothing is not stored
+            voxels, found = voxels[found.counts > 0], found._replace(counts=found.counts[found.counts > 0])
+        self._error = max(self._error, found.error)
+        self._pieces.append(_Piece(voxels, found.counts, names[found.leaves], found.shares))
 
     def stored(self) -> Stored:
         """Put the pieces together, once; they are let go."""
