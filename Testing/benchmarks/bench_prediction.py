@@ -119,9 +119,8 @@ def ours_of(*shape: int) -> Callable[[], SoftParcellation]:
         runner = Runner(network, model.head, 3, torch.device("cpu"), torch.float32, blend="logits")
         compressor = Compressor(model.head.classes, model.head.background, grid.shape, 8)
         blocks = shares_of_blocks(runner, layout, torch.arange(model.head.classes), Events())
-        for pieces in resampler.pieces(blocks, layout.partition):
-            for piece in pieces:
-                compressor.add(*piece)
+        for piece in resampler.pieces(blocks, layout.partition):
+            compressor.add(*piece)
         stored = compressor.stored()
         return SoftParcellation(model.tree, grid, *stored[:4], k=8, node_error=stored.node_error)
 

@@ -76,11 +76,10 @@ def streamed(
         out[background] = 1
     seen = np.zeros(out[0].size, int)
     resampler = BlockResampler(SOURCE, target, LEAVES, background)
-    for pieces in resampler.pieces(blocks(), partition):
-        for voxels, classes, values in pieces:
-            seen[voxels] += 1
-            out.reshape(LEAVES, -1)[:, voxels] = 0
-            out.reshape(LEAVES, -1)[np.ix_(classes, voxels)] = values
+    for voxels, classes, values in resampler.pieces(blocks(), partition):
+        seen[voxels] += 1
+        out.reshape(LEAVES, -1)[:, voxels] = 0
+        out.reshape(LEAVES, -1)[np.ix_(classes, voxels)] = values
     assert seen.max() <= 1, "a voxel came twice"
     return out
 

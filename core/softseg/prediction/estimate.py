@@ -67,7 +67,7 @@ class Work:
         return pictures + stored + whole + unfinished + max(self.window, blocks)
 
 
-_STORED = 44  # bytes per voxel of the scan: what is stored of it, and labels, counts and volumes made from that
+_STORED = 38  # bytes per voxel of the scan: what is stored of it, and labels, counts and volumes made from that
 
 
 def work_of(

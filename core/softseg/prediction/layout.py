@@ -21,7 +21,7 @@ from softseg.soft.blocks import Index, Partition
 MOST_TRIED = 1000
 """Up to this many windows every order of axes is tried out; beyond it the layer between windows decides."""
 
-LONGEST = 32
+LONGEST = 16
 """Voxels of a block along the fastest axis (our default)."""
 
 

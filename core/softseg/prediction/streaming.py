@@ -112,9 +112,8 @@ def stream(
             blocks = shares_of_blocks(runner, layout, permutation, events, maps, timed)
             if settings.postprocess:
                 blocks = _cleaned(model, blocks, layout, grid, settings, events)
-            for pieces in resampler.pieces(blocks, layout.partition):
-                for piece in pieces:
-                    collected.add(piece)
+            for piece in resampler.pieces(blocks, layout.partition):
+                collected.add(piece)
     return collected.found(maps, grid, events)
 
 

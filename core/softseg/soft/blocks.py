@@ -89,8 +89,8 @@ class BlockResampler:
         """Source voxels of earlier blocks that a target voxel may need, per axis (k, j, i)."""
         return self._kernel.rim
 
-    def pieces(self, blocks: Iterator[tuple[Index, FloatArray | None]], partition: Partition) -> Iterator[list[Piece]]:
-        """Yield, for each block, the target voxels that it completes.
+    def pieces(self, blocks: Iterator[tuple[Index, FloatArray | None]], partition: Partition) -> Iterator[Piece]:
+        """Yield the target voxels that each block completes, a small piece at a time.
 
         Parameters
         ----------
@@ -102,17 +102,15 @@ class BlockResampler:
         for block, shares in blocks:
             start, whole = rims.extended(block, shares)
             if whole is None:
-                yield []
                 continue
             classes = self._classes(whole)
             if not classes.size:
-                yield []
                 continue
             if classes.size < 0.75 * self.leaves:
                 whole = whole[..., classes]
             else:
                 classes = np.arange(self.leaves)
-            yield list(self._on_target(partition, block, start, classes, whole))
+            yield from self._on_target(partition, block, start, classes, whole)
 
     def _classes(self, whole: FloatArray) -> npt.NDArray[np.int64]:
         """Return the leaves that a block needs, none where it is surely background."""
