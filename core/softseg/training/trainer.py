@@ -7,7 +7,8 @@ hook, a function that is called after every step.
 from __future__ import annotations
 
 import os
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, cast
 
@@ -137,11 +138,14 @@ def _step(run: Run, batch: Batch, rate: float) -> float:
     target = batch.target.to(run.device, non_blocking=True)
     mask = None if batch.mask is None else batch.mask.to(run.device, non_blocking=True)
     run.draw_anew()
-    with torch.autocast(run.device.type, dtype=run.dtype, enabled=run.dtype != torch.float32):
-        logits = run.learner(image)
-    loss = _loss(run, logits, target, mask)
-    run.optimizer.zero_grad(set_to_none=True)
-    torch.autograd.backward(run.scaler.scale(loss * run.ranks.size))  # the gradients of all are averaged
+    with _statistics_put_back(run):
+        with torch.autocast(run.device.type, dtype=run.dtype, enabled=run.dtype != torch.float32):
+            logits = run.learner(image)
+        loss = _loss(run, logits, target, mask)
+        run.optimizer.zero_grad(set_to_none=True)
+        torch.autograd.backward(run.scaler.scale(loss * run.ranks.size))  # the gradients of all are averaged
+        total = float(run.ranks.sum(loss.detach()))
+    # from here on no other process is needed, so the step is done and counted as a whole
     if run.recipe.optimizer.gradient_clip is not None:
         run.scaler.unscale_(run.optimizer)
         torch.nn.utils.clip_grad_norm_(run.network.parameters(), run.recipe.optimizer.gradient_clip)
@@ -149,7 +153,19 @@ def _step(run: Run, batch: Batch, rate: float) -> float:
     run.scaler.update()
     if run.average is not None:
         run.average.update_parameters(run.network)
-    return float(run.ranks.sum(loss.detach()))
+    return total
+
+
+@contextmanager
+def _statistics_put_back(run: Run) -> Iterator[None]:
+    """Undo what a step that a lost process cut short has done to running means and variances: it is not counted."""
+    before = [buffer.clone() for buffer in run.network.buffers()] if run.ranks.several else []
+    try:
+        yield
+    except Exception:
+        for buffer, value in zip(run.network.buffers(), before, strict=False):  # none were kept by a single process
+            buffer.copy_(value)
+        raise
 
 
 def _loss(run: Run, logits: Tensor, target: Tensor, mask: Tensor | None) -> Tensor:
