@@ -14,10 +14,10 @@ from softseg.losses.threads import in_threads
 Result = TypeVar("Result")
 Kept = TypeVar("Kept")
 
-BLOCK_NUMBERS = {"cpu": 384 * 1024, "cuda": 8 * 1024 * 1024}
+BLOCK_NUMBERS = {"cpu": 1024 * 1024, "cuda": 8 * 1024 * 1024}
 """Numbers in one work array: a handful of arrays fit into a processor core's cache, or keep a graphics card busy."""
 
-FEWEST_VOXELS, MOST_VOXELS = 256, 16384
+FEWEST_VOXELS, MOST_VOXELS = 256, 32768
 """Bounds of the voxels in a block on a processor: shorter rows cost more calls than they save."""
 
 

@@ -40,6 +40,8 @@ class NodeArray:
             (children[:, 0], children[:, 1]) if children.shape[1] == 2 else None for _, children, _ in self._steps
         ]
         self._above = [parents[:, None] for parents, _, _ in self._steps]
+        self._leaf_steps = [step.children.start < classes for step in layout.sums]
+        self._orphans = [leaves[row] for row in layout.leaves_below_root]
 
     @classmethod
     def of(cls, name: str, layout: TreeLayout, columns: int, scratch: Scratch) -> NodeArray:
@@ -66,7 +68,16 @@ class NodeArray:
         for (_, children, _), above in zip(reversed(self._steps), reversed(self._above), strict=True):
             children.add_(above)
 
-    def zero(self) -> None:
-        """Set every row to 0."""
-        self.leaves.zero_()
-        self.inner.zero_()
+    def push_products_down(self, factors: NodeArray) -> None:
+        """Set every leaf's row to the sum of its ancestors' rows times the leaf's row of ``factors``.
+
+        The leaves' own rows count as 0 and are not read, which saves two passes over them.
+        """
+        for position in reversed(range(len(self._steps))):
+            children, above = self._steps[position][1], self._above[position]
+            if self._leaf_steps[position]:
+                torch.mul(factors._steps[position][1], above, out=children)
+            else:
+                children.add_(above)
+        for row in self._orphans:
+            row.zero_()

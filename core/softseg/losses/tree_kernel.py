@@ -33,7 +33,9 @@ class Parts:
     ----------
     loss: ``[n]``, the likelihood of leaves and what else is known without the slopes.
     leaf_weight: ``[n]`` or a number, the sum of the likelihood weights of the voxel's leaves.
-    slopes: of the transport term, 0 without one; None where nothing but the likelihood of leaves is there.
+    slopes: of the transport term; without one those of inner nodes are 0 and those of leaves undefined; None where
+        nothing but the likelihood of leaves is there.
+    predicted: probabilities of the nodes; their leaves are the softmax.
     transport_is_mean: whether the transport is still to be added, as ``sum_v a_v P_v``.
     nodes: likelihood of inner nodes and of what lies outside nodes; None: no such terms.
     """
@@ -41,6 +43,7 @@ class Parts:
     loss: Tensor
     leaf_weight: Tensor
     slopes: NodeArray | None
+    predicted: NodeArray
     transport_is_mean: bool
     nodes: NodeLikelihood | None
 
@@ -76,8 +79,8 @@ def labelled_block(logits: Tensor, labels: Tensor, tables: TreeTables, scratch: 
         loss += tables.path_transport[labels]
     elif nodes is not None:
         slopes = NodeArray.of("slopes", tables.layout, len(labels), scratch)
-        slopes.zero()
-    parts = Parts(loss, leaf_weight, slopes, tables.has_transport, nodes)
+        slopes.inner.zero_()
+    parts = Parts(loss, leaf_weight, slopes, predicted, tables.has_transport, nodes)
     gradient = _gradient(logits, softmax, parts, tables, scratch)
     return parts.loss, gradient.scatter_add_(0, leaves, -leaf_weight[None])
 
@@ -117,8 +120,8 @@ def soft_block(logits: Tensor, target: Tensor, tables: TreeTables, scratch: Scra
         slopes = _soft_transport(softmax.shares, target, loss, tables, scratch)
     elif nodes is not None:
         slopes = NodeArray.of("slopes", tables.layout, size[1], scratch)
-        slopes.zero()
-    parts = Parts(loss, leaf_weight, slopes, False, nodes)
+        slopes.inner.zero_()
+    parts = Parts(loss, leaf_weight, slopes, predicted, False, nodes)
     gradient = _gradient(logits, softmax, parts, tables, scratch)
     return parts.loss, gradient.sub_(likely, alpha=factor) if factor else gradient
 
@@ -131,15 +134,14 @@ def _gradient(logits: Tensor, softmax: Softmax, parts: Parts, tables: TreeTables
     exact = None if nodes is None else exact_likelihood(logits, nodes, tables.layout)
     if nodes is not None:
         parts.loss -= _add_likelihood(nodes, slopes, scratch)
-    slopes.push_down()
+    gradient = _products(slopes, parts, tables)
     if nodes is not None and nodes.outside is not None and nodes.unlikely is not None:
         logs = torch.log(nodes.outside, out=scratch.array("logs", *nodes.outside.shape))
         parts.loss -= logs.mul_(nodes.unlikely).sum(0)
         if parts.transport_is_mean:
             parts.loss += nodes.unlikely.sum(0)
-        slopes.leaves -= outside_adjoint(nodes.unlikely.div_(nodes.outside), tables, scratch)
+        gradient -= outside_adjoint(nodes.unlikely.div_(nodes.outside), tables, scratch).mul_(shares)
 
-    gradient = slopes.leaves.mul_(shares)
     mean = gradient.sum(0)
     if parts.transport_is_mean:
         parts.loss += mean
@@ -151,6 +153,15 @@ def _gradient(logits: Tensor, softmax: Softmax, parts: Parts, tables: TreeTables
         parts.loss[columns] += loss
         gradient[:, columns] += slope
     return gradient
+
+
+def _products(slopes: NodeArray, parts: Parts, tables: TreeTables) -> Tensor:
+    """Return the leaves' shares times the sums of the slopes on their paths, in the slopes' own memory."""
+    if tables.has_transport:
+        slopes.push_down()
+        return slopes.leaves.mul_(parts.predicted.leaves)
+    slopes.push_products_down(parts.predicted)
+    return slopes.leaves
 
 
 def _add_likelihood(nodes: NodeLikelihood, slopes: NodeArray, scratch: Scratch) -> Tensor:
@@ -185,13 +196,10 @@ def _labelled_transport(labels: Tensor, leaves: Tensor, tables: TreeTables, scra
 
 def _silence_below(slopes: NodeArray, labels: Tensor, tables: TreeTables) -> None:
     """Take the nodes below labelled inner nodes out of the slopes, by what their leaves would get from them."""
-    layout = tables.layout
-    present = torch.bincount(labels, minlength=len(layout.targets))[layout.classes :].nonzero().flatten()
-    for target in (present + layout.classes).tolist():
-        below = layout.leaf_slices[layout.targets[target]]
-        moved = tables.path_transport[below] - tables.path_transport[target]
-        here = (labels == target).to(moved.dtype)
-        slopes.leaves[below].addcmul_(moved[:, None], here, value=-1)
+    classes = tables.layout.classes
+    coarse = (labels >= classes).nonzero().flatten()
+    moved = tables.transport_below.index_select(1, labels[coarse] - classes)
+    slopes.leaves.scatter_add_(1, coarse.expand_as(moved), moved.neg_())
 
 
 def _soft_transport(shares: Tensor, target: Tensor, loss: Tensor, tables: TreeTables, scratch: Scratch) -> NodeArray:

@@ -104,6 +104,11 @@ class TreeLayout:
         return self.targets.index(-1)
 
     @cached_property
+    def leaves_below_root(self) -> tuple[int, ...]:
+        """Rows of the leaves that are children of the root."""
+        return tuple(row for row in range(self.classes) if self.depths[row] == 1)
+
+    @cached_property
     def on_path(self) -> Tensor:
         """Bool ``[R, T]``: whether the row is the target of the class index or an ancestor of it."""
         table = torch.zeros(self.rows, len(self.targets), dtype=torch.bool)

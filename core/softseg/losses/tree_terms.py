@@ -123,6 +123,7 @@ class TreeTables:
     leaf_transport, inner_transport: ``[C]``, ``[I]``.
     path_rows, path_weights: ``[D', T]``, inner nodes on the path of each class index, and their transport weights.
     path_transport: ``[T]``, the transport weight of the whole path.
+    transport_below: ``[C, T - C]``, the transport weight of the path from an inner target to a leaf below it, else 0.
     complement: ``[R]``, for soft targets.
     beside: ``[R, T]``, the complement weights of the rows that are neither on the path of nor below a class index.
     starts, stops: ``[R]``, the leaf slice of each row.
@@ -143,6 +144,7 @@ class TreeTables:
     path_rows: Tensor
     path_weights: Tensor
     path_transport: Tensor
+    transport_below: Tensor
     complement: Tensor
     beside: Tensor
     starts: Tensor
@@ -178,6 +180,7 @@ class TreeTables:
             path_rows=path_rows.to(device),
             path_weights=path_weights.to(device, dtype),
             path_transport=path_transport.sum(0).to(device, dtype),
+            transport_below=_transport_below(layout, path_transport.sum(0)).to(device, dtype),
             complement=terms.complement.to(device, dtype),
             beside=beside.to(device, dtype),
             starts=torch.tensor([part.start for part in layout.leaf_slices], device=device),
@@ -187,6 +190,13 @@ class TreeTables:
             soft_inner=bool(terms.likelihood[leaves:].any()),
             labelled_inner_of_leaves=bool(labelled[leaves:, :leaves].any()),
         )
+
+
+def _transport_below(layout: TreeLayout, path_transport: Tensor) -> Tensor:
+    """Return ``[C, T - C]``: the transport weights on the path from each inner target down to each leaf below it."""
+    below = layout.below[: layout.classes, layout.classes :]
+    leaves, inner = path_transport[: layout.classes], path_transport[layout.classes :]
+    return torch.where(below, leaves[:, None] - inner, 0.0)
 
 
 def _padded_rows(weights: Tensor) -> tuple[Tensor, Tensor]:
