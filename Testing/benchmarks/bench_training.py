@@ -180,7 +180,8 @@ def _two_processes() -> list[Line]:
 
 def _losses(command: Sequence[str], run: Path, threads: int) -> list[float]:
     """Train by ``command`` and return the loss of every step."""
-    environment = os.environ | {"PYTHONPATH": str(ROOT / "core"), "OMP_NUM_THREADS": str(threads)}
+    names = ("OMP_NUM_THREADS", "MKL_NUM_THREADS")
+    environment = os.environ | dict.fromkeys(names, str(threads)) | {"PYTHONPATH": str(ROOT / "core")}
     subprocess.run([sys.executable, *command], env=environment, check=True)
     with (run / "metrics.csv").open(encoding="utf-8") as file:
         return [float(row["loss"]) for row in csv.DictReader(file)]
