@@ -1,6 +1,9 @@
 """A result in the scene: what its segments show, where they are, what they are called."""
 
+import base64
+import json
 import time
+import zlib
 
 import numpy as np
 import pytest
@@ -68,6 +71,24 @@ def test_all_segments_stay_in_one_layer_and_the_image_stays_the_same_object(logi
         logic.collapse(node, level)
         assert segmentation.GetNumberOfLayers("Binary labelmap") == 1
     assert segmentation.GetSegment("cortex").GetRepresentation("Binary labelmap") is image
+
+
+def test_folding_back_and_forth_does_not_call_segments_modified(logic, parcellation):
+    """Slicer's tables and trees go through all segments at every such call."""
+    node = logic.addSegmentation(parcellation)
+    logic.collapse(node, 1)
+    logic.collapse(node, 3)
+    calls = []
+    segmentation = node.GetSegmentation()
+    segmentation.AddObserver(slicer.vtkSegmentation.SegmentModified, lambda *_: calls.append("fold"))
+    logic.collapse(node, 1)
+    logic.collapse(node, 3)
+    assert calls == []
+    assert json.loads(zlib.decompress(base64.urlsafe_b64decode(tag(segmentation.GetNthSegment(0), "SoftSeg.Cut")))) == [
+        leaf.id for leaf in parcellation.tree.cut_at(3).nodes
+    ]
+    segmentation.GetNthSegment(0).SetName("renamed")
+    assert calls == ["fold"]
 
 
 def test_an_inner_segment_is_added_when_it_is_first_shown_in_the_order_of_the_tree(logic, parcellation):

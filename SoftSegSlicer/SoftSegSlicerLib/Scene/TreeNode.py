@@ -76,13 +76,25 @@ def writeCut(segmentationNode, cut):
     ids = [node.id for node in cut.nodes]
     segmentationNode.SetAttribute(References.CUT, json.dumps(ids))
     tree = References.textOf(segmentationNode, References.TREE)
-    dropCarried(segmentationNode)
     segmentation = segmentationNode.GetSegmentation()
     segments = [segmentation.GetNthSegment(position) for position in range(segmentation.GetNumberOfSegments())]
     carrier = next((segment for segment in segments if tagOf(segment, PATH_TAG) is not None), None)
+    if carrier is None or tagOf(carrier, TREE_TAG) is None:
+        dropCarried(segmentationNode)
     if carrier is not None:
-        carrier.SetTag(TREE_TAG, _packed(tree))
-        carrier.SetTag(CUT_TAG, _packed(json.dumps(ids)))
+        _setTag(carrier, TREE_TAG, _packed(tree))
+        _setTag(carrier, CUT_TAG, _packed(json.dumps(ids)))
+
+
+def _setTag(segment, name, value):
+    """Set a tag that nobody looks at, and tell nobody: to hear of it would cost Slicer more than a fold does."""
+    if tagOf(segment, name) == value:
+        return
+    first = segment.AddObserver(vtk.vtkCommand.ModifiedEvent, lambda *_: segment.GetCommand(first).AbortFlagOn(), 1e6)
+    try:
+        segment.SetTag(name, value)
+    finally:
+        segment.RemoveObserver(first)
 
 
 def dropCarried(segmentationNode):
