@@ -25,7 +25,7 @@ from torch import Tensor, nn
 import softseg
 from softseg.data.plan import Plan
 from softseg.errors import InputError
-from softseg.files import write_folder_beside
+from softseg.files import read_json_object, write_folder_beside
 from softseg.network.architectures import build_network
 from softseg.network.bundle import inference_config, metadata_config
 from softseg.network.heads import Head
@@ -127,7 +127,7 @@ class ModelFolder:
         """
         folder = Path(path)
         _require_files(folder)
-        metadata = _read_json(folder / "configs" / "metadata.json")
+        metadata = read_json_object(folder / "configs" / "metadata.json")
         plan, head = _own_part(metadata, folder / "configs" / "metadata.json")
         tree = LabelTree.load(folder / "tree.json")
         if head.classes != len(tree.leaves):
@@ -214,13 +214,3 @@ def _own_part(metadata: dict[str, Any], file: Path) -> tuple[Plan, Head]:
 
 def _write_json(path: Path, content: Mapping[str, Any]) -> None:
     path.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-
-
-def _read_json(path: Path) -> dict[str, Any]:
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise InputError("is not valid JSON", file=path) from error
-    if not isinstance(content, dict):
-        raise InputError("expected a JSON object", file=path)
-    return content

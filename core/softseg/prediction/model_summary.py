@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from os import PathLike, fspath
 from pathlib import Path
-from typing import Any
 
 from softseg.errors import InputError
+from softseg.files import read_json_object
 from softseg.prediction.scan_checks import Expected
 from softseg.resources import model_path
 from softseg.tree import LabelTree
@@ -62,7 +61,7 @@ class ModelSummary:
         """
         folder = _folder_of(model)
         file = folder / "configs" / "metadata.json"
-        metadata = _read_json(file)
+        metadata = read_json_object(file)
         own = metadata.get("softseg")
         if not isinstance(own, dict):
             raise InputError("is a MONAI bundle, but not a model of softseg", file=folder, hint=_NOT_OURS)
@@ -107,13 +106,3 @@ def _folder_of(model: str | PathLike[str]) -> Path:
         hint = "let the training write its model first" if (path / "checkpoints").is_dir() else _NOT_OURS
         raise InputError("holds no model", file=path, hint=hint)
     raise InputError(f"the model folder lacks {missing[0]}", file=path, hint=_NOT_OURS)
-
-
-def _read_json(path: Path) -> dict[str, Any]:
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise InputError("is not valid JSON", file=path) from error
-    if not isinstance(content, dict):
-        raise InputError("expected a JSON object", file=path)
-    return content
