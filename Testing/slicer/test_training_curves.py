@@ -72,16 +72,14 @@ def test_more_steps_go_into_the_same_nodes(scene):
     assert other.update(scene)[0] is not before[0]
 
 
-def test_after_the_scene_was_saved_and_loaded_the_curves_go_on_in_their_nodes(scene):
+def test_after_the_scene_was_saved_and_loaded_the_curves_go_on_in_their_nodes(scene, tmp_path):
     curves = LearningCurves("/run", "my training")
     curves.add([(1, 3.0, 0.1)], [(1, SCORES)])
     curves.update(scene)
-    scene.SetSaveToXMLString(1)
-    scene.Commit()
-    saved = scene.GetSceneXMLString()
+    scene.SetURL(str(tmp_path / "scene.mrml"))
+    assert scene.Commit()
     scene.Clear(False)
-    scene.SetLoadFromXMLString(1)
-    scene.SetSceneXMLString(saved)
+    scene.SetURL(str(tmp_path / "scene.mrml"))
     assert scene.Import()
     count = scene.GetNumberOfNodesByClass("vtkMRMLPlotSeriesNode")
     assert count == 5
