@@ -16,12 +16,18 @@ from PySide6.QtWidgets import (
     QVBoxLayout,
     QWidget,
 )
+from shiboken6 import Shiboken
 
 from slicerhost.qtmodule import customWidgets
 
 
 class _SceneObserver:
-    """Calls back when nodes come, go or are renamed; a scene that is being closed or loaded calls once, at its end."""
+    """Calls back when nodes come, go or are renamed; a scene that is being closed or loaded calls once, at its end.
+
+    Parameters
+    ----------
+    changed: method of a widget; when Qt has deleted that, nothing is called any more.
+    """
 
     def __init__(self, changed):
         self._changed = changed
@@ -50,7 +56,9 @@ class _SceneObserver:
         self._nodes = {n.GetID(): (n, n.AddObserver(vtk.vtkCommand.ModifiedEvent, self._call)) for n in nodes}
 
     def _call(self, *_):
-        if not self.scene.IsBatchProcessing():
+        if not Shiboken.isValid(self._changed.__self__):
+            self.release()
+        elif not self.scene.IsBatchProcessing():
             self._changed()
 
 

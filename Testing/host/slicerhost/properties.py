@@ -41,9 +41,10 @@ def install() -> None:
     from __feature__ import true_property  # noqa: F401 - starts PySide's mechanism for this module
 
     if sys.version_info < (3, 12):
-        # with this mechanism PySide gives away one reference to None at each call that returns nothing; None is not
+        # with this mechanism PySide gives away one reference to what a call returns; None, True and False are not
         # immortal in these versions, and Python would end with "deallocating None" after some thousand calls
-        ctypes.c_ssize_t.from_address(id(None)).value += 1 << 40
+        for constant in (None, True, False):
+            ctypes.c_ssize_t.from_address(id(constant)).value += 1 << 40
     for name in [__name__, *(known for known in sys.modules if known.startswith("slicerhost"))]:
         use_methods(name)
     sys.meta_path.insert(0, _Chooser())
