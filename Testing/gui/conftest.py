@@ -116,9 +116,9 @@ def screenshot(tmp_path):
 
 @pytest.fixture
 def waitUntil():
-    """``waitUntil(condition, seconds=10)``: handle events until it is true; fails when it does not become true."""
+    """``waitUntil(condition, seconds=90)``: handle events until it is true; fails when it does not become true."""
 
-    def wait(condition, seconds=10.0):
+    def wait(condition, seconds=90.0):
         timer = qt.QElapsedTimer()
         timer.start()
         while not condition():

@@ -205,9 +205,9 @@ def test_cancel_ends_it_within_seconds_and_all_is_usable_again(panel, moduleWidg
     panel.ui.referenceSelector.setCurrentNode(addLabelMap("drawn", truth()))
     settle()
     click(panel.ui.compareButton)
-    waitUntil(lambda: panel._runner is not None and panel._runner.running, 30)
+    waitUntil(lambda: panel._runner is not None and panel._runner.running)
     click(panel.ui.cancelButton)
-    waitUntil(lambda: not panel.busy, 10)
+    waitUntil(lambda: not panel.busy)
     assert message(panel) == "Cancelled."
     assert panel.ui.compareButton.enabled
 
@@ -220,6 +220,6 @@ def test_a_program_that_cannot_start_is_said(panel, moduleWidget, waitUntil):
     panel.ui.referenceSelector.setCurrentNode(addLabelMap("drawn", truth()))
     settle()
     click(panel.ui.compareButton)
-    waitUntil(lambda: not panel.busy, 30)
+    waitUntil(lambda: not panel.busy)
     assert "could not be started" in message(panel)
     assert panel.ui.compareButton.enabled

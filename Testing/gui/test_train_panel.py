@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib
 import json
 import sys
-import time
 from pathlib import Path
 
 import numpy as np
@@ -207,21 +206,20 @@ def test_a_few_strokes_are_learned_from_after_a_click_stopped_resumed_to_the_end
     panel.ui.settingsEdit.text, panel.ui.folderEdit.currentPath = settings, folder
     click(panel.ui.startButton)
     assert not panel.ui.startButton.enabled
-    longest, last = 0.0, time.monotonic()
+    turns = 0
 
     def learning():
-        nonlocal longest, last
-        now = time.monotonic()
-        longest, last = max(longest, now - last), now
+        nonlocal turns
+        turns += 1
         return panel.monitor.curves is not None and panel.monitor.curves.lastStep >= 1
 
     waitUntil(learning, 120)
-    assert longest < 0.5  # Slicer stays usable: 0.2 s on a quiet machine
+    assert turns > 10  # the window answers while the process starts: a call that waits for it would leave one
     run = panel.monitor.run
     content = json.loads((tmp_path / "trainings" / Path(run.folder).name / "dataset" / "DATA.json").read_text())
     assert all("mask" in case for case in content["cases"])  # the unpainted takes no part
     click(panel.ui.stopButton)
-    waitUntil(lambda: panel.monitor.state != "running", 60)
+    waitUntil(lambda: panel.monitor.state != "running")
     if panel.monitor.state == "stopped":  # on a fast machine it may have finished first
         assert "Stopped at step" in panel.ui.statusLabel.text
         assert panel.ui.stopButton.text == "Resume"
@@ -282,9 +280,9 @@ def test_a_training_is_picked_up_again_after_a_restart(quick, moduleWidget, wait
     again = type(panel)(moduleWidget.context)
     assert again.monitor.run.folder == folder
     assert again.monitor.state == "running"
-    waitUntil(lambda: again.monitor.curves.lastStep >= 1, 30)
+    waitUntil(lambda: again.monitor.curves.lastStep >= 1)
     again._onStop()
-    waitUntil(lambda: again.monitor.state == "stopped", 60)
+    waitUntil(lambda: again.monitor.state == "stopped")
     again.cleanup()
 
 
@@ -299,7 +297,7 @@ def test_closing_slicer_asks_and_stops_only_if_told_to(quick, moduleWidget, wait
     assert moduleWidget.context.dialogs.asked == []  # nothing runs, nothing is asked
     prepared(panel, steps=5000)
     click(panel.ui.startButton)
-    waitUntil(lambda: panel.monitor.state == "running", 60)
+    waitUntil(lambda: panel.monitor.state == "running")
     window.show()
     assert window.close()
     assert "A training is running" in moduleWidget.context.dialogs.asked[-1]
@@ -309,7 +307,7 @@ def test_closing_slicer_asks_and_stops_only_if_told_to(quick, moduleWidget, wait
     slicer.mrmlScene.Clear(False)  # closing the scene asks too
     assert "the scene is closed" in moduleWidget.context.dialogs.asked[-1]
     assert panel.monitor.run.stopping
-    waitUntil(lambda: panel.monitor.state == "stopped", 60)
+    waitUntil(lambda: panel.monitor.state == "stopped")
     guard.release()
 
 
@@ -319,7 +317,7 @@ def test_a_killed_training_is_said_and_can_be_resumed(quick, waitUntil):
     click(panel.ui.startButton)
     waitUntil(lambda: panel.monitor.state == "running" and panel.monitor.curves.lastStep >= 1, 120)
     panel.monitor.run.kill()
-    waitUntil(lambda: panel.monitor.state == "failed", 30)
+    waitUntil(lambda: panel.monitor.state == "failed")
     assert "ended from outside" in message(panel)
     assert panel.ui.stopButton.text == "Resume"
     assert panel.ui.stopButton.enabled
@@ -351,7 +349,7 @@ def test_a_program_that_cannot_start_is_said(panel, waitUntil):
     prepared(panel)
     panel._launcher._command = ["/nowhere/PythonSlicer"]
     click(panel.ui.startButton)
-    waitUntil(lambda: message(panel), 30)
+    waitUntil(lambda: message(panel))
     assert "could not be started" in message(panel)
     assert panel.ui.startButton.enabled
 
@@ -361,7 +359,7 @@ def test_a_folder_that_cannot_be_written_is_said(panel, waitUntil, tmp_path):
     (tmp_path / "file").write_text("in the way")
     panel.ui.folderEdit.currentPath = str(tmp_path / "file")
     click(panel.ui.startButton)
-    waitUntil(lambda: message(panel), 30)
+    waitUntil(lambda: message(panel))
     assert "cannot be written" in message(panel)
     assert panel.ui.startButton.enabled
 
@@ -371,7 +369,7 @@ def test_a_full_disk_is_said(panel, waitUntil, monkeypatch):
     usage = type("Usage", (), {"free": 10})
     monkeypatch.setattr("SoftSegSlicerLib.Training.SceneDataset.shutil.disk_usage", lambda _: usage)
     click(panel.ui.startButton)
-    waitUntil(lambda: message(panel), 30)
+    waitUntil(lambda: message(panel))
     assert "0 MB are free" in message(panel)
     assert panel.ui.startButton.enabled
 
@@ -383,7 +381,7 @@ def test_a_malformed_dataset_file_is_said_with_its_field(panel, waitUntil, tmp_p
     panel.ui.datasetEdit.currentPath = str(tmp_path / "DATA.json")
     settle()
     click(panel.ui.startButton)
-    waitUntil(lambda: panel.monitor.state == "failed", 60)
+    waitUntil(lambda: panel.monitor.state == "failed")
     assert "DATA.json: cases[0]" in message(panel)
     assert panel.ui.startButton.enabled
 

@@ -185,7 +185,7 @@ PATIENT = """
 """
 
 
-def allGone(pids, seconds=5):
+def allGone(pids, seconds=60):
     """Whether these processes end within some seconds (the system needs a moment after the signal)."""
     deadline = time.monotonic() + seconds
     while not all(map(gone, pids)) and time.monotonic() < deadline:
