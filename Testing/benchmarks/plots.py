@@ -12,7 +12,8 @@ mpl.use("Agg")
 from matplotlib import pyplot as plt
 from matplotlib.ticker import FuncFormatter, NullFormatter
 
-_COLOURS = ("#1b6ca8", "#d1495b", "#8f8f8f", "#e0a030", "#3a7d44", "#7d5ba6")
+_COLOURS = ("#1b6ca8", "#d1495b", "#3a7d44", "#7d5ba6")
+_PEERS = {"F.cross_entropy": "#8f8f8f", "MONAI DiceCELoss": "#e0a030"}
 _MARKERS = "osD^vP"
 
 
@@ -21,7 +22,10 @@ def draw(curve: Curve, folder: Path) -> Path:
     figure, axes = plt.subplots(figsize=(6.4, 4.2), layout="constrained")
     for position, (name, points) in enumerate(curve.series.items()):
         across, up = zip(*points, strict=True)
-        style = {"color": _COLOURS[position % len(_COLOURS)], "marker": _MARKERS[position % len(_MARKERS)]}
+        style = {
+            "color": _PEERS.get(name, _COLOURS[position % len(_COLOURS)]),
+            "marker": _MARKERS[position % len(_MARKERS)],
+        }
         axes.plot(across, up, label=name, linewidth=2 if position == 0 else 1.4, markersize=5, **style)
     if curve.linear:
         across, up = zip(*curve.series[curve.linear], strict=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import platform
 from collections.abc import Iterable, Sequence
@@ -135,7 +136,8 @@ def read_results(folder: Path) -> dict[str, Any] | None:
 
 def _judged(line: Line) -> tuple[str, str, str]:
     target = "" if line.target is None else f"{line.target:.3g}"
-    return f"{line.ratio:.2f}", target, {None: "", True: "met", False: "missed"}[line.met]
+    ratio = f"{line.ratio:.2f}" if line.ratio >= 0.1 else f"{line.ratio:.2g}"
+    return ratio, target, {None: "", True: "met", False: "missed"}[line.met]
 
 
 def _amounts(line: Line) -> tuple[str, str]:
@@ -144,8 +146,8 @@ def _amounts(line: Line) -> tuple[str, str]:
 
 def _amount(value: float, unit: str) -> str:
     """Return a number with three digits that count, and its unit."""
-    digits = 0 if abs(value) >= 100 else 1 if abs(value) >= 10 else 2 if abs(value) >= 1 else 3
-    number = f"{value:.1e}" if 0 < abs(value) < 0.001 else f"{value:.{digits}f}"
+    size = math.floor(math.log10(abs(value))) if value else 0
+    number = f"{value:.1e}" if size < -3 else f"{value:.{max(0, 2 - size)}f}"
     return f"{number} {unit}".strip()
 
 

@@ -15,7 +15,8 @@ Result = TypeVar("Result")
 Kept = TypeVar("Kept")
 
 BLOCK_NUMBERS = {"cpu": 1024 * 1024, "cuda": 8 * 1024 * 1024}
-"""Numbers in one work array: a handful of arrays fit into a processor core's cache, or keep a graphics card busy."""
+"""Numbers in one work array: large enough to spread what a block costs once, small enough that a handful of arrays
+stays in a processor's last cache (measured), or keeps a graphics card busy."""
 
 FEWEST_VOXELS, MOST_VOXELS = 256, 32768
 """Bounds of the voxels in a block on a processor: shorter rows cost more calls than they save."""

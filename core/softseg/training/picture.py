@@ -35,10 +35,21 @@ def draw_curve(curve: Curve, path: Path, title: str) -> None:
     figure.savefig(path, format="png")
 
 
+def _distinct_scores(curve: Curve) -> list[str]:
+    """Return the scores' names without the levels that say what the leaves say (the deepest one of most trees)."""
+    names = sorted({name for scores in curve.scores.values() for name in scores})
+    return [name for name in names if not _repeats_the_leaves(name, curve)]
+
+
+def _repeats_the_leaves(name: str, curve: Curve) -> bool:
+    leaves = f"{name.partition('/')[0]}/leaves"
+    return name != leaves and all(scores.get(name) == scores.get(leaves) for scores in curve.scores.values())
+
+
 def _draw_scores(axes: Any, curve: Curve) -> None:
     import matplotlib
 
-    names = sorted({name for scores in curve.scores.values() for name in scores})
+    names = _distinct_scores(curve)
     places = list(dict.fromkeys(name.partition("/")[2] for name in names))
     colors = matplotlib.colormaps["viridis"]
     for name in names:
