@@ -23,3 +23,6 @@ BoolArray: TypeAlias = npt.NDArray[np.bool_]
 
 IGNORE_INDEX = -1
 """Class index of a voxel that has no label: it takes no part in losses and metrics."""
+
+OUTLIER_VALUE = 65535
+"""Value, in label maps of a tree with a background, of a voxel that belongs to no node; without one it is 0."""

@@ -253,6 +253,55 @@ class SoftParcellation:
             out /= np.float32(np.log(len(cut.nodes)))
         return out
 
+    def confident_labels(self, confidence: float, outliers: bool = True) -> npt.NDArray[np.uint16]:
+        """Return a label map of mixed depth: in each voxel the deepest node that is sure (ours).
+
+        Parameters
+        ----------
+        confidence: probability that the answered node must have, 0.5..1; at such a level the answer is unique.
+        outliers: voxels beyond the threshold of a stored outlier score are unknown, whatever their shares.
+
+        Returns
+        -------
+        uint16 ``(k, j, i)``: values of :meth:`LabelTree.node_values`. Unknown, where not even the root passes the
+        level: ``OUTLIER_VALUE`` (65535), in a tree without background 0.
+
+        Raises
+        ------
+        InputError: ``confidence`` is not in 0.5..1, or 65535 is the value of a node of the tree.
+        """
+        from softseg.soft.confidence import confident_labels
+
+        return confident_labels(self, confidence, outliers)
+
+    def answer_depth(self, confidence: float, outliers: bool = True) -> npt.NDArray[np.uint8]:
+        """Return the depth of the node that :meth:`confident_labels` answers with: uint8 ``(k, j, i)``.
+
+        0 is the root, and also where nothing is known: "somewhere in the tree" says no more than that.
+        """
+        from softseg.soft.confidence import answer_depth
+
+        return answer_depth(self, confidence, outliers)
+
+    def branch_entropy(self, node_id: str, normalize: bool = True) -> FloatArray:
+        """Return the uncertainty of the decision at an inner node: float32 ``(k, j, i)``.
+
+        The entropy of the distribution over the node's children, given the node: a voxel may be sure of "cortex" and
+        unsure of the gyrus. 0 where the node itself has less than 0.05 (our default), where nothing is to be decided.
+
+        Parameters
+        ----------
+        node_id: the node; a leaf, or a node with one child, gives 0 everywhere.
+        normalize: divide by ``ln(children)``, so that 1 is complete doubt; else in nats.
+
+        Raises
+        ------
+        InputError: the tree has no such node.
+        """
+        from softseg.soft.confidence import branch_entropy
+
+        return self._in_grid(branch_entropy(self, node_id, normalize), 0)
+
     def volumes(self, cut: Cut | int | None = None) -> list[NodeVolume]:
         """Return soft and hard volumes of the nodes of a cut, or of all nodes of the tree, in tree order.
 

@@ -93,6 +93,13 @@ class LabelTree(TreeEdits):
         """
         return self._values[self.position(id_)]
 
+    def node_values(self) -> dict[str, int]:
+        """Return the label value of every node, by id, in tree order: :meth:`value_of` of each, the root included.
+
+        They differ from each other, so a label map of mixed depth can hold any of them.
+        """
+        return dict(zip((node.id for node in self._nodes), self._values, strict=True))
+
     @cached_property
     def _values(self) -> tuple[int, ...]:
         own = [node.value for node in self._nodes]
