@@ -113,3 +113,24 @@ def test_fuse_keeps_what_raters_disagree_about_and_warns_where_soft_masks_become
     assert voted.code == 0
     assert "rater2.nii.gz: soft values count as drawn above 0.5 with majority" in voted.err + voted.out
     np.testing.assert_array_equal(read_image(tmp_path / "vote.nii.gz").array.ravel(), [1, 0, 0])
+
+
+def test_strokes_with_a_branch_held_out(cli: Callable, world: Path, tmp_path: Path) -> None:
+    data = world / "DATA.json"
+    answer = cli("data", "strokes", data, "--out", tmp_path / "s", "--per-structure", 2, "--hold-out", "core")
+    assert answer.code == 0, answer.err
+    before, after = Dataset.load(data), Dataset.load(tmp_path / "s" / "DATA.json")
+    core = before.tree.find("core").value
+    for old, new in zip(before.cases, after.cases, strict=True):
+        whole, painted = read_image(old.labels).array, read_image(new.labels).array
+        if old.split != "test":
+            assert core in whole
+            assert core not in painted
+            assert 0 < (painted > 0).sum() < (whole > 0).sum()
+
+
+def test_strokes_need_an_amount(cli: Callable, world: Path, tmp_path: Path) -> None:
+    answer = cli("data", "strokes", world / "DATA.json", "--out", tmp_path / "s")
+    assert answer.code == 2
+    assert "--per-structure" in answer.err
+    assert not (tmp_path / "s").exists()

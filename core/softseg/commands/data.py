@@ -131,6 +131,51 @@ def fuse(
         work.result("soft label", write_image(Image(fused, images[0].geometry), out))
 
 
+@app.command("strokes")
+def strokes(
+    context: typer.Context,
+    data: Annotated[Path, typer.Argument(metavar="DATA.json", help="A dataset with whole label maps.")],
+    out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Folder for the new DATA.json and label maps.")],
+    per_structure: Annotated[
+        int | None, typer.Option("--per-structure", metavar="N", help="Strokes of each structure and case.")
+    ] = None,
+    share: Annotated[
+        float | None, typer.Option("--share", metavar="S", help="Instead: the part of each structure's voxels, 0..1.")
+    ] = None,
+    length: Annotated[int, typer.Option("--length", metavar="N", help="Voxels of a stroke, at most.")] = 10,
+    hold_out: Annotated[
+        str | None, typer.Option("--hold-out", metavar="ID,ID", help="Leave these nodes of the tree unlabelled.")
+    ] = None,
+    seed: Annotated[int, typer.Option("--seed", help="The same seed paints the same strokes.")] = 0,
+    events: EventsOption = None,
+    quiet: QuietOption = False,
+    cancel_file: CancelFileOption = None,
+) -> None:
+    """Imitate an annotator who paints a few strokes, to measure what sparse labels cost; test cases stay whole."""
+    with long_work(context, events, quiet, cancel_file) as work:
+        from softseg.data import Dataset, simulate
+
+        whole = per_structure is None and share is None
+        if whole and hold_out is None:
+            raise InputError("nothing to do", field="--per-structure, --share or --hold-out")
+        result = data
+        if hold_out is not None:
+            nodes = [node.strip() for node in hold_out.split(",") if node.strip()]
+            place = out if whole else out / "held-out"
+            result = simulate.hold_out(Dataset.load(result), nodes, place, events=work)
+        if not whole:
+            result = simulate.write_strokes(
+                Dataset.load(result),
+                out,
+                per_structure=per_structure,
+                share=share,
+                seed=seed,
+                length=length,
+                events=work,
+            )
+        work.result("dataset", result)
+
+
 def _named(labels: list[str]) -> dict[str, str]:
     """Return endings of label files by node id from ``NODE=ENDING``."""
     pairs = [label.partition("=") for label in labels]

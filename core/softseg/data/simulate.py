@@ -1,0 +1,259 @@
+"""Painted strokes and missing structures made from full labels, to measure what sparse annotation costs.
+
+How people paint is imitated simply, with rules that are ours: a stroke is a curve of one voxel's width that wanders
+through one slice and never leaves its structure. What is not painted gets 0, which means unlabelled in positive-only
+training (Wang et al., OOD-SEG, Medical Image Analysis 2026, work with labels of that kind).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from softseg.data.dataset import Case, Dataset, Split
+from softseg.data.importers.common import write_dataset
+from softseg.errors import InputError
+from softseg.events import Events
+from softseg.image import Image, read_image, write_image
+from softseg.types import BoolArray
+
+STROKE_LENGTH = 10
+"""Voxels of a stroke (our default), fewer where the structure ends before."""
+
+_TURN = 0.4  # radians, standard deviation of the change of direction at each voxel
+_TRIES = 6  # new directions that are tried where the structure ends
+
+LabelMap = npt.NDArray[np.integer[Any]]
+
+
+def paint_strokes(
+    labels: LabelMap,
+    *,
+    per_structure: int | None = None,
+    share: float | None = None,
+    seed: int = 0,
+    length: int = STROKE_LENGTH,
+    background: int = 0,
+) -> LabelMap:
+    """Return the label map of an annotator who paints strokes only.
+
+    Parameters
+    ----------
+    labels: whole label map ``(k, j, i)``.
+    per_structure: strokes of each value. They may cross, so a small structure may get fewer voxels than asked for.
+    share: instead, the part of each value's voxels that is painted, above 0 to 1; at least one voxel.
+    seed: the same seed paints the same strokes.
+    length: voxels of a stroke, at most.
+    background: this value is never painted.
+
+    Returns
+    -------
+    Array of the same type: the value on strokes, 0 elsewhere.
+
+    Raises
+    ------
+    InputError: neither or both of ``per_structure`` and ``share``, or one of them out of range.
+    """
+    _check_amount(per_structure, share, length)
+    painted = np.zeros_like(labels)
+    flat = labels.reshape(-1)
+    order = np.argsort(flat, kind="stable")
+    values, starts, counts = np.unique(flat[order], return_index=True, return_counts=True)
+    for value, start, count in zip(values, starts, counts, strict=True):
+        if value in (0, background):
+            continue
+        generator = np.random.default_rng(np.random.SeedSequence([seed, int(value)]))
+        voxels = np.stack(np.unravel_index(order[start : start + count], labels.shape), axis=1)
+        budget = int(count) if share is None else max(1, math.ceil(share * int(count)))
+        strokes = per_structure if per_structure is not None else int(count)
+        _paint_one(painted, labels == value, voxels, int(value), strokes, budget, length, generator)
+    return painted
+
+
+def write_strokes(
+    dataset: Dataset,
+    out: str | PathLike[str],
+    *,
+    per_structure: int | None = None,
+    share: float | None = None,
+    seed: int = 0,
+    length: int = STROKE_LENGTH,
+    splits: Sequence[Split] = ("train", "val"),
+    events: Events | None = None,
+) -> Path:
+    """Write a dataset whose cases of ``splits`` have strokes instead of whole label maps; images stay where they are.
+
+    Parameters
+    ----------
+    dataset: with one label map per case.
+    out: folder for ``DATA.json`` and the new label maps.
+    per_structure, share, seed, length: as for :func:`paint_strokes`; each case gets strokes of its own.
+    splits: whose labels change; the others keep whole labels, to be judged on.
+    events: progress; cancelling between cases.
+
+    Returns
+    -------
+    ``out/DATA.json``.
+
+    Raises
+    ------
+    InputError: a case has several raters or soft maps, or a file cannot be read or written.
+    """
+    background = dataset.tree.background
+    hidden = 0 if background is None or background.value is None else background.value
+
+    def change(labels: LabelMap, number: int) -> LabelMap:
+        own = int(np.random.SeedSequence([seed, number]).generate_state(1)[0])
+        return paint_strokes(
+            labels, per_structure=per_structure, share=share, seed=own, length=length, background=hidden
+        )
+
+    _check_amount(per_structure, share, length)
+    return _derived(dataset, Path(out), "strokes", splits, change, events)
+
+
+def hold_out(
+    dataset: Dataset,
+    nodes: Sequence[str],
+    out: str | PathLike[str],
+    *,
+    splits: Sequence[Split] = ("train", "val"),
+    events: Events | None = None,
+) -> Path:
+    """Write a dataset in which some structures are unlabelled: what positive-only training then has never seen.
+
+    Parameters
+    ----------
+    dataset: with one label map per case.
+    nodes: ids of the nodes whose leaves (and own values) become 0.
+    out: folder for ``DATA.json`` and the new label maps.
+    splits: whose labels change.
+    events: progress; cancelling between cases.
+
+    Returns
+    -------
+    ``out/DATA.json``, with the same tree.
+
+    Raises
+    ------
+    InputError: no such node, a case has several raters or soft maps, or a file cannot be read or written.
+    """
+    tree = dataset.tree
+    values = [node.value for wanted in nodes for node in tree.branch(tree.find(wanted).id) if node.value is not None]
+    return _derived(
+        dataset,
+        Path(out),
+        "without " + ", ".join(nodes),
+        splits,
+        lambda labels, _: np.where(np.isin(labels, values), 0, labels).astype(labels.dtype),
+        events,
+    )
+
+
+def _check_amount(per_structure: int | None, share: float | None, length: int) -> None:
+    if (per_structure is None) == (share is None):
+        raise InputError("expected either a number of strokes per structure or a share of its voxels", field="strokes")
+    if per_structure is not None and per_structure < 1:
+        raise InputError(f"expected at least 1 stroke, got {per_structure}", field="strokes per structure")
+    if share is not None and not 0 < share <= 1:
+        raise InputError(f"expected a share above 0 and up to 1, got {share}", field="share")
+    if length < 1:
+        raise InputError(f"expected strokes of at least 1 voxel, got {length}", field="length")
+
+
+def _paint_one(
+    painted: LabelMap,
+    inside: BoolArray,
+    voxels: npt.NDArray[np.intp],
+    value: int,
+    strokes: int,
+    budget: int,
+    length: int,
+    generator: np.random.Generator,
+) -> None:
+    """Paint strokes of one value until there are enough of them or no voxel of the budget is left."""
+    for start in generator.permutation(len(voxels))[:strokes]:
+        for voxel in _stroke(voxels[start], inside, length, generator):
+            if painted[voxel] == 0:
+                painted[voxel] = value
+                budget -= 1
+            if budget == 0:
+                return
+
+
+def _stroke(
+    start: npt.NDArray[np.intp], inside: BoolArray, length: int, generator: np.random.Generator
+) -> list[tuple[int, ...]]:
+    """Return the voxels of one stroke within a slice: a walk that turns a little, and more where it would leave."""
+    wide = [axis for axis in range(inside.ndim) if inside.shape[axis] > 1] or [inside.ndim - 1]
+    plane = sorted(generator.choice(wide, min(2, len(wide)), replace=False))
+    point = start.astype(np.float64)
+    angle = generator.uniform(0, 2 * math.pi)
+    path = [tuple(int(n) for n in start)]
+    while len(path) < length:
+        for attempt in range(_TRIES):
+            angle += generator.normal(0, _TURN * (1 + attempt))
+            ahead = point.copy()
+            ahead[plane[0]] += math.cos(angle)
+            ahead[plane[-1]] += math.sin(angle)
+            voxel = tuple(int(n) for n in np.rint(ahead))
+            if all(0 <= n < size for n, size in zip(voxel, inside.shape, strict=True)) and inside[voxel]:
+                break
+        else:
+            return path
+        point = ahead
+        if voxel != path[-1]:
+            path.append(voxel)
+        elif generator.random() < 1 / length:  # a structure of a few voxels must not hold the walk for ever
+            return path
+    return path
+
+
+def _derived(
+    dataset: Dataset,
+    out: Path,
+    what: str,
+    splits: Sequence[Split],
+    change: Callable[[LabelMap, int], LabelMap],
+    events: Events | None,
+) -> Path:
+    events = Events() if events is None else events
+    events.stage("paint", len(dataset.cases))
+    entries = []
+    for number, case in enumerate(dataset.cases):
+        entry = {key: value for key, value in vars(case).items() if value is not None}
+        if case.split in splits:
+            file = _only_map(case, dataset)
+            image = read_image(file)
+            target = out.absolute() / "labels" / f"{case.id}.nii.gz"
+            target.parent.mkdir(parents=True, exist_ok=True)
+            write_image(Image(change(_whole(image.array, file), number), image.geometry), target)
+            entry["labels"] = target
+        entries.append(entry)
+        events.progress(number + 1, len(dataset.cases))
+    return write_dataset(out / "DATA.json", f"{dataset.name}, {what}", dataset.channels, dataset.tree, entries)
+
+
+def _only_map(case: Case, dataset: Dataset) -> Path:
+    if not isinstance(case.labels, Path):
+        raise InputError(
+            f"case {case.id} has several raters or soft maps; strokes are made from one label map",
+            file=dataset.path,
+            field="labels",
+            hint="fuse them first",
+        )
+    return case.labels
+
+
+def _whole(array: npt.NDArray[Any], file: Path) -> LabelMap:
+    if array.dtype.kind in "iu":
+        return array
+    if not np.array_equal(array, np.trunc(array)):
+        raise InputError("expected a label map of whole numbers", file=file, field="labels")
+    return array.astype(np.int32)
