@@ -18,10 +18,11 @@ from softseg.image import Geometry, Image, write_image
 from softseg.soft.compress import compress
 from softseg.soft.encoding import NODE_ERROR, SCALE
 from softseg.soft.node_sums import NodeSums, node_sums
+from softseg.soft.outliers import StoredOutliers
 from softseg.soft.slabs import Slab
 from softseg.soft.volumes import NodeVolume, node_volumes
 from softseg.tree import Cut, LabelTree
-from softseg.types import BoolArray, FloatArray
+from softseg.types import OUTLIER_VALUE, BoolArray, FloatArray
 
 __all__ = ["NodeVolume", "SoftParcellation"]
 
@@ -49,6 +50,7 @@ class SoftParcellation:
     software: version of this package that made it.
     k: leaves that a voxel stores unless they leave out more than 0.005.
     node_error: no node's probability is further than this from the distribution it was made from.
+    outliers: how strange each voxel was to the model, where it was asked; see :mod:`softseg.soft.outliers`.
     """
 
     tree: LabelTree
@@ -61,6 +63,7 @@ class SoftParcellation:
     software: str = field(default_factory=lambda: f"softseg {softseg.__version__}")
     k: int = 8
     node_error: float = NODE_ERROR
+    outliers: StoredOutliers | None = None
 
     def __post_init__(self) -> None:
         stop = [first + size for first, size in zip(self.start, self.counts.shape, strict=True)]
@@ -71,6 +74,8 @@ class SoftParcellation:
             raise ValueError(f"expected {stored} leaves and shares, got {self.leaves.shape} and {self.shares.shape}")
         if stored and int(self.leaves.max()) >= len(self.tree.leaves):
             raise ValueError(f"expected leaf indices below {len(self.tree.leaves)}, got {int(self.leaves.max())}")
+        if self.outliers is not None and self.outliers.shape != self.geometry.shape:
+            raise ValueError(f"expected outlier scores of shape {self.geometry.shape}, got {self.outliers.shape}")
 
     # -- making one -----------------------------------------------------------------------------------------------
 
@@ -220,22 +225,41 @@ class SoftParcellation:
         np.divide(steps.reshape(self.counts.shape), np.float32(SCALE), out=out[self.box])
         return out
 
-    def labels(self, cut: Cut | int) -> npt.NDArray[np.uint16]:
+    def labels(self, cut: Cut | int, outliers: bool = False) -> npt.NDArray[np.uint16]:
         """Return the label map at a cut: in each voxel the node with the largest *summed* probability.
 
         Parameters
         ----------
         cut: a cut of this tree, or a level.
+        outliers: whether voxels beyond the threshold of the stored outlier score get :attr:`outlier_value` instead.
 
         Returns
         -------
         uint16 ``(k, j, i)``: ``cut.values``; 0 where nothing is stored. Of equal nodes the first in tree order wins.
+
+        Raises
+        ------
+        InputError: outliers are asked for, but none are stored, or their value is that of a node of the cut.
         """
         cut = self._own(cut)
         values = np.array(cut.values, np.uint16)
         position = cut.position_of_leaf.astype(np.int32)
         outside = 0 if self.background is None else values[position[self.background]]
-        return self._in_grid(self.sums.labels(position, values), outside)
+        out = self._in_grid(self.sums.labels(position, values), outside)
+        if outliers:
+            if self.background is not None and OUTLIER_VALUE in cut.values:
+                raise InputError(
+                    f"the value {OUTLIER_VALUE} belongs to a node",
+                    field="outliers",
+                    hint="give that node another value",
+                )
+            out[self._stored_outliers().mask()] = self.outlier_value
+        return out
+
+    @property
+    def outlier_value(self) -> int:
+        """Value of outliers in label maps: 0 (unlabelled) in a tree without background, else ``OUTLIER_VALUE``."""
+        return 0 if self.background is None else OUTLIER_VALUE
 
     def entropy(self, cut: Cut | int, normalize: bool = False) -> FloatArray:
         """Return the entropy of the distribution over the nodes of a cut: float32 ``(k, j, i)``, in nats.
@@ -336,6 +360,13 @@ class SoftParcellation:
     def sums(self) -> NodeSums:
         """What is stored, sorted for quick sums; made at the first question and kept for the next ones."""
         return node_sums(self.counts, self.leaves, self.shares, len(self.tree.leaves))
+
+    def _stored_outliers(self) -> StoredOutliers:
+        if self.outliers is None:
+            raise InputError(
+                "this soft parcellation holds no outlier score", field="outliers", hint="predict it with --outliers"
+            )
+        return self.outliers
 
     def _steps_of(self, node_id: str) -> tuple[npt.NDArray[np.uint8], np.uint8]:
         """Return a node's probability in steps of 1/255: in the voxels of the flattened box, and outside it."""

@@ -15,13 +15,16 @@ from softseg.errors import InputError
 from softseg.files import write_beside
 from softseg.image import Geometry
 from softseg.soft.encoding import NODE_ERROR, SCALE
+from softseg.soft.outliers import StoredOutliers
 from softseg.soft.parcellation import SoftParcellation
 from softseg.soft.pieces import Leaves, Piece, pieces
 from softseg.tree import LabelTree
 
 SUFFIX = ".soft.npz"
 FORMAT = "softseg-soft-parcellation"
-VERSION = 1
+VERSION = 2
+"""Newest version: a file that holds an outlier score. A file without one is written as version 1."""
+
 _ARRAYS = ("header", "counts", "leaves", "shares")
 
 
@@ -30,10 +33,10 @@ def save(parcellation: SoftParcellation, path: str | os.PathLike[str]) -> Path:
     file = Path(path)
     if not file.name.endswith(SUFFIX):
         raise InputError(f"expected a name that ends in {SUFFIX}", file=file)
-    geometry = parcellation.geometry
+    geometry, outliers = parcellation.geometry, parcellation.outliers
     header = {
         "format": FORMAT,
-        "version": VERSION,
+        "version": 1 if outliers is None else VERSION,
         "software": parcellation.software,
         "model": parcellation.model,
         "k": parcellation.k,
@@ -49,13 +52,25 @@ def save(parcellation: SoftParcellation, path: str | os.PathLike[str]) -> Path:
         "leaves": [{"id": leaf.id, "name": leaf.name, "value": leaf.value} for leaf in parcellation.tree.leaves],
         "tree": parcellation.tree.to_json(),
     }
+    arrays: dict[str, Any] = {
+        "counts": parcellation.counts,
+        "leaves": parcellation.leaves,
+        "shares": parcellation.shares,
+    }
+    if outliers is not None:
+        header["outliers"] = {
+            "score": outliers.score_name,
+            "threshold": outliers.threshold,
+            "low": outliers.low,
+            "high": outliers.high,
+            "start": list(outliers.start),
+        }
+        arrays["outliers"] = outliers.steps
     with write_beside(file) as temporary, temporary.open("wb") as stream:
         np.savez_compressed(
             stream,
             header=np.frombuffer(json.dumps(header, ensure_ascii=False).encode(), np.uint8),
-            counts=parcellation.counts,
-            leaves=parcellation.leaves,
-            shares=parcellation.shares,
+            **arrays,
         )
     return file
 
@@ -89,6 +104,7 @@ def load(path: str | os.PathLike[str]) -> SoftParcellation:
             software=str(header["software"]),
             k=int(header["k"]),
             node_error=float(header.get("node_error", NODE_ERROR)),
+            outliers=_outliers(header, arrays),
         )
     except (KeyError, TypeError, ValueError) as error:
         raise InputError(f"not a sound soft parcellation: {_reason(error)}", file=file) from error
@@ -103,7 +119,7 @@ def _arrays(file: Path) -> dict[str, np.ndarray[Any, np.dtype[Any]]]:
             missing = [name for name in _ARRAYS if name not in archive.files]
             if missing:
                 raise InputError(f"expected a soft parcellation ({SUFFIX}), but it lacks {missing[0]!r}", file=file)
-            return {name: archive[name] for name in _ARRAYS}
+            return {name: archive[name] for name in (*_ARRAYS, "outliers") if name in archive.files}
     except (OSError, EOFError, ValueError, zipfile.BadZipFile, zlib.error, NotImplementedError) as error:
         if isinstance(error, InputError):
             raise
@@ -128,6 +144,25 @@ def _header(array: np.ndarray[Any, np.dtype[Any]], file: Path) -> dict[str, Any]
             hint="update SoftSegSlicer",
         )
     return dict(header)
+
+
+def _outliers(header: dict[str, Any], arrays: dict[str, np.ndarray[Any, np.dtype[Any]]]) -> StoredOutliers | None:
+    entry = header.get("outliers")
+    if entry is None:
+        if "outliers" in arrays:
+            raise ValueError("it holds outlier steps that its header says nothing about")
+        return None
+    size = header["geometry"]["size"]
+    k, j, i = (int(n) for n in entry["start"])
+    return StoredOutliers(
+        str(entry["score"]),
+        float(entry["threshold"]),
+        float(entry["low"]),
+        float(entry["high"]),
+        (k, j, i),
+        arrays["outliers"],
+        (int(size[2]), int(size[1]), int(size[0])),
+    )
 
 
 def _geometry(entry: dict[str, Any]) -> Geometry:
