@@ -50,6 +50,8 @@ def run(quick: bool) -> list[Line]:
         lines.append(Line(SUITE, f"map of '{node}'", seconds * 1e3, TARGETS["map"] * 1e3, "ms", "limit", 1.0))
     entropy, volumes = _seconds(lambda: head.entropy(3), rounds), _seconds(lambda: head.volumes(3), rounds)
     lines.append(Line(SUITE, "entropy at level 3", entropy * 1e3, 100.0, "ms", "limit", 1.0, "bound is ours"))
+    sure = _seconds(lambda: head.confident_labels(0.9), rounds)
+    lines.append(Line(SUITE, "as deep as 0.9 sure", sure * 1e3, 500.0, "ms", "limit", 1.0, "bound is ours"))
     lines.append(Line(SUITE, "volumes at level 3", volumes * 1e3, 100.0, "ms", "limit", 1.0, "bound is ours"))
     return lines + _against_dense(head, rounds)
 

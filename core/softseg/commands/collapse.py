@@ -16,13 +16,17 @@ def collapse(
     out: Annotated[Path, typer.Option("--out", help="The image to write: LABELS.nii.gz or MAP.nii.gz.")],
     cut: Annotated[str | None, typer.Option("--cut", metavar="LEVEL|FILE", help="Write labels at this cut.")] = None,
     node: Annotated[str | None, typer.Option("--node", metavar="ID", help="Write this node's soft map.")] = None,
+    confidence: Annotated[
+        float | None,
+        typer.Option("--confidence", metavar="C", help="Write the deepest node that is this sure (0.5..1)."),
+    ] = None,
     map_type: MapTypeOption = MapType.FLOAT32,
     events: EventsOption = None,
     quiet: QuietOption = False,
     cancel_file: CancelFileOption = None,
 ) -> None:
-    """Collapse a soft parcellation: labels at a cut (argmax of summed shares), or the share of one node."""
+    """Collapse a soft parcellation: labels at a cut (argmax of summed shares) or as deep as sure, or a node's share."""
     with long_work(context, events, quiet, cancel_file) as work:
         from softseg.prediction import collapse as run_collapse
 
-        run_collapse(soft, out, cut=cut, node=node, map_type=map_type.value, events=work)
+        run_collapse(soft, out, cut=cut, node=node, confidence=confidence, map_type=map_type.value, events=work)

@@ -35,6 +35,10 @@ def predict(
     nodes: Annotated[
         str | None, typer.Option("--nodes", metavar="ID,ID", help="Also write soft maps of these.")
     ] = None,
+    confidence: Annotated[
+        float | None,
+        typer.Option("--confidence", metavar="C", help="Also answer as deep as it is this sure, from 0.5 to 1."),
+    ] = None,
     uncertainty: Annotated[
         str | None, typer.Option("--uncertainty", metavar="tta:N|dropout:N", help="Also estimate the uncertainty.")
     ] = None,
@@ -85,6 +89,7 @@ def predict(
             out,
             cut=cut,
             nodes=[node.strip() for node in (nodes or "").split(",") if node.strip()],
+            confidence=confidence,
             uncertainty=uncertainty,
             outliers=outliers,
             postprocess=postprocess or (),

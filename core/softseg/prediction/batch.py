@@ -52,6 +52,7 @@ def predict(
     *,
     cut: CutSpec | Sequence[CutSpec] | None = None,
     nodes: Sequence[str] = (),
+    confidence: float | None = None,
     uncertainty: str | None = None,
     outliers: bool = False,
     device: str | torch.device = "auto",
@@ -80,6 +81,7 @@ def predict(
     out: the output folder; a case's folder in it that an earlier prediction wrote is replaced.
     cut: level, ``"leaves"`` or file of node ids, or several of these; the leaves by default.
     nodes: ids or names of nodes whose soft maps are written.
+    confidence: 0.5..1: also write, per voxel, the deepest node of at least this probability.
     uncertainty: ``"tta:N"`` or ``"dropout:N"``.
     outliers: whether outliers are asked for; refused by models without an outlier score.
     device: ``"auto"``, ``"cpu"`` or ``"cuda:N"``.
@@ -105,7 +107,7 @@ def predict(
     share = Share.of_environment()
     loaded = model if isinstance(model, Model) else load_model(model)
     cuts = [] if cut is None else [cut] if isinstance(cut, (int, str, PathLike)) else list(cut)
-    wanted = Wanted.of(loaded.tree, cuts, nodes, map_type)
+    wanted = Wanted.of(loaded.tree, cuts, nodes, map_type, confidence)
     _require_sensible(outliers, overlap, blend)
     all_cases = find_cases(inputs, loaded.plan.channels)
     folders = {case.name: _output_folder(Path(out), case) for case in all_cases}
@@ -155,6 +157,7 @@ class _Job:
             "cuts": {named.name: [node.id for node in named.cut.nodes] for named in self.wanted.cuts},
             "nodes": list(self.wanted.nodes),
             "map_type": self.wanted.map_type,
+            "confidence": self.wanted.confidence,
             "uncertainty": None if how is None else f"{how.kind}:{how.samples}",
             "postprocess": [asdict(step) for step in self.postprocess],
             "overlap": self.overlap,

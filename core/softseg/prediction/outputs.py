@@ -18,7 +18,9 @@ from softseg.errors import InputError
 from softseg.events import Events
 from softseg.files import write_beside, write_folder_beside
 from softseg.image import Image, write_image
+from softseg.prediction.answers import file_stem, write_answers
 from softseg.prediction.record import write_record
+from softseg.soft.confidence import steps_of
 
 if TYPE_CHECKING:
     from softseg.prediction.case import Prediction
@@ -65,26 +67,37 @@ class Wanted:
     cuts: label maps, each with its colour table.
     nodes: ids of nodes whose soft maps are written.
     map_type: ``"float32"``: shares 0..1; ``"uint8"``: round(255 x share).
+    confidence: level at which a label map of mixed depth is written, if one is wanted.
     """
 
     cuts: tuple[NamedCut, ...]
     nodes: tuple[str, ...] = ()
     map_type: MapType = "float32"
+    confidence: float | None = None
 
     @staticmethod
-    def of(tree: LabelTree, cuts: Sequence[CutSpec], nodes: Sequence[str], map_type: str = "float32") -> Wanted:
+    def of(
+        tree: LabelTree,
+        cuts: Sequence[CutSpec],
+        nodes: Sequence[str],
+        map_type: str = "float32",
+        confidence: float | None = None,
+    ) -> Wanted:
         """Return what is wanted, checked against the tree; without cuts, the leaves.
 
         Raises
         ------
-        InputError: a cut or node is not of this tree, two cuts have one name, or the map type is unknown.
+        InputError: a cut or node is not of this tree, two cuts have one name, the map type is unknown, or the
+            confidence is not in 0.5..1.
         """
+        if confidence is not None:
+            steps_of(confidence)
         named = tuple(NamedCut.of(tree, spec) for spec in (cuts or ["leaves"]))
         names = [cut.name for cut in named]
         if len(set(names)) < len(names):
             raise InputError(f"two cuts of one name: {', '.join(names)}", field="cut", hint="rename one file")
         ids = dict.fromkeys(tree.find(node).id for node in nodes)
-        return Wanted(named, tuple(ids), map_type_of(map_type))
+        return Wanted(named, tuple(ids), map_type_of(map_type), confidence)
 
 
 def map_type_of(name: str) -> MapType:
@@ -136,6 +149,8 @@ def _steps(folder: Path, prediction: Prediction, wanted: Wanted) -> Iterator[Cal
     yield partial(found.save, folder / SOFT_FILE)
     for named in wanted.cuts:
         yield partial(write_labels, found, named.cut, folder / f"labels_{named.name}.nii.gz")
+    if wanted.confidence is not None:
+        yield partial(write_answers, found, wanted.confidence, folder / f"{file_stem(wanted.confidence)}.nii.gz")
     for node, image in prediction.node_maps.items():
         yield partial(write_image, as_map(image, wanted.map_type), folder / f"node_{safe_name(node)}.nii.gz")
     for name, extra in (("entropy", prediction.entropy), ("mutual_information", prediction.mutual_information)):
