@@ -101,7 +101,7 @@ def prepared(panel, steps=2000, people=3, strokes=False):
     choose(panel.ui.deviceSelector, "cpu")
     choose(panel.ui.treeSelector, "own|")
     if strokes:
-        choose(panel.ui.unpaintedSelector, True)
+        choose(panel.ui.unpaintedSelector, "unknown")
     write(panel.ui.settingsEdit, f"steps={steps} {TINY}")
 
 

@@ -231,7 +231,7 @@ def test_a_tree_that_does_not_fit_is_refused_before_anything_starts(panel, tmp_p
 def test_strokes_without_background_say_what_to_paint(panel):
     volume, labels = addPerson("P0", 0)
     addCase(panel, volume, labels)
-    choose(panel.ui.unpaintedSelector, True)
+    choose(panel.ui.unpaintedSelector, "unknown")
     click(panel.ui.startButton)
     settle()
     assert "Background" in message(panel)
@@ -260,7 +260,7 @@ def test_a_folder_that_cannot_be_written_is_said(panel, waitUntil, tmp_path):
 def test_a_full_disk_is_said(panel, waitUntil, monkeypatch):
     prepared(panel)
     usage = type("Usage", (), {"free": 10})
-    monkeypatch.setattr("SoftSegSlicerLib.Training.SceneDataset.shutil.disk_usage", lambda _: usage)
+    monkeypatch.setattr("SoftSegSlicerLib.Training.CaseChecks.shutil.disk_usage", lambda _: usage)
     click(panel.ui.startButton)
     waitUntil(lambda: message(panel))
     assert "0 MB are free" in message(panel)

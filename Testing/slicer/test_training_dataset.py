@@ -123,6 +123,28 @@ def test_strokes_without_background_are_refused_with_what_to_do(scene, scan, tmp
     assert not (tmp_path / "DATA.json").exists()
 
 
+def test_positive_strokes_have_no_background_and_no_mask_and_may_be_coarse(scene, scan, tmp_path):
+    tree = HEAD.with_value("brain", None)
+    fine, coarse = block(4, slice(2, 5)), block(6)
+    labels = addSegmentation(scene, "strokes", {"Grey Matter": fine, "brain": coarse})
+    case = SceneCase({"T1": addVolume(scene, "scan", scan)}, labels)
+    dataset = written(SceneDataset("few", tree, [case], positiveOnly=True), tmp_path)
+    known = dataset.tree
+    assert known.background is None
+    assert known.node("brain").value is not None  # so that the label map may hold it
+    assert dataset.cases[0].mask is None
+    values = read_image(dataset.cases[0].labels).array
+    assert np.array_equal(values, np.where(fine, 3, np.where(coarse, known.node("brain").value, 0)))
+
+
+def test_positive_strokes_refuse_a_painted_background(scene, scan, tmp_path):
+    labels = addSegmentation(scene, "strokes", {"Background": block(0), "Grey Matter": block(4)})
+    case = SceneCase({"T1": addVolume(scene, "scan", scan)}, labels)
+    with pytest.raises(InputError, match=r"'strokes' has a segment 'Background'.*delete or rename"):
+        list(SceneDataset("few", HEAD, [case], positiveOnly=True).write(tmp_path))
+    assert not list(tmp_path.iterdir())
+
+
 def test_of_overlapping_segments_the_deeper_one_wins(scene, scan, tmp_path):
     brain, grey = block(slice(1, 9)), block(slice(3, 6), slice(2, 8))
     for order in (("brain", "Grey Matter"), ("Grey Matter", "brain")):
@@ -234,7 +256,7 @@ def test_a_full_disk_is_said_before_anything_is_written(scene, scan, tmp_path, m
     labels = addSegmentation(scene, "drawn", {"Grey Matter": block(4)})
     case = SceneCase({"T1": addVolume(scene, "scan", scan)}, labels)
     usage = type("Usage", (), {"free": 1000})
-    monkeypatch.setattr("SoftSegSlicerLib.Training.SceneDataset.shutil.disk_usage", lambda _: usage)
+    monkeypatch.setattr("SoftSegSlicerLib.Training.CaseChecks.shutil.disk_usage", lambda _: usage)
     with pytest.raises(InputError, match="0 MB are free"):
         list(SceneDataset("full", HEAD, [case]).write(tmp_path))
     assert not list(tmp_path.iterdir())

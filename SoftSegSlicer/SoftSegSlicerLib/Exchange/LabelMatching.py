@@ -89,6 +89,11 @@ def treeOfSegments(names, colors=None, name=""):
     return LabelTree(nodes, name=name or root)
 
 
+def backgroundAmong(names):
+    """Return the first name that means the background, None where none does."""
+    return next((name for name in names if plainName(name) in _BACKGROUND), None)
+
+
 class NodeFinder:
     """Finds the node that people mean.
 

@@ -146,8 +146,8 @@ class TrainMonitor:
                     _("{name} {last} (best {best})").format(name=text, last=f"{points[-1][1]:.3f}", best=f"{best:.3f}")
                 )
         text = ", ".join(parts)
-        if self.run.warnings:
-            text += "\n" + _("Warning: {text}").format(text=self.run.warnings[-1])
+        for said in (*self.run.warnings[-1:], *self.run.notes):
+            text += "\n" + _("Warning: {text}").format(text=said)
         return text.strip()
 
 
@@ -163,5 +163,11 @@ def timeText(seconds):
 
 
 def _stageText(stage):
-    known = {"prepare": _("Preparing the scans"), "plan": _("Looking at the scans"), "check": _("Checking the scans")}
+    known = {
+        "prepare": _("Preparing the scans"),
+        "plan": _("Looking at the scans"),
+        "check": _("Checking the scans"),
+        "calibrate": _("Calibrating the shares"),
+        "outliers": _("Fitting the outlier score"),
+    }
     return known.get(stage, stage.capitalize())

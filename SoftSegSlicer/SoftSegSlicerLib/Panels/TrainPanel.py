@@ -19,10 +19,12 @@ from .MessageLine import MessageLine
 from .PanelWidgets import loadPanel
 from .Selectors import chosen
 from .Stepwise import Stepwise
+from .TrainAfter import TrainAfter
 from .TrainCases import TrainCases
 from .TrainChoices import TrainChoices
 from .TrainMonitor import TrainMonitor
 from .TrainRuns import TrainRuns
+from .TrainStrokes import BACKGROUND, STROKES, TrainStrokes
 
 SCENE, FILE = "scene", "file"
 PATIENCE_MILLISECONDS = 4000
@@ -54,11 +56,10 @@ class TrainPanel:
         self._writing, self._guard = None, None
         ui.sourceSelector.addItem(_("Segmentations of this scene"), SCENE)
         ui.sourceSelector.addItem(_("A dataset file (DATA.json)"), FILE)
-        ui.unpaintedSelector.addItem(_("are background"), False)
-        ui.unpaintedSelector.addItem(_("are unknown (a few strokes)"), True)
         self.monitor = TrainMonitor(ui, self._onState)
         self._cases = None
         self.choices = TrainChoices(ui, context, self._update)
+        self.strokes, self.after = TrainStrokes(ui), TrainAfter(ui)
         self._cases = TrainCases(ui, self._onSource)
         ui.sourceSelector.currentIndexChanged.connect(self._onSource)
         ui.datasetEdit.currentPathChanged.connect(self._onSource)
@@ -144,6 +145,8 @@ class TrainPanel:
             if busy or not resume
             else _("Go on with the training below from where it was stopped")
         )
+        judged = any(case.split == "val" for case in self._cases.cases())
+        self.after.allow(judged or self._source == FILE)
         self.ui.runSelector.enabled = self.ui.openRunButton.enabled = self._writing is None
 
     # -- starting and stopping ------------------------------------------------------------------------------------
@@ -155,6 +158,7 @@ class TrainPanel:
             sets, tree = self.choices.sets(), self.choices.tree(self._cases.cases())
             folder = self.choices.newFolder(self._runName(tree))
             request = Request("", self.choices.recipe, "", self.choices.device, self.choices.minutes, sets)
+            request.after = self.after.steps()
             if self._source == FILE:
                 self._startFromFile(folder, request, tree)
             else:
@@ -178,9 +182,12 @@ class TrainPanel:
         self._launch(folder, request)
 
     def _startFromScene(self, folder, request, tree):
-        strokes = chosen(self.ui.unpaintedSelector)
-        dataset = SceneDataset(os.path.basename(folder), tree, self._cases.cases(), strokes)
+        unpainted = self.strokes.unpainted
+        dataset = SceneDataset(
+            os.path.basename(folder), tree, self._cases.cases(), unpainted != BACKGROUND, unpainted == STROKES
+        )
         dataset.check()
+        request.sets += self.strokes.sets(request.sets)
         files = os.path.join(folder, "dataset")
         request.dataset = dataFile(files)
         self.ui.statusLabel.text = _("Writing the scans…")

@@ -2,7 +2,6 @@
 
 import json
 import os
-import shutil
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -13,10 +12,7 @@ from softseg.errors import InputError
 from ..Exchange.LabelReader import LabelReader, slabRanges
 from ..Exchange.NrrdWriter import NrrdWriter, plainErrors
 from ..Scene.Grids import geometryOfVolume
-
-SPLITS = ("train", "val")
-SPARE_BYTES = 200 * 1024**2
-"""Left free on the disk beside the files of the dataset, for the training's own."""
+from .CaseChecks import checkCase, refuseBackground, requireBackground, requireSpace
 
 
 @dataclass
@@ -52,12 +48,15 @@ class SceneDataset:
     tree: what the labels mean.
     cases: list of :class:`SceneCase`.
     strokes: what is not painted is unlabelled and takes no part; otherwise it is background.
+    positiveOnly: strokes without a background: what is not painted is unlabelled, and no voxel is ever background. Such
+        a dataset is for trainings with ``sparse=true``.
     """
 
     name: str
     tree: object
     cases: list = field(default_factory=list)
     strokes: bool = False
+    positiveOnly: bool = False
 
     def check(self):
         """Find out, without reading a voxel, whether the cases can be written.
@@ -74,7 +73,7 @@ class SceneDataset:
         channels = list(self.cases[0].images)
         splitOf = {}
         for case in self.cases:
-            _checkCase(case, channels)
+            checkCase(case, channels)
             person = personOf(case)
             if splitOf.setdefault(person, case.split) != case.split:
                 raise InputError(
@@ -93,15 +92,18 @@ class SceneDataset:
 
         Raises
         ------
-        InputError: as :meth:`check`; a segment is not in the tree; strokes lack the background; the disk is full or
-            cannot be written.
+        InputError: as :meth:`check`; a segment is not in the tree; strokes lack the background, or have one although
+            they are positive-only; the disk is full or cannot be written.
         """
         self.check()
-        tree = self.tree if self.tree.background is not None else self.tree.with_background()
-        exports = [_CaseExport(case, tree, self.strokes) for case in self.cases]
+        tree = _fittingTree(self.tree, self.positiveOnly)
+        if self.positiveOnly:
+            refuseBackground(self.cases)
+        masked = self.strokes and not self.positiveOnly  # else label 0 says the same: nothing is known
+        exports = [_CaseExport(case, tree, masked) for case in self.cases]
         with plainErrors(folder):
             os.makedirs(folder, exist_ok=True)
-        _requireSpace(folder, sum(export.bytes for export in exports))
+        requireSpace(folder, sum(export.bytes for export in exports))
         total = sum(export.slices for export in exports)
         done, entries, taken = 0, [], set()
         for export in exports:
@@ -109,9 +111,9 @@ class SceneDataset:
             entry = yield from _shifted(export.write(folder, name), done, total)
             entries.append(entry)
             done += export.slices
-        if self.strokes:
-            _requireBackground(exports, tree)
-        tree.save(os.path.join(folder, "tree.json"))
+        if masked:
+            requireBackground(exports, tree)
+        _withOwnValues(tree, exports).save(os.path.join(folder, "tree.json"))
         channels = list(self.cases[0].images)
         content = {"name": self.name, "channels": channels, "tree": "tree.json", "cases": entries}
         path = dataFile(folder)
@@ -136,9 +138,9 @@ def personOf(case):
 class _CaseExport:
     """One case on its way to files; holds on to the voxels, so that the scene may change."""
 
-    def __init__(self, case, tree, strokes):
+    def __init__(self, case, tree, masked):
         self.name = _fileName(case.volume.GetName())
-        self._case, self._strokes = case, strokes
+        self._case, self._masked = case, masked
         self._person, self._split = personOf(case), case.split
         self._geometry = geometryOfVolume(case.volume)
         self._arrays = {channel: slicer.util.arrayFromVolume(node) for channel, node in case.images.items()}
@@ -169,11 +171,11 @@ class _CaseExport:
             entry["images"][channel] = path
             done += len(array)
         entry["labels"] = f"labels/{name}.nrrd"
-        if self._strokes:
+        if self._masked:
             entry["mask"] = f"masks/{name}.nrrd"
         with _Files(folder, *(entry[key] for key in ("labels", "mask") if key in entry)) as files:
             labels = files.open(entry["labels"], self._geometry, np.uint16, compress=True)
-            mask = files.open(entry["mask"], self._geometry, np.uint8, compress=True) if self._strokes else None
+            mask = files.open(entry["mask"], self._geometry, np.uint8, compress=True) if self._masked else None
             for values, painted in self._labels.slabs():
                 labels.write(values)
                 if mask is not None:
@@ -221,47 +223,20 @@ def _shifted(steps, before, total):
         yield before + done, total
 
 
-def _checkCase(case, channels):
-    if not case.images or any(node is None or node.GetImageData() is None for node in case.images.values()):
-        raise InputError("a case has no volume", hint="choose a volume, or remove the case")
-    name = case.volume.GetName()
-    if case.labels is None:
-        raise InputError(f"the case '{name}' has no labels", hint="choose a segmentation, or remove the case")
-    if list(case.images) != channels:
-        raise InputError(f"the case '{name}' has the channels {', '.join(case.images)}, not {', '.join(channels)}")
-    if case.split not in SPLITS:
-        raise InputError(f"the case '{name}' is for {case.split!r}; expected {' or '.join(SPLITS)}")
-    geometry = geometryOfVolume(case.volume)
-    for node in case.images.values():
-        if node.GetImageData().GetNumberOfScalarComponents() != 1:
-            raise InputError(f"'{node.GetName()}' is a colour image", hint="choose a volume of grey values")
-        if not geometryOfVolume(node).same_grid(geometry):
-            raise InputError(f"'{node.GetName()}' lies on another grid than '{name}'", hint="resample it first")
-        if node.GetParentTransformNode() is not case.labels.GetParentTransformNode():
-            raise InputError(
-                f"'{node.GetName()}' and '{case.labels.GetName()}' are under different transforms",
-                hint="harden the transforms, or put both under the same",
-            )
+def _fittingTree(tree, positiveOnly):
+    """Return the tree with the background that a training needs, or without one where it must not have any."""
+    if not positiveOnly:
+        return tree if tree.background is not None else tree.with_background()
+    return tree if tree.background is None else tree.remove(tree.background.id)
 
 
-def _requireBackground(exports, tree):
-    """Raise an error where strokes never say what is outside: a network would call everything a structure."""
-    value = tree.value_of(tree.background.id)
-    if not any(value in export.values for export in exports):
-        raise InputError(
-            "no background is painted, so nothing says where the structures end",
-            hint="add a segment called 'Background' and paint a few strokes of it around them",
-        )
-
-
-def _requireSpace(folder, wanted):
-    free = shutil.disk_usage(folder).free
-    if free < wanted + SPARE_BYTES:
-        raise InputError(
-            f"the dataset needs about {(wanted + SPARE_BYTES) / 1e6:.0f} MB, {free / 1e6:.0f} MB are free",
-            file=folder,
-            hint="free space or choose another folder",
-        )
+def _withOwnValues(tree, exports):
+    """Return the tree with a label value of its own for every inner node that was painted: a coarse stroke."""
+    painted = set().union(*(export.values for export in exports))
+    for node in tree.inner_nodes:
+        if node.value is None and tree.value_of(node.id) in painted:
+            tree = tree.with_value(node.id, tree.value_of(node.id))
+    return tree
 
 
 def _fileName(text):

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from softseg.errors import InputError
 
 from ..Exchange.NrrdWriter import plainErrors
+from . import AfterTraining
 from .LineReader import LineReader
 
 RUNNING, FINISHED, STOPPED, FAILED = "running", "finished", "stopped", "failed"
@@ -25,6 +26,7 @@ class Request:
     device: ``"auto"``, ``"cpu"``, ``"cuda:0"`` ...
     minutes: time budget; None for as many steps as the recipe says.
     sets: further ``key=value`` of recipe or plan.
+    after: what follows the training; see :mod:`SoftSegSlicerLib.Training.AfterTraining`.
     """
 
     dataset: str
@@ -33,6 +35,7 @@ class Request:
     device: str = "auto"
     minutes: float | None = None
     sets: list = field(default_factory=list)
+    after: list = field(default_factory=list)
 
     def arguments(self, folder):
         """Return the command line for a new run in ``folder``."""
@@ -64,6 +67,7 @@ class TrainingRun:
     steps, validations: ``[(step, loss, learning rate)]`` and ``[(step, scores)]``, new since the last :meth:`poll`.
     restarted: whether the curves begin anew with what :meth:`poll` just brought.
     message, hint: why it failed; warnings: what it warned of.
+    notes: what went wrong after the training itself, in steps that follow it.
     """
 
     def __init__(self, folder, launcher):
@@ -73,8 +77,8 @@ class TrainingRun:
         self._log = LineReader(os.path.join(self.folder, "log.jsonl"))
         self.stage, self.done, self.total, self.secondsLeft = "", 0, 0, None
         self.steps, self.validations, self.restarted = [], [], False
-        self.message, self.hint, self.warnings = "", "", []
-        self._ending = None
+        self.message, self.hint, self.warnings, self.notes = "", "", [], []
+        self._ending, self._step, self._followed = None, "", []
 
     def start(self, request):
         """Start a new training in the folder.
@@ -172,12 +176,15 @@ class TrainingRun:
     @property
     def canResume(self):
         """Whether there is something to go on with."""
-        return not self.running and self._ending != "done" and os.path.isfile(self._own("request.json"))
+        trained = self._step or self._ending == "done"
+        return not self.running and not trained and os.path.isfile(self._own("request.json"))
 
     def _take(self, event):
         kind = event["event"]
         if kind == "started":
             self._ending, self.message, self.hint, self.warnings = None, "", "", []
+            self.stage, self._step = "", event.get("step", "")
+            self._followed = [*self._followed, self._step] if self._step else []
         elif kind == "stage":
             self.stage, self.done, self.total, self.secondsLeft = event["stage"], 0, event["total"] or 0, None
         elif kind == "progress":
@@ -189,18 +196,45 @@ class TrainingRun:
             self._ending = event["kind"]
             where = (event.get("file"), event.get("field"), event["message"])
             self.message, self.hint = ": ".join(part for part in where if part), event.get("hint") or ""
+            if self._step and event["kind"] != "cancelled":
+                self.notes.append(f"{self.message}; {self.hint}" if self.hint else self.message)
         elif kind == "done":
             self._ending = "done"
 
     def _ended(self):
-        if self._ending == "done":
-            return FINISHED
+        if self._step or self._ending == "done":
+            return self._followUp()
         if self._ending == "cancelled" or (self._ending is None and self.stopping):
             return STOPPED
         if self._ending is None:
             self.message = self._lastError() or "The training was ended from outside, most often for want of memory."
             self.hint = "Resume goes on from the last checkpoint."
         return FAILED
+
+    def _followUp(self):
+        """Begin with the next step that follows the training; return RUNNING, or FINISHED where there is none left.
+
+        A step that fails keeps nobody from the model, nor the next step from being done.
+        """
+        self.message, self.hint = "", ""
+        if self._step and self._ending is None and not self.stopping:
+            self._ending = "killed"
+            self.notes.append(self._lastError() or f"'{self._step}' was ended from outside")
+        waiting = [step for step in self._wanted() if step not in self._followed]
+        if self.stopping or not waiting:
+            return FINISHED
+        try:
+            self._launch(AfterTraining.arguments(waiting[0], self.request(), self.folder), waiting[0])
+        except InputError as error:
+            self.notes.append(str(error))
+            return FINISHED
+        return RUNNING
+
+    def _wanted(self):
+        try:
+            return self.request().after
+        except InputError:
+            return []
 
     def _lastError(self):
         """Return the last line that the process wrote to standard error; empty if there is none."""
@@ -213,13 +247,13 @@ class TrainingRun:
             return ""
         return next((line.strip() for line in reversed(lines) if line.strip()), "")
 
-    def _launch(self, arguments):
+    def _launch(self, arguments, step=""):
         with plainErrors(self.folder):
             os.makedirs(self._own(), exist_ok=True)
             if self.stopping:
                 os.remove(self._own("stop"))
             with open(self._own("events.jsonl"), "a", encoding="utf-8") as stream:
-                stream.write(json.dumps({"event": "started"}) + "\n")
+                stream.write(json.dumps({"event": "started", **({"step": step} if step else {})}) + "\n")
         self._ending = None
         arguments = [*arguments, "--events", "json", "--cancel-file", self._own("stop")]
         pid, start = self._launcher.start(arguments, self._own("events.jsonl"), self._own("errors.txt"))

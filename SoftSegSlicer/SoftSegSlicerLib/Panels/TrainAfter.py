@@ -1,0 +1,53 @@
+"""What follows the training by itself: calibrating the shares, fitting an outlier score."""
+
+from slicer.i18n import tr as _
+
+from ..Training.AfterTraining import CALIBRATE, outlierStep
+from .Selectors import chosen
+
+
+class TrainAfter:
+    """Ties the check boxes of what follows a training together.
+
+    Parameters
+    ----------
+    ui: the panel's widgets by name.
+    """
+
+    def __init__(self, ui):
+        self._ui = ui
+        for text, score in (
+            (_("Energy"), "energy"),
+            (_("Largest share"), "msp"),
+            (_("Entropy"), "entropy"),
+            (_("Distance to the classes"), "mahalanobis"),
+        ):
+            ui.scoreSelector.addItem(text, score)
+        ui.outliersCheck.toggled.connect(self._update)
+        self._update()
+
+    def allow(self, possible):
+        """Enable the boxes, or say what is missing: both are fitted on scans for validation."""
+        tips = {
+            self._ui.calibrateCheck: _(
+                "Fit a temperature for each level of the tree, so that of voxels with a share of 0.8 about 80 % are "
+                "right (docs/uncertainty.md)"
+            ),
+            self._ui.outliersCheck: _("Teach the model to say where a voxel belongs to no structure that it knows"),
+        }
+        for box, tip in tips.items():
+            box.enabled = possible
+            box.toolTip = tip if possible else _("Needs a scan with the use 'Validation'")
+        self._update()
+
+    def steps(self):
+        """Return the names of the steps that follow; see :mod:`SoftSegSlicerLib.Training.AfterTraining`."""
+        ui, found = self._ui, []
+        if ui.calibrateCheck.checked and ui.calibrateCheck.enabled:
+            found.append(CALIBRATE)
+        if ui.outliersCheck.checked and ui.outliersCheck.enabled:
+            found.append(outlierStep(chosen(ui.scoreSelector)))
+        return found
+
+    def _update(self, *_args):
+        self._ui.scoreSelector.enabled = self._ui.outliersCheck.checked and self._ui.outliersCheck.enabled

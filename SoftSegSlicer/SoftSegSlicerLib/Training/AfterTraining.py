@@ -1,0 +1,26 @@
+"""What may follow a training, each in a process of its own: calibrating its shares, fitting an outlier score."""
+
+import os
+
+CALIBRATE, OUTLIERS = "calibrate", "outliers"
+
+
+def outlierStep(score):
+    """Return the step that fits this outlier score."""
+    return f"{OUTLIERS}:{score}"
+
+
+def arguments(step, request, folder):
+    """Return the command line of a step.
+
+    Parameters
+    ----------
+    step: CALIBRATE, or what :func:`outlierStep` returns.
+    request: :class:`~SoftSegSlicerLib.Training.TrainingRun.Request` of the training.
+    folder: of the run; its model is changed in place.
+    """
+    kind, _colon, score = step.partition(":")
+    model = os.path.join(str(folder), "model")
+    if kind == CALIBRATE:
+        return [CALIBRATE, model, request.dataset, "--split", "val", "--device", request.device]
+    return [OUTLIERS, "fit", model, request.dataset, "--score", score, "--device", request.device]
