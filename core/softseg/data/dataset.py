@@ -37,6 +37,7 @@ class CaseEntry(BaseModel):
     labels: str | list[str] | dict[str, str]
     mask: str | None = None
 
+    unlabelled: int | None = Field(default=None, ge=0, le=65535)
 
 class DatasetFile(BaseModel):
     """The contents of DATA.json."""
@@ -47,6 +48,7 @@ class DatasetFile(BaseModel):
     channels: list[str] = Field(min_length=1)
     tree: str
     cases: list[CaseEntry] = Field(min_length=1)
+    unlabelled: int | None = Field(default=None, ge=0, le=65535)
 
 
 @dataclass(frozen=True)
@@ -62,6 +64,7 @@ class Case:
     labels: one label map; several raters' label maps; or soft maps (0..1) by node id.
     mask: where (non-zero) the labels are valid; everywhere when absent.
     """
+    unlabelled: value in the label maps that says nothing about a voxel, None if there is none.
 
     id: str
     group: str
@@ -70,6 +73,7 @@ class Case:
     labels: LabelFiles
     mask: Path | None = None
 
+    unlabelled: int | None = None
     def files(self) -> list[tuple[str, Path]]:
         """Return all files with the field that names each, e.g. ``("images.T1", path)``."""
         found = [(f"images.{channel}", path) for channel, path in self.images.items()]
@@ -144,12 +148,13 @@ class Dataset:
         file = Path(path).absolute()
         content = _parse(file)
         chosen = _load_tree(content.tree, file) if tree is None else tree
-        cases = tuple(_case(entry, file.parent) for entry in content.cases)
+        cases = tuple(_case(entry, file.parent, content.unlabelled) for entry in content.cases)
         _check_names(content, file)
         _check_splits(content.cases, file)
         _check_files(cases, file)
         _check_nodes(cases, chosen, file)
         return Dataset(content.name, tuple(content.channels), chosen, cases, file)
+        _check_unlabelled(content, chosen, file)
 
 
 def _parse(file: Path) -> DatasetFile:
@@ -196,7 +201,7 @@ def _load_tree(name: str, file: Path) -> LabelTree:
     )
 
 
-def _case(entry: CaseEntry, folder: Path) -> Case:
+def _case(entry: CaseEntry, folder: Path, unlabelled: int | None) -> Case:
     def absolute(name: str) -> Path:
         return Path(os.path.normpath(folder / name))
 
@@ -215,6 +220,7 @@ def _case(entry: CaseEntry, folder: Path) -> Case:
         labels=labels,
         mask=None if entry.mask is None else absolute(entry.mask),
     )
+        unlabelled=unlabelled if entry.unlabelled is None else entry.unlabelled,
 
 
 def _check_names(content: DatasetFile, file: Path) -> None:
@@ -273,4 +279,25 @@ def _check_nodes(cases: Iterable[Case], tree: LabelTree, file: Path) -> None:
 
 
 def _repeated(names: Iterable[str]) -> str | None:
+def _check_unlabelled(content: DatasetFile, tree: LabelTree, file: Path) -> None:
+    taken = {node.value: node for node in tree.nodes if node.value is not None and node is not tree.background}
+    for position, entry in enumerate(content.cases):
+        value = content.unlabelled if entry.unlabelled is None else entry.unlabelled
+        field = "unlabelled" if entry.unlabelled is None else f"cases[{position}].unlabelled"
+        if value in taken:
+            raise InputError(
+                f"{value} is the value of {taken[value].id!r} in the label tree",
+                file=file,
+                field=field,
+                hint="choose a value that no node has",
+            )
+        if entry.unlabelled is not None and isinstance(entry.labels, dict):
+            raise InputError(
+                "soft maps have no value for unlabelled voxels",
+                file=file,
+                field=field,
+                hint="give a mask of the labelled voxels",
+            )
+
+
     return next((name for name, count in Counter(names).items() if count > 1), None)

@@ -22,7 +22,7 @@ from softseg.image import Geometry, Image, read_image
 from softseg.soft.labels import SoftLabels
 from softseg.soft.raters import OVERSHOOT
 from softseg.tree import LabelTree
-from softseg.types import BoolArray, FloatArray
+from softseg.types import IGNORE_INDEX, BoolArray, FloatArray
 
 CONFLICT = 0.01
 """A node's children may together exceed it by this much without a warning (our default)."""
@@ -58,7 +58,9 @@ def read_labels(case: Case, dataset: Dataset, geometry: Geometry, take: Take, wa
         }
         return [compose_soft_maps(maps, tree, case.labels, warn)]
     paths = case.labels if isinstance(case.labels, list) else [case.labels]
-    return [labels_from_map(take(_read_on(path, geometry, "labels")), tree, path, warn) for path in paths]
+    return [
+        labels_from_map(take(_read_on(path, geometry, "labels")), tree, path, warn, case.unlabelled) for path in paths
+    ]
 
 
 def read_mask(path: Path, geometry: Geometry, take: Take) -> BoolArray:
@@ -71,10 +73,14 @@ def read_mask(path: Path, geometry: Geometry, take: Take) -> BoolArray:
     return np.asarray(take(_read_on(path, geometry, "mask")) != 0)
 
 
-def labels_from_map(array: npt.NDArray[Any], tree: LabelTree, file: str | PathLike[str], warn: Warn) -> SoftLabels:
+def labels_from_map(
+    array: npt.NDArray[Any], tree: LabelTree, file: str | PathLike[str], warn: Warn, unlabelled: int | None = None
+) -> SoftLabels:
     """Return the labels of one file: whole numbers are label values, other numbers shares of the only structure.
 
     Raises
+    Voxels of the value ``unlabelled`` get no label, whatever that value means in the tree.
+
     ------
     InputError: a value is not in the tree; or values are soft and the tree has more than one structure.
     """
@@ -82,10 +88,15 @@ def labels_from_map(array: npt.NDArray[Any], tree: LabelTree, file: str | PathLi
         raise InputError("labels hold NaN or infinity", file=file, field="labels")
     if array.dtype.kind != "f" or np.array_equal(array, np.trunc(array)):
         try:
-            indices = tree.to_class_indices(array)
+        open_ = None if unlabelled is None else array == unlabelled
+            indices = tree.to_class_indices(
+                array if open_ is None else np.where(open_, np.int64(tree.value_of(tree.leaves[0].id)), array)
+            )
         except InputError as error:
             raise InputError(error.message, file=file, field="labels", hint=error.hint) from error
         return SoftLabels.from_class_indices(indices, class_count(tree))
+        if open_ is not None:
+            indices = np.where(open_, np.int16(IGNORE_INDEX), indices)
     structures = [node for node in tree.leaves if node is not tree.background]
     if len(structures) != 1:
         raise InputError(

@@ -27,13 +27,10 @@ from softseg.data.spatial import (
     read_mask_patch,
 )
 from softseg.data.store import CaseStore, PreparedCase
+from softseg.errors import InputError
 from softseg.soft.labels import SoftLabels
 from softseg.tree import LabelTree
 from softseg.types import IGNORE_INDEX
-
-LABELLED = 0.5
-"""A voxel counts as labelled when at least this much of it is; its shares are then divided by their sum, so that a
-target is a distribution again (our default)."""
 
 INNER = 1e-3
 """A soft target's voxel of which more than this is labelled with an inner node takes no part in the loss."""
@@ -94,6 +91,7 @@ class PatchSampler:
         self._buffers = Buffers()
         self._cases_of_class = self._index_classes()
 
+        self._drawn = self._worth_drawing()
     def batch(self, step: int) -> Batch:
         """Return the patches of one step."""
         plan = self.plan
@@ -147,33 +145,33 @@ class PatchSampler:
         image = read_image_patch(case.image, corners).view(-1, *plan.patch_size)
         image = change_intensities(image, self.augmentation, generator)
         fill = self._soft_target if self.targets == "soft" else self._crisp_target
-        mask = fill(labels, corners, grid.mirrored, target.view(target.shape[0], -1), case.complete)
+        mask = fill(labels, corners, grid.mirrored, target.view(target.shape[0], -1), case)
         if case.mask is not None:
             valid = read_mask_patch(case.mask, corners)
             mask = valid if mask is None else mask & valid
         return image, None if mask is None else mask.view(1, *plan.patch_size)
 
     def _soft_target(
-        self, labels: SoftLabels, corners: Corners, mirrored: bool, target: Tensor, complete: bool
+        self, labels: SoftLabels, corners: Corners, mirrored: bool, target: Tensor, case: PreparedCase
     ) -> Tensor | None:
         leaves = self._leaves
         classes = self._mirror if mirrored else torch.arange(labels.classes)
         leaf = classes < leaves
         add_label_patch(labels, corners, torch.where(leaf, classes, -1), target)
         self._fill_outside(target[self._background], corners)
-        if complete:
+        if case.complete:
             return None if self._known_outside(corners) else corners.inside
         total = self._buffers.zeros(1, target.shape[1])
         add_label_patch(labels, corners, torch.where(leaf, 0, -1), total)
         self._fill_outside(total[0], corners)
         inner = self._buffers.zeros(1, target.shape[1])
         add_label_patch(labels, corners, torch.where(leaf, -1, 0), inner)
-        mask = (total[0] >= LABELLED) & (inner[0] <= INNER)
-        target *= torch.where(mask, 1 / total[0].clamp_min(LABELLED), 0.0)
+        mask = (total[0] >= case.least) & (inner[0] <= INNER)
+        target *= torch.where(mask, 1 / total[0].clamp_min(case.least), 0.0)
         return None if bool(mask.all()) else mask
 
     def _crisp_target(
-        self, labels: SoftLabels, corners: Corners, mirrored: bool, target: Tensor, complete: bool
+        self, labels: SoftLabels, corners: Corners, mirrored: bool, target: Tensor, case: PreparedCase
     ) -> Tensor | None:
         present = classes_in_box(labels, corners)
         if self._background >= 0:
@@ -186,9 +184,9 @@ class PatchSampler:
         self._fill_outside(dense[rows[self._background]], corners)
         names = torch.cat([self._mirror[names] if mirrored else names, torch.tensor([IGNORE_INDEX])])
         target[0] = names[largest_row(dense)[0].long()]
-        if complete and self._known_outside(corners):
+        if case.complete and self._known_outside(corners):
             return None
-        mask = dense.sum(dim=0) >= LABELLED
+        mask = dense.sum(dim=0) >= case.least
         if bool(mask.all()):
             return None
         target[0, ~mask] = IGNORE_INDEX
@@ -213,11 +211,23 @@ class PatchSampler:
         return dict(sorted(found.items()))
 
     def _centre(self, generator: np.random.Generator) -> tuple[PreparedCase, npt.NDArray[np.float64]]:
+    def _worth_drawing(self) -> tuple[str, ...]:
+        """Return the cases to draw from: of those with strokes only the ones that have some."""
+        cases = [self._store.load(name) for name in self._ids]
+        found = tuple(case.id for case in cases if len(case.points) or not self._only_labels(case))
+        if not found:
+            raise InputError("no case has a labelled voxel", file=self._store.dataset.path, field="cases")
+        return found
+
+    def _only_labels(self, case: PreparedCase) -> bool:
+        """Whether patches without a label say nothing: there is no background, or only strokes are painted."""
+        return case.strokes or self._background < 0
+
         """Draw a case and the middle of a patch in it."""
         sampling = self.plan.sampling
-        kind, name, draw = generator.random(), generator.integers(len(self._ids)), generator.random(2)
+        kind, name, draw = generator.random(), generator.integers(len(self._drawn)), generator.random(2)
         shift = generator.uniform(-0.25, 0.25, 3)
-        case = self._store.load(self._ids[int(name)])
+        case = self._store.load(self._drawn[int(name)])
         point: npt.NDArray[np.float64] | None = None
         if kind < sampling.balanced and self._cases_of_class:
             label = list(self._cases_of_class)[int(draw[0] * len(self._cases_of_class))]
@@ -225,16 +235,20 @@ class PatchSampler:
             case = self._store.load(owners[int(name) % len(owners)])
             point = _pick(case, label, draw[1])
         elif kind < sampling.balanced + sampling.foreground:
-            point = self._foreground_point(case, draw)
+            point = self._labelled_point(case, draw, without=self._background)
+        if point is None and self._only_labels(case):  # elsewhere there is nothing to learn
+            point = self._labelled_point(case, draw)
         if point is None:
             point = np.floor(generator.random(3) * case.geometry.shape)
         patch = np.asarray(self.plan.patch_kji)
         point = point + np.floor(shift * patch) * (patch > 1)
         return case, _fit(point, patch, np.asarray(case.geometry.shape))
 
-    def _foreground_point(self, case: PreparedCase, draw: npt.NDArray[np.float64]) -> npt.NDArray[np.float64] | None:
-        """Draw a voxel that is not background: a class by its volume, then one of its sample points."""
-        volumes = {label: count for label, count in case.class_voxels.items() if label != self._background}
+    def _labelled_point(
+        self, case: PreparedCase, draw: npt.NDArray[np.float64], without: int | None = None
+    ) -> npt.NDArray[np.float64] | None:
+        """Draw a labelled voxel, not of the class ``without``: a class by its volume, then one of its sample points."""
+        volumes = {label: count for label, count in case.class_voxels.items() if label != without}
         if not volumes:
             return None
         share = np.cumsum(list(volumes.values()))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from os import PathLike
 from pathlib import Path
@@ -16,7 +16,8 @@ import numpy.typing as npt
 from softseg.data.dataset import Case, Dataset
 from softseg.data.labels import class_count, read_labels, read_mask
 from softseg.data.plan import Plan
-from softseg.data.preprocess import plan_grid, preprocess_images
+from softseg.data.labelled import LABELLED, PAINTED, least_share, painted_part, paints_strokes
+from softseg.data.preprocess import Box, plan_grid, preprocess_images
 from softseg.errors import InputError
 from softseg.events import Events
 from softseg.files import write_folder_beside
@@ -32,7 +33,7 @@ POINTS_PER_CLASS = 2000
 COMPLETE = 1e-3
 """Shares that sum to 1 up to this count as a full distribution and are left as they are."""
 
-_FORMAT = 5
+_FORMAT = 6
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,6 +55,7 @@ class PreparedCase:
     complete: whether every voxel is a full distribution over leaves.
     """
 
+    strokes: whether only a part is labelled and what is not labelled says nothing.
     id: str
     image: FloatArray
     labels: SoftLabels
@@ -67,6 +69,12 @@ class PreparedCase:
     complete: bool
 
 
+    strokes: bool = False
+
+    @property
+    def least(self) -> float:
+        """The labelled share from which a voxel of a patch counts."""
+        return PAINTED if self.strokes else LABELLED
 class CaseStore:
     """A folder of preprocessed cases.
 
@@ -119,6 +127,7 @@ class CaseStore:
         parts: list[Any] = [_FORMAT, self.plan.preprocessing_key(), hashlib.sha256(tree.encode()).hexdigest()]
         for field, path in case.files():
             if not path.is_file():
+        parts.append(case.unlabelled)
                 raise InputError("no such file", file=path, field=f"{case.id}: {field}")
             stat = path.stat()
             parts.append([field, str(path), stat.st_size, stat.st_mtime_ns])
@@ -138,7 +147,10 @@ class CaseStore:
         )
 
         def take(image: Image) -> npt.NDArray[Any]:
-            return np.ascontiguousarray(reorient(image, plan.orientation).array[box])
+            array = reorient(image, plan.orientation).array
+            return array if strokes else np.ascontiguousarray(array[box])
+        strokes = paints_strokes(case, self.dataset)
+
 
         def warn(text: str) -> None:
             events.warning(f"case {case.id}: {text}")
@@ -151,10 +163,37 @@ class CaseStore:
         if case.mask is not None:
             valid = read_mask(case.mask, images[0].geometry, take)
             raters = [replace(labels, shares=labels.shares * valid) for labels in raters]  # else they would blend in
-            mask = resample_image(Image(valid.astype(np.float32), source), grid).array >= 0.5
+            if not strokes:
+                mask = resample_image(Image(valid.astype(np.float32), source), grid).array >= 0.5
+        if strokes:
+            raters = _inside(raters, box, warn)
         events.check()
-        fine = [_sorted_slots(resample_labels(labels, source, grid)) for labels in raters]
-        _write_case(self._path(case), array, fine, mask, grid, images[0].geometry, len(self.dataset.tree.leaves))
+        fine = [resample_labels(labels, source, grid) for labels in raters]
+        if strokes:
+            fine = [painted_part(labels, least_share(source, grid)) for labels in fine]
+        _write_case(
+            self._path(case),
+            array,
+            [_sorted_slots(labels) for labels in fine],
+            mask,
+            grid,
+            images[0].geometry,
+            len(self.dataset.tree.leaves),
+            strokes,
+        )
+
+
+def _inside(raters: Sequence[SoftLabels], box: Box, warn: Callable[[str], None]) -> list[SoftLabels]:
+    """Return strokes inside the crop and say how many lie outside."""
+    cropped = [labels.cropped(box) for labels in raters]
+    painted = sum(int((labels.total() > 0).sum()) for labels in raters)
+    lost = painted - sum(int((labels.total() > 0).sum()) for labels in cropped)
+    if lost:
+        warn(
+            f"{lost} of {painted} labelled voxels lie outside the part of the image that is used (plan.crop), "
+            "they take no part"
+        )
+    return cropped
 
 
 def _save(path: Path, array: npt.NDArray[Any]) -> None:
@@ -189,6 +228,7 @@ def _write_case(
     leaves: int,
 ) -> None:
     points, classes, counts = _sample_points(raters[0], mask)
+    strokes: bool,
     with write_folder_beside(folder) as temporary:
         _save(temporary / "image.npy", image)
         for position, labels in enumerate(raters):
@@ -205,6 +245,7 @@ def _write_case(
             "complete": all(_complete(labels, leaves) for labels in raters),
             "class_voxels": {str(name): count for name, count in counts.items()},
         }
+            "strokes": strokes,
         (temporary / "case.json").write_text(json.dumps(content), encoding="utf-8")
 
 
@@ -269,6 +310,7 @@ def _open_case(case_id: str, folder: Path, classes: int) -> PreparedCase:
         complete=content["complete"],
     )
 
+        strokes=content["strokes"],
 
 def _runs(classes: npt.NDArray[np.int32]) -> dict[int, slice]:
     """Return where each number stands in an array whose equal numbers stand together."""

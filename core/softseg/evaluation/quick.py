@@ -12,11 +12,17 @@ from softseg.evaluation.rows import BLOCK_VOXELS, LevelBlock, TreeRows
 from softseg.types import FloatArray
 
 if TYPE_CHECKING:
+    from softseg.evaluation.labelled import LabelledScores
     from softseg.soft.labels import SoftLabels
     from softseg.tree import LabelTree
 
 
-def quick_scores(probabilities: npt.NDArray[np.floating], reference: SoftLabels, tree: LabelTree) -> dict[str, float]:
+def quick_scores(
+    probabilities: npt.NDArray[np.floating],
+    reference: SoftLabels,
+    tree: LabelTree,
+    pooled: LabelledScores | None = None,
+) -> dict[str, float]:
     """Return the mean hard and soft Dice over the nodes of every level and over the leaves.
 
     Hard: the label at a cut is the node with the largest *summed* share, in prediction and reference. Soft: the
@@ -29,6 +35,7 @@ def quick_scores(probabilities: npt.NDArray[np.floating], reference: SoftLabels,
     probabilities: ``[C, k, j, i]``, shares of the leaves in tree order.
     reference: on the same grid.
     tree: the tree of both.
+    pooled: the labelled voxels are counted here too.
 
     Returns
     -------
@@ -45,6 +52,8 @@ def quick_scores(probabilities: npt.NDArray[np.floating], reference: SoftLabels,
         raise ValueError(f"expected probabilities of shape {(len(rows.leaves), *shape)}, got {probabilities.shape}")
     overlaps = [LevelOverlap(level) for level in rows.levels]
     for predicted, truth in _blocks(probabilities, reference, rows):
+        if pooled is not None:
+            pooled.add(predicted, truth)
         for overlap in overlaps:
             overlap.add(LevelBlock.of(predicted, truth, overlap.rows))
     scores: dict[str, float] = {}

@@ -12,6 +12,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from softseg.errors import InputError
 from softseg.files import write_beside
 
+SPARSE_METRIC = "f1/leaves"
+"""What chooses the best network of a sparse recipe: Dice per case jumps where a case has a handful of labels."""
+
 
 class _Part(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -61,7 +64,8 @@ class ValidationSpec(_Part):
         than about a tenth of the time.
     cases: validation cases that are used, the first ones of the dataset; null for all.
     overlap: share of a window that neighbours have in common, 0..1.
-    metric: the score that chooses the best network, e.g. ``dice/leaves`` or ``soft_dice/level 3``.
+    metric: the score that chooses the best network, e.g. ``dice/leaves`` or ``soft_dice/level 3``; a sparse recipe
+        that names none is judged by ``f1/leaves``, over labelled voxels.
     patience: validations without a better score after which the training ends, null for never.
     """
 
@@ -124,6 +128,16 @@ class Recipe(_Part):
         if isinstance(data, dict) and isinstance(data.get("head"), str):
             return data | {"head": {"name": data["head"]}}
         return data
+
+    @model_validator(mode="before")
+    @classmethod
+    def _sparse_metric(cls, data: Any) -> Any:
+        if not isinstance(data, dict) or data.get("sparse") is not True:
+            return data
+        validation = data.get("validation") or {}
+        if not isinstance(validation, dict) or "metric" in validation:
+            return data
+        return data | {"validation": {**validation, "metric": SPARSE_METRIC}}
 
     @staticmethod
     def load(name_or_path: str | Path, sets: list[str] | None = None) -> Recipe:

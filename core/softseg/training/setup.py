@@ -21,6 +21,7 @@ from softseg.prediction.devices import resolve_device, resolve_precision
 from softseg.training.board import Board
 from softseg.training.curves import Log
 from softseg.training.description import describe
+from softseg.training.labelled import check_labelled
 from softseg.training.optimization import average_of, make_optimizer
 from softseg.training.ranks import Ranks
 from softseg.training.recipe import Recipe
@@ -152,9 +153,9 @@ def _lay_out(request: Request, ranks: Ranks, device: torch.device, events: Event
         recipe.save(folder / "recipe.yaml")
     plan.save(folder / "plan.json")
     request.tree.save(folder / "tree.json")
-    CaseStore(request.dataset, plan, request.cache).prepare(
-        events, [*request.training_cases, *request.validation_cases]
-    )
+    store = CaseStore(request.dataset, plan, request.cache)
+    store.prepare(events, [*request.training_cases, *request.validation_cases])
+    check_labelled(store, request.training_cases, request.validation_cases, events)
 
 
 def _build(request: Request, ranks: Ranks, device: torch.device, events: Events) -> Setup:
@@ -286,8 +287,16 @@ def _start_bias(run: Run, sampler: PatchSampler) -> None:
         if target.is_floating_point():
             counts += target.double().sum(dim=(0, *range(2, target.ndim)))
         else:
-            leaves = target[(target >= 0) & (target < run.head.classes)]
-            counts += torch.bincount(leaves, minlength=run.head.classes).double()
+            counts += _leaf_counts(torch.bincount(target[target >= 0], minlength=len(run.tree.class_nodes)), run.tree)
     counts = run.ranks.sum(counts.to(run.device)).cpu()
     frequency = counts / counts.sum().clamp(min=1)
     set_output_bias(run.network, frequency.clamp(min=LEAST_FREQUENCY).log().float())
+
+
+def _leaf_counts(counts: torch.Tensor, tree: LabelTree) -> torch.Tensor:
+    """Return voxels by leaf from voxels by class index; those of an inner node are spread evenly over its leaves."""
+    leaves = counts[: len(tree.leaves)].double()
+    for node in tree.inner_nodes[1:]:  # the root says nothing
+        below = tree.leaf_slice(node.id)
+        leaves[below] += counts[tree.class_index(node.id)] / (below.stop - below.start)
+    return leaves

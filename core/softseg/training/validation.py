@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from softseg.evaluation.labelled import LabelledScores
 from softseg.evaluation.quick import quick_scores
 from softseg.events import Events
 from softseg.prediction.windows import sliding_probabilities
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 def validate(run: Run, store: CaseStore, case_ids: list[str], events: Events) -> dict[str, float]:
     """Return the mean over the cases of the hard and soft Dice per level (see :func:`softseg.evaluation.quick_scores`).
 
+    Without background also ``accuracy/...`` and ``f1/...`` per level, over the labelled voxels of all cases together
+    (:class:`softseg.evaluation.labelled.LabelledScores`).
     The first case is drawn to ``validation.png``.
     The judged network is put into evaluation mode and stays there if it is the mean of the weights.
     """
@@ -29,6 +32,7 @@ def validate(run: Run, store: CaseStore, case_ids: list[str], events: Events) ->
     training = network.training
     network.eval()
     scores: dict[str, list[float]] = {}
+    pooled = LabelledScores(run.tree) if run.tree.background is None else None
     try:
         for case_id in case_ids:
             case = store.load(case_id)
@@ -43,7 +47,7 @@ def validate(run: Run, store: CaseStore, case_ids: list[str], events: Events) ->
                 overlap=run.recipe.validation.overlap,
             )
             reference = labels_inside_mask(case)
-            for name, score in quick_scores(probabilities, reference, run.tree).items():
+            for name, score in quick_scores(probabilities, reference, run.tree, pooled).items():
                 scores.setdefault(name, []).append(score)
             if case_id == case_ids[0]:
                 from softseg.training.validation_picture import draw_validation
@@ -53,7 +57,8 @@ def validate(run: Run, store: CaseStore, case_ids: list[str], events: Events) ->
             events.check()
     finally:
         network.train(training)
-    return {name: float(np.mean(values)) for name, values in scores.items()}
+    means = {name: float(np.mean(values)) for name, values in scores.items()}
+    return means if pooled is None else {**means, **pooled.scores()}
 
 
 def least_pause(shapes: Iterable[Sequence[int]], plan: Plan, overlap: float) -> int:

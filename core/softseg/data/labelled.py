@@ -1,0 +1,44 @@
+"""Which voxels of another grid count as labelled, for full labels and for a few painted strokes."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from softseg.data.dataset import Case, Dataset
+from softseg.image import Geometry
+from softseg.soft.labels import SoftLabels
+
+LABELLED = 0.5
+"""Where labels are to be complete, a voxel counts when at least this much of it is labelled; its shares are then
+divided by their sum, so that a target is a distribution again (our default)."""
+
+PAINTED = 0.124
+"""Where only strokes are painted, a voxel counts when at least this part of a painted voxel lies in it. The voxel that
+a painted voxel's centre falls into holds at least an eighth of it, wherever the grids lie: no stroke is lost."""
+
+
+def paints_strokes(case: Case, dataset: Dataset) -> bool:
+    """Whether a case may be labelled in part: what is not painted says nothing.
+
+    True where the tree has no background leaf or the file names a value for unlabelled voxels; not for soft maps, whose
+    small values are shares, not paint.
+    """
+    return (dataset.tree.background is None or case.unlabelled is not None) and not isinstance(case.labels, dict)
+
+
+def least_share(source: Geometry, grid: Geometry) -> float:
+    """Return the labelled share from which a voxel of ``grid`` counts, for strokes painted on ``source``."""
+    sides = zip(source.spacing_kji, grid.spacing_kji, strict=True)
+    return PAINTED * math.prod(min(1.0, fine / coarse) for fine, coarse in sides)
+
+
+def painted_part(labels: SoftLabels, least: float) -> SoftLabels:
+    """Return the distribution of the painted part of every voxel, nothing where less than ``least`` is painted.
+
+    Shares are divided by their sum: what is not painted says nothing about the voxel.
+    """
+    total = labels.total()
+    scale = np.divide(1, total, out=np.zeros_like(total), where=total >= max(least, 1e-6))
+    return SoftLabels(labels.indices, labels.shares * scale, labels.classes)
