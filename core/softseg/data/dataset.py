@@ -36,8 +36,8 @@ class CaseEntry(BaseModel):
     images: dict[str, str]
     labels: str | list[str] | dict[str, str]
     mask: str | None = None
-
     unlabelled: int | None = Field(default=None, ge=0, le=65535)
+
 
 class DatasetFile(BaseModel):
     """The contents of DATA.json."""
@@ -47,8 +47,8 @@ class DatasetFile(BaseModel):
     name: str = Field(min_length=1)
     channels: list[str] = Field(min_length=1)
     tree: str
-    cases: list[CaseEntry] = Field(min_length=1)
     unlabelled: int | None = Field(default=None, ge=0, le=65535)
+    cases: list[CaseEntry] = Field(min_length=1)
 
 
 @dataclass(frozen=True)
@@ -63,8 +63,8 @@ class Case:
     images: file per channel.
     labels: one label map; several raters' label maps; or soft maps (0..1) by node id.
     mask: where (non-zero) the labels are valid; everywhere when absent.
-    """
     unlabelled: value in the label maps that says nothing about a voxel, None if there is none.
+    """
 
     id: str
     group: str
@@ -72,8 +72,8 @@ class Case:
     images: dict[str, Path]
     labels: LabelFiles
     mask: Path | None = None
-
     unlabelled: int | None = None
+
     def files(self) -> list[tuple[str, Path]]:
         """Return all files with the field that names each, e.g. ``("images.T1", path)``."""
         found = [(f"images.{channel}", path) for channel, path in self.images.items()]
@@ -153,8 +153,8 @@ class Dataset:
         _check_splits(content.cases, file)
         _check_files(cases, file)
         _check_nodes(cases, chosen, file)
-        return Dataset(content.name, tuple(content.channels), chosen, cases, file)
         _check_unlabelled(content, chosen, file)
+        return Dataset(content.name, tuple(content.channels), chosen, cases, file)
 
 
 def _parse(file: Path) -> DatasetFile:
@@ -219,8 +219,8 @@ def _case(entry: CaseEntry, folder: Path, unlabelled: int | None) -> Case:
         images={channel: absolute(name) for channel, name in entry.images.items()},
         labels=labels,
         mask=None if entry.mask is None else absolute(entry.mask),
-    )
         unlabelled=unlabelled if entry.unlabelled is None else entry.unlabelled,
+    )
 
 
 def _check_names(content: DatasetFile, file: Path) -> None:
@@ -278,7 +278,6 @@ def _check_nodes(cases: Iterable[Case], tree: LabelTree, file: Path) -> None:
                 )
 
 
-def _repeated(names: Iterable[str]) -> str | None:
 def _check_unlabelled(content: DatasetFile, tree: LabelTree, file: Path) -> None:
     taken = {node.value: node for node in tree.nodes if node.value is not None and node is not tree.background}
     for position, entry in enumerate(content.cases):
@@ -300,4 +299,5 @@ def _check_unlabelled(content: DatasetFile, tree: LabelTree, file: Path) -> None
             )
 
 
+def _repeated(names: Iterable[str]) -> str | None:
     return next((name for name, count in Counter(names).items() if count > 1), None)

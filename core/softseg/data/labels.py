@@ -78,25 +78,25 @@ def labels_from_map(
 ) -> SoftLabels:
     """Return the labels of one file: whole numbers are label values, other numbers shares of the only structure.
 
-    Raises
     Voxels of the value ``unlabelled`` get no label, whatever that value means in the tree.
 
+    Raises
     ------
     InputError: a value is not in the tree; or values are soft and the tree has more than one structure.
     """
     if array.dtype.kind == "f" and not np.isfinite(array).all():
         raise InputError("labels hold NaN or infinity", file=file, field="labels")
     if array.dtype.kind != "f" or np.array_equal(array, np.trunc(array)):
-        try:
         open_ = None if unlabelled is None else array == unlabelled
+        try:
             indices = tree.to_class_indices(
                 array if open_ is None else np.where(open_, np.int64(tree.value_of(tree.leaves[0].id)), array)
             )
         except InputError as error:
             raise InputError(error.message, file=file, field="labels", hint=error.hint) from error
-        return SoftLabels.from_class_indices(indices, class_count(tree))
         if open_ is not None:
             indices = np.where(open_, np.int16(IGNORE_INDEX), indices)
+        return SoftLabels.from_class_indices(indices, class_count(tree))
     structures = [node for node in tree.leaves if node is not tree.background]
     if len(structures) != 1:
         raise InputError(

@@ -90,8 +90,8 @@ class PatchSampler:
         self._mirror = torch.from_numpy(mirrored_classes(tree))
         self._buffers = Buffers()
         self._cases_of_class = self._index_classes()
-
         self._drawn = self._worth_drawing()
+
     def batch(self, step: int) -> Batch:
         """Return the patches of one step."""
         plan = self.plan
@@ -210,7 +210,6 @@ class PatchSampler:
                     found.setdefault(label, []).append(name)
         return dict(sorted(found.items()))
 
-    def _centre(self, generator: np.random.Generator) -> tuple[PreparedCase, npt.NDArray[np.float64]]:
     def _worth_drawing(self) -> tuple[str, ...]:
         """Return the cases to draw from: of those with strokes only the ones that have some."""
         cases = [self._store.load(name) for name in self._ids]
@@ -223,6 +222,7 @@ class PatchSampler:
         """Whether patches without a label say nothing: there is no background, or only strokes are painted."""
         return case.strokes or self._background < 0
 
+    def _centre(self, generator: np.random.Generator) -> tuple[PreparedCase, npt.NDArray[np.float64]]:
         """Draw a case and the middle of a patch in it."""
         sampling = self.plan.sampling
         kind, name, draw = generator.random(), generator.integers(len(self._drawn)), generator.random(2)

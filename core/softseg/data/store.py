@@ -14,9 +14,9 @@ import numpy as np
 import numpy.typing as npt
 
 from softseg.data.dataset import Case, Dataset
+from softseg.data.labelled import LABELLED, PAINTED, least_share, painted_part, paints_strokes
 from softseg.data.labels import class_count, read_labels, read_mask
 from softseg.data.plan import Plan
-from softseg.data.labelled import LABELLED, PAINTED, least_share, painted_part, paints_strokes
 from softseg.data.preprocess import Box, plan_grid, preprocess_images
 from softseg.errors import InputError
 from softseg.events import Events
@@ -53,9 +53,9 @@ class PreparedCase:
     point_classes: by class index, which of them are of that class.
     class_voxels: by class index, the number of voxels where it has the largest share.
     complete: whether every voxel is a full distribution over leaves.
+    strokes: whether only a part is labelled and what is not labelled says nothing.
     """
 
-    strokes: whether only a part is labelled and what is not labelled says nothing.
     id: str
     image: FloatArray
     labels: SoftLabels
@@ -67,14 +67,14 @@ class PreparedCase:
     point_classes: dict[int, slice]
     class_voxels: dict[int, int]
     complete: bool
-
-
     strokes: bool = False
 
     @property
     def least(self) -> float:
         """The labelled share from which a voxel of a patch counts."""
         return PAINTED if self.strokes else LABELLED
+
+
 class CaseStore:
     """A folder of preprocessed cases.
 
@@ -125,9 +125,9 @@ class CaseStore:
     def _path(self, case: Case) -> Path:
         tree = json.dumps(self.dataset.tree.to_json(), sort_keys=True)
         parts: list[Any] = [_FORMAT, self.plan.preprocessing_key(), hashlib.sha256(tree.encode()).hexdigest()]
+        parts.append(case.unlabelled)
         for field, path in case.files():
             if not path.is_file():
-        parts.append(case.unlabelled)
                 raise InputError("no such file", file=path, field=f"{case.id}: {field}")
             stat = path.stat()
             parts.append([field, str(path), stat.st_size, stat.st_mtime_ns])
@@ -146,11 +146,11 @@ class CaseStore:
             (box[0].stop - box[0].start, box[1].stop - box[1].start, box[2].stop - box[2].start),
         )
 
+        strokes = paints_strokes(case, self.dataset)
+
         def take(image: Image) -> npt.NDArray[Any]:
             array = reorient(image, plan.orientation).array
             return array if strokes else np.ascontiguousarray(array[box])
-        strokes = paints_strokes(case, self.dataset)
-
 
         def warn(text: str) -> None:
             events.warning(f"case {case.id}: {text}")
@@ -226,9 +226,9 @@ def _write_case(
     grid: Geometry,
     source: Geometry,
     leaves: int,
+    strokes: bool,
 ) -> None:
     points, classes, counts = _sample_points(raters[0], mask)
-    strokes: bool,
     with write_folder_beside(folder) as temporary:
         _save(temporary / "image.npy", image)
         for position, labels in enumerate(raters):
@@ -243,9 +243,9 @@ def _write_case(
             "geometry": vars(grid),
             "source_geometry": vars(source),
             "complete": all(_complete(labels, leaves) for labels in raters),
+            "strokes": strokes,
             "class_voxels": {str(name): count for name, count in counts.items()},
         }
-            "strokes": strokes,
         (temporary / "case.json").write_text(json.dumps(content), encoding="utf-8")
 
 
@@ -308,9 +308,9 @@ def _open_case(case_id: str, folder: Path, classes: int) -> PreparedCase:
         point_classes=_runs(np.load(folder / "point_classes.npy", allow_pickle=False)),
         class_voxels={int(name): count for name, count in content["class_voxels"].items()},
         complete=content["complete"],
+        strokes=content["strokes"],
     )
 
-        strokes=content["strokes"],
 
 def _runs(classes: npt.NDArray[np.int32]) -> dict[int, slice]:
     """Return where each number stands in an array whose equal numbers stand together."""
