@@ -67,7 +67,7 @@ def deepest(tree: LabelTree, steps: np.ndarray, confidence: float) -> Node | Non
     return answer
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=16, deadline=None)
 @given(
     st.integers(0, 2**32 - 1),
     st.sampled_from([1, 2, 9, 40, 300]),

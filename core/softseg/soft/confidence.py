@@ -128,7 +128,7 @@ def _filled(
     around = table[-1] if outside is None else table[parcellation.tree.position(parcellation.tree.leaves[outside].id)]
     out = np.full(parcellation.geometry.shape, around, table.dtype)
     out[parcellation.box] = found
-    stored = getattr(parcellation, "outliers", None) if outliers else None
+    stored = parcellation.outliers if outliers else None
     if stored is not None:
         out[stored.mask()] = table[-1]
     return out

@@ -1,0 +1,167 @@
+"""The tree as decisions: at every inner node one among its children, given the node.
+
+The probability of a leaf is the product of the decisions on its path. What follows from that splits up along the tree:
+
+- the likelihood is a sum over decisions, so a temperature may be fitted for each level by itself;
+- the entropy of the leaves is the sum over inner nodes of ``P_v`` times the entropy of the decision at ``v``;
+- where several predictions are averaged, their mutual information splits up in the same way, when each decision is
+  weighted by the probability that the predictions give to its node.
+
+Arrays are ``[nodes, voxels]``; nodes stand breadth first, so that the children of one level's nodes are neighbours.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from softseg.tree import LabelTree
+from softseg.types import FloatArray, IntArray
+
+Rows = npt.NDArray[np.intp]
+
+CHUNK = 4096
+"""Voxels worked on at a time: a few hundred nodes of them stay within a processor's cache."""
+
+
+@dataclass(frozen=True, eq=False)
+class Level:
+    """The decisions of the inner nodes at one depth.
+
+    Attributes
+    ----------
+    parents: rows of the inner nodes, ``[I]``.
+    children: rows of all their children.
+    starts: where the children of each parent begin, counted from the first child.
+    parent_of: for each child the position of its parent in ``parents``.
+    """
+
+    parents: Rows
+    children: slice
+    starts: Rows
+    parent_of: Rows
+
+
+@dataclass(frozen=True, eq=False)
+class Decisions:
+    """Tables of one tree; :meth:`of` makes them.
+
+    Attributes
+    ----------
+    leaves: row of each leaf, in tree order.
+    inner: row of each inner node, in the order of ``tree.inner_nodes``.
+    levels: depth 0, the decision at the root, first.
+    rows: number of nodes.
+    """
+
+    leaves: Rows
+    inner: Rows
+    levels: tuple[Level, ...]
+    rows: int
+
+    @staticmethod
+    def of(tree: LabelTree) -> Decisions:
+        """Return the tables of ``tree``."""
+        order = np.argsort(tree.depths, kind="stable")  # breadth first: tree order is depth first
+        row = np.empty(len(order), np.intp)
+        row[order] = np.arange(len(order))
+        ids = [node.id for node in tree.nodes]
+        levels = []
+        for depth in range(tree.depth):
+            parents = [node.id for node in tree.inner_nodes if tree.depth_of(node.id) == depth]
+            numbers = np.array([len(tree.children(id_)) for id_ in parents])
+            first = int(row[ids.index(tree.children(parents[0])[0].id)])
+            levels.append(
+                Level(
+                    np.array([row[tree.position(id_)] for id_ in parents], np.intp),
+                    slice(first, first + int(numbers.sum())),
+                    np.cumsum(numbers) - numbers,
+                    np.repeat(np.arange(len(parents)), numbers),
+                )
+            )
+        return Decisions(
+            np.array([row[tree.position(node.id)] for node in tree.leaves], np.intp),
+            np.array([row[tree.position(node.id)] for node in tree.inner_nodes], np.intp),
+            tuple(levels),
+            len(ids),
+        )
+
+    def node_shares(self, leaf_shares: FloatArray) -> FloatArray:
+        """Return the shares of all nodes ``[V, n]`` from those of the leaves ``[C, n]``."""
+        shares = np.zeros((self.rows, leaf_shares.shape[1]), leaf_shares.dtype)
+        shares[self.leaves] = leaf_shares
+        return self._summed(shares)
+
+    def shares_of_classes(self, indices: IntArray, class_shares: FloatArray) -> FloatArray:
+        """Return the shares of all nodes ``[V, n]`` from class indices ``[K, n]`` and their shares.
+
+        What a voxel gives to an inner node counts for that node and everything above it, for nothing below.
+        """
+        row = np.concatenate([self.leaves, self.inner])
+        shares = np.zeros((self.rows, indices.shape[1]), np.float32)
+        columns = np.arange(indices.shape[1])
+        for index, share in zip(indices, class_shares, strict=True):
+            used = np.flatnonzero(share > 0)
+            shares[row[index[used]], columns[used]] += share[used]
+        return self._summed(shares)
+
+    def _summed(self, shares: FloatArray) -> FloatArray:
+        for level in reversed(self.levels):
+            shares[level.parents] += np.add.reduceat(shares[level.children], level.starts, axis=0)
+        return shares
+
+    def entropies(self, shares: FloatArray) -> FloatArray:
+        """Return the entropy of every decision, given its node: ``[I, n]`` in nats, as ``tree.inner_nodes``.
+
+        Parameters
+        ----------
+        shares: of all nodes, ``[V, n]``, see :meth:`node_shares`. Where a node has nothing the entropy is 0.
+        """
+        out = np.zeros((self.rows, shares.shape[1]), shares.dtype)
+        for level in self.levels:
+            given = _given(shares[level.children], shares[level.parents], level)
+            surprise = np.log(np.maximum(given, np.finfo(np.float32).tiny))
+            surprise *= given
+            out[level.parents] = -np.add.reduceat(surprise, level.starts, axis=0)
+        return np.asarray(np.maximum(out[self.inner], 0))
+
+    def sharpened(self, leaf_shares: FloatArray, exponents: Sequence[float]) -> FloatArray:
+        """Return leaf shares ``[C, n]`` with the decisions of each level raised to a power, adding up to 1 again.
+
+        The share of the root, the sum over the leaves, stays what it is; so does what is 0.
+
+        Parameters
+        ----------
+        leaf_shares: ``[C, n]``, each 0 or more.
+        exponents: one for each level, the decision at the root first; 1 changes nothing.
+        """
+        shares = self.node_shares(leaf_shares)
+        out = np.empty_like(shares)
+        out[0] = shares[0]
+        for level, exponent in zip(self.levels, exponents, strict=True):
+            children = shares[level.children]
+            if exponent != 1:
+                largest = np.maximum.reduceat(children, level.starts, axis=0)
+                children = _power(_given(children, largest, level), exponent)
+                parents = np.add.reduceat(children, level.starts, axis=0)
+            else:
+                parents = shares[level.parents]
+            out[level.children] = _given(children, parents, level) * out[level.parents][level.parent_of]
+        return out[self.leaves]
+
+
+def _given(children: FloatArray, parents: FloatArray, level: Level) -> FloatArray:
+    """Return the children's shares divided by those of their parents; 0 where the parent has none."""
+    whole = parents[level.parent_of]
+    return np.asarray(np.divide(children, whole, out=np.zeros_like(children), where=whole > 0))
+
+
+def _power(values: FloatArray, exponent: float) -> FloatArray:
+    """Return values in 0..1 raised to a power above 0."""
+    with np.errstate(divide="ignore"):
+        out = np.log(values)
+    out *= values.dtype.type(exponent)
+    return np.exp(out, out=out)
