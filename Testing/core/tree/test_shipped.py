@@ -16,8 +16,8 @@ from softseg.resources import label_tree_path, list_label_trees, list_models, mo
 from softseg.tree import LabelTree, remarks
 
 NAMES = [
-    "brain-134", "brain-134-side-first", "brats-tumour", "freesurfer-aseg-dkt", "multiple-sclerosis", "spinal-cord",
-    "spinal-cord-grey-matter",
+    "brain-134", "brain-134-side-first", "brats-tumour", "freesurfer-aseg-dkt", "indian-pines", "multiple-sclerosis",
+    "spinal-cord", "spinal-cord-grey-matter",
 ]  # fmt: skip
 
 
@@ -33,10 +33,13 @@ def test_all_are_there() -> None:
 def test_every_tree_is_ready_for_use(name: str) -> None:
     tree = shipped(name)
     assert tree.name == name
-    assert tree.background == tree.children(tree.root.id)[0]
+    if name == "indian-pines":  # positive-only: the rest of the scene belongs to no class
+        assert tree.background is None
+    else:
+        assert tree.background == tree.children(tree.root.id)[0]
+        assert tree.node("background").terminology is not None
     assert all(node.color is not None for node in tree.nodes[1:])
     assert all(node.id == node.id.lower() and " " not in node.id for node in tree.nodes)
-    assert tree.node("background").terminology is not None
     assert not [remark for remark in remarks(tree) if "partner" in remark or "no colour" in remark]
     if name != "freesurfer-aseg-dkt":  # its colours are FreeSurfer's, the same on both sides
         assert len({leaf.color for leaf in tree.leaves}) == len(tree.leaves)
@@ -141,3 +144,20 @@ def test_trees_load_without_the_heavy_packages() -> None:
     heavy = {"torch", "monai", "pydantic", "typer", "rich", "scipy", "SimpleITK", "matplotlib", "slicer", "qt", "vtk"}
     assert not heavy & loaded("import softseg.tree, softseg.resources; softseg.tree.FORMATS")
     assert "matplotlib" in loaded("import softseg.tree, matplotlib")
+
+
+def test_indian_pines_has_the_classes_of_the_data(shared_data: Path) -> None:
+    tree = shipped("indian-pines")
+    with np.load(shared_data / "hyperspectral" / "indian_pines.npz") as archive:
+        counts = np.bincount(archive["labels"].ravel())
+    assert {leaf.value for leaf in tree.leaves} == set(np.flatnonzero(counts)) - {0}
+    published = {  # pixels of each class as Purdue's ground truth of the site lists them
+        "alfalfa": 46, "corn-no-till": 1428, "corn-min-till": 830, "corn-other": 237, "grass-pasture": 483,
+        "grass-trees": 730, "grass-pasture-mowed": 28, "hay-windrowed": 478, "oats": 20, "soybean-no-till": 972,
+        "soybean-min-till": 2455, "soybean-clean-till": 593, "wheat": 205, "woods": 1265, "buildings": 386,
+        "stone-steel-towers": 93,
+    }  # fmt: skip
+    assert {leaf.id: int(counts[leaf.value]) for leaf in tree.leaves if leaf.value is not None} == published
+    assert tree.depth == 3
+    assert [node.name for node in tree.path("corn-no-till")] == ["scene", "crops", "corn", "corn, no till"]
+    assert [len(tree.cut_at(level)) for level in range(4)] == [1, 4, 8, 16]

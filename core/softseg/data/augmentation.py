@@ -6,7 +6,7 @@ seed. Strengths are our defaults.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -41,6 +41,9 @@ class AugmentationSpec(BaseModel):
     noise_sd: largest standard deviation of Gaussian noise.
     blur_voxels: range of the standard deviation of a Gaussian blur.
     low_resolution: range of the factor by which voxels are made coarser and back.
+    spectral_gain: of cubes, largest log factor of all bands together.
+    spectral_tilt: of cubes, largest shift of a curve over the bands with four knots.
+    band_dropout: of cubes, largest share of bands that are blank.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -67,6 +70,12 @@ class AugmentationSpec(BaseModel):
     blur_probability: Probability = Field(default=0.15, ge=0, le=1)
     low_resolution: Range = (1.2, 2.0)
     low_resolution_probability: Probability = Field(default=0.15, ge=0, le=1)
+    spectral_gain: float = Field(default=0.1, ge=0)
+    spectral_gain_probability: Probability = Field(default=0.3, ge=0, le=1)
+    spectral_tilt: float = Field(default=0.1, ge=0)
+    spectral_tilt_probability: Probability = Field(default=0.3, ge=0, le=1)
+    band_dropout: float = Field(default=0.1, ge=0, lt=1)
+    band_dropout_probability: Probability = Field(default=0.2, ge=0, le=1)
 
     @model_validator(mode="after")
     def _ranges(self) -> AugmentationSpec:
@@ -120,12 +129,57 @@ def default_augmentation(plan: Plan, changes: Mapping[str, Any] | None = None) -
         raise InputError(message, field=field, hint=hint) from error
 
 
-def change_intensities(image: Tensor, spec: AugmentationSpec, generator: np.random.Generator) -> Tensor:
+def change_intensities(
+    image: Tensor, spec: AugmentationSpec, generator: np.random.Generator, cubes: Sequence[slice] = ()
+) -> Tensor:
     """Return a patch ``[channels, *spatial]`` with other intensities; each channel gets changes of its own.
 
     Random numbers are drawn in a fixed order whether or not a change is made.
+
+    Parameters
+    ----------
+    image: the patch.
+    spec, generator: what to draw.
+    cubes: which channels, in ascending order, are the bands of one cube: these are changed together, by
+        :func:`change_spectra`.
     """
-    return torch.stack([_change_channel(channel, spec, generator) for channel in image])
+    if not cubes:
+        return torch.stack([_change_channel(channel, spec, generator) for channel in image])
+    parts, start = [], 0
+    for place in [*cubes, slice(len(image), len(image))]:
+        parts += [_change_channel(channel, spec, generator)[None] for channel in image[start : place.start]]
+        if place.stop > place.start:
+            parts.append(change_spectra(image[place], spec, generator))
+        start = place.stop
+    return torch.cat(parts)
+
+
+def change_spectra(bands: Tensor, spec: AugmentationSpec, generator: np.random.Generator) -> Tensor:
+    """Return the bands ``[bands, *spatial]`` of a cube with other intensities; which bands differ from which is kept.
+
+    All pixels of a patch get the same changes, but for the noise: brighter or darker light (``spectral_gain``), a
+    smooth shift along the bands (``spectral_tilt``), noise, and single bands that are blank (``band_dropout``; 0 is
+    their mean). Gamma, inversion, contrast of single bands and bias fields would break the spectra: they are not used.
+    The changes and their strengths are ours.
+    """
+    wanted, amount = generator.random(4), generator.random(4)
+    seed = int(generator.integers(0, 2**31))
+    own = np.random.default_rng(seed)
+    count = len(bands)
+    along = [1] * (bands.ndim - 1)
+    if wanted[0] < spec.spectral_gain_probability:
+        bands = bands * float(np.exp(spec.spectral_gain * (2 * amount[0] - 1)))
+    if wanted[1] < spec.spectral_tilt_probability:
+        knots = own.uniform(-spec.spectral_tilt, spec.spectral_tilt, 4).astype(np.float32)
+        shift = np.interp(np.linspace(0, 3, count), np.arange(4), knots).astype(np.float32)
+        bands = bands + torch.from_numpy(shift).view(count, *along)
+    if wanted[2] < spec.noise_probability:
+        noise = own.standard_normal(tuple(bands.shape), np.float32)
+        bands = bands + torch.from_numpy(noise) * (spec.noise_sd * float(amount[2]))
+    if wanted[3] < spec.band_dropout_probability:
+        kept = own.random(count) >= spec.band_dropout * amount[3]
+        bands = bands * torch.from_numpy(kept.astype(np.float32)).view(count, *along)
+    return bands
 
 
 def _change_channel(channel: Tensor, spec: AugmentationSpec, generator: np.random.Generator) -> Tensor:

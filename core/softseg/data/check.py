@@ -8,12 +8,13 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from softseg.data.cubes import Cube, read_channel
 from softseg.data.dataset import Case, Dataset
 from softseg.data.labels import class_count, read_labels, read_mask
 from softseg.data.preprocess import check_image, describe_grid, same_grid
 from softseg.errors import InputError
 from softseg.events import Events
-from softseg.image import Geometry, Image, read_image
+from softseg.image import Geometry, Image
 
 ODD_SPACING = 1.5
 """A voxel side that is more than this many times larger or smaller than the median is worth a warning."""
@@ -44,8 +45,9 @@ def check_dataset(dataset: Dataset, events: Events | None = None) -> list[CaseSu
     events = Events() if events is None else events
     events.stage("check", total=len(dataset.cases))
     summaries = []
+    bands: dict[str, int] = {}
     for done, case in enumerate(dataset.cases):
-        summaries.append(_check_case(case, dataset, events))
+        summaries.append(_check_case(case, dataset, bands, events))
         events.progress(done + 1, len(dataset.cases))
     _warn_of_splits(dataset, events)
     _warn_of_missing_classes(dataset, summaries, events)
@@ -55,12 +57,19 @@ def check_dataset(dataset: Dataset, events: Events | None = None) -> list[CaseSu
     return summaries
 
 
-def _check_case(case: Case, dataset: Dataset, events: Events) -> CaseSummary:
+def _check_case(case: Case, dataset: Dataset, bands: dict[str, int], events: Events) -> CaseSummary:
     first: Geometry | None = None
     for channel in dataset.channels:
         file = case.images[channel]
-        image = read_image(file)
+        image = read_channel(file)
         check_image(image, channel, file)
+        count = image.bands if isinstance(image, Cube) else 1
+        if bands.setdefault(channel, count) != count:
+            raise InputError(
+                f"has {count} bands where the first case has {bands[channel]}",
+                file=file,
+                field=f"{case.id}: channel {channel}",
+            )
         first = image.geometry if first is None else first
         if not same_grid(image.geometry, first):
             raise InputError(

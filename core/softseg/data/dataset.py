@@ -18,6 +18,7 @@ from typing import Literal, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from softseg.data.cubes.address import file_of
 from softseg.errors import InputError
 from softseg.tree import LabelTree
 
@@ -264,8 +265,8 @@ def _check_splits(cases: Iterable[CaseEntry], file: Path) -> None:
 def _check_files(cases: Iterable[Case], file: Path) -> None:
     for position, case in enumerate(cases):
         for field, path in case.files():
-            if not path.is_file():
-                raise InputError(f"no such file: {path}", file=file, field=f"cases[{position}].{field}")
+            if not file_of(path).is_file():
+                raise InputError(f"no such file: {file_of(path)}", file=file, field=f"cases[{position}].{field}")
 
 
 def _check_nodes(cases: Iterable[Case], tree: LabelTree, file: Path) -> None:

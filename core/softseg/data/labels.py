@@ -15,10 +15,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from softseg.data.cubes import read_label_map
 from softseg.data.dataset import Case, Dataset
 from softseg.data.preprocess import describe_grid, same_grid
 from softseg.errors import InputError
-from softseg.image import Geometry, Image, read_image
+from softseg.image import Geometry, Image
 from softseg.soft.labels import SoftLabels
 from softseg.soft.raters import OVERSHOOT
 from softseg.tree import LabelTree
@@ -237,7 +238,7 @@ class _Composer:
 
 
 def _read_on(path: Path, geometry: Geometry, field: str) -> Image:
-    image = read_image(path)
+    image = read_label_map(path)
     if not same_grid(image.geometry, geometry):
         raise InputError(
             f"lies on another grid than the images: {describe_grid(image.geometry)} against {describe_grid(geometry)}",

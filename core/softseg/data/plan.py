@@ -15,12 +15,13 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from softseg.data.cubes.bands import Bands
 from softseg.errors import InputError
 from softseg.files import write_beside
 
 _FROZEN = ConfigDict(extra="forbid", frozen=True)
 
-NormalizationKind = Literal["z-score", "z-score-nonzero", "percentile", "ct"]
+NormalizationKind = Literal["z-score", "z-score-nonzero", "percentile", "ct", "bands"]
 
 
 class NetworkSpec(BaseModel):
@@ -38,7 +39,8 @@ class Normalization(BaseModel):
     ``z-score``: (x - mean) / sd of the image. ``z-score-nonzero``: the same with mean and sd of the voxels that are
     not exactly zero (skull-stripped images); the background then gets one low value. ``percentile``: the ``lower`` and
     ``upper`` percentiles of the image go to -1 and 1, values beyond are clipped. ``ct``: clipped to ``lower`` and
-    ``upper`` (Hounsfield units), then (x - ``mean``) / ``sd`` with the numbers of the training set.
+    ``upper`` (Hounsfield units), then (x - ``mean``) / ``sd`` with the numbers of the training set. ``bands``: the
+    channel is a cube; what is done to its bands stands in the plan's ``bands``.
     """
 
     model_config = _FROZEN
@@ -103,6 +105,7 @@ class Plan(BaseModel):
     patch_size: voxels, ``(k, j, i)`` or ``(j, i)``.
     batch_size: patches in a step.
     normalization: by channel.
+    bands: what becomes of the bands, by channel, of the channels that are cubes.
     crop, sampling, network: see these.
     raters: how several raters' labels become one target; ``"random"`` draws one rater per patch.
     precision: of the network's arithmetic; ``"auto"`` takes what the device is good at.
@@ -119,6 +122,7 @@ class Plan(BaseModel):
     patch_size: tuple[int, ...]
     batch_size: int = Field(default=2, ge=1)
     normalization: dict[str, Normalization]
+    bands: dict[str, Bands] = Field(default_factory=dict)
     crop: Crop = Crop()
     sampling: Sampling = Sampling()
     network: NetworkSpec = NetworkSpec()
@@ -138,7 +142,29 @@ class Plan(BaseModel):
             raise ValueError(f"patch_size needs {self.dimensions} positive numbers, got {list(self.patch_size)}")
         if set(self.normalization) != set(self.channels):
             raise ValueError(f"normalization needs an entry for each of the channels {list(self.channels)}")
+        for channel in {*self.bands, *(name for name, how in self.normalization.items() if how.kind == "bands")}:
+            if channel not in self.bands or channel not in self.normalization:
+                raise ValueError(f"the channel {channel!r} is no cube: it has no bands")
+            if self.normalization[channel].kind != "bands":
+                raise ValueError(
+                    f"the channel {channel!r} is a cube: its normalization is 'bands' (see bands.per_pixel)"
+                )
         return self
+
+    @property
+    def inputs(self) -> int:
+        """Input channels of the network: one for a scalar channel, and those that a cube's bands become."""
+        return sum(part.stop - part.start for part in self.input_slices.values())
+
+    @property
+    def input_slices(self) -> dict[str, slice]:
+        """Which of the network's input channels each channel becomes."""
+        found, start = {}, 0
+        for channel in self.channels:
+            stop = start + (self.bands[channel].outputs if channel in self.bands else 1)
+            found[channel] = slice(start, stop)
+            start = stop
+        return found
 
     @property
     def patch_kji(self) -> tuple[int, int, int]:
@@ -153,7 +179,7 @@ class Plan(BaseModel):
 
     def preprocessing_key(self) -> str:
         """Return a digest of everything that changes the preprocessed images and labels."""
-        fields = {"channels", "orientation", "spacing", "normalization", "crop", "raters", "dimensions"}
+        fields = {"channels", "orientation", "spacing", "normalization", "bands", "crop", "raters", "dimensions"}
         text = json.dumps(self.model_dump(mode="json", include=fields), sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 

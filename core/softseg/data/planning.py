@@ -10,13 +10,15 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from softseg.data.cubes import read_channel
+from softseg.data.cubes.bands import Bands, band_choices, fit_bands
 from softseg.data.dataset import Dataset
 from softseg.data.plan import Crop, NetworkSpec, Normalization, Plan
 from softseg.data.preprocess import plan_orientation
 from softseg.data.survey import Scan, look_at, spread
 from softseg.errors import InputError
 from softseg.events import Events
-from softseg.image import Geometry, read_image
+from softseg.image import Geometry
 
 ANISOTROPY_2D = 3.0
 """Slices more than this many times thicker than their pixels are cut into 2D patches ..."""
@@ -89,12 +91,14 @@ def make_plan(
     machine = Machine.here(memory_gb)
     machine = machine if gpu is None else Machine(machine.memory_gb, gpu)
     chosen = spread(cases, LOOKED_AT)
-    first = [read_image(case.images[dataset.channels[0]]).geometry for case in chosen]
+    first = [read_channel(case.images[dataset.channels[0]]).geometry for case in chosen]
     fixed = _fixed(overrides or {})
     dimensions = fixed.dimensions or _dimensions(first)
     orientation = fixed.orientation or _most_common([plan_orientation(geometry, dimensions) for geometry in first])
     scans = look_at(chosen, dataset, orientation, dimensions, events)
-    plan = _decide(dataset, scans, dimensions, orientation, fixed.spacing, machine).with_overrides(overrides)
+    bands = _bands(dataset, scans, overrides)
+    others = {key: value for key, value in (overrides or {}).items() if key.partition(".")[0] != "bands"}
+    plan = _decide(dataset, scans, dimensions, orientation, fixed.spacing, bands, machine).with_overrides(others)
     events.log(describe(plan, machine))
     return plan
 
@@ -152,6 +156,7 @@ def _decide(
     dimensions: int,
     orientation: str,
     spacing: tuple[float | None, float | None, float | None] | None,
+    bands: dict[str, Bands],
     machine: Machine,
 ) -> Plan:
     stripped = bool(np.median([np.min(scan.zeros) for scan in scans]) > _ZEROS)
@@ -169,7 +174,9 @@ def _decide(
     else:
         patch, batch, options = _size_3d(shape, classes, machine)
     normal = {
-        channel: _normalization([scan.samples[n] for scan in scans], [scan.zeros[n] for scan in scans])
+        channel: Normalization(kind="bands")
+        if channel in bands
+        else _normalization([scan.samples[n] for scan in scans], [scan.zeros[n] for scan in scans])
         for n, channel in enumerate(dataset.channels)
     }
     return Plan(
@@ -180,6 +187,7 @@ def _decide(
         patch_size=patch,
         batch_size=batch,
         normalization=normal,
+        bands=bands,
         crop=Crop(kind="nonzero" if stripped else "none"),
         network=NetworkSpec(name="DynUNet", options=options),
         statistics={
@@ -191,6 +199,27 @@ def _decide(
             "classes": classes,
         },
     )
+
+
+def _bands(dataset: Dataset, scans: Sequence[Scan], overrides: dict[str, Any] | None) -> dict[str, Bands]:
+    """Return how the channels that are cubes become network input, fitted on all their spectra together."""
+    choices = band_choices(overrides, dataset.channels)
+    found = {}
+    for n, channel in enumerate(dataset.channels):
+        samples = [scan.samples[n] for scan in scans]
+        counts = sorted({sample.shape[1] if sample.ndim == 2 else 1 for sample in samples})
+        if len({(sample.ndim, sample.shape[1:]) for sample in samples}) > 1:
+            raise InputError(
+                f"the training cases differ in their number of bands: {', '.join(map(str, counts))}",
+                file=dataset.path,
+                field=f"channel {channel}",
+            )
+        if samples[0].ndim == 2:
+            known = next((scan.wavelengths[n] for scan in scans if scan.wavelengths[n] is not None), None)
+            found[channel] = fit_bands(np.concatenate(samples), choices[channel], known, "plan.bands")
+    if not found and any(key.partition(".")[0] == "bands" for key in overrides or {}):
+        raise InputError("no channel is a cube of bands", file=dataset.path, field="plan.bands")
+    return found
 
 
 def _spacing_3d(

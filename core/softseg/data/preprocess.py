@@ -9,9 +9,11 @@ import numpy as np
 import numpy.typing as npt
 import SimpleITK as sitk
 
+from softseg.data.cubes.bands import Bands
+from softseg.data.cubes.cube import ChannelImage, Cube, crop, filled, turn
 from softseg.data.plan import Crop, Normalization, Plan
 from softseg.errors import InputError
-from softseg.image import Geometry, Image, reorient
+from softseg.image import Geometry, Image
 from softseg.soft.resample import resample_image
 from softseg.types import FloatArray
 
@@ -25,43 +27,51 @@ Box = tuple[slice, slice, slice]
 
 
 def preprocess_images(
-    images: Sequence[Image], plan: Plan, names: Sequence[str | PathLike[str]] | None = None
+    images: Sequence[ChannelImage], plan: Plan, names: Sequence[str | PathLike[str]] | None = None
 ) -> tuple[FloatArray, Geometry]:
     """Turn, crop, normalise and resample the channels of one case.
 
     Parameters
     ----------
-    images: one per channel, in the order of ``plan.channels``, on one grid.
+    images: one per channel, in the order of ``plan.channels``, on one grid; a channel may be a cube of bands.
     plan: what to do.
     names: the images' files; messages name them.
 
     Returns
     -------
-    Array ``[channels, k, j, i]`` float32 and the grid it lies on (axis-aligned with the input; a crop of it, so voxels
-    of the input may lie outside: they are background).
+    Array ``[inputs, k, j, i]`` float32 (``plan.input_slices``) and the grid it lies on (axis-aligned with the input; a
+    crop of it, so voxels of the input may lie outside: they are background).
 
     Raises
     ------
-    InputError: an image is missing, holds NaN or infinity, is constant, or lies on another grid than the first.
+    InputError: an image is missing, holds NaN or infinity, is constant, lies on another grid than the first, or has
+        other bands than the plan.
     """
     files = [None] * len(images) if names is None else list(names)
     check_channels(images, plan, files)
-    turned = [reorient(image, plan.orientation) for image in images]
+    turned = [turn(image, plan.orientation) for image in images]
     grid, box = plan_grid(turned, plan)
-    channels = np.empty((len(turned), *grid.shape), np.float32)
-    for position, (image, channel) in enumerate(zip(turned, plan.channels, strict=True)):
-        normal = normalize(image.array, plan.normalization[channel])[box]
-        source = image.geometry.cropped(_start(box), _shape(normal))
-        channels[position] = resample_image(Image(normal, source), grid).array
-    return channels, grid
+    out = np.empty((plan.inputs, *grid.shape), np.float32)
+    for image, (channel, place) in zip(turned, plan.input_slices.items(), strict=True):
+        part = crop(image, box)
+        if isinstance(image, Cube):
+            normal = plan.bands[channel].apply(part.array)
+        else:
+            normal = normalize(image.array, plan.normalization[channel])[box][None]
+        if part.geometry == grid:
+            out[place] = normal
+            continue
+        for position, one in zip(range(place.start, place.stop), normal, strict=True):
+            out[position] = resample_image(Image(one, part.geometry), grid).array
+    return out, grid
 
 
-def plan_grid(turned: Sequence[Image], plan: Plan) -> tuple[Geometry, Box]:
+def plan_grid(turned: Sequence[ChannelImage], plan: Plan) -> tuple[Geometry, Box]:
     """Return the plan's grid of a case and the box of the turned source images that it covers."""
     geometry = turned[0].geometry
-    box = crop_box([image.array for image in turned], geometry.spacing_kji, plan.crop)
+    box = crop_box([filled(image) for image in turned], geometry.spacing_kji, plan.crop)
     shape = (box[0].stop - box[0].start, box[1].stop - box[1].start, box[2].stop - box[2].start)
-    cropped = geometry.cropped(_start(box), shape)
+    cropped = geometry.cropped((box[0].start, box[1].start, box[2].start), shape)
     spacing = [own if wanted is None else wanted for own, wanted in zip(cropped.spacing_kji, plan.spacing, strict=True)]
     return cropped.resampled((spacing[2], spacing[1], spacing[0])), box
 
@@ -103,8 +113,8 @@ def normalize(array: npt.NDArray[np.generic], how: Normalization) -> FloatArray:
     return np.asarray((values - mean) / max(sd, 1e-6), np.float32)
 
 
-def check_channels(images: Sequence[Image], plan: Plan, files: Sequence[str | PathLike[str] | None]) -> None:
-    """Raise :class:`InputError` unless the images are one per channel, finite, not constant, on one grid."""
+def check_channels(images: Sequence[ChannelImage], plan: Plan, files: Sequence[str | PathLike[str] | None]) -> None:
+    """Raise :class:`InputError` unless the images are one per channel, sound, of the plan's bands, on one grid."""
     if len(images) != len(plan.channels):
         raise InputError(
             f"expected {len(plan.channels)} channels ({', '.join(plan.channels)}), got {len(images)}",
@@ -112,6 +122,7 @@ def check_channels(images: Sequence[Image], plan: Plan, files: Sequence[str | Pa
             hint="give one file per channel, in this order",
         )
     for image, channel, file in zip(images, plan.channels, files, strict=True):
+        check_bands(image, channel, plan.bands.get(channel), file)
         check_image(image, channel, file)
         if not same_grid(image.geometry, images[0].geometry):
             raise InputError(
@@ -123,11 +134,55 @@ def check_channels(images: Sequence[Image], plan: Plan, files: Sequence[str | Pa
             )
 
 
-def check_image(image: Image, channel: str, file: str | PathLike[str] | None) -> None:
+def check_bands(image: ChannelImage, channel: str, bands: Bands | None, file: str | PathLike[str] | None) -> None:
+    """Raise :class:`InputError` unless the image has the bands that a plan expects of this channel.
+
+    Wavelengths that both sides know may differ by half of the distance between neighbouring bands (our default).
+    """
+    count = image.bands if isinstance(image, Cube) else 1
+    expected = 1 if bands is None else bands.count
+    if count != expected or isinstance(image, Cube) != (bands is not None):
+        raise InputError(
+            f"expected {_bands_of(expected, bands is not None)}, got {_bands_of(count, isinstance(image, Cube))}",
+            file=file,
+            field=f"channel {channel}",
+            hint="give a file with the bands that the model was trained on"
+            if bands is not None
+            else "give each channel as a file of its own",
+        )
+    if bands is None or bands.wavelengths is None or not isinstance(image, Cube) or image.wavelengths is None:
+        return
+    known = np.asarray(bands.wavelengths)
+    apart = np.abs(known - image.wavelengths)
+    allowed = max(0.5 * float(np.median(np.abs(np.diff(known)))) if count > 1 else 0.0, 1.0)
+    if float(apart.max()) > allowed:
+        worst = int(apart.argmax())
+        raise InputError(
+            f"band {worst} is at {image.wavelengths[worst]:.4g} nm where the model expects {known[worst]:.4g} nm",
+            file=file,
+            field=f"channel {channel}",
+            hint="give a file with the bands that the model was trained on",
+        )
+
+
+def _bands_of(count: int, cube: bool) -> str:
+    return f"a cube of {count} bands" if cube else "an image of one value per voxel"
+
+
+def check_image(image: ChannelImage, channel: str, file: str | PathLike[str] | None) -> None:
     """Raise :class:`InputError` if a voxel is NaN or infinite, or if all voxels are equal."""
     array = image.array
     if array.dtype.kind == "f" and not np.isfinite(array).all():
         bad = int((~np.isfinite(array)).sum())
+        if isinstance(image, Cube):
+            bands = np.flatnonzero((~np.isfinite(array)).any(axis=(1, 2, 3)))
+            shown = ", ".join(map(str, bands[:5])) + (" ..." if len(bands) > 5 else "")
+            raise InputError(
+                f"{bad} values are NaN or infinite, in {'band' if len(bands) == 1 else 'bands'} {shown}",
+                file=file,
+                field=f"channel {channel}",
+                hint="bands are counted from 0; leave these out or repair them",
+            )
         raise InputError(f"{bad} voxels are NaN or infinite", file=file, field=f"channel {channel}")
     if array.size == 0 or array.min() == array.max():
         raise InputError("the image is constant", file=file, field=f"channel {channel}", hint="is it the right file?")
@@ -159,11 +214,3 @@ def plan_orientation(geometry: Geometry, dimensions: int) -> str:
     across = np.argmax(spacing) if max(spacing) > _THICK * min(spacing) else 2 - np.argmin(geometry.size[::-1])
     thick = letters[int(across)]
     return "LPS" if thick in "SI" else "LSP" if thick in "AP" else "PSL"
-
-
-def _start(box: Box) -> tuple[int, int, int]:
-    return box[0].start, box[1].start, box[2].start
-
-
-def _shape(array: FloatArray) -> tuple[int, int, int]:
-    return array.shape[0], array.shape[1], array.shape[2]

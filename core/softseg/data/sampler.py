@@ -89,6 +89,7 @@ class PatchSampler:
         self._background = -1 if tree.background is None else tree.leaf_index(tree.background.id)
         self._mirror = torch.from_numpy(mirrored_classes(tree))
         self._buffers = Buffers()
+        self._cubes = [place for name, place in plan.input_slices.items() if name in plan.bands]
         self._cases_of_class = self._index_classes()
         self._drawn = self._worth_drawing()
 
@@ -143,7 +144,7 @@ class PatchSampler:
         corners = Corners.of(grid, case.geometry.shape)
         labels = case.raters[int(generator.integers(len(case.raters)))]
         image = read_image_patch(case.image, corners).view(-1, *plan.patch_size)
-        image = change_intensities(image, self.augmentation, generator)
+        image = change_intensities(image, self.augmentation, generator, self._cubes)
         fill = self._soft_target if self.targets == "soft" else self._crisp_target
         mask = fill(labels, corners, grid.mirrored, target.view(target.shape[0], -1), case)
         if case.mask is not None:

@@ -24,6 +24,10 @@ FEW_ROWS = 6
 """Up to so many rows, a label patch is made by way of dense maps (measured)."""
 
 
+MANY_CHANNELS = 8
+"""From so many channels on, an image patch is gathered spectrum by spectrum (measured)."""
+
+
 @dataclass(frozen=True, eq=False)
 class PatchGrid:
     """The source positions of a patch's voxels.
@@ -192,6 +196,9 @@ def _corner_parts(
 
 def read_image_patch(image: FloatArray, corners: Corners) -> Tensor:
     """Return float32 ``[channels, N]`` of ``image`` ``[channels, k, j, i]``; the border is repeated outside."""
+    if len(image) >= MANY_CHANNELS:
+        box = np.asarray(image[corners.within(slice(None))]).reshape(len(image), -1)
+        return _interpolate_spectra(torch.from_numpy(np.array(box.T, order="C")), corners)
     return _interpolate(torch.from_numpy(np.array(image[corners.within(slice(None))])).flatten(1), corners)
 
 
@@ -202,6 +209,15 @@ def _interpolate(box: Tensor, corners: Corners) -> Tensor:
         for channel in range(box.shape[0]):
             out[channel].addcmul_(box[channel].index_select(0, index), weight)
     return out
+
+
+def _interpolate_spectra(box: Tensor, corners: Corners) -> Tensor:
+    """Return float32 ``[channels, N]`` of spectra ``[n, channels]`` of the box: whole spectra are moved at once."""
+    out: Tensor | None = None
+    for index, weight in corners.parts:
+        part = box.index_select(0, index).mul_(weight[:, None])
+        out = part if out is None else out.add_(part)
+    return torch.zeros(box.shape[1], corners.count) if out is None else out.T.contiguous()
 
 
 def read_mask_patch(mask: BoolArray, corners: Corners) -> Tensor:

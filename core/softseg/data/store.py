@@ -13,6 +13,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from softseg.data.cubes import file_of, read_channel
+from softseg.data.cubes.cube import turn
 from softseg.data.dataset import Case, Dataset
 from softseg.data.labelled import LABELLED, PAINTED, least_share, painted_part, paints_strokes
 from softseg.data.labels import class_count, read_labels, read_mask
@@ -21,7 +23,7 @@ from softseg.data.preprocess import Box, plan_grid, preprocess_images
 from softseg.errors import InputError
 from softseg.events import Events
 from softseg.files import write_folder_beside
-from softseg.image import Geometry, Image, read_image, reorient
+from softseg.image import Geometry, Image, reorient
 from softseg.soft import fuse_raters
 from softseg.soft.labels import SoftLabels
 from softseg.soft.resample import resample_image, resample_labels
@@ -43,7 +45,7 @@ class PreparedCase:
     Attributes
     ----------
     id: the case.
-    image: float32 ``[channels, k, j, i]``.
+    image: float32 ``[inputs, k, j, i]`` (``plan.input_slices``).
     labels: the target; of the first rater where the plan draws raters at random.
     mask: bool ``(k, j, i)``, where labels are valid; everywhere when None.
     geometry: grid of these arrays.
@@ -127,9 +129,9 @@ class CaseStore:
         parts: list[Any] = [_FORMAT, self.plan.preprocessing_key(), hashlib.sha256(tree.encode()).hexdigest()]
         parts.append(case.unlabelled)
         for field, path in case.files():
-            if not path.is_file():
-                raise InputError("no such file", file=path, field=f"{case.id}: {field}")
-            stat = path.stat()
+            if not file_of(path).is_file():
+                raise InputError("no such file", file=file_of(path), field=f"{case.id}: {field}")
+            stat = file_of(path).stat()
             parts.append([field, str(path), stat.st_size, stat.st_mtime_ns])
         key = hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:16]
         return self.folder / f"{case.id}-{key}"
@@ -137,9 +139,9 @@ class CaseStore:
     def _prepare_case(self, case: Case, events: Events) -> None:
         plan = self.plan
         files = [case.images[channel] for channel in plan.channels]
-        images = [read_image(file) for file in files]
+        images = [read_channel(file) for file in files]
         array, grid = preprocess_images(images, plan, files)
-        turned = [reorient(image, plan.orientation) for image in images]
+        turned = [turn(image, plan.orientation) for image in images]
         _, box = plan_grid(turned, plan)
         source = turned[0].geometry.cropped(
             (box[0].start, box[1].start, box[2].start),

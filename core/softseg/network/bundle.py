@@ -26,12 +26,17 @@ def metadata_config(
     plan: Plan, tree: LabelTree, head: Head, details: Mapping[str, Any], own: Mapping[str, Any]
 ) -> dict[str, Any]:
     """Return ``configs/metadata.json``: the fields of MONAI's schema, and ``own`` under ``softseg``."""
-    channels = {str(n): name for n, name in enumerate(plan.channels)}
+    names = [
+        f"{name} {n - place.start}" if name in plan.bands else name
+        for name, place in plan.input_slices.items()
+        for n in range(place.start, place.stop)
+    ]
+    channels = {str(n): name for n, name in enumerate(names)}
     image = {
         "type": "image",
         "format": "magnitude",
         "modality": str(details.get("modality", "MR")),
-        "num_channels": len(plan.channels),
+        "num_channels": plan.inputs,
         "spatial_shape": list(plan.patch_size),
         "dtype": "float32",
         "value_range": [],
@@ -46,9 +51,7 @@ def metadata_config(
         "dtype": "float32",
         "value_range": [],
         "is_patch_data": True,
-        "channel_def": {
-            str(n): leaf.name for n, leaf in enumerate([tree.leaves[head.foreground]] if head.single else tree.leaves)
-        },
+        "channel_def": {str(n): name for n, name in enumerate(_channel_names(tree, head))},
     }
     return {
         "schema": SCHEMA,
@@ -70,6 +73,11 @@ def metadata_config(
         "network_data_format": {"inputs": {"image": image}, "outputs": {"pred": label}},
         "softseg": dict(own),
     }
+
+
+def _channel_names(tree: LabelTree, head: Head) -> list[str]:
+    names = [leaf.name for leaf in ([tree.leaves[head.foreground]] if head.single else tree.leaves)]
+    return [*names, "divisor (before its sigmoid)"] if head.name == "godin" else names
 
 
 def inference_config(plan: Plan, tree: LabelTree, head: Head) -> dict[str, Any]:
@@ -95,7 +103,7 @@ def inference_config(plan: Plan, tree: LabelTree, head: Head) -> dict[str, Any]:
         "suffixes": [f"_{name}.nii.gz" for name in plan.channels] if len(plan.channels) > 1 else [".nii.gz"],
         "suffix": "$@suffixes[0]",
         "dataloader": {"_target_": "DataLoader", "dataset": "@dataset", "batch_size": 1, "num_workers": 0},
-        "network_def": network_config(plan.network, len(plan.channels), head.out_channels, plan.dimensions),
+        "network_def": network_config(plan.network, plan.inputs, head.out_channels, plan.dimensions),
         "network": "$@network_def.to(@device)",
         "preprocessing": {"_target_": "Compose", "transforms": _preprocessing(plan)},
         "inferer": _inferer(plan),
@@ -214,6 +222,8 @@ def _shares(head: Head) -> str:
     """From raw outputs ``[channels, k, j, i]`` of a whole volume to shares of the leaves."""
     if head.name == "softmax":
         return "torch.softmax(x, 0)"
+    if head.name == "godin":
+        return "torch.softmax(x[:-1] / torch.sigmoid(x[-1:]).clamp(min=1e-3), 0)"
     if not head.single:
         return "torch.relu(x) / torch.relu(x).sum(0, keepdim=True).clamp(min=1e-12)"
     shares = "torch.relu(x) / torch.relu(x).max().clamp(min=1e-12)"

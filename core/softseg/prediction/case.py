@@ -12,9 +12,11 @@ from typing import TYPE_CHECKING
 import torch
 
 from softseg.data import preprocess_images
+from softseg.data.cubes import read_channel
+from softseg.data.cubes.cube import filled
 from softseg.errors import OutOfMemoryError
 from softseg.events import Events
-from softseg.image import Geometry, Image, read_image
+from softseg.image import Geometry, Image
 from softseg.network.architectures import window_multiple
 from softseg.prediction.checks import warn_about
 from softseg.prediction.memory import halved, is_out_of_memory
@@ -100,11 +102,11 @@ def predict_case(
         blend=blend,
     )
     events.stage("read")
-    scans = [read_image(path) for path in images]
+    scans = [read_channel(path) for path in images]
     preprocessed, grid = preprocess_images(scans, model.plan, list(images))
     target = scans[0].geometry
     for scan, path in zip(scans, images, strict=True):
-        warn_about(scan, path, model.plan, events)
+        warn_about(Image(filled(scan), scan.geometry), path, model.plan, events)
     del scans
     found = _with_windows_that_fit(model, preprocessed, grid, target, settings, images[0], events)
     return Prediction(found.parcellation, found.node_maps, found.entropy, found.mutual_information)

@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from os import PathLike, fspath
 from pathlib import Path
 
+from softseg.data.cubes import CHANNEL_SUFFIXES, file_of
 from softseg.errors import InputError
 from softseg.image import IMAGE_SUFFIXES
 
@@ -62,11 +63,12 @@ def find_cases(inputs: Sequence[str | PathLike[str]], channels: Sequence[str]) -
 
 
 def stem(path: Path) -> str:
-    """Return the file name without its image ending (``scan.nii.gz`` -> ``scan``)."""
-    for suffix in IMAGE_SUFFIXES:
-        if path.name.lower().endswith(suffix):
-            return path.name[: -len(suffix)]
-    return path.stem
+    """Return the file name without its image ending (``scan.nii.gz`` and ``scan.npz:cube`` -> ``scan``)."""
+    file = file_of(path)
+    for suffix in CHANNEL_SUFFIXES:
+        if file.name.lower().endswith(suffix):
+            return file.name[: -len(suffix)]
+    return file.stem
 
 
 def _of_files(files: list[Path], channels: Sequence[str]) -> CaseInput:
@@ -86,10 +88,11 @@ def _of_files(files: list[Path], channels: Sequence[str]) -> CaseInput:
 
 
 def _in_folder(folder: Path, channels: Sequence[str]) -> list[CaseInput]:
-    files = [f for f in sorted(folder.iterdir()) if f.is_file() and f.name.lower().endswith(IMAGE_SUFFIXES)]
-    files = [f for f in files if not f.name.startswith(".")]
+    there = [f for f in sorted(folder.iterdir()) if f.is_file() and not f.name.startswith(".")]
+    files = [f for f in there if f.name.lower().endswith(IMAGE_SUFFIXES)]
+    files = files or [f for f in there if f.name.lower().endswith(CHANNEL_SUFFIXES)]
     if not files:
-        raise InputError(f"no image ({', '.join(IMAGE_SUFFIXES)}) in this folder", file=folder)
+        raise InputError(f"no image ({', '.join(CHANNEL_SUFFIXES)}) in this folder", file=folder)
     parts = [_split_channel(stem(file), channels) for file in files]
     if len(channels) == 1:
         numbered = all(channel is not None for _, channel in parts)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import softseg
+from softseg.data.cubes import file_of
 
 if TYPE_CHECKING:
     from softseg.network import Model
@@ -64,7 +65,7 @@ def write_record(folder: Path, record: Mapping[str, Any]) -> None:
 
 def _image(path: Path) -> dict[str, Any]:
     try:
-        state = path.stat()
+        state = file_of(path).stat()
     except OSError:
         return {"path": str(path.resolve())}
     return {"path": str(path.resolve()), "bytes": state.st_size, "changed_ns": state.st_mtime_ns}

@@ -249,7 +249,7 @@ def _plan(request: Request, ranks: Ranks, gpu: bool, events: Events) -> Plan:
 
 def _new_run(request: Request, plan: Plan, ranks: Ranks, device: torch.device, events: Events) -> Run:
     recipe, head, tree = request.recipe, request.head, request.tree
-    network = build_network(plan.network, len(plan.channels), head.out_channels, plan.dimensions)
+    network = build_network(plan.network, plan.inputs, head.out_channels, plan.dimensions)
     if recipe.init is not None:
         copied, total = start_from(recipe.init, network)
         events.log(f"{copied} of {total} weight tensors start from {recipe.init}")
