@@ -4,7 +4,7 @@ import os
 
 from .Compare.Comparison import Comparison
 from .Compare.ComparisonTables import ComparisonTables
-from .Logic.Looking import LookingLogic
+from .Logic.Knowing import KnowingLogic
 from .Process.HeadlessRunner import HeadlessRunner
 from .Process.Outcomes import raiseUnlessDone
 from .Scene import ColorMaps, Export, LabelSource, References, SegmentJob
@@ -12,7 +12,7 @@ from .Training.SceneDataset import SceneDataset, dataFile
 from .Training.TrainingRun import Request
 
 
-class SoftSegSlicerLogic(LookingLogic):
+class SoftSegSlicerLogic(KnowingLogic):
     """Results in the scene: made, folded, shown as heat maps, measured, edited.
 
     A result is one segmentation node. Its tree, soft parcellation, heat map and volumes are nodes that it refers to, so

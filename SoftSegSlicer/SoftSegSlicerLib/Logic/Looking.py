@@ -7,6 +7,7 @@ from softseg.errors import InputError
 from ..Scene import ColorMaps, HeatMap, LabelSource, References, VolumeRendering
 from ..Scene.ParcellationNode import ParcellationStore
 from ..Scene.Probe import Probe, toLocal
+from ..Scene.Sureness import Sureness
 from ..Scene.Translation import tr as _
 from ..Scene.VolumesTable import nodeVolumes, writeVolumesTable
 from .Results import ResultsLogic
@@ -91,7 +92,7 @@ class LookingLogic(ResultsLogic):
         style = _given(threshold=threshold, opacity=opacity, colorMap=colorMap, contour=contour, legend=legend)
         title, top = _("Uncertainty"), min(1.0, math.log(_DOUBT) / math.log(max(2, len(ids))))
         return HeatMap.show(
-            segmentationNode, References.ENTROPY, array, source.geometry, self.UNCERTAINTY, title, style, top
+            segmentationNode, References.ENTROPY, array, source.geometry, self.UNCERTAINTY, title, style, (0, top)
         )
 
     def styleHeatMap(self, segmentationNode, **style):
@@ -105,7 +106,7 @@ class LookingLogic(ResultsLogic):
         return HeatMap.styleOf(HeatMap.shownMap(segmentationNode))
 
     def shownNode(self, segmentationNode):
-        """Return the id of the node whose heat map is shown, UNCERTAINTY, or None."""
+        """Return the id of the node whose heat map is shown, UNCERTAINTY, what another map is called, or None."""
         volumeNode = HeatMap.shownMap(segmentationNode)
         return None if volumeNode is None else volumeNode.GetAttribute(References.SHOWN_NODE)
 
@@ -162,6 +163,8 @@ class LookingLogic(ResultsLogic):
     def describe(self, segmentationNode, ras):
         """Return what lies at a point: ``[(node id, share), ...]`` from the root to the largest node of the cut.
 
+        Where labels are held to a confidence, the path ends with the deepest node that is sure.
+
         Parameters
         ----------
         segmentationNode: a segmentation of ours.
@@ -171,10 +174,13 @@ class LookingLogic(ResultsLogic):
         -------
         empty outside the grid, and where nothing is labelled.
         """
+        probe, confidence = self._probe(segmentationNode), Sureness.of(segmentationNode).confidence
+        return probe.path(toLocal(segmentationNode, ras), self.cutOf(segmentationNode), confidence)
+
+    def _probe(self, segmentationNode):
         self._requireManaged(segmentationNode)
         source = LabelSource.sourceOf(segmentationNode, self._store)
-        probe = self._probes.derived(id(source), lambda: Probe(source))
-        return probe.path(toLocal(segmentationNode, ras), self.cutOf(segmentationNode))
+        return self._probes.derived(id(source), lambda: Probe(source))
 
     def _refreshMap(self, segmentationNode):
         """Show again what the map shows, after the tree or the cut changed."""

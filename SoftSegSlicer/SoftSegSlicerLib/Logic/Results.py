@@ -18,6 +18,7 @@ from ..Scene import (
 from ..Scene.Cleanup import Cleanup
 from ..Scene.HandEdits import HandEdits
 from ..Scene.ParcellationNode import ParcellationStore
+from ..Scene.Sureness import SureSource
 
 
 class ResultsLogic:
@@ -27,6 +28,7 @@ class ResultsLogic:
         self._store = ParcellationStore()
         self._handEdits = HandEdits()
         self._cleanup = Cleanup(References.sceneOf())
+        self._lastSure = None
 
     # -- results --------------------------------------------------------------------------------------------------
 
@@ -154,7 +156,7 @@ class ResultsLogic:
         """
         tree = self.treeOf(segmentationNode)
         wanted = TreeNode.asCut(tree, cut)
-        source = LabelSource.sourceOf(segmentationNode, self._store)
+        source = self._shownSource(segmentationNode)
         kept = self._handEdits.keep(segmentationNode, source, TreeNode.cutOf(segmentationNode, tree))
         self._write(segmentationNode, source, wanted, source.labels(wanted))
         return kept
@@ -182,7 +184,7 @@ class ResultsLogic:
         """
         old, before = self.treeOf(segmentationNode), Remapping.mergedOf(segmentationNode)
         merged = dict(merged or {})
-        earlier, shown = LabelSource.sourceOf(segmentationNode, self._store), self.cutOf(segmentationNode)
+        earlier, shown = self._shownSource(segmentationNode), self.cutOf(segmentationNode)
         # raises before anything is changed
         Remapping.Remapping.between(earlier.remapping.source, tree, merged)
         cut = TreeNode.carriedOver([node.id for node in shown.nodes], tree)
@@ -193,7 +195,7 @@ class ResultsLogic:
             TreeNode.writeCut(segmentationNode, cut)
             return None
         try:
-            source = LabelSource.sourceOf(segmentationNode, self._store)
+            source = self._shownSource(segmentationNode)
             labels = source.labels(cut)
         except InputError:
             TreeNode.writeTree(segmentationNode, old)
@@ -206,8 +208,15 @@ class ResultsLogic:
 
     def _show(self, segmentationNode, cut):
         """Show a new segmentation for the first time."""
-        source = LabelSource.sourceOf(segmentationNode, self._store)
+        source = self._shownSource(segmentationNode)
         self._write(segmentationNode, source, cut, source.labels(cut))
+
+    def _shownSource(self, segmentationNode):
+        """Return where the labels that a segmentation shows come from: its source, held to what is sure."""
+        source = LabelSource.sourceOf(segmentationNode, self._store)
+        shown = SureSource.shown(source, segmentationNode, self._lastSure)
+        self._lastSure = None if shown is source else shown
+        return shown
 
     def _write(self, segmentationNode, source, cut, labels):
         Folding.writeLayer(segmentationNode, source, cut, labels)
@@ -224,6 +233,7 @@ class ResultsLogic:
         """Let go of everything that was decoded, as when the scene is closed."""
         self._store.clear()
         self._handEdits.clear()
+        self._lastSure = None
 
 
 def _structure(tree):

@@ -12,6 +12,8 @@ _OWNED = (
     References.LEAF_LABELS,
     References.HEAT_MAP,
     References.ENTROPY,
+    References.OUTLIER_SCORE,
+    References.OUTLIERS,
 )
 
 
@@ -65,4 +67,5 @@ def _remove(scene, ids):
         if node is not None:
             if node.IsA("vtkMRMLVolumeNode"):
                 SliceLayers.restore(node)
+                SliceLayers.hideLabels(node)
             scene.RemoveNode(node)

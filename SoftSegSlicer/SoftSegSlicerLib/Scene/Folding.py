@@ -2,6 +2,8 @@
 
 import numpy as np
 
+from softseg.types import OUTLIER_VALUE
+
 from . import Grids, Segments, TreeNode
 
 
@@ -52,6 +54,29 @@ def softLabels(parcellation, remapping, cut, box):
     table = np.zeros(max(computed.values) + 1, np.uint16)
     table[list(computed.values)] = values
     return table[labels]
+
+
+def answerTable(tree, cut):
+    """Return the look-up from values of :meth:`LabelTree.node_values` to the values shown at a cut.
+
+    A node below the cut is shown as the node of the cut that it belongs to, one above as itself.
+
+    Parameters
+    ----------
+    tree: tree of a SoftSource's parcellation; its nodes are those of the cut's tree, or lie below one of them.
+    cut: Cut that is shown.
+
+    Returns
+    -------
+    uint16, index is a value of a label map of mixed depth; 0 for values that no node has, as for what is unknown.
+    """
+    _shown, owner = shownCut(cut)
+    table = np.zeros(OUTLIER_VALUE + 1, np.uint16)
+    for id_, value in tree.node_values().items():
+        known = next(node.id for node in reversed(tree.path(id_)) if node.id in cut.tree)
+        above = next((owner[node.id] for node in cut.tree.path(known) if node.id in owner), known)
+        table[value] = cut.tree.value_of(above)
+    return table
 
 
 def _visible(knownId, ownerId, tree):

@@ -9,26 +9,32 @@ from . import ColorMaps, Contour, Grids, References, SliceLayers, SubjectHierarc
 
 UNCERTAINTY = "uncertainty map"
 """What is shown when it is no node but the uncertainty at the cut."""
+SCORE = "outlier score"
+"""What is shown when it is the score by which outliers are told."""
+DECISION = "decision in "
+"""What is shown when it is the uncertainty of the decision inside a node: this and the node's id."""
 DEFAULT_STYLE = {"threshold": 0.05, "opacity": 0.6, "colorMap": "Inferno", "contour": False, "legend": True}
 
 _OPACITY = "SoftSeg.Opacity"
 _FILL_BEFORE = "SoftSeg.FillBefore"
+_ROLES = (References.HEAT_MAP, References.ENTROPY, References.OUTLIER_SCORE)
+_WORDS = dict(zip(_ROLES, ("probability", "uncertainty", "outlier score"), strict=True))
 _LEGEND_SIZE, _LEGEND_POSITION, _LEGEND_FONT = (0.05, 0.25), (0.97, 0.5), 10
 
 
-def show(segmentationNode, role, array, geometry, shown, title, style, top=1.0):
+def show(segmentationNode, role, array, geometry, shown, title, style, span=(0.0, 1.0)):
     """Put values into the map of a segmentation and show it over the slices.
 
     Parameters
     ----------
     segmentationNode: the segmentation.
-    role: References.HEAT_MAP or References.ENTROPY.
-    array: shares 0..1, ``(k, j, i)`` on ``geometry``.
+    role: References.HEAT_MAP, References.ENTROPY or References.OUTLIER_SCORE.
+    array: shares 0..1 (or scores in their own units), ``(k, j, i)`` on ``geometry``.
     geometry: the grid.
-    shown: node id, or UNCERTAINTY.
+    shown: node id, UNCERTAINTY, SCORE, or DECISION and a node id.
     title: what the legend says.
     style: how it is drawn, as for :func:`applyStyle`; what it does not name is as in the map shown before.
-    top: value that gets the last colour of the colour map.
+    span: values that get the first and the last colour of the colour map.
 
     Returns
     -------
@@ -36,23 +42,23 @@ def show(segmentationNode, role, array, geometry, shown, title, style, top=1.0):
     """
     volumeNode = References.referenced(segmentationNode, role) or _newMap(segmentationNode, role)
     Grids.setArray(volumeNode, array, geometry, vtk.VTK_FLOAT)
-    other = References.ENTROPY if role == References.HEAT_MAP else References.HEAT_MAP
     if not isOn(volumeNode):
-        style = {**styleOf(References.referenced(segmentationNode, other)), **style}
+        style = {**_styleBefore(segmentationNode, role), **style}
     segmentationNode.SetAttribute(References.SHOWN_NODE, shown)
     volumeNode.SetAttribute(References.SHOWN_NODE, shown)
     volumeNode.GetDisplayNode().SetVisibility(True)
-    volumeNode.GetDisplayNode().SetWindowLevelMinMax(0, top)
-    _hideOne(segmentationNode, other)
+    volumeNode.GetDisplayNode().SetWindowLevelMinMax(*span)
+    for other in _ROLES:
+        if other != role:
+            _hideOne(segmentationNode, other)
     applyStyle(segmentationNode, volumeNode, style, title)
     _showOutlinesOnly(segmentationNode)
     return volumeNode
 
 
 def _newMap(segmentationNode, role):
-    word = "probability" if role == References.HEAT_MAP else "uncertainty"
     scene = References.sceneOf(segmentationNode)
-    volumeNode = References.addNode(scene, "vtkMRMLScalarVolumeNode", f"{segmentationNode.GetName()} {word}")
+    volumeNode = References.addNode(scene, "vtkMRMLScalarVolumeNode", f"{segmentationNode.GetName()} {_WORDS[role]}")
     display = scene.AddNewNodeByClass("vtkMRMLScalarVolumeDisplayNode")
     display.AutoWindowLevelOff()
     display.SetThreshold(DEFAULT_STYLE["threshold"], 1)
@@ -68,6 +74,16 @@ def _newMap(segmentationNode, role):
     return volumeNode
 
 
+def _styleBefore(segmentationNode, role):
+    """Return the style of the map that was shown before; scores and shares have no threshold in common."""
+    before = shownMap(segmentationNode)
+    style = styleOf(before)
+    scores = before is References.referenced(segmentationNode, References.OUTLIER_SCORE)
+    if before is not None and scores != (role == References.OUTLIER_SCORE):
+        style["threshold"] = DEFAULT_STYLE["threshold"]
+    return style
+
+
 def isOn(volumeNode):
     """Whether a map is shown."""
     return volumeNode is not None and volumeNode.GetAttribute(_OPACITY) is not None
@@ -75,7 +91,7 @@ def isOn(volumeNode):
 
 def shownMap(segmentationNode):
     """Return the volume node of the map that a segmentation shows, None while it shows none."""
-    for role in (References.HEAT_MAP, References.ENTROPY):
+    for role in _ROLES:
         volumeNode = References.referenced(segmentationNode, role)
         if volumeNode is not None and volumeNode.GetAttribute(References.SHOWN_NODE):
             return volumeNode
@@ -103,7 +119,8 @@ def applyStyle(segmentationNode, volumeNode, style, title=None):
     display = volumeNode.GetDisplayNode()
     colorNode = ColorMaps.colorMapNode(References.sceneOf(volumeNode), style["colorMap"])
     modifying = display.StartModify()
-    display.SetThreshold(style["threshold"], 1)
+    low, top = display.GetWindowLevelMin(), display.GetWindowLevelMax()
+    display.SetThreshold(style["threshold"], max(1, style["threshold"], 2 * top - low))
     display.SetAndObserveColorNodeID(colorNode.GetID())
     display.EndModify(modifying)
     volumeNode.SetAttribute(_OPACITY, json.dumps(style["opacity"]))
@@ -137,8 +154,8 @@ def _setLegend(volumeNode, on, title):
 
 def hide(segmentationNode):
     """Take the map off the slices and give the segments the look that they had before."""
-    _hideOne(segmentationNode, References.HEAT_MAP)
-    _hideOne(segmentationNode, References.ENTROPY)
+    for role in _ROLES:
+        _hideOne(segmentationNode, role)
     segmentationNode.RemoveAttribute(References.SHOWN_NODE)
     before = segmentationNode.GetAttribute(_FILL_BEFORE)
     if before:

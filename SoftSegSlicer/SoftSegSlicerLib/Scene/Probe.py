@@ -3,6 +3,8 @@
 import numpy as np
 import vtk
 
+from softseg.soft.confidence import steps_of
+from softseg.soft.encoding import SCALE
 from softseg.soft.points import PointReader
 
 from .LabelSource import SoftSource
@@ -22,20 +24,49 @@ class Probe:
         self._reader = PointReader(source.parcellation) if isinstance(source, SoftSource) else None
         self._table = source.remapping.table() if self._reader is None else None
 
-    def path(self, point, cut):
+    def path(self, point, cut, confidence=None):
         """Return the nodes from the root down to the largest one of a cut, with their shares.
 
         Parameters
         ----------
         point: three numbers: RAS mm in the segmentation's own coordinates.
         cut: Cut of the segmentation's tree.
+        confidence: the path ends with the deepest node, down to the cut, that has this share; None: it need have none.
 
         Returns
         -------
         list of ``(node id, share in 0..1)``; empty outside the grid and where nothing is known.
         """
         i, j, k = np.rint(self._fromRas @ [*point, 1.0])[:3].astype(int).tolist()
-        return self._crisp((k, j, i), cut) if self._reader is None else self._soft((k, j, i), cut)
+        if self._reader is None:
+            return self._crisp((k, j, i), cut)
+        return self._soft((k, j, i), cut) if confidence is None else self._sure((k, j, i), cut, confidence)
+
+    def outlierScore(self, point):
+        """Return the outlier score at a point, None outside the grid and where none is stored."""
+        stored = self.source.parcellation.outliers if self._reader is not None else None
+        voxel = np.rint(self._fromRas @ [*point, 1.0])[2::-1].astype(int).tolist()
+        if stored is None or not all(0 <= at < size for at, size in zip(voxel, stored.shape, strict=True)):
+            return None
+        place = [at - first for at, first in zip(voxel, stored.start, strict=True)]
+        inside = all(0 <= at < size for at, size in zip(place, stored.steps.shape, strict=True))
+        step = int(stored.steps[tuple(place)]) if inside else 0
+        return stored.low + (stored.high - stored.low) * step / SCALE
+
+    def _sure(self, voxel, cut, confidence):
+        shares = self._reader.shares(voxel)
+        if not shares:
+            return []
+        known, inCut = self.source.remapping.known, {node.id for node in cut.nodes}
+        path, nodes = [], [known.root]
+        while nodes:
+            pairs = [(node, self._reader.node_share(shares, node.id)) for node in nodes]
+            sure = next(((node, share) for node, share in pairs if round(share * SCALE) >= steps_of(confidence)), None)
+            if sure is None:
+                break
+            path.append((sure[0].id, sure[1]))
+            nodes = [] if sure[0].id in inCut else known.children(sure[0].id)
+        return path
 
     def _soft(self, voxel, cut):
         shares = self._reader.shares(voxel)

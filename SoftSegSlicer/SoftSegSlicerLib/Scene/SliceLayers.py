@@ -5,6 +5,7 @@ import json
 from . import References
 
 _BEFORE = "SoftSeg.ForegroundBefore"
+_LABELS_BEFORE = "SoftSeg.LabelsBefore"
 
 
 def _composites(scene):
@@ -44,3 +45,26 @@ def restore(volumeNode):
             composite.SetForegroundVolumeID(id_ if there else None)
             composite.SetForegroundOpacity(opacity)
             composite.RemoveAttribute(_BEFORE)
+
+
+def showLabels(volumeNode, opacity):
+    """Show a label map volume over everything else in every slice view; ``opacity`` is 0..1."""
+    for composite in _composites(References.sceneOf(volumeNode)):
+        if composite.GetLabelVolumeID() != volumeNode.GetID():
+            if composite.GetAttribute(_LABELS_BEFORE) is None:
+                before = [composite.GetLabelVolumeID(), composite.GetLabelOpacity()]
+                composite.SetAttribute(_LABELS_BEFORE, json.dumps(before))
+            composite.SetLabelVolumeID(volumeNode.GetID())
+        composite.SetLabelOpacity(opacity)
+
+
+def hideLabels(volumeNode):
+    """Show the label map volume that was shown before, wherever this one still is."""
+    scene = References.sceneOf(volumeNode)
+    for composite in _composites(scene):
+        if composite.GetLabelVolumeID() == volumeNode.GetID():
+            id_, opacity = json.loads(composite.GetAttribute(_LABELS_BEFORE) or "[null, 1.0]")
+            there = id_ is not None and scene.GetNodeByID(id_) is not None
+            composite.SetLabelVolumeID(id_ if there else None)
+            composite.SetLabelOpacity(opacity)
+            composite.RemoveAttribute(_LABELS_BEFORE)

@@ -1,0 +1,255 @@
+"""What a result does not know: answers only as deep as sure, outliers, the uncertainty of one decision."""
+
+from dataclasses import replace
+
+from softseg.errors import InputError
+from softseg.soft.confidence import steps_of
+
+from ..Scene import HeatMap, LabelSource, OutlierMask, References
+from ..Scene.Probe import toLocal
+from ..Scene.Sureness import Sureness, SureSource
+from ..Scene.Translation import tr as _
+from .Looking import LookingLogic
+
+
+class KnowingLogic(LookingLogic):
+    """Labels that say no more than is sure, and maps of what is doubtful or strange."""
+
+    SCORE = HeatMap.SCORE
+
+    # -- as deep as sure ------------------------------------------------------------------------------------------
+
+    def setConfidence(self, segmentationNode, confidence):
+        """Show every voxel as the deepest node that is sure, no deeper than the cut; where nothing is sure, nothing.
+
+        Parameters
+        ----------
+        segmentationNode: a segmentation with a soft parcellation.
+        confidence: share, 0.5..1, that the node must have; None shows the largest node of the cut again.
+
+        Returns
+        -------
+        as for :meth:`collapse`.
+
+        Raises
+        ------
+        InputError: the confidence is not in 0.5..1, or there is no soft parcellation.
+        """
+        if confidence is not None:
+            steps_of(confidence)
+        return self._hold(segmentationNode, confidence=confidence)
+
+    def confidenceOf(self, segmentationNode):
+        """Return the confidence that the labels are held to, None where to none."""
+        return Sureness.of(segmentationNode).confidence
+
+    def answeredDepths(self, segmentationNode):
+        """Return how deep a segmentation that is held to a confidence answers, shares of what is not background.
+
+        Returns
+        -------
+        dict from the level of the tree (0 is the root) to its share; None stands for what is unknown. Empty where it is
+        held to no confidence.
+        """
+        source = self._shownSource(segmentationNode)
+        return source.depths() if isinstance(source, SureSource) and source.sureness.confidence is not None else {}
+
+    # -- outliers -------------------------------------------------------------------------------------------------
+
+    def outliersOf(self, segmentationNode):
+        """Return the outlier score of a result (``score_name``, ``threshold``, ``low``, ``high``), None without one."""
+        if not self.isManaged(segmentationNode):
+            return None
+        stored = self._store.read(segmentationNode)
+        return None if stored is None else stored.outliers
+
+    def outlierThreshold(self, segmentationNode):
+        """Return the score beyond which a voxel is an outlier: as it was set, else as it is stored."""
+        threshold = Sureness.of(segmentationNode).threshold
+        return self._requireOutliers(segmentationNode).threshold if threshold is None else threshold
+
+    def setOutlierThreshold(self, segmentationNode, threshold):
+        """Call other voxels outliers from now on; what is shown of them follows.
+
+        Parameters
+        ----------
+        segmentationNode: a segmentation with an outlier score.
+        threshold: in units of the score; None: the stored one.
+
+        Raises
+        ------
+        InputError: there is no outlier score.
+        """
+        self._requireOutliers(segmentationNode)
+        sureness = replace(Sureness.of(segmentationNode), threshold=threshold)
+        if sureness.leaveOut:
+            self._hold(segmentationNode, threshold=threshold)
+        else:
+            sureness.write(segmentationNode)
+        if OutlierMask.isOn(segmentationNode):
+            self.showOutliers(segmentationNode)
+        if self.shownNode(segmentationNode) == self.SCORE:
+            self.styleHeatMap(segmentationNode, threshold=self.outlierThreshold(segmentationNode))
+
+    def showOutliers(self, segmentationNode, opacity=None):
+        """Mark the outliers with a coloured layer over the slices, and return its label map volume.
+
+        Parameters
+        ----------
+        segmentationNode: a segmentation with an outlier score.
+        opacity: 0..1; None: as it was.
+
+        Raises
+        ------
+        InputError: there is no outlier score.
+        """
+        mask = self._requireOutliers(segmentationNode).mask(self.outlierThreshold(segmentationNode))
+        geometry = LabelSource.sourceOf(segmentationNode, self._store).geometry
+        return OutlierMask.show(segmentationNode, mask, geometry, opacity)
+
+    def hideOutliers(self, segmentationNode):
+        """Take the layer of outliers off the slices."""
+        OutlierMask.hide(segmentationNode)
+
+    def outliersShown(self, segmentationNode):
+        """Return the opacity of the layer of outliers, None while it is off."""
+        return OutlierMask.opacityOf(segmentationNode) if OutlierMask.isOn(segmentationNode) else None
+
+    def leaveOutliersOut(self, segmentationNode, on):
+        """Give outliers no label, or their labels again; returns as :meth:`collapse` does.
+
+        Raises
+        ------
+        InputError: there is no outlier score.
+        """
+        self._requireOutliers(segmentationNode)
+        return self._hold(segmentationNode, leaveOut=bool(on))
+
+    def outliersLeftOut(self, segmentationNode):
+        """Whether outliers get no label."""
+        return Sureness.of(segmentationNode).leaveOut
+
+    def outlierMl(self, segmentationNode):
+        """Return the volume of the outliers in ml.
+
+        Raises
+        ------
+        InputError: there is no outlier score.
+        """
+        mask = self._requireOutliers(segmentationNode).mask(self.outlierThreshold(segmentationNode))
+        geometry = LabelSource.sourceOf(segmentationNode, self._store).geometry
+        return float(mask.sum()) * geometry.voxel_volume_ml
+
+    def outlierScoreAt(self, segmentationNode, ras):
+        """Return the outlier score at a point (RAS, mm), None outside the grid or without a score."""
+        return self._probe(segmentationNode).outlierScore(toLocal(segmentationNode, ras))
+
+    def showOutlierScore(self, segmentationNode, *, opacity=None, colorMap=None, legend=None):
+        """Show how strange every voxel is, as :meth:`showNode` shows a node; voxels below the threshold stay clear.
+
+        The colours begin at the least and end at the largest score that is stored, in units of the score.
+
+        Raises
+        ------
+        InputError: there is no outlier score.
+        """
+        stored = self._requireOutliers(segmentationNode)
+        source = LabelSource.sourceOf(segmentationNode, self._store)
+        given = {"opacity": opacity, "colorMap": colorMap, "legend": legend}
+        style = {name: value for name, value in given.items() if value is not None}
+        style |= {"threshold": self.outlierThreshold(segmentationNode), "contour": False}
+        title, span = _("Outlier score: {name}").format(name=stored.score_name), (stored.low, stored.high)
+        return HeatMap.show(
+            segmentationNode,
+            References.OUTLIER_SCORE,
+            stored.degree(),
+            source.geometry,
+            self.SCORE,
+            title,
+            style,
+            span,
+        )
+
+    # -- one decision ---------------------------------------------------------------------------------------------
+
+    def decisionOf(self, segmentationNode, nodeId):
+        """Return the id of the node in which a decision is made: the node, or where it has no parts, the one above.
+
+        None where the tree holds no decision, or nothing is known about the node.
+        """
+        known = self._requireSoft(segmentationNode).remapping.known
+        if nodeId not in known:
+            return None
+        return next((node.id for node in reversed(known.path(nodeId)) if len(known.children(node.id)) > 1), None)
+
+    def showDecision(self, segmentationNode, nodeId, *, threshold=None, opacity=None, colorMap=None, legend=None):
+        """Show how undecided every voxel is between the parts of a node, 0..1, as :meth:`showNode` shows a node.
+
+        A voxel may be sure of the cortex and not know the gyrus. Of a node without parts it is the decision in the node
+        above it. Where the node itself has next to no share, nothing is to be decided, and the map is 0.
+
+        Raises
+        ------
+        InputError: there is no soft parcellation, or no decision.
+        """
+        deciding = self.decisionOf(segmentationNode, nodeId)
+        if deciding is None:
+            raise InputError("nothing is decided there", hint="choose a structure that has parts")
+        source = self._requireSoft(segmentationNode)
+        given = {"threshold": threshold, "opacity": opacity, "colorMap": colorMap, "legend": legend}
+        style = {name: value for name, value in given.items() if value is not None} | {"contour": False}
+        title = _("Undecided within {name}").format(name=self.treeOf(segmentationNode).node(deciding).name)
+        return HeatMap.show(
+            segmentationNode,
+            References.ENTROPY,
+            source.parcellation.branch_entropy(deciding, normalize=True),
+            source.geometry,
+            HeatMap.DECISION + deciding,
+            title,
+            style,
+        )
+
+    def shownDecision(self, segmentationNode):
+        """Return the id of the node whose decision is shown, or None."""
+        shown = self.shownNode(segmentationNode) or ""
+        return shown[len(HeatMap.DECISION) :] if shown.startswith(HeatMap.DECISION) else None
+
+    # -- inside ---------------------------------------------------------------------------------------------------
+
+    def _refreshMap(self, segmentationNode):
+        deciding = self.shownDecision(segmentationNode)
+        if deciding is not None:
+            if self.decisionOf(segmentationNode, deciding) is not None:
+                self.showDecision(segmentationNode, deciding)
+            else:
+                self.hideHeatMap(segmentationNode)
+        elif self.shownNode(segmentationNode) != self.SCORE:
+            super()._refreshMap(segmentationNode)
+
+    def _hold(self, segmentationNode, **changes):
+        """Hold the labels to something else and show them."""
+        self._requireSoft(segmentationNode)
+        before = Sureness.of(segmentationNode)
+        cut, earlier = self.cutOf(segmentationNode), self._shownSource(segmentationNode)
+        wanted = replace(before, **changes)
+        if wanted == before:
+            return None
+        kept = self._handEdits.keep(segmentationNode, earlier, cut)
+        wanted.write(segmentationNode)
+        try:
+            source = self._shownSource(segmentationNode)
+            labels = source.labels(cut)
+        except InputError:
+            before.write(segmentationNode)
+            raise
+        self._write(segmentationNode, source, cut, labels)
+        return kept
+
+    def _requireOutliers(self, segmentationNode):
+        found = self.outliersOf(segmentationNode)
+        if found is None:
+            raise InputError(
+                "this segmentation has no outlier score",
+                hint="segment the scan with the option 'Outliers' and a model that has a fitted score",
+            )
+        return found
