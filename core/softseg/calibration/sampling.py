@@ -1,0 +1,115 @@
+"""What a model says about some labelled voxels, picked at random while it predicts; no volume of shares is kept."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from softseg.events import Events
+from softseg.prediction.devices import resolve_precision
+from softseg.prediction.layout import Layout, Picture
+from softseg.prediction.shares import shares_of_blocks
+from softseg.prediction.sweep import Runner
+from softseg.soft.labels import SoftLabels
+from softseg.types import FloatArray
+
+if TYPE_CHECKING:
+    from softseg.data import PreparedCase
+    from softseg.network import Model
+
+
+@dataclass(frozen=True, eq=False)
+class Sample:
+    """Some voxels of one or more cases.
+
+    Attributes
+    ----------
+    shares: float32 ``[C, n]``, the model's distribution over the leaves.
+    indices: ``[K, n]``, class indices of the reference (leaves, then inner nodes).
+    truth: float32 ``[K, n]``, their shares; at least one of a voxel is above 0.
+    """
+
+    shares: FloatArray
+    indices: npt.NDArray[np.uint16]
+    truth: FloatArray
+
+    @property
+    def voxels(self) -> int:
+        """Number of voxels."""
+        return int(self.shares.shape[1])
+
+    @staticmethod
+    def joined(samples: Sequence[Sample]) -> Sample:
+        """Return the voxels of several samples of one model."""
+        slots = max(sample.indices.shape[0] for sample in samples)
+        return Sample(
+            np.concatenate([sample.shares for sample in samples], axis=1),
+            np.concatenate([_widened(sample.indices, slots) for sample in samples], axis=1),
+            np.concatenate([_widened(sample.truth, slots) for sample in samples], axis=1),
+        )
+
+
+def sample_case(
+    model: Model,
+    case: PreparedCase,
+    voxels: int,
+    generator: np.random.Generator,
+    *,
+    device: torch.device,
+    precision: str = "auto",
+    overlap: float = 0.5,
+    events: Events | None = None,
+) -> Sample:
+    """Return what the model says about voxels of a prepared case, drawn evenly among the labelled ones.
+
+    Parameters
+    ----------
+    model: its network is on ``device``.
+    case: on the plan's grid.
+    voxels: how many; all labelled ones where there are fewer.
+    generator: draws them.
+    device, precision, overlap: how the windows are computed.
+    events: for cancelling.
+    """
+    cancelling = Events(cancel=None if events is None else events.cancel)
+    reference = _inside_mask(case)
+    labelled = np.flatnonzero(reference.total())
+    if labelled.size > voxels:
+        labelled = np.sort(generator.choice(labelled, voxels, replace=False))
+    shares = np.zeros((len(model.tree.leaves), labelled.size), np.float32)
+    if model.head.background is not None:
+        shares[model.head.background] = 1
+    column = np.full(reference.shape, -1, np.int64)
+    column.reshape(-1)[labelled] = np.arange(labelled.size)
+    volume = torch.from_numpy(np.array(case.image, np.float32))
+    picture = Picture.of(volume, model.plan.patch_kji, overlap, model.head.background is not None)
+    layout = Layout.over([picture], (0, 0, 0))
+    if layout is not None and labelled.size:
+        dtype = resolve_precision(precision, device)
+        runner = Runner(model.network, model.head, model.plan.dimensions, device, dtype)
+        for block, found in shares_of_blocks(runner, layout, torch.arange(model.head.classes), cancelling):
+            here = column[layout.partition.place(block)]
+            wanted = here >= 0
+            if found is not None and wanted.any():
+                shares[:, here[wanted]] = found[wanted].T
+    slots = reference.slots
+    return Sample(
+        shares,
+        np.array(reference.indices.reshape(slots, -1)[:, labelled]),
+        np.array(reference.shares.reshape(slots, -1)[:, labelled]),
+    )
+
+
+def _inside_mask(case: PreparedCase) -> SoftLabels:
+    if case.mask is None:
+        return case.labels
+    return SoftLabels(case.labels.indices, case.labels.shares * case.mask.astype(np.float32), case.labels.classes)
+
+
+def _widened(array: npt.NDArray[np.generic], slots: int) -> npt.NDArray[np.generic]:
+    return np.pad(array, ((0, slots - array.shape[0]), (0, 0)))
