@@ -13,7 +13,8 @@ from softseg.events import Events, ListSink
 
 DOCS = Path(__file__).resolve().parents[3] / "docs"
 COMMANDS = (
-    "doctor", "demo", "train", "predict", "collapse", "evaluate", "calibrate", "tree check", "tree show", "tree convert",
+    "doctor", "demo", "train", "predict", "collapse", "evaluate", "calibrate", "tree check", "tree show",
+    "tree convert",
     "tree diff", "data check", "data import", "data fuse", "data strokes",
 )  # fmt: skip
 
