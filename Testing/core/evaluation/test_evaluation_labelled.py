@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import csv
+import json
+
 import numpy as np
 import pytest
 
+from softseg.errors import InputError
+from softseg.evaluation import evaluate
 from softseg.evaluation.labelled import LabelledScores, macro_f1
 from softseg.evaluation.quick import quick_scores
+from softseg.image import Image, read_image, write_image
 from softseg.soft.labels import SoftLabels
+from softseg.soft.parcellation import SoftParcellation
 from softseg.tree import LabelTree, Node
 from softseg.types import IGNORE_INDEX
 
@@ -64,3 +71,53 @@ def test_where_nothing_is_predicted_the_answer_is_wrong(tree: LabelTree) -> None
     assert pooled.scores()["accuracy/leaves"] == 0
     assert pooled.tables[-1][0, -1] == 2
     assert macro_f1(pooled.tables[-1]) == 0
+
+
+@pytest.mark.parametrize("unlabelled", [0, 200])
+def test_evaluation_of_labelled_voxels_alone(case_files, small_tree, tmp_path, unlabelled) -> None:
+    """References of a few voxels: the scores are those of these voxels, whatever lies around them."""
+    generator = np.random.default_rng(2)
+    cases, pairs = [], []
+    for number, case in enumerate(("ada", "ben")):
+        image = read_image(case_files / "labels" / f"{case}.nii.gz")
+        painted = np.full_like(image.array, unlabelled)
+        places = generator.choice(np.flatnonzero(image.array), 300, replace=False)
+        painted.flat[places] = image.array.flat[places]
+        write_image(Image(painted, image.geometry), tmp_path / f"{case}.nii.gz")
+        answer = SoftParcellation.load(case_files / "predictions" / case / "soft.soft.npz")
+        pairs.append((image.array.flat[places], answer.labels(small_tree.cut_at(small_tree.depth)).flat[places]))
+        files = {"images": {"T1": str(case_files / "images" / f"{case}.nii.gz")}, "labels": f"{case}.nii.gz"}
+        cases.append({"id": case, "group": case, "split": ("val", "test")[number], **files})
+    small_tree.save(tmp_path / "tree.json")
+    content = {"name": "strokes", "channels": ["T1"], "tree": "tree.json", "unlabelled": unlabelled, "cases": cases}
+    (tmp_path / "DATA.json").write_text(json.dumps(content))
+    predictions = [case_files / "predictions" / case for case in ("ada", "ben")]
+    html = unlabelled == 200
+    report = evaluate(
+        predictions, [tmp_path / "DATA.json"], small_tree, tmp_path / "out", html=html, labelled_only=True
+    )
+    truth, label = (np.concatenate(side) for side in zip(*pairs, strict=True))
+    last = report.summary()["labelled_voxels"][-1]
+    named = [leaf.value for leaf in small_tree.leaves if leaf.value]
+    assert last["voxels"] == 600
+    assert last["accuracy"] == pytest.approx(metrics.accuracy_score(truth, label))
+    assert last["macro_f1"] == pytest.approx(metrics.f1_score(truth, label, labels=named, average="macro"))
+    rows = list(csv.DictReader((tmp_path / "out" / "labelled.csv").open()))
+    assert {row["node"] for row in rows if row["level"] == "4"} == {"left-cortex", "right-cortex", "deep", "white"}
+    if html:
+        assert "Only labelled voxels are judged" in (tmp_path / "out" / "report.html").read_text()
+    assert all(np.isnan(row["hd95_mm"]) for row in report.nodes)
+
+
+def test_references_without_any_label_are_an_error(case_files, small_tree, tmp_path) -> None:
+    image = read_image(case_files / "labels" / "ada.nii.gz")
+    write_image(Image(np.zeros_like(image.array), image.geometry), tmp_path / "ada.nii.gz")
+    with pytest.raises(InputError, match=r"ada\.nii\.gz.*no voxel is labelled"):
+        evaluate(
+            [case_files / "predictions" / "ada"],
+            [tmp_path / "ada.nii.gz"],
+            small_tree,
+            tmp_path / "out",
+            labelled_only=True,
+        )
+    assert not (tmp_path / "out" / "summary.json").exists()

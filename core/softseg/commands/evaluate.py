@@ -31,6 +31,10 @@ def evaluate(
     tolerance: Annotated[
         float, typer.Option("--tolerance", metavar="MM", min=0, help="Distance that the surface Dice forgives.")
     ] = 1.0,
+    labelled_only: Annotated[
+        bool,
+        typer.Option("--labelled-only", help="Judge labelled voxels alone: what is not painted is not background."),
+    ] = False,
     events: EventsOption = None,
     quiet: QuietOption = False,
     cancel_file: CancelFileOption = None,
@@ -40,4 +44,13 @@ def evaluate(
         from softseg.commands.tree import load_tree
         from softseg.evaluation import evaluate as run_evaluation
 
-        run_evaluation(prediction, reference, load_tree(tree), out, work, images=image or [], tolerance_mm=tolerance)
+        run_evaluation(
+            prediction,
+            reference,
+            load_tree(tree),
+            out,
+            work,
+            images=image or [],
+            tolerance_mm=tolerance,
+            labelled_only=labelled_only,
+        )

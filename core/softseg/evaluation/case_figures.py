@@ -41,7 +41,14 @@ def case_figures(report: Report, pair: Pair, colors: dict[str, Color], events: E
     """
     rows = TreeRows.of(report.tree)
     prediction = read_prediction(pair.prediction, report.tree, lambda _: None)
-    reference = read_reference(pair.reference, report.tree, lambda _: None, pair.mask)
+    reference = read_reference(
+        pair.reference,
+        report.tree,
+        lambda _: None,
+        pair.mask,
+        unlabelled=pair.unlabelled,
+        labelled_only=report.labelled is not None,
+    )
     geometry = prediction.shares.geometry
     deepest = report.tree.depth if prediction.deepest is None else prediction.deepest
     coarse = min(group_level(report.tree), deepest)

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from softseg.errors import InputError
 from softseg.evaluation.aggregate import (
     LEVEL_METRICS,
     NODE_METRICS,
@@ -25,6 +26,7 @@ from softseg.evaluation.aggregate import (
     tree_distance_row,
 )
 from softseg.evaluation.calibration import BINS, FLOOR, Reliability
+from softseg.evaluation.labelled import LabelledScores
 from softseg.evaluation.measure import CaseMeasures, measure
 from softseg.evaluation.pairs import Pair, pair_up
 from softseg.evaluation.places import place_columns
@@ -58,6 +60,7 @@ class Report:
     reliability: per level and node id the reliability of the node's share.
     confusion: ``[C, C]`` voxels by true and predicted leaf, all cases.
     confusion_ml: the same in ml.
+    labelled: where labelled voxels alone are judged: confusion tables of every level, over all cases; else None.
     models: names of the models that made the predictions, where known.
     tolerance_mm: of the surface Dice; None where surfaces were left out.
     folder: where the files are.
@@ -75,6 +78,7 @@ class Report:
     winner: dict[int, Reliability] = field(default_factory=dict)
     reliability: dict[tuple[int, str], Reliability] = field(default_factory=dict)
     models: list[str] = field(default_factory=list)
+    labelled: LabelledScores | None = None
 
     @property
     def soft(self) -> bool:
@@ -130,6 +134,7 @@ class Report:
                 for number, metrics in self.level_summary().items()
             ],
             "nodes": {str(number): self.node_summary(number) for number in self.level_summary()},
+            "labelled_voxels": None if self.labelled is None else self.labelled.summary(),
             "tree_distance": over_cases(
                 self.distances, ("errors_edges", "all_edges", "errors_normalized", "all_normalized")
             )
@@ -159,6 +164,7 @@ def evaluate(
     images: Sequence[str | PathLike[str]] = (),
     tolerance_mm: float | None = TOLERANCE_MM,
     html: bool = True,
+    labelled_only: bool = False,
 ) -> Report:
     """Compare predictions with references; write ``metrics.csv``, ``levels.csv``, ``summary.json``, ``report.html``.
 
@@ -175,6 +181,8 @@ def evaluate(
     images: scans that the pictures are drawn on, if any.
     tolerance_mm: of the surface Dice; None leaves surface Dice and HD95 out.
     html: whether to write the report.
+    labelled_only: judge the voxels that the references label and nothing else (background is then what was not
+        painted); surfaces are left out, accuracy and macro F1 over the voxels of all cases come in.
 
     Raises
     ------
@@ -186,24 +194,36 @@ def evaluate(
     pairs = pair_up(predictions, references, tree, events, images)
     rows = TreeRows.of(tree)
     count = len(tree.leaves)
+    tolerance_mm = None if labelled_only else tolerance_mm
     report = Report(tree, pairs, tolerance_mm, folder, np.zeros((count, count), np.int64), np.zeros((count, count)))
+    report.labelled = LabelledScores(tree) if labelled_only else None
     events.stage("evaluate", len(pairs))
     for number, pair in enumerate(pairs, 1):
         _add_case(report, pair, rows, events)
         events.progress(number, len(pairs))
+    if report.labelled is not None:
+        _require_labels(report.labelled, pairs)
     _write_tables(report)
     if html:
         from softseg.evaluation.report import write_report
 
         write_report(report, folder / "report.html", events)
-    for name in ("metrics.csv", "levels.csv", "summary.json", *(["report.html"] if html else [])):
+    more = [*(["labelled.csv"] if labelled_only else []), *(["report.html"] if html else [])]
+    for name in ("metrics.csv", "levels.csv", "summary.json", *more):
         events.result(name, folder / name)
     return report
 
 
 def _add_case(report: Report, pair: Pair, rows: TreeRows, events: Events) -> None:
     prediction = read_prediction(pair.prediction, report.tree, events.warning)
-    reference = read_reference(pair.reference, report.tree, events.warning, pair.mask)
+    reference = read_reference(
+        pair.reference,
+        report.tree,
+        events.warning,
+        pair.mask,
+        unlabelled=pair.unlabelled,
+        labelled_only=report.labelled is not None,
+    )
     require_same_grid(prediction.shares.geometry, prediction.file, reference)
     if pair.image is not None:
         require_same_grid(read_image(pair.image).geometry, pair.image, prediction, SCAN_HINT)
@@ -215,6 +235,9 @@ def _add_case(report: Report, pair: Pair, rows: TreeRows, events: Events) -> Non
         deepest=prediction.deepest,
         tolerance_mm=report.tolerance_mm,
     )
+    if report.labelled is not None:
+        for table, measured in zip(report.labelled.tables, found.levels, strict=False):  # as deep as the prediction
+            report.labelled.add_labels(table, measured.reference, measured.predicted)
     voxel_ml = prediction.shares.geometry.voxel_volume_ml
     places = place_columns(found, prediction.shares.geometry)
     nodes = [row | place for row, place in zip(node_rows(pair.case, found, voxel_ml), places, strict=True)]
@@ -244,8 +267,16 @@ def _add_reliability(report: Report, found: CaseMeasures) -> None:
                 report.reliability[key] = report.reliability[key] + curve if key in report.reliability else curve
 
 
+def _require_labels(labelled: LabelledScores, pairs: Sequence[Pair]) -> None:
+    if not any(table.any() for table in labelled.tables):
+        raise InputError("no voxel is labelled in any reference", file=_plain(pairs[0].reference))
+
+
 def _write_tables(report: Report) -> None:
-    for name, rows in (("metrics.csv", report.nodes), ("levels.csv", report.levels)):
+    tables = [("metrics.csv", report.nodes), ("levels.csv", report.levels)]
+    if report.labelled is not None:
+        tables.append(("labelled.csv", report.labelled.table()))
+    for name, rows in tables:
         with write_beside(report.folder / name) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
             writer = csv.DictWriter(file, fieldnames=list(rows[0]) if rows else ["case"])
             writer.writeheader()

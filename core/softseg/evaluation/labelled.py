@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -58,11 +58,50 @@ class LabelledScores:
         """
         found: dict[str, float] = {}
         names = [*(f"level {number}" for number in range(1, len(self.tables) + 1)), "leaves"]
-        for name, table in zip(names, [*self.tables, self.tables[-1]], strict=True):
+        levels = list(zip(self.tables, self._background, strict=True))
+        for name, (table, background) in zip(names, [*levels, levels[-1]], strict=True):
             if table.any():
                 found[f"accuracy/{name}"] = accuracy(table)
-                found[f"f1/{name}"] = macro_f1(table)
+                found[f"f1/{name}"] = macro_f1(table, background)
         return found
+
+    @property
+    def _background(self) -> list[int]:
+        """The position of the background in each level, -1 where there is none."""
+        return [
+            int(found[0]) if (found := np.flatnonzero(level == self.rows.background)).size else -1
+            for level in self.rows.levels
+        ]
+
+    def summary(self) -> list[dict[str, Any]]:
+        """Return, per level, the number of labelled voxels, accuracy and macro F1."""
+        return [
+            {
+                "level": number,
+                "voxels": int(table.sum()),
+                "accuracy": accuracy(table),
+                "macro_f1": macro_f1(table, background),
+            }
+            for number, (table, background) in enumerate(zip(self.tables, self._background, strict=True), 1)
+        ]
+
+    def table(self) -> list[dict[str, Any]]:
+        """Return one row per level and node that is labelled or predicted: labelled and predicted voxels, F1."""
+        nodes, levels = self.rows.tree.nodes, zip(self.tables, self.rows.levels, self._background, strict=True)
+        return [
+            {
+                "level": number,
+                "node": nodes[row].id,
+                "name": nodes[row].name,
+                "labelled_voxels": int(table[position].sum()),
+                "predicted_voxels": int(table[:, position].sum()),
+                "right_voxels": int(table[position, position]),
+                "f1": float(score),
+            }
+            for number, (table, level, background) in enumerate(levels, 1)
+            for position, (row, score) in enumerate(zip(level, f1_by_node(table, background), strict=True))
+            if np.isfinite(score)
+        ]
 
 
 def accuracy(table: Counts) -> float:
@@ -71,14 +110,18 @@ def accuracy(table: Counts) -> float:
     return float(np.trace(table)) / total if total else float("nan")
 
 
-def f1_by_node(table: Counts) -> npt.NDArray[np.float64]:
-    """Return ``[nodes]``: F1, which is Dice over these voxels; nan for nodes neither labelled nor predicted."""
+def f1_by_node(table: Counts, without: int = -1) -> npt.NDArray[np.float64]:
+    """Return ``[nodes]``: F1, which is Dice over these voxels; nan for nodes neither labelled nor predicted.
+
+    Position ``without`` (background) is nan too; voxels that are called so are wrong.
+    """
     nodes = len(table)
     total = table.sum(axis=1) + table.sum(axis=0)[:nodes]
-    return np.asarray(np.divide(2.0 * np.diagonal(table), total, out=np.full(nodes, np.nan), where=total > 0))
+    judged = (total > 0) & (np.arange(nodes) != without)
+    return np.asarray(np.divide(2.0 * np.diagonal(table), total, out=np.full(nodes, np.nan), where=judged))
 
 
-def macro_f1(table: Counts) -> float:
+def macro_f1(table: Counts, without: int = -1) -> float:
     """Return the mean F1 over the nodes that are labelled or predicted anywhere (as scikit-learn's macro average)."""
-    values = f1_by_node(table)
+    values = f1_by_node(table, without)
     return float(np.nanmean(values)) if np.isfinite(values).any() else float("nan")

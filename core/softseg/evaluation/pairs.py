@@ -28,6 +28,7 @@ class Pair:
     reference: what it is compared with.
     mask: file of the voxels where the reference is valid, if not everywhere.
     image: the scan, for the pictures, if known.
+    unlabelled: value of the reference's label maps that says nothing about a voxel, if there is one.
     """
 
     case: str
@@ -35,6 +36,7 @@ class Pair:
     reference: Reference
     mask: Path | None = None
     image: Path | None = None
+    unlabelled: int | None = None
 
 
 @dataclass(frozen=True)
@@ -43,6 +45,7 @@ class _Named:
     reference: Reference
     mask: Path | None = None
     image: Path | None = None
+    unlabelled: int | None = None
 
 
 def pair_up(
@@ -83,7 +86,7 @@ def pair_up(
         )
     scans = _images([Path(image) for image in images], names)
     return [
-        Pair(name, path, item.reference, item.mask, scan or item.image)
+        Pair(name, path, item.reference, item.mask, scan or item.image, item.unlabelled)
         for name, path, item, scan in zip(names, predicted, chosen, scans, strict=True)
     ]
 
@@ -134,7 +137,10 @@ def _dataset_cases(path: Path, tree: LabelTree) -> list[_Named]:
     from softseg.data.dataset import Dataset
 
     dataset = Dataset.load(path, tree)
-    return [_Named(case.id, case.labels, case.mask, next(iter(case.images.values()), None)) for case in dataset.cases]
+    return [
+        _Named(case.id, case.labels, case.mask, next(iter(case.images.values()), None), case.unlabelled)
+        for case in dataset.cases
+    ]
 
 
 def _images(images: Sequence[Path], names: Sequence[str]) -> list[Path | None]:

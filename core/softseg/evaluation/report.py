@@ -84,8 +84,15 @@ def _cards(report: Report, deepest: int) -> list[dict[str, str]]:
         _card("Soft Dice", level["soft_dice"], 3, "", f"of the shares, mean over {where}"),
         _card("Surface Dice", level["surface_dice"], 3, "", f"within {report.tolerance_mm} mm of the surface"),
         _card("HD95", level["hd95_mm"], 1, "mm", "95th percentile of the surface distance"),
-        _card("Volume error", level["absolute_volume_error_percent"], 1, "%", "mean absolute error, hard labels"),
     ]
+    if report.labelled is None:
+        what = "mean absolute error, hard labels"
+        cards.append(_card("Volume error", level["absolute_volume_error_percent"], 1, "%", what))
+    else:
+        scores, what = report.labelled.scores(), f"of the labelled voxels of all cases, {where}"
+        for label, name in (("Accuracy", "accuracy"), ("Macro F1", "f1")):
+            value = number(scores.get(f"{name}/level {deepest}"))
+            cards.append({"label": label, "value": value, "unit": "", "what": what})
     distances = [row["errors_edges"] for row in report.distances if math.isfinite(row["errors_edges"])]
     if distances:
         value = f"{np.mean(distances):.2f}"

@@ -183,7 +183,15 @@ def read_prediction(path: Path, tree: LabelTree, warn: Warn) -> Reading:
     return Reading(LabelShares(labels, image.geometry), file, deepest)
 
 
-def read_reference(reference: Reference, tree: LabelTree, warn: Warn, mask: Path | None = None) -> Reading:
+def read_reference(
+    reference: Reference,
+    tree: LabelTree,
+    warn: Warn,
+    mask: Path | None = None,
+    *,
+    unlabelled: int | None = None,
+    labelled_only: bool = False,
+) -> Reading:
     """Read a reference: label map, soft parcellation, several raters' label maps, or soft maps by node.
 
     Parameters
@@ -192,12 +200,19 @@ def read_reference(reference: Reference, tree: LabelTree, warn: Warn, mask: Path
     tree: what its values mean.
     warn: called with one line for each oddity that was mended.
     mask: file of the voxels (non-zero) where the reference is valid; everywhere by default.
+    unlabelled: value of label maps that says nothing about a voxel, if there is one.
+    labelled_only: whether background says nothing either: of a few painted strokes it is what was not painted.
 
     Raises
     ------
     InputError: missing or damaged, not on one grid, or holds labels that the tree lacks.
     """
-    reading = _read_reference(reference, tree, warn)
+    reading = _read_reference(reference, tree, warn, unlabelled)
+    if labelled_only and tree.background is not None:
+        labels = _whole(reading.shares, class_count(tree))
+        painted = labels.indices != tree.class_index(tree.background.id)
+        kept = SoftLabels(labels.indices, labels.shares * painted, labels.classes)
+        reading = Reading(LabelShares(kept, reading.shares.geometry), reading.file)
     if mask is None:
         return reading
     image = read_image(mask)
@@ -225,7 +240,7 @@ def require_same_grid(geometry: Geometry, file: Path, other: Reading, hint: str 
     )
 
 
-def _read_reference(reference: Reference, tree: LabelTree, warn: Warn) -> Reading:
+def _read_reference(reference: Reference, tree: LabelTree, warn: Warn, unlabelled: int | None = None) -> Reading:
     if isinstance(reference, Mapping):
         return _soft_maps({node: Path(path) for node, path in reference.items()}, tree, warn)
     if isinstance(reference, (str, PathLike)):
@@ -235,8 +250,8 @@ def _read_reference(reference: Reference, tree: LabelTree, warn: Warn) -> Readin
         if file.name.endswith(SOFT_SUFFIX):
             return _parcellation(file, tree)
         image = read_image(file)
-        return Reading(LabelShares(labels_from_map(image.array, tree, file, warn), image.geometry), file)
-    raters = [_read_reference(path, tree, warn) for path in reference]
+        return Reading(LabelShares(labels_from_map(image.array, tree, file, warn, unlabelled), image.geometry), file)
+    raters = [_read_reference(path, tree, warn, unlabelled) for path in reference]
     for rater in raters[1:]:
         require_same_grid(rater.shares.geometry, rater.file, raters[0], "raters of one case share a grid")
     maps = [_whole(rater.shares, class_count(tree)) for rater in raters]
