@@ -1,5 +1,7 @@
 """Small results for the tests of the Look and Tree panels."""
 
+import dataclasses
+
 import numpy as np
 import slicer
 from vtk.util import numpy_support
@@ -7,6 +9,7 @@ from vtk.util import numpy_support
 from softseg import SoftParcellation
 from softseg.image import Geometry
 from softseg.resources import label_tree_path
+from softseg.soft.outliers import StoredOutliers
 from softseg.tree import LabelTree, Node
 
 GEOMETRY = Geometry((12, 10, 8), (1.0, 1.0, 2.0), (5.0, -3.0, 7.0), (0.8, -0.6, 0.0, 0.6, 0.8, 0.0, 0.0, 0.0, 1.0))
@@ -55,6 +58,14 @@ def phantom():
     dense[background] = 1 - inside
     geometry = Geometry(shape[::-1], (4.0, 4.0, 4.0), (-72.0, -88.0, -72.0))
     return SoftParcellation.from_dense(dense.astype(np.float32), brain, geometry, model="phantom")
+
+
+def strange(soft, threshold=-2.0):
+    """Return a soft parcellation with an outlier score from -8 to 4: strangest on one side."""
+    steps = np.zeros(soft.geometry.shape, np.uint8)
+    steps[soft.box] = np.linspace(0, 255, soft.counts.shape[2]).astype(np.uint8)
+    outliers = StoredOutliers.of_volume(steps, "energy", threshold, -8.0, 4.0)
+    return dataclasses.replace(soft, outliers=outliers)
 
 
 def rasOf(i, j, k):

@@ -5,7 +5,8 @@ from slicer.i18n import tr as _
 
 __all__ = ["HeatMapControls"]
 
-LABELS, PROBABILITY, UNCERTAINTY = "labels", "probability", "uncertainty"
+LABELS, PROBABILITY, UNCERTAINTY, OUTLIERS = "labels", "probability", "uncertainty", "outliers"
+OF_LABELS, OF_DECISION = 0, 1
 
 
 class HeatMapControls:
@@ -28,7 +29,10 @@ class HeatMapControls:
             LABELS: ui.labelsButton,
             PROBABILITY: ui.probabilityButton,
             UNCERTAINTY: ui.uncertaintyButton,
+            OUTLIERS: ui.scoreButton,
         }
+        ui.decisionSelector.addItems([_("the labels shown"), _("the decision within the selected structure")])
+        ui.decisionSelector.currentIndexChanged.connect(lambda *_args: self._draw())
         for mode, button in self._modes.items():
             button.clicked.connect(lambda *_args, mode=mode: self.setMode(mode))
             button.toggled.connect(lambda *_args, button=button: _markChecked(button))
@@ -48,21 +52,38 @@ class HeatMapControls:
 
     @property
     def mode(self) -> str:
-        """What is shown: ``"labels"``, ``"probability"`` or ``"uncertainty"``."""
+        """What is shown: ``"labels"``, ``"probability"``, ``"uncertainty"`` or ``"outliers"``."""
         return next((mode for mode, button in self._modes.items() if button.checked), LABELS)
 
     @property
     def shownNode(self) -> str | None:
-        """Id of the node whose probability the scene shows, ``None`` where it shows none."""
+        """Id of the node whose probability, or decision, the scene shows; ``None`` where it shows none."""
         shown = None if self._node is None else self._logic.shownNode(self._node)
-        return None if shown == self._logic.UNCERTAINTY else shown
+        if shown in (self._logic.UNCERTAINTY, self._logic.SCORE):
+            return None
+        return None if shown is None else self._logic.shownDecision(self._node) or shown
 
-    def show(self, node, soft: bool) -> None:
-        """Stand for another segmentation (``None`` for none), as its scene nodes say."""
+    @property
+    def _deciding(self) -> bool:
+        """Whether the uncertainty is that of one decision, so that it depends on what is selected."""
+        return self.mode == UNCERTAINTY and self._ui.decisionSelector.currentIndex == OF_DECISION
+
+    def show(self, node, soft: bool, scored: bool = False) -> None:
+        """Stand for another segmentation (``None`` for none), as its scene nodes say.
+
+        Parameters
+        ----------
+        node: the segmentation.
+        soft: whether it has soft maps.
+        scored: whether it has an outlier score.
+        """
         if self._node is not None:
             self._modeOfSoft = self.mode
         self._node = node if soft else None
         self._selected = None
+        self._ui.scoreButton.visible = scored
+        if self._modeOfSoft == OUTLIERS and not scored:
+            self._modeOfSoft = PROBABILITY
         self._modes[self._modeOfSoft if soft or node is None else LABELS].checked = True
         for widget in ("labelsButton", "probabilityButton", "uncertaintyButton"):
             getattr(self._ui, widget).enabled = soft
@@ -76,17 +97,21 @@ class HeatMapControls:
         self._enable()
 
     def _restore(self):
-        shown = self._logic.shownNode(self._node)
-        if shown == self._logic.UNCERTAINTY:
-            self._modes[UNCERTAINTY].checked = True
-        elif shown is not None:
-            self._modes[PROBABILITY].checked = True
-            self._selected = shown
+        shown, deciding = self._logic.shownNode(self._node), self._logic.shownDecision(self._node)
+        special = {self._logic.UNCERTAINTY: UNCERTAINTY, self._logic.SCORE: OUTLIERS}
+        if shown is not None:
+            self._modes[UNCERTAINTY if deciding else special.get(shown, PROBABILITY)].checked = True
+            self._selected = self.shownNode
+            selector = self._ui.decisionSelector
+            wasBlocked = selector.blockSignals(True)
+            selector.currentIndex = OF_DECISION if deciding else OF_LABELS
+            selector.blockSignals(wasBlocked)
         style = self._logic.heatMapStyle(self._node)
         self._listColorMaps(style["colorMap"])
         ui = self._ui
+        threshold = style["threshold"] if self.mode != OUTLIERS else ui.thresholdSlider.value
         for widget, attribute, value in (
-            (ui.thresholdSlider, "value", style["threshold"]),
+            (ui.thresholdSlider, "value", threshold),
             (ui.opacitySlider, "value", style["opacity"]),
             (ui.contourCheck, "checked", style["contour"]),
             (ui.legendCheck, "checked", style["legend"]),
@@ -115,26 +140,32 @@ class HeatMapControls:
     # -- acts -----------------------------------------------------------------------------------------------------
 
     def setMode(self, mode: str) -> None:
-        """Show labels alone, the probability of the selected structure, or the uncertainty."""
+        """Show labels alone, the probability of the selected structure, the uncertainty, or how strange voxels are."""
         self._modes[mode].checked = True
         self._draw()
 
     def select(self, nodeId: str | None) -> None:
         """Take the structure that was selected in the tree (``None``: none)."""
         self._selected = nodeId
-        if self.mode == PROBABILITY:
+        if self.mode == PROBABILITY or self._deciding:
             self._draw()
 
     def _draw(self):
-        node, mode = self._node, self.mode
+        node, mode, logic, drawn = self._node, self.mode, self._logic, self._drawn()
         if node is None:
             return
-        if mode == UNCERTAINTY:
-            self._attempt(lambda: self._logic.showUncertainty(node, **self._drawn()))
+        if self._deciding and self._selected is not None:
+            del drawn["contour"]
+            self._attempt(lambda: logic.showDecision(node, self._selected, **drawn))
+        elif mode == UNCERTAINTY and not self._deciding:
+            self._attempt(lambda: logic.showUncertainty(node, **drawn))
+        elif mode == OUTLIERS:
+            del drawn["contour"], drawn["threshold"]
+            self._attempt(lambda: logic.showOutlierScore(node, **drawn))
         elif mode == PROBABILITY and self._selected is not None:
-            self._attempt(lambda: self._logic.showNode(node, self._selected, **self._drawn()))
-        elif self._logic.shownNode(node) is not None:
-            self._attempt(lambda: self._logic.hideHeatMap(node))
+            self._attempt(lambda: logic.showNode(node, self._selected, **drawn))
+        elif logic.shownNode(node) is not None:
+            self._attempt(lambda: logic.hideHeatMap(node))
         self._enable()
 
     def _drawn(self):
@@ -162,10 +193,14 @@ class HeatMapControls:
         for widget in ("thresholdSlider", "opacitySlider", "colorMapSelector", "legendCheck", "volumeRenderingCheck"):
             getattr(ui, widget).enabled = shown
         ui.contourCheck.enabled = shown and self.mode == PROBABILITY
+        ui.thresholdSlider.enabled = shown and self.mode != OUTLIERS
+        ui.decisionSelector.visible = ui.decisionSelectorLabel.visible = self.mode == UNCERTAINTY
         if self._node is not None:
-            hint = self.mode == PROBABILITY and not shown
+            hint = not shown and (self.mode == PROBABILITY or self._deciding)
             ui.mapWhyLabel.visible = hint
-            if hint:
+            if hint and self._deciding:
+                ui.mapWhyLabel.text = _("Select a structure in the tree to see between which parts it hesitates.")
+            elif hint:
                 ui.mapWhyLabel.text = _("Select a structure in the tree to see its probability.")
 
 

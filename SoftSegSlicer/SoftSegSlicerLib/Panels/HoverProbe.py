@@ -3,10 +3,11 @@
 from html import escape
 
 import slicer
+from slicer.i18n import tr as _
 
 from softseg.tree import LabelTree
 
-__all__ = ["HoverProbe", "describeHtml"]
+__all__ = ["HoverProbe", "describeHtml", "hoverHtml"]
 
 
 def describeHtml(tree: LabelTree, path: list[tuple[str, float]], soft: bool) -> str:
@@ -31,6 +32,17 @@ def describeHtml(tree: LabelTree, path: list[tuple[str, float]], soft: bool) -> 
     if not above:
         return line
     return line + "<br/>" + " &rsaquo; ".join(named(id_, share) for id_, share in above)
+
+
+def hoverHtml(logic, node, tree: LabelTree, ras, soft: bool) -> str:
+    """Return what lies at a position (RAS, mm) of a segmentation: its path, and whether it is an outlier."""
+    text = describeHtml(tree, logic.describe(node, ras), soft)
+    stored = logic.outliersOf(node)
+    score = None if stored is None else logic.outlierScoreAt(node, ras)
+    if score is None or score <= logic.outlierThreshold(node):
+        return text
+    said = _("outlier ({name} {score})").format(name=escape(stored.score_name), score=f"{score:.3g}")
+    return f"{text} &middot; <i>{said}</i>" if text else f"<i>{said}</i>"
 
 
 class HoverProbe:

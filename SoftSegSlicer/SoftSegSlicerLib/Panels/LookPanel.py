@@ -7,12 +7,13 @@ from softseg.errors import SoftSegError
 from SoftSegSlicerLib.Panels.AdoptBar import AdoptBar
 from SoftSegSlicerLib.Panels.BranchMenu import BranchMenu
 from SoftSegSlicerLib.Panels.HeatMapControls import HeatMapControls
-from SoftSegSlicerLib.Panels.HoverProbe import HoverProbe, describeHtml
+from SoftSegSlicerLib.Panels.HoverProbe import HoverProbe, hoverHtml
 from SoftSegSlicerLib.Panels.LabelTreeWidget import Column, LabelTreeWidget
 from SoftSegSlicerLib.Panels.LevelSlider import LevelSlider
 from SoftSegSlicerLib.Panels.MessageLine import MessageLine
 from SoftSegSlicerLib.Panels.PanelWidgets import loadPanel
 from SoftSegSlicerLib.Panels.SearchLine import SearchLine
+from SoftSegSlicerLib.Panels.SurenessControls import SurenessControls
 from SoftSegSlicerLib.Panels.VolumeColumns import VolumeColumns
 
 __all__ = ["LookPanel"]
@@ -42,6 +43,7 @@ class LookPanel:
         self.search = SearchLine(self.ui.searchEdit, self.tree)
         self.adopt = AdoptBar(self.ui, self.onAdopt, context)
         self.maps = HeatMapControls(self.ui, context.logic, self._try)
+        self.sureness = SurenessControls(self.ui, context.logic, self._try)
         self.hover = HoverProbe(self.onHover)
         # room for the longest path, so that nothing moves under the mouse
         self.ui.hoverLabel.minimumHeight = self.ui.hoverLabel.maximumHeight = 3 * self.tree.fontMetrics().lineSpacing()
@@ -163,7 +165,8 @@ class LookPanel:
         for widget in ("exportSegmentationButton", "exportLabelMapButton", "searchEdit"):
             getattr(self.ui, widget).enabled = managed
         self.onHover(None)
-        self.maps.show(node if managed else None, soft)
+        self.sureness.show(node if managed else None, soft)
+        self.maps.show(node if managed else None, soft, self.sureness.hasScore)
         self.volumes.explain(self.tree.headerItem())
         if tree is not None:
             self._restoreSelection()
@@ -246,6 +249,7 @@ class LookPanel:
         self.search.repeat()
         self._showCut()
         self.maps.refresh()
+        self.sureness.refresh()
         if not sameVoxels:
             qt.QTimer.singleShot(0, self._showVolumes)
 
@@ -263,9 +267,9 @@ class LookPanel:
             hint = _("Make a segmentation in Segment, or load one that exists.")
             self.ui.hoverLabel.text = hint if self._node is None else ""
         elif self.widget.visible or ras is None:
-            path = self.context.logic.describe(self._node, ras) if ras is not None else []
-            hint = _("Move the mouse over a slice view to see what is there.")
-            self.ui.hoverLabel.text = describeHtml(tree, path, self.volumes.soft) or hint
+            logic, soft = self.context.logic, self.volumes.soft
+            text = hoverHtml(logic, self._node, tree, ras, soft) if ras is not None else ""
+            self.ui.hoverLabel.text = text or _("Move the mouse over a slice view to see what is there.")
 
     # -- export ---------------------------------------------------------------------------------------------------
 
