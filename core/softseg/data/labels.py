@@ -18,6 +18,7 @@ import numpy.typing as npt
 from softseg.data.cubes import read_label_map
 from softseg.data.dataset import Case, Dataset
 from softseg.data.preprocess import describe_grid, same_grid
+from softseg.data.segments import is_segmentation, segmentation_labels
 from softseg.errors import InputError
 from softseg.image import Geometry, Image
 from softseg.soft.labels import SoftLabels
@@ -59,9 +60,17 @@ def read_labels(case: Case, dataset: Dataset, geometry: Geometry, take: Take, wa
         }
         return [compose_soft_maps(maps, tree, case.labels, warn)]
     paths = case.labels if isinstance(case.labels, list) else [case.labels]
-    return [
-        labels_from_map(take(_read_on(path, geometry, "labels")), tree, path, warn, case.unlabelled) for path in paths
-    ]
+    return [_read_one(path, tree, geometry, take, warn, case.unlabelled) for path in paths]
+
+
+def _read_one(
+    path: Path, tree: LabelTree, geometry: Geometry, take: Take, warn: Warn, unlabelled: int | None
+) -> SoftLabels:
+    """Read a label map, or a segmentation of Slicer's."""
+    if is_segmentation(path):
+        indices = take(segmentation_labels(path, geometry, tree, warn, unlabelled))
+        return SoftLabels.from_class_indices(indices, class_count(tree))
+    return labels_from_map(take(_read_on(path, geometry, "labels")), tree, path, warn, unlabelled)
 
 
 def read_mask(path: Path, geometry: Geometry, take: Take) -> BoolArray:

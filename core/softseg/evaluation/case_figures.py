@@ -48,6 +48,7 @@ def case_figures(report: Report, pair: Pair, colors: dict[str, Color], events: E
         pair.mask,
         unlabelled=pair.unlabelled,
         labelled_only=report.labelled is not None,
+        grid=prediction.shares.geometry,
     )
     geometry = prediction.shares.geometry
     deepest = report.tree.depth if prediction.deepest is None else prediction.deepest

@@ -223,6 +223,7 @@ def _add_case(report: Report, pair: Pair, rows: TreeRows, events: Events) -> Non
         pair.mask,
         unlabelled=pair.unlabelled,
         labelled_only=report.labelled is not None,
+        grid=prediction.shares.geometry,
     )
     require_same_grid(prediction.shares.geometry, prediction.file, reference)
     if pair.image is not None:

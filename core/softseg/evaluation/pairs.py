@@ -8,6 +8,7 @@ from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from softseg.data.segments import SEGMENT_SUFFIXES
 from softseg.errors import InputError
 from softseg.evaluation.sources import SOFT_SUFFIX, Reference
 from softseg.image import IMAGE_SUFFIXES
@@ -97,7 +98,7 @@ def case_name(path: Path) -> str:
     if name.endswith(SOFT_SUFFIX):
         stem = name[: -len(SOFT_SUFFIX)]
         return path.absolute().parent.name if stem in ("soft", "") else stem
-    for suffix in IMAGE_SUFFIXES:
+    for suffix in (*SEGMENT_SUFFIXES, *IMAGE_SUFFIXES):
         if name.lower().endswith(suffix):
             return name[: -len(suffix)]
     return name

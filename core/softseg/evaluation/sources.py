@@ -12,6 +12,7 @@ import numpy as np
 
 from softseg.data.labels import class_count, clip_soft, compose_soft_maps, labels_from_map
 from softseg.data.preprocess import describe_grid, same_grid
+from softseg.data.segments import is_segmentation, segmentation_labels
 from softseg.errors import InputError
 from softseg.image import Geometry, read_image
 from softseg.soft.encoding import SCALE
@@ -191,6 +192,7 @@ def read_reference(
     *,
     unlabelled: int | None = None,
     labelled_only: bool = False,
+    grid: Geometry | None = None,
 ) -> Reading:
     """Read a reference: label map, soft parcellation, several raters' label maps, or soft maps by node.
 
@@ -201,13 +203,14 @@ def read_reference(
     warn: called with one line for each oddity that was mended.
     mask: file of the voxels (non-zero) where the reference is valid; everywhere by default.
     unlabelled: value of label maps that says nothing about a voxel, if there is one.
+    grid: of the image; needed for a segmentation of Slicer's, which may cover a part of it.
     labelled_only: whether background says nothing either: of a few painted strokes it is what was not painted.
 
     Raises
     ------
     InputError: missing or damaged, not on one grid, or holds labels that the tree lacks.
     """
-    reading = _read_reference(reference, tree, warn, unlabelled)
+    reading = _read_reference(reference, tree, warn, unlabelled, grid)
     if labelled_only and tree.background is not None:
         labels = _whole(reading.shares, class_count(tree))
         painted = labels.indices != tree.class_index(tree.background.id)
@@ -240,7 +243,9 @@ def require_same_grid(geometry: Geometry, file: Path, other: Reading, hint: str 
     )
 
 
-def _read_reference(reference: Reference, tree: LabelTree, warn: Warn, unlabelled: int | None = None) -> Reading:
+def _read_reference(
+    reference: Reference, tree: LabelTree, warn: Warn, unlabelled: int | None, grid: Geometry | None
+) -> Reading:
     if isinstance(reference, Mapping):
         return _soft_maps({node: Path(path) for node, path in reference.items()}, tree, warn)
     if isinstance(reference, (str, PathLike)):
@@ -249,9 +254,12 @@ def _read_reference(reference: Reference, tree: LabelTree, warn: Warn, unlabelle
             file = _in_case_folder(file)
         if file.name.endswith(SOFT_SUFFIX):
             return _parcellation(file, tree)
+        if is_segmentation(file) and grid is not None:
+            indices = segmentation_labels(file, grid, tree, warn, unlabelled)
+            return Reading(LabelShares(SoftLabels.from_class_indices(indices.array, class_count(tree)), grid), file)
         image = read_image(file)
         return Reading(LabelShares(labels_from_map(image.array, tree, file, warn, unlabelled), image.geometry), file)
-    raters = [_read_reference(path, tree, warn, unlabelled) for path in reference]
+    raters = [_read_reference(path, tree, warn, unlabelled, grid) for path in reference]
     for rater in raters[1:]:
         require_same_grid(rater.shares.geometry, rater.file, raters[0], "raters of one case share a grid")
     maps = [_whole(rater.shares, class_count(tree)) for rater in raters]

@@ -10,6 +10,7 @@ from os import PathLike
 from pathlib import Path
 from typing import Any, TypeAlias
 
+from softseg.data.segments import SEGMENT_SUFFIXES
 from softseg.errors import InputError
 from softseg.files import write_beside
 from softseg.image import IMAGE_SUFFIXES
@@ -40,7 +41,7 @@ def require_folder(path: str | PathLike[str], what: str = "folder") -> Path:
 def stem(path: Path) -> str:
     """Return the file name without its image ending (``.nii.gz`` and others)."""
     lower = path.name.lower()
-    for suffix in IMAGE_SUFFIXES:
+    for suffix in (*SEGMENT_SUFFIXES, *IMAGE_SUFFIXES):
         if lower.endswith(suffix):
             return path.name[: -len(suffix)]
     return path.stem
