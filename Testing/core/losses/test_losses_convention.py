@@ -20,6 +20,10 @@ SPECS = {
     "tree-cross-entropy, nodes": [{"name": "tree-cross-entropy", "form": "node"}],
     "dice": [{"name": "dice"}],
     "adaptive-wing": [{"name": "adaptive-wing"}],
+    "calibration-error": [
+        {"name": "calibration-error", "levels": "all", "bins": 5},
+        {"name": "cross-entropy", "weight": 1e-9},
+    ],
     "compound": [
         {"name": "wasserstein-cross-entropy"},
         {"name": "tree-cross-entropy", "form": "node"},

@@ -19,6 +19,10 @@ SPECS = {
     "tree-cross-entropy, nodes": [{"name": "tree-cross-entropy", "level_weights": [2, 0.3, 0.5], "form": "node"}],
     "dice": [{"name": "dice"}],
     "adaptive-wing": [{"name": "adaptive-wing"}],
+    "calibration-error": [
+        {"name": "calibration-error", "levels": "all", "bins": 5},
+        {"name": "cross-entropy", "weight": 1e-9},
+    ],
     "compound": [
         {"name": "wasserstein-cross-entropy", "weight": 0.5},
         {"name": "tree-cross-entropy", "form": "node", "weight": 2},

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from softseg.errors import InputError
 from softseg.losses.adaptive_wing import AdaptiveWingLoss
+from softseg.losses.calibration_error import CalibrationErrorLoss
 from softseg.losses.cross_entropy import CrossEntropyLoss
 from softseg.losses.dice import DiceLoss
 from softseg.losses.fused import Evaluated, fused
@@ -29,6 +30,7 @@ LOSSES: dict[str, Callable[..., nn.Module]] = {
     "tree-wasserstein": TreeWassersteinLoss,
     "tree-cross-entropy": TreeCrossEntropyLoss,
     "adaptive-wing": AdaptiveWingLoss,
+    "calibration-error": CalibrationErrorLoss,
 }
 """Losses by the names that recipes use."""
 
@@ -73,7 +75,7 @@ class CompoundLoss(nn.Module):
 
     def forward(self, predicted: Tensor, target: Tensor, mask: Tensor | None = None) -> Tensor:
         """Return the weighted sum, a scalar; ``predicted`` is what the attribute ``on`` says."""
-        parts = [part for part in self.parts if isinstance(part, (TreeLoss, DiceLoss))]
+        parts = [part for part in self.parts if isinstance(part, (TreeLoss, DiceLoss, CalibrationErrorLoss))]
         if len(parts) == len(self.parts) and predicted.dtype != torch.float16:
             return fused(partial(_evaluate_sum, parts, self.weights), predicted, target, mask)
         values = [part(predicted, target, mask) for part in self.parts]
@@ -83,7 +85,7 @@ class CompoundLoss(nn.Module):
 
 
 def _evaluate_sum(
-    parts: Sequence[TreeLoss | DiceLoss],
+    parts: Sequence[TreeLoss | DiceLoss | CalibrationErrorLoss],
     factors: Sequence[float],
     predicted: Tensor,
     target: Tensor,
@@ -132,6 +134,12 @@ def build_loss(specs: Sequence[Mapping[str, Any]], tree: LabelTree) -> CompoundL
             raise InputError(f"{name!r} is not a loss", field=field, hint=f"choose from {', '.join(LOSSES)}")
         weights.append(_weight(options.pop("weight", 1.0), f"{field}.weight"))
         losses.append(_build(name, options, tree, field))
+    if {spec["name"] for spec in specs} == {"calibration-error"}:
+        raise InputError(
+            "calibration-error stands alone: it does not say where anything is",
+            field="loss",
+            hint="add cross-entropy, dice or another loss beside it",
+        )
     if {spec["name"] for spec in specs} == {"tree-wasserstein"}:
         raise InputError(
             "tree-wasserstein stands alone: its gradient vanishes wherever the network is certain, also where it is"
