@@ -19,6 +19,9 @@ class Parameters:
     model: name of a shipped model, or a model folder.
     cut: ``"leaves"`` or a level of the model's tree, as text.
     device: ``"auto"``, ``"cpu"``, ``"cuda:0"`` ...
+    outliers: whether an outlier score is computed with a model that has one.
+    uncertainty, samples: ``""``, ``"tta"`` or ``"dropout"``, and how many answers.
+    deepAsSure, confidence: whether labels are held to a confidence, and to which.
     maskSegmentation, maskSegment: the segment that serves as brain mask; none if the id is empty.
     batchFolder, batchOutput: where a batch reads (empty: volumes of the scene) and writes.
     """
@@ -27,6 +30,11 @@ class Parameters:
     model: str = "brain-134"
     cut: str = "leaves"
     device: str = "auto"
+    outliers: bool = False
+    uncertainty: str = ""
+    samples: int = 8
+    deepAsSure: bool = False
+    confidence: float = 0.9
     maskSegmentation: vtkMRMLSegmentationNode
     maskSegment: str = ""
     batchFolder: str = ""

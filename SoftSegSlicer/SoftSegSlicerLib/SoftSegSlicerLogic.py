@@ -8,6 +8,7 @@ from .Logic.Knowing import KnowingLogic
 from .Process.HeadlessRunner import HeadlessRunner
 from .Process.Outcomes import raiseUnlessDone
 from .Scene import ColorMaps, Export, LabelSource, References, SegmentJob
+from .Scene.PredictOptions import PredictOptions
 from .Training.SceneDataset import SceneDataset, dataFile
 from .Training.TrainingRun import Request
 
@@ -22,7 +23,18 @@ class SoftSegSlicerLogic(KnowingLogic):
     # -- segmenting -----------------------------------------------------------------------------------------------
 
     def segment(
-        self, volumes, model="brain-134", *, cut=None, device="auto", mask=None, outputFolder=None, onEvent=None
+        self,
+        volumes,
+        model="brain-134",
+        *,
+        cut=None,
+        device="auto",
+        mask=None,
+        outputFolder=None,
+        outliers=False,
+        uncertainty="",
+        confidence=None,
+        onEvent=None,
     ):
         """Segment a scan with the engine in a process of its own, and wait for it.
 
@@ -34,6 +46,9 @@ class SoftSegSlicerLogic(KnowingLogic):
         device: "auto", "cpu" or "cuda:N".
         mask: what is outside is blanked: ``(segmentation node, segment id)`` or a label map node.
         outputFolder: where the engine's files stay; a temporary folder by default.
+        outliers: whether an outlier score is computed; the model must have a fitted one.
+        uncertainty: ``"tta:N"`` or ``"dropout:N"``: N repeated answers, and how much they differ.
+        confidence: shown is the deepest node that has this share, 0.5..1; see :meth:`setConfidence`.
         onEvent: called with each event of the engine (docs/events.md).
 
         Returns
@@ -44,7 +59,10 @@ class SoftSegSlicerLogic(KnowingLogic):
         ------
         InputError, OutOfMemoryError, CancelledError: as the engine says; nothing is added to the scene.
         """
-        job = self.prepareSegment(volumes, model, cut=cut, device=device, mask=mask, outputFolder=outputFolder)
+        options = PredictOptions(outliers, uncertainty, confidence)
+        job = self.prepareSegment(
+            volumes, model, cut=cut, device=device, mask=mask, outputFolder=outputFolder, options=options
+        )
         try:
             runner = HeadlessRunner()
             runner.start(job.arguments, onEvent or _ignore, _ignore)
@@ -54,15 +72,19 @@ class SoftSegSlicerLogic(KnowingLogic):
             raise
         return self.finishSegment(job)
 
-    def prepareSegment(self, volumes, model, *, cut=None, device="auto", mask=None, outputFolder=None):
+    def prepareSegment(self, volumes, model, *, cut=None, device="auto", mask=None, outputFolder=None, options=None):
         """Return the SegmentJob for a runner: what :meth:`segment` does before the engine starts.
+
+        Parameters
+        ----------
+        options: :class:`Scene.PredictOptions.PredictOptions`: outliers, uncertainty and confidence; others as there.
 
         Raises
         ------
-        InputError: no volume, an empty one, or a mask that does not fit.
+        InputError: no volume, an empty one, a mask that does not fit, or an option that cannot be.
         """
         nodes = list(volumes) if isinstance(volumes, (list, tuple)) else [volumes]
-        return SegmentJob.prepare(nodes, model, cut, device, mask, outputFolder)
+        return SegmentJob.prepare(nodes, model, cut, device, mask, outputFolder, options or PredictOptions())
 
     def finishSegment(self, job):
         """Return the segmentation node of a job whose process is done, with its table of volumes.
@@ -77,6 +99,8 @@ class SoftSegSlicerLogic(KnowingLogic):
                 segmentationNode.SetName(f"{job.case} segmentation")
             if job.cut is not None:
                 self.collapse(segmentationNode, job.cut)
+            if job.options.confidence is not None:
+                self.setConfidence(segmentationNode, job.options.confidence)
             self.volumesTable(segmentationNode)
             return segmentationNode
         finally:

@@ -109,19 +109,21 @@ class SegmentBatch:
             return _("Tick at least one scan.")
         return None
 
-    def jobs(self, device, cut):
-        """Return the jobs of all ticked scans."""
+    def jobs(self, device, cut, options):
+        """Return the jobs of all ticked scans; ``options`` are PredictOptions."""
         model, _summary = self._modelOf()
         output = self._ui.batchOutputEdit.currentPath
         self._results, self._states = {}, {}
         if self.fromFolder:
             return [
-                self._jobOfFiles(case, model, device, cut, output)
+                self._jobOfFiles(case, model, device, cut, output, options)
                 for case in self._cases()
                 if case.name in self._ticked()
             ]
         scene = slicer.mrmlScene
-        return [self._jobOfVolume(scene.GetNodeByID(key), model, device, cut, output) for key in self._ticked()]
+        return [
+            self._jobOfVolume(scene.GetNodeByID(key), model, device, cut, output, options) for key in self._ticked()
+        ]
 
     def show(self, job):
         """Show the state of a job in its row."""
@@ -155,19 +157,21 @@ class SegmentBatch:
         except SoftSegError as error:
             self._onError(error)
 
-    def _jobOfFiles(self, case, model, device, cut, output):
+    def _jobOfFiles(self, case, model, device, cut, output, options):
         def prepare():
             if case.problem is not None:
                 raise case.problem
             files = ",".join(map(str, case.images))
-            return FilesOfCase(["predict", model, files, "--out", output, "--device", device, "--cut", cut])
+            return FilesOfCase(
+                ["predict", model, files, "--out", output, "--device", device, "--cut", cut, *options.arguments()]
+            )
 
         def finish(_prepared):
             self._results[case.name] = str(Path(output) / case.name / SOFT_FILE)
 
         return Job(case.name, case.name, prepare, finish)
 
-    def _jobOfVolume(self, volume, model, device, cut, output):
+    def _jobOfVolume(self, volume, model, device, cut, output, options):
         key, name, logic = volume.GetID(), volume.GetName(), self._context.logic
 
         def prepare():
@@ -175,7 +179,7 @@ class SegmentBatch:
             if node is None:
                 raise InputError(_("the volume {name} was deleted").format(name=name))
             return logic.prepareSegment(
-                [node], model, cut=levelOf(cut), device=device, mask=None, outputFolder=output or None
+                [node], model, cut=levelOf(cut), device=device, outputFolder=output or None, options=options
             )
 
         def finish(prepared):

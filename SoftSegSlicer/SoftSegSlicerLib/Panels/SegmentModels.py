@@ -140,6 +140,10 @@ def _factsOf(summary):
     parts = [_("{count} structures from {channels}").format(count=leaves, channels=", ".join(summary.channels))]
     if summary.expected.skull_stripped:
         parts.append(_("skull-stripped scans"))
+    if summary.calibrated:
+        parts.append(_("calibrated"))
+    if summary.outlier_score:
+        parts.append(_("knows outliers ({name})").format(name=summary.outlier_score))
     return html.escape(" \u00b7 ".join(parts))
 
 

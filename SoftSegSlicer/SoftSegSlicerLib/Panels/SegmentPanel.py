@@ -10,6 +10,7 @@ from SoftSegSlicerLib.Dependencies import DeclinedError, Dependencies
 from SoftSegSlicerLib.Panels.MessageList import MessageList
 from SoftSegSlicerLib.Panels.PanelWidgets import loadPanel
 from SoftSegSlicerLib.Panels.SegmentBatch import SegmentBatch, levelOf
+from SoftSegSlicerLib.Panels.SegmentDoubt import SegmentDoubt
 from SoftSegSlicerLib.Panels.SegmentInputs import SegmentInputs
 from SoftSegSlicerLib.Panels.SegmentModels import SegmentModels
 from SoftSegSlicerLib.Panels.SegmentOptions import SegmentOptions
@@ -43,6 +44,7 @@ class SegmentPanel:
         self.inputs = SegmentInputs(self.ui, context, self._onInputChanged)
         self.batch = SegmentBatch(self.ui, context, self._model, self._update, self._onError)
         self.options = SegmentOptions(self.ui, context)
+        self.doubt = SegmentDoubt(self.ui, context)
         self.ui.applyButton.clicked.connect(self.onApply)
         self.ui.batchButton.clicked.connect(self.onBatch)
         self.ui.cancelButton.clicked.connect(self.onCancel)
@@ -95,10 +97,10 @@ class SegmentPanel:
             return
         logic, parameters = self._context.logic, self._context.parameterNode
         volumes, mask, model = self.inputs.volumes(), self.inputs.mask(), parameters.model
-        cut, device = levelOf(parameters.cut), parameters.device
+        cut, device, options = levelOf(parameters.cut), parameters.device, self.doubt.options()
 
         def prepare():
-            return logic.prepareSegment(volumes, model, cut=cut, device=device, mask=mask, outputFolder=None)
+            return logic.prepareSegment(volumes, model, cut=cut, device=device, mask=mask, options=options)
 
         self._start([Job("", volumes[0].GetName(), prepare, self._finishOne)])
 
@@ -109,7 +111,7 @@ class SegmentPanel:
             self._onError(problem)
             return
         parameters = self._context.parameterNode
-        self._start(self.batch.jobs(parameters.device, parameters.cut))
+        self._start(self.batch.jobs(parameters.device, parameters.cut, self.doubt.options()))
 
     def onCancel(self, *_arguments):
         """Stop."""
@@ -187,6 +189,7 @@ class SegmentPanel:
         if parameters is None:
             return
         self.options.restore()
+        self.doubt.restore()
         self.models.fill(parameters.model)
         self._onModelChanged()
         self.inputs.restore()
@@ -202,6 +205,7 @@ class SegmentPanel:
         summary = self.models.summary
         self.inputs.setChannels(() if summary is None else summary.channels)
         self.options.fillCuts(summary)
+        self.doubt.allow(summary)
         self.refresh()
 
     def _onModelsChanged(self, path=None, select=False, **_others):
@@ -209,6 +213,7 @@ class SegmentPanel:
             self.models.choose(path)
         elif path is not None:
             self.models.offer(path)
+            self.doubt.allow(self.models.summary)  # it may have got a score since
 
     def _onInputChanged(self):
         self._showChecks()

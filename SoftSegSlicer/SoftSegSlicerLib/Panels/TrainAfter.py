@@ -18,9 +18,10 @@ class TrainAfter:
         self._ui = ui
         for text, score in (
             (_("Energy"), "energy"),
-            (_("Largest share"), "msp"),
+            (_("Largest share"), "max-softmax"),
             (_("Entropy"), "entropy"),
             (_("Distance to the classes"), "mahalanobis"),
+            (_("ODIN (slow)"), "odin"),
         ):
             ui.scoreSelector.addItem(text, score)
         ui.outliersCheck.toggled.connect(self._update)

@@ -6,6 +6,7 @@ import qt
 import slicer
 from slicer.i18n import tr as _
 
+from ..Training.AfterTraining import CALIBRATE
 from ..Training.LearningCurves import LearningCurves
 from ..Training.TrainingRun import FAILED, FINISHED, RUNNING, STOPPED
 from .CurvePicture import drawCurves, pixelRatio
@@ -126,6 +127,9 @@ class TrainMonitor:
             )
         if run.stopping:
             return _("Stopping: the last step is finished and saved…")
+        if run.step:
+            doing = _("Calibrating the shares") if run.step == CALIBRATE else _("Fitting the outlier score")
+            return f"{doing}: {_stageText(run.stage)}" if run.stage else f"{doing}…"
         if run.stage == "train":
             text = _("Step {done} of {total}").format(done=run.done, total=run.total)
             left = timeText(run.secondsLeft)
@@ -167,7 +171,5 @@ def _stageText(stage):
         "prepare": _("Preparing the scans"),
         "plan": _("Looking at the scans"),
         "check": _("Checking the scans"),
-        "calibrate": _("Calibrating the shares"),
-        "outliers": _("Fitting the outlier score"),
     }
     return known.get(stage, stage.capitalize())

@@ -12,6 +12,7 @@ from softseg.errors import InputError
 from softseg.image import Image, write_image
 
 from . import Grids, References
+from .PredictOptions import PredictOptions
 
 _SOFT_FILE = "soft.soft.npz"
 
@@ -29,6 +30,7 @@ class SegmentJob:
     scene: the MRML scene.
     cut: what is shown at first: a level, node ids, a Cut, or None for the leaves.
     temporary: the folder of temporary files; removed by :meth:`discard`.
+    options: what else the engine was asked.
     """
 
     arguments: list
@@ -38,6 +40,7 @@ class SegmentJob:
     scene: Any
     cut: Any
     temporary: tempfile.TemporaryDirectory = field(repr=False)
+    options: PredictOptions = field(default_factory=PredictOptions)
 
     def softFile(self):
         """Return the path of the soft parcellation that the engine wrote.
@@ -63,9 +66,10 @@ class SegmentJob:
         self.temporary.cleanup()
 
 
-def prepare(volumeNodes, model, cut, device, mask, outputFolder):
+def prepare(volumeNodes, model, cut, device, mask, outputFolder, options):
     """Write the volumes where the engine finds them and return the job; see SoftSegSlicerLogic.prepareSegment."""
     _check(volumeNodes)
+    options.check()
     inside = None if mask is None else _inside(mask, volumeNodes[0])
     temporary = tempfile.TemporaryDirectory(prefix="softseg-", ignore_cleanup_errors=True)
     try:
@@ -81,11 +85,12 @@ def prepare(volumeNodes, model, cut, device, mask, outputFolder):
             files.append(str(write_image(Image(array, own), os.path.join(temporary.name, "in", f"{name}.nii"))))
         output = os.fspath(outputFolder) if outputFolder else os.path.join(temporary.name, "out")
         arguments = ["predict", os.fspath(model), ",".join(files), "--out", output, "--device", device]
+        arguments += options.arguments()
     except BaseException:
         temporary.cleanup()
         raise
     scene = References.sceneOf(volumeNodes[0])
-    return SegmentJob(arguments, output, case, volumeNodes[0].GetID(), scene, cut, temporary)
+    return SegmentJob(arguments, output, case, volumeNodes[0].GetID(), scene, cut, temporary, options)
 
 
 def _check(volumeNodes):

@@ -22,5 +22,6 @@ def arguments(step, request, folder):
     kind, _colon, score = step.partition(":")
     model = os.path.join(str(folder), "model")
     if kind == CALIBRATE:
-        return [CALIBRATE, model, request.dataset, "--split", "val", "--device", request.device]
+        plots = os.path.join(str(folder), "calibration")
+        return [CALIBRATE, model, request.dataset, "--split", "val", "--out", plots, "--device", request.device]
     return [OUTLIERS, "fit", model, request.dataset, "--score", score, "--device", request.device]

@@ -67,7 +67,8 @@ class TrainingRun:
     steps, validations: ``[(step, loss, learning rate)]`` and ``[(step, scores)]``, new since the last :meth:`poll`.
     restarted: whether the curves begin anew with what :meth:`poll` just brought.
     message, hint: why it failed; warnings: what it warned of.
-    notes: what went wrong after the training itself, in steps that follow it.
+    step: which step that follows the training runs or ended last, empty for the training itself.
+    notes: what went wrong in these steps.
     """
 
     def __init__(self, folder, launcher):
@@ -78,7 +79,7 @@ class TrainingRun:
         self.stage, self.done, self.total, self.secondsLeft = "", 0, 0, None
         self.steps, self.validations, self.restarted = [], [], False
         self.message, self.hint, self.warnings, self.notes = "", "", [], []
-        self._ending, self._step, self._followed = None, "", []
+        self._ending, self.step, self._followed = None, "", []
 
     def start(self, request):
         """Start a new training in the folder.
@@ -176,15 +177,15 @@ class TrainingRun:
     @property
     def canResume(self):
         """Whether there is something to go on with."""
-        trained = self._step or self._ending == "done"
+        trained = self.step or self._ending == "done"
         return not self.running and not trained and os.path.isfile(self._own("request.json"))
 
     def _take(self, event):
         kind = event["event"]
         if kind == "started":
             self._ending, self.message, self.hint, self.warnings = None, "", "", []
-            self.stage, self._step = "", event.get("step", "")
-            self._followed = [*self._followed, self._step] if self._step else []
+            self.stage, self.step = "", event.get("step", "")
+            self._followed = [*self._followed, self.step] if self.step else []
         elif kind == "stage":
             self.stage, self.done, self.total, self.secondsLeft = event["stage"], 0, event["total"] or 0, None
         elif kind == "progress":
@@ -196,13 +197,13 @@ class TrainingRun:
             self._ending = event["kind"]
             where = (event.get("file"), event.get("field"), event["message"])
             self.message, self.hint = ": ".join(part for part in where if part), event.get("hint") or ""
-            if self._step and event["kind"] != "cancelled":
+            if self.step and event["kind"] != "cancelled":
                 self.notes.append(f"{self.message}; {self.hint}" if self.hint else self.message)
         elif kind == "done":
             self._ending = "done"
 
     def _ended(self):
-        if self._step or self._ending == "done":
+        if self.step or self._ending == "done":
             return self._followUp()
         if self._ending == "cancelled" or (self._ending is None and self.stopping):
             return STOPPED
@@ -217,9 +218,9 @@ class TrainingRun:
         A step that fails keeps nobody from the model, nor the next step from being done.
         """
         self.message, self.hint = "", ""
-        if self._step and self._ending is None and not self.stopping:
+        if self.step and self._ending is None and not self.stopping:
             self._ending = "killed"
-            self.notes.append(self._lastError() or f"'{self._step}' was ended from outside")
+            self.notes.append(self._lastError() or f"'{self.step}' was ended from outside")
         waiting = [step for step in self._wanted() if step not in self._followed]
         if self.stopping or not waiting:
             return FINISHED

@@ -37,6 +37,8 @@ class ModelSummary:
     description, licence, intended_use, limitations: sentences of its card; may be empty.
     scores: numbers of its card by name.
     card: the whole card (Markdown); empty if the folder has none.
+    outlier_score: name of the outlier score that was fitted to it; empty if there is none.
+    calibrated: whether its shares were calibrated.
     """
 
     path: Path
@@ -50,6 +52,8 @@ class ModelSummary:
     limitations: str
     scores: dict[str, float]
     card: str
+    outlier_score: str = ""
+    calibrated: bool = False
 
     @staticmethod
     def load(model: str | PathLike[str]) -> ModelSummary:
@@ -85,7 +89,14 @@ class ModelSummary:
             str(details.get("limitations") or ""),
             {str(name): float(value) for name, value in (details.get("scores") or {}).items()},
             card.read_text(encoding="utf-8") if card.is_file() else "",
+            _outlier_score(folder),
+            (folder / "calibration.json").is_file(),
         )
+
+
+def _outlier_score(folder: Path) -> str:
+    file = folder / "outliers.json"
+    return str(read_json_object(file).get("score", "")) if file.is_file() else ""
 
 
 def _folder_of(model: str | PathLike[str]) -> Path:
