@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from softseg.data.cubes import Cube, read_channel
 from softseg.data.dataset import Case, Dataset
+from softseg.data.labelled import FEW, paints_strokes
 from softseg.data.labels import class_count, read_labels, read_mask
 from softseg.data.preprocess import check_image, describe_grid, same_grid
 from softseg.errors import InputError
@@ -33,13 +34,13 @@ def check_dataset(dataset: Dataset, events: Events | None = None) -> list[CaseSu
     """Read all images, labels and masks.
 
     Warnings: soft values clipped or in conflict, structures that no training case shows, splits without a case, odd
-    spacings, labels that do not overlap the mask.
+    spacings, labels that do not overlap the mask; of strokes cases without any and classes with very few voxels.
 
     Raises
     ------
     InputError: at the first file that is damaged or does not belong: truncated, NaN, constant, on another grid than
         its case's first channel, with a label value that the tree lacks, soft labels outside 0..1 or that sum to more
-        than 1. File and field are named.
+        than 1. File and field are named. Or no training case has a labelled voxel.
     CancelledError: the user asked to stop.
     """
     events = Events() if events is None else events
@@ -51,6 +52,7 @@ def check_dataset(dataset: Dataset, events: Events | None = None) -> list[CaseSu
         events.progress(done + 1, len(dataset.cases))
     _warn_of_splits(dataset, events)
     _warn_of_missing_classes(dataset, summaries, events)
+    _warn_of_few_labels(dataset, summaries, events)
     _warn_of_spacings(summaries, events)
     counts = ", ".join(f"{len(dataset.split(name))} {name}" for name in ("train", "val", "test"))
     events.log(f"{len(summaries)} cases ({counts}) of {len({case.group for case in dataset.cases})} groups are sound")
@@ -110,6 +112,30 @@ def _warn_of_missing_classes(dataset: Dataset, summaries: Sequence[CaseSummary],
     if training and missing:
         shown = ", ".join(missing[:10]) + (f" and {len(missing) - 10} more" if len(missing) > 10 else "")
         events.warning(f"{dataset.path}: no training case shows {shown}; the network cannot learn them")
+
+
+def _warn_of_few_labels(dataset: Dataset, summaries: Sequence[CaseSummary], events: Events) -> None:
+    """Say which cases have no label at all and, where only strokes are painted, which classes have very few voxels."""
+    for summary in summaries:
+        if not summary.volumes.any():
+            events.warning(f"case {summary.case.id}: no voxel is labelled")
+    training = [summary for summary in summaries if summary.case.split == "train"]
+    total = np.sum([summary.volumes for summary in training], axis=0) if training else np.ones(1)
+    if not total.any():
+        raise InputError(
+            "no training case has a labelled voxel",
+            file=dataset.path,
+            field="cases",
+            hint="paint strokes and give them the tree's label values",
+        )
+    if any(paints_strokes(summary.case, dataset) for summary in training):
+        few = [
+            f"{node.id} ({total[index]:g})"
+            for index, node in enumerate(dataset.tree.class_nodes)
+            if 0 < total[index] < FEW
+        ]
+        if few:
+            events.warning(f"{dataset.path}: fewer than {FEW} labelled voxels in all training cases: {', '.join(few)}")
 
 
 def _warn_of_spacings(summaries: Sequence[CaseSummary], events: Events) -> None:

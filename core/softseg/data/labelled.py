@@ -18,6 +18,9 @@ PAINTED = 0.124
 """Where only strokes are painted, a voxel counts when at least this part of a painted voxel lies in it. The voxel that
 a painted voxel's centre falls into holds at least an eighth of it, wherever the grids lie: no stroke is lost."""
 
+FEW = 5
+"""A class with fewer labelled voxels than this in all training cases is worth a warning (our default)."""
+
 
 def paints_strokes(case: Case, dataset: Dataset) -> bool:
     """Whether a case may be labelled in part: what is not painted says nothing.

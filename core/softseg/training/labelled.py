@@ -6,14 +6,12 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from softseg.data.labelled import FEW
 from softseg.errors import InputError
 
 if TYPE_CHECKING:
     from softseg.data import CaseStore
     from softseg.events import Events
-
-FEW = 5
-"""A class with fewer labelled voxels than this is worth a warning (our default)."""
 
 
 def check_labelled(store: CaseStore, training: Sequence[str], validation: Sequence[str], events: Events) -> None:
