@@ -78,7 +78,7 @@ def test_the_single_foreground_head_knows_where_the_background_is() -> None:
 def test_wrong_use_is_refused() -> None:
     with pytest.raises(InputError, match=r"scope: scope must be one of sample, batch, volume; got 'image'"):
         NormReLU("image")  # type: ignore[arg-type]
-    with pytest.raises(InputError, match=r"head: expected softmax or normrelu, got 'sigmoid'"):
+    with pytest.raises(InputError, match=r"head: expected softmax, normrelu or godin, got 'sigmoid'"):
         Head("sigmoid", 3)  # type: ignore[arg-type]
     with pytest.raises(InputError, match=r"head: a head needs at least 2 leaves"):
         Head("softmax", 1)

@@ -1,12 +1,14 @@
 """Networks by name, their heads, and the model folder that training writes and prediction reads."""
 
 from softseg.network.architectures import NETWORKS, build_network, memory_format, network_config, set_output_bias
+from softseg.network.fitted_outliers import FittedOutliers
 from softseg.network.heads import Head, NormReLU, Scope
 from softseg.network.model_folder import Model, ModelFolder
 from softseg.network.weights import read_weights, write_weights
 
 __all__ = [
     "NETWORKS",
+    "FittedOutliers",
     "Head",
     "Model",
     "ModelFolder",

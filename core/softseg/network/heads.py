@@ -15,6 +15,10 @@ Scope = Literal["sample", "batch", "volume"]
 """Over what :class:`NormReLU` takes its maximum."""
 
 
+HeadName = Literal["softmax", "normrelu", "godin"]
+"""Names of the heads."""
+
+
 class NormReLU(nn.Module):
     """Normalised ReLU, the last activation of SoftSeg (Gros et al., Medical Image Analysis 71, 2021).
 
@@ -54,6 +58,9 @@ class NormReLU(nn.Module):
         return f"scope={self.scope!r}"
 
 
+_LEAST_DIVISOR = 1e-3  # of the godin head: keeps shares and gradients finite
+
+
 def _divide(values: Tensor, by: Tensor) -> Tensor:
     return torch.div(values, torch.where(by > 0, by, torch.ones_like(by)))
 
@@ -64,19 +71,21 @@ class Head:
 
     Attributes
     ----------
-    name: ``"softmax"``, or ``"normrelu"`` (the SoftSeg recipe).
+    name: ``"softmax"``, ``"normrelu"`` (the SoftSeg recipe), or ``"godin"``: generalised ODIN (Hsu et al., CVPR 2020),
+        a softmax of h / g with C channels h and one more channel, whose sigmoid is g. The paper's variant I (h is
+        linear in the features), without the batch normalisation that it puts before the sigmoid (ours).
     classes: leaves of the tree, ``C``.
     background: leaf index of the background, None where the tree has none (positive-only training). With ``normrelu``,
         two leaves and a background the network has one output channel, the foreground, and background is ``1 - p``.
     """
 
-    name: Literal["softmax", "normrelu"]
+    name: HeadName
     classes: int
     background: int | None = 0
 
     def __post_init__(self) -> None:
-        if self.name not in ("softmax", "normrelu"):
-            raise InputError(f"expected softmax or normrelu, got {self.name!r}", field="head")
+        if self.name not in get_args(HeadName):
+            raise InputError(f"expected softmax, normrelu or godin, got {self.name!r}", field="head")
         if self.classes < 2:
             raise InputError(f"a head needs at least 2 leaves, the tree has {self.classes}", field="head")
 
@@ -93,7 +102,29 @@ class Head:
     @property
     def out_channels(self) -> int:
         """Channels the network must put out."""
-        return 1 if self.single else self.classes
+        return 1 if self.single else self.classes + (self.name == "godin")
+
+    def godin_parts(self, raw: Tensor, dim: int) -> tuple[Tensor, Tensor]:
+        """Return h of the leaves and g (0..1, one channel) of raw outputs of a godin head, channels along ``dim``."""
+        return raw.narrow(dim, 0, self.classes), torch.sigmoid(raw.narrow(dim, self.classes, 1))
+
+    def logits(self, raw: Tensor, dim: int = 1) -> Tensor:
+        """Return what a softmax turns into shares, ``C`` channels along ``dim``, for raw outputs of a softmax head.
+
+        Raises
+        ------
+        ValueError: another number of channels.
+        """
+        if raw.shape[dim] != self.out_channels:
+            raise ValueError(f"expected {self.out_channels} channels, got {raw.shape[dim]}")
+        if self.name != "godin":
+            return raw
+        scores, doubt = self.godin_parts(raw, dim)
+        return scores / doubt.clamp_min(_LEAST_DIVISOR)
+
+    def raw_for(self, logits: Tensor) -> Tensor:
+        """Return raw outputs ``[out_channels]`` of a softmax head with these logits ``[C]`` (godin: where g is 1/2)."""
+        return torch.cat([logits / 2, logits.new_zeros(1)]) if self.name == "godin" else logits
 
     def probabilities(
         self, logits: Tensor, scope: Scope = "sample", over_all: Callable[[Tensor], Tensor] | None = None
@@ -109,8 +140,8 @@ class Head:
         """
         if logits.shape[1] != self.out_channels:
             raise ValueError(f"expected {self.out_channels} channels, got {logits.shape[1]}")
-        if self.name == "softmax":
-            return torch.softmax(logits if logits.dtype == torch.float64 else logits.float(), dim=1)
+        if self.name != "normrelu":
+            return torch.softmax(self.logits(logits if logits.dtype == torch.float64 else logits.float()), dim=1)
         shares: Tensor = NormReLU(scope, over_all)(logits)
         if not self.single:
             return shares

@@ -9,6 +9,8 @@
       tree.json                the label tree
       recipe.yaml              what it was trained with
       README.md                the model card
+      calibration.json         temperatures of the tree's levels; optional
+      outliers.json            a fitted outlier score, with its estimates in models/outliers.pt; optional
 """
 
 from __future__ import annotations
@@ -28,9 +30,12 @@ from softseg.errors import InputError
 from softseg.files import read_json_object, write_folder_beside
 from softseg.network.architectures import build_network
 from softseg.network.bundle import inference_config, metadata_config
+from softseg.network.fitted_outliers import FittedOutliers
 from softseg.network.heads import Head
 from softseg.network.model_card import model_card
 from softseg.network.weights import read_weights, write_weights
+from softseg.soft.calibration import FILE as CALIBRATION_FILE
+from softseg.soft.calibration import Calibration
 from softseg.tree import LabelTree
 
 FORMAT_VERSION = 1
@@ -52,6 +57,8 @@ class Model:
     recipe: the text of recipe.yaml.
     metadata: all of metadata.json.
     path: the folder.
+    outliers: the outlier score that was fitted to it, if any.
+    calibration: temperatures of the tree's levels, if any were found.
     """
 
     network: nn.Module
@@ -61,6 +68,8 @@ class Model:
     recipe: str
     metadata: dict[str, Any]
     path: Path
+    outliers: FittedOutliers | None = None
+    calibration: Calibration | None = None
 
     @property
     def name(self) -> str:
@@ -135,10 +144,13 @@ class ModelFolder:
                 f"has {len(tree.leaves)} leaves, the network was trained on {head.classes}", file=folder / "tree.json"
             )
         weights = folder / "models" / "model.pt"
-        network = build_network(plan.network, len(plan.channels), head.out_channels, plan.dimensions)
+        network = build_network(plan.network, plan.inputs, head.out_channels, plan.dimensions)
         _load_state(network, read_weights(weights), weights)
         recipe = (folder / "recipe.yaml").read_text(encoding="utf-8")
-        return Model(network.eval(), plan, tree, head, recipe, metadata, folder)
+        outliers = FittedOutliers.load(folder, head)
+        file = folder / CALIBRATION_FILE
+        calibration = Calibration.load(file, tree) if file.exists() else None
+        return Model(network.eval(), plan, tree, head, recipe, metadata, folder, outliers, calibration)
 
 
 def head_of(recipe: str, tree: LabelTree) -> Head:

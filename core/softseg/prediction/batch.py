@@ -15,7 +15,7 @@ from softseg.errors import InputError, OutOfMemoryError, SoftSegError
 from softseg.events import Events
 from softseg.files import require_writable_folder
 from softseg.network import Model, ModelFolder
-from softseg.prediction.case import Prediction, predict_case
+from softseg.prediction.case import Prediction, fitted_outliers, predict_case
 from softseg.prediction.cohort import CaseState, Share, Table, error_fields, volumes_of
 from softseg.prediction.devices import resolve_device, resolve_precision
 from softseg.prediction.inputs import CaseInput, find_cases
@@ -83,7 +83,8 @@ def predict(
     nodes: ids or names of nodes whose soft maps are written.
     confidence: 0.5..1: also write, per voxel, the deepest node of at least this probability.
     uncertainty: ``"tta:N"`` or ``"dropout:N"``.
-    outliers: whether outliers are asked for; refused by models without an outlier score.
+    outliers: whether the model's outlier score is stored too, with a mask ``outliers.nii.gz`` and outliers marked in
+        the label maps; refused by models without a score (``softseg outliers fit``).
     device: ``"auto"``, ``"cpu"`` or ``"cuda:N"``.
     events: stages, progress, warnings, estimates, results; cancelling.
     map_type: of soft maps: ``"float32"`` (0..1) or ``"uint8"`` (round(255 x share)).
@@ -108,7 +109,8 @@ def predict(
     loaded = model if isinstance(model, Model) else load_model(model)
     cuts = [] if cut is None else [cut] if isinstance(cut, (int, str, PathLike)) else list(cut)
     wanted = Wanted.of(loaded.tree, cuts, nodes, map_type, confidence)
-    _require_sensible(outliers, overlap, blend)
+    _require_sensible(overlap, blend)
+    score = fitted_outliers(loaded) if outliers else None
     all_cases = find_cases(inputs, loaded.plan.channels)
     folders = {case.name: _output_folder(Path(out), case) for case in all_cases}
     chosen = resolve_device(_own_gpu(device, share), events)
@@ -123,6 +125,7 @@ def predict(
         precision=loaded.plan.precision if precision is None else precision,
         blend="logits" if blend == "logits" else "probabilities",
         overwrite=overwrite,
+        outliers=None if score is None else score.digest(),
     )
     resolve_precision(job.precision, chosen)
     require_writable_folder(out)
@@ -149,6 +152,7 @@ class _Job:
     precision: str
     blend: Blend
     overwrite: bool
+    outliers: str | None = None
 
     def record(self, case: CaseInput) -> dict[str, Any]:
         """Return what decides about a case's result, as plain values."""
@@ -163,6 +167,7 @@ class _Job:
             "overlap": self.overlap,
             "precision": str(resolve_precision(self.precision, self.device)).removeprefix("torch."),
             "blend": self.blend,
+            "outliers": self.outliers,
         }
         return record_of(self.model.name, self.digest, case.images, settings)
 
@@ -213,6 +218,7 @@ def _predicted(job: _Job, case: CaseInput, folder: Path, events: Events) -> Pred
         overlap=job.overlap,
         precision=job.precision,
         blend=job.blend,
+        outliers=job.outliers is not None,
     )
 
 
@@ -246,11 +252,7 @@ def load_model(model: str | PathLike[str]) -> Model:
     return ModelFolder.load(path)
 
 
-def _require_sensible(outliers: bool, overlap: float, blend: str) -> None:
-    if outliers:
-        raise InputError(
-            "this model carries no outlier score", field="outliers", hint="leave --outliers out, or use another model"
-        )
+def _require_sensible(overlap: float, blend: str) -> None:
     if not 0 <= overlap < 1:
         raise InputError(f"expected a number from 0 to below 1, got {overlap}", field="overlap")
     if blend not in get_args(Blend):

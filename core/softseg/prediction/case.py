@@ -14,7 +14,7 @@ import torch
 from softseg.data import preprocess_images
 from softseg.data.cubes import read_channel
 from softseg.data.cubes.cube import filled
-from softseg.errors import OutOfMemoryError
+from softseg.errors import InputError, OutOfMemoryError
 from softseg.events import Events
 from softseg.image import Geometry, Image
 from softseg.network.architectures import window_multiple
@@ -30,6 +30,7 @@ from softseg.types import FloatArray
 
 if TYPE_CHECKING:
     from softseg.network import Model
+    from softseg.network.fitted_outliers import FittedOutliers
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,6 +68,7 @@ def predict_case(
     overlap: float = 0.5,
     precision: str | None = None,
     blend: Blend = "probabilities",
+    outliers: bool = False,
 ) -> Prediction:
     """Predict one case.
 
@@ -84,10 +86,12 @@ def predict_case(
     overlap: of the windows, 0 <= overlap < 1.
     precision: of the network's arithmetic; the plan's by default.
     blend: what is averaged where windows overlap, with a softmax head.
+    outliers: whether the model's outlier score is computed and stored beside the shares, which do not change.
 
     Raises
     ------
-    InputError: a file, channel or grid is wrong, a node is unknown, or the network has no dropout.
+    InputError: a file, channel or grid is wrong, a node is unknown, the network has no dropout, or no outlier score was
+        fitted to the model.
     OutOfMemoryError: it does not fit into memory, not even with the smallest windows.
     CancelledError: cancelled.
     """
@@ -100,6 +104,7 @@ def predict_case(
         overlap=overlap,
         precision=model.plan.precision if precision is None else precision,
         blend=blend,
+        outliers=fitted_outliers(model) if outliers else None,
     )
     events.stage("read")
     scans = [read_channel(path) for path in images]
@@ -110,6 +115,23 @@ def predict_case(
     del scans
     found = _with_windows_that_fit(model, preprocessed, grid, target, settings, images[0], events)
     return Prediction(found.parcellation, found.node_maps, found.entropy, found.mutual_information)
+
+
+def fitted_outliers(model: Model) -> FittedOutliers:
+    """Return the outlier score that was fitted to a model.
+
+    Raises
+    ------
+    InputError: there is none.
+    """
+    if model.outliers is None:
+        raise InputError(
+            "this model carries no outlier score",
+            file=model.path,
+            field="outliers",
+            hint="fit one with softseg outliers fit, or leave --outliers out",
+        )
+    return model.outliers
 
 
 def _with_windows_that_fit(

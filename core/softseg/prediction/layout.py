@@ -93,10 +93,12 @@ class Picture:
 
     def undone(self, values: Tensor, permutation: Tensor) -> Tensor:
         """Return a window's values ``(k, j, i, channels)`` as they are in the image as it was."""
-        if not self.change.mirror:
-            return values
-        turned = values.flip(self.left_right_axis)
-        return turned if values.shape[3] == 1 else turned[..., permutation]
+        turned = self.turned_back(values)
+        return turned if not self.change.mirror or values.shape[3] == 1 else turned[..., permutation]
+
+    def turned_back(self, values: Tensor) -> Tensor:
+        """Return a window's values ``(k, j, i, channels)`` at their places; what the channels mean does not change."""
+        return values.flip(self.left_right_axis) if self.change.mirror else values
 
 
 @dataclass(frozen=True)

@@ -21,14 +21,20 @@ from softseg.image import Image, write_image
 from softseg.prediction.answers import file_stem, write_answers
 from softseg.prediction.record import write_record
 from softseg.soft.confidence import steps_of
+from softseg.tree import Node
 
 if TYPE_CHECKING:
     from softseg.prediction.case import Prediction
+    from softseg.soft.outliers import StoredOutliers
     from softseg.soft.parcellation import NodeVolume, SoftParcellation
     from softseg.tree import Cut, LabelTree
 
 SOFT_FILE = "soft.soft.npz"
 VOLUMES_FILE = "volumes.csv"
+OUTLIERS_FILE = "outliers.nii.gz"
+OUTLIER = "outlier"
+"""Id of what belongs to no trained class, in colour tables."""
+
 MapType = Literal["float32", "uint8"]
 
 CutSpec = int | str | PathLike[str]
@@ -151,6 +157,8 @@ def _steps(folder: Path, prediction: Prediction, wanted: Wanted) -> Iterator[Cal
         yield partial(write_labels, found, named.cut, folder / f"labels_{named.name}.nii.gz")
     if wanted.confidence is not None:
         yield partial(write_answers, found, wanted.confidence, folder / f"{file_stem(wanted.confidence)}.nii.gz")
+    if found.outliers is not None:
+        yield partial(write_outliers, found, found.outliers, folder / OUTLIERS_FILE)
     for node, image in prediction.node_maps.items():
         yield partial(write_image, as_map(image, wanted.map_type), folder / f"node_{safe_name(node)}.nii.gz")
     for name, extra in (("entropy", prediction.entropy), ("mutual_information", prediction.mutual_information)):
@@ -160,10 +168,29 @@ def _steps(folder: Path, prediction: Prediction, wanted: Wanted) -> Iterator[Cal
 
 
 def write_labels(parcellation: SoftParcellation, cut: Cut, path: Path) -> Path:
-    """Write the label map at a cut and beside it the colour table (.ctbl) that 3D Slicer reads with it."""
-    write_image(Image(parcellation.labels(cut), parcellation.geometry), path)
-    cut.to_tree().save(path.with_name(path.name.removesuffix(".nii.gz") + ".ctbl"))
+    """Write the label map at a cut and beside it the colour table (.ctbl) that 3D Slicer reads with it.
+
+    Where an outlier score is stored, outliers have :attr:`SoftParcellation.outlier_value`.
+    """
+    marked = parcellation.outliers is not None
+    write_image(Image(parcellation.labels(cut, outliers=marked), parcellation.geometry), path)
+    tree = cut.to_tree()
+    if marked and parcellation.outlier_value:
+        tree = tree.add(_outlier_node(tree, parcellation.outlier_value))
+    tree.save(path.with_name(path.name.removesuffix(".nii.gz") + ".ctbl"))
     return path
+
+
+def _outlier_node(tree: LabelTree, value: int) -> Node:
+    name = OUTLIER
+    while name in {node.id for node in tree.nodes}:
+        name += "-"
+    return Node(name, "Outlier", tree.root.id, value=value, color=(128, 128, 128))
+
+
+def write_outliers(parcellation: SoftParcellation, outliers: StoredOutliers, path: Path) -> Path:
+    """Write where the outlier score is beyond its threshold: uint8, 1 there and 0 elsewhere."""
+    return write_image(Image(outliers.mask().astype(np.uint8), parcellation.geometry), path)
 
 
 def as_map(image: Image, map_type: MapType) -> Image:

@@ -16,6 +16,7 @@ from softseg.prediction.devices import resolve_precision
 from softseg.prediction.estimate import announce, work_of
 from softseg.prediction.layout import Layout, Picture
 from softseg.prediction.postprocessing import CleaningStep, clean
+from softseg.prediction.scoring import StepMap, WindowScorer
 from softseg.prediction.shares import Shares, SpreadMaps, cut_into_blocks, dense, shares_of_blocks
 from softseg.prediction.sweep import Blend, Runner
 from softseg.prediction.uncertainty import Augmentation, Uncertainty, dropout_on
@@ -28,6 +29,7 @@ from softseg.types import FloatArray
 
 if TYPE_CHECKING:
     from softseg.network import Model
+    from softseg.network.fitted_outliers import FittedOutliers
 
 WINDOWS_ON_GPU = 4
 """Windows in one pass on a GPU (our default); on a CPU one at a time is as fast and takes less memory."""
@@ -47,6 +49,7 @@ class Settings:
     overlap: float = 0.5
     precision: str = "auto"
     blend: Blend = "probabilities"
+    outliers: FittedOutliers | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -90,7 +93,8 @@ def stream(
     resampler = BlockResampler(grid, target, head.classes, head.background)
     layout = Layout.over(_pictures(model, image, settings, window), resampler.rim)
     maps = None if how is None else SpreadMaps(grid.shape)
-    collected = _Collected(model, target, settings.nodes)
+    steps = None if settings.outliers is None else StepMap(settings.outliers, grid, target)
+    collected = _Collected(model, target, settings.nodes, steps)
     if layout is not None:
         runner = Runner(
             network=model.network,
@@ -100,6 +104,7 @@ def stream(
             dtype=resolve_precision(settings.precision, settings.device),
             batch_size=1 if settings.device.type == "cpu" else WINDOWS_ON_GPU,
             blend=settings.blend,
+            scorer=_scorer(model, settings, steps, layout),
         )
         timed = announce(
             work_of(runner, layout, resampler.rim, grid, target, len(settings.nodes), bool(settings.postprocess)),
@@ -129,6 +134,12 @@ def _pictures(model: Model, image: FloatArray, settings: Settings, window: Index
     return [Picture.of(volume, window, settings.overlap, skip, change, plan.left_right_axis) for change in changes]
 
 
+def _scorer(model: Model, settings: Settings, steps: StepMap | None, layout: Layout) -> WindowScorer | None:
+    if steps is None or settings.outliers is None:
+        return None
+    return WindowScorer.of(model, [settings.outliers], steps.begin(layout.partition))
+
+
 def _cleaned(
     model: Model, blocks: Iterator[Shares], layout: Layout, grid: Geometry, settings: Settings, events: Events
 ) -> Iterator[Shares]:
@@ -142,8 +153,8 @@ def _cleaned(
 class _Collected:
     """What is kept of the pieces on the scan's grid: the stored leaves, and the maps of the wanted nodes."""
 
-    def __init__(self, model: Model, target: Geometry, nodes: tuple[str, ...]) -> None:
-        self._model, self._target = model, target
+    def __init__(self, model: Model, target: Geometry, nodes: tuple[str, ...], steps: StepMap | None) -> None:
+        self._model, self._target, self._steps = model, target, steps
         background = model.head.background
         self._compressor = Compressor(model.head.classes, background, target.shape, STORED_LEAVES)
         self._spans = {node: model.tree.leaf_slice(node) for node in nodes}
@@ -170,6 +181,7 @@ class _Collected:
             model=self._model.name,
             k=STORED_LEAVES,
             node_error=stored.node_error,
+            outliers=None if self._steps is None else self._steps.stored(),
         )
         if parcellation.node_error > NODE_ERROR:
             events.warning(

@@ -6,12 +6,29 @@ finished by the last one, so at any time only the cells between the two exist fo
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import torch
 from torch import Tensor
 
 from softseg.soft.blocks import Index, Partition
 
 Region = tuple[slice, slice, slice]
+
+
+class Mean(NamedTuple):
+    """What all windows together say about a cell.
+
+    Attributes
+    ----------
+    values: ``(k, j, i, channels)``.
+    covered: ``(k, j, i)``, sum of the windows' weights; 0 where no window reached.
+    scores: ``(k, j, i, S)``, outlier scores, if there are any.
+    """
+
+    values: Tensor
+    covered: Tensor
+    scores: Tensor | None
 
 
 class WindowSums:
@@ -24,9 +41,9 @@ class WindowSums:
 
     def __init__(self, partition: Partition) -> None:
         self._partition = partition
-        self._open: dict[Index, tuple[Tensor, Tensor]] = {}
+        self._open: dict[Index, Mean] = {}
 
-    def add(self, cell: Index, inside: Region, values: Tensor, weights: Tensor) -> None:
+    def add(self, cell: Index, inside: Region, values: Tensor, weights: Tensor, scores: Tensor | None = None) -> None:
         """Add what a window says about part of a cell.
 
         Parameters
@@ -35,21 +52,29 @@ class WindowSums:
         inside: the part, as slices of the cell.
         values: ``(k, j, i, channels)``; taken over and changed where it fills a new cell.
         weights: ``(k, j, i)``.
+        scores: ``(k, j, i, S)``, treated like ``values``; of every window or of none.
         """
         shape = self._partition.shape(cell)
         if cell not in self._open:
             if tuple(values.shape[:3]) == shape:
-                self._open[cell] = values.mul_(weights[..., None]), weights.clone()
+                scored = None if scores is None else scores.mul_(weights[..., None])
+                self._open[cell] = Mean(values.mul_(weights[..., None]), weights.clone(), scored)
                 return
-            self._open[cell] = values.new_zeros((*shape, values.shape[3])), weights.new_zeros(shape)
-        total, covered = self._open[cell]
-        total[inside].addcmul_(values, weights[..., None])
-        covered[inside] += weights
+            empty = None if scores is None else scores.new_zeros((*shape, scores.shape[3]))
+            self._open[cell] = Mean(values.new_zeros((*shape, values.shape[3])), weights.new_zeros(shape), empty)
+        total = self._open[cell]
+        total.values[inside].addcmul_(values, weights[..., None])
+        total.covered[inside] += weights
+        if total.scores is not None and scores is not None:
+            total.scores[inside].addcmul_(scores, weights[..., None])
 
-    def finish(self, cell: Index) -> tuple[Tensor, Tensor] | None:
+    def finish(self, cell: Index) -> Mean | None:
         """Return the mean over the windows and the sum of their weights, and let the cell go; ``None``: no window."""
         if cell not in self._open:
             return None
-        total, covered = self._open.pop(cell)
-        total /= covered.clamp(min=torch.finfo(torch.float32).tiny)[..., None]
-        return total, covered
+        total = self._open.pop(cell)
+        weights = total.covered.clamp(min=torch.finfo(torch.float32).tiny)[..., None]
+        total.values.div_(weights)
+        if total.scores is not None:
+            total.scores.div_(weights)
+        return total

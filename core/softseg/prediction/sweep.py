@@ -19,8 +19,9 @@ from softseg.events import Events
 from softseg.network.architectures import memory_format
 from softseg.network.heads import Head
 from softseg.prediction.devices import autocast
-from softseg.prediction.layout import Layout, Task
-from softseg.prediction.sums import WindowSums
+from softseg.prediction.layout import Layout, Picture, Task
+from softseg.prediction.scoring import Material, WindowScorer, mean_of_pictures
+from softseg.prediction.sums import Region, WindowSums
 from softseg.prediction.window_grid import every_channel
 from softseg.soft.blocks import Index
 
@@ -46,6 +47,7 @@ class Runner:
     dtype: of the convolutions; everything else is float32.
     batch_size: windows in a pass.
     blend: what is averaged where windows overlap with a softmax head. A NormReLU head's raw ReLU is averaged.
+    scorer: computes outlier scores beside the shares, if any are wanted.
     """
 
     network: nn.Module
@@ -55,22 +57,37 @@ class Runner:
     dtype: torch.dtype
     batch_size: int = 1
     blend: Blend = "probabilities"
+    scorer: WindowScorer | None = None
 
     @property
     def channels(self) -> int:
         """Channels that are summed."""
         return self.head.out_channels if self.head.name == "normrelu" else self.head.classes
 
-    def outputs(self, windows: Sequence[Tensor]) -> Tensor:
-        """Return raw outputs for windows ``[channels, k, j, i]`` on the CPU: ``[B, k, j, i, channels]``."""
+    def outputs(self, windows: Sequence[Tensor]) -> tuple[Tensor, list[Material] | None]:
+        """Return raw outputs for windows ``[channels, k, j, i]`` on the CPU, and what scores need of each window.
+
+        Raw outputs are ``[B, k, j, i, out_channels]``.
+        """
         batch = torch.stack(list(windows))
         if self.dimensions == 2:
             batch = batch.squeeze(2)
         batch = batch.to(self.device, memory_format=memory_format(self.dimensions))
+        if self.scorer is None:
+            return self._raw(self._run(batch)), None
+        with self.scorer.listening() as features:
+            logits = self._run(batch)
+        material = self.scorer.material(batch, features, self._run)
+        return self._raw(logits), material
+
+    def _run(self, batch: Tensor) -> Tensor:
         with autocast(self.dtype, self.device):
             logits: Tensor = self.network(batch)
         if logits.shape[1] != self.head.out_channels:
             raise ValueError(f"expected {self.head.out_channels} channels, got {logits.shape[1]}")
+        return logits
+
+    def _raw(self, logits: Tensor) -> Tensor:
         return (logits.unsqueeze(2) if self.dimensions == 2 else logits).cpu().movedim(1, -1)
 
     def activated(self, raw: Tensor) -> Tensor:
@@ -78,7 +95,24 @@ class Runner:
         raw = raw.to(torch.float32, memory_format=torch.contiguous_format, copy=True)
         if self.head.name == "normrelu":
             return torch.relu_(raw)
-        return raw if self.blend == "logits" else torch.softmax(raw, -1)
+        logits = self.head.logits(raw, -1)
+        return logits if self.blend == "logits" else torch.softmax(logits, -1)
+
+    def scores(self, raw: Tensor, activated: Tensor, material: Material | None, part: Region) -> Tensor | None:
+        """Return the outlier scores ``(k, j, i, S)`` of a part of a window, None where none are wanted.
+
+        Parameters
+        ----------
+        raw: raw outputs of the part, ``(k, j, i, out_channels)``.
+        activated: what :meth:`activated` made of them.
+        material: of the whole window.
+        part: which part that is.
+        """
+        if self.scorer is None or material is None:
+            return None
+        known = activated if self.head.name != "normrelu" and self.blend == "probabilities" else None
+        features, early = (None if values is None else values[part] for values in material)
+        return self.scorer.of_part(raw, known, features, early)
 
     def bare(self, shape: Index) -> Tensor:
         """Return what a block ``(k, j, i)`` holds that no window reaches: background, as :meth:`shares` gives it."""
@@ -129,6 +163,8 @@ def sweep(
     timed: told once, after the first windows, the seconds that all of them will take.
     """
     sums = [WindowSums(layout.cells) for _ in layout.pictures]
+    beside = torch.arange(max(0, runner.head.out_channels - runner.head.classes)) + runner.head.classes
+    permutation = torch.cat([permutation, beside])  # channels that are no leaves stay where they are
     total, done, began = len(layout.tasks), 0, time.monotonic()
     events.progress(0, total)
     importance = _importance(layout)
@@ -149,7 +185,7 @@ def sweep(
         if batch:
             continue
         for block in finished:
-            yield block, [_finished(runner, layout, part, block) for part in sums]
+            yield block, _finished(runner, layout, sums, block)
         finished = []
 
 
@@ -164,28 +200,56 @@ def _add_windows(
 ) -> None:
     pictures = [layout.pictures[task.picture] for task in batch]
     windows = [p.volume[every_channel(t.window)] for p, t in zip(pictures, batch, strict=True)]
-    outputs = runner.outputs(windows)
-    for task, picture, output in zip(batch, pictures, outputs, strict=True):
+    outputs, materials = runner.outputs(windows)
+    for number, (task, picture, output) in enumerate(zip(batch, pictures, outputs, strict=True)):
         raw = picture.undone(output, permutation)
+        material = None if materials is None else _turned_back(picture, materials[number])
         for cell, inside, part in layout.touched(task):
-            sums[task.picture].add(cell, inside, runner.activated(raw[part]), importance[part])
+            values = runner.activated(raw[part])
+            scores = runner.scores(raw[part], values, material, part)
+            sums[task.picture].add(cell, inside, values, importance[part], scores)
+
+
+def _turned_back(picture: Picture, material: Material) -> Material:
+    features, early = (None if values is None else picture.turned_back(values) for values in material)
+    return Material(features, early)
 
 
 @torch.inference_mode()
-def _finished(runner: Runner, layout: Layout, sums: WindowSums, block: Index) -> Tensor | None:
-    """Put a block together from its cells, and let them go."""
+def _finished(runner: Runner, layout: Layout, sums: Sequence[WindowSums], block: Index) -> list[Tensor | None]:
+    """Return a block's shares for each picture; its scores go to the scorer's sink."""
+    shape = layout.partition.shape(block)
+    found = [_joined(runner, layout, part, block) for part in sums]
+    if runner.scorer is not None:
+        runner.scorer.sink(block, mean_of_pictures([scores for _, scores in found], shape))
+    return [shares for shares, _ in found]
+
+
+_Scored = tuple[Tensor, Tensor]
+"""Scores ``(k, j, i, S)`` and where windows reached, bool ``(k, j, i)``."""
+
+
+def _joined(runner: Runner, layout: Layout, sums: WindowSums, block: Index) -> tuple[Tensor | None, _Scored | None]:
+    """Put a block together from its cells, and let them go: its shares, and its scores if there are any."""
     whole: Tensor | None = None
+    scored: _Scored | None = None
+    shape = layout.partition.shape(block)
     for cell, place in layout.cells_of(block):
         mean = sums.finish(cell)
         if mean is None:
             continue
-        shares = runner.shares(*mean)
-        if tuple(shares.shape[:3]) == layout.partition.shape(block):
-            return shares
+        reached = mean.covered > 0
+        shares = runner.shares(mean.values, mean.covered)
+        if tuple(shares.shape[:3]) == shape:
+            return shares, None if mean.scores is None else (mean.scores, reached)
         if whole is None:
-            whole = runner.bare(layout.partition.shape(block))
+            whole = runner.bare(shape)
         whole[place] = shares
-    return whole
+        if mean.scores is not None:
+            if scored is None:
+                scored = mean.scores.new_zeros((*shape, mean.scores.shape[3])), reached.new_zeros(shape)
+            scored[0][place], scored[1][place] = mean.scores, reached
+    return whole, scored
 
 
 def _importance(layout: Layout) -> Tensor:

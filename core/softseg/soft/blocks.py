@@ -9,7 +9,7 @@ Arrays of blocks are ``(k, j, i, C)``: the shares of a voxel lie together.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -98,19 +98,31 @@ class BlockResampler:
             for nothing but background.
         partition: where they lie; outside of it all is background.
         """
-        rims = _Rims(partition, self.rim, self.leaves, self.background)
+        completed = self.one_by_one(partition)
         for block, shares in blocks:
+            yield from completed(block, shares)
+
+    def one_by_one(self, partition: Partition) -> Callable[[Index, FloatArray | None], Iterator[Piece]]:
+        """Return what takes all blocks of the partition in its order, one a call, and gives each block's pieces.
+
+        Parameters
+        ----------
+        partition: as for :meth:`pieces`, which does the same for blocks that can be asked for.
+        """
+        rims = _Rims(partition, self.rim, self.leaves, self.background)
+
+        def completed(block: Index, shares: FloatArray | None) -> Iterator[Piece]:
             start, whole = rims.extended(block, shares)
-            if whole is None:
-                continue
-            classes = self._classes(whole)
-            if not classes.size:
-                continue
+            classes = None if whole is None else self._classes(whole)
+            if whole is None or classes is None or not classes.size:
+                return iter(())
             if classes.size < 0.75 * self.leaves:
                 whole = whole[..., classes]
             else:
                 classes = np.arange(self.leaves)
-            yield from self._on_target(partition, block, start, classes, whole)
+            return self._on_target(partition, block, start, classes, whole)
+
+        return completed
 
     def _classes(self, whole: FloatArray) -> npt.NDArray[np.int64]:
         """Return the leaves that a block needs, none where it is surely background."""

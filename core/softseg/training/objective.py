@@ -20,7 +20,7 @@ def loss_of(loss: nn.Module, head: Head, scope: Scope, logits: Tensor, target: T
 
     A loss with ``on == "probabilities"`` gets the head's shares of the leaves, with that scope.
     """
-    predicted = logits.float() if loss.on == "logits" else head.probabilities(logits, scope)
+    predicted = head.logits(logits.float()) if loss.on == "logits" else head.probabilities(logits, scope)
     return loss(predicted, target, mask)  # type: ignore[no-any-return]
 
 

@@ -25,12 +25,12 @@ class HeadSpec(_Part):
 
     Attributes
     ----------
-    name: ``softmax`` or ``normrelu``.
+    name: ``softmax``, ``normrelu``, or ``godin`` (softmax with a learnt divisor, for generalised ODIN).
     scope: over what ``normrelu`` takes its maximum while training: ``batch`` (as ivadomed) or ``sample``. Validation
         and prediction always use the whole volume.
     """
 
-    name: Literal["softmax", "normrelu"] = "softmax"
+    name: Literal["softmax", "normrelu", "godin"] = "softmax"
     scope: Literal["sample", "batch"] = "batch"
 
 

@@ -290,7 +290,7 @@ def _start_bias(run: Run, sampler: PatchSampler) -> None:
             counts += _leaf_counts(torch.bincount(target[target >= 0], minlength=len(run.tree.class_nodes)), run.tree)
     counts = run.ranks.sum(counts.to(run.device)).cpu()
     frequency = counts / counts.sum().clamp(min=1)
-    set_output_bias(run.network, frequency.clamp(min=LEAST_FREQUENCY).log().float())
+    set_output_bias(run.network, run.head.raw_for(frequency.clamp(min=LEAST_FREQUENCY).log().float()))
 
 
 def _leaf_counts(counts: torch.Tensor, tree: LabelTree) -> torch.Tensor:

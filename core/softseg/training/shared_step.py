@@ -62,7 +62,9 @@ def shared_loss(
     ----------
     logits, target, mask: of this process's patches, as :func:`softseg.training.objective.loss_of` takes them.
     """
-    predicted = logits.float() if loss.on == "logits" else head.probabilities(logits, scope, largest_of_all)
+    predicted = (
+        head.logits(logits.float()) if loss.on == "logits" else head.probabilities(logits, scope, largest_of_all)
+    )
     values = [part(predicted, target, mask) for part in loss.parts]
     own = torch.stack([_base(part, predicted, target, mask) for part in loss.parts])
     total = ranks.sum(own)

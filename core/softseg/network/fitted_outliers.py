@@ -1,0 +1,177 @@
+"""An outlier score that was fitted to a model, and the two files of the model folder that keep it.
+
+::
+
+    MODEL/
+      outliers.json         score, options, threshold, range of the 8-bit storage, how all of it was chosen
+      models/outliers.pt    estimates (class means and covariance), for scores that have any
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+import softseg
+from softseg.errors import InputError
+from softseg.files import read_json_object, write_beside
+from softseg.network.heads import Head
+from softseg.network.outlier_scores import OutlierScore, make_score
+from softseg.network.weights import read_weights, write_weights
+
+OUTLIERS_FILE = "outliers.json"
+ESTIMATES_FILE = "models/outliers.pt"
+FORMAT_VERSION = 1
+"""Version of ``outliers.json``; newer ones are refused."""
+
+
+@dataclass(frozen=True, eq=False)
+class FittedOutliers:
+    """A score with everything that was chosen for one model.
+
+    Attributes
+    ----------
+    score: its name.
+    options: of the score, e.g. its temperature.
+    tensors: its estimates by name.
+    layer: name of the network's last layer, whose input are the features; None where the score needs none.
+    threshold: voxels with a larger score are outliers.
+    low, high: scores of the first and the last step of the 8-bit storage (:mod:`softseg.soft.outliers`).
+    chosen: how the threshold was chosen, on which cases and how many voxels, as plain values.
+    estimated: from which cases and how many voxels the estimates come, and what was mended, as plain values.
+    """
+
+    score: str
+    threshold: float
+    low: float
+    high: float
+    options: Mapping[str, Any] = field(default_factory=dict)
+    tensors: Mapping[str, Tensor] = field(default_factory=dict)
+    layer: str | None = None
+    chosen: Mapping[str, Any] = field(default_factory=dict)
+    estimated: Mapping[str, Any] = field(default_factory=dict)
+
+    def make(self, head: Head) -> OutlierScore:
+        """Return the score, ready to be computed.
+
+        Raises
+        ------
+        InputError: the head cannot have it, or options or estimates do not fit.
+        """
+        return make_score(self.score, self.options, self.tensors, head)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return everything but the estimates, as plain values."""
+        return {
+            "score": self.score,
+            "options": dict(self.options),
+            "layer": self.layer,
+            "threshold": self.threshold,
+            "low": self.low,
+            "high": self.high,
+            "chosen": dict(self.chosen),
+            "estimated": dict(self.estimated),
+        }
+
+    def digest(self) -> str:
+        """Return a digest of everything that a prediction depends on."""
+        parts = {name: value for name, value in self.to_json().items() if name not in ("chosen", "estimated")}
+        digest = hashlib.sha256(json.dumps(parts, sort_keys=True).encode())
+        for name, tensor in sorted(self.tensors.items()):
+            digest.update(name.encode())
+            digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
+        return digest.hexdigest()[:32]
+
+    def save(self, folder: Path) -> None:
+        """Write the files into a model folder, in place of an older score's."""
+        content: dict[str, Any] = {
+            "format_version": FORMAT_VERSION,
+            "software_version": softseg.__version__,
+            **self.to_json(),
+            "estimates": None,
+        }
+        file = folder / ESTIMATES_FILE
+        if self.tensors:
+            with write_beside(file) as temporary:
+                write_weights({name: tensor.contiguous() for name, tensor in self.tensors.items()}, temporary)
+            content["estimates"] = {"file": ESTIMATES_FILE, "sha256": _digest(file)}
+        with write_beside(folder / OUTLIERS_FILE) as temporary:
+            temporary.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+        if not self.tensors:
+            file.unlink(missing_ok=True)
+
+    @staticmethod
+    def load(folder: Path, head: Head) -> FittedOutliers | None:
+        """Read the files of a model folder; None where there are none.
+
+        Raises
+        ------
+        InputError: a file is damaged, missing, of a newer version or of another score, or the head cannot have the
+            score; the file is named.
+        """
+        file, estimates = folder / OUTLIERS_FILE, folder / ESTIMATES_FILE
+        if not file.is_file():
+            if estimates.is_file():
+                raise InputError(f"belongs to {OUTLIERS_FILE}, which is missing", file=estimates, hint=_HINT)
+            return None
+        content = read_json_object(file)
+        _check_version(content.get("format_version"), file)
+        try:
+            return _fitted(content, estimates, head)
+        except (KeyError, TypeError, AttributeError, ValueError) as error:
+            if isinstance(error, InputError) and error.file is not None:
+                raise
+            reason = f"lacks {error}" if isinstance(error, KeyError) else str(getattr(error, "message", error))
+            raise InputError(f"is not a sound outlier score: {reason}", file=file, hint=_HINT) from error
+
+
+_HINT = "fit the score again with softseg outliers fit"
+
+
+def _fitted(content: dict[str, Any], estimates: Path, head: Head) -> FittedOutliers:
+    tensors: Mapping[str, Tensor] = {}
+    if content["estimates"] is not None:
+        tensors = read_weights(estimates)
+        if _digest(estimates) != content["estimates"]["sha256"]:
+            raise InputError(f"is not the file that {OUTLIERS_FILE} speaks of", file=estimates, hint=_HINT)
+    threshold, low, high = (float(content[name]) for name in ("threshold", "low", "high"))
+    if not all(math.isfinite(value) for value in (threshold, low, high)) or low >= high:
+        raise ValueError(f"expected finite low < high, got {low}, {high} and the threshold {threshold}")
+    layer = content["layer"]
+    fitted = FittedOutliers(
+        score=str(content["score"]),
+        threshold=threshold,
+        low=low,
+        high=high,
+        options=dict(content["options"]),
+        tensors=tensors,
+        layer=None if layer is None else str(layer),
+        chosen=dict(content["chosen"]),
+        estimated=dict(content["estimated"]),
+    )
+    if fitted.make(head).needs == "features" and fitted.layer is None:
+        raise ValueError("it does not say which layer the features come from")
+    return fitted
+
+
+def _check_version(version: Any, file: Path) -> None:
+    if isinstance(version, bool) or not isinstance(version, int) or version < 1:
+        raise InputError(f"expected a positive integer, got {version!r}", file=file, field="format_version", hint=_HINT)
+    if version > FORMAT_VERSION:
+        raise InputError(
+            f"was written by a newer version (format {version}, this is {FORMAT_VERSION})",
+            file=file,
+            field="format_version",
+            hint="update softseg",
+        )
+
+
+def _digest(file: Path) -> str:
+    return hashlib.sha256(file.read_bytes()).hexdigest()
