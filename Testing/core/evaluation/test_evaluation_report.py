@@ -117,7 +117,7 @@ def test_summary_is_plain_json(written):
 def test_events_name_the_results(written):
     _, out, sink = written
     results = {event["name"]: event["path"] for event in sink.events if event["event"] == "result"}
-    assert set(results) == {"metrics.csv", "levels.csv", "summary.json", "report.html"}
+    assert set(results) == {"metrics.csv", "levels.csv", "answers.csv", "summary.json", "report.html"}
     assert all((out / name).is_file() for name in results)
 
 
@@ -126,7 +126,7 @@ def test_the_page_stands_alone_and_says_how_labels_were_made(written):
     page = read_page(out / "report.html")
     assert "summed" in page.text
     assert "Best case: ada" in page.text or "Best case" in page.text
-    assert {"levels", "tree", "pictures", "structures", "calibration", "errors", "cases"} <= set(page.ids)
+    assert {"levels", "tree", "pictures", "structures", "calibration", "sure", "errors", "cases"} <= set(page.ids)
     assert len(page.sources) >= 4 + 3 * 4
 
 

@@ -14,6 +14,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from softseg.evaluation.answers import Answers, level_names
 from softseg.evaluation.calibration import Reliability
 from softseg.evaluation.colors import as_hex
 
@@ -182,6 +183,38 @@ def reliability_chart(curves: Sequence[tuple[str, Reliability]], what: str) -> F
         Line2D([], [], color=FAINT, lw=6, label="share of voxels"),
     ]
     figure.legend(handles=handles, loc="outside lower center", ncols=3, frameon=False, fontsize=7.5)
+    return figure
+
+
+def answer_chart(answers: Answers, tree: LabelTree) -> Figure:
+    """Draw over the confidence how many voxels are answered at each level, and how often the answers are right."""
+    figure = Figure(figsize=(6.4, 3.4), layout="constrained")
+    axes = figure.subplots()
+    shares = np.nan_to_num(answers.shares)
+    names = level_names(tree)
+    below = np.zeros(shares.shape[1])
+    for level in range(len(shares), 0, -1):
+        tone = 0.25 + 0.65 * level / len(shares)
+        color = tuple(1 - tone * (1 - channel) for channel in (0.12, 0.44, 0.55))
+        label = f"{names[level - 1]}" if level < len(shares) else "a leaf"
+        axes.fill_between(answers.confidences, below, shares[level - 1], color=color, lw=0, label=label)
+        below = shares[level - 1]
+    axes.plot(answers.confidences, answers.accuracy, color=SECOND, lw=1.8, label="accuracy of the answers")
+    at = answers.needed(0.95)
+    if at is not None:
+        axes.axvline(answers.confidences[at], color=INK, lw=0.9, ls=":")
+        axes.annotate(
+            "95 % right",
+            (answers.confidences[at], 0.03),
+            xytext=(4, 0),
+            textcoords="offset points",
+            fontsize=7,
+            color=INK,
+            bbox={"facecolor": "white", "alpha": 0.75, "lw": 0, "pad": 1.5},
+        )
+    axes.set(xlim=(0.5, 1), ylim=(0, 1.01))
+    _dress(axes, "As deep as sure", "confidence", "share of the voxels, accuracy")
+    figure.legend(loc="outside right upper", frameon=False, fontsize=7)
     return figure
 
 

@@ -25,6 +25,7 @@ from softseg.evaluation.aggregate import (
     summed,
     tree_distance_row,
 )
+from softseg.evaluation.answers import Answers
 from softseg.evaluation.calibration import BINS, FLOOR, Reliability
 from softseg.evaluation.labelled import LabelledScores
 from softseg.evaluation.measure import CaseMeasures, measure
@@ -60,6 +61,7 @@ class Report:
     reliability: per level and node id the reliability of the node's share.
     confusion: ``[C, C]`` voxels by true and predicted leaf, all cases.
     confusion_ml: the same in ml.
+    answers: how deep the predictions can answer and how often they are right, over all cases; None without soft shares.
     labelled: where labelled voxels alone are judged: confusion tables of every level, over all cases; else None.
     models: names of the models that made the predictions, where known.
     tolerance_mm: of the surface Dice; None where surfaces were left out.
@@ -79,6 +81,7 @@ class Report:
     reliability: dict[tuple[int, str], Reliability] = field(default_factory=dict)
     models: list[str] = field(default_factory=list)
     labelled: LabelledScores | None = None
+    answers: Answers | None = None
 
     @property
     def soft(self) -> bool:
@@ -135,6 +138,7 @@ class Report:
             ],
             "nodes": {str(number): self.node_summary(number) for number in self.level_summary()},
             "labelled_voxels": None if self.labelled is None else self.labelled.summary(),
+            "answers": None if self.answers is None else self.answers.summary(),
             "tree_distance": over_cases(
                 self.distances, ("errors_edges", "all_edges", "errors_normalized", "all_normalized")
             )
@@ -168,6 +172,7 @@ def evaluate(
 ) -> Report:
     """Compare predictions with references; write ``metrics.csv``, ``levels.csv``, ``summary.json``, ``report.html``.
 
+    With soft predictions ``answers.csv`` says how deep they can answer at each confidence, and how often that is right.
     The label at a cut is everywhere the node with the largest *summed* share. What each number means is written down
     in ``docs/evaluation.md``.
 
@@ -208,7 +213,8 @@ def evaluate(
         from softseg.evaluation.report import write_report
 
         write_report(report, folder / "report.html", events)
-    more = [*(["labelled.csv"] if labelled_only else []), *(["report.html"] if html else [])]
+    more = [*(["labelled.csv"] if labelled_only else []), *(["answers.csv"] if report.answers else [])]
+    more += ["report.html"] if html else []
     for name in ("metrics.csv", "levels.csv", "summary.json", *more):
         events.result(name, folder / name)
     return report
@@ -251,6 +257,8 @@ def _add_case(report: Report, pair: Pair, rows: TreeRows, events: Events) -> Non
         report.confusion_ml += found.confusion * voxel_ml
     if found.soft:
         _add_reliability(report, found)
+    if found.answers is not None:
+        report.answers = found.answers if report.answers is None else report.answers + found.answers
     if prediction.model and prediction.model not in report.models:
         report.models.append(prediction.model)
     last = levels[-1]
@@ -277,6 +285,8 @@ def _write_tables(report: Report) -> None:
     tables = [("metrics.csv", report.nodes), ("levels.csv", report.levels)]
     if report.labelled is not None:
         tables.append(("labelled.csv", report.labelled.table()))
+    if report.answers is not None:
+        tables.append(("answers.csv", report.answers.table()))
     for name, rows in tables:
         with write_beside(report.folder / name) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
             writer = csv.DictWriter(file, fieldnames=list(rows[0]) if rows else ["case"])

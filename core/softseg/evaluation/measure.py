@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
+from softseg.evaluation.answers import Answers
 from softseg.evaluation.calibration import FLOOR, Reliability
 from softseg.evaluation.quick import LevelOverlap
 from softseg.evaluation.rows import LevelBlock, TreeRows
@@ -87,6 +88,7 @@ class CaseMeasures:
     confusion: ``[C, C]`` voxels by true and predicted leaf, where either is not background.
     soft: whether the prediction holds shares other than 0 and 1.
     surfaces: per level ``[nodes, 2]``: HD95 (mm) and surface Dice.
+    answers: how deep the prediction can answer; empty where it holds no soft shares, or none of the leaves.
     """
 
     rows: TreeRows
@@ -94,6 +96,7 @@ class CaseMeasures:
     confusion: npt.NDArray[np.int64]
     soft: bool
     surfaces: list[npt.NDArray[np.float64]] = field(default_factory=list)
+    answers: Answers | None = None
 
 
 def measure(
@@ -118,6 +121,8 @@ def measure(
     shape = predicted.geometry.shape
     levels = [LevelMeasures(level, rows.background, shape) for level in rows.levels[:deepest]]
     result = CaseMeasures(rows, levels, np.zeros((len(rows.leaves),) * 2, np.int64), predicted.soft)
+    if predicted.soft and len(levels) == len(rows.levels):
+        result.answers = Answers.zeros(len(levels))
     for k in range(shape[0]):
         events.check()
         p_index, p_share = predicted.slice(k)
@@ -131,6 +136,8 @@ def measure(
         g = rows.from_classes(g_index[:, voxels], g_share[:, voxels])
         for level in levels:
             level.add(k, voxels, p, g)
+        if result.answers is not None:
+            result.answers += Answers.of(p, g, rows)
     if len(levels) == len(rows.levels):
         result.confusion += _confusion(
             levels[-1], int(np.flatnonzero(rows.leaves == rows.background)[0]) if rows.background >= 0 else -1

@@ -11,6 +11,7 @@ import numpy as np
 
 import softseg
 from softseg.evaluation import charts
+from softseg.evaluation.answers import TARGETS
 from softseg.evaluation.case_figures import case_figures
 from softseg.evaluation.colors import as_hex, node_colors, score_color
 from softseg.evaluation.icicle import Cell, icicle
@@ -48,6 +49,10 @@ def write_report(report: Report, path: Path, events: Events) -> Path:
         "size_chart": charts.to_uri(charts.size_chart(report, deepest, colors)),
         "reliability_chart": _reliability(report),
         "node_reliability_chart": _node_reliability(report, deepest),
+        "answer_chart": None
+        if report.answers is None
+        else charts.to_uri(charts.answer_chart(report.answers, report.tree)),
+        "answers": _answers(report),
         "icicle": icicle(report.tree, _cells(report)),
         "ramp": ", ".join(score_color(step / 10) for step in range(11)),
         "structures": _structures(report, deepest, colors),
@@ -182,6 +187,19 @@ def _reliability(report: Report) -> str | None:
         return None
     curves = [(f"level {level}", curve[0]) for level, curve in report.winner.items()]
     return charts.to_uri(charts.reliability_chart(curves, "accuracy"))
+
+
+def _answers(report: Report) -> list[dict[str, Any]]:
+    """Return, for each target accuracy, the confidence it needs and the share answered at each level or deeper."""
+    if report.answers is None:
+        return []
+    rows = []
+    for target in TARGETS:
+        at = report.answers.needed(target)
+        shares = [] if at is None else [float(share) for share in report.answers.shares[:, at]]
+        confidence = math.nan if at is None else float(report.answers.confidences[at])
+        rows.append({"target": 100 * target, "confidence": confidence, "shares": [100 * share for share in shares]})
+    return rows
 
 
 def _node_reliability(report: Report, level: int) -> str | None:
