@@ -65,9 +65,10 @@ def estimate_score(
     events.stage("estimate", len(cases))
     for number, case in enumerate(cases):
         prepared = store.load(case)
+        fresh = torch.ones(prepared.labels.shape, dtype=torch.bool)
         for window, batch in _windows(model, prepared, device):
             layer = layer or last_layer(network, batch, model.head.out_channels)
-            labelled = _labels_of(prepared, window, positions)
+            labelled = _labels_of(prepared, window, positions, fresh)
             if labelled is not None:
                 voxels, classes, shares = labelled
                 features = _features(model, layer, batch, device)
@@ -139,11 +140,12 @@ def _features(model: Model, layer: str, batch: Tensor, device: torch.device) -> 
 
 
 def _labels_of(
-    case: PreparedCase, window: tuple[slice, ...], positions: Tensor
+    case: PreparedCase, window: tuple[slice, ...], positions: Tensor, fresh: Tensor
 ) -> tuple[Tensor, Tensor, Tensor] | None:
     """Return the labelled voxels of a window: flat positions in it, classes ``[N, S]`` and shares ``[N, S]``.
 
-    Only shares of classes that have a mean count; a voxel with less than half of them is left out (our default).
+    Only shares of classes that have a mean count; a voxel with less than half of them is left out (our default), and
+    so is one that is not ``fresh`` any more: the last window of a row lies over part of the one before.
     """
     shape = case.labels.shape
     inside = tuple(slice(max(0, part.start), min(size, part.stop)) for part, size in zip(window, shape, strict=True))
@@ -154,7 +156,8 @@ def _labels_of(
         shares = shares * torch.from_numpy(np.array(case.mask[inside]))
     classes = positions[indices]
     shares = torch.where(classes >= 0, shares, 0)
-    voxels = torch.nonzero(shares.sum(0) >= min(0.5, case.least))
+    voxels = torch.nonzero((shares.sum(0) >= min(0.5, case.least)) & fresh[inside])
+    fresh[inside] = False
     if not len(voxels):
         return None
     k, j, i = voxels.T

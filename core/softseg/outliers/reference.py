@@ -42,6 +42,14 @@ class Reference:
         ------
         InputError: there is no such branch, or a leaf that is not held out is unknown to the model.
         """
+        missing = [name for name in model.plan.channels if name not in dataset.channels]
+        if missing:
+            raise InputError(
+                f"the model needs the channel {missing[0]!r}",
+                file=dataset.path,
+                field="channels",
+                hint="is it its data?",
+            )
         dataset = dataset.with_tree(_same_background(model.tree, dataset.tree))
         tree = dataset.tree
         branches = {tree.find(name).id for name in held_out}

@@ -1,0 +1,165 @@
+"""Fitting a score to a model on disk."""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+from collections.abc import Mapping, Sequence
+from os import PathLike, fspath
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from softseg.data import Dataset
+from softseg.errors import InputError
+from softseg.events import Events
+from softseg.files import require_writable_folder, write_folder_beside
+from softseg.network import Model
+from softseg.network.fitted_outliers import FittedOutliers
+from softseg.network.outlier_scores import SCORES, score_class, scores_for
+from softseg.outliers.fit import fit_outliers
+from softseg.outliers.threshold import TPR
+from softseg.prediction import load_model
+from softseg.prediction.devices import resolve_device
+
+
+def fit_folder(
+    model: str | PathLike[str],
+    dataset: Dataset,
+    score: str,
+    *,
+    out: str | PathLike[str] | None = None,
+    tpr: float = TPR,
+    threshold: float | None = None,
+    held_out: Sequence[str] = (),
+    threshold_cases: Sequence[str] | None = None,
+    options: Mapping[str, Any] | None = None,
+    device: str = "auto",
+    events: Events | None = None,
+) -> Path:
+    """Fit a score to a model folder and write it there, or into a copy of it.
+
+    Parameters
+    ----------
+    model: a model folder, or the name of a shipped model (then with ``out``).
+    dataset: what it was trained on: training cases are estimated from, validation cases give the threshold.
+    score: name of the score.
+    out: folder of the copy, which appears only when complete; ``None``: the model folder itself.
+    tpr, threshold, held_out, threshold_cases, options: see :func:`softseg.outliers.fit_outliers`.
+    device: ``"auto"``, ``"cpu"`` or ``"cuda:N"``.
+    events: stages, progress, warnings, results; cancelling.
+
+    Returns
+    -------
+    The folder with the score.
+
+    Raises
+    ------
+    InputError: before anything is computed, what is wrong with the request; later, what :func:`fit_outliers` finds.
+    CancelledError: cancelled; nothing has changed.
+    """
+    events = Events() if events is None else events
+    loaded = load_model(model)
+    target = _target(loaded, model, out)
+    score_class(score, loaded.head)
+    fitted = fit_outliers(
+        loaded,
+        dataset,
+        [case.id for case in dataset.split("train")],
+        score,
+        resolve_device(device, events),
+        events,
+        threshold_cases=threshold_cases,
+        tpr=tpr,
+        threshold=threshold,
+        held_out=held_out,
+        options=options,
+    )
+    for line in _summary(fitted):
+        events.log(line)
+    events.check()
+    if target == loaded.path:
+        fitted.save(target)
+    else:
+        with write_folder_beside(target) as unfinished:
+            shutil.copytree(loaded.path, unfinished, dirs_exist_ok=True)
+            fitted.save(unfinished)
+    events.result("model", target)
+    return target
+
+
+def options_of(changes: Sequence[str]) -> dict[str, Any]:
+    """Return options of a score from ``key=value`` texts.
+
+    Raises
+    ------
+    InputError: one of them has no ``=``.
+    """
+    import yaml
+
+    options: dict[str, Any] = {}
+    for change in changes:
+        key, equals, text = change.partition("=")
+        if not equals or not key.strip():
+            raise InputError(f"expected key=value, got {change!r}", field="--set")
+        try:
+            value = yaml.safe_load(text)
+        except yaml.YAMLError as error:
+            raise InputError(f"the value is not YAML: {text!r}", field=f"--set {key}") from error
+        if isinstance(value, str):
+            with contextlib.suppress(ValueError):
+                value = float(value)  # 1e-3, which YAML reads as text
+        options[key.strip()] = value
+    return options
+
+
+def described(model: Model) -> list[str]:
+    """Return lines for people: which score a model has, how it was chosen, and which it can have."""
+    lines = [f"{model.name}: no outlier score yet"]
+    if model.outliers is not None:
+        lines = [f"{model.name}: {SCORES[model.outliers.score].title} ({model.outliers.score})"]
+        lines += _summary(model.outliers)
+    return [*lines, f"scores it can have: {', '.join(scores_for(model.head))}"]
+
+
+def _target(model: Model, named: str | PathLike[str], out: str | PathLike[str] | None) -> Path:
+    if out is None:
+        if not Path(named).exists():
+            raise InputError(
+                f"{fspath(named)!r} is a shipped model, which is not changed", field="out", hint="add --out MODEL2"
+            )
+        require_writable_folder(model.path)
+        return model.path
+    target = Path(out)
+    if target.exists() and target.resolve() != model.path.resolve():
+        sound = target.is_dir() and ((target / "configs" / "metadata.json").is_file() or not any(target.iterdir()))
+        if not sound:
+            raise InputError("exists already and is not a model folder", file=target, hint="choose another folder")
+    inside = {target.resolve(), *target.resolve().parents}
+    if model.path.resolve() in inside and target.resolve() != model.path.resolve():
+        raise InputError("lies inside the model that is to be copied", file=target, hint="choose another folder")
+    require_writable_folder(target.parent)
+    return model.path if target.resolve() == model.path.resolve() else target
+
+
+def _summary(fitted: FittedOutliers) -> list[str]:
+    chosen, estimated = fitted.chosen, fitted.estimated
+    lines = []
+    if estimated:
+        lines.append(
+            f"estimated from {estimated['voxels']:g} labelled voxels of {len(estimated['cases'])} cases: "
+            f"{estimated['classes']} class means of {estimated['features']} features"
+        )
+    how = "given" if chosen.get("how") == "given" else f"chosen to keep {chosen.get('tpr', np.nan):.4g}"
+    kept = f", of which it keeps {chosen['known_kept']:.2%}" if "known_kept" in chosen else ""
+    lines.append(
+        f"threshold {fitted.threshold:.6g}, {how}: {chosen.get('voxels', 0)} known voxels of "
+        f"{len(chosen.get('cases', ()))} cases{kept}"
+    )
+    if "held_out_found" in chosen:
+        lines.append(
+            f"{chosen['held_out_found']:.2%} of {chosen['held_out_voxels']} voxels of {', '.join(chosen['held_out'])} "
+            "are beyond it"
+        )
+    return lines
