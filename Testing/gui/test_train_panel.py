@@ -238,6 +238,65 @@ def test_strokes_without_background_say_what_to_paint(panel):
     assert panel.ui.startButton.enabled
 
 
+def test_painted_strokes_take_the_recipe_for_them_and_give_the_other_one_back(panel):
+    strokes, recipes = panel.ui.unpaintedSelector, panel.ui.recipeSelector
+    assert not panel.ui.unpaintedLabel.visible
+    choose(strokes, "strokes")
+    assert recipes.currentText == "sparse"
+    assert "there is no background" in panel.ui.unpaintedLabel.text
+    assert panel.strokes.sets([]) == []
+    recipes.currentIndex = recipes.findText("tree-wasserstein")
+    assert panel.strokes.unpainted == "strokes"
+    assert panel.strokes.sets([]) == ["sparse=true"]
+    assert panel.strokes.sets(["sparse=true"]) == []
+    choose(strokes, "background")
+    assert recipes.currentText == "tree-wasserstein"
+    recipes.currentIndex = recipes.findText("sparse")
+    assert panel.strokes.unpainted == "strokes"
+    choose(strokes, "unknown")
+    assert recipes.currentText == "soft-tree"
+
+
+def test_what_follows_needs_a_scan_to_judge_by(panel):
+    for number in range(2):
+        addCase(panel, *addPerson(f"P{number}", number))
+    assert not panel.ui.calibrateCheck.enabled
+    assert not panel.ui.outliersCheck.enabled
+    assert "Validation" in panel.ui.outliersCheck.toolTip
+    addCase(panel, *addPerson("P2", 2))
+    assert not panel.ui.scoreSelector.enabled
+    click(panel.ui.calibrateCheck)
+    click(panel.ui.outliersCheck)
+    choose(panel.ui.scoreSelector, "mahalanobis")
+    assert panel.after.steps() == ["calibrate", "outliers:mahalanobis"]
+    choose(panel.ui.sourceSelector, "file")
+    assert panel.ui.calibrateCheck.enabled
+
+
+def test_strokes_alone_are_learned_from_calibrated_and_taught_to_tell_outliers(panel, waitUntil, screenshot):
+    prepared(panel, steps=10)
+    choose(panel.ui.unpaintedSelector, "strokes")
+    click(panel.ui.calibrateCheck)
+    click(panel.ui.outliersCheck)
+    settings, folder = panel.ui.settingsEdit.text, panel.ui.folderEdit.currentPath
+    panel.ui.settingsEdit.text, panel.ui.folderEdit.currentPath = "", "SoftSeg trainings"
+    assert len(screenshot(panel.widget, "train-strokes")) == 2
+    panel.ui.settingsEdit.text, panel.ui.folderEdit.currentPath = settings, folder
+    click(panel.ui.startButton)
+    waitUntil(lambda: panel.monitor.state == "running")
+    waitUntil(lambda: panel.monitor.state != "running", 120)
+    run = panel.monitor.run
+    assert panel.monitor.state == "finished", message(panel)
+    assert run.notes == []
+    content = json.loads(Path(run.folder, "dataset", "DATA.json").read_text())
+    assert not any("mask" in case for case in content["cases"])
+    assert "F1" in panel.ui.metricLabel.text
+    for name in ("tree.json", "calibration.json", "outliers.json"):
+        assert Path(run.model, name).is_file(), name
+    tree = json.loads(Path(run.model, "tree.json").read_text())
+    assert "background" not in json.dumps(tree)
+
+
 def test_a_program_that_cannot_start_is_said(panel, waitUntil):
     prepared(panel)
     panel._launcher._command = ["/nowhere/PythonSlicer"]

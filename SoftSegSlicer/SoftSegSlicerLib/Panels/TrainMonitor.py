@@ -142,7 +142,10 @@ class TrainMonitor:
         parts = []
         if self.curves.lastLoss is not None:
             parts.append(_("loss {loss}").format(loss=f"{self.curves.lastLoss:.3g}"))
-        for name, text in (("dice/leaves", _("Dice")), ("soft_dice/leaves", _("soft Dice"))):
+        shown = (("dice/leaves", _("Dice")), ("soft_dice/leaves", _("soft Dice")))
+        if self.curves.ofStrokes:
+            shown = (("f1/leaves", _("F1")), ("accuracy/leaves", _("accuracy")))
+        for name, text in shown:
             points = self.curves.scores.get(name)
             if points:
                 best = max(value for _step, value in points)

@@ -10,7 +10,7 @@ MOST_POINTS = 1000
 """Longer courses are drawn as means over several steps."""
 
 _COLORS = ((0.0, 0.45, 0.70), (0.90, 0.62, 0.0), (0.0, 0.62, 0.45), (0.80, 0.47, 0.65), (0.84, 0.37, 0.0))
-_SOFT = "soft_dice/leaves"
+_SOFT, _LABELLED = "soft_dice/leaves", "f1/leaves"
 
 
 class LearningCurves:
@@ -54,10 +54,19 @@ class LearningCurves:
                 self.scores.setdefault(name, []).append((step, score))
 
     def shownScores(self):
-        """Return the scores worth a line: Dice of each level and of the leaves, and the soft Dice of the leaves."""
-        levels = sorted((name for name in self.scores if name.startswith("dice/level ")), key=_levelOf)
-        ends = [name for name in ("dice/leaves", _SOFT) if name in self.scores]
+        """Return the scores worth a line: Dice of each level and of the leaves, and the soft Dice of the leaves.
+
+        Of strokes it is F1 and, of the leaves, accuracy: over the painted voxels a Dice of each case says little.
+        """
+        kind, other = ("f1", "accuracy/leaves") if self.ofStrokes else ("dice", _SOFT)
+        levels = sorted((name for name in self.scores if name.startswith(f"{kind}/level ")), key=_levelOf)
+        ends = [name for name in (f"{kind}/leaves", other) if name in self.scores]
         return levels[:-1] + ends  # the deepest level is that of the leaves
+
+    @property
+    def ofStrokes(self):
+        """Whether the training is judged by painted voxels alone."""
+        return _LABELLED in self.scores
 
     def update(self, scene):
         """Write everything into the nodes, which are made when missing; return the two charts: loss and scores."""
@@ -74,7 +83,8 @@ class LearningCurves:
             self._series(scene, name, scoreTable, name, _COLORS[n % len(_COLORS)], dashed=name == _SOFT)
             for n, name in enumerate(names)
         ]
-        _dress(scoreChart, lines, self._name, "Dice of the validation cases", (0.0, 1.0))
+        axis = "scores of the painted voxels" if self.ofStrokes else "Dice of the validation cases"
+        _dress(scoreChart, lines, self._name, axis, (0.0, 1.0))
         return lossChart, scoreChart
 
     def show(self, scene):
@@ -124,7 +134,7 @@ def label(name):
     kind, _, place = name.partition("/")
     if not place:
         return name
-    return f"{kind.replace('_', ' ').replace('dice', 'Dice')}, {place}"
+    return f"{kind.replace('_', ' ').replace('dice', 'Dice').replace('f1', 'F1')}, {place}"
 
 
 def _mean(points):
