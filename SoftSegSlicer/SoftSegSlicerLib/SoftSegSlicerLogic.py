@@ -7,7 +7,7 @@ from .Compare.ComparisonTables import ComparisonTables
 from .Logic.Knowing import KnowingLogic
 from .Process.HeadlessRunner import HeadlessRunner
 from .Process.Outcomes import raiseUnlessDone
-from .Scene import ColorMaps, Export, LabelSource, References, SegmentJob
+from .Scene import Answers, ColorMaps, Export, LabelSource, References, SegmentJob
 from .Scene.PredictOptions import PredictOptions
 from .Training.SceneDataset import SceneDataset, dataFile
 from .Training.TrainingRun import Request
@@ -97,6 +97,7 @@ class SoftSegSlicerLogic(KnowingLogic):
             segmentationNode = self.loadParcellation(job.softFile(), job.volumeNode())
             if job.volumeNode() is None:
                 segmentationNode.SetName(f"{job.case} segmentation")
+            Answers.keep(segmentationNode, job)
             if job.cut is not None:
                 self.collapse(segmentationNode, job.cut)
             if job.options.confidence is not None:

@@ -1,21 +1,22 @@
 """What a result does not know: answers only as deep as sure, outliers, the uncertainty of one decision."""
 
+import math
 from dataclasses import replace
 
 from softseg.errors import InputError
 from softseg.soft.confidence import steps_of
 
-from ..Scene import HeatMap, LabelSource, OutlierMask, References
+from ..Scene import Grids, HeatMap, LabelSource, OutlierMask, References
 from ..Scene.Probe import toLocal
 from ..Scene.Sureness import Sureness, SureSource
 from ..Scene.Translation import tr as _
-from .Looking import LookingLogic
+from .Looking import LookingLogic, given
 
 
 class KnowingLogic(LookingLogic):
     """Labels that say no more than is sure, and maps of what is doubtful or strange."""
 
-    SCORE = HeatMap.SCORE
+    SCORE, DISAGREEMENT = HeatMap.SCORE, HeatMap.DISAGREEMENT
 
     # -- as deep as sure ------------------------------------------------------------------------------------------
 
@@ -155,9 +156,8 @@ class KnowingLogic(LookingLogic):
         """
         stored = self._requireOutliers(segmentationNode)
         source = LabelSource.sourceOf(segmentationNode, self._store)
-        given = {"opacity": opacity, "colorMap": colorMap, "legend": legend}
-        style = {name: value for name, value in given.items() if value is not None}
-        style |= {"threshold": self.outlierThreshold(segmentationNode), "contour": False}
+        threshold = self.outlierThreshold(segmentationNode)
+        style = given(threshold=threshold, opacity=opacity, colorMap=colorMap, contour=False, legend=legend)
         title, span = _("Outlier score: {name}").format(name=stored.score_name), (stored.low, stored.high)
         return HeatMap.show(
             segmentationNode,
@@ -196,8 +196,7 @@ class KnowingLogic(LookingLogic):
         if deciding is None:
             raise InputError("nothing is decided there", hint="choose a structure that has parts")
         source = self._requireSoft(segmentationNode)
-        given = {"threshold": threshold, "opacity": opacity, "colorMap": colorMap, "legend": legend}
-        style = {name: value for name, value in given.items() if value is not None} | {"contour": False}
+        style = given(threshold=threshold, opacity=opacity, colorMap=colorMap, contour=False, legend=legend)
         title = _("Undecided within {name}").format(name=self.treeOf(segmentationNode).node(deciding).name)
         return HeatMap.show(
             segmentationNode,
@@ -207,6 +206,39 @@ class KnowingLogic(LookingLogic):
             HeatMap.DECISION + deciding,
             title,
             style,
+        )
+
+    # -- repeated answers -----------------------------------------------------------------------------------------
+
+    def hasDisagreement(self, segmentationNode):
+        """Whether the model answered repeatedly and it is known how much the answers differ."""
+        return References.referenced(segmentationNode, References.DISAGREEMENT) is not None
+
+    def showDisagreement(self, segmentationNode, *, threshold=None, opacity=None, colorMap=None, legend=None):
+        """Show how much repeated answers differ (mutual information, nats), as :meth:`showNode` shows a node.
+
+        The last colour stands for ln 2: half of the answers say one thing for sure, the others another. 0 is where all
+        agree, also where they agree on being unsure.
+
+        Raises
+        ------
+        InputError: the model answered only once.
+        """
+        volumeNode = References.referenced(segmentationNode, References.DISAGREEMENT)
+        if volumeNode is None:
+            raise InputError(
+                "the model answered only once", hint="segment the scan with the option 'Uncertainty', several answers"
+            )
+        style = given(threshold=threshold, opacity=opacity, colorMap=colorMap, contour=False, legend=legend)
+        return HeatMap.show(
+            segmentationNode,
+            References.DISAGREEMENT,
+            Grids.arrayOf(volumeNode.GetImageData()),
+            Grids.geometryOfVolume(volumeNode),
+            self.DISAGREEMENT,
+            _("Disagreement"),
+            style,
+            (0, math.log(2)),
         )
 
     def shownDecision(self, segmentationNode):
@@ -223,7 +255,7 @@ class KnowingLogic(LookingLogic):
                 self.showDecision(segmentationNode, deciding)
             else:
                 self.hideHeatMap(segmentationNode)
-        elif self.shownNode(segmentationNode) != self.SCORE:
+        elif self.shownNode(segmentationNode) not in (self.SCORE, self.DISAGREEMENT):
             super()._refreshMap(segmentationNode)
 
     def _hold(self, segmentationNode, **changes):

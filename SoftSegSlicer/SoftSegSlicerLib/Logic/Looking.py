@@ -4,7 +4,7 @@ import math
 
 from softseg.errors import InputError
 
-from ..Scene import ColorMaps, HeatMap, LabelSource, References, VolumeRendering
+from ..Scene import Answers, ColorMaps, HeatMap, LabelSource, References, VolumeRendering
 from ..Scene.ParcellationNode import ParcellationStore
 from ..Scene.Probe import Probe, toLocal
 from ..Scene.Sureness import Sureness
@@ -76,7 +76,7 @@ class LookingLogic(ResultsLogic):
                 hint="show the node above it",
             )
         array = source.parcellation.probability(nodeId)
-        style = _given(threshold=threshold, opacity=opacity, colorMap=colorMap, contour=contour, legend=legend)
+        style = given(threshold=threshold, opacity=opacity, colorMap=colorMap, contour=contour, legend=legend)
         return HeatMap.show(segmentationNode, References.HEAT_MAP, array, source.geometry, nodeId, node.name, style)
 
     def showUncertainty(
@@ -89,7 +89,7 @@ class LookingLogic(ResultsLogic):
         source = self._requireSoft(segmentationNode)
         ids = dict.fromkeys(source.remapping.knownNode(node.id) for node in self.cutOf(segmentationNode).nodes)
         array = source.parcellation.entropy(source.parcellation.tree.cut(ids), normalize=True)
-        style = _given(threshold=threshold, opacity=opacity, colorMap=colorMap, contour=contour, legend=legend)
+        style = given(threshold=threshold, opacity=opacity, colorMap=colorMap, contour=contour, legend=legend)
         title, top = _("Uncertainty"), min(1.0, math.log(_DOUBT) / math.log(max(2, len(ids))))
         return HeatMap.show(
             segmentationNode, References.ENTROPY, array, source.geometry, self.UNCERTAINTY, title, style, (0, top)
@@ -99,7 +99,7 @@ class LookingLogic(ResultsLogic):
         """Draw the shown map otherwise: threshold, opacity, colorMap, contour, legend; None leaves one as it is."""
         volumeNode = HeatMap.shownMap(segmentationNode)
         if volumeNode is not None:
-            HeatMap.applyStyle(segmentationNode, volumeNode, _given(**style))
+            HeatMap.applyStyle(segmentationNode, volumeNode, given(**style))
 
     def heatMapStyle(self, segmentationNode):
         """Return how the shown map is drawn, or how the next one will be: a dict as for :meth:`styleHeatMap`."""
@@ -157,8 +157,9 @@ class LookingLogic(ResultsLogic):
         return nodeVolumes(LabelSource.sourceOf(segmentationNode, self._store), self._store)
 
     def volumesTable(self, segmentationNode):
-        """Return the table node of all volumes, filled again."""
-        return writeVolumesTable(segmentationNode, self.treeOf(segmentationNode), self.nodeVolumes(segmentationNode))
+        """Return the table node of all volumes, filled again; with intervals where the model answered repeatedly."""
+        tree, volumes = self.treeOf(segmentationNode), self.nodeVolumes(segmentationNode)
+        return writeVolumesTable(segmentationNode, tree, volumes, Answers.intervalsOf(segmentationNode))
 
     def describe(self, segmentationNode, ras):
         """Return what lies at a point: ``[(node id, share), ...]`` from the root to the largest node of the cut.
@@ -194,6 +195,6 @@ class LookingLogic(ResultsLogic):
                 self.hideHeatMap(segmentationNode)
 
 
-def _given(**style):
-    """Return what is not None."""
+def given(**style):
+    """Return the parts of a style that are not None."""
     return {name: value for name, value in style.items() if value is not None}

@@ -6,7 +6,7 @@ from slicer.i18n import tr as _
 __all__ = ["HeatMapControls"]
 
 LABELS, PROBABILITY, UNCERTAINTY, OUTLIERS = "labels", "probability", "uncertainty", "outliers"
-OF_LABELS, OF_DECISION = 0, 1
+OF_LABELS, OF_DECISION, OF_ANSWERS = 0, 1, 2
 
 
 class HeatMapControls:
@@ -31,7 +31,8 @@ class HeatMapControls:
             UNCERTAINTY: ui.uncertaintyButton,
             OUTLIERS: ui.scoreButton,
         }
-        ui.decisionSelector.addItems([_("the labels shown"), _("the decision within the selected structure")])
+        self._scopes = [_("the labels shown"), _("the decision within the selected structure")]
+        ui.decisionSelector.addItems(self._scopes)
         ui.decisionSelector.currentIndexChanged.connect(lambda *_args: self._draw())
         for mode, button in self._modes.items():
             button.clicked.connect(lambda *_args, mode=mode: self.setMode(mode))
@@ -59,7 +60,7 @@ class HeatMapControls:
     def shownNode(self) -> str | None:
         """Id of the node whose probability, or decision, the scene shows; ``None`` where it shows none."""
         shown = None if self._node is None else self._logic.shownNode(self._node)
-        if shown in (self._logic.UNCERTAINTY, self._logic.SCORE):
+        if shown in (self._logic.UNCERTAINTY, self._logic.SCORE, self._logic.DISAGREEMENT):
             return None
         return None if shown is None else self._logic.shownDecision(self._node) or shown
 
@@ -92,20 +93,19 @@ class HeatMapControls:
             "Off: this segmentation was made elsewhere and has no soft maps. "
             "Folding, levels, editing and export work as ever."
         )
+        self._offerScopes()
         if self._node is not None:
             self._restore()
         self._enable()
 
     def _restore(self):
         shown, deciding = self._logic.shownNode(self._node), self._logic.shownDecision(self._node)
-        special = {self._logic.UNCERTAINTY: UNCERTAINTY, self._logic.SCORE: OUTLIERS}
+        logic = self._logic
+        special = {logic.UNCERTAINTY: UNCERTAINTY, logic.DISAGREEMENT: UNCERTAINTY, logic.SCORE: OUTLIERS}
         if shown is not None:
             self._modes[UNCERTAINTY if deciding else special.get(shown, PROBABILITY)].checked = True
             self._selected = self.shownNode
-            selector = self._ui.decisionSelector
-            wasBlocked = selector.blockSignals(True)
-            selector.currentIndex = OF_DECISION if deciding else OF_LABELS
-            selector.blockSignals(wasBlocked)
+            self._scope(OF_DECISION if deciding else OF_ANSWERS if shown == logic.DISAGREEMENT else OF_LABELS)
         style = self._logic.heatMapStyle(self._node)
         self._listColorMaps(style["colorMap"])
         ui = self._ui
@@ -120,6 +120,24 @@ class HeatMapControls:
             wasBlocked = widget.blockSignals(True)
             setattr(widget, attribute, value)
             widget.blockSignals(wasBlocked)
+
+    def _scope(self, index):
+        """Let the selector of what is uncertain stand there, without drawing."""
+        selector = self._ui.decisionSelector
+        wasBlocked = selector.blockSignals(True)
+        selector.currentIndex = index
+        selector.blockSignals(wasBlocked)
+
+    def _offerScopes(self):
+        """Offer how much repeated answers differ where that is known."""
+        selector = self._ui.decisionSelector
+        wasBlocked = selector.blockSignals(True)
+        before = selector.currentIndex
+        selector.clear()
+        known = self._node is not None and self._logic.hasDisagreement(self._node)
+        selector.addItems([*self._scopes, *([_("repeated answers: how much they differ")] if known else [])])
+        selector.currentIndex = before if before < selector.count else OF_LABELS
+        selector.blockSignals(wasBlocked)
 
     def _listColorMaps(self, current: str):
         selector = self._ui.colorMapSelector
@@ -157,6 +175,9 @@ class HeatMapControls:
         if self._deciding and self._selected is not None:
             del drawn["contour"]
             self._attempt(lambda: logic.showDecision(node, self._selected, **drawn))
+        elif mode == UNCERTAINTY and self._ui.decisionSelector.currentIndex == OF_ANSWERS:
+            del drawn["contour"]
+            self._attempt(lambda: logic.showDisagreement(node, **drawn))
         elif mode == UNCERTAINTY and not self._deciding:
             self._attempt(lambda: logic.showUncertainty(node, **drawn))
         elif mode == OUTLIERS:

@@ -13,7 +13,7 @@ from softseg.errors import InputError, SoftSegError
 from softseg.prediction.inputs import find_cases
 from SoftSegSlicerLib.Panels.SegmentQueue import RUNNING, WAITING, Job
 from SoftSegSlicerLib.Process.Runner import CANCELLED, DONE, FAILED
-from SoftSegSlicerLib.Scene.References import SHOWN_NODE
+from SoftSegSlicerLib.Scene.HeatMap import isMap
 
 FROM_SCENE, FROM_FOLDER = 0, 1
 SOFT_FILE = "soft.soft.npz"
@@ -192,7 +192,7 @@ class SegmentBatch:
         if not self.fromFolder:
             nodes = slicer.util.getNodesByClass("vtkMRMLScalarVolumeNode")
             fitting = [n for n in nodes if n.GetClassName() == "vtkMRMLScalarVolumeNode" and not n.GetHideFromEditors()]
-            return [(n.GetID(), n.GetName(), "") for n in fitting if n.GetAttribute(SHOWN_NODE) is None]
+            return [(n.GetID(), n.GetName(), "") for n in fitting if not isMap(n)]
         return [(case.name, case.name, sentenceOf(case.problem)) for case in self._cases()]
 
     def _cases(self):

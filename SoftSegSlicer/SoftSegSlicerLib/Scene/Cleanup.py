@@ -12,6 +12,8 @@ _OWNED = (
     References.LEAF_LABELS,
     References.HEAT_MAP,
     References.ENTROPY,
+    References.DISAGREEMENT,
+    References.INTERVALS,
     References.OUTLIER_SCORE,
     References.OUTLIERS,
 )

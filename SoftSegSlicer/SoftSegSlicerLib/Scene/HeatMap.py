@@ -11,14 +11,22 @@ UNCERTAINTY = "uncertainty map"
 """What is shown when it is no node but the uncertainty at the cut."""
 SCORE = "outlier score"
 """What is shown when it is the score by which outliers are told."""
+DISAGREEMENT = "disagreement"
+"""What is shown when it is how much repeated answers differ."""
 DECISION = "decision in "
 """What is shown when it is the uncertainty of the decision inside a node: this and the node's id."""
 DEFAULT_STYLE = {"threshold": 0.05, "opacity": 0.6, "colorMap": "Inferno", "contour": False, "legend": True}
 
 _OPACITY = "SoftSeg.Opacity"
 _FILL_BEFORE = "SoftSeg.FillBefore"
-_ROLES = (References.HEAT_MAP, References.ENTROPY, References.OUTLIER_SCORE)
-_WORDS = dict(zip(_ROLES, ("probability", "uncertainty", "outlier score"), strict=True))
+_WORDS = {
+    References.HEAT_MAP: "probability",
+    References.ENTROPY: "uncertainty",
+    References.OUTLIER_SCORE: "outlier score",
+    References.DISAGREEMENT: "disagreement",
+}
+_MAP = "SoftSeg.Map"
+"""Attribute of every map: it is no scan, also while it is not shown."""
 _LEGEND_SIZE, _LEGEND_POSITION, _LEGEND_FONT = (0.05, 0.25), (0.97, 0.5), 10
 
 
@@ -28,10 +36,10 @@ def show(segmentationNode, role, array, geometry, shown, title, style, span=(0.0
     Parameters
     ----------
     segmentationNode: the segmentation.
-    role: References.HEAT_MAP, References.ENTROPY or References.OUTLIER_SCORE.
+    role: References.HEAT_MAP, ENTROPY, OUTLIER_SCORE or DISAGREEMENT.
     array: shares 0..1 (or scores in their own units), ``(k, j, i)`` on ``geometry``.
     geometry: the grid.
-    shown: node id, UNCERTAINTY, SCORE, or DECISION and a node id.
+    shown: node id, UNCERTAINTY, SCORE, DISAGREEMENT, or DECISION and a node id.
     title: what the legend says.
     style: how it is drawn, as for :func:`applyStyle`; what it does not name is as in the map shown before.
     span: values that get the first and the last colour of the colour map.
@@ -40,15 +48,14 @@ def show(segmentationNode, role, array, geometry, shown, title, style, span=(0.0
     -------
     the scalar volume node; the same one every time.
     """
-    volumeNode = References.referenced(segmentationNode, role) or _newMap(segmentationNode, role)
-    Grids.setArray(volumeNode, array, geometry, vtk.VTK_FLOAT)
+    volumeNode = keep(segmentationNode, role, array, geometry)
     if not isOn(volumeNode):
         style = {**_styleBefore(segmentationNode, role), **style}
     segmentationNode.SetAttribute(References.SHOWN_NODE, shown)
     volumeNode.SetAttribute(References.SHOWN_NODE, shown)
     volumeNode.GetDisplayNode().SetVisibility(True)
     volumeNode.GetDisplayNode().SetWindowLevelMinMax(*span)
-    for other in _ROLES:
+    for other in _WORDS:
         if other != role:
             _hideOne(segmentationNode, other)
     applyStyle(segmentationNode, volumeNode, style, title)
@@ -56,9 +63,22 @@ def show(segmentationNode, role, array, geometry, shown, title, style, span=(0.0
     return volumeNode
 
 
+def keep(segmentationNode, role, array, geometry):
+    """Put values into a map of a segmentation without showing it, and return its volume node."""
+    volumeNode = References.referenced(segmentationNode, role) or _newMap(segmentationNode, role)
+    Grids.setArray(volumeNode, array, geometry, vtk.VTK_FLOAT)
+    return volumeNode
+
+
+def isMap(volumeNode):
+    """Whether a volume is a map of a segmentation, not a scan."""
+    return any(volumeNode.GetAttribute(name) is not None for name in (_MAP, References.SHOWN_NODE))
+
+
 def _newMap(segmentationNode, role):
     scene = References.sceneOf(segmentationNode)
     volumeNode = References.addNode(scene, "vtkMRMLScalarVolumeNode", f"{segmentationNode.GetName()} {_WORDS[role]}")
+    volumeNode.SetAttribute(_MAP, role)
     display = scene.AddNewNodeByClass("vtkMRMLScalarVolumeDisplayNode")
     display.AutoWindowLevelOff()
     display.SetThreshold(DEFAULT_STYLE["threshold"], 1)
@@ -91,7 +111,7 @@ def isOn(volumeNode):
 
 def shownMap(segmentationNode):
     """Return the volume node of the map that a segmentation shows, None while it shows none."""
-    for role in _ROLES:
+    for role in _WORDS:
         volumeNode = References.referenced(segmentationNode, role)
         if volumeNode is not None and volumeNode.GetAttribute(References.SHOWN_NODE):
             return volumeNode
@@ -154,7 +174,7 @@ def _setLegend(volumeNode, on, title):
 
 def hide(segmentationNode):
     """Take the map off the slices and give the segments the look that they had before."""
-    for role in _ROLES:
+    for role in _WORDS:
         _hideOne(segmentationNode, role)
     segmentationNode.RemoveAttribute(References.SHOWN_NODE)
     before = segmentationNode.GetAttribute(_FILL_BEFORE)

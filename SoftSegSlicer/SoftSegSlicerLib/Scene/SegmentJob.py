@@ -42,6 +42,11 @@ class SegmentJob:
     temporary: tempfile.TemporaryDirectory = field(repr=False)
     options: PredictOptions = field(default_factory=PredictOptions)
 
+    def resultFile(self, name):
+        """Return the path of a file beside the soft parcellation; None where the engine wrote no such file."""
+        path = os.path.join(os.path.dirname(self.softFile()), name)
+        return path if os.path.isfile(path) else None
+
     def softFile(self):
         """Return the path of the soft parcellation that the engine wrote.
 

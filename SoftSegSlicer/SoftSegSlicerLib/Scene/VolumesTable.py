@@ -75,10 +75,15 @@ def _crispVolumes(source):
     }
 
 
-def writeVolumesTable(segmentationNode, tree, volumes):
+def writeVolumesTable(segmentationNode, tree, volumes, intervals=None):
     """Fill the table node that a segmentation refers to, made when missing, and return it.
 
-    Columns: structure, level, soft volume (ml), hard volume (ml), certainty; a row per node in tree order.
+    Columns: structure, level, soft volume (ml), its interval where there is one, hard volume (ml), certainty, path; a
+    row per node in tree order.
+
+    Parameters
+    ----------
+    intervals: ``{node id: (low, high)}`` of the soft volumes in ml; empty or None: no such columns.
     """
     table = References.referenced(segmentationNode, References.VOLUMES)
     if table is None:
@@ -92,6 +97,7 @@ def writeVolumesTable(segmentationNode, tree, volumes):
         (_("Structure"), [node.name for node in tree.nodes]),
         (_("Level"), [tree.depth_of(node.id) for node in tree.nodes]),
         (_("Soft volume (ml)"), [volumes[node.id].softMl for node in tree.nodes]),
+        *_intervalColumns(tree, intervals or {}),
         (_("Hard volume (ml)"), [volumes[node.id].hardMl for node in tree.nodes]),
         (_("Certainty"), [volumes[node.id].certainty for node in tree.nodes]),
         (_("Path"), [" > ".join(above.name for above in tree.path(node.id)) for node in tree.nodes]),
@@ -102,6 +108,13 @@ def writeVolumesTable(segmentationNode, tree, volumes):
     table.SetLocked(True)
     table.EndModify(modifying)
     return table
+
+
+def _intervalColumns(tree, intervals):
+    if not intervals:
+        return []
+    pairs = [intervals.get(node.id, (None, None)) for node in tree.nodes]
+    return [(_("From (ml)"), [low for low, _high in pairs]), (_("To (ml)"), [high for _low, high in pairs])]
 
 
 def _column(title, values):

@@ -1,0 +1,40 @@
+"""What repeated answers of a model say beside their mean: how much they differ, and intervals of volumes."""
+
+import csv
+import json
+
+from softseg.image import read_image
+
+from . import HeatMap, References
+
+DISAGREEMENT_FILE, VOLUMES_FILE = "mutual_information.nii.gz", "volumes.csv"
+
+
+def keep(segmentationNode, job):
+    """Keep with a segmentation what its job wrote of repeated answers, if it did.
+
+    Raises
+    ------
+    InputError: a file cannot be read.
+    """
+    path = job.resultFile(DISAGREEMENT_FILE)
+    if path is not None:
+        image = read_image(path)
+        HeatMap.keep(segmentationNode, References.DISAGREEMENT, image.array, image.geometry)
+    path = job.resultFile(VOLUMES_FILE)
+    found = {} if path is None else _intervals(path)
+    if found:
+        name = f"{segmentationNode.GetName()} intervals"
+        References.setText(segmentationNode, References.INTERVALS, name, json.dumps(found))
+
+
+def intervalsOf(segmentationNode):
+    """Return ``{node id: (low, high)}`` of the soft volumes in ml; empty where the model answered once."""
+    text = References.textOf(segmentationNode, References.INTERVALS)
+    return {id_: tuple(pair) for id_, pair in json.loads(text).items()} if text else {}
+
+
+def _intervals(path):
+    with open(path, newline="", encoding="utf-8") as stream:
+        rows = [row for row in csv.DictReader(stream) if row.get("soft_ml_low") and row.get("soft_ml_high")]
+    return {row["id"]: (float(row["soft_ml_low"]), float(row["soft_ml_high"])) for row in rows}

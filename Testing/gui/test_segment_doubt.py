@@ -1,0 +1,175 @@
+"""The Segment panel's options of what a model does not know, and what becomes of them in the scene."""
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import slicer
+from gui_runs import Dependencies, Runner, addHead, click
+from gui_training import choose
+from PySide6.QtGui import QImage
+from SoftSegSlicerLib.SelfTest import headlessResult
+
+from softseg.image import Image, write_image
+
+MODELS = Path(__file__).resolve().parents[2] / "Resources" / "Models"
+
+
+@pytest.fixture
+def runner(moduleWidget):
+    runner = Runner()
+    moduleWidget.context.makeRunner = lambda: runner
+    return runner
+
+
+@pytest.fixture
+def panel(moduleWidget, runner):  # noqa: ARG001 - must be in place first
+    panel = moduleWidget.panel("Segment")
+    panel.dependencies = Dependencies()
+    panel.ui.optionsSection.collapsed = False
+    return panel
+
+
+@pytest.fixture
+def head(panel):
+    node = addHead()
+    panel.inputs.selector("T1").setCurrentNode(node)
+    slicer.app.processEvents()
+    return node
+
+
+@pytest.fixture
+def scored(tmp_path):
+    """A copy of the shipped model with an outlier score and a calibration."""
+    folder = tmp_path / "scored" / "model"
+    shutil.copytree(MODELS / "brain-134", folder, ignore=shutil.ignore_patterns("training"))
+    (folder / "outliers.json").write_text(json.dumps({"score": "energy", "threshold": -4.0, "low": -20, "high": 2}))
+    (folder / "calibration.json").write_text("{}")
+    return str(folder)
+
+
+def after(arguments, option):
+    return arguments[arguments.index(option) + 1]
+
+
+def writeResult(panel, arguments, disagreement=None, intervals=None):
+    logic = panel._context.logic
+    volume, node = headlessResult(logic)
+    folder = Path(after(arguments, "--out")) / "head"
+    folder.mkdir(parents=True)
+    parcellation = logic.parcellationOf(node)
+    parcellation.save(folder / "soft.soft.npz")
+    if disagreement is not None:
+        values = np.full(parcellation.geometry.shape, disagreement, np.float32)
+        write_image(Image(values, parcellation.geometry), folder / "mutual_information.nii.gz")
+    rows = [f"{id_},{low},{high}" for id_, (low, high) in (intervals or {}).items()]
+    (folder / "volumes.csv").write_text("\n".join(["id,soft_ml_low,soft_ml_high", *rows]))
+    slicer.mrmlScene.RemoveNode(node)
+    slicer.mrmlScene.RemoveNode(volume)
+
+
+def test_at_first_nothing_more_is_asked(panel, head, runner):  # noqa: ARG001
+    click(panel.ui.applyButton)
+    assert not {"--outliers", "--uncertainty", "--confidence"} & set(runner.arguments)
+
+
+def test_outliers_are_offered_only_where_the_model_has_a_score(panel, head, runner, scored):  # noqa: ARG001
+    assert not panel.ui.outliersCheck.enabled
+    assert "softseg outliers fit" in panel.ui.outliersCheck.toolTip
+    assert panel.models.choose(scored)
+    assert panel.ui.outliersCheck.enabled
+    assert "knows outliers (energy)" in panel.ui.modelSummary.text
+    assert "calibrated" in panel.ui.modelSummary.text
+    click(panel.ui.outliersCheck)
+    click(panel.ui.applyButton)
+    assert "--outliers" in runner.arguments
+    runner.end("cancelled")
+    panel.ui.modelBox.currentIndex = 0
+    assert not panel.ui.outliersCheck.enabled
+    click(panel.ui.applyButton)
+    assert "--outliers" not in runner.arguments
+
+
+def test_a_score_that_was_fitted_meanwhile_is_noticed(panel, moduleWidget, scored):
+    file = Path(scored) / "outliers.json"
+    content = file.read_text()
+    file.unlink()
+    assert panel.models.choose(scored)
+    assert not panel.ui.outliersCheck.enabled
+    file.write_text(content)
+    moduleWidget.context.notify("modelsChanged", path=scored)
+    assert panel.ui.outliersCheck.enabled
+
+
+def test_repeated_answers_give_a_map_of_disagreement_and_intervals(panel, head, runner, moduleWidget):  # noqa: ARG001
+    assert not panel.ui.samplesBox.enabled
+    choose(panel.ui.uncertaintyBox, "tta")
+    panel.ui.samplesBox.value = 5
+    click(panel.ui.applyButton)
+    assert after(runner.arguments, "--uncertainty") == "tta:5"
+    writeResult(panel, runner.arguments, disagreement=0.25, intervals={"brain": (1.5, 2.5)})
+    runner.end("done")
+    logic, node = moduleWidget.logic, moduleWidget.context.segmentation
+    assert logic.hasDisagreement(node)
+    volume = logic.showDisagreement(node)
+    assert slicer.util.arrayFromVolume(volume) == pytest.approx(0.25)
+    assert volume.GetDisplayNode().GetWindowLevelMax() == pytest.approx(np.log(2))
+    table = node.GetNodeReference("softseg.volumes").GetTable()
+    row = [table.GetColumnByName("Structure").GetValue(n) for n in range(table.GetNumberOfRows())].index("brain")
+    assert table.GetColumnByName("From (ml)").GetValue(row) == 1.5
+    assert table.GetColumnByName("To (ml)").GetValue(row) == 2.5
+    assert np.isnan(table.GetColumnByName("To (ml)").GetValue(0))
+    look = moduleWidget.showPanel("Look")
+    moduleWidget.parent.show()
+    click(look.ui.uncertaintyButton)
+    look.ui.decisionSelector.currentIndex = 2
+    assert logic.shownNode(node) == logic.DISAGREEMENT
+    panel.ui.batchSection.collapsed = False
+    listed = [panel.ui.batchList.topLevelItem(n).text(0) for n in range(panel.ui.batchList.topLevelItemCount)]
+    assert listed == ["head"], "maps are no scans"
+    logic.hideHeatMap(node)
+    panel.batch.refresh()
+    assert panel.ui.batchList.topLevelItemCount == 1
+
+
+def test_a_confidence_is_asked_for_and_shown(panel, head, runner, moduleWidget):  # noqa: ARG001
+    click(panel.ui.confidenceCheck)
+    panel.ui.confidenceBox.value = 0.75
+    click(panel.ui.applyButton)
+    assert after(runner.arguments, "--confidence") == "0.75"
+    writeResult(panel, runner.arguments)
+    runner.end("done")
+    assert moduleWidget.logic.confidenceOf(moduleWidget.context.segmentation) == 0.75
+
+
+def test_the_choices_come_back_with_the_scene_and_go_to_batches(panel, runner, moduleWidget):
+    addHead("a")
+    choose(panel.ui.uncertaintyBox, "dropout")
+    panel.ui.samplesBox.value = 12
+    click(panel.ui.confidenceCheck)
+    moduleWidget.onSceneEndClose()
+    parameters = moduleWidget.context.parameterNode
+    assert (parameters.uncertainty, parameters.samples, parameters.deepAsSure) == ("dropout", 12, True)
+    assert panel.ui.samplesBox.value == 12
+    assert panel.ui.confidenceBox.enabled
+    panel.ui.batchSection.collapsed = False
+    click(panel.ui.batchButton)
+    assert after(runner.arguments, "--uncertainty") == "dropout:12"
+    assert after(runner.arguments, "--confidence") == "0.9"
+
+
+def test_a_damaged_score_is_said_when_the_model_is_chosen(panel, scored):
+    Path(scored, "outliers.json").write_text("{")
+    assert not panel.models.choose(scored)
+    assert "outliers.json" in panel.messages.messages[-1][1]
+
+
+def test_picture(panel, head, scored, moduleWidget, screenshot):  # noqa: ARG001
+    panel.models.choose(scored)
+    click(panel.ui.outliersCheck)
+    choose(panel.ui.uncertaintyBox, "tta")
+    click(panel.ui.confidenceCheck)
+    light, dark = (QImage(str(path)) for path in screenshot(moduleWidget.parent, "segment-doubt"))
+    assert light.width() == dark.width() == 400
