@@ -203,6 +203,24 @@ def test_coarse_labels_are_kept_crisp_and_left_out_soft(make, tmp_path):
     assert coarse.any()
     assert crisp.mask is None
     assert torch.equal(soft.mask, ~coarse)
+    assert torch.equal(soft.coarse, torch.where(coarse, crisp.target, IGNORE_INDEX))
+    assert crisp.coarse is None
+
+
+def test_where_groups_mix_with_others_a_soft_target_says_nothing(make, tmp_path):
+    make.head("a")
+    labels = make.head_labels((20, 22, 24))
+    labels[labels == 1] = 9
+    make.write("a-labels.nii.gz", labels)
+    store = store_of(make, tmp_path, {**SMALL, "spacing": [1.7, 1.7, 1.7]})
+    batch, dense = sampler_of(store, "soft").batch(0), store.load("a").labels.dense()
+    node = store.dataset.tree.class_index("grey")
+    assert set(batch.coarse.unique().tolist()) == {-1, node}
+    assert ((dense[node] > 0.01) & (dense[node] < 0.99)).any()
+    silent = ~batch.mask & (batch.coarse < 0)
+    assert silent.any()
+    assert not (batch.mask & (batch.coarse >= 0)).any()
+    assert not batch.target.sum(1, keepdim=True)[~batch.mask].any()
 
 
 def test_outside_the_mask_nothing_counts(make, tmp_path):

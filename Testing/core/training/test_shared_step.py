@@ -41,20 +41,25 @@ class Net(nn.Module):
         return self.layers(image)
 
 
-def compare(ranks, tree, head, specs, soft):
+def compare(ranks, tree, head, specs, soft, groups=False):
     torch.manual_seed(1)
     alone, shared = (Net(head.out_channels).double() for _ in range(2))
     shared.load_state_dict(alone.state_dict())
     image = torch.randn(3, 1, 9, 9, dtype=torch.float64) + 5 * torch.arange(3.0).view(3, 1, 1, 1)
     target = torch.rand(3, head.classes, 7, 7, dtype=torch.float64).softmax(1)
     mask = torch.rand(3, 1, 7, 7) > torch.tensor([0.1, 0.5, 1.0]).view(3, 1, 1, 1)  # nothing in the last one
+    coarse = None
+    if groups:
+        known = mask & (torch.rand(3, 1, 7, 7) > 0.6)
+        coarse, mask = torch.where(known, tree.class_index("a"), -1), mask & ~known
     target = target if soft else target.argmax(1, keepdim=True)
     loss = build_loss(specs, tree)
-    whole = loss_of(loss, head, "batch", keep(alone(image)), target, mask)
+    whole = loss_of(loss, head, "batch", keep(alone(image)), target, mask, coarse)
     whole.backward()
     part = slice(ranks.items(3).start, ranks.items(3).stop)
     learner = shared_network(shared, ranks, CPU)
-    own = shared_loss(ranks, loss, head, "batch", keep(learner(image[part])), target[part], mask[part])
+    own = shared_loss(ranks, loss, head, "batch", keep(learner(image[part])), target[part], mask[part],
+                      None if coarse is None else coarse[part])
     (own * ranks.size).backward()
     torch.testing.assert_close(ranks.sum(own.detach()), whole.detach())
     for (name, one), other in zip(alone.named_parameters(), shared.parameters()):
@@ -99,6 +104,7 @@ with joined_ranks("cpu", Events()) as (ranks, device):
     softmax, normrelu = Head("softmax", 3, 0), Head("normrelu", 2, 0)
     for soft in (False, True):
         compare(ranks, tree, softmax, [{"name": "wasserstein-cross-entropy"}, {"name": "dice", "weight": 0.5}], soft)
+    compare(ranks, tree, softmax, [{"name": "tree-cross-entropy"}, {"name": "dice", "weight": 0.5}], True, groups=True)
     for reduction in ("mean", "sum"):
         compare(ranks, tree, softmax, [{"name": "adaptive-wing", "reduction": reduction}], True)
     compare(ranks, pair, normrelu, [{"name": "adaptive-wing", "weight_map": 2.0}], True)

@@ -41,8 +41,12 @@ def strokes(ball_data: Path, tmp_path: Path) -> Path:
 
 @pytest.mark.parametrize("name", ["sparse", "tree-wasserstein", "ce-dice", "soft-tree", "softseg"])
 def test_every_recipe_learns_from_strokes_alone(strokes: Path, tiny: list[str], tmp_path: Path, name: str) -> None:
-    recipe = Recipe.load(name, [*tiny, "steps=4", "sparse=true"])
-    model = ModelFolder.load(train(Dataset.load(strokes), recipe, tmp_path / "run", seed=1))
+    recipe, sink = Recipe.load(name, [*tiny, "steps=4", "sparse=true"]), ListSink()
+    model = ModelFolder.load(train(Dataset.load(strokes), recipe, tmp_path / "run", seed=1, events=Events(sink)))
+    cannot = {"ce-dice": ("log", "DiceLoss"), "softseg": ("warning", "AdaptiveWingLoss")}.get(name)
+    said = [(event["event"], event["text"]) for event in sink.events if "name of a group" in event.get("text", "")]
+    assert [kind for kind, _ in said] == ([] if cannot is None else [cannot[0]])
+    assert all("36 of 144 labelled voxels" in text and cannot[1] in text for _, text in said)
     assert [leaf.id for leaf in model.tree.leaves] == ["core", "rim"]
     lines = [json.loads(line) for line in (tmp_path / "run" / "log.jsonl").read_text().splitlines()]
     losses = [line["loss"] for line in lines if line["event"] == "step"]

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from softseg.data.augmentation import AugmentationSpec, change_intensities
 from softseg.data.buffers import Buffers
+from softseg.data.centres import PatchCentres
 from softseg.data.plan import Plan
 from softseg.data.spatial import (
     Corners,
@@ -27,13 +28,13 @@ from softseg.data.spatial import (
     read_mask_patch,
 )
 from softseg.data.store import CaseStore, PreparedCase
-from softseg.errors import InputError
 from softseg.soft.labels import SoftLabels
 from softseg.tree import LabelTree
 from softseg.types import IGNORE_INDEX
 
 INNER = 1e-3
-"""A soft target's voxel of which more than this is labelled with an inner node takes no part in the loss."""
+"""A soft target's voxel of which more than this is labelled with an inner node takes no part in the soft loss. If not
+more than this is labelled otherwise, the voxel is known as that node."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,11 +47,22 @@ class Batch:
     target: float32 ``[B, C, *patch]``, distributions over the leaves (``"soft"``), or int64 ``[B, 1, *patch]``, class
         indices (leaves, inner nodes, -1 unlabelled; ``"crisp"``).
     mask: bool ``[B, 1, *patch]``, which voxels count; None when all do.
+    coarse: int64 ``[B, 1, *patch]``, beside a soft target: class indices of inner nodes where nothing finer is known
+        (the mask leaves these voxels out), -1 elsewhere; None when there are none.
     """
 
     image: Tensor
     target: Tensor
     mask: Tensor | None
+    coarse: Tensor | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class _Known:
+    """What is known of a patch beside its target: bool ``[N]`` or None (all), int64 ``[N]`` or None (nothing)."""
+
+    mask: Tensor | None
+    coarse: Tensor | None = None
 
 
 class PatchSampler:
@@ -90,8 +102,7 @@ class PatchSampler:
         self._mirror = torch.from_numpy(mirrored_classes(tree))
         self._buffers = Buffers()
         self._cubes = [place for name, place in plan.input_slices.items() if name in plan.bands]
-        self._cases_of_class = self._index_classes()
-        self._drawn = self._worth_drawing()
+        self._centres = PatchCentres(store, self._ids, plan)
 
     def batch(self, step: int) -> Batch:
         """Return the patches of one step."""
@@ -102,11 +113,19 @@ class PatchSampler:
         else:
             target = torch.empty((size, 1, *plan.patch_size), dtype=torch.int64)
         found = [self._item(step, item, target[place]) for place, item in enumerate(self._items)]
-        mask = None
-        if any(valid is not None for _, valid in found):
-            everywhere = torch.ones((1, *plan.patch_size), dtype=torch.bool)
-            mask = torch.stack([everywhere if valid is None else valid for _, valid in found])
-        return Batch(torch.stack([image for image, _ in found]), target, mask)
+        return Batch(
+            torch.stack([image for image, _ in found]),
+            target,
+            self._stacked([known.mask for _, known in found], torch.tensor(True)),
+            self._stacked([known.coarse for _, known in found], torch.tensor(IGNORE_INDEX)),
+        )
+
+    def _stacked(self, parts: list[Tensor | None], otherwise: Tensor) -> Tensor | None:
+        """Return patches ``[N]`` as ``[B, 1, *patch]``, None if there are none; missing ones hold one value."""
+        if all(part is None for part in parts):
+            return None
+        shape = (1, *self.plan.patch_size)
+        return torch.stack([otherwise.expand(shape) if part is None else part.view(shape) for part in parts])
 
     def batches(self, first_step: int = 0, prefetch: int = 2, workers: int = 1) -> Iterator[tuple[int, Batch]]:
         """Yield ``(step, batch)`` from ``first_step`` on, without end, made ahead in threads.
@@ -133,10 +152,10 @@ class PatchSampler:
                 for waiting in ahead:
                     waiting.cancel()
 
-    def _item(self, step: int, item: int, target: Tensor) -> tuple[Tensor, Tensor | None]:
-        """Fill ``target`` (zeros, ``[C or 1, *patch]``) and return image and mask of one patch."""
+    def _item(self, step: int, item: int, target: Tensor) -> tuple[Tensor, _Known]:
+        """Fill ``target`` (zeros, ``[C or 1, *patch]``) and return the image of one patch and what is known of it."""
         generator = np.random.default_rng(np.random.SeedSequence([self.seed, step, item]))
-        case, centre = self._centre(generator)
+        case, centre = self._centres.draw(generator)
         plan = self.plan
         grid = random_grid(
             centre, plan.patch_kji, case.geometry.spacing_kji, plan.left_right_axis, self.augmentation, generator
@@ -146,34 +165,58 @@ class PatchSampler:
         image = read_image_patch(case.image, corners).view(-1, *plan.patch_size)
         image = change_intensities(image, self.augmentation, generator, self._cubes)
         fill = self._soft_target if self.targets == "soft" else self._crisp_target
-        mask = fill(labels, corners, grid.mirrored, target.view(target.shape[0], -1), case)
+        known = fill(labels, corners, grid.mirrored, target.view(target.shape[0], -1), case)
         if case.mask is not None:
             valid = read_mask_patch(case.mask, corners)
-            mask = valid if mask is None else mask & valid
-        return image, None if mask is None else mask.view(1, *plan.patch_size)
+            known = _Known(
+                valid if known.mask is None else known.mask & valid,
+                None if known.coarse is None else known.coarse.masked_fill(~valid, IGNORE_INDEX),
+            )
+        return image, known
 
     def _soft_target(
         self, labels: SoftLabels, corners: Corners, mirrored: bool, target: Tensor, case: PreparedCase
-    ) -> Tensor | None:
+    ) -> _Known:
         leaves = self._leaves
         classes = self._mirror if mirrored else torch.arange(labels.classes)
         leaf = classes < leaves
         add_label_patch(labels, corners, torch.where(leaf, classes, -1), target)
         self._fill_outside(target[self._background], corners)
         if case.complete:
-            return None if self._known_outside(corners) else corners.inside
+            return _Known(None if self._known_outside(corners) else corners.inside)
         total = self._buffers.zeros(1, target.shape[1])
         add_label_patch(labels, corners, torch.where(leaf, 0, -1), total)
         self._fill_outside(total[0], corners)
         inner = self._buffers.zeros(1, target.shape[1])
         add_label_patch(labels, corners, torch.where(leaf, -1, 0), inner)
-        mask = (total[0] >= case.least) & (inner[0] <= INNER)
+        mixed = inner[0] > INNER
+        mask = (total[0] >= case.least) & ~mixed
         target *= torch.where(mask, 1 / total[0].clamp_min(case.least), 0.0)
-        return None if bool(mask.all()) else mask
+        coarse = self._coarse_target(labels, corners, classes, mixed & (total[0] <= INNER), case)
+        return _Known(None if bool(mask.all()) else mask, coarse)
+
+    def _coarse_target(
+        self, labels: SoftLabels, corners: Corners, classes: Tensor, candidates: Tensor, case: PreparedCase
+    ) -> Tensor | None:
+        """Return the inner node of voxels labelled with it alone, int64 ``[N]``, -1 elsewhere; None if there are none.
+
+        ``candidates`` are the voxels without a share of any leaf. Where two inner nodes meet, nothing is said.
+        """
+        if not bool(candidates.any()):
+            return None
+        present = classes_in_box(labels, corners)
+        names = torch.from_numpy(present[present >= self._leaves])
+        rows = torch.full((labels.classes,), -1, dtype=torch.int64)
+        rows[names] = torch.arange(len(names))
+        dense = self._buffers.zeros(len(names), candidates.shape[0])
+        add_label_patch(labels, corners, rows, dense)
+        row, share = largest_row(dense)
+        alone = candidates & (share >= case.least) & (dense.sum(dim=0) - share <= INNER)
+        return torch.where(alone, classes[names][row.long()], IGNORE_INDEX)
 
     def _crisp_target(
         self, labels: SoftLabels, corners: Corners, mirrored: bool, target: Tensor, case: PreparedCase
-    ) -> Tensor | None:
+    ) -> _Known:
         present = classes_in_box(labels, corners)
         if self._background >= 0:
             present = np.union1d(present, [self._background])
@@ -186,12 +229,12 @@ class PatchSampler:
         names = torch.cat([self._mirror[names] if mirrored else names, torch.tensor([IGNORE_INDEX])])
         target[0] = names[largest_row(dense)[0].long()]
         if case.complete and self._known_outside(corners):
-            return None
+            return _Known(None)
         mask = dense.sum(dim=0) >= case.least
         if bool(mask.all()):
-            return None
+            return _Known(None)
         target[0, ~mask] = IGNORE_INDEX
-        return mask
+        return _Known(mask)
 
     def _known_outside(self, corners: Corners) -> bool:
         """Whether the patch lies within the case, or in what is background all around it."""
@@ -201,60 +244,6 @@ class PatchSampler:
         """Call all outside the box of non-zero voxels background; around other images nothing is known."""
         if corners.inside is not None and self._known_outside(corners):
             background[~corners.inside] = 1
-
-    def _index_classes(self) -> dict[int, list[str]]:
-        """Return, by class other than background, the cases that have sample points of it."""
-        found: dict[int, list[str]] = {}
-        for name in self._ids:
-            for label in self._store.load(name).point_classes:
-                if label != self._background:
-                    found.setdefault(label, []).append(name)
-        return dict(sorted(found.items()))
-
-    def _worth_drawing(self) -> tuple[str, ...]:
-        """Return the cases to draw from: of those with strokes only the ones that have some."""
-        cases = [self._store.load(name) for name in self._ids]
-        found = tuple(case.id for case in cases if len(case.points) or not self._only_labels(case))
-        if not found:
-            raise InputError("no case has a labelled voxel", file=self._store.dataset.path, field="cases")
-        return found
-
-    def _only_labels(self, case: PreparedCase) -> bool:
-        """Whether patches without a label say nothing: there is no background, or only strokes are painted."""
-        return case.strokes or self._background < 0
-
-    def _centre(self, generator: np.random.Generator) -> tuple[PreparedCase, npt.NDArray[np.float64]]:
-        """Draw a case and the middle of a patch in it."""
-        sampling = self.plan.sampling
-        kind, name, draw = generator.random(), generator.integers(len(self._drawn)), generator.random(2)
-        shift = generator.uniform(-0.25, 0.25, 3)
-        case = self._store.load(self._drawn[int(name)])
-        point: npt.NDArray[np.float64] | None = None
-        if kind < sampling.balanced and self._cases_of_class:
-            label = list(self._cases_of_class)[int(draw[0] * len(self._cases_of_class))]
-            owners = self._cases_of_class[label]
-            case = self._store.load(owners[int(name) % len(owners)])
-            point = _pick(case, label, draw[1])
-        elif kind < sampling.balanced + sampling.foreground:
-            point = self._labelled_point(case, draw, without=self._background)
-        if point is None and self._only_labels(case):  # elsewhere there is nothing to learn
-            point = self._labelled_point(case, draw)
-        if point is None:
-            point = np.floor(generator.random(3) * case.geometry.shape)
-        patch = np.asarray(self.plan.patch_kji)
-        point = point + np.floor(shift * patch) * (patch > 1)
-        return case, _fit(point, patch, np.asarray(case.geometry.shape))
-
-    def _labelled_point(
-        self, case: PreparedCase, draw: npt.NDArray[np.float64], without: int | None = None
-    ) -> npt.NDArray[np.float64] | None:
-        """Draw a labelled voxel, not of the class ``without``: a class by its volume, then one of its sample points."""
-        volumes = {label: count for label, count in case.class_voxels.items() if label != without}
-        if not volumes:
-            return None
-        share = np.cumsum(list(volumes.values()))
-        label = list(volumes)[int(np.searchsorted(share, draw[0] * share[-1], side="right"))]
-        return _pick(case, label, draw[1])
 
 
 def mirrored_classes(tree: LabelTree) -> npt.NDArray[np.int64]:
@@ -283,20 +272,3 @@ def _compute_alone() -> None:
     """Let the present thread compute on one core: a second one would be taken from the network."""
     torch.get_num_threads()  # the first look would undo what is set before it
     torch.set_num_threads(1)
-
-
-def _pick(case: PreparedCase, label: int, draw: float) -> npt.NDArray[np.float64] | None:
-    """Return the sample voxel of a class at ``draw`` (0..1) of them, None where it has none."""
-    found = case.point_classes.get(label)
-    return (
-        None if found is None else case.points[found.start + int(draw * (found.stop - found.start))].astype(np.float64)
-    )
-
-
-def _fit(
-    point: npt.NDArray[np.float64], patch: npt.NDArray[np.int64], shape: npt.NDArray[np.int64]
-) -> npt.NDArray[np.float64]:
-    """Return the middle of a patch around ``point`` that stays inside the case, or is centred where it is larger."""
-    start = np.floor(point) - patch // 2
-    start = np.where(patch >= shape, -((patch - shape) // 2), np.clip(start, 0, np.maximum(shape - patch, 0)))
-    return np.asarray(start + (patch - 1) / 2, np.float64)

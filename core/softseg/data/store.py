@@ -19,6 +19,7 @@ from softseg.data.dataset import Case, Dataset
 from softseg.data.labelled import LABELLED, PAINTED, least_share, painted_part, paints_strokes
 from softseg.data.labels import class_count, read_labels, read_mask
 from softseg.data.plan import Plan
+from softseg.data.points import runs_of_equals, sample_points
 from softseg.data.preprocess import Box, plan_grid, preprocess_images
 from softseg.errors import InputError
 from softseg.events import Events
@@ -28,9 +29,6 @@ from softseg.soft import fuse_raters
 from softseg.soft.labels import SoftLabels
 from softseg.soft.resample import resample_image, resample_labels
 from softseg.types import BoolArray, FloatArray
-
-POINTS_PER_CLASS = 2000
-"""Voxels of each class that are remembered per case as patch centres (our default)."""
 
 COMPLETE = 1e-3
 """Shares that sum to 1 up to this count as a full distribution and are left as they are."""
@@ -230,7 +228,7 @@ def _write_case(
     leaves: int,
     strokes: bool,
 ) -> None:
-    points, classes, counts = _sample_points(raters[0], mask)
+    points, classes, counts = sample_points(raters[0], mask)
     with write_folder_beside(folder) as temporary:
         _save(temporary / "image.npy", image)
         for position, labels in enumerate(raters):
@@ -249,42 +247,6 @@ def _write_case(
             "class_voxels": {str(name): count for name, count in counts.items()},
         }
         (temporary / "case.json").write_text(json.dumps(content), encoding="utf-8")
-
-
-def _sample_points(
-    labels: SoftLabels, mask: BoolArray | None
-) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int32], dict[int, int]]:
-    """Return sample voxels ``[n, 3]``, their classes ``[n]`` and the voxel count of each class.
-
-    A class's samples are voxels where it has the largest share; those with its highest shares, if it has it nowhere.
-    """
-    largest = labels.largest().astype(np.int32)
-    if mask is not None:
-        largest = np.where(mask, largest, -1)
-    flat = largest.ravel()
-    order = np.argsort(flat, kind="stable")
-    names, starts, counts = np.unique(flat[order], return_index=True, return_counts=True)
-    generator = np.random.default_rng(0)
-    samples: dict[int, npt.NDArray[np.int64]] = {}
-    for name, start, count in zip(names, starts, counts, strict=True):
-        chosen = order[start : start + count]
-        size = min(int(count), POINTS_PER_CLASS)
-        samples[int(name)] = generator.choice(chosen, size, replace=False)
-    samples.pop(-1, None)
-    found = {int(name): int(count) for name, count in zip(names, counts, strict=True) if name >= 0}
-    for name in np.flatnonzero(labels.volumes() > 0):
-        if int(name) not in samples:
-            share = np.where(labels.indices == name, labels.shares, 0).sum(axis=0)
-            share = (share if mask is None else share * mask).ravel()
-            best = np.flatnonzero(share >= max(float(share.max()) / 2, 1e-6))
-            if best.size:
-                samples[int(name)] = generator.choice(best, min(best.size, POINTS_PER_CLASS), replace=False)
-                found[int(name)] = 1
-    if not samples:
-        return np.empty((0, 3), np.int32), np.empty(0, np.int32), found
-    voxels = np.concatenate([samples[name] for name in sorted(samples)])
-    classes = np.concatenate([np.full(len(samples[name]), name, np.int32) for name in sorted(samples)])
-    return np.stack(np.unravel_index(voxels, largest.shape), axis=1).astype(np.int32), classes, found
 
 
 def _open_case(case_id: str, folder: Path, classes: int) -> PreparedCase:
@@ -307,20 +269,11 @@ def _open_case(case_id: str, folder: Path, classes: int) -> PreparedCase:
         source_geometry=_geometry(content["source_geometry"]),
         raters=raters,
         points=np.load(folder / "points.npy", allow_pickle=False),
-        point_classes=_runs(np.load(folder / "point_classes.npy", allow_pickle=False)),
+        point_classes=runs_of_equals(np.load(folder / "point_classes.npy", allow_pickle=False)),
         class_voxels={int(name): count for name, count in content["class_voxels"].items()},
         complete=content["complete"],
         strokes=content["strokes"],
     )
-
-
-def _runs(classes: npt.NDArray[np.int32]) -> dict[int, slice]:
-    """Return where each number stands in an array whose equal numbers stand together."""
-    names, starts, counts = np.unique(classes, return_index=True, return_counts=True)
-    return {
-        int(name): slice(int(start), int(start + count))
-        for name, start, count in zip(names, starts, counts, strict=True)
-    }
 
 
 def _geometry(fields: dict[str, Any]) -> Geometry:

@@ -255,8 +255,8 @@ def _read_reference(
         if file.name.endswith(SOFT_SUFFIX):
             return _parcellation(file, tree)
         if is_segmentation(file) and grid is not None:
-            indices = segmentation_labels(file, grid, tree, warn, unlabelled)
-            return Reading(LabelShares(SoftLabels.from_class_indices(indices.array, class_count(tree)), grid), file)
+            painted = segmentation_labels(file, grid, tree, warn, unlabelled)
+            return Reading(LabelShares(SoftLabels.from_class_indices(painted.array, class_count(tree)), grid), file)
         image = read_image(file)
         return Reading(LabelShares(labels_from_map(image.array, tree, file, warn, unlabelled), image.geometry), file)
     raters = [_read_reference(path, tree, warn, unlabelled, grid) for path in reference]

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from softseg.errors import InputError
 from softseg.losses.adaptive_wing import AdaptiveWingLoss
 from softseg.losses.calibration_error import CalibrationErrorLoss
+from softseg.losses.coarse import value_with_coarse
 from softseg.losses.cross_entropy import CrossEntropyLoss
 from softseg.losses.dice import DiceLoss
 from softseg.losses.fused import Evaluated, fused
@@ -73,12 +74,18 @@ class CompoundLoss(nn.Module):
             self.weights.insert(0, 1.0)
         self.parts = nn.ModuleList(parts)
 
-    def forward(self, predicted: Tensor, target: Tensor, mask: Tensor | None = None) -> Tensor:
-        """Return the weighted sum, a scalar; ``predicted`` is what the attribute ``on`` says."""
+    def forward(
+        self, predicted: Tensor, target: Tensor, mask: Tensor | None = None, coarse: Tensor | None = None
+    ) -> Tensor:
+        """Return the weighted sum, a scalar; ``predicted`` is what the attribute ``on`` says.
+
+        ``coarse`` names, beside a soft target, the voxels of which only a group is known
+        (:func:`softseg.losses.coarse.value_with_coarse`).
+        """
         parts = [part for part in self.parts if isinstance(part, (TreeLoss, DiceLoss, CalibrationErrorLoss))]
-        if len(parts) == len(self.parts) and predicted.dtype != torch.float16:
+        if len(parts) == len(self.parts) and predicted.dtype != torch.float16 and coarse is None:
             return fused(partial(_evaluate_sum, parts, self.weights), predicted, target, mask)
-        values = [part(predicted, target, mask) for part in self.parts]
+        values = [value_with_coarse(part, predicted, target, mask, coarse) for part in self.parts]
         first, *others = (value * weight for value, weight in zip(values, self.weights, strict=True))
         total: Tensor = sum(others, start=first)
         return total

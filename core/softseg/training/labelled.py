@@ -8,17 +8,24 @@ from typing import TYPE_CHECKING
 
 from softseg.data.labelled import FEW
 from softseg.errors import InputError
+from softseg.losses.coarse import uses_coarse
 
 if TYPE_CHECKING:
     from softseg.data import CaseStore
+    from softseg.data.store import PreparedCase
     from softseg.events import Events
+    from softseg.losses.compound import CompoundLoss
+    from softseg.tree import LabelTree
 
 
-def check_labelled(store: CaseStore, training: Sequence[str], validation: Sequence[str], events: Events) -> None:
-    """Warn of cases without a label, structures without a label and classes with very few labelled voxels.
+def check_labelled(
+    store: CaseStore, training: Sequence[str], validation: Sequence[str], loss: CompoundLoss, events: Events
+) -> None:
+    """Say what labels there are where only strokes are painted, and everywhere how many the losses cannot use.
 
-    Only where there is no background or only strokes are painted; everywhere else every voxel is labelled. Voxels are
-    those of the plan's grid.
+    Cases without a label, structures without a label and classes with very few labelled voxels are warned of where
+    there is no background or only strokes are painted; everywhere else every voxel is labelled. Voxels are those of the
+    plan's grid.
 
     Raises
     ------
@@ -26,6 +33,7 @@ def check_labelled(store: CaseStore, training: Sequence[str], validation: Sequen
     """
     tree, path = store.dataset.tree, store.dataset.path
     cases = {name: store.load(name) for name in (*training, *validation)}
+    _warn_of_groups(tree, [cases[name] for name in training], loss, events)
     if tree.background is not None and not any(case.strokes for case in cases.values()):
         return
     empty = [name for name, case in cases.items() if not len(case.points)]
@@ -52,6 +60,22 @@ def check_labelled(store: CaseStore, training: Sequence[str], validation: Sequen
         events.warning(f"{path}: fewer than {FEW} labelled voxels in all training cases: {_some(few)}")
     total = sum(count for _, count in nodes)
     events.log(f"{total} labelled voxels of {sum(count > 0 for _, count in nodes)} nodes in {len(training)} cases")
+
+
+def _warn_of_groups(tree: LabelTree, cases: Sequence[PreparedCase], loss: CompoundLoss, events: Events) -> None:
+    """Say how many voxels carry the name of a group of structures, where a loss cannot learn from them."""
+    leaves, counts = len(tree.leaves), Counter[int]()
+    for case in cases:
+        counts.update(case.class_voxels)
+    groups, total = sum(count for index, count in counts.items() if index >= leaves), sum(counts.values())
+    cannot = [type(part).__name__ for part in loss.parts if not uses_coarse(part)]
+    if not groups or not cannot:
+        return
+    text = f"{groups} of {total} labelled voxels carry the name of a group, which {' and '.join(cannot)} cannot use: "
+    if len(cannot) == len(loss.parts):
+        events.warning(text + "they take no part")
+    else:
+        events.log(text + "they are left to the other losses")
 
 
 def _some(names: Sequence[str]) -> str:

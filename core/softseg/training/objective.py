@@ -15,13 +15,23 @@ if TYPE_CHECKING:
     from softseg.network import Head, Scope
 
 
-def loss_of(loss: nn.Module, head: Head, scope: Scope, logits: Tensor, target: Tensor, mask: Tensor | None) -> Tensor:
-    """Return the scalar loss of raw outputs ``[B, out_channels, *spatial]``.
+def loss_of(
+    loss: nn.Module,
+    head: Head,
+    scope: Scope,
+    logits: Tensor,
+    target: Tensor,
+    mask: Tensor | None,
+    coarse: Tensor | None = None,
+) -> Tensor:
+    """Return the scalar loss of raw outputs ``[B, out_channels, *spatial]``; targets are those of a batch.
 
     A loss with ``on == "probabilities"`` gets the head's shares of the leaves, with that scope.
     """
     predicted = head.logits(logits.float()) if loss.on == "logits" else head.probabilities(logits, scope)
-    return loss(predicted, target, mask)  # type: ignore[no-any-return]
+    if coarse is None:
+        return loss(predicted, target, mask)  # type: ignore[no-any-return]
+    return loss(predicted, target, mask, coarse)  # type: ignore[no-any-return]
 
 
 def require_finite(loss: float, step: int) -> None:

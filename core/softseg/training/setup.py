@@ -155,7 +155,7 @@ def _lay_out(request: Request, ranks: Ranks, device: torch.device, events: Event
     request.tree.save(folder / "tree.json")
     store = CaseStore(request.dataset, plan, request.cache)
     store.prepare(events, [*request.training_cases, *request.validation_cases])
-    check_labelled(store, request.training_cases, request.validation_cases, events)
+    check_labelled(store, request.training_cases, request.validation_cases, loss, events)
 
 
 def _build(request: Request, ranks: Ranks, device: torch.device, events: Events) -> Setup:

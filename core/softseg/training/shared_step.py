@@ -15,9 +15,10 @@ from torch.nn.parallel import DistributedDataParallel
 
 from softseg.errors import InputError
 from softseg.losses import AdaptiveWingLoss
+from softseg.losses.coarse import tree_weight, value_with_coarse
 from softseg.losses.compound import CompoundLoss
 from softseg.losses.dice import DiceLoss
-from softseg.losses.targets import leaf_weights, voxel_weights
+from softseg.losses.targets import leaf_weights
 from softseg.losses.tree_loss import TreeLoss
 from softseg.training.batch_norm import share_batch_norm
 from softseg.training.ranks import Ranks
@@ -54,19 +55,26 @@ def require_shareable(loss: CompoundLoss, ranks: Ranks) -> None:
 
 
 def shared_loss(
-    ranks: Ranks, loss: CompoundLoss, head: Head, scope: Scope, logits: Tensor, target: Tensor, mask: Tensor | None
+    ranks: Ranks,
+    loss: CompoundLoss,
+    head: Head,
+    scope: Scope,
+    logits: Tensor,
+    target: Tensor,
+    mask: Tensor | None,
+    coarse: Tensor | None = None,
 ) -> Tensor:
     """Return this process's part of the loss of the whole batch; the parts add up to it.
 
     Parameters
     ----------
-    logits, target, mask: of this process's patches, as :func:`softseg.training.objective.loss_of` takes them.
+    logits, target, mask, coarse: of this process's patches, as :func:`softseg.training.objective.loss_of` takes them.
     """
     predicted = (
         head.logits(logits.float()) if loss.on == "logits" else head.probabilities(logits, scope, largest_of_all)
     )
-    values = [part(predicted, target, mask) for part in loss.parts]
-    own = torch.stack([_base(part, predicted, target, mask) for part in loss.parts])
+    values = [value_with_coarse(part, predicted, target, mask, coarse) for part in loss.parts]
+    own = torch.stack([_base(part, predicted, target, mask, coarse) for part in loss.parts])
     total = ranks.sum(own)
     shares = torch.where(total > 0, own / total.clamp_min(torch.finfo(total.dtype).tiny), 0.0)
     parts = zip(values, loss.weights, loss.parts, shares.to(predicted.dtype), strict=True)
@@ -79,12 +87,11 @@ def _is_sum(part: nn.Module) -> bool:
     return isinstance(part, AdaptiveWingLoss) and part.reduction == "sum"
 
 
-def _base(part: nn.Module, predicted: Tensor, target: Tensor, mask: Tensor | None) -> Tensor:
+def _base(part: nn.Module, predicted: Tensor, target: Tensor, mask: Tensor | None, coarse: Tensor | None) -> Tensor:
     """Return what the loss is a mean over, in float64: the weight of the labelled voxels, or the number of patches."""
     if isinstance(part, TreeLoss):
-        layout = part.terms.layout
-        weights = voxel_weights(predicted, target, mask, labels=len(layout.targets), nothing=layout.root_class)
-        return weights.sum(dtype=torch.float64)
+        fine = tree_weight(part, predicted, target, mask)
+        return fine if coarse is None else fine + tree_weight(part, predicted, coarse, None)
     if isinstance(part, AdaptiveWingLoss):
         return leaf_weights(predicted, target, mask).sum(dtype=torch.float64)
     return torch.tensor(len(predicted), dtype=torch.float64, device=predicted.device)

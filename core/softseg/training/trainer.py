@@ -137,11 +137,12 @@ def _step(run: Run, batch: Batch, rate: float) -> float:
     image = batch.image.to(run.device, memory_format=memory_format(run.plan.dimensions), non_blocking=True)
     target = batch.target.to(run.device, non_blocking=True)
     mask = None if batch.mask is None else batch.mask.to(run.device, non_blocking=True)
+    coarse = None if batch.coarse is None else batch.coarse.to(run.device, non_blocking=True)
     run.draw_anew()
     with _statistics_put_back(run):
         with torch.autocast(run.device.type, dtype=run.dtype, enabled=run.dtype != torch.float32):
             logits = run.learner(image)
-        loss = _loss(run, logits, target, mask)
+        loss = _loss(run, logits, target, mask, coarse)
         run.optimizer.zero_grad(set_to_none=True)
         torch.autograd.backward(run.scaler.scale(loss * run.ranks.size))  # the gradients of all are averaged
         total = float(run.ranks.sum(loss.detach()))
@@ -168,8 +169,8 @@ def _statistics_put_back(run: Run) -> Iterator[None]:
         raise
 
 
-def _loss(run: Run, logits: Tensor, target: Tensor, mask: Tensor | None) -> Tensor:
+def _loss(run: Run, logits: Tensor, target: Tensor, mask: Tensor | None, coarse: Tensor | None) -> Tensor:
     scope = run.recipe.head.scope
     if run.ranks.several:
-        return shared_loss(run.ranks, run.loss, run.head, scope, logits, target, mask)
-    return loss_of(run.loss, run.head, scope, logits, target, mask)
+        return shared_loss(run.ranks, run.loss, run.head, scope, logits, target, mask, coarse)
+    return loss_of(run.loss, run.head, scope, logits, target, mask, coarse)
