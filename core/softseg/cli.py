@@ -16,7 +16,7 @@ from typing import Annotated
 import typer
 
 from softseg import __version__
-from softseg.commands import calibrate, collapse, data, demo, doctor, evaluate, outliers, predict, train, tree
+from softseg.commands import calibrate, collapse, data, demo, doctor, evaluate, outliers, predict, study, train, tree
 from softseg.commands.common import Settings
 from softseg.commands.failures import as_defect, as_plain_error
 from softseg.errors import CancelledError, InputError
@@ -43,6 +43,7 @@ app.command("train")(train.train)
 app.command("predict")(predict.predict)
 app.command("collapse")(collapse.collapse)
 app.command("evaluate")(evaluate.evaluate)
+app.command("study")(study.study)
 app.command("calibrate")(calibrate.calibrate)
 app.add_typer(outliers.app, name="outliers")
 

@@ -1,0 +1,40 @@
+"""``softseg study``: a comparison over folds and seeds, with statistics and a report."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from softseg.commands.common import CancelFileOption, DeviceOption, EventsOption, QuietOption, long_work
+
+
+def study(
+    context: typer.Context,
+    study: Annotated[Path, typer.Argument(metavar="STUDY.yaml", help="What is compared (docs/studies.md).")],
+    out: Annotated[Path, typer.Option("--out", help="Folder of the study; the same command goes on there.")],
+    jobs: Annotated[
+        int | None, typer.Option("--jobs", min=1, help="Trainings at the same time; as the file says by default.")
+    ] = None,
+    report_only: Annotated[
+        bool, typer.Option("--report-only", help="Train nothing; tables and report of what is finished.")
+    ] = False,
+    device: DeviceOption = "auto",
+    events: EventsOption = None,
+    quiet: QuietOption = False,
+    cancel_file: CancelFileOption = None,
+) -> None:
+    """Train and judge every variant of a study on every fold with every seed, then compare them with statistics.
+
+    For several machines or GPUs: torchrun --nproc-per-node N -m softseg study ... shares the trainings.
+    """
+    with long_work(context, events, quiet, cancel_file) as work:
+        from softseg.studies import Study
+
+        loaded = Study.load(study)
+        from softseg.studies import run_study  # loads torch: after what can be said without it
+
+        command = ["softseg", *sys.argv[1:]]
+        run_study(loaded, out, device=device, jobs=jobs, report_only=report_only, command=command, events=work)

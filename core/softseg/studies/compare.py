@@ -1,0 +1,87 @@
+"""A job of ``kind: compare``: train, predict the test cases on their own grids, judge by the study's tree."""
+
+from __future__ import annotations
+
+import csv
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+from softseg.data import Case, Dataset
+from softseg.evaluation import evaluate
+from softseg.evaluation.aggregate import LEVEL_METRICS, NODE_METRICS
+from softseg.events import Events
+from softseg.network import Model
+from softseg.prediction import predict_case
+from softseg.prediction.devices import resolve_device
+from softseg.studies.jobs import Job
+from softseg.studies.study_file import Study
+from softseg.studies.tables import Result
+
+SIZE = "volume_reference_ml"
+"""Metric of a node's row: its size in the reference, so that gain can be drawn against size."""
+
+
+def judge(study: Study, job: Job, model: Model, work: Path, device: str, events: Events) -> tuple[list[Result], Any]:
+    """Return all numbers of a trained model on the test cases, and reliability curves by level.
+
+    Parameters
+    ----------
+    study, job: what is judged.
+    model: the trained model.
+    work: folder for predictions, which may go afterwards.
+    device: as the command line has it.
+    events: progress; cancelling.
+    """
+    dataset = Dataset.load(job.whole, job.tree)
+    cases = dataset.split("test")
+    chosen = resolve_device(device, events)
+    folder = work / "predictions"
+    folder.mkdir(parents=True, exist_ok=True)
+    quiet = Events(cancel=events.cancel)
+    for number, case in enumerate(cases):
+        images = [case.images[channel] for channel in model.plan.channels]
+        predict_case(model, images, device=chosen, events=quiet).parcellation.save(folder / f"{case.id}.soft.npz")
+        events.progress(number + 1, len(cases))
+    options: dict[str, Any] = {"labelled_only": True} if study.labelled_only else {}
+    if not study.spec.surfaces:
+        options["tolerance_mm"] = None
+    files = [folder / f"{case.id}.soft.npz" for case in cases]
+    evaluate(files, [job.whole], job.tree, work / "evaluation", quiet, html=False, **options)
+    units = {case.id: unit_of(study, job, case) for case in cases}
+    rows = _rows(job, work / "evaluation" / "levels.csv", LEVEL_METRICS, units)
+    rows += _rows(job, work / "evaluation" / "metrics.csv", (*NODE_METRICS, SIZE), units)
+    summary = json.loads((work / "evaluation" / "summary.json").read_text(encoding="utf-8"))
+    return rows, summary.get("calibration")
+
+
+def unit_of(study: Study, job: Job, case: Case) -> str:
+    """Return the subject that a case counts for: its person, or the fold where one image is cut into blocks."""
+    return f"fold {job.fold.outer}" if study.spec.folds.by == "block" else case.group
+
+
+def _rows(job: Job, file: Path, metrics: tuple[str, ...], units: dict[str, str]) -> list[Result]:
+    found = []
+    with file.open(newline="", encoding="utf-8") as stream:
+        for row in csv.DictReader(stream):
+            for metric in metrics:
+                if metric in row:
+                    found.append(
+                        Result(
+                            density=job.density,
+                            variant=job.variant.name,
+                            seed=job.seed,
+                            fold=job.fold.name,
+                            held_out="",
+                            case=row["case"],
+                            unit=units[row["case"]],
+                            level=int(row["level"]),
+                            node=row.get("node", ""),
+                            score="",
+                            rule="",
+                            metric=metric,
+                            value=float(row[metric]) if row[metric] else math.nan,
+                        )
+                    )
+    return found

@@ -1,0 +1,198 @@
+"""The datasets of a study on disk: who trains, what is painted, what is held out; images stay where they are."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from softseg.data import Case, Dataset
+from softseg.data.cubes import read_label_map
+from softseg.data.dataset import Split
+from softseg.data.importers.common import write_dataset
+from softseg.data.simulate import paint_strokes
+from softseg.errors import InputError
+from softseg.events import Events
+from softseg.files import write_folder_beside
+from softseg.image import Image, write_image
+from softseg.studies.blocks import deal_blocks, part_masks
+from softseg.studies.folds import Fold, chosen
+from softseg.studies.study_file import FoldSpec, StrokesSpec
+from softseg.studies.trees import without
+from softseg.tree import LabelTree
+
+LabelMap = npt.NDArray[np.integer[Any]]
+
+
+@dataclass(frozen=True)
+class Annotation:
+    """What of the whole labels a training sees.
+
+    Attributes
+    ----------
+    strokes: painted strokes instead of whole label maps, or None.
+    held_out: ids of nodes that nobody labels.
+    seed: of the strokes.
+    """
+
+    strokes: StrokesSpec | None = None
+    held_out: tuple[str, ...] = ()
+    seed: int = 0
+
+    @property
+    def changes_labels(self) -> bool:
+        """Whether label maps have to be written."""
+        return self.strokes is not None or bool(self.held_out)
+
+
+def write_blocks(dataset: Dataset, spec: FoldSpec, out: str | PathLike[str], events: Events) -> list[tuple[Fold, Path]]:
+    """Write, for each fold by blocks, a dataset in which every image comes three times, labelled in one part each.
+
+    Returns
+    -------
+    The folds, and the DATA.json of each. Cases are called ``<case>.train``, ``.val`` and ``.test``; so are people,
+    because the parts of one image are kept apart by blocks instead of by person.
+
+    Raises
+    ------
+    InputError: labels are not one map per case, or a part has no labelled voxel.
+    """
+    count = int(spec.count)
+    cases = [case for case in dataset.cases if case.split in spec.splits]
+    maps = {case.id: read_only_map(case, dataset) for case in cases}
+    dealt = {name: deal_blocks(image.array, spec.block, count, spec.seed) for name, image in maps.items()}
+    names = [Fold(str(number), {}) for number in range(count)]
+    found = []
+    for fold in chosen(names, spec, dataset):
+        folder = Path(out) / f"fold-{fold.name}" / "whole"
+        parts: dict[str, Split] = {}
+        entries = []
+        for case in cases:
+            masks = part_masks(dealt[case.id], int(fold.name), count, spec.validation, spec.margin)
+            for part, mask in masks.items():
+                if part == "val" and spec.validation == 0:
+                    continue
+                labels = np.where(mask, maps[case.id].array, 0).astype(maps[case.id].array.dtype)
+                if not labels.any():
+                    raise InputError(
+                        f"fold {fold.name} has no labelled voxel of case {case.id} to {part}",
+                        file=dataset.path,
+                        field="folds",
+                        hint="use smaller blocks, fewer folds or a smaller margin",
+                    )
+                name = f"{case.id}.{part}"
+                parts[name] = part
+                target = folder.absolute() / "labels" / f"{name}.nii.gz"
+                entry = _entry(case) | {"id": name, "group": name, "split": part, "labels": target}
+                entry.pop("unlabelled", None)
+                entries.append(entry)
+                if not target.is_file():
+                    write_image(Image(labels, maps[case.id].geometry), target)
+        _write(folder, f"{dataset.name}, fold {fold.name}", dataset, dataset.tree, entries)
+        found.append((Fold(fold.name, parts), folder / "DATA.json"))
+        events.check()
+    return found
+
+
+def write_fold(dataset: Dataset, fold: Fold, out: str | PathLike[str]) -> Path:
+    """Write a dataset with the splits of a fold; labels stay where they are. Returns its DATA.json."""
+    folder = Path(out) / f"fold-{fold.name}" / "whole"
+    entries = [_entry(case) | {"split": fold.parts[case.id]} for case in dataset.cases if case.id in fold.parts]
+    _write(folder, f"{dataset.name}, fold {fold.name}", dataset, dataset.tree, entries)
+    return folder / "DATA.json"
+
+
+def write_annotation(dataset: Dataset, annotation: Annotation, folder: Path, events: Events) -> Path:
+    """Write a dataset with what ``annotation`` leaves of the labels of training and validation cases.
+
+    The tree loses what is held out. A folder that is there already is left as it is.
+
+    Returns
+    -------
+    ``folder/DATA.json``.
+
+    Raises
+    ------
+    InputError: a case has several raters or soft maps, no training label would be left, or nothing can be written.
+    """
+    if (folder / "DATA.json").is_file():
+        return folder / "DATA.json"
+    tree = without(dataset.tree, annotation.held_out) if annotation.held_out else dataset.tree
+    painted = 0
+    with write_folder_beside(folder) as temporary:
+        entries = []
+        for number, case in enumerate(dataset.cases):
+            events.check()
+            entry = _entry(case)
+            if case.split != "test":
+                image = read_only_map(case, dataset)
+                labels = _annotated(image.array, dataset, annotation, case, number)
+                painted += int(np.count_nonzero(labels)) if case.split == "train" else 0
+                write_image(Image(labels, image.geometry), temporary / "labels" / f"{case.id}.nii.gz")
+                entry["labels"] = temporary / "labels" / f"{case.id}.nii.gz"  # the folder keeps its depth
+                entry.pop("unlabelled", None)
+            entries.append(entry)
+        if painted == 0:
+            raise InputError("no training label is left", file=dataset.path, field="strokes")
+        tree.save(temporary / "tree.json")
+        write_dataset(temporary / "DATA.json", f"{dataset.name}, {folder.name}", dataset.channels, tree, entries)
+    return folder / "DATA.json"
+
+
+def read_only_map(case: Case, dataset: Dataset) -> Image:
+    """Return the label map of a case: whole numbers, the value for unlabelled voxels (or background) made 0.
+
+    Raises
+    ------
+    InputError: the case has several raters or soft maps, or values that are no whole numbers.
+    """
+    if not isinstance(case.labels, Path):
+        raise InputError(
+            f"case {case.id} has several raters or soft maps; here one label map is needed",
+            file=dataset.path,
+            field="labels",
+            hint="fuse them first: softseg data fuse",
+        )
+    image = read_label_map(case.labels)
+    array = image.array
+    if array.dtype.kind not in "iu":
+        if not np.array_equal(array, np.trunc(array)):
+            raise InputError("expected a label map of whole numbers", file=case.labels, field="labels")
+        array = array.astype(np.int32)
+    if case.unlabelled:
+        array = np.where(array == case.unlabelled, 0, array).astype(array.dtype)
+    return Image(array, image.geometry)
+
+
+def _annotated(labels: LabelMap, dataset: Dataset, annotation: Annotation, case: Case, number: int) -> LabelMap:
+    tree, strokes = dataset.tree, annotation.strokes
+    hidden = [n.value for name in annotation.held_out for n in tree.branch(name) if n.value is not None]
+    labels = np.where(np.isin(labels, hidden), 0, labels).astype(labels.dtype)
+    if strokes is None or case.split not in strokes.splits:
+        return labels
+    background = tree.background
+    own = int(np.random.SeedSequence([annotation.seed, number]).generate_state(1)[0])
+    return paint_strokes(
+        labels,
+        per_structure=strokes.per_structure,
+        share=strokes.share,
+        seed=own,
+        length=strokes.length,
+        background=0 if background is None or background.value is None else background.value,
+    )
+
+
+def _entry(case: Case) -> dict[str, Any]:
+    return {key: value for key, value in vars(case).items() if value is not None}
+
+
+def _write(folder: Path, name: str, dataset: Dataset, tree: LabelTree, entries: Sequence[dict[str, Any]]) -> None:
+    """Write DATA.json unless it is there."""
+    if not (folder / "DATA.json").is_file():
+        folder.mkdir(parents=True, exist_ok=True)
+        write_dataset(folder / "DATA.json", name, dataset.channels, tree, list(entries))

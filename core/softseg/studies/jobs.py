@@ -1,0 +1,178 @@
+"""What a study has to train: one job for each density, variant, seed, fold and group of held-out classes."""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from softseg.data import Dataset
+from softseg.errors import InputError
+from softseg.events import Events
+from softseg.studies.derive import Annotation, write_annotation, write_blocks, write_fold
+from softseg.studies.folds import Fold, folds_of
+from softseg.studies.study_file import Study, StrokesSpec, Variant
+from softseg.studies.trees import held_out_groups, variant_tree, without
+from softseg.tree import LabelTree
+
+WHOLE = "whole"
+"""Name of the density without strokes."""
+
+_FORMAT = 1
+
+
+@dataclass(frozen=True, eq=False)
+class Job:
+    """One training and its judgement.
+
+    Attributes
+    ----------
+    density, variant, seed, fold: of the training.
+    held_out: name of the group of classes that it never sees; empty where it sees all.
+    held_nodes: ids of these.
+    annotation: what it sees of the labels.
+    whole: DATA.json with the fold's splits and whole labels, for the judgement.
+    data: DATA.json that is trained on; written by :func:`prepare`.
+    tree: the study's tree.
+    trained: the tree that is trained with.
+    """
+
+    density: str
+    variant: Variant
+    seed: int
+    fold: Fold
+    held_out: str
+    held_nodes: tuple[str, ...]
+    annotation: Annotation
+    whole: Path
+    data: Path
+    tree: LabelTree
+    trained: LabelTree
+
+    @property
+    def name(self) -> str:
+        """Unique within the study; the name of its folder."""
+        parts = [self.density.replace("%", "pct"), self.variant.name, f"seed-{self.seed}", f"fold-{self.fold.name}"]
+        return "_".join([*parts, *([self.held_out] if self.held_out else [])])
+
+    def digest(self, study: Study) -> str:
+        """Return a digest of everything that its result depends on but the version of the program."""
+        content: list[Any] = [
+            _FORMAT,
+            study.spec.kind,
+            study.labelled_only,
+            study.spec.surfaces,
+            sorted(study.spec.scores),
+            study.spec.voxels,
+            self.variant.recipe.to_yaml(),
+            self.trained.to_json(),
+            self.tree.to_json(),
+            self.seed,
+            self.fold.parts,
+            str(self.data),
+            self.held_nodes,
+        ]
+        return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def jobs_of(study: Study, out: Path, events: Events) -> list[Job]:
+    """Return all jobs of a study and write the datasets that they train on and are judged on.
+
+    Raises
+    ------
+    InputError: the data does not allow what the study asks for.
+    """
+    dataset = study_dataset(study)
+    events.stage("datasets")
+    folds = _fold_files(study, dataset, out, events)
+    groups: list[tuple[str, tuple[str, ...]]] = [("", ())]
+    if study.spec.kind == "outliers":
+        groups += held_out_groups(dataset.tree, study.spec.inner)
+    trees = {variant.name: variant_tree(dataset.tree, variant.tree, study.path.parent) for variant in study.variants}
+    jobs = []
+    todo = itertools.product(study.densities, study.spec.seeds, folds, groups, study.variants)
+    for strokes, seed, (fold, whole), (group, nodes), variant in todo:
+        annotation = Annotation(strokes, nodes, seed)
+        data = _annotated(whole, annotation, group, events)
+        jobs.append(
+            Job(
+                density=WHOLE if strokes is None else strokes.name,
+                variant=variant,
+                seed=seed,
+                fold=fold,
+                held_out=group,
+                held_nodes=nodes,
+                annotation=annotation,
+                whole=whole,
+                data=data,
+                tree=dataset.tree,
+                trained=_without(trees[variant.name], nodes, dataset.tree),
+            )
+        )
+    return jobs
+
+
+def study_dataset(study: Study) -> Dataset:
+    """Return the study's dataset, with its tree as the recipes learn it: sparse ones know no background.
+
+    Raises
+    ------
+    InputError: the dataset is wrong, or recipes with and without background are mixed, or a background is needed for
+        labels that are only partly there.
+    """
+    dataset = Dataset.load(study.data, None if study.spec.tree is None else _tree(study.spec.tree, study.path))
+    sparse = {variant.recipe.sparse for variant in study.variants}
+    if len(sparse) > 1:
+        raise InputError("recipes with and without background are mixed", file=study.path, field="variants")
+    partly = study.spec.folds.by == "block" or bool(study.spec.strokes)
+    if partly and sparse != {True}:
+        raise InputError(
+            "strokes and blocks leave voxels unlabelled, which recipes with a background class take for background",
+            file=study.path,
+            field="variants",
+            hint="set sparse: true",
+        )
+    background = dataset.tree.background
+    if sparse == {True} and background is not None:
+        return dataset.with_tree(dataset.tree.remove(background.id))
+    return dataset
+
+
+def _tree(wanted: str, study: Path) -> LabelTree:
+    from softseg.resources import label_tree_path, list_label_trees
+
+    file = study.parent / wanted
+    if not file.is_file() and wanted in list_label_trees():
+        file = label_tree_path(wanted)
+    return LabelTree.load(file)
+
+
+def _fold_files(study: Study, dataset: Dataset, out: Path, events: Events) -> list[tuple[Fold, Path]]:
+    spec = study.spec.folds
+    key = [spec.model_dump(mode="json", exclude={"only"}), str(study.data), dataset.tree.to_json()]
+    folder = out / "data" / hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()[:8]
+    if spec.by == "block":
+        return write_blocks(dataset, spec, folder, events)
+    return [(fold, write_fold(dataset, fold, folder)) for fold in folds_of(dataset, spec)]
+
+
+def _annotated(whole: Path, annotation: Annotation, group: str, events: Events) -> Path:
+    if not annotation.changes_labels:
+        return whole
+    folder = whole.parent.parent / "_".join([_density_folder(annotation), *([group] if group else [])])
+    return write_annotation(Dataset.load(whole), annotation, folder, events)
+
+
+def _density_folder(annotation: Annotation) -> str:
+    strokes: StrokesSpec | None = annotation.strokes
+    if strokes is None:
+        return WHOLE
+    return f"{strokes.name.replace('%', 'pct')}-{strokes.length}-{'-'.join(strokes.splits)}-seed-{annotation.seed}"
+
+
+def _without(tree: LabelTree, nodes: tuple[str, ...], own: LabelTree) -> LabelTree:
+    """Return a variant's tree without what is held out, which the study's tree ``own`` names."""
+    return without(tree, [leaf.id for node in nodes for leaf in own.leaves_under(node)]) if nodes else tree

@@ -1,0 +1,157 @@
+"""``softseg study``: all jobs of a study, several at once, then tables, statistics and the report."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import shutil
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from os import PathLike
+from pathlib import Path
+
+from softseg.errors import CancelledError, InputError, SoftSegError
+from softseg.events import Events
+from softseg.files import require_writable_folder, write_beside
+from softseg.prediction.cohort import Share
+from softseg.prediction.memory import free_memory
+from softseg.studies.jobs import Job, jobs_of
+from softseg.studies.relay import Relay
+from softseg.studies.running import Place, remaining, run_job
+from softseg.studies.study_file import Study
+from softseg.studies.workers import run_in_processes
+
+_PAUSE = 0.2  # seconds between two looks for the datasets that process 0 writes
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A job that did not finish: its name and why."""
+
+    job: str
+    why: str
+
+
+def run_study(
+    study: str | PathLike[str] | Study,
+    out: str | PathLike[str],
+    *,
+    device: str = "auto",
+    jobs: int | None = None,
+    report_only: bool = False,
+    command: Sequence[str] = (),
+    events: Events | None = None,
+) -> Path:
+    """Run what is missing of a study and write its tables and report.
+
+    A finished job is a folder ``out/jobs/<name>``; it is not run again unless the study file asks for something else
+    now. A job that fails is warned about and the others go on.
+
+    Parameters
+    ----------
+    study: the file, or what was read from it.
+    out: the study's folder.
+    device: ``"auto"``, ``"cpu"`` or ``"cuda:N"``.
+    jobs: trainings at the same time; as the file says by default. Where RANK and WORLD_SIZE are set (``torchrun``),
+        each process takes its share of the jobs instead.
+    report_only: train nothing, write tables and report of what is finished.
+    command: what was typed, for the report.
+    events: progress by finished jobs, warnings, results; cancelling.
+
+    Returns
+    -------
+    ``out/report.html``.
+
+    Raises
+    ------
+    InputError: the study or its data is wrong (before anything is trained), or jobs failed (after all others are done).
+    OutOfMemoryError: as InputError, where memory was the only reason.
+    CancelledError: cancelled; finished jobs stay, others can go on.
+    """
+    events = Events() if events is None else events
+    loaded = study if isinstance(study, Study) else Study.load(study)
+    share = Share.of_environment()
+    place = Place(require_writable_folder(out), device)
+    all_jobs = _planned(loaded, place, share, events)
+    own = [] if report_only else remaining(loaded, share.of(all_jobs), place)
+    events.log(f"{len(all_jobs)} trainings, {len(own)} of them to do" + (" here" if share.world > 1 else ""))
+    failures: list[Failure] = []
+    if own:
+        events.stage("study", len(own))
+        at_once = _at_once(loaded, jobs, len(own), share, events)
+        if at_once == 1:
+            failures = _one_by_one(loaded, own, place, events)
+        else:
+            failures = [Failure(*pair) for pair in run_in_processes(loaded, own, place, at_once, events)]
+    share.wait_for_all()
+    if share.rank == 0:
+        _summarise(loaded, all_jobs, place, command, events)
+    _tell(failures, place)
+    return place.out / "report.html"
+
+
+def _planned(study: Study, place: Place, share: Share, events: Events) -> list[Job]:
+    """Return all jobs; process 0 writes the datasets and the others wait for them."""
+    text = study.path.read_text(encoding="utf-8")
+    mark, digest = place.out / "data" / "ready.txt", hashlib.sha256(text.encode()).hexdigest()
+    while share.rank > 0 and not (mark.is_file() and mark.read_text(encoding="utf-8") == digest):
+        events.check()
+        time.sleep(_PAUSE)
+    jobs = jobs_of(study, place.out, events)
+    if share.rank == 0:
+        with write_beside(place.out / "study.yaml") as copy:
+            shutil.copyfile(study.path, copy)
+        with write_beside(mark) as temporary:
+            temporary.write_text(digest, encoding="utf-8")
+    return jobs
+
+
+def _at_once(study: Study, asked: int | None, todo: int, share: Share, events: Events) -> int:
+    """Return how many jobs run at the same time: what is asked for, fewer where memory is short."""
+    if share.world > 1:
+        return 1
+    wanted = min(study.spec.jobs if asked is None else asked, todo)
+    fit = max(1, math.floor(free_memory() / (study.spec.memory_gb * 2**30)))
+    if fit < wanted:
+        events.warning(
+            f"memory allows {fit} instead of {wanted} trainings at once ({study.spec.memory_gb:g} GB each, memory_gb)"
+        )
+    return min(wanted, fit)
+
+
+def _one_by_one(study: Study, jobs: Sequence[Job], place: Place, events: Events) -> list[Failure]:
+    failures = []
+    relay = Relay(events)
+    for number, job in enumerate(jobs):
+        try:
+            run_job(study, job, place, relay.for_job(job.name))
+        except CancelledError:
+            raise
+        except SoftSegError as error:
+            failures.append(Failure(job.name, str(error)))
+            events.warning(f"{job.name} failed: {error}")
+        events.progress(number + 1, len(jobs))
+    return failures
+
+
+def _summarise(study: Study, jobs: Sequence[Job], place: Place, command: Sequence[str], events: Events) -> None:
+    from softseg.studies.summary import write_summary
+
+    missing = remaining(study, jobs, place)
+    done = [job for job in jobs if job not in missing]
+    if not done:
+        events.warning("no training is finished: there is nothing to report")
+        return
+    if missing:
+        events.warning(f"{len(missing)} of {len(jobs)} trainings are not finished; the report is about the others")
+    write_summary(study, done, len(missing), place, command, events)
+
+
+def _tell(failures: Sequence[Failure], place: Place) -> None:
+    if failures:
+        raise InputError(
+            f"{len(failures)} trainings failed; the first, {failures[0].job}: {failures[0].why}",
+            file=place.out,
+            hint="the same command tries them again",
+        )

@@ -1,0 +1,165 @@
+"""One job from nothing to a finished folder: train (or go on), judge, keep what counts."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import shutil
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+import softseg
+from softseg.data import Dataset
+from softseg.events import Events
+from softseg.files import read_json_object, write_folder_beside
+from softseg.network import ModelFolder
+from softseg.studies.jobs import Job
+from softseg.studies.study_file import Study
+from softseg.studies.tables import write_results
+from softseg.training import train
+
+JOB_FILE = "job.json"
+RESULTS_FILE = "results.csv"
+VOXELS_FILE = "voxels.npz"
+CURVES_FILE = "metrics.csv"
+
+_RANK_VARIABLES = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE")
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a study works.
+
+    Attributes
+    ----------
+    out: the study's folder.
+    device: as the command line has it.
+    """
+
+    out: Path
+    device: str = "auto"
+
+    def folder(self, job: Job) -> Path:
+        """The finished job's folder."""
+        return self.out / "jobs" / job.name
+
+    def work(self, job: Job) -> Path:
+        """Folder of a job that is under way."""
+        return self.out / "work" / job.name
+
+    @property
+    def cache(self) -> Path:
+        """Prepared cases, shared by all jobs."""
+        return self.out / "cache"
+
+
+def is_done(study: Study, job: Job, place: Place) -> bool:
+    """Whether the job is finished, by what the study says now."""
+    file = place.folder(job) / JOB_FILE
+    return file.is_file() and read_json_object(file).get("digest") == job.digest(study)
+
+
+def run_job(study: Study, job: Job, place: Place, events: Events) -> Path:
+    """Train, judge and write the job's folder; a training that was interrupted goes on.
+
+    Raises
+    ------
+    InputError, OutOfMemoryError, CancelledError: as training, prediction and evaluation.
+    """
+    started = time.monotonic()
+    work, digest = place.work(job), job.digest(study)
+    _forget_other(work, digest)
+    with _alone():
+        path = train(
+            Dataset.load(job.data, job.trained),
+            job.variant.recipe,
+            work / "run",
+            device=place.device,
+            seed=job.seed,
+            resume=(work / "run" / "checkpoints" / "last.pt").is_file(),
+            cache=place.cache,
+            events=events,
+        )
+        trained = time.monotonic()
+        model = ModelFolder.load(path)
+        events.stage("judge")
+        with write_folder_beside(place.folder(job)) as folder:
+            content = _judged(study, job, model, place, folder, events)
+            shutil.copy(work / "run" / CURVES_FILE, folder / CURVES_FILE)
+            if study.spec.keep_models:
+                shutil.copytree(path, folder / "model")
+            content |= {
+                "digest": digest,
+                "seconds_training": round(trained - started, 2),
+                "seconds_judging": round(time.monotonic() - trained, 2),
+                **_what(job),
+            }
+            (folder / JOB_FILE).write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+    shutil.rmtree(work, ignore_errors=True)
+    return place.folder(job)
+
+
+def _judged(study: Study, job: Job, model: Any, place: Place, folder: Path, events: Events) -> dict[str, Any]:
+    if study.spec.kind == "compare":
+        from softseg.studies.compare import judge
+
+        rows, reliability = judge(study, job, model, place.work(job), place.device, events)
+        write_results(folder / RESULTS_FILE, rows)
+        return {"reliability": reliability}
+    from softseg.studies.compare import unit_of
+    from softseg.studies.outliers import collect
+
+    voxels, cases, scores = collect(study, job, model, place.cache, place.device, events)
+    voxels.save(folder / VOXELS_FILE)
+    return {
+        "cases": [case.id for case in cases],
+        "units": [unit_of(study, job, case) for case in cases],
+        "scores": scores,
+    }
+
+
+def _what(job: Job) -> dict[str, Any]:
+    import torch
+
+    return {
+        "density": job.density,
+        "variant": job.variant.name,
+        "seed": job.seed,
+        "fold": job.fold.name,
+        "held_out": job.held_out,
+        "held_nodes": list(job.held_nodes),
+        "recipe": job.variant.recipe.model_dump(mode="json"),
+        "finished": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        "versions": {"softseg": softseg.__version__, "python": platform.python_version(), "torch": torch.__version__},
+        "threads": torch.get_num_threads(),
+    }
+
+
+def _forget_other(work: Path, digest: str) -> None:
+    """Delete what an unfinished job of the same name, but by another study file, left."""
+    mark = work / "digest.txt"
+    if work.is_dir() and (not mark.is_file() or mark.read_text(encoding="utf-8") != digest):
+        shutil.rmtree(work)
+    work.mkdir(parents=True, exist_ok=True)
+    mark.write_text(digest, encoding="utf-8")
+
+
+@contextmanager
+def _alone() -> Iterator[None]:
+    """Hide torchrun's numbers: each process trains jobs of its own, none is shared."""
+    hidden = {name: os.environ.pop(name) for name in _RANK_VARIABLES if name in os.environ}
+    try:
+        yield
+    finally:
+        os.environ.update(hidden)
+
+
+def remaining(study: Study, jobs: Sequence[Job], place: Place) -> list[Job]:
+    """Return the jobs that are not finished."""
+    return [job for job in jobs if not is_done(study, job, place)]

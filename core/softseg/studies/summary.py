@@ -1,0 +1,283 @@
+"""From finished trainings to the study's files: results.csv, statistics.csv, summary.json and report.html."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from softseg.events import Events
+from softseg.files import read_json_object, write_beside
+from softseg.studies.jobs import Job
+from softseg.studies.judge import Judged, judged_rows
+from softseg.studies.running import JOB_FILE, RESULTS_FILE, VOXELS_FILE, Place
+from softseg.studies.statistics import Paired, compare_paired, holm
+from softseg.studies.study_file import Study
+from softseg.studies.tables import Result, read_results, write_results, write_rows
+from softseg.studies.voxels import Voxels
+
+STATISTICS_FILE = "statistics.csv"
+SUMMARY_FILE = "summary.json"
+CHOSEN = "chosen-on-inner-folds"
+"""Name under which nested folds report: in each fold the variant that was best on its inner folds."""
+
+SEES_ALL = (
+    "inside_accuracy",
+    "inside_balanced_accuracy",
+    "inside_f1",
+    "inside_accuracy_with",
+    "accuracy_loss",
+    "passed",
+)
+"""Numbers that summaries take from the trainings that saw all classes."""
+
+SMALLER_IS_BETTER = {
+    "fpr95",
+    "accuracy_loss",
+    "mae",
+    "hd95_mm",
+    "calibration_error",
+    "winner_calibration_error",
+    "absolute_volume_error_percent",
+    "absolute_soft_volume_error_percent",
+}
+
+NOT_COMPARED = {"volume_error_percent", "soft_volume_error_percent", "volume_reference_ml", "chosen_tpr", "passed"}
+"""Numbers of which neither more nor less is better."""
+
+
+@dataclass(frozen=True)
+class Key:
+    """What one comparison is about."""
+
+    density: str
+    score: str
+    rule: str
+    level: int
+    metric: str
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """One variant against the baseline.
+
+    ``p_holm``: p after Holm's correction over all variants and levels of one density, metric, score and rule.
+    """
+
+    key: Key
+    variant: str
+    baseline: str
+    paired: Paired
+    p_holm: float
+
+    def row(self) -> dict[str, Any]:
+        """Return a row of statistics.csv."""
+        numbers = asdict(self.paired)
+        return {
+            **asdict(self.key),
+            "variant": self.variant,
+            "compared_with": self.baseline,
+            **{("baseline_mean" if name == "baseline" else name): value for name, value in numbers.items()},
+            "p_holm": self.p_holm,
+        }
+
+
+@dataclass(frozen=True, eq=False)
+class Findings:
+    """All numbers of a study.
+
+    Attributes
+    ----------
+    results: the long table, inner folds left out.
+    by_unit: per key and variant the mean of each subject (over seeds, cases, folds and held-out groups).
+    comparisons: every variant against the baseline.
+    variants: names in the study's order, :data:`CHOSEN` last where there is nesting.
+    jobs: job.json of every finished training.
+    """
+
+    results: list[Result]
+    by_unit: dict[Key, dict[str, dict[str, float]]]
+    comparisons: list[Comparison]
+    variants: tuple[str, ...]
+    jobs: list[dict[str, Any]]
+
+    def mean(self, key: Key, variant: str) -> float:
+        """Return the mean over subjects; nan where there is none."""
+        values = [value for value in self.by_unit.get(key, {}).get(variant, {}).values() if math.isfinite(value)]
+        return float(np.mean(values)) if values else math.nan
+
+    def keys(self, metric: str, *, density: str | None = None) -> list[Key]:
+        """Return the keys of a metric."""
+        return [key for key in self.by_unit if key.metric == metric and density in (None, key.density)]
+
+
+def write_summary(
+    study: Study, done: Sequence[Job], missing: int, place: Place, command: Sequence[str], events: Events
+) -> Findings:
+    """Write the study's tables and report from its finished trainings and return the numbers.
+
+    Raises
+    ------
+    InputError: a file of a job is damaged, or the files cannot be written.
+    """
+    events.stage("summary")
+    results = collect_results(study, done, place, events)
+    write_results(place.out / "results.csv", results)
+    jobs = [read_json_object(place.folder(job) / JOB_FILE) for job in done]
+    found = findings(study, results, jobs)
+    write_rows(place.out / STATISTICS_FILE, [comparison.row() for comparison in found.comparisons])
+    with write_beside(place.out / SUMMARY_FILE) as temporary:
+        text = json.dumps(summary(study, found, missing, command), indent=2, ensure_ascii=False, allow_nan=False)
+        temporary.write_text(text + "\n", encoding="utf-8")
+    for name in ("results.csv", STATISTICS_FILE, SUMMARY_FILE):
+        events.result(name, place.out / name)
+    from softseg.studies.report import write_report
+
+    write_report(study, found, done, missing, place, command)
+    events.result("report", place.out / "report.html")
+    return found
+
+
+def collect_results(study: Study, done: Sequence[Job], place: Place, events: Events) -> list[Result]:
+    """Return the long table of the finished trainings."""
+    if study.spec.kind == "compare":
+        rows = [row for job in done for row in read_results(place.folder(job) / RESULTS_FILE)]
+        return rows + (nested(rows) if study.spec.folds.nested else [])
+    rows = []
+    groups: dict[tuple[str, str, int, str], list[Job]] = {}
+    for job in done:
+        groups.setdefault((job.density, job.variant.name, job.seed, job.fold.name), []).append(job)
+    for trainings in groups.values():
+        events.check()
+        judged = [_judged(job, place) for job in trainings]
+        rows += judged_rows(judged, study.spec.rules, trainings[0].tree)
+    return rows
+
+
+def _judged(job: Job, place: Place) -> Judged:
+    content = read_json_object(place.folder(job) / JOB_FILE)
+    return Judged(
+        density=job.density,
+        variant=job.variant.name,
+        seed=job.seed,
+        fold=job.fold.name,
+        held_out=job.held_out,
+        voxels=Voxels.load(place.folder(job) / VOXELS_FILE),
+        cases=tuple(content["cases"]),
+        units=tuple(content["units"]),
+        scores=tuple(content["scores"]),
+    )
+
+
+def nested(rows: Sequence[Result], metric: str = "dice") -> list[Result]:
+    """Return the rows of the variant that is best on the inner folds of each fold, under the name :data:`CHOSEN`.
+
+    Best: by the mean over inner folds, seeds and cases of ``metric`` at the deepest level.
+    """
+    deepest = max((row.level for row in rows), default=0)
+    merit: dict[tuple[str, str], dict[str, list[float]]] = {}
+    for row in rows:
+        if "." in row.fold and row.metric == metric and row.level == deepest and not row.node:
+            outer = row.density, row.fold.partition(".")[0]
+            if math.isfinite(row.value):
+                merit.setdefault(outer, {}).setdefault(row.variant, []).append(row.value)
+    best = {outer: max(values, key=lambda v: float(np.mean(values[v]))) for outer, values in merit.items()}
+    return [replace(row, variant=CHOSEN) for row in rows if best.get((row.density, row.fold)) == row.variant]
+
+
+def findings(study: Study, results: Sequence[Result], jobs: list[dict[str, Any]]) -> Findings:
+    """Return means per subject and all comparisons with the baseline."""
+    outer = [row for row in results if "." not in row.fold]
+    units = _by_unit(outer)
+    present = {row.variant for row in outer}
+    names = (*(variant.name for variant in study.variants), CHOSEN)
+    variants = tuple(name for name in names if name in present)
+    comparisons = _comparisons(study, units, variants)
+    return Findings(list(outer), units, comparisons, variants, jobs)
+
+
+def _by_unit(rows: Iterable[Result]) -> dict[Key, dict[str, dict[str, float]]]:
+    """Return per key, variant and subject the mean over all that belongs to the subject."""
+    values: dict[Key, dict[str, dict[str, list[float]]]] = {}
+    for row in rows:
+        if row.node or row.metric in NOT_COMPARED - {"passed"} or (row.held_out and row.metric in SEES_ALL):
+            continue
+        if math.isfinite(row.value):
+            key = Key(row.density, row.score, row.rule, row.level, row.metric)
+            values.setdefault(key, {}).setdefault(row.variant, {}).setdefault(row.unit, []).append(row.value)
+    return {
+        key: {variant: {unit: float(np.mean(v)) for unit, v in units.items()} for variant, units in table.items()}
+        for key, table in values.items()
+    }
+
+
+def _comparisons(
+    study: Study, by_unit: Mapping[Key, dict[str, dict[str, float]]], variants: Sequence[str]
+) -> list[Comparison]:
+    families: dict[tuple[str, ...], list[Comparison]] = {}
+    base = study.baseline
+    for key, table in by_unit.items():
+        if base not in table or key.metric in NOT_COMPARED:
+            continue
+        for variant in variants:
+            if variant == base or variant not in table:
+                continue
+            units = sorted(set(table[variant]) & set(table[base]))
+            paired = compare_paired(
+                [table[variant][unit] for unit in units],
+                [table[base][unit] for unit in units],
+                tie=study.spec.tie,
+                larger_is_better=key.metric not in SMALLER_IS_BETTER,
+            )
+            family = (key.density, key.metric, key.score, key.rule)
+            families.setdefault(family, []).append(Comparison(key, variant, base, paired, math.nan))
+    found = []
+    for family_rows in families.values():
+        adjusted = holm([row.paired.p for row in family_rows])
+        found += [replace(row, p_holm=p) for row, p in zip(family_rows, adjusted, strict=True)]
+    return found
+
+
+def summary(study: Study, found: Findings, missing: int, command: Sequence[str]) -> dict[str, Any]:
+    """Return what ``summary.json`` holds: means over subjects, and how they came about."""
+    import softseg
+
+    means = [
+        {**asdict(key), "variant": variant, "mean": found.mean(key, variant), "units": len(units)}
+        for key, table in found.by_unit.items()
+        for variant, units in table.items()
+    ]
+    return {
+        "schema": "softseg-study",
+        "version": 1,
+        "software": f"softseg {softseg.__version__}",
+        "name": study.spec.name,
+        "kind": study.spec.kind,
+        "command": list(command),
+        "baseline": study.baseline,
+        "variants": list(found.variants),
+        "seeds": study.spec.seeds,
+        "folds": sorted({row.fold for row in found.results}),
+        "trainings": len(found.jobs),
+        "missing": missing,
+        "minutes": round(
+            sum(float(job["seconds_training"]) + float(job["seconds_judging"]) for job in found.jobs) / 60, 1
+        ),
+        "versions": sorted({json.dumps(job["versions"], sort_keys=True) for job in found.jobs}),
+        "means": [{**row, "mean": row["mean"] if math.isfinite(row["mean"]) else None} for row in means],
+    }
+
+
+def read_curves(file: Path) -> list[dict[str, str]]:
+    """Return the rows of a training's metrics.csv."""
+    import csv
+
+    if not file.is_file():
+        return []
+    with file.open(newline="", encoding="utf-8") as stream:
+        return list(csv.DictReader(stream))

@@ -1,0 +1,77 @@
+"""The judged voxels of one training: what they are, what was answered at every level, and how strange they looked."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from softseg.errors import InputError
+
+INSIDE, HELD_OUT, UNTRAINED = 0, 1, 2
+"""What a voxel's class was to the training: labelled; held out; not held out, but by chance never labelled."""
+
+
+@dataclass(frozen=True, eq=False)
+class Voxels:
+    """Judged voxels; ``n`` of them.
+
+    Attributes
+    ----------
+    case: uint16 ``[n]``, position among the names of cases.
+    tested: bool ``[n]``, whether the case is in the test part (else in the validation part).
+    state: uint8 ``[n]``, one of :data:`INSIDE`, :data:`HELD_OUT`, :data:`UNTRAINED`.
+    truth: int16 ``[levels, n]``, the node's position in ``tree.nodes`` at each level, -1 where nothing so fine is said.
+    answer: int16 ``[levels, n]``, the node with the largest summed share.
+    share: float32 ``[levels, n]``, that share.
+    scores: float32 ``[scores, n]``, larger where stranger.
+    """
+
+    case: npt.NDArray[np.uint16]
+    tested: npt.NDArray[np.bool_]
+    state: npt.NDArray[np.uint8]
+    truth: npt.NDArray[np.int16]
+    answer: npt.NDArray[np.int16]
+    share: npt.NDArray[np.float32]
+    scores: npt.NDArray[np.float32]
+
+    @property
+    def levels(self) -> int:
+        """Number of levels."""
+        return len(self.truth)
+
+    def where(self, chosen: npt.NDArray[np.bool_]) -> Voxels:
+        """Return a part of the voxels; ``chosen`` is ``[n]``."""
+        return Voxels(**{field.name: getattr(self, field.name)[..., chosen] for field in fields(self)})
+
+    @staticmethod
+    def joined(parts: list[Voxels]) -> Voxels:
+        """Return several tables as one."""
+        return Voxels(
+            **{
+                field.name: np.concatenate([getattr(part, field.name) for part in parts], axis=-1)
+                for field in fields(Voxels)
+            }
+        )
+
+    def save(self, path: Path) -> None:
+        """Write an ``.npz`` file."""
+        arrays: dict[str, Any] = {field.name: getattr(self, field.name) for field in fields(self)}
+        np.savez_compressed(path, **arrays)
+
+    @staticmethod
+    def load(path: Path) -> Voxels:
+        """Read what :meth:`save` wrote.
+
+        Raises
+        ------
+        InputError: the file is missing or damaged.
+        """
+        try:
+            with np.load(path, allow_pickle=False) as stored:
+                return Voxels(**{field.name: stored[field.name] for field in fields(Voxels)})
+        except (OSError, ValueError, KeyError, EOFError) as error:
+            raise InputError("is missing or damaged", file=path, hint="delete its folder to train again") from error

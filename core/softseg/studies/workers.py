@@ -1,0 +1,120 @@
+"""Several trainings at once, each in a process of its own with its share of the cores."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import queue
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from softseg.errors import CancelledError, LostProcessError, SoftSegError
+from softseg.events import CancelToken, Events
+from softseg.studies.jobs import Job, jobs_of
+from softseg.studies.relay import Relay
+from softseg.studies.running import Place, run_job
+from softseg.studies.study_file import Study
+
+_LOOK = 0.2  # seconds between two looks at the user's wish to stop
+_END = 20.0  # seconds that processes get to end
+
+
+def run_in_processes(
+    study: Study, jobs: Sequence[Job], place: Place, at_once: int, events: Events
+) -> list[tuple[str, str]]:
+    """Run jobs in ``at_once`` processes and return the name of each that failed, with the reason.
+
+    Raises
+    ------
+    CancelledError: cancelled; every process has ended.
+    LostProcessError: a process ended by itself (killed, or out of memory); finished jobs stay.
+    """
+    context = multiprocessing.get_context("spawn")
+    names = [job.name for job in jobs]
+    todo, told = context.Queue(), context.Queue()
+    for name in [*names, *[None] * at_once]:  # None: no more work
+        todo.put(name)
+    with tempfile.TemporaryDirectory(prefix="softseg-study-") as folder:
+        stop = Path(folder) / "stop"
+        threads = max(1, (os.cpu_count() or 1) // at_once)
+        processes = [
+            context.Process(
+                target=_work, args=(str(study.path), str(place.out), place.device, todo, told, str(stop), threads)
+            )
+            for _ in range(at_once)
+        ]
+        for process in processes:
+            process.start()
+        try:
+            return _listen(processes, told, len(names), events)
+        finally:
+            stop.touch()
+            for process in processes:
+                process.join(_END)
+                if process.is_alive():
+                    process.kill()
+                    process.join()
+
+
+def _listen(processes: Sequence[Any], told: Any, total: int, events: Events) -> list[tuple[str, str]]:
+    relay = Relay(events)
+    failed: list[tuple[str, str]] = []
+    done = 0
+    while done < total:
+        events.check()
+        try:
+            kind, name, text = told.get(timeout=_LOOK)
+        except queue.Empty:
+            if not any(process.is_alive() for process in processes):
+                raise LostProcessError(
+                    f"all training processes ended before the work was done ({done} of {total} trainings)",
+                    hint="the same command goes on; use fewer at once if memory is short",
+                ) from None
+            continue
+        if kind == "warning":
+            relay.warn(name, text)
+            continue
+        done += 1
+        if kind == "failed":
+            failed.append((name, text))
+            events.warning(f"{name} failed: {text}")
+        events.progress(done, total)
+    return failed
+
+
+def _work(path: str, out: str, device: str, todo: Any, told: Any, stop: str, threads: int) -> None:
+    """Do jobs until none is left; the body of a process."""
+    import torch
+
+    torch.set_num_threads(threads)
+    cancel = CancelToken(stop)
+    study, place = Study.load(path), Place(Path(out), device)
+    jobs = {job.name: job for job in jobs_of(study, place.out, Events(cancel=cancel))}
+    while not cancel.requested:
+        try:
+            name = todo.get(timeout=_LOOK)
+        except queue.Empty:
+            continue
+        if name is None:
+            return
+        try:
+            run_job(study, jobs[name], place, Events(_Teller(told, name), cancel))
+            told.put(("done", name, ""))
+        except CancelledError:
+            return
+        except SoftSegError as error:
+            told.put(("failed", name, str(error)))
+        except Exception as error:  # noqa: BLE001 - a defect in one job must not take the others with it
+            told.put(("failed", name, f"{type(error).__name__}: {error}"))
+
+
+class _Teller:
+    def __init__(self, told: Any, name: str) -> None:
+        self._told, self._name = told, name
+
+    def write(self, event: Mapping[str, Any]) -> None:
+        """Take one event."""
+        if event["event"] == "warning":
+            self._told.put(("warning", self._name, str(event["text"])))
