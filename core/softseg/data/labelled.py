@@ -8,6 +8,7 @@ import numpy as np
 
 from softseg.data.dataset import Case, Dataset
 from softseg.image import Geometry
+from softseg.soft.grids import AxisWeights, align
 from softseg.soft.labels import SoftLabels
 
 LABELLED = 0.5
@@ -15,8 +16,12 @@ LABELLED = 0.5
 divided by their sum, so that a target is a distribution again (our default)."""
 
 PAINTED = 0.124
-"""Where only strokes are painted, a voxel counts when at least this part of a painted voxel lies in it. The voxel that
-a painted voxel's centre falls into holds at least an eighth of it, wherever the grids lie: no stroke is lost."""
+"""Where only strokes are painted, a voxel counts when at least this part of a painted voxel lies in it, or more, if the
+grids lie so that no stroke is lost with more. The voxel that a painted voxel's centre falls into holds at least an
+eighth of it, wherever the grids lie (our default)."""
+
+ALMOST = 0.99
+"""Shares of a stroke are compared with this much of the least one that must count, because weights are rounded."""
 
 FEW = 5
 """A class with fewer labelled voxels than this in all training cases is worth a warning (our default)."""
@@ -32,9 +37,24 @@ def paints_strokes(case: Case, dataset: Dataset) -> bool:
 
 
 def least_share(source: Geometry, grid: Geometry) -> float:
-    """Return the labelled share from which a voxel of ``grid`` counts, for strokes painted on ``source``."""
-    sides = zip(source.spacing_kji, grid.spacing_kji, strict=True)
-    return PAINTED * math.prod(min(1.0, fine / coarse) for fine, coarse in sides)
+    """Return the labelled share from which a voxel of ``grid`` counts, for strokes painted on ``source``.
+
+    The largest share with which every voxel of ``source`` still labels the voxel of ``grid`` that holds most of it.
+    """
+    grids = align(source, grid)
+    if grids is None:
+        sides = zip(source.spacing_kji, grid.spacing_kji, strict=True)
+        return PAINTED * math.prod(min(1.0, fine / coarse) for fine, coarse in sides)
+    return ALMOST * math.prod(_least_largest(axis) for axis in grids.axes)
+
+
+def _least_largest(axis: AxisWeights) -> float:
+    """Return the smallest of the largest weights that the source positions have, those at the border left out."""
+    largest = np.zeros(axis.source)
+    np.maximum.at(largest, axis.indices, axis.weights)
+    seen = np.flatnonzero(largest)
+    inner = seen[1:-1] if seen.size > 2 else seen
+    return float(largest[inner].min()) if inner.size else 1.0
 
 
 def painted_part(labels: SoftLabels, least: float) -> SoftLabels:

@@ -33,7 +33,7 @@ from softseg.types import BoolArray, FloatArray
 COMPLETE = 1e-3
 """Shares that sum to 1 up to this count as a full distribution and are left as they are."""
 
-_FORMAT = 6
+_FORMAT = 7
 
 
 @dataclass(frozen=True, eq=False)
