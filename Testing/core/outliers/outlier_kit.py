@@ -72,7 +72,7 @@ def make_plan(dimensions: int = 3, **fields: Any) -> Plan:
         "dimensions": dimensions,
         "channels": ("T1",),
         "spacing": (2.0, 1.0, 1.0),
-        "patch_size": (16, 16) if dimensions == 2 else (4, 16, 16),
+        "patch_size": (24, 24) if dimensions == 2 else (4, 24, 24),
         "normalization": {"T1": {"kind": "ct", "lower": -50, "upper": 300, "mean": 100, "sd": 100}},
         "network": {"name": "DynUNet", "options": {"filters": [8, 8, 8], "strides": [1, [1, 2, 2], [1, 2, 2]]}},
         "precision": "float32",

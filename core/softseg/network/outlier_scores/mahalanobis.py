@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from softseg.errors import InputError
 from softseg.network.heads import Head
 from softseg.network.outlier_scores.base import OutlierScore, Voxels, only
 
@@ -51,7 +52,11 @@ class Mahalanobis(OutlierScore):
         """See :class:`OutlierScore`."""
         if voxels.features is None or voxels.features.shape[-1] != self.dimensions:
             found = "none" if voxels.features is None else voxels.features.shape[-1]
-            raise ValueError(f"expected {self.dimensions} features of each voxel, got {found}")
+            raise InputError(
+                f"expected {self.dimensions} features of each voxel, got {found}",
+                field="outliers",
+                hint="the score was fitted to another network: fit it again with softseg outliers fit",
+            )
         flat = voxels.features.reshape(-1, self.dimensions)
         out = flat.new_empty(len(flat))
         step = max(1, _MOST_VALUES // max(self._classes.shape))
