@@ -9,6 +9,7 @@ from .Process.HeadlessRunner import HeadlessRunner
 from .Process.Outcomes import raiseUnlessDone
 from .Scene import Answers, ColorMaps, Export, LabelSource, References, SegmentJob
 from .Scene.PredictOptions import PredictOptions
+from .Training.AfterTraining import arguments as followUp
 from .Training.SceneDataset import SceneDataset, dataFile
 from .Training.TrainingRun import Request
 
@@ -134,7 +135,9 @@ class SoftSegSlicerLogic(KnowingLogic):
         raiseUnlessDone(runner.wait())
         return ComparisonTables(outputFolder)
 
-    def train(self, dataset, folder, recipe="soft-tree", *, minutes=None, device="auto", sets=(), onEvent=None):
+    def train(
+        self, dataset, folder, recipe="soft-tree", *, minutes=None, device="auto", sets=(), after=(), onEvent=None
+    ):
         """Train a model with the engine in a process of its own, wait, and return the model folder.
 
         Parameters
@@ -144,21 +147,26 @@ class SoftSegSlicerLogic(KnowingLogic):
         recipe: name or file.
         minutes: time budget, None for none.
         device: ``"auto"``, ``"cpu"`` or ``"cuda:N"``.
-        sets: further ``"key=value"`` of recipe or plan.
+        sets: further ``"key=value"`` of recipe or plan; a dataset of strokes only adds ``sparse=true``.
+        after: what follows: ``"calibrate"``, ``"outliers:energy"`` or another score; needs validation cases.
         onEvent: called with each event of the engine.
 
         Raises
         ------
         InputError, OutOfMemoryError: as the engine says.
         """
+        sets = list(sets)
         if isinstance(dataset, SceneDataset):
             files = os.path.join(folder, "dataset")
             _all(dataset.write(files))
+            if dataset.positiveOnly:
+                sets.append("sparse=true")
             dataset = dataFile(files)
-        request = Request(str(dataset), recipe, "", device, minutes, list(sets))
-        runner = HeadlessRunner()
-        runner.start(request.arguments(folder), onEvent or _ignore, _ignore)
-        raiseUnlessDone(runner.wait())
+        request = Request(str(dataset), recipe, "", device, minutes, sets)
+        for arguments in (request.arguments(folder), *(followUp(step, request, folder) for step in after)):
+            runner = HeadlessRunner()
+            runner.start(arguments, onEvent or _ignore, _ignore)
+            raiseUnlessDone(runner.wait())
         return os.path.join(folder, "model")
 
     # -- handing on -----------------------------------------------------------------------------------------------

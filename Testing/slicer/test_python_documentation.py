@@ -2,6 +2,7 @@
 
 import re
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,13 +11,14 @@ import slicer
 import slicer.util
 from SoftSegSlicerLib.Process.HeadlessRunner import HeadlessRunner
 
-from softseg.image import Geometry
+from softseg.image import Geometry, Image, write_image
 from softseg.resources import label_tree_path
 from softseg.soft import SoftParcellation
+from softseg.soft.outliers import StoredOutliers
 from softseg.tree import LabelTree
 
 PAGE = (Path(__file__).resolve().parents[2] / "docs" / "slicer-python.md").read_text(encoding="utf-8")
-CONSOLE, ADOPT, SCRIPT = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
+CONSOLE, DOUBT, ADOPT, SCRIPT = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
 
 ENGINE = """
 import shutil, sys
@@ -25,6 +27,7 @@ arguments = sys.argv[1:]
 case = Path(arguments[arguments.index("--out") + 1]) / Path(arguments[2]).name.split(".")[0]
 case.mkdir(parents=True)
 shutil.copy({file!r}, case / "soft.soft.npz")
+shutil.copy({disagreement!r}, case / "mutual_information.nii.gz")
 print('{{"event": "done"}}')
 """
 
@@ -38,9 +41,16 @@ def head(scene, tmp_path, monkeypatch, addVolume):  # noqa: ARG001 - the scene h
     dense[0] = 1
     inside = random.dirichlet(np.full(len(tree.leaves), 0.1), (6, 12, 10)).transpose(3, 0, 1, 2)
     dense[:, 3:9, 4:16, 3:13] = inside
-    file = SoftParcellation.from_dense(dense, tree, geometry).save(tmp_path / "head.soft.npz")
+    steps = random.integers(0, 256, geometry.shape).astype(np.uint8)
+    soft = replace(
+        SoftParcellation.from_dense(dense, tree, geometry),
+        outliers=StoredOutliers.of_volume(steps, "energy", -4.0, -20.0, 5.5),
+    )
+    file = soft.save(tmp_path / "head.soft.npz")
+    disagreement = tmp_path / "disagreement.nii.gz"
+    write_image(Image(random.random(geometry.shape).astype(np.float32), geometry), disagreement)
     program = tmp_path / "engine.py"
-    program.write_text(ENGINE.format(file=str(file)))
+    program.write_text(ENGINE.format(file=str(file), disagreement=str(disagreement)))
     monkeypatch.setattr(
         "SoftSegSlicerLib.SoftSegSlicerLogic.HeadlessRunner", lambda: HeadlessRunner(sys.executable, [str(program)])
     )
@@ -55,12 +65,18 @@ def test_the_console_code_runs(head, scene, capsys):
     assert names["table"].GetNumberOfRows() == len(names["tree"])
     printed = capsys.readouterr().out
     assert "brain: " in printed
+    exec(DOUBT, names)  # noqa: S102
+    logic, result = names["logic"], names["result"]
+    assert logic.confidenceOf(result) == 0.95
+    assert logic.outlierThreshold(result) == -3.0
+    assert logic.shownNode(result) == logic.DISAGREEMENT
+    assert "energy -4.0" in capsys.readouterr().out
     exec(ADOPT, names)  # noqa: S102
     assert [node.id for node in names["logic"].cutOf(names["foldable"]).nodes] == [
         node.id for node in names["tree"].cut_at(2).nodes
     ]
     assert names["scan"] is head
-    assert scene.GetNumberOfNodesByClass("vtkMRMLSegmentationNode") == 3
+    assert scene.GetNumberOfNodesByClass("vtkMRMLSegmentationNode") == 4
 
 
 def test_the_script_without_a_window_runs(head, scene, tmp_path, monkeypatch, capsys):

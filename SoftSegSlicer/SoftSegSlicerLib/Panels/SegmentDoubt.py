@@ -22,7 +22,7 @@ class SegmentDoubt:
         self._filling = False
         for title, kind in (
             (_("One answer"), ""),
-            (_("Altered scans (test-time augmentation)"), "tta"),
+            (_("Altered scans (TTA)"), "tta"),
             (_("Altered network (dropout)"), "dropout"),
         ):
             ui.uncertaintyBox.addItem(title, kind)
