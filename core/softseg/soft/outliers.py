@@ -17,6 +17,9 @@ from softseg.types import BoolArray, FloatArray
 STEPS = 255
 """Largest stored step."""
 
+FEWEST_BELOW = 8
+"""Steps that lie below the threshold at least (our default)."""
+
 
 @dataclass(frozen=True, eq=False)
 class StoredOutliers:
@@ -94,10 +97,10 @@ def first_step_beyond(threshold: float, low: float, high: float) -> int:
 
 
 def score_range(threshold: float, low: float, high: float) -> tuple[float, float]:
-    """Return about the same range, so that a threshold within it lies in the middle between two of the 256 steps.
+    """Return about the same range, so that a threshold lies in the middle between two of the 256 steps.
 
-    ``low`` stays; ``high`` moves by less than one part in 255 of what lies between ``low`` and the threshold and what
-    lies above. A threshold outside the range, or next to its ends, widens it.
+    ``high`` moves by at most a seventeenth of the range. A range that ends before the threshold, or soon after it, is
+    widened; where fewer than :data:`FEWEST_BELOW` steps would lie below the threshold, ``low`` moves instead.
 
     Raises
     ------
@@ -106,10 +109,11 @@ def score_range(threshold: float, low: float, high: float) -> tuple[float, float
     if not all(math.isfinite(value) for value in (threshold, low, high)):
         raise ValueError(f"expected finite numbers, got {threshold}, {low}, {high}")
     scale = max(abs(threshold), abs(low), abs(high), 1e-6)
-    if threshold - low < 1e-6 * scale:
-        low = threshold - max(high - threshold, 1e-3 * scale) / 8
-    high = max(high, threshold + (threshold - low) / 8)
-    step = min(STEPS - 1, max(1, math.floor((threshold - low) / (high - low) * STEPS)))
+    high = max(high, threshold + max((threshold - low) / 8, 1e-3 * scale))
+    below = (FEWEST_BELOW + 0.5) / STEPS
+    if threshold - low < below * (high - low):
+        return (threshold - below * high) / (1 - below), high
+    step = math.floor((threshold - low) / (high - low) * STEPS)
     return low, low + (threshold - low) / (step + 0.5) * STEPS
 
 
