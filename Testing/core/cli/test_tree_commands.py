@@ -73,7 +73,7 @@ def test_collapse_to_a_cut_and_to_a_node(cli: Callable, world: Path) -> None:
 def test_collapse_wants_one_of_cut_and_node(cli: Callable, world: Path) -> None:
     answer = cli("collapse", "x.soft.npz", "--out", world / "y.nii.gz")
     assert answer.code == 2
-    assert answer.err == "softseg: --cut/--node: give either --cut or --node\n"
+    assert answer.err == "softseg: --cut/--node/--confidence: give either --cut, --node or --confidence\n"
 
 
 def test_a_defect_is_an_event_too(cli: Callable, world: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -269,5 +269,5 @@ def test_collapse_a_stored_prediction(scan: Callable[..., Path], tmp_path: Path)
     share = read_image(collapse(soft, tmp_path / "ball.nrrd", node="Ball")).array
     np.testing.assert_array_equal(share, SoftParcellation.load(soft).probability("ball"))
     assert read_image(collapse(soft, tmp_path / "b.nrrd", node="ball", map_type="uint8")).array.max() == 255
-    with pytest.raises(InputError, match="give either --cut or --node"):
+    with pytest.raises(InputError, match="give either --cut, --node or --confidence"):
         collapse(soft, tmp_path / "x.nii.gz")

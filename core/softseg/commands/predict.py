@@ -20,7 +20,9 @@ from softseg.commands.common import (
 
 def predict(
     context: typer.Context,
-    model: Annotated[str, typer.Argument(metavar="MODEL", help="A model folder or the name of a shipped model.")],
+    model: Annotated[
+        str, typer.Argument(metavar="MODEL", help="A model folder or shipped model; several joined by commas.")
+    ],
     images: Annotated[
         list[str],
         typer.Argument(
@@ -41,6 +43,10 @@ def predict(
     ] = None,
     uncertainty: Annotated[
         str | None, typer.Option("--uncertainty", metavar="tta:N|dropout:N", help="Also estimate the uncertainty.")
+    ] = None,
+    branches: Annotated[
+        str | None,
+        typer.Option("--branches", metavar="ID,ID|all", help="Also map how unsure the decision at these nodes is."),
     ] = None,
     outliers: Annotated[bool, typer.Option("--outliers", help="Also map what belongs to no trained class.")] = False,
     postprocess: Annotated[
@@ -71,6 +77,9 @@ def predict(
             help="What is averaged where windows overlap: probabilities or logits.",
         ),
     ] = "probabilities",
+    no_calibration: Annotated[
+        bool, typer.Option("--no-calibration", help="Leave the model's calibration out.")
+    ] = False,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Predict again what the same model and settings have predicted before.")
     ] = False,
@@ -91,6 +100,8 @@ def predict(
             nodes=[node.strip() for node in (nodes or "").split(",") if node.strip()],
             confidence=confidence,
             uncertainty=uncertainty,
+            branches=[node.strip() for node in (branches or "").split(",") if node.strip()],
+            calibrated=not no_calibration,
             outliers=outliers,
             postprocess=postprocess or (),
             map_type=map_type.value,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from os import PathLike, fspath
+from os import PathLike
 from pathlib import Path
 from typing import Any, get_args
 
@@ -14,17 +14,19 @@ import torch
 from softseg.errors import InputError, OutOfMemoryError, SoftSegError
 from softseg.events import Events
 from softseg.files import require_writable_folder
-from softseg.network import Model, ModelFolder
+from softseg.network import Model
 from softseg.prediction.case import Prediction, fitted_outliers, predict_case
 from softseg.prediction.cohort import CaseState, Share, Table, error_fields, volumes_of
 from softseg.prediction.devices import resolve_device, resolve_precision
+from softseg.prediction.ensemble import joint_name, load_model, load_models
 from softseg.prediction.inputs import CaseInput, find_cases
 from softseg.prediction.outputs import SOFT_FILE, CutSpec, Wanted, safe_name, volume_rows, write_case
 from softseg.prediction.postprocessing import CleaningStep
 from softseg.prediction.record import is_made_by, model_digest, record_of
 from softseg.prediction.sweep import Blend
 from softseg.prediction.uncertainty import Uncertainty
-from softseg.resources import model_path
+
+__all__ = ["CaseResult", "load_model", "predict"]
 
 
 @dataclass(frozen=True)
@@ -46,7 +48,7 @@ class CaseResult:
 
 
 def predict(
-    model: str | PathLike[str] | Model,
+    model: str | PathLike[str] | Model | Sequence[Model],
     inputs: Sequence[str | PathLike[str]],
     out: str | PathLike[str],
     *,
@@ -63,20 +65,24 @@ def predict(
     precision: str | None = None,
     blend: str = "probabilities",
     overwrite: bool = False,
+    calibrated: bool = True,
+    branches: Sequence[str] = (),
 ) -> list[CaseResult]:
     """Predict cases and write, for each, ``OUT/<case>/``.
 
     The folder holds ``soft.soft.npz`` (a SoftParcellation), ``labels_<cut>.nii.gz`` with ``labels_<cut>.ctbl``,
-    ``node_<id>.nii.gz``, ``entropy.nii.gz`` and ``mutual_information.nii.gz`` (with uncertainty), ``volumes.csv`` and
-    ``prediction.json`` (what made it). With several cases ``OUT/results.json`` says what became of each and
-    ``OUT/volumes.csv`` holds all volumes. A case that fails is warned about and the others go on. A case that was
-    predicted from the same images by the same model and settings before is not predicted again.
+    ``node_<id>.nii.gz``, ``entropy.nii.gz`` and ``mutual_information.nii.gz`` (with uncertainty or several models),
+    ``decision_<id>_entropy.nii.gz`` (and ``_information``), ``volumes.csv`` and ``prediction.json`` (what made it).
+    With several cases ``OUT/results.json`` says what became of each and ``OUT/volumes.csv`` holds all volumes. A case
+    that fails is warned about and the others go on. A case that was predicted from the same images by the same model
+    and settings before is not predicted again.
 
     Where RANK and WORLD_SIZE are set (``torchrun``), each process predicts its part of the cases.
 
     Parameters
     ----------
-    model: a model folder, the name of a shipped model, or a loaded model.
+    model: a model folder, the name of a shipped model, or a loaded model; or several, as a list or joined by commas:
+        their mean is stored (they must have one tree and one plan).
     inputs: files and folders, see :mod:`softseg.prediction.inputs`.
     out: the output folder; a case's folder in it that an earlier prediction wrote is replaced.
     cut: level, ``"leaves"`` or file of node ids, or several of these; the leaves by default.
@@ -93,6 +99,8 @@ def predict(
     precision: of the network's arithmetic; what the model's plan says by default.
     blend: ``"probabilities"`` or ``"logits"``: what is averaged where windows overlap, with a softmax head.
     overwrite: predict again what is complete already.
+    calibrated: whether a model's calibration (``softseg calibrate``) is applied, where it has one.
+    branches: ids or names of inner nodes, or ``["all"]``, for which the uncertainty of their decision is mapped.
 
     Returns
     -------
@@ -106,9 +114,9 @@ def predict(
     """
     events = Events() if events is None else events
     share = Share.of_environment()
-    loaded = model if isinstance(model, Model) else load_model(model)
+    loaded, *others = load_models(model)
     cuts = [] if cut is None else [cut] if isinstance(cut, (int, str, PathLike)) else list(cut)
-    wanted = Wanted.of(loaded.tree, cuts, nodes, map_type, confidence)
+    wanted = Wanted.of(loaded.tree, cuts, nodes, map_type, confidence, branches)
     _require_sensible(overlap, blend)
     score = fitted_outliers(loaded) if outliers else None
     all_cases = find_cases(inputs, loaded.plan.channels)
@@ -116,7 +124,8 @@ def predict(
     chosen = resolve_device(_own_gpu(device, share), events)
     job = _Job(
         model=loaded,
-        digest=model_digest(loaded),
+        others=tuple(others),
+        digest="+".join(model_digest(each) for each in (loaded, *others)),
         device=chosen,
         uncertainty=None if uncertainty is None else Uncertainty.parse(uncertainty),
         wanted=wanted,
@@ -126,6 +135,7 @@ def predict(
         blend="logits" if blend == "logits" else "probabilities",
         overwrite=overwrite,
         outliers=None if score is None else score.digest(),
+        calibrated=calibrated,
     )
     resolve_precision(job.precision, chosen)
     require_writable_folder(out)
@@ -135,7 +145,9 @@ def predict(
     if len(all_cases) == 1 and cases:
         only = cases[0]
         return [_written(job, only, folders[only.name], _predicted(job, only, folders[only.name], events), events)]
-    return _cohort(job, cases, folders, Table(Path(out), share, list(folders), loaded.name), share, events)
+    return _cohort(
+        job, cases, folders, Table(Path(out), share, list(folders), joint_name([loaded, *others])), share, events
+    )
 
 
 @dataclass(frozen=True, eq=False)
@@ -143,6 +155,7 @@ class _Job:
     """What is done with every case."""
 
     model: Model
+    others: tuple[Model, ...]
     digest: str
     device: torch.device
     uncertainty: Uncertainty | None
@@ -153,6 +166,7 @@ class _Job:
     blend: Blend
     overwrite: bool
     outliers: str | None = None
+    calibrated: bool = True
 
     def record(self, case: CaseInput) -> dict[str, Any]:
         """Return what decides about a case's result, as plain values."""
@@ -168,8 +182,14 @@ class _Job:
             "precision": str(resolve_precision(self.precision, self.device)).removeprefix("torch."),
             "blend": self.blend,
             "outliers": self.outliers,
+            "calibration": [self._temperatures(model) for model in (self.model, *self.others)],
+            "branches": list(self.wanted.branches),
         }
-        return record_of(self.model.name, self.digest, case.images, settings)
+        return record_of(joint_name([self.model, *self.others]), self.digest, case.images, settings)
+
+    def _temperatures(self, model: Model) -> list[float] | None:
+        used = model.calibration if self.calibrated else None
+        return None if used is None else list(used.temperatures)
 
 
 def _cohort(
@@ -219,6 +239,9 @@ def _predicted(job: _Job, case: CaseInput, folder: Path, events: Events) -> Pred
         precision=job.precision,
         blend=job.blend,
         outliers=job.outliers is not None,
+        others=job.others,
+        calibrated=job.calibrated,
+        branches=job.wanted.branches,
     )
 
 
@@ -237,19 +260,6 @@ def _own_gpu(device: str | torch.device, share: Share) -> str | torch.device:
     if str(device) != "auto" or share.world == 1 or not torch.cuda.is_available():
         return device
     return f"cuda:{share.local % torch.cuda.device_count()}"
-
-
-def load_model(model: str | PathLike[str]) -> Model:
-    """Return the model of a folder, or the shipped model of that name.
-
-    Raises
-    ------
-    InputError: there is neither, or the folder is not a valid model folder.
-    """
-    path = Path(model)
-    if not path.exists() and path.name == fspath(model):
-        path = model_path(path.name)
-    return ModelFolder.load(path)
 
 
 def _require_sensible(overlap: float, blend: str) -> None:

@@ -19,8 +19,10 @@ from softseg.events import Events
 from softseg.image import Geometry, Image
 from softseg.network.architectures import window_multiple
 from softseg.prediction.checks import warn_about
+from softseg.prediction.ensemble import require_alike
 from softseg.prediction.memory import halved, is_out_of_memory
 from softseg.prediction.postprocessing import CleaningStep
+from softseg.prediction.spread import DecisionMaps
 from softseg.prediction.streaming import Found, Settings, stream
 from softseg.prediction.sweep import Blend
 from softseg.prediction.uncertainty import Uncertainty
@@ -43,17 +45,24 @@ class Prediction:
     node_maps: for each node asked for, its share in every voxel, float32 0..1, summed before anything is stored.
     entropy: entropy of the mean distribution in nats, with uncertainty only.
     mutual_information: how much the predictions disagree, in nats, with uncertainty only.
+    decisions: how much they disagree about single decisions of the tree, where that was asked for.
+    intervals: for each node, the ends of the interval of its volume as parts of it, with uncertainty only.
     """
 
     parcellation: SoftParcellation
     node_maps: dict[str, Image] = field(default_factory=dict)
     entropy: Image | None = None
     mutual_information: Image | None = None
+    decisions: DecisionMaps | None = None
+    intervals: dict[str, tuple[float, float]] | None = None
 
     @cached_property
     def volumes(self) -> list[NodeVolume]:
-        """Soft and hard volume of every node of the tree."""
-        return self.parcellation.volumes()
+        """Soft and hard volume of every node of the tree, with their intervals where there are several predictions."""
+        parts = self.intervals or {}
+        return [
+            volume.within(*parts[volume.id]) if volume.id in parts else volume for volume in self.parcellation.volumes()
+        ]
 
 
 def predict_case(
@@ -69,6 +78,9 @@ def predict_case(
     precision: str | None = None,
     blend: Blend = "probabilities",
     outliers: bool = False,
+    others: Sequence[Model] = (),
+    calibrated: bool = True,
+    branches: Sequence[str] = (),
 ) -> Prediction:
     """Predict one case.
 
@@ -87,15 +99,23 @@ def predict_case(
     precision: of the network's arithmetic; the plan's by default.
     blend: what is averaged where windows overlap, with a softmax head.
     outliers: whether the model's outlier score is computed and stored beside the shares, which do not change.
+    others: more models of the same tree and plan; the mean of all answers is stored.
+    calibrated: whether the models' calibrations, where they have one, are applied to their answers.
+    branches: ids of inner nodes whose decisions are followed, where there are several predictions.
 
     Raises
     ------
     InputError: a file, channel or grid is wrong, a node is unknown, the network has no dropout, or no outlier score was
-        fitted to the model.
+        fitted to the model, or the models do not go together.
     OutOfMemoryError: it does not fit into memory, not even with the smallest windows.
     CancelledError: cancelled.
     """
     events = Events() if events is None else events
+    require_alike([model, *others])
+    if outliers and others:
+        raise InputError(
+            "an outlier score belongs to one model", field="outliers", hint="leave --outliers out, or name one model"
+        )
     settings = Settings(
         device=torch.device(device),
         uncertainty=Uncertainty.parse(uncertainty) if isinstance(uncertainty, str) else uncertainty,
@@ -105,6 +125,9 @@ def predict_case(
         precision=model.plan.precision if precision is None else precision,
         blend=blend,
         outliers=fitted_outliers(model) if outliers else None,
+        others=tuple(others),
+        calibrated=calibrated,
+        branches=tuple(branches),
     )
     events.stage("read")
     scans = [read_channel(path) for path in images]
@@ -114,7 +137,14 @@ def predict_case(
         warn_about(Image(filled(scan), scan.geometry), path, model.plan, events)
     del scans
     found = _with_windows_that_fit(model, preprocessed, grid, target, settings, images[0], events)
-    return Prediction(found.parcellation, found.node_maps, found.entropy, found.mutual_information)
+    return Prediction(
+        found.parcellation,
+        found.node_maps,
+        found.entropy,
+        found.mutual_information,
+        found.decisions,
+        found.intervals,
+    )
 
 
 def fitted_outliers(model: Model) -> FittedOutliers:

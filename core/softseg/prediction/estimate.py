@@ -40,6 +40,7 @@ class Work:
     target_voxels: of the scan.
     maps: soft maps of nodes that are wanted.
     whole: whether all shares must be there at once (cleaning).
+    kept: bytes of maps on the plan's grid.
     """
 
     leaves: int
@@ -54,6 +55,7 @@ class Work:
     inputs: int = 1
     maps: int = 0
     whole: bool = False
+    kept: int = 0
 
     @property
     def needed(self) -> int:
@@ -64,14 +66,23 @@ class Work:
         pictures = 4 * self.plan_voxels * self.inputs * (self.pictures + 1)
         stored = _STORED * self.target_voxels + 4 * self.target_voxels * self.maps
         whole = self.plan_voxels * leaf_bytes if self.whole else 0
-        return pictures + stored + whole + unfinished + max(self.window, blocks)
+        return pictures + stored + whole + self.kept + unfinished + max(self.window, blocks)
 
 
 _STORED = 38  # bytes per voxel of the scan: what is stored of it, and labels, counts and volumes made from that
 
 
 def work_of(
-    runner: Runner, layout: Layout, rim: Index, grid: Geometry, target: Geometry, maps: int, whole: bool
+    runner: Runner,
+    layout: Layout,
+    rim: Index,
+    grid: Geometry,
+    target: Geometry,
+    maps: int,
+    whole: bool,
+    *,
+    members: int = 1,
+    kept: int = 0,
 ) -> Work:
     """Return the sizes of one case.
 
@@ -82,6 +93,8 @@ def work_of(
     grid, target: of the model and of the scan.
     maps: wanted soft maps.
     whole: whether all shares must be there at once.
+    members: networks that predict side by side.
+    kept: bytes of maps on the plan's grid.
     """
     picture = layout.pictures[0]
     edges = layout.partition.edges
@@ -101,15 +114,16 @@ def work_of(
             runner.dtype,
             runner.batch_size,
         ),
-        unfinished=layout.most_open(),
+        unfinished=layout.most_open() * members,
         block=math.prod(size + part for size, part in zip(widest, rim, strict=True)),
         rims=rims,
         plan_voxels=math.prod(grid.shape),
         target_voxels=math.prod(target.shape),
-        pictures=len(layout.pictures),
+        pictures=len(layout.pictures) * members,
         inputs=picture.volume.shape[0],
         maps=maps,
         whole=whole,
+        kept=kept,
     )
 
 

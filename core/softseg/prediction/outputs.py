@@ -25,6 +25,7 @@ from softseg.tree import Node
 
 if TYPE_CHECKING:
     from softseg.prediction.case import Prediction
+    from softseg.prediction.spread import DecisionMaps
     from softseg.soft.outliers import StoredOutliers
     from softseg.soft.parcellation import NodeVolume, SoftParcellation
     from softseg.tree import Cut, LabelTree
@@ -41,6 +42,7 @@ CutSpec = int | str | PathLike[str]
 """A level, ``"leaves"``, or a file of node ids."""
 
 VOLUME_COLUMNS = ("id", "name", "level", "soft_ml", "hard_ml", "certainty")
+INTERVAL_COLUMNS = ("soft_ml_low", "soft_ml_high")
 
 
 @dataclass(frozen=True)
@@ -74,12 +76,14 @@ class Wanted:
     nodes: ids of nodes whose soft maps are written.
     map_type: ``"float32"``: shares 0..1; ``"uint8"``: round(255 x share).
     confidence: level at which a label map of mixed depth is written, if one is wanted.
+    branches: ids of inner nodes for which the uncertainty of their decision is mapped.
     """
 
     cuts: tuple[NamedCut, ...]
     nodes: tuple[str, ...] = ()
     map_type: MapType = "float32"
     confidence: float | None = None
+    branches: tuple[str, ...] = ()
 
     @staticmethod
     def of(
@@ -88,13 +92,14 @@ class Wanted:
         nodes: Sequence[str],
         map_type: str = "float32",
         confidence: float | None = None,
+        branches: Sequence[str] = (),
     ) -> Wanted:
         """Return what is wanted, checked against the tree; without cuts, the leaves.
 
         Raises
         ------
-        InputError: a cut or node is not of this tree, two cuts have one name, the map type is unknown, or the
-            confidence is not in 0.5..1.
+        InputError: a cut or node is not of this tree, two cuts have one name, the map type is unknown, the confidence
+            is not in 0.5..1, or a branch has nothing to decide.
         """
         if confidence is not None:
             steps_of(confidence)
@@ -103,7 +108,22 @@ class Wanted:
         if len(set(names)) < len(names):
             raise InputError(f"two cuts of one name: {', '.join(names)}", field="cut", hint="rename one file")
         ids = dict.fromkeys(tree.find(node).id for node in nodes)
-        return Wanted(named, tuple(ids), map_type_of(map_type), confidence)
+        return Wanted(named, tuple(ids), map_type_of(map_type), confidence, _branches(tree, branches))
+
+
+def _branches(tree: LabelTree, names: Sequence[str]) -> tuple[str, ...]:
+    """Return the ids of inner nodes; the one name ``all`` stands for every node with a decision to make."""
+    if list(names) == ["all"] and "all" not in tree:
+        return tuple(node.id for node in tree.inner_nodes if len(tree.children(node.id)) > 1)
+    ids = dict.fromkeys(tree.find(name).id for name in names)
+    for id_ in ids:
+        if len(tree.children(id_)) < 2:
+            raise InputError(
+                f"node '{id_}' has {len(tree.children(id_))} children, so nothing is decided there",
+                field="branches",
+                hint="name nodes with two or more children, or all",
+            )
+    return tuple(ids)
 
 
 def map_type_of(name: str) -> MapType:
@@ -164,6 +184,11 @@ def _steps(folder: Path, prediction: Prediction, wanted: Wanted) -> Iterator[Cal
     for name, extra in (("entropy", prediction.entropy), ("mutual_information", prediction.mutual_information)):
         if extra is not None:
             yield partial(write_image, extra, folder / f"{name}.nii.gz")
+    for node in wanted.branches:
+        stem = f"decision_{safe_name(node)}"
+        yield partial(write_decision, found, node, folder / f"{stem}_entropy.nii.gz")
+        if prediction.decisions is not None:
+            yield partial(write_information, prediction.decisions, node, folder / f"{stem}_information.nii.gz")
     yield partial(write_volumes, {"": volume_rows(prediction.volumes)}, folder / VOLUMES_FILE)
 
 
@@ -193,6 +218,16 @@ def write_outliers(parcellation: SoftParcellation, outliers: StoredOutliers, pat
     return write_image(Image(outliers.mask().astype(np.uint8), parcellation.geometry), path)
 
 
+def write_decision(parcellation: SoftParcellation, node: str, path: Path) -> Path:
+    """Write how unsure the decision at a node is: uint8, 255 is complete doubt among its children, given the node."""
+    return write_image(as_map(Image(parcellation.branch_entropy(node), parcellation.geometry), "uint8"), path)
+
+
+def write_information(decisions: DecisionMaps, node: str, path: Path) -> Path:
+    """Write how much the predictions disagree about the decision at a node: uint8, 255 is complete disagreement."""
+    return write_image(decisions.on_target(node), path)
+
+
 def as_map(image: Image, map_type: MapType) -> Image:
     """Return a soft map in the number type it is stored in; ``uint8`` holds round(255 x share)."""
     if map_type == "float32":
@@ -204,7 +239,8 @@ def volume_rows(volumes: Sequence[NodeVolume]) -> list[dict[str, str | int | flo
     """Return one row per tree node, in tree order: id, name, level (depth), soft and hard volume in ml, certainty.
 
     The soft volume is the summed share times the voxel volume; the hard one counts the voxels that the node wins among
-    the nodes of the cut at its depth; the certainty is its mean share in these, empty where it wins none.
+    the nodes of the cut at its depth; the certainty is its mean share in these, empty where it wins none. Where there
+    were several predictions, ``soft_ml_low`` and ``soft_ml_high`` are the ends of the interval of its soft volume.
     """
     return [
         {
@@ -214,14 +250,20 @@ def volume_rows(volumes: Sequence[NodeVolume]) -> list[dict[str, str | int | flo
             "soft_ml": round(volume.soft_ml, 6),
             "hard_ml": round(volume.hard_ml, 6),
             "certainty": "" if math.isnan(volume.certainty) else round(volume.certainty, 4),
+            **{name: round(value, 6) for name, value in _interval(volume) if not math.isnan(value)},
         }
         for volume in volumes
     ]
 
 
+def _interval(volume: NodeVolume) -> list[tuple[str, float]]:
+    return list(zip(INTERVAL_COLUMNS, (volume.soft_ml_low, volume.soft_ml_high), strict=True))
+
+
 def write_volumes(cases: dict[str, list[dict[str, str | int | float]]], path: Path) -> Path:
     """Write the volumes of some cases as CSV; with a column ``case`` in front unless there is one unnamed case."""
     columns = list(VOLUME_COLUMNS) if list(cases) == [""] else ["case", *VOLUME_COLUMNS]
+    columns += [name for name in INTERVAL_COLUMNS if any(name in row for rows in cases.values() for row in rows)]
     with write_beside(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as stream:
         writer = csv.DictWriter(stream, columns, extrasaction="ignore")
         writer.writeheader()

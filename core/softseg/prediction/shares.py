@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -10,7 +11,9 @@ from torch import Tensor
 
 from softseg.events import Events
 from softseg.network.heads import Head
+from softseg.prediction.ensemble import PartOfProgress
 from softseg.prediction.layout import Layout
+from softseg.prediction.spread import SpreadMaps
 from softseg.prediction.sweep import Finished, Runner, sweep
 from softseg.prediction.uncertainty import Spread
 from softseg.prediction.window_grid import every_channel
@@ -21,21 +24,22 @@ Shares = tuple[Index, FloatArray | None]
 """A block's position and its shares ``(k, j, i, C)``, ``None`` for nothing but background."""
 
 
-class SpreadMaps:
-    """How unsure the mean of several predictions is, on the plan's grid.
+@dataclass(frozen=True, eq=False)
+class Member:
+    """One network of those whose answers are averaged; usually there is only one.
 
     Attributes
     ----------
-    entropy, mutual_information: float32 ``(k, j, i)``, nats.
+    runner: how its windows become shares.
+    calibrated: what is done to each of its answers ``(k, j, i, C)`` before anything else, if anything.
     """
 
-    def __init__(self, shape: Index) -> None:
-        self.entropy = np.zeros(shape, np.float32)
-        self.mutual_information = np.zeros(shape, np.float32)
+    runner: Runner
+    calibrated: Callable[[FloatArray], FloatArray] | None = None
 
 
 def shares_of_blocks(
-    runner: Runner,
+    runner: Runner | Sequence[Member],
     layout: Layout,
     permutation: Tensor,
     events: Events,
@@ -49,27 +53,59 @@ def shares_of_blocks(
 
     Parameters
     ----------
-    runner, layout, permutation, events, timed: see :func:`softseg.prediction.sweep.sweep`.
-    maps: filled on the way, where several pictures are averaged.
+    runner: the network, or several; each predicts every picture, side by side, and the mean of all is yielded.
+    layout, permutation, events, timed: see :func:`softseg.prediction.sweep.sweep`.
+    maps: filled on the way, where several answers are averaged.
     """
-    finished: Iterable[Finished] = sweep(runner, layout, permutation, events, timed)
-    if runner.head.single:
-        finished = _divided_by_volume(finished, layout, runner.head)
-    for block, samples in finished:
-        if all(sample is None for sample in samples):
+    members = [Member(runner)] if isinstance(runner, Runner) else list(runner)
+    head = members[0].runner.head
+    for parts in zip(*_sweeps(members, layout, permutation, events, timed), strict=True):
+        block = parts[0][0]
+        if all(sample is None for _, samples in parts for sample in samples):
             yield block, None
             continue
-        shape = (*layout.partition.shape(block), runner.head.classes)
-        arrays = [_background(shape, runner.head) if s is None else s.numpy() for s in samples]
+        shape = (*layout.partition.shape(block), head.classes)
+        arrays = [
+            _background(shape, head) if sample is None else _answer(member, sample)
+            for member, (_, samples) in zip(members, parts, strict=True)
+            for sample in samples
+        ]
         if len(arrays) == 1:
             yield block, arrays[0]
             continue
         spread = Spread.of(arrays)
         if maps is not None:
-            place = layout.partition.place(block)
-            maps.entropy[place] = spread.entropy
-            maps.mutual_information[place] = spread.mutual_information
+            maps.add(layout.partition.place(block), arrays, spread)
         yield block, spread.mean
+
+
+def _sweeps(
+    members: Sequence[Member],
+    layout: Layout,
+    permutation: Tensor,
+    events: Events,
+    timed: Callable[[float], None] | None,
+) -> list[Iterator[Finished]]:
+    """Return each member's blocks; they report progress together, and the first says how long all will take."""
+    done = [0] * len(members)
+    sweeps: list[Iterator[Finished]] = []
+    for number, member in enumerate(members):
+        own = events if len(members) == 1 else PartOfProgress(events, done, number)
+        tell = None if timed is None or number else _times(timed, len(members))
+        finished = sweep(member.runner, layout, permutation, own, tell)
+        sweeps.append(
+            _divided_by_volume(finished, layout, member.runner.head) if member.runner.head.single else finished
+        )
+    return sweeps
+
+
+def _times(timed: Callable[[float], None], members: int) -> Callable[[float], None]:
+    return lambda seconds: timed(seconds * members)
+
+
+def _answer(member: Member, sample: Tensor) -> FloatArray:
+    shares: FloatArray = sample.numpy()
+    return shares if member.calibrated is None else member.calibrated(shares)
 
 
 def dense(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -13,11 +14,13 @@ import torch
 from softseg.events import Events
 from softseg.image import Geometry, Image
 from softseg.prediction.devices import resolve_precision
+from softseg.prediction.ensemble import joint_name
 from softseg.prediction.estimate import announce, work_of
 from softseg.prediction.layout import Layout, Picture
 from softseg.prediction.postprocessing import CleaningStep, clean
 from softseg.prediction.scoring import StepMap, WindowScorer
-from softseg.prediction.shares import Shares, SpreadMaps, cut_into_blocks, dense, shares_of_blocks
+from softseg.prediction.shares import Member, Shares, cut_into_blocks, dense, shares_of_blocks
+from softseg.prediction.spread import DecisionMaps, SpreadMaps
 from softseg.prediction.sweep import Blend, Runner
 from softseg.prediction.uncertainty import Augmentation, Uncertainty, dropout_on
 from softseg.soft.blocks import BlockResampler, Index, Piece
@@ -50,6 +53,14 @@ class Settings:
     precision: str = "auto"
     blend: Blend = "probabilities"
     outliers: FittedOutliers | None = None
+    others: tuple[Model, ...] = ()
+    calibrated: bool = True
+    branches: tuple[str, ...] = ()
+
+    @property
+    def answers(self) -> int:
+        """How many predictions are averaged."""
+        return (1 if self.uncertainty is None else self.uncertainty.samples) * (1 + len(self.others))
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,6 +71,8 @@ class Found:
     node_maps: dict[str, Image] = field(default_factory=dict)
     entropy: Image | None = None
     mutual_information: Image | None = None
+    decisions: DecisionMaps | None = None
+    intervals: dict[str, tuple[float, float]] | None = None
 
 
 def stream(
@@ -89,37 +102,57 @@ def stream(
     MemoryError, RuntimeError: memory ran out on the way.
     """
     head, how = model.head, settings.uncertainty
-    model.network.to(settings.device)
+    models = [model, *settings.others]
+    for each in models:
+        each.network.to(settings.device)
     resampler = BlockResampler(grid, target, head.classes, head.background)
     layout = Layout.over(_pictures(model, image, settings, window), resampler.rim)
-    maps = None if how is None else SpreadMaps(grid.shape)
+    maps = SpreadMaps(grid.shape, model.tree, settings.branches) if settings.answers > 1 else None
     steps = None if settings.outliers is None else StepMap(settings.outliers, grid, target)
-    collected = _Collected(model, target, settings.nodes, steps)
+    collected = _Collected(model, target, settings, steps)
     if layout is not None:
-        runner = Runner(
-            network=model.network,
-            head=head,
-            dimensions=model.plan.dimensions,
-            device=settings.device,
-            dtype=resolve_precision(settings.precision, settings.device),
-            batch_size=1 if settings.device.type == "cpu" else WINDOWS_ON_GPU,
-            blend=settings.blend,
-            scorer=_scorer(model, settings, steps, layout),
+        members = [_member(each, settings, _scorer(each, settings, steps, layout)) for each in models]
+        work = work_of(
+            members[0].runner,
+            layout,
+            resampler.rim,
+            grid,
+            target,
+            len(settings.nodes),
+            bool(settings.postprocess),
+            members=len(members),
+            kept=0 if maps is None else maps.nbytes,
         )
-        timed = announce(
-            work_of(runner, layout, resampler.rim, grid, target, len(settings.nodes), bool(settings.postprocess)),
-            settings.device,
-            events,
-        )
+        timed = announce(work, settings.device, events)
         permutation = torch.from_numpy(model.tree.mirror_permutation())
-        events.stage("predict", len(layout.tasks))
-        with dropout_on(model.network) if how and how.kind == "dropout" else contextlib.nullcontext():
-            blocks = shares_of_blocks(runner, layout, permutation, events, maps, timed)
+        events.stage("predict", len(layout.tasks) * len(members))
+        with contextlib.ExitStack() as dropping:
+            if how and how.kind == "dropout":
+                for each in models:
+                    dropping.enter_context(dropout_on(each.network))
+            blocks = shares_of_blocks(members, layout, permutation, events, maps, timed)
             if settings.postprocess:
                 blocks = _cleaned(model, blocks, layout, grid, settings, events)
             for piece in resampler.pieces(blocks, layout.partition):
                 collected.add(piece)
     return collected.found(maps, grid, events)
+
+
+def _member(model: Model, settings: Settings, scorer: WindowScorer | None) -> Member:
+    """Return how a model answers."""
+    runner = Runner(
+        network=model.network,
+        head=model.head,
+        dimensions=model.plan.dimensions,
+        device=settings.device,
+        dtype=resolve_precision(settings.precision, settings.device),
+        batch_size=1 if settings.device.type == "cpu" else WINDOWS_ON_GPU,
+        blend=settings.blend,
+        scorer=scorer,
+    )
+    if model.calibration is None or not settings.calibrated:
+        return Member(runner)
+    return Member(runner, partial(model.calibration.apply, tree=model.tree))
 
 
 def _pictures(model: Model, image: FloatArray, settings: Settings, window: Index) -> list[Picture]:
@@ -153,11 +186,11 @@ def _cleaned(
 class _Collected:
     """What is kept of the pieces on the scan's grid: the stored leaves, and the maps of the wanted nodes."""
 
-    def __init__(self, model: Model, target: Geometry, nodes: tuple[str, ...], steps: StepMap | None) -> None:
-        self._model, self._target, self._steps = model, target, steps
+    def __init__(self, model: Model, target: Geometry, settings: Settings, steps: StepMap | None) -> None:
+        self._model, self._target, self._settings, self._steps = model, target, settings, steps
         background = model.head.background
         self._compressor = Compressor(model.head.classes, background, target.shape, STORED_LEAVES)
-        self._spans = {node: model.tree.leaf_slice(node) for node in nodes}
+        self._spans = {node: model.tree.leaf_slice(node) for node in settings.nodes}
         self._maps = {
             node: np.full(target.shape, background is not None and span.start <= background < span.stop, np.float32)
             for node, span in self._spans.items()
@@ -178,7 +211,7 @@ class _Collected:
             self._model.tree,
             self._target,
             *stored[:4],
-            model=self._model.name,
+            model=joint_name([self._model, *self._settings.others]),
             k=STORED_LEAVES,
             node_error=stored.node_error,
             outliers=None if self._steps is None else self._steps.stored(),
@@ -189,10 +222,12 @@ class _Collected:
                 f" the stored probability of a node may be off by {parcellation.node_error:.3f} instead of {NODE_ERROR}"
             )
         node_maps = {node: Image(array, self._target) for node, array in self._maps.items()}
-        entropy = information = None
-        if maps is not None:
-            entropy, information = (
-                resample_image(Image(array, grid), self._target) for array in (maps.entropy, maps.mutual_information)
-            )
+        if maps is None:
+            events.progress(2, 2)
+            return Found(parcellation, node_maps)
+        entropy, information = (
+            resample_image(Image(array, grid), self._target) for array in (maps.entropy, maps.mutual_information)
+        )
+        decisions = maps.decisions(grid, self._target) if self._settings.branches else None
         events.progress(2, 2)
-        return Found(parcellation, node_maps, entropy, information)
+        return Found(parcellation, node_maps, entropy, information, decisions, maps.intervals())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -27,6 +27,7 @@ class NodeVolume:
     soft_ml: sum of its probability over all voxels, in ml.
     hard_ml: volume of the voxels in which it wins against the other nodes of the cut, in ml.
     certainty: its mean probability in those voxels, 0..1; NaN where it wins in none.
+    soft_ml_low, soft_ml_high: ends of the interval of its soft volume, where several predictions give one; else NaN.
     """
 
     id: str
@@ -36,6 +37,12 @@ class NodeVolume:
     soft_ml: float
     hard_ml: float
     certainty: float
+    soft_ml_low: float = math.nan
+    soft_ml_high: float = math.nan
+
+    def within(self, low: float, high: float) -> NodeVolume:
+        """Return the same with an interval, given as parts of the soft volume."""
+        return replace(self, soft_ml_low=self.soft_ml * low, soft_ml_high=self.soft_ml * high)
 
 
 def node_volumes(parcellation: SoftParcellation, cut: Cut | None) -> list[NodeVolume]:
