@@ -30,6 +30,16 @@ def test_a_level_that_says_what_the_leaves_say_is_not_drawn_over_them() -> None:
     assert names == {"dice, leaves", "dice, level 1", "soft dice, leaves", "soft dice, level 2"}
 
 
+def test_of_strokes_accuracy_and_macro_f1_are_drawn() -> None:
+    axes, curve = Figure().subplots(), _curve()
+    for scores in curve.scores.values():
+        scores |= {"f1/leaves": 0.4, "f1/level 1": 0.8, "accuracy/leaves": 0.6}
+    _draw_scores(axes, curve)
+    styles = {line.get_label(): line.get_linestyle() for line in axes.lines}
+    assert styles == {"macro F1, leaves": "-", "macro F1, level 1": "-", "accuracy, leaves": ":"}
+    assert "labelled voxels" in axes.get_ylabel()
+
+
 def test_the_picture_is_drawn_with_and_without_validation(tmp_path: Path) -> None:
     for name, curve in (("with", _curve()), ("without", Curve())):
         draw_curve(curve, tmp_path / f"{name}.png", "title")

@@ -17,7 +17,7 @@ def describe(run: Run, training_cases: list[str], validation_cases: list[str]) -
         f"recipe {recipe.name}: {recipe.targets} targets, head {recipe.head.name}"
         + (f" (scope {recipe.head.scope})" if recipe.head.name == "normrelu" else "")
         + f", raters {recipe.raters}"
-        + (", sparse: only labelled voxels count" if recipe.sparse else ""),
+        + (", sparse: only labelled voxels count, patches lie around them" if recipe.sparse else ""),
         "losses: " + " + ".join(_loss_text(loss) for loss in recipe.losses),
         f"optimizer {spec.name}, learning rate {spec.learning_rate:g} ({spec.schedule}, warm-up {spec.warmup:g}), "
         f"weight decay {spec.weight_decay:g}, gradient clip {spec.gradient_clip} (our defaults, not a paper's)",

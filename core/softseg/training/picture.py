@@ -1,4 +1,4 @@
-"""The picture of a training: loss, Dice per level, learning rate."""
+"""The picture of a training: loss, Dice per level (of strokes accuracy and macro F1), learning rate."""
 
 from __future__ import annotations
 
@@ -10,6 +10,9 @@ from matplotlib.figure import Figure
 
 if TYPE_CHECKING:
     from softseg.training.curves import Curve
+
+STYLES = {"soft_dice": "--", "accuracy": ":"}
+"""Lines of scores by their kind, where they are not solid."""
 
 
 def draw_curve(curve: Curve, path: Path, title: str) -> None:
@@ -36,8 +39,13 @@ def draw_curve(curve: Curve, path: Path, title: str) -> None:
 
 
 def _distinct_scores(curve: Curve) -> list[str]:
-    """Return the scores' names without the levels that say what the leaves say (the deepest one of most trees)."""
+    """Return the scores' names without the levels that say what the leaves say (the deepest one of most trees).
+
+    Where labelled voxels alone are judged, Dice of a case's few voxels is left to metrics.csv.
+    """
     names = sorted({name for scores in curve.scores.values() for name in scores})
+    if any(name.startswith("f1/") for name in names):
+        names = [name for name in names if name.startswith(("f1/", "accuracy/"))]
     return [name for name in names if not _repeats_the_leaves(name, curve)]
 
 
@@ -56,18 +64,18 @@ def _draw_scores(axes: Any, curve: Curve) -> None:
         kind, _, place = name.partition("/")
         shade = colors(places.index(place) / max(1, len(places) - 1) * 0.9)
         points = [(step, scores[name]) for step, scores in sorted(curve.scores.items()) if name in scores]
-        soft = kind.startswith("soft")
         axes.plot(
             [step for step, _ in points],
             [score for _, score in points],
             color=shade,
-            linestyle="--" if soft else "-",
+            linestyle=STYLES.get(kind, "-"),
             linewidth=1.2,
             marker="o",
             markersize=2.5,
-            label=f"{kind.replace('_', ' ')}, {place}",
+            label=f"{kind.replace('_', ' ').replace('f1', 'macro F1')}, {place}",
         )
-    axes.set_ylabel("Dice on validation cases")
+    strokes = any(name.startswith("f1/") for name in names)
+    axes.set_ylabel("scores of labelled voxels" if strokes else "Dice on validation cases")
     axes.set_ylim(0, 1)
     if names:
         axes.legend(frameon=False, fontsize=7, ncols=2, loc="lower right")
