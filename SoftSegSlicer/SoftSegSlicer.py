@@ -140,6 +140,10 @@ class SoftSegSlicerTest(ScriptedLoadableModuleTest):
         """A result is folded, shown as a heat map and measured."""
         SelfTest.checkFolding(self, SoftSegSlicerLogic())
 
+    def test_results_know_what_they_do_not_know(self):
+        """A result is held to a confidence; a decision is looked at."""
+        SelfTest.checkKnowing(self, SoftSegSlicerLogic())
+
     def test_panels_open(self):
         """Every panel opens; Segment says what it lacks."""
         SelfTest.checkPanels(self, slicer.util.getModuleWidget("SoftSegSlicer"))

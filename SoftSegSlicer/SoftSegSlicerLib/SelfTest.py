@@ -42,6 +42,22 @@ def checkFolding(test, logic):
     logic.hideHeatMap(segmentation)
 
 
+def checkKnowing(test, logic):
+    """Hold the labels to a confidence; look at one decision; be told that there is no outlier score."""
+    _volume, segmentation = headlessResult(logic)
+    tree = logic.treeOf(segmentation)
+    parent = tree.path(tree.leaves[1].id)[-2].id
+    logic.setConfidence(segmentation, 0.9)
+    shown = [tree.node(id_).name for id_ in segmentation.GetDisplayNode().GetVisibleSegmentIDs()]
+    test.assertIn(tree.node(parent).name, shown)
+    test.assertAlmostEqual(sum(logic.answeredDepths(segmentation).values()), 1.0)
+    logic.setConfidence(segmentation, None)
+    logic.showDecision(segmentation, parent)
+    test.assertEqual(logic.shownDecision(segmentation), parent)
+    test.assertIsNone(logic.outliersOf(segmentation))
+    logic.hideHeatMap(segmentation)
+
+
 def checkPanels(test, widget):
     """Open every panel; Segment says why it cannot start, and starts to be able to when a scan is chosen."""
     for name in ("Look", "Tree", "Train", "Compare", "Segment"):

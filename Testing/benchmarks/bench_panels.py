@@ -22,8 +22,9 @@ from softseg.tree import LabelTree
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 SUITE = "panels"
-TARGETS = {"fold": 150.0, "map": 200.0, "tree": 10.0}
-"""Limits in ms: labels after folding, the map after a selection, the rows of the tree alone (that one is ours)."""
+TARGETS = {"fold": 150.0, "map": 200.0, "tree": 10.0, "sure": 500.0}
+"""Limits in ms: labels after folding, the map after a selection, the rows of the tree alone, and labels that follow a
+confidence (these two are ours)."""
 
 
 class _Parameters:
@@ -83,6 +84,26 @@ def _looking(look: Any, timed: Callable[[Callable[[], Any]], float], rounds: int
         _line("fold or open a branch", fold, "fold", f"'{branch}'"),
         _line("level slider", levels, "fold"),
         _line("select a structure", maps, "map", "its heat map, median of many structures"),
+        *_sureness(look, timed, rounds, chosen),
+    ]
+
+
+def _sureness(look: Any, timed: Callable[[Callable[[], Any]], float], rounds: int, chosen: list[str]) -> list[Line]:
+    ui, levels = look.ui, (0.8, 0.95, 0.7)
+    ui.uncertaintyButton.click()
+    ui.decisionSelector.currentIndex = 1
+    decisions = [timed(lambda id_=id_: look.tree.select([id_])) for id_ in chosen]
+    ui.labelsButton.click()
+    ui.confidenceCheck.click()
+    confidence = [
+        timed(lambda level=level: ui.confidenceSlider.setProperty("value", level))
+        for _ in range(rounds)
+        for level in levels
+    ]
+    ui.confidenceCheck.click()
+    return [
+        _line("select a structure: its decision", decisions, "map", "uncertainty within it, median of many structures"),
+        _line("confidence slider", confidence, "sure", "labels of mixed depth"),
     ]
 
 
