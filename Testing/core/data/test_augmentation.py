@@ -28,7 +28,9 @@ def test_each_change_is_repeatable_and_finite(name):
     one, other = changed(**{name: 1.0}), changed(**{name: 1.0})
     assert torch.equal(one, other)
     assert torch.isfinite(one).all()
-    spatial = name.startswith(("rotation", "scale", "elastic", "mirror", "spectral", "band"))  # or of cubes only
+    spatial = name.startswith(
+        ("rotation", "quarter", "scale", "elastic", "mirror", "spectral", "band")
+    )  # or of cubes only
     assert torch.equal(one, IMAGE) == spatial
     flat = changed(IMAGE[:, 0], **{name: 1.0})
     assert flat.shape == IMAGE[:, 0].shape

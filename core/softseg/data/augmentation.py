@@ -16,7 +16,7 @@ from scipy.ndimage import gaussian_filter
 from torch import Tensor
 from torch.nn import functional as F
 
-from softseg.data.plan import Plan
+from softseg.data.plan import MANY_BANDS, Plan
 from softseg.errors import InputError
 
 Range: TypeAlias = tuple[float, float]
@@ -34,6 +34,7 @@ class AugmentationSpec(BaseModel):
     scale: range of the zoom.
     elastic_mm: largest displacement of the knots of a smooth random field; ``elastic_knot_mm`` apart.
     mirror_probability: of swapping left and right, in the image and in the labels.
+    quarter_turn_probability: of turning a slice by 90, 180 or 270 degrees, which moves pixels and mixes none (2D only).
     gamma: range of the exponent applied to intensities between their minimum and maximum.
     inversion_probability: of turning dark and bright around (for contrasts that differ between sites).
     bias_field: largest log gain of a smooth field.
@@ -56,6 +57,7 @@ class AugmentationSpec(BaseModel):
     elastic_knot_mm: float = Field(default=32.0, gt=0)
     elastic_probability: Probability = Field(default=0.2, ge=0, le=1)
     mirror_probability: Probability = Field(default=0.5, ge=0, le=1)
+    quarter_turn_probability: Probability = Field(default=0.0, ge=0, le=1)
     gamma: Range = (0.7, 1.5)
     gamma_probability: Probability = Field(default=0.3, ge=0, le=1)
     inversion_probability: Probability = Field(default=0.0, ge=0, le=1)
@@ -95,6 +97,10 @@ class AugmentationSpec(BaseModel):
 def default_augmentation(plan: Plan, changes: Mapping[str, Any] | None = None) -> AugmentationSpec:
     """Return sane strengths for a plan: slices may turn further than volumes, and bend in proportion (our defaults).
 
+    Slices of many bands are mirrored only: rotations, zoom and bending would mix the spectra of neighbouring pixels, of
+    which a few are labelled. Quarter turns mix none, but are left off: what lies along rows and columns of one scene,
+    fields say, helps to tell it apart (measured on Indian Pines: 0.92 of the pixels right without, 0.83 with them).
+
     Parameters
     ----------
     plan: its dimensions, spacing and patch size.
@@ -118,6 +124,8 @@ def default_augmentation(plan: Plan, changes: Mapping[str, Any] | None = None) -
             "contrast_probability": 0.4,
             "bias_field_probability": 0.3,
         }
+    if plan.dimensions == 2 and sum(how.outputs for how in plan.bands.values()) >= MANY_BANDS:
+        defaults |= dict.fromkeys(("rotation_probability", "scale_probability", "elastic_probability"), 0.0)
     try:
         return AugmentationSpec.model_validate({**defaults, **(changes or {})})
     except ValidationError as error:

@@ -24,6 +24,11 @@ _FROZEN = ConfigDict(extra="forbid", frozen=True)
 NormalizationKind = Literal["z-score", "z-score-nonzero", "percentile", "ct", "bands"]
 
 
+MANY_BANDS = 8
+"""From so many bands on, a 2D plan is one of spectra: the network begins with convolutions of one pixel, and what would
+mix neighbouring pixels is left out of the augmentation (our default)."""
+
+
 class NetworkSpec(BaseModel):
     """A network by name with its options (see :func:`softseg.network.build_network`)."""
 

@@ -28,6 +28,9 @@ MANY_CHANNELS = 8
 """From so many channels on, an image patch is gathered spectrum by spectrum (measured)."""
 
 
+_QUARTER = np.array([[1.0, 0.0, 0.0], [0.0, 0.0, -1.0], [0.0, 1.0, 0.0]])  # by 90 degrees within a slice
+
+
 @dataclass(frozen=True, eq=False)
 class PatchGrid:
     """The source positions of a patch's voxels.
@@ -73,6 +76,9 @@ def random_grid(
         matrix = _rotation(angles * np.array([1.0, 0.0, 0.0]) if flat else angles)
     if wanted[1] < spec.scale_probability:
         matrix = matrix @ np.diag([1.0 if flat else zoom, zoom, zoom])
+    quarters = np.random.default_rng([bend_seed, 1])  # so that the other numbers stay what they were without it
+    if flat and quarters.random() < spec.quarter_turn_probability:
+        matrix = matrix @ np.linalg.matrix_power(_QUARTER, int(quarters.integers(1, 4)))
     mirrored = bool(wanted[3] < spec.mirror_probability) and not (flat and left_right_axis == 0)
     if mirrored:
         matrix = matrix @ np.diag([-1.0 if axis == left_right_axis else 1.0 for axis in range(3)])
