@@ -7,7 +7,7 @@ from .Compare.ComparisonTables import ComparisonTables
 from .Logic.Knowing import KnowingLogic
 from .Process.HeadlessRunner import HeadlessRunner
 from .Process.Outcomes import raiseUnlessDone
-from .Scene import Answers, ColorMaps, Export, LabelSource, References, SegmentJob
+from .Scene import Answers, ColorMaps, Export, FalseColor, LabelSource, References, SegmentJob, SliceLayers
 from .Scene.PredictOptions import PredictOptions
 from .Training.AfterTraining import arguments as followUp
 from .Training.SceneDataset import SceneDataset, dataFile
@@ -41,7 +41,8 @@ class SoftSegSlicerLogic(KnowingLogic):
 
         Parameters
         ----------
-        volumes: scalar volume node, or a list of them: one per channel of the model.
+        volumes: scalar volume node, or a list of them: one per channel of the model. For a model of cubes the path of
+            the cube's file (docs/hyperspectral.md); a picture of it in false colours comes into the scene.
         model: name of a shipped model, or a model folder.
         cut: what is shown at first: a level, a Cut, or node ids; the leaves by default.
         device: "auto", "cpu" or "cuda:N".
@@ -65,9 +66,9 @@ class SoftSegSlicerLogic(KnowingLogic):
             volumes, model, cut=cut, device=device, mask=mask, outputFolder=outputFolder, options=options
         )
         try:
-            runner = HeadlessRunner()
-            runner.start(job.arguments, onEvent or _ignore, _ignore)
-            raiseUnlessDone(runner.wait())
+            raiseUnlessDone(_run(job.arguments, onEvent))
+            for arguments in job.more:
+                _run(arguments)
         except BaseException:
             self.discardSegment(job)
             raise
@@ -85,7 +86,10 @@ class SoftSegSlicerLogic(KnowingLogic):
         InputError: no volume, an empty one, a mask that does not fit, or an option that cannot be.
         """
         nodes = list(volumes) if isinstance(volumes, (list, tuple)) else [volumes]
-        return SegmentJob.prepare(nodes, model, cut, device, mask, outputFolder, options or PredictOptions())
+        options = options or PredictOptions()
+        if nodes and all(isinstance(node, (str, os.PathLike)) for node in nodes):
+            return SegmentJob.prepareFiles(nodes, model, cut, device, outputFolder, options)
+        return SegmentJob.prepare(nodes, model, cut, device, mask, outputFolder, options)
 
     def finishSegment(self, job):
         """Return the segmentation node of a job whose process is done, with its table of volumes.
@@ -95,8 +99,11 @@ class SoftSegSlicerLogic(KnowingLogic):
         InputError: the engine left no result, or the cut does not fit its tree.
         """
         try:
-            segmentationNode = self.loadParcellation(job.softFile(), job.volumeNode())
-            if job.volumeNode() is None:
+            softFile, picture, volumeNode = job.softFile(), job.pictureFile(), job.volumeNode()
+            if picture is not None:
+                volumeNode = self.loadPicture(picture, job.case)
+            segmentationNode = self.loadParcellation(softFile, volumeNode)
+            if volumeNode is None:
                 segmentationNode.SetName(f"{job.case} segmentation")
             Answers.keep(segmentationNode, job)
             if job.cut is not None:
@@ -107,6 +114,17 @@ class SoftSegSlicerLogic(KnowingLogic):
             return segmentationNode
         finally:
             job.discard()
+
+    def loadPicture(self, path, name):
+        """Return a new vector volume of a picture (what ``softseg data false-colour`` wrote), shown behind the labels.
+
+        Raises
+        ------
+        InputError: the file cannot be read, or is no picture in three colours.
+        """
+        picture = FalseColor.load(path, name)
+        SliceLayers.showBackground(picture)
+        return picture
 
     def discardSegment(self, job):
         """Forget a job that failed or was cancelled."""
@@ -130,9 +148,7 @@ class SoftSegSlicerLogic(KnowingLogic):
         """
         comparison = Comparison(self, resultNode, referenceNode, outputFolder, tree)
         _all(comparison.write())
-        runner = HeadlessRunner()
-        runner.start(comparison.arguments, onEvent or _ignore, _ignore)
-        raiseUnlessDone(runner.wait())
+        raiseUnlessDone(_run(comparison.arguments, onEvent))
         return ComparisonTables(outputFolder)
 
     def train(
@@ -164,9 +180,7 @@ class SoftSegSlicerLogic(KnowingLogic):
             dataset = dataFile(files)
         request = Request(str(dataset), recipe, "", device, minutes, sets)
         for arguments in (request.arguments(folder), *(followUp(step, request, folder) for step in after)):
-            runner = HeadlessRunner()
-            runner.start(arguments, onEvent or _ignore, _ignore)
-            raiseUnlessDone(runner.wait())
+            raiseUnlessDone(_run(arguments, onEvent))
         return os.path.join(folder, "model")
 
     # -- handing on -----------------------------------------------------------------------------------------------
@@ -196,6 +210,13 @@ class SoftSegSlicerLogic(KnowingLogic):
         )
         References.setReference(segmentationNode, References.COLORS, table)
         return table
+
+
+def _run(arguments, onEvent=None):
+    """Run the engine, wait for it, and return its Outcome."""
+    runner = HeadlessRunner()
+    runner.start(arguments, onEvent or _ignore, _ignore)
+    return runner.wait()
 
 
 def _ignore(_):

@@ -13,6 +13,7 @@ from softseg.errors import InputError, SoftSegError
 from softseg.prediction.inputs import find_cases
 from SoftSegSlicerLib.Panels.SegmentQueue import RUNNING, WAITING, Job
 from SoftSegSlicerLib.Process.Runner import CANCELLED, DONE, FAILED
+from SoftSegSlicerLib.Scene import FalseColor
 from SoftSegSlicerLib.Scene.HeatMap import isMap
 
 FROM_SCENE, FROM_FOLDER = 0, 1
@@ -21,9 +22,15 @@ SOFT_FILE = "soft.soft.npz"
 
 @dataclass(frozen=True)
 class FilesOfCase:
-    """A case whose files are where they are, so nothing has to be written or removed."""
+    """A case whose files are where they are, so nothing has to be written or removed.
+
+    Attributes
+    ----------
+    arguments: of the engine; ``more``: further command lines after it.
+    """
 
     arguments: list
+    more: tuple = ()
 
     def discard(self):
         """Do nothing."""
@@ -97,6 +104,8 @@ class SegmentBatch:
         _model, summary = self._modelOf()
         if summary is None:
             return _("Choose a model.")
+        if not self.fromFolder and summary.cubes:
+            return _("This model takes cubes of many bands: use a folder with their files.")
         if not self.fromFolder and len(summary.channels) > 1:
             return _(
                 "This model takes {count} scans per person: use a folder, where names say what belongs together."
@@ -152,22 +161,31 @@ class SegmentBatch:
             return
         try:
             node = slicer.mrmlScene.GetNodeByID(result) if not Path(result).exists() else None
-            self._context.segmentation = node or self._context.logic.loadParcellation(result)
+            self._context.segmentation = node or self._loaded(Path(result))
             self._context.showPanel("Look")
         except SoftSegError as error:
             self._onError(error)
 
+    def _loaded(self, softFile):
+        """Return a new segmentation of a result's file, with the picture beside it as what it lies on."""
+        logic, picture = self._context.logic, softFile.with_name(FalseColor.PICTURE_FILE)
+        name = softFile.parent.name
+        behind = logic.loadPicture(picture, name) if picture.is_file() else None
+        return logic.loadParcellation(softFile, behind)
+
     def _jobOfFiles(self, case, model, device, cut, output, options):
+        folder, summary = Path(output) / case.name, self._modelOf()[1]
+
         def prepare():
             if case.problem is not None:
                 raise case.problem
             files = ",".join(map(str, case.images))
-            return FilesOfCase(
-                ["predict", model, files, "--out", output, "--device", device, "--cut", cut, *options.arguments()]
-            )
+            arguments = ["predict", model, files, "--out", output, "--device", device, "--cut", cut]
+            picture = FalseColor.arguments(case.images[0], folder / FalseColor.PICTURE_FILE)
+            return FilesOfCase(arguments + options.arguments(), (picture,) if summary.cubes else ())
 
         def finish(_prepared):
-            self._results[case.name] = str(Path(output) / case.name / SOFT_FILE)
+            self._results[case.name] = str(folder / SOFT_FILE)
 
         return Job(case.name, case.name, prepare, finish)
 

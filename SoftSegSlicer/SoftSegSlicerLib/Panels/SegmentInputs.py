@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 
+import ctk
 import qt
 import slicer
 import vtk
 from slicer.i18n import tr as _
 
+from softseg.data.cubes import file_of
 from softseg.image import Image
 from softseg.prediction.scan_checks import scan_warnings
 from SoftSegSlicerLib.Scene import Grids
@@ -29,7 +31,7 @@ class SegmentInputs:
 
     def __init__(self, ui, context, onChanged):
         self._ui, self._context, self._onChanged = ui, context, onChanged
-        self._selectors = {}
+        self._selectors, self.fromFiles = {}, False
         self._filling = self._waiting = False
         self._observed = []
         ui.maskSelector.setMRMLScene(slicer.mrmlScene)
@@ -41,15 +43,27 @@ class SegmentInputs:
         """Names of the channels that are asked for."""
         return tuple(self._selectors)
 
-    def setChannels(self, channels):
-        """Ask for these channels; what was chosen for a channel of the same name stays."""
-        if tuple(channels) == self.channels:
+    def setChannels(self, channels, cubes=()):
+        """Ask for these channels; what was chosen for a channel of the same name stays.
+
+        Parameters
+        ----------
+        channels: their names.
+        cubes: those that are cubes of many bands. The scene has no place for these, so with them all are files.
+        """
+        if tuple(channels) == self.channels and bool(cubes) == self.fromFiles:
             return
+        self.fromFiles = bool(cubes)
         form = self._ui.channelFrame.layout()  # an empty layout is no attribute of ui: PythonQt takes it for false
         while form.rowCount() > 0:
             form.removeRow(0)
         self._selectors = {}
         for channel in channels:
+            if self.fromFiles:
+                self._selectors[channel] = edit = _newFileEdit(channel)
+                form.addRow(qt.QLabel(_("{channel} file:").format(channel=channel)), edit)
+                edit.currentPathChanged.connect(lambda *_args: self._onChanged())
+                continue
             self._selectors[channel] = selector = _newSelector(channel, noneEnabled=len(self._selectors) > 0)
             label = qt.QLabel(_("{channel} scan:").format(channel=channel))
             label.setBuddy(selector)
@@ -72,7 +86,7 @@ class SegmentInputs:
         if parameters is None:
             return
         self._filling = True
-        for channel, selector in self._selectors.items():
+        for channel, selector in () if self.fromFiles else self._selectors.items():
             node = parameters.parameterNode.GetNodeReference(ROLE + channel)
             if node is None and channel == self.channels[0]:
                 node = _volumeInView() or selector.currentNode()
@@ -91,7 +105,9 @@ class SegmentInputs:
         self._observed = []
 
     def volumes(self):
-        """Return the chosen volumes in the order of the channels; None where none is chosen."""
+        """Return the chosen volumes in the order of the channels; None where none is chosen. Paths for cubes."""
+        if self.fromFiles:
+            return [edit.currentPath.strip() or None for edit in self._selectors.values()]
         return [selector.currentNode() for selector in self._selectors.values()]
 
     def mask(self):
@@ -101,6 +117,8 @@ class SegmentInputs:
 
     def problem(self):
         """Return why the volumes cannot be segmented, a sentence; None if they can."""
+        if self.fromFiles:
+            return self._problemOfFiles()
         for channel, volume in zip(self.channels, self.volumes(), strict=True):
             if volume is None:
                 return _("Choose a volume as {channel} scan.").format(channel=channel)
@@ -121,6 +139,8 @@ class SegmentInputs:
     def warnings(self, summary):
         """Return what speaks against the volumes without forbidding it: sentences."""
         found = []
+        if self.fromFiles:
+            return found
         expected = summary.expected
         if self.mask() is not None:
             expected = dataclasses.replace(expected, skull_stripped=False)
@@ -128,6 +148,14 @@ class SegmentInputs:
             if volume is not None and volume.GetImageData() is not None:
                 found += [f"{volume.GetName()}: {text}" for text in warningsOf(volume, expected)]
         return found
+
+    def _problemOfFiles(self):
+        for channel, path in zip(self.channels, self.volumes(), strict=True):
+            if path is None:
+                return _("Choose a file as {channel}.").format(channel=channel)
+            if not file_of(path).exists():
+                return _("There is no file {path}.").format(path=file_of(path))
+        return None
 
     def _onVolumeChanged(self, channel, node):
         if self._filling or self._context.parameterNode is None:
@@ -140,7 +168,7 @@ class SegmentInputs:
     def _watch(self):
         """Hear of changes inside the chosen volumes: a file that is read gets its voxels after its node."""
         self.cleanup()
-        for node in filter(None, self.volumes()):
+        for node in () if self.fromFiles else filter(None, self.volumes()):
             for event in (vtk.vtkCommand.ModifiedEvent, slicer.vtkMRMLVolumeNode.ImageDataModifiedEvent):
                 self._observed.append((node, node.AddObserver(event, self._onVolumeModified)))
 
@@ -182,6 +210,15 @@ def _newSelector(channel, noneEnabled):
     selector.selectNodeUponCreation = False
     selector.toolTip = _("The volume with the {channel} scan").format(channel=channel)
     return selector
+
+
+def _newFileEdit(channel):
+    edit = ctk.ctkPathLineEdit()
+    edit.objectName = f"fileEdit_{channel}"
+    edit.filters = ctk.ctkPathLineEdit.Files | ctk.ctkPathLineEdit.Readable
+    edit.settingKey = "SoftSegSlicerCubes"
+    edit.toolTip = _("The file of the cube: ENVI (.hdr), NPZ, MAT, TIFF or NIfTI; scene.npz:cube names an array in it")
+    return edit
 
 
 def _volumeInView():

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import slicer
 from slicer.i18n import tr as _
 
@@ -102,7 +104,8 @@ class SegmentPanel:
         def prepare():
             return logic.prepareSegment(volumes, model, cut=cut, device=device, mask=mask, options=options)
 
-        self._start([Job("", volumes[0].GetName(), prepare, self._finishOne)])
+        name = os.path.basename(volumes[0]) if self.inputs.fromFiles else volumes[0].GetName()
+        self._start([Job("", name, prepare, self._finishOne)])
 
     def onBatch(self, *_arguments):
         """Segment all ticked scans."""
@@ -203,7 +206,7 @@ class SegmentPanel:
         if self.models.current():
             parameters.model = self.models.current()
         summary = self.models.summary
-        self.inputs.setChannels(() if summary is None else summary.channels)
+        self.inputs.setChannels(() if summary is None else summary.channels, () if summary is None else summary.cubes)
         self.options.fillCuts(summary)
         self.doubt.allow(summary)
         self.refresh()

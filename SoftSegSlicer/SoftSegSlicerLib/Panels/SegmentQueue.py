@@ -25,7 +25,8 @@ class Job:
     ----------
     key: finds the job's row in the list.
     name: for people.
-    prepare: returns what has ``arguments`` and ``discard()``; called when it is this job's turn. May raise.
+    prepare: returns what has ``arguments`` and ``discard()``, and may have ``more``: further command lines for the
+        engine, on which the result does not depend. Called when it is this job's turn. May raise.
     finish: called with what ``prepare`` returned, after the engine is done. May raise.
     state: WAITING, RUNNING, or the state of an Outcome.
     message: why it failed.
@@ -56,7 +57,7 @@ class SegmentQueue:
         self._onProgress, self._onMessage = onProgress, onMessage
         self._onJob, self._onFinished = onJob, onFinished
         self._jobs, self._waiting, self._current = [], [], None
-        self._prepared, self._cancelled = None, False
+        self._prepared, self._cancelled, self._more = None, False, []
         self._durations = []  # seconds of the scans that were finished; failures say nothing about the rest
 
     @property
@@ -98,7 +99,8 @@ class SegmentQueue:
         except (SoftSegError, OSError, RuntimeError) as error:
             self._end(Outcome(FAILED, sentence(error)))
             return
-        self._runner.start(self._prepared.arguments, self._onEvent, self._end)
+        self._more = list(getattr(self._prepared, "more", ()))
+        self._runner.start(self._prepared.arguments, self._onEvent, self._endOne)
 
     def _onEvent(self, event):
         if self._current is None:
@@ -109,6 +111,24 @@ class SegmentQueue:
             self._progress.take(event)
             if not self._cancelled:
                 self._tell()
+
+    def _endOne(self, outcome):
+        """Go on with the next command line of the job, if there is one."""
+        if outcome.state == DONE and self._more and self._current is not None:
+            qt.QTimer.singleShot(0, self._further)
+        else:
+            self._end(outcome)
+
+    def _further(self):
+        if self._current is not None:
+            self._runner.start(self._more.pop(0), _ignore, self._endFurther)
+
+    def _endFurther(self, outcome):
+        """A further command line that fails costs nothing but itself."""
+        if outcome.state == FAILED:
+            self._onMessage("warning", self._named(outcome.text))
+            outcome = Outcome(DONE)
+        self._endOne(outcome)
 
     def _end(self, outcome):
         job = self._current
@@ -169,3 +189,7 @@ class SegmentQueue:
         prepared, self._prepared = self._prepared, None
         if prepared is not None:
             prepared.discard()
+
+
+def _ignore(_event):
+    """Take an event that nobody waits for."""

@@ -120,3 +120,14 @@ def setArray(volumeNode, array, geometry, scalarType):
         image.GetPointData().GetScalars().Modified()
         image.Modified()
     volumeNode.SetIJKToRASMatrix(arrayToMatrix(geometry.affine))
+
+
+def setColors(volumeNode, array, geometry):
+    """Put colours into a vector volume node: uint8 ``(k, j, i, 3)`` on a grid."""
+    image = vtk.vtkImageData()
+    image.SetDimensions(geometry.size)
+    image.AllocateScalars(vtk.VTK_UNSIGNED_CHAR, array.shape[-1])
+    scalars = numpy_support.vtk_to_numpy(image.GetPointData().GetScalars())
+    scalars[:] = array.reshape(-1, array.shape[-1])
+    volumeNode.SetAndObserveImageData(image)
+    volumeNode.SetIJKToRASMatrix(arrayToMatrix(geometry.affine))

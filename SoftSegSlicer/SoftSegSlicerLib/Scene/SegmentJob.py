@@ -3,6 +3,7 @@
 import os
 import tempfile
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,8 +11,9 @@ import slicer
 
 from softseg.errors import InputError
 from softseg.image import Image, write_image
+from softseg.prediction.inputs import stem
 
-from . import Grids, References
+from . import FalseColor, Grids, References
 from .PredictOptions import PredictOptions
 
 _SOFT_FILE = "soft.soft.npz"
@@ -31,6 +33,7 @@ class SegmentJob:
     cut: what is shown at first: a level, node ids, a Cut, or None for the leaves.
     temporary: the folder of temporary files; removed by :meth:`discard`.
     options: what else the engine was asked.
+    more: further command lines of the engine after the first; the result does not depend on them.
     """
 
     arguments: list
@@ -41,6 +44,7 @@ class SegmentJob:
     cut: Any
     temporary: tempfile.TemporaryDirectory = field(repr=False)
     options: PredictOptions = field(default_factory=PredictOptions)
+    more: tuple = ()
 
     def resultFile(self, name):
         """Return the path of a file beside the soft parcellation; None where the engine wrote no such file."""
@@ -63,8 +67,13 @@ class SegmentJob:
         return os.path.join(self.output, wanted[0], _SOFT_FILE)
 
     def volumeNode(self):
-        """Return the first volume, None when it was removed from the scene."""
-        return self.scene.GetNodeByID(self.volumeId)
+        """Return the first volume, None when it was removed from the scene, or never was in it."""
+        return self.scene.GetNodeByID(self.volumeId) if self.volumeId else None
+
+    def pictureFile(self):
+        """Return the path of the picture in false colours that was made of a cube, None where there is none."""
+        path = os.path.join(self.temporary.name, FalseColor.PICTURE_FILE)
+        return path if os.path.isfile(path) else None
 
     def discard(self):
         """Remove the temporary files."""
@@ -96,6 +105,20 @@ def prepare(volumeNodes, model, cut, device, mask, outputFolder, options):
         raise
     scene = References.sceneOf(volumeNodes[0])
     return SegmentJob(arguments, output, case, volumeNodes[0].GetID(), scene, cut, temporary, options)
+
+
+def prepareFiles(paths, model, cut, device, outputFolder, options):
+    """Return the job for cubes in files, one per channel; see SoftSegSlicerLogic.prepareSegment."""
+    options.check()
+    temporary = tempfile.TemporaryDirectory(prefix="softseg-", ignore_cleanup_errors=True)
+    files = [os.fspath(path) for path in paths]
+    output = os.fspath(outputFolder) if outputFolder else os.path.join(temporary.name, "out")
+    arguments = ["predict", os.fspath(model), ",".join(files), "--out", output, "--device", device]
+    arguments += options.arguments()
+    picture = FalseColor.arguments(files[0], os.path.join(temporary.name, FalseColor.PICTURE_FILE))
+    return SegmentJob(
+        arguments, output, stem(Path(files[0])), "", References.sceneOf(), cut, temporary, options, (picture,)
+    )
 
 
 def _check(volumeNodes):

@@ -47,6 +47,12 @@ def restore(volumeNode):
             composite.RemoveAttribute(_BEFORE)
 
 
+def showBackground(volumeNode):
+    """Show a volume behind everything else in every slice view."""
+    for composite in _composites(References.sceneOf(volumeNode)):
+        composite.SetBackgroundVolumeID(volumeNode.GetID())
+
+
 def showLabels(volumeNode, opacity):
     """Show a label map volume over everything else in every slice view; ``opacity`` is 0..1."""
     for composite in _composites(References.sceneOf(volumeNode)):

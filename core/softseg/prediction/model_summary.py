@@ -39,6 +39,7 @@ class ModelSummary:
     card: the whole card (Markdown); empty if the folder has none.
     outlier_score: name of the outlier score that was fitted to it; empty if there is none.
     calibrated: whether its shares were calibrated.
+    cubes: the channels that are cubes of many bands, read from files of their own (:mod:`softseg.data.cubes`).
     """
 
     path: Path
@@ -54,6 +55,7 @@ class ModelSummary:
     card: str
     outlier_score: str = ""
     calibrated: bool = False
+    cubes: tuple[str, ...] = ()
 
     @staticmethod
     def load(model: str | PathLike[str]) -> ModelSummary:
@@ -72,6 +74,7 @@ class ModelSummary:
         try:
             channels = tuple(str(name) for name in own["plan"]["channels"])
             expected = Expected.of_plan(own["plan"])
+            cubes = tuple(str(name) for name in own["plan"].get("bands") or {})
         except (KeyError, TypeError, AttributeError) as error:
             raise InputError("the plan is not valid", file=file, field="softseg.plan") from error
         tree = LabelTree.load(folder / "tree.json")
@@ -91,6 +94,7 @@ class ModelSummary:
             card.read_text(encoding="utf-8") if card.is_file() else "",
             _outlier_score(folder),
             (folder / "calibration.json").is_file(),
+            cubes,
         )
 
 
