@@ -176,6 +176,49 @@ def strokes(
         work.result("dataset", result)
 
 
+@app.command("false-colour")
+def false_colour(
+    context: typer.Context,
+    cube: Annotated[str, typer.Argument(metavar="CUBE", help="A cube of bands: a file, or FILE.npz:NAME.")],
+    out: Annotated[Path, typer.Option("--out", metavar="PNG|NRRD", help="The picture or volume to write.")],
+    bands: Annotated[
+        str | None,
+        typer.Option(
+            "--bands",
+            metavar="R,G,B",
+            help="Bands for red, green and blue, counted from 0. [default: those nearest 650, 550 and 450 nm]",
+        ),
+    ] = None,
+    percent: Annotated[
+        str, typer.Option("--percent", metavar="LOW,HIGH", help="Percentiles that become black and full colour.")
+    ] = "2,98",
+    events: EventsOption = None,
+    quiet: QuietOption = False,
+    cancel_file: CancelFileOption = None,
+) -> None:
+    """Write three bands of a cube as red, green and blue, to look at."""
+    with long_work(context, events, quiet, cancel_file) as work:
+        from softseg.data.cubes import read_channel
+        from softseg.data.cubes.false_colour import write_false_colour
+
+        chosen = None if bands is None else [int(part) for part in _numbers(bands, "three", "--bands", "49,26,16")]
+        low, high = _numbers(percent, "two", "--percent", "2,98")
+        image = read_channel(cube)
+        work.check()
+        work.result("picture", write_false_colour(image, out, chosen, (low, high)))
+
+
+def _numbers(text: str, count: str, option: str, example: str) -> tuple[float, ...]:
+    """Return two or three numbers from text such as ``2,98``."""
+    try:
+        found = tuple(float(part) for part in text.split(","))
+    except ValueError:
+        found = ()
+    if len(found) != {"two": 2, "three": 3}[count]:
+        raise InputError(f"expected {count} numbers such as {example}, got {text!r}", field=option)
+    return found
+
+
 def _named(labels: list[str]) -> dict[str, str]:
     """Return endings of label files by node id from ``NODE=ENDING``."""
     pairs = [label.partition("=") for label in labels]
@@ -187,10 +230,4 @@ def _named(labels: list[str]) -> dict[str, str]:
 
 def _shares(text: str) -> tuple[float, ...]:
     """Return three numbers from ``A,B,C``."""
-    try:
-        shares = tuple(float(part) for part in text.split(","))
-    except ValueError:
-        shares = ()
-    if len(shares) != 3:
-        raise InputError(f"expected three numbers such as 0.7,0.15,0.15, got {text!r}", field="--fractions")
-    return shares
+    return _numbers(text, "three", "--fractions", "0.7,0.15,0.15")

@@ -1,8 +1,9 @@
 """Reading a channel or a label map from any file there is a reader for.
 
-Axis order: a cube in a file of arrays is ``[rows, columns, bands]``; pages of a TIFF and the fourth axis (or the
-components) of a NIfTI, NRRD or MHA file are bands. Rows run down (array axis ``j``) and columns to the right (``i``).
-What has no place in space of its own gets pixels of 1 mm, with the first pixel at the origin.
+Axis order: a cube in a file of arrays is ``[rows, columns, bands]``; ENVI says so itself; the pages of a TIFF, the
+colours of a picture and the fourth axis (or the components) of a NIfTI, NRRD or MHA file are bands. Rows run down
+(array axis ``j``) and columns to the right (``i``). What has no place in space of its own gets pixels of 1 mm, with the
+first pixel at the origin.
 """
 
 from __future__ import annotations
@@ -13,18 +14,24 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import SimpleITK as sitk
 
 from softseg.data.cubes.address import split_address
 from softseg.data.cubes.arrays import read_array
 from softseg.data.cubes.cube import ChannelImage, Cube
+from softseg.data.cubes.envi import is_envi, read_envi
+from softseg.data.cubes.pictures import PICTURE_SUFFIXES, TIFF_SUFFIXES, read_picture, read_tiff
 from softseg.errors import InputError
 from softseg.image import IMAGE_SUFFIXES, Geometry, Image, read_image
+from softseg.nifti import problem_of_nifti
 
 ARRAY_SUFFIXES = (".npz", ".npy", ".mat")
 """Files of plain arrays."""
 
-CHANNEL_SUFFIXES = (*IMAGE_SUFFIXES, *ARRAY_SUFFIXES)
+CHANNEL_SUFFIXES = (*IMAGE_SUFFIXES, *ARRAY_SUFFIXES, ".hdr", *TIFF_SUFFIXES, *PICTURE_SUFFIXES)
 """File endings of images that channels can be read from."""
+
+_CUBE = "a picture (rows x columns) or a cube (rows x columns x bands)"
 
 
 def read_channel(path: str | PathLike[str]) -> ChannelImage:
@@ -39,14 +46,23 @@ def read_channel(path: str | PathLike[str]) -> ChannelImage:
     InputError: the file is missing, damaged, of an unknown kind, or holds no such array.
     """
     file, key = _existing(path)
-    if file.name.lower().endswith(ARRAY_SUFFIXES):
-        array = read_array(file, key, (3, 2), "a picture (rows x columns) or a cube (rows x columns x bands)")
-        return picture(array)
-    return read_image(file)
+    name = file.name.lower()
+    if name.endswith(ARRAY_SUFFIXES):
+        return picture(read_array(file, key, (3, 2), _CUBE))
+    if is_envi(file):
+        numbers, wavelengths = read_envi(file)
+        return stack(numbers, wavelengths)
+    if name.endswith(TIFF_SUFFIXES):
+        return stack(read_tiff(file))
+    if name.endswith(PICTURE_SUFFIXES):
+        return picture(read_picture(file))
+    if not name.endswith(IMAGE_SUFFIXES):
+        raise InputError(f"expected an image that ends in {', '.join(CHANNEL_SUFFIXES)}", file=file)
+    return read_volume(file)
 
 
 def read_label_map(path: str | PathLike[str]) -> Image:
-    """Read a label map: any scalar image, or an array of rows x columns.
+    """Read a label map: any scalar image, a picture, or an array of rows x columns.
 
     Parameters
     ----------
@@ -54,20 +70,76 @@ def read_label_map(path: str | PathLike[str]) -> Image:
 
     Raises
     ------
-    InputError: the file is missing, damaged, of an unknown kind, or holds no such array.
+    InputError: the file is missing, damaged, of an unknown kind, holds no such array, or holds several bands.
     """
     file, key = _existing(path)
-    if file.name.lower().endswith(ARRAY_SUFFIXES):
+    name = file.name.lower()
+    if name.endswith(ARRAY_SUFFIXES):
         return flat(read_array(file, key, (2,), "a label map (rows x columns)"))
-    return read_image(file)
+    if name.endswith(PICTURE_SUFFIXES):
+        found = picture(read_picture(file, labels=True))
+    elif name.endswith(TIFF_SUFFIXES) or is_envi(file):
+        found = read_channel(file)
+    else:
+        return read_image(file)
+    if isinstance(found, Cube):
+        raise InputError(
+            f"expected a label map of one value per pixel, got {found.bands}",
+            file=file,
+            hint="save labels as grey values or with a palette, not as colours",
+        )
+    return found
 
 
-def picture(array: npt.NDArray[Any], wavelengths: tuple[float, ...] | None = None) -> ChannelImage:
+def read_volume(file: Path) -> ChannelImage:
+    """Read a NIfTI, NRRD or MHA file; a fourth axis, or several components per voxel, are bands.
+
+    Raises
+    ------
+    InputError: as :func:`softseg.image.read_image`, and colours or complex numbers with a fourth axis.
+    """
+    if not _has_bands(file):
+        return read_image(file)
+    try:
+        image = sitk.ReadImage(str(file))
+    except RuntimeError as error:
+        raise InputError("cannot be read as an image: damaged, truncated or another format", file=file) from error
+    if file.name.lower().endswith((".nii", ".nii.gz")) and (problem := problem_of_nifti(file)):
+        raise InputError(problem, file=file, hint="replace these values or write the file again")
+    components, dimension = image.GetNumberOfComponentsPerPixel(), image.GetDimension()
+    if dimension > 4 or (dimension == 4 and components > 1):
+        raise InputError(
+            f"expected one axis of bands, got {dimension}D with {components} components per voxel", file=file
+        )
+    array = np.asarray(sitk.GetArrayFromImage(image))
+    if dimension == 4:
+        return Cube(array, Geometry.of(image)) if len(array) > 1 else Image(array[0], Geometry.of(image))
+    array = array[None] if dimension == 2 else array  # components come last
+    return Cube(np.ascontiguousarray(np.moveaxis(array, -1, 0)), Geometry.of(image))
+
+
+def _has_bands(file: Path) -> bool:
+    """Whether the header promises more than one value per voxel; a header that cannot be read promises nothing."""
+    reader = sitk.ImageFileReader()
+    reader.SetFileName(str(file))
+    try:
+        reader.ReadImageInformation()
+    except RuntimeError:
+        return False
+    return bool(reader.GetNumberOfComponents() > 1 or reader.GetDimension() > 3)
+
+
+def stack(bands: npt.NDArray[Any], wavelengths: tuple[float, ...] | None = None) -> ChannelImage:
+    """Return ``[bands, rows, columns]`` as one slice with pixels of 1 mm; a single band is a scalar image."""
+    if len(bands) == 1:
+        return flat(bands[0])
+    array = _native(np.ascontiguousarray(bands))[:, None]
+    return Cube(array, Geometry((bands.shape[2], bands.shape[1], 1)), wavelengths)
+
+
+def picture(array: npt.NDArray[Any]) -> ChannelImage:
     """Return ``[rows, columns]`` or ``[rows, columns, bands]`` as one slice with pixels of 1 mm."""
-    if array.ndim == 2:
-        return flat(array)
-    bands = np.ascontiguousarray(np.moveaxis(array, -1, 0))[:, None]
-    return Cube(_native(bands), Geometry((array.shape[1], array.shape[0], 1)), wavelengths)
+    return flat(array) if array.ndim == 2 else stack(np.moveaxis(array, -1, 0))
 
 
 def flat(array: npt.NDArray[Any]) -> Image:
