@@ -62,26 +62,24 @@ def unit_of(study: Study, job: Job, case: Case) -> str:
 
 
 def _rows(job: Job, file: Path, metrics: tuple[str, ...], units: dict[str, str]) -> list[Result]:
-    found = []
     with file.open(newline="", encoding="utf-8") as stream:
-        for row in csv.DictReader(stream):
-            for metric in metrics:
-                if metric in row:
-                    found.append(
-                        Result(
-                            density=job.density,
-                            variant=job.variant.name,
-                            seed=job.seed,
-                            fold=job.fold.name,
-                            held_out="",
-                            case=row["case"],
-                            unit=units[row["case"]],
-                            level=int(row["level"]),
-                            node=row.get("node", ""),
-                            score="",
-                            rule="",
-                            metric=metric,
-                            value=float(row[metric]) if row[metric] else math.nan,
-                        )
-                    )
-    return found
+        return [
+            Result(
+                density=job.density,
+                variant=job.variant.name,
+                seed=job.seed,
+                fold=job.fold.name,
+                held_out="",
+                case=row["case"],
+                unit=units[row["case"]],
+                level=int(row["level"]),
+                node=row.get("node", ""),
+                score="",
+                rule="",
+                metric=metric,
+                value=float(row[metric]) if row[metric] else math.nan,
+            )
+            for row in csv.DictReader(stream)
+            for metric in metrics
+            if metric in row
+        ]

@@ -85,8 +85,8 @@ def chosen(folds: list[Fold], spec: FoldSpec, dataset: Dataset) -> list[Fold]:
 def _by_person(cases: Sequence[Case], spec: FoldSpec, dataset: Dataset) -> list[Fold]:
     people = sorted({case.group for case in cases})
     count = len(people) if spec.count == "all" else spec.count
-    least = count + spec.validation if count == len(people) else count
-    if len(people) < max(least, spec.validation + 2):
+    tested_most = -(-len(people) // count) if count <= len(people) else len(people)
+    if len(people) < tested_most + spec.validation + 1:
         raise InputError(
             f"{len(people)} people are too few for {count} folds with {spec.validation} to validate",
             file=dataset.path,

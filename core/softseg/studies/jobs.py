@@ -14,7 +14,7 @@ from softseg.errors import InputError
 from softseg.events import Events
 from softseg.studies.derive import Annotation, write_annotation, write_blocks, write_fold
 from softseg.studies.folds import Fold, folds_of
-from softseg.studies.study_file import Study, StrokesSpec, Variant
+from softseg.studies.study_file import StrokesSpec, Study, Variant, model_folder
 from softseg.studies.trees import held_out_groups, variant_tree, without
 from softseg.tree import LabelTree
 
@@ -38,6 +38,7 @@ class Job:
     data: DATA.json that is trained on; written by :func:`prepare`.
     tree: the study's tree.
     trained: the tree that is trained with.
+    model: a finished model folder that takes the place of training, or None.
     """
 
     density: str
@@ -51,6 +52,7 @@ class Job:
     data: Path
     tree: LabelTree
     trained: LabelTree
+    model: Path | None = None
 
     @property
     def name(self) -> str:
@@ -74,6 +76,7 @@ class Job:
             self.fold.parts,
             str(self.data),
             self.held_nodes,
+            None if self.model is None else str(self.model),
         ]
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
 
@@ -91,11 +94,12 @@ def jobs_of(study: Study, out: Path, events: Events) -> list[Job]:
     groups: list[tuple[str, tuple[str, ...]]] = [("", ())]
     if study.spec.kind == "outliers":
         groups += held_out_groups(dataset.tree, study.spec.inner)
-    trees = {variant.name: variant_tree(dataset.tree, variant.tree, study.path.parent) for variant in study.variants}
+    trees = {variant.name: _learned_tree(variant, dataset.tree, study.path.parent) for variant in study.variants}
     jobs = []
     todo = itertools.product(study.densities, study.spec.seeds, folds, groups, study.variants)
     for strokes, seed, (fold, whole), (group, nodes), variant in todo:
-        annotation = Annotation(strokes, nodes, seed)
+        own = strokes if variant.strokes is None else None if variant.strokes == "whole" else variant.strokes
+        annotation = Annotation(own, nodes, seed)
         data = _annotated(whole, annotation, group, events)
         jobs.append(
             Job(
@@ -110,6 +114,7 @@ def jobs_of(study: Study, out: Path, events: Events) -> list[Job]:
                 data=data,
                 tree=dataset.tree,
                 trained=_without(trees[variant.name], nodes, dataset.tree),
+                model=_model(variant, fold, seed, group, study.path),
             )
         )
     return jobs
@@ -118,26 +123,31 @@ def jobs_of(study: Study, out: Path, events: Events) -> list[Job]:
 def study_dataset(study: Study) -> Dataset:
     """Return the study's dataset, with its tree as the recipes learn it: sparse ones know no background.
 
+    Where recipes with and without background are mixed it keeps the background, and labelled voxels alone are judged.
+
     Raises
     ------
-    InputError: the dataset is wrong, or recipes with and without background are mixed, or a background is needed for
-        labels that are only partly there.
+    InputError: the dataset is wrong, or a recipe with background would take unlabelled voxels for it.
     """
     dataset = Dataset.load(study.data, None if study.spec.tree is None else _tree(study.spec.tree, study.path))
-    sparse = {variant.recipe.sparse for variant in study.variants}
-    if len(sparse) > 1:
-        raise InputError("recipes with and without background are mixed", file=study.path, field="variants")
-    partly = study.spec.folds.by == "block" or bool(study.spec.strokes)
-    if partly and sparse != {True}:
-        raise InputError(
-            "strokes and blocks leave voxels unlabelled, which recipes with a background class take for background",
-            file=study.path,
-            field="variants",
-            hint="set sparse: true",
-        )
+    for variant in study.variants:
+        partly = variant.strokes != "whole" if variant.strokes else bool(study.spec.strokes)
+        if not variant.recipe.sparse and (partly or study.spec.folds.by == "block"):
+            raise InputError(
+                "strokes and blocks leave voxels unlabelled, which a recipe with background class takes for background",
+                file=study.path,
+                field=f"variants: {variant.name}",
+                hint="set sparse: true",
+            )
     background = dataset.tree.background
-    if sparse == {True} and background is not None:
+    if background is not None and all(variant.recipe.sparse for variant in study.variants):
         return dataset.with_tree(dataset.tree.remove(background.id))
+    if not study.labelled_only and len({variant.recipe.sparse for variant in study.variants}) > 1:
+        raise InputError(
+            "variants with and without background can be compared on labelled voxels only",
+            file=study.path,
+            field="labelled_only",
+        )
     return dataset
 
 
@@ -176,3 +186,25 @@ def _density_folder(annotation: Annotation) -> str:
 def _without(tree: LabelTree, nodes: tuple[str, ...], own: LabelTree) -> LabelTree:
     """Return a variant's tree without what is held out, which the study's tree ``own`` names."""
     return without(tree, [leaf.id for node in nodes for leaf in own.leaves_under(node)]) if nodes else tree
+
+
+def _learned_tree(variant: Variant, tree: LabelTree, folder: Path) -> LabelTree:
+    learned = variant_tree(tree, variant.tree, folder)
+    if variant.recipe.sparse and learned.background is not None:
+        return learned.remove(learned.background.id)
+    return learned
+
+
+def _model(variant: Variant, fold: Fold, seed: int, group: str, study: Path) -> Path | None:
+    if variant.model is None:
+        return None
+    try:
+        name = variant.model.format(fold=fold.name, seed=seed, held_out=group or "all")
+    except (KeyError, IndexError, ValueError) as error:
+        raise InputError(
+            f"{variant.model!r} holds something else in braces than fold, seed and held_out", file=study, field="model"
+        ) from error
+    folder = model_folder(study.parent / name)
+    if not folder.is_dir():
+        raise InputError(f"no such model folder: {folder}", file=study, field=f"variants: {variant.name}: model")
+    return folder

@@ -1,4 +1,4 @@
-"""A job of ``kind: outliers``: answers and scores of labelled voxels, so that thresholds can be chosen and judged later.
+"""A job of ``kind: outliers``: answers and scores of labelled voxels, from which thresholds are chosen later.
 
 Nothing is decided here. Voxels of the validation part choose thresholds, voxels of the test part judge them
 (:mod:`softseg.studies.thresholds`); both are kept, as they are, on the plan's grid.

@@ -277,7 +277,7 @@ def _reliability(found: Findings) -> dict[str, str] | None:
     curves = {}
     for variant, (count, confidence, accuracy) in sums.items():
         used = count >= 30
-        curves[variant] = (confidence[used] / count[used], accuracy[used] / count[used])
+        curves[variant] = (list(confidence[used] / count[used]), list(accuracy[used] / count[used]))
     return _figure(charts.reliability(curves, "Winning leaf, all cases"), "Reliability")
 
 

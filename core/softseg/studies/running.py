@@ -76,22 +76,14 @@ def run_job(study: Study, job: Job, place: Place, events: Events) -> Path:
     work, digest = place.work(job), job.digest(study)
     _forget_other(work, digest)
     with _alone():
-        path = train(
-            Dataset.load(job.data, job.trained),
-            job.variant.recipe,
-            work / "run",
-            device=place.device,
-            seed=job.seed,
-            resume=(work / "run" / "checkpoints" / "last.pt").is_file(),
-            cache=place.cache,
-            events=events,
-        )
+        path = _trained(job, work, place, events) if job.model is None else job.model
         trained = time.monotonic()
         model = ModelFolder.load(path)
         events.stage("judge")
         with write_folder_beside(place.folder(job)) as folder:
             content = _judged(study, job, model, place, folder, events)
-            shutil.copy(work / "run" / CURVES_FILE, folder / CURVES_FILE)
+            if job.model is None:
+                shutil.copy(work / "run" / CURVES_FILE, folder / CURVES_FILE)
             if study.spec.keep_models:
                 shutil.copytree(path, folder / "model")
             content |= {
@@ -103,6 +95,19 @@ def run_job(study: Study, job: Job, place: Place, events: Events) -> Path:
             (folder / JOB_FILE).write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
     shutil.rmtree(work, ignore_errors=True)
     return place.folder(job)
+
+
+def _trained(job: Job, work: Path, place: Place, events: Events) -> Path:
+    return train(
+        Dataset.load(job.data, job.trained),
+        job.variant.recipe,
+        work / "run",
+        device=place.device,
+        seed=job.seed,
+        resume=(work / "run" / "checkpoints" / "last.pt").is_file(),
+        cache=place.cache,
+        events=events,
+    )
 
 
 def _judged(study: Study, job: Job, model: Any, place: Place, folder: Path, events: Events) -> dict[str, Any]:

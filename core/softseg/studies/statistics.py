@@ -69,7 +69,8 @@ def compare_paired(
     both = np.isfinite(one) & np.isfinite(other)
     one, other = one[both], other[both]
     if not one.size:
-        return Paired(0, *[float("nan")] * 6, 0, 0, 0)
+        nothing = float("nan")
+        return Paired(0, nothing, nothing, nothing, nothing, nothing, nothing, 0, 0, 0)
     gap = one - other
     low, high = bootstrap_interval(gap, seed)
     better = gap if larger_is_better else -gap

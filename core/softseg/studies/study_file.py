@@ -29,6 +29,34 @@ class _Part(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
+class StrokesSpec(_Part):
+    """Painted strokes instead of whole label maps: exactly one of the amounts.
+
+    Attributes
+    ----------
+    share: part of each structure's labelled voxels in the training part.
+    per_structure: strokes of each structure in each scan.
+    length: voxels of a stroke.
+    splits: whose labels become strokes.
+    """
+
+    share: float | None = Field(default=None, gt=0, le=1)
+    per_structure: int | None = Field(default=None, ge=1)
+    length: int = Field(default=10, ge=1)
+    splits: list[Literal["train", "val"]] = ["train"]
+
+    @model_validator(mode="after")
+    def _one(self) -> StrokesSpec:
+        if (self.share is None) == (self.per_structure is None):
+            raise ValueError("expected either share or per_structure")
+        return self
+
+    @property
+    def name(self) -> str:
+        """For tables and folders: ``1%`` or ``20-strokes``."""
+        return f"{100 * self.share:g}%" if self.share is not None else f"{self.per_structure}-strokes"
+
+
 class VariantSpec(_Part):
     """One way to train, or with ``vary`` several.
 
@@ -41,13 +69,26 @@ class VariantSpec(_Part):
     tree: the tree that is trained with: a file, a shipped tree, ``flat`` (leaves under the root) or ``random:SEED``
         (the same shape, leaves dealt anew: a control). The study's own by default. Results are always judged by the
         study's tree.
+    strokes: annotation of this variant instead of the study's densities; ``whole`` for whole labels.
+    model: a finished model folder (or a run's folder) that is judged instead of training; ``{fold}``, ``{seed}`` and
+        ``{held_out}`` stand for those of the job. Its recipe is that of the folder where none is given.
     """
 
     name: str = Field(min_length=1)
-    recipe: str
+    recipe: str | None = None
     set: Sets = Field(default_factory=dict)
     vary: dict[str, list[Any]] = Field(default_factory=dict)
     tree: str | None = None
+    strokes: StrokesSpec | Literal["whole"] | None = None
+    model: str | None = None
+
+    @model_validator(mode="after")
+    def _something(self) -> VariantSpec:
+        if self.recipe is None and self.model is None:
+            raise ValueError("expected a recipe, or a model")
+        if self.recipe is None and "{" in (self.model or ""):
+            raise ValueError("a model with {fold}, {seed} or {held_out} needs a recipe, too")
+        return self
 
 
 class BudgetSpec(_Part):
@@ -105,34 +146,6 @@ class FoldSpec(_Part):
         if self.nested == 1 or (self.nested and self.by != "person"):
             raise ValueError("nested needs at least 2 folds, and by: person")
         return self
-
-
-class StrokesSpec(_Part):
-    """Painted strokes instead of whole label maps: exactly one of the amounts.
-
-    Attributes
-    ----------
-    share: part of each structure's labelled voxels in the training part.
-    per_structure: strokes of each structure in each scan.
-    length: voxels of a stroke.
-    splits: whose labels become strokes.
-    """
-
-    share: float | None = Field(default=None, gt=0, le=1)
-    per_structure: int | None = Field(default=None, ge=1)
-    length: int = Field(default=10, ge=1)
-    splits: list[Literal["train", "val"]] = ["train"]
-
-    @model_validator(mode="after")
-    def _one(self) -> StrokesSpec:
-        if (self.share is None) == (self.per_structure is None):
-            raise ValueError("expected either share or per_structure")
-        return self
-
-    @property
-    def name(self) -> str:
-        """For tables and folders: ``1%`` or ``20-strokes``."""
-        return f"{100 * self.share:g}%" if self.share is not None else f"{self.per_structure}-strokes"
 
 
 class RuleSpec(_Part):
@@ -248,12 +261,14 @@ class Variant:
     ----------
     name: unique, safe in file names.
     recipe: with all changes and the budget.
-    tree: as in :class:`VariantSpec`.
+    tree, strokes, model: as in :class:`VariantSpec`.
     """
 
     name: str
     recipe: Recipe
-    tree: str | None
+    tree: str | None = None
+    strokes: StrokesSpec | Literal["whole"] | None = None
+    model: str | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -363,17 +378,24 @@ def _variants(spec: StudyFile, file: Path) -> list[Variant]:
             field = f"variants[{number}]"
             _refuse_budget(sets, file, field)
             try:
-                recipe = _recipe(variant.recipe, [*sets, *_budget(spec.budget)], file)
+                recipe = _recipe(variant, [*sets, *_budget(spec.budget)], file)
             except InputError as error:
                 place = ": ".join(part for part in (field, error.field) if part)
                 raise InputError(error.message, file=error.file or file, field=place, hint=error.hint) from error
-            found.append(Variant(_safe(name), recipe, variant.tree))
+            found.append(Variant(_safe(name), recipe, variant.tree, variant.strokes, variant.model))
     return found
 
 
-def _recipe(name: str, sets: list[str], file: Path) -> Recipe:
-    beside = file.parent / name
-    return Recipe.load(beside if beside.is_file() else name, sets)
+def _recipe(variant: VariantSpec, sets: list[str], file: Path) -> Recipe:
+    if variant.recipe is None:
+        return Recipe.load(model_folder(file.parent / str(variant.model)) / "recipe.yaml")
+    beside = file.parent / variant.recipe
+    return Recipe.load(beside if beside.is_file() else variant.recipe, sets)
+
+
+def model_folder(path: Path) -> Path:
+    """Return the model folder that ``path`` is, or that a run's folder holds."""
+    return path / "model" if (path / "model" / "recipe.yaml").is_file() else path
 
 
 def as_sets(sets: Sets) -> list[str]:

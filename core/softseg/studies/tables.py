@@ -62,17 +62,12 @@ def write_results(path: Path, rows: Iterable[Result]) -> Path:
 def read_results(path: Path) -> list[Result]:
     """Read what :func:`write_results` wrote."""
     with path.open(newline="", encoding="utf-8") as stream:
-        return [
-            Result(
-                **{
-                    **row,
-                    "seed": int(row["seed"]),
-                    "level": int(row["level"]),
-                    "value": float(row["value"]) if row["value"] else math.nan,
-                }
-            )
-            for row in csv.DictReader(stream)
-        ]
+        return [Result(**_typed(row)) for row in csv.DictReader(stream)]
+
+
+def _typed(row: dict[str, str]) -> dict[str, Any]:
+    value = float(row["value"]) if row["value"] else math.nan
+    return {**row, "seed": int(row["seed"]), "level": int(row["level"]), "value": value}
 
 
 RESULT_COLUMNS = tuple(field.name for field in fields(Result))
