@@ -148,10 +148,3 @@ def test_a_folder_of_cubes_keeps_its_pictures_beside_the_results(panel, runner, 
     panel.ui.batchList.itemDoubleClicked.emit(panel.ui.batchList.topLevelItem(0), 0)
     assert np.array_equal(colorsOf(background()), colors)
     assert moduleWidget.context.segmentation.GetNodeReference("softseg.input") is background()
-
-
-def test_picture(panel, cube, moduleWidget, screenshot):
-    panel.inputs.selector("cube").currentPath = f"{cube.name}:cube"
-    assert "There is no file" in panel.ui.statusLabel.text
-    for path in screenshot(moduleWidget.parent, "segment-cube"):
-        assert path.stat().st_size > 10_000

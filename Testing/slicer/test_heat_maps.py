@@ -1,5 +1,7 @@
 """Heat maps: values, look, and the pixels that the slice pipeline of Slicer makes of them."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import slicer
@@ -8,6 +10,7 @@ from vtk.util import numpy_support
 from softseg.errors import InputError
 from softseg.image import Geometry
 from softseg.soft import SoftParcellation
+from softseg.soft.outliers import StoredOutliers
 
 SIZE = (32, 32, 8)
 
@@ -226,6 +229,29 @@ def test_a_cloud_in_3d_is_denser_where_the_share_is_larger(logic, parcellation):
     assert 0 < values[2] < values[3]
     logic.hideHeatMap(node)
     assert not display.GetVisibility()
+
+
+def test_the_slice_shows_outliers_in_their_colour_and_nothing_else_of_the_layer(logic, tree, view, addVolume):
+    geometry = Geometry((32, 32, 8), (1.0, 1.0, 2.0), (0.0, 0.0, 0.0))
+    dense = np.zeros((len(tree.leaves), *geometry.shape), np.float32)
+    dense[tree.leaf_index("background")] = 1
+    steps = np.zeros(geometry.shape, np.uint8)
+    steps[:, 8:24, 8:24] = 200
+    soft = replace(
+        SoftParcellation.from_dense(dense, tree, geometry),
+        outliers=StoredOutliers.of_volume(steps, "energy", 0.0, -10.0, 15.5),
+    )
+    scan = addVolume(np.full(geometry.shape, 100, np.int16), geometry)
+    view.composite.SetBackgroundVolumeID(scan.GetID())
+    node = logic.addSegmentation(soft, scan)
+    plain = view.pixels(geometry)
+    logic.showOutliers(node, 1.0)
+    marked = view.pixels(geometry)
+    inside = marked[12:20, 12:20, :3]
+    assert (np.abs(inside - np.array([242, 38, 217])) <= 2).all(), "the colour of outliers"
+    np.testing.assert_array_equal(marked[:4], plain[:4])
+    logic.hideOutliers(node)
+    np.testing.assert_array_equal(view.pixels(geometry), plain)
 
 
 def test_maps_that_cannot_be_are_refused(logic, parcellation, addVolume, tree, grid):
