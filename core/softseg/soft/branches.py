@@ -44,6 +44,14 @@ class Level:
     starts: Rows
     parent_of: Rows
 
+    def summed(self, children: FloatArray) -> FloatArray:
+        """Return the sum over the children of each parent, ``[I, n]``; several times as fast as ``reduceat``."""
+        out = np.empty((len(self.parents), children.shape[1]), children.dtype)
+        stops = [*self.starts[1:], len(children)]
+        for number, (start, stop) in enumerate(zip(self.starts, stops, strict=True)):
+            np.sum(children[start:stop], axis=0, out=out[number])
+        return out
+
 
 @dataclass(frozen=True, eq=False)
 class Decisions:
@@ -110,7 +118,7 @@ class Decisions:
 
     def _summed(self, shares: FloatArray) -> FloatArray:
         for level in reversed(self.levels):
-            shares[level.parents] += np.add.reduceat(shares[level.children], level.starts, axis=0)
+            shares[level.parents] += level.summed(shares[level.children])
         return shares
 
     def entropies(self, shares: FloatArray) -> FloatArray:
@@ -125,7 +133,7 @@ class Decisions:
             given = _given(shares[level.children], shares[level.parents], level)
             surprise = np.log(np.maximum(given, np.finfo(np.float32).tiny))
             surprise *= given
-            out[level.parents] = -np.add.reduceat(surprise, level.starts, axis=0)
+            out[level.parents] = -level.summed(surprise)
         return np.asarray(np.maximum(out[self.inner], 0))
 
     def sharpened(self, leaf_shares: FloatArray, exponents: Sequence[float]) -> FloatArray:
@@ -142,14 +150,11 @@ class Decisions:
         out = np.empty_like(shares)
         out[0] = shares[0]
         for level, exponent in zip(self.levels, exponents, strict=True):
-            children = shares[level.children]
-            if exponent != 1:
-                largest = np.maximum.reduceat(children, level.starts, axis=0)
-                children = _power(_given(children, largest, level), exponent)
-                parents = np.add.reduceat(children, level.starts, axis=0)
-            else:
-                parents = shares[level.parents]
-            out[level.children] = _given(children, parents, level) * out[level.parents][level.parent_of]
+            given = _given(shares[level.children], shares[level.parents], level)
+            if exponent != 1:  # the largest of siblings has at least its part of the whole: no power of it vanishes
+                given = _power(given, exponent)
+                given = _given(given, level.summed(given), level)
+            out[level.children] = given * out[level.parents][level.parent_of]
         return out[self.leaves]
 
 

@@ -82,12 +82,21 @@ class Calibration:
         exponents = [1 / temperature for temperature in self.temperatures]
         flat = shares.reshape(-1, shares.shape[-1])
         out: FloatArray = flat.copy()
-        unsure = (_NEGLIGIBLE / flat.shape[1]) ** max(1.0, *self.temperatures)
+        unsure = self._least_doubt(tree)
         voxels = np.flatnonzero(flat.max(axis=1) < flat.sum(axis=1) * np.float32(1 - unsure))
         for first in range(0, voxels.size, CHUNK):
             part = voxels[first : first + CHUNK]
             out[part] = decisions.sharpened(np.ascontiguousarray(flat[part].T), exponents).T
         return np.asarray(out.reshape(shares.shape))
+
+    def _least_doubt(self, tree: LabelTree) -> float:
+        """Return how much may be missing to certainty so that at most ``_NEGLIGIBLE`` is missing afterwards.
+
+        At each level what is missing is shared by ``k - 1`` siblings or fewer; it grows most when they share it evenly.
+        """
+        siblings = max(2, *(len(tree.children(node.id)) for node in tree.inner_nodes)) - 1
+        each = _NEGLIGIBLE / (siblings * tree.depth)
+        return float(siblings * each ** max(1.0, *self.temperatures))
 
     def to_json(self) -> dict[str, Any]:
         """Return what ``calibration.json`` holds."""
