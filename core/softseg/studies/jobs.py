@@ -69,7 +69,7 @@ class Job:
             study.spec.surfaces,
             sorted(study.spec.scores),
             study.spec.voxels,
-            self.variant.recipe.to_yaml(),
+            self.variant.recipe.model_dump(mode="json", exclude_defaults=True),  # later versions may have more keys
             self.trained.to_json(),
             self.tree.to_json(),
             self.seed,
