@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,9 +12,12 @@ import numpy as np
 import pytest
 import yaml
 
+sys.path.insert(0, str(Path(__file__).parent))
+from study_kit import field_labels, field_tree
+
 from softseg.data import Dataset
 from softseg.image import Geometry, Image, write_image
-from softseg.tree import LabelTree, Node
+from softseg.tree import LabelTree
 
 TINY = {
     "batch_size": 1,
@@ -24,20 +28,6 @@ TINY = {
     "validation.every": 20,
     "average": None,
 }
-
-
-def field_tree() -> LabelTree:
-    """Two kinds of crop with two classes each, and water; no background."""
-    rows = [("land", None, None), ("crops", "land", None), ("corn", "crops", 1), ("wheat", "crops", 2)]
-    rows += [("woods", "land", None), ("oak", "woods", 3), ("pine", "woods", 4)]
-    return LabelTree([Node(id=name, name=name, parent=up, value=value) for name, up, value in rows], name="fields")
-
-
-def field_labels(seed: int, size: int = 24) -> np.ndarray:
-    """A patchwork of four classes, some of it unlabelled: ``(1, size, size)``."""
-    generator = np.random.default_rng(seed)
-    coarse = generator.permutation(np.resize([0, 1, 2, 3, 4, 1, 2, 3, 4], 36)).reshape(6, 6)
-    return np.kron(coarse, np.ones((size // 6, size // 6), np.int64))[None].astype(np.uint8)
 
 
 @pytest.fixture(scope="session")
@@ -93,3 +83,8 @@ def study_file(field_data: Path, tmp_path: Path) -> Callable[..., Path]:
         return file
 
     return write
+
+
+@pytest.fixture(scope="session")
+def fields_tree() -> LabelTree:
+    return field_tree()

@@ -78,6 +78,7 @@ def write_report(
         "file": study.path.read_text(encoding="utf-8"),
         "versions": sorted({_versions(job["versions"]) for job in found.jobs}),
         "unit": unit_name(study),
+        "units": units_name(study),
         "names": NAMES,
         "level_score": LEVEL_SCORE,
     }
@@ -89,6 +90,11 @@ def unit_name(study: Study) -> str:
     return "fold" if study.spec.folds.by == "block" else "person"
 
 
+def units_name(study: Study) -> str:
+    """Return what several subjects are."""
+    return "folds" if study.spec.folds.by == "block" else "people"
+
+
 def _cards(study: Study, found: Findings, missing: int) -> list[dict[str, str]]:
     units = {row.unit for row in found.results}
     minutes = sum(float(job["seconds_training"]) + float(job["seconds_judging"]) for job in found.jobs) / 60
@@ -98,7 +104,7 @@ def _cards(study: Study, found: Findings, missing: int) -> list[dict[str, str]]:
         ("Trainings", f"{len(found.jobs)}" + (f" of {many}" if missing else ""), f"{minutes:.0f} minutes in all"),
         ("Folds", str(len({row.fold for row in found.results})), f"by {study.spec.folds.by}"),
         ("Seeds", str(len(study.spec.seeds)), ", ".join(map(str, study.spec.seeds))),
-        ("Subjects", str(len(units)), f"statistics are over {unit_name(study)}s"),
+        ("Subjects", str(len(units)), f"statistics are over {units_name(study)}"),
     ]
     return [{"label": label, "value": value, "what": what} for label, value, what in cards]
 

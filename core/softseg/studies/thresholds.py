@@ -99,7 +99,8 @@ def chosen_tpr(rule: RuleSpec, others: Sequence[View], own: View) -> float:
     if not views:
         return max(float(allowed[0]), WITHOUT_OUTLIERS_TPR) if rule.most_loss >= 1 else float(allowed[0])
     merit = [np.mean([_merit(view, view.threshold(q), rule) for view in views]) for q in allowed]
-    return float(allowed[int(np.argmax(merit))])
+    best = np.flatnonzero(np.array(merit) >= max(merit))
+    return float(allowed[int(best[-1])])  # of equals the one that costs least
 
 
 def _lost(views: Sequence[View], own: View, tpr: float) -> float:
