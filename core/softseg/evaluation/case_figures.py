@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from softseg.data.cubes import read_channel
 from softseg.evaluation.charts import group_level, to_uri
 from softseg.evaluation.colors import Color
 from softseg.evaluation.measure import hop_distances
@@ -20,9 +21,9 @@ from softseg.evaluation.pictures import (
     volumes_of,
 )
 from softseg.evaluation.rows import TreeRows
+from softseg.evaluation.scans import upright_scan
 from softseg.evaluation.slices import Labels, upright, upright_spacing
 from softseg.evaluation.sources import read_prediction, read_reference
-from softseg.image import read_image
 from softseg.types import FloatArray
 
 if TYPE_CHECKING:
@@ -59,7 +60,7 @@ def case_figures(report: Report, pair: Pair, colors: dict[str, Color], events: E
     events.check()
     theirs = _upright(volumes_of(reference.shares, rows, levels, nodes), geometry)
     events.check()
-    scan = None if pair.image is None else upright(read_image(pair.image).array, geometry)
+    scan = None if pair.image is None else upright_scan(read_channel(pair.image))
     cuts = {level: [node.id for node in report.tree.cut_at(level).nodes] for level in levels}
     stage = Stage.of(
         scan,

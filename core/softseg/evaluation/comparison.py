@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from softseg.data.cubes import read_channel
 from softseg.errors import InputError
 from softseg.evaluation.aggregate import (
     LEVEL_METRICS,
@@ -36,7 +37,6 @@ from softseg.evaluation.sources import Reference, read_prediction, read_referenc
 from softseg.evaluation.surface import TOLERANCE_MM
 from softseg.events import Events
 from softseg.files import require_writable_folder, write_beside
-from softseg.image import read_image
 
 if TYPE_CHECKING:
     from softseg.tree import LabelTree
@@ -233,7 +233,7 @@ def _add_case(report: Report, pair: Pair, rows: TreeRows, events: Events) -> Non
     )
     require_same_grid(prediction.shares.geometry, prediction.file, reference)
     if pair.image is not None:
-        require_same_grid(read_image(pair.image).geometry, pair.image, prediction, SCAN_HINT)
+        require_same_grid(read_channel(pair.image).geometry, pair.image, prediction, SCAN_HINT)
     found = measure(
         prediction.shares,
         reference.shares,

@@ -8,6 +8,7 @@ from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from softseg.data.cubes import CHANNEL_SUFFIXES, file_of, split_address
 from softseg.data.segments import SEGMENT_SUFFIXES
 from softseg.errors import InputError
 from softseg.evaluation.sources import SOFT_SUFFIX, Reference
@@ -94,11 +95,11 @@ def pair_up(
 
 def case_name(path: Path) -> str:
     """Return the name of a case from its file or folder."""
-    name = path.name
+    name = file_of(path).name
     if name.endswith(SOFT_SUFFIX):
         stem = name[: -len(SOFT_SUFFIX)]
         return path.absolute().parent.name if stem in ("soft", "") else stem
-    for suffix in (*SEGMENT_SUFFIXES, *IMAGE_SUFFIXES):
+    for suffix in (*SEGMENT_SUFFIXES, *CHANNEL_SUFFIXES):
         if name.lower().endswith(suffix):
             return name[: -len(suffix)]
     return name
@@ -109,6 +110,8 @@ def _is_result(path: Path) -> bool:
 
 
 def _expanded(path: Path) -> list[Path]:
+    if split_address(path)[1] is not None and file_of(path).is_file():
+        return [path]
     if not path.exists():
         raise InputError("no such file or folder", file=path)
     if not path.is_dir() or any(path.glob(f"*{SOFT_SUFFIX}")):

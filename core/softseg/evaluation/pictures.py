@@ -81,7 +81,7 @@ class Stage:
 
     Attributes
     ----------
-    under: grey values 0..1 ``(k, j, i)``, upright.
+    under: grey values 0..1 ``(k, j, i)``, or colours 0..1 ``[k, j, i, 3]``, upright.
     planes: which planes are drawn.
     colors: per level the colours of the cut's nodes.
     """
@@ -149,7 +149,7 @@ def heat_figure(
 
     Parameters
     ----------
-    under: grey values of the scan, upright.
+    under: grey values or colours of the scan, upright.
     spacing: its spacing.
     maps: title, share 0..1, and the reference's share (or None), all upright.
     """

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from softseg.data.cubes import ChannelImage, Cube, read_channel
 from softseg.data.preprocess import same_grid
 from softseg.errors import InputError
 from softseg.evaluation.charts import group_level, to_uri
@@ -26,10 +27,11 @@ from softseg.evaluation.pictures import (
     volumes_of,
 )
 from softseg.evaluation.rows import TreeRows
+from softseg.evaluation.scans import upright_scan
 from softseg.evaluation.slices import upright, upright_spacing
 from softseg.evaluation.sources import ParcellationShares
 from softseg.events import Events
-from softseg.image import Image, read_image
+from softseg.image import Image
 
 if TYPE_CHECKING:
     from softseg.soft.parcellation import NodeVolume, SoftParcellation
@@ -40,7 +42,7 @@ UNSURE = 0.5
 
 def render_prediction_report(
     parcellation: SoftParcellation,
-    image: Image | str | PathLike[str] | None,
+    image: ChannelImage | str | PathLike[str] | None,
     out: str | PathLike[str],
     *,
     nodes: Sequence[str] = (),
@@ -67,11 +69,11 @@ def render_prediction_report(
     rows, colors = TreeRows.of(tree), node_colors(tree)
     volumes = parcellation.volumes()
     shown = [tree.find(node).id for node in nodes] or _largest(parcellation, volumes)
-    scan = image if isinstance(image, Image) or image is None else read_image(image)
+    scan = image if isinstance(image, (Image, Cube)) or image is None else read_channel(image)
     if scan is not None and not same_grid(scan.geometry, parcellation.geometry):
         raise InputError(
             "the scan lies on another grid than the parcellation",
-            file=None if isinstance(image, Image) or image is None else image,
+            file=None if isinstance(image, (Image, Cube)) or image is None else image,
             hint="give the image that was predicted",
         )
     levels = list(range(1, tree.depth + 1))
@@ -82,7 +84,7 @@ def render_prediction_report(
     labels = {level: upright(array, geometry) for level, array in found.labels.items()}
     events.check()
     stage = Stage.of(
-        None if scan is None else upright(scan.array, geometry),
+        None if scan is None else upright_scan(scan),
         [labels[tree.depth]],
         upright_spacing(geometry),
         {level: [colors[node.id] for node in tree.cut_at(level).nodes] for level in levels},

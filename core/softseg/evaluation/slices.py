@@ -135,9 +135,14 @@ def telling_point(mask: BoolArray) -> tuple[int, int, int]:
 
 
 def grey(scan: npt.NDArray[Any] | None, shape: tuple[int, ...], box: Box) -> FloatArray:
-    """Return the scan as grey values 0..1, spread over what is seen inside ``box``; dark where there is no scan."""
+    """Return the scan as grey values 0..1, spread over what is seen inside ``box``; dark where there is no scan.
+
+    Colours ``[k, j, i, 3]`` in 0..255 stay colours, in 0..1.
+    """
     if scan is None:
         return np.full(shape, 0.13, np.float32)
+    if scan.ndim == 4:
+        return np.asarray(scan / np.float32(255), np.float32)
     inside = scan[box]
     inside = inside[np.isfinite(inside)]
     low, high = np.percentile(inside, [1.0, 99.7]) if inside.size else (0.0, 1.0)
@@ -145,8 +150,8 @@ def grey(scan: npt.NDArray[Any] | None, shape: tuple[int, ...], box: Box) -> Flo
 
 
 def blend(under: FloatArray, labels: Labels, colors: Sequence[Color], opacity: float = 0.62) -> npt.NDArray[np.uint8]:
-    """Return ``[rows, columns, 3]``: grey values with labels (index into ``colors``, -1 for none) laid over."""
-    base = np.repeat(under[..., None], 3, axis=-1) * 255
+    """Return ``[rows, columns, 3]``: grey or coloured, with labels (index into ``colors``, -1: none) laid over."""
+    base = (under if under.ndim == 3 else np.repeat(under[..., None], 3, axis=-1)) * 255
     over = lookup(list(colors))[labels]
     weight = np.where(labels >= 0, opacity, 0.0)[..., None]
     return np.asarray(base * (1 - weight) + over * weight, np.uint8)

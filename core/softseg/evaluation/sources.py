@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 import numpy as np
 
+from softseg.data.cubes import read_label_map
 from softseg.data.labels import class_count, clip_soft, compose_soft_maps, labels_from_map
 from softseg.data.preprocess import describe_grid, same_grid
 from softseg.data.segments import is_segmentation, segmentation_labels
 from softseg.errors import InputError
-from softseg.image import Geometry, read_image
+from softseg.image import Geometry
 from softseg.soft.encoding import SCALE
 from softseg.soft.labels import SoftLabels
 from softseg.soft.parcellation import SoftParcellation
@@ -160,7 +161,7 @@ def read_prediction(path: Path, tree: LabelTree, warn: Warn) -> Reading:
     file = _in_case_folder(path) if path.is_dir() else path
     if file.name.endswith(SOFT_SUFFIX):
         return _parcellation(file, tree)
-    image = read_image(file)
+    image = read_label_map(file)
     if image.array.dtype.kind == "f" and not np.array_equal(image.array, np.trunc(image.array)):
         return Reading(LabelShares(labels_from_map(image.array, tree, file, warn), image.geometry), file)
     try:
@@ -218,7 +219,7 @@ def read_reference(
         reading = Reading(LabelShares(kept, reading.shares.geometry), reading.file)
     if mask is None:
         return reading
-    image = read_image(mask)
+    image = read_label_map(mask)
     require_same_grid(image.geometry, mask, reading, "the mask lies on the grid of the reference")
     labels = _whole(reading.shares, class_count(tree))
     valid: BoolArray = image.array != 0
@@ -257,7 +258,7 @@ def _read_reference(
         if is_segmentation(file) and grid is not None:
             painted = segmentation_labels(file, grid, tree, warn, unlabelled)
             return Reading(LabelShares(SoftLabels.from_class_indices(painted.array, class_count(tree)), grid), file)
-        image = read_image(file)
+        image = read_label_map(file)
         return Reading(LabelShares(labels_from_map(image.array, tree, file, warn, unlabelled), image.geometry), file)
     raters = [_read_reference(path, tree, warn, unlabelled, grid) for path in reference]
     for rater in raters[1:]:
@@ -273,7 +274,7 @@ def _soft_maps(files: Mapping[str, Path], tree: LabelTree, warn: Warn) -> Readin
     maps: dict[str, FloatArray] = {}
     first: Reading | None = None
     for name, file in files.items():
-        image = read_image(file)
+        image = read_label_map(file)
         maps[tree.find(name).id] = clip_soft(image.array, file, warn)
         if first is not None:
             require_same_grid(image.geometry, file, first, "maps of one case lie on one grid")

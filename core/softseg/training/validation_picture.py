@@ -10,6 +10,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 
+from softseg.data.plan import MANY_BANDS
 from softseg.evaluation.colors import node_colors
 from softseg.evaluation.slices import Labels, Planes, blend, box_around, grey, telling_point, upright, upright_spacing
 from softseg.files import write_beside
@@ -47,7 +48,8 @@ def draw_validation(
     """
     own = upright(_shown(probabilities.argmax(axis=0), tree), case.geometry)
     given = upright(_shown(reference.largest(), tree), case.geometry)
-    scan = upright(np.asarray(case.image[0], np.float32), case.geometry)
+    shown = case.image[0] if len(case.image) < MANY_BANDS else case.image.mean(axis=0)
+    scan = upright(np.asarray(shown, np.float32), case.geometry)
     colors = node_colors(tree)
     palette = [colors[node.id] for node in (*tree.leaves, *tree.inner_nodes)]
     planes = _planes(given, own, case.geometry)

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import SimpleITK as sitk
 
+from softseg.data.cubes.tiff import is_whole
 from softseg.errors import InputError
 
 PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp")
@@ -56,12 +57,13 @@ def read_tiff(file: Path) -> npt.NDArray[Any]:
     ------
     InputError: damaged, or pages of several values per pixel.
     """
+    problem = "cannot be read as a TIFF: damaged, truncated, or pages of different sizes"
+    if not is_whole(file):
+        raise InputError(problem, file=file)
     try:
         image = sitk.ReadImage(str(file))
     except RuntimeError as error:
-        raise InputError(
-            "cannot be read as a TIFF: damaged, truncated, or pages of different sizes", file=file
-        ) from error
+        raise InputError(problem, file=file) from error
     array = np.asarray(sitk.GetArrayFromImage(image))
     if image.GetNumberOfComponentsPerPixel() == 1:
         return array[None] if array.ndim == 2 else array
