@@ -18,6 +18,14 @@ def study(
     jobs: Annotated[
         int | None, typer.Option("--jobs", min=1, help="Trainings at the same time; as the file says by default.")
     ] = None,
+    model: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--model",
+            metavar="VARIANT=FOLDER",
+            help="Judge this finished model instead of training the variant; {fold}, {seed}, {held_out} are filled in.",
+        ),
+    ] = None,
     report_only: Annotated[
         bool, typer.Option("--report-only", help="Train nothing; tables and report of what is finished.")
     ] = False,
@@ -33,7 +41,7 @@ def study(
     with long_work(context, events, quiet, cancel_file) as work:
         from softseg.studies import Study
 
-        loaded = Study.load(study)
+        loaded = Study.load(study, model or [])
         from softseg.studies import run_study  # loads torch: after what can be said without it
 
         command = ["softseg", *sys.argv[1:]]

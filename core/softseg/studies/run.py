@@ -128,9 +128,10 @@ def _one_by_one(study: Study, jobs: Sequence[Job], place: Place, events: Events)
             run_job(study, job, place, relay.for_job(job.name))
         except CancelledError:
             raise
-        except SoftSegError as error:
-            failures.append(Failure(job.name, str(error)))
-            events.warning(f"{job.name} failed: {error}")
+        except Exception as error:  # noqa: BLE001 - a defect in one training must not take the others with it
+            why = str(error) if isinstance(error, SoftSegError) else f"{type(error).__name__}: {error}"
+            failures.append(Failure(job.name, why))
+            events.warning(f"{job.name} failed: {why}")
         events.progress(number + 1, len(jobs))
     return failures
 

@@ -8,7 +8,8 @@ from __future__ import annotations
 import itertools
 import json
 import re
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from os import PathLike
 from pathlib import Path
 from typing import Any, Literal
@@ -280,11 +281,13 @@ class Study:
     spec: the file's contents.
     path: the file.
     variants: with recipes.
+    models: as given to :meth:`load`.
     """
 
     spec: StudyFile
     path: Path
     variants: tuple[Variant, ...]
+    models: tuple[str, ...] = ()
 
     @property
     def baseline(self) -> str:
@@ -308,8 +311,14 @@ class Study:
         return any(variant.recipe.sparse for variant in self.variants) if asked is None else asked
 
     @staticmethod
-    def load(path: str | PathLike[str]) -> Study:
+    def load(path: str | PathLike[str], models: Sequence[str] = ()) -> Study:
         """Read and check a study; no data is looked at.
+
+        Parameters
+        ----------
+        path: the file.
+        models: finished models that are judged instead of training, each ``"VARIANT=FOLDER"`` with what
+            :class:`VariantSpec` has under ``model``; relative to the present folder.
 
         Raises
         ------
@@ -320,6 +329,7 @@ class Study:
         spec = _parse(file)
         variants = tuple(_variants(spec, file))
         names = [variant.name for variant in variants]
+        variants = _with_models(variants, models)
         if len(set(names)) < len(names):
             repeated = next(name for name in names if names.count(name) > 1)
             raise InputError(f"two variants are called {repeated!r}", file=file, field="variants")
@@ -338,7 +348,7 @@ class Study:
                 field="variants",
                 hint="set sparse: true for all of them",
             )
-        return Study(spec, file, variants)
+        return Study(spec, file, variants, tuple(models))
 
 
 def _parse(file: Path) -> StudyFile:
@@ -356,6 +366,22 @@ def _parse(file: Path) -> StudyFile:
         return StudyFile.model_validate(values)
     except ValidationError as error:
         raise _plain(error, file) from error
+
+
+def _with_models(variants: tuple[Variant, ...], models: Sequence[str]) -> tuple[Variant, ...]:
+    given = dict(_named_model(text) for text in models)
+    unknown = set(given) - {variant.name for variant in variants}
+    if unknown:
+        known = ", ".join(variant.name for variant in variants)
+        raise InputError(f"no variant is called {min(unknown)!r}", field="--model", hint=f"there are {known}")
+    return tuple(replace(v, model=given[v.name]) if v.name in given else v for v in variants)
+
+
+def _named_model(text: str) -> tuple[str, str]:
+    name, equals, folder = text.partition("=")
+    if not (name and equals and folder):
+        raise InputError(f"expected VARIANT=FOLDER, got {text!r}", field="--model")
+    return name, str(Path(folder).absolute())
 
 
 def _plain(error: ValidationError, file: Path) -> InputError:

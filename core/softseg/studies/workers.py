@@ -41,7 +41,8 @@ def run_in_processes(
         threads = max(1, (os.cpu_count() or 1) // at_once)
         processes = [
             context.Process(
-                target=_work, args=(str(study.path), str(place.out), place.device, todo, told, str(stop), threads)
+                target=_work,
+                args=(str(study.path), study.models, str(place.out), place.device, todo, told, str(stop), threads),
             )
             for _ in range(at_once)
         ]
@@ -84,13 +85,15 @@ def _listen(processes: Sequence[Any], told: Any, total: int, events: Events) -> 
     return failed
 
 
-def _work(path: str, out: str, device: str, todo: Any, told: Any, stop: str, threads: int) -> None:
+def _work(
+    path: str, models: tuple[str, ...], out: str, device: str, todo: Any, told: Any, stop: str, threads: int
+) -> None:
     """Do jobs until none is left; the body of a process."""
     import torch
 
     torch.set_num_threads(threads)
     cancel = CancelToken(stop)
-    study, place = Study.load(path), Place(Path(out), device)
+    study, place = Study.load(path, models), Place(Path(out), device)
     jobs = {job.name: job for job in jobs_of(study, place.out, Events(cancel=cancel))}
     while not cancel.requested:
         try:

@@ -1,0 +1,131 @@
+"""Whole studies, through the command, on images of 24 x 24 pixels."""
+
+from __future__ import annotations
+
+import csv
+import json
+import queue
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from softseg.cli import run
+from softseg.events import Events, ListSink
+from softseg.studies import Study, run_study
+from softseg.studies.jobs import jobs_of
+from softseg.studies.running import Place
+from softseg.studies.tables import RESULT_COLUMNS, read_results
+from softseg.studies.workers import _work
+
+StudyFile = Callable[..., Path]
+
+
+def rows_of(file: Path) -> list[dict[str, str]]:
+    with file.open(newline="", encoding="utf-8") as stream:
+        return list(csv.DictReader(stream))
+
+
+def test_a_comparison_from_file_to_report(study_file: StudyFile, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    assert run(["study", str(study_file()), "--out", str(out), "--device", "cpu", "--quiet"]) == 0
+    results = read_results(out / "results.csv")
+    assert tuple(rows_of(out / "results.csv")[0]) == RESULT_COLUMNS
+    assert {row.variant for row in results} == {"plain", "tree"}
+    assert {row.case for row in results} == {"field3"}
+    assert {row.unit for row in results} == {"farm3"}
+    dice = {(row.variant, row.level): row.value for row in results if row.metric == "dice" and not row.node}
+    assert set(dice) == {(variant, level) for variant in ("plain", "tree") for level in (1, 2)}
+    compared = [row for row in rows_of(out / "statistics.csv") if row["metric"] == "dice" and row["level"] == "2"]
+    assert [row["variant"] for row in compared] == ["tree"]
+    expected = dice["tree", 2] - dice["plain", 2]
+    assert float(compared[0]["difference"]) == pytest.approx(expected, rel=1e-4)
+    page = (out / "report.html").read_text(encoding="utf-8")
+    assert all(text in page for text in ("Study: fields", "plain", "tree", "data:image/svg+xml"))
+    assert not any((out / "work").iterdir())
+
+    sink = ListSink()  # the same again: nothing is left to do
+    run_study(study_file(), out, device="cpu", events=Events(sink))
+    assert "2 trainings, 0 of them to do" in [event["text"] for event in sink.events if event["event"] == "log"]
+    changed = study_file(seeds=[0, 1])
+    jobs = jobs_of(Study.load(changed), out, Events())
+    assert [job.name for job in jobs if not (out / "jobs" / job.name).is_dir()] == [
+        "whole_plain_seed-1_fold-split",
+        "whole_tree_seed-1_fold-split",
+    ]
+
+
+def test_outliers_from_file_to_report(study_file: StudyFile, tmp_path: Path) -> None:
+    variants = [{"name": "tree", "recipe": "sparse"}]
+    file = study_file(
+        kind="outliers", variants=variants, inner=2, scores=["max-softmax", "mahalanobis"], strokes=[{"share": 0.3}]
+    )
+    out = tmp_path / "out"
+    assert run(["study", str(file), "--out", str(out), "--device", "cpu", "--quiet"]) == 0
+    results = read_results(out / "results.csv")
+    assert {row.density for row in results} == {"30%"}
+    assert {row.held_out for row in results} == {"", "group-0", "group-1"}
+    scores = {row.score for row in results if row.metric == "auroc"}
+    assert scores == {"max-softmax", "mahalanobis", "level-max-softmax"}
+    assert all(0 <= row.value <= 1 for row in results if row.metric in ("auroc", "aupr", "fpr95", "f1", "accuracy"))
+    bounded = [row.value for row in results if row.metric == "accuracy_loss" and row.rule == "bounded"]
+    assert bounded
+    content = json.loads((out / "jobs" / "30pct_tree_seed-0_fold-split_group-0" / "job.json").read_text())
+    assert content["held_nodes"] == ["corn", "oak"]
+    assert content["cases"] == ["field2", "field3"]
+    assert "Outliers: classes that were held out" in (out / "report.html").read_text(encoding="utf-8")
+
+
+def test_a_failed_training_does_not_stop_the_others(
+    study_file: StudyFile, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    wrong = {
+        "name": "wrong",
+        "recipe": "sparse",
+        "set": {"plan.network": "NoNet"},
+    }
+    out = tmp_path / "out"
+    file = study_file(variants=[wrong, {"name": "tree", "recipe": "sparse"}])
+    assert run(["study", str(file), "--out", str(out), "--device", "cpu", "--quiet"]) == 2
+    line = capsys.readouterr().err.strip().splitlines()[-1]
+    assert "1 trainings failed; the first, whole_wrong_seed-0_fold-split" in line
+    assert (out / "jobs" / "whole_tree_seed-0_fold-split" / "results.csv").is_file()
+    assert (out / "report.html").is_file()
+
+
+def test_a_finished_model_takes_the_place_of_training(study_file: StudyFile, tmp_path: Path) -> None:
+    first = tmp_path / "first"
+    file = study_file(variants=[{"name": "tree", "recipe": "sparse"}], keep_models=True)
+    run_study(file, first, device="cpu")
+    trained = first / "jobs" / "whole_tree_seed-0_fold-split"
+    pattern = str(first / "jobs" / "whole_tree_seed-{seed}_fold-{fold}" / "model")
+    out = tmp_path / "again"
+    arguments = ["study", str(file), "--out", str(out), "--model", f"tree={pattern}", "--device", "cpu", "--quiet"]
+    assert run(arguments) == 0
+    again = read_results(out / "jobs" / trained.name / "results.csv")
+    assert again == read_results(trained / "results.csv") or np.allclose(
+        [row.value for row in again], [row.value for row in read_results(trained / "results.csv")], equal_nan=True
+    )
+    assert run(["study", str(file), "--out", str(out), "--model", "other=x", "--quiet"]) == 2
+
+
+def test_a_worker_does_jobs_until_there_are_none(study_file: StudyFile, tmp_path: Path) -> None:
+    """The body of a worker process, in this one: what it tells the process that started it."""
+    file = study_file(variants=[{"name": "tree", "recipe": "sparse"}, {"name": "other", "recipe": "sparse"}])
+    study, place = Study.load(file), Place(tmp_path / "out", "cpu")
+    names = [job.name for job in jobs_of(study, place.out, Events())]
+    todo: queue.Queue[str | None] = queue.Queue()
+    told: queue.Queue[tuple[str, str, str]] = queue.Queue()
+    for name in [names[0], None]:
+        todo.put(name)
+    _work(str(file), (), str(place.out), "cpu", todo, told, str(tmp_path / "stop"), 1)
+    heard = [told.get_nowait() for _ in range(told.qsize())]
+    assert heard[-1] == ("done", names[0], "")
+    assert (place.out / "jobs" / names[0] / "job.json").is_file()
+    assert not (place.out / "jobs" / names[1]).exists()
+
+    (tmp_path / "stop").touch()  # the user's wish to stop
+    todo.put(names[1])
+    _work(str(file), (), str(place.out), "cpu", todo, told, str(tmp_path / "stop"), 1)
+    assert not (place.out / "jobs" / names[1]).exists()
