@@ -19,10 +19,12 @@ def block(title: str) -> str:
 
 
 def test_tables_are_complete() -> None:
-    shipped = dict(re.findall(r"^\| `([\w-]+)` \| (\d+) \+ background", TEXT, re.M))
-    assert sorted(shipped) == list_label_trees()
-    for name, count in shipped.items():
-        assert len(LabelTree.load(label_tree_path(name)).leaves) == int(count) + 1
+    shipped = re.findall(r"^\| `([\w-]+)` \| (\d+)( \+ background|, no background)", TEXT, re.M)
+    assert sorted(name for name, _, _ in shipped) == list_label_trees()
+    for name, count, background in shipped:
+        tree = LabelTree.load(label_tree_path(name))
+        assert (tree.background is None) == background.startswith(",")
+        assert len(tree.leaves) == int(count) + background.startswith(" +")
     assert sorted(re.findall(r"^\| [^|]+ \| `([\w-]+)` \| `", TEXT, re.M)) == sorted(FORMATS)
 
 

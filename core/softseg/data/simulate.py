@@ -16,11 +16,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from softseg.data.cubes import read_label_map
 from softseg.data.dataset import Case, Dataset, Split
 from softseg.data.importers.common import write_dataset
 from softseg.errors import InputError
 from softseg.events import Events
-from softseg.image import Image, read_image, write_image
+from softseg.image import Image, write_image
 from softseg.types import BoolArray
 
 STROKE_LENGTH = 10
@@ -230,7 +231,7 @@ def _derived(
         entry = {key: value for key, value in vars(case).items() if value is not None}
         if case.split in splits:
             file = _only_map(case, dataset)
-            image = read_image(file)
+            image = read_label_map(file)
             target = out.absolute() / "labels" / f"{case.id}.nii.gz"
             target.parent.mkdir(parents=True, exist_ok=True)
             write_image(Image(change(_whole(image.array, file), number), image.geometry), target)
