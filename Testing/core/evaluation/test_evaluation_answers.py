@@ -10,7 +10,7 @@ import pytest
 
 from softseg.evaluation import evaluate
 from softseg.evaluation.answers import STEPS, Answers
-from softseg.evaluation.rows import TreeRows
+from softseg.evaluation.rows import LevelBlock, TreeRows
 from softseg.image import Geometry
 from softseg.soft.parcellation import SoftParcellation
 from softseg.tree import LabelTree
@@ -70,8 +70,11 @@ def test_parts_add_up_and_more_confidence_never_answers_deeper(small_tree):
     whole = Answers.of(predicted, reference, rows)
     halves = [Answers.of(predicted[:, part], reference[:, part], rows) for part in (slice(150), slice(150, None))]
     summed = halves[0] + halves[1]
+    blocks = [LevelBlock.of(predicted, reference, level) for level in rows.levels]
+    known = Answers.of(predicted, reference, rows, blocks)
     for name in ("answered", "judged", "right"):
         np.testing.assert_allclose(getattr(summed, name), getattr(whole, name), atol=1e-9)
+        np.testing.assert_array_equal(getattr(known, name), getattr(whole, name))
     np.testing.assert_allclose(whole.answered.sum(axis=0), whole.voxels)
     assert (np.diff(whole.shares, axis=1) <= 1e-12).all()
     assert (np.diff(whole.shares, axis=0) <= 1e-12).all()

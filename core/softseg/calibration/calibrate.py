@@ -199,9 +199,6 @@ def _report(
             f"{split}, level {old.level}: temperature {temperature:.3f}, expected calibration error "
             f"{old.error:.4f} before, {new.error:.4f} after"
         )
-        figures = {"temperature": temperature, "before": old.error, "after": new.error}
-        finite = {name: value for name, value in figures.items() if math.isfinite(value)}
-        events.metrics({f"{split}/level {old.level}/{name}": value for name, value in finite.items()})
 
 
 def _written(out: Path, name: str, before: list[LevelReliability], after: list[LevelReliability]) -> Path:

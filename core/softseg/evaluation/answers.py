@@ -7,6 +7,7 @@ against accuracy is ours: no paper that this product follows has it.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -63,27 +64,44 @@ class Answers:
         )
 
     @staticmethod
-    def of(predicted: FloatArray, reference: FloatArray, rows: TreeRows) -> Answers:
-        """Look at voxels: ``[V, n]`` summed shares of all nodes, in the order of ``tree.nodes``, of both."""
+    def of(
+        predicted: FloatArray, reference: FloatArray, rows: TreeRows, blocks: Sequence[LevelBlock] | None = None
+    ) -> Answers:
+        """Look at voxels.
+
+        Parameters
+        ----------
+        predicted, reference: ``[V, n]`` summed shares of all nodes, in the order of ``tree.nodes``.
+        rows: of the tree.
+        blocks: the same voxels at each level, where they were looked at already.
+        """
         sums = Answers.zeros(len(rows.levels))
+        count = np.ones(predicted.shape[1], bool)
         if rows.background >= 0:
             nothing = reference[rows.background] > 0.5 * reference[0]
             nothing &= predicted[rows.background] >= predicted[rows.leaves].max(axis=0)
-            predicted, reference = predicted[:, ~nothing], reference[:, ~nothing]
-        voxels = predicted.shape[1]
-        deeper = np.zeros(voxels, np.intp)  # number of confidence levels that a deeper answer passes
+            count = ~nothing
+        deeper = np.zeros(count.size, np.intp)  # number of confidence levels that a deeper answer passes
         for level in range(len(rows.levels), 0, -1):
-            block = LevelBlock.of(predicted, reference, rows.levels[level - 1])
-            share = predicted[rows.levels[level - 1]].max(axis=0)
+            cut = rows.levels[level - 1]
+            block = LevelBlock.of(predicted, reference, cut) if blocks is None else blocks[level - 1]
+            known, columns = block.known, np.arange(block.known.size)
+            best = np.maximum(block.label, 0)
+            share = np.empty(count.size, np.float32)
+            share[known] = block.predicted[best, columns]
+            if known.size < count.size:
+                coarse = np.setdiff1d(np.arange(count.size), known, assume_unique=True)
+                share[coarse] = predicted[np.ix_(cut, coarse)].max(axis=0)
             passed = np.maximum(_passed(share), deeper)
-            sums.answered[level] += _between(deeper, passed)
-            known = block.known
-            best = block.predicted.argmax(axis=0)
-            right = block.reference[best, np.arange(known.size)] / reference[0, known]
-            sums.judged[level] += _between(deeper[known], passed[known])
-            sums.right[level] += _between(deeper[known], passed[known], right)
+            sums.answered[level] += _between(deeper[count], passed[count])
+            judged = count[known]
+            at = known[judged]
+            right = (block.reference[best, columns] / reference[0, known])[judged]
+            sums.judged[level] += _between(deeper[at], passed[at])
+            sums.right[level] += _between(deeper[at], passed[at], right)
             deeper = passed
-        sums.answered[0] += _between(deeper, np.full(voxels, STEPS + 1))
+        voxels = int(np.count_nonzero(count))
+        sums.answered[0] += _between(deeper[count], np.full(voxels, STEPS + 1))
         return Answers(float(voxels), sums.answered, sums.judged, sums.right)
 
     @property

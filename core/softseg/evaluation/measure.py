@@ -44,8 +44,8 @@ class LevelMeasures:
         self.predicted, self.reference = np.full(shape, -1, np.int16), np.full(shape, -1, np.int16)
         self._background = background
 
-    def add(self, k: int, voxels: npt.NDArray[np.intp], predicted: FloatArray, reference: FloatArray) -> None:
-        """Add voxels of slice ``k``.
+    def add(self, k: int, voxels: npt.NDArray[np.intp], predicted: FloatArray, reference: FloatArray) -> LevelBlock:
+        """Add voxels of slice ``k`` and return how they look at this level.
 
         Parameters
         ----------
@@ -69,6 +69,7 @@ class LevelMeasures:
             unsure &= predicted[self._background, block.known] <= 1 - FLOOR
         at = label[unsure], np.flatnonzero(unsure)
         self.winner.add(p[at], g[at])
+        return block
 
     @property
     def mae(self) -> npt.NDArray[np.float64]:
@@ -134,10 +135,9 @@ def measure(
             continue
         p = rows.from_classes(p_index[:, voxels], p_share[:, voxels])
         g = rows.from_classes(g_index[:, voxels], g_share[:, voxels])
-        for level in levels:
-            level.add(k, voxels, p, g)
+        blocks = [level.add(k, voxels, p, g) for level in levels]
         if result.answers is not None:
-            result.answers += Answers.of(p, g, rows)
+            result.answers += Answers.of(p, g, rows, blocks)
     if len(levels) == len(rows.levels):
         result.confusion += _confusion(
             levels[-1], int(np.flatnonzero(rows.leaves == rows.background)[0]) if rows.background >= 0 else -1
