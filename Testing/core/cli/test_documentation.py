@@ -15,7 +15,7 @@ DOCS = Path(__file__).resolve().parents[3] / "docs"
 COMMANDS = (
     "doctor", "demo", "train", "predict", "collapse", "evaluate", "calibrate", "tree check", "tree show",
     "tree convert",
-    "tree diff", "data check", "data import", "data fuse", "study", "data strokes", "data false-colour",
+    "tree diff", "data check", "data import", "data fuse", "study", "data strokes", "data coarsen", "data false-colour",
 )  # fmt: skip
 
 

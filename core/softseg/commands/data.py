@@ -219,6 +219,38 @@ def _numbers(text: str, count: str, option: str, example: str) -> tuple[float, .
     return found
 
 
+@app.command("coarsen")
+def coarsen_data(
+    context: typer.Context,
+    data: Annotated[Path, typer.Argument(metavar="DATA.json", help="The dataset with fine voxels.")],
+    out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Folder for the new DATA.json, images and labels.")],
+    spacing: Annotated[
+        str, typer.Option("--spacing", metavar="MM|I,J,K", help="Voxel size; one number, or three (0 keeps the own).")
+    ],
+    soft: Annotated[bool, typer.Option("--soft", help="Write the shares of every leaf instead of label maps.")] = False,
+    events: EventsOption = None,
+    quiet: QuietOption = False,
+    cancel_file: CancelFileOption = None,
+) -> None:
+    """Average a dataset to larger voxels: for quick studies, and for soft labels whose truth is known."""
+    with long_work(context, events, quiet, cancel_file) as work:
+        from softseg.data import Dataset
+        from softseg.data.coarsen import coarsen
+
+        work.result("dataset", coarsen(Dataset.load(data), out, _spacing(spacing), soft=soft, events=work))
+
+
+def _spacing(text: str) -> tuple[float, ...]:
+    """Return three spacings from ``MM`` or ``I,J,K``."""
+    try:
+        numbers = [float(part) for part in text.split(",")]
+    except ValueError:
+        numbers = []
+    if len(numbers) not in (1, 3):
+        raise InputError(f"expected one number or three such as 2 or 1,1,0, got {text!r}", field="--spacing")
+    return tuple(numbers * 3 if len(numbers) == 1 else numbers)
+
+
 def _named(labels: list[str]) -> dict[str, str]:
     """Return endings of label files by node id from ``NODE=ENDING``."""
     pairs = [label.partition("=") for label in labels]
