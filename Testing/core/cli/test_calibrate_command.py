@@ -70,3 +70,31 @@ def test_a_damaged_calibration_is_named(cli: Callable, world: Path, model: Path,
     assert answer.code == 2
     assert message in answer.err
     assert "calibration.json" in answer.err
+
+
+@pytest.mark.parametrize("head", ["softmax", "normrelu"])
+def test_a_model_of_painted_strokes_is_calibrated_on_them(cli: Callable, world: Path, model: Path, head: str) -> None:
+    """Without background 0 means unlabelled: only what is painted decides, whatever the head."""
+    import torch
+
+    from softseg.network import Head, ModelFolder, build_network
+
+    loaded = ModelFolder.load(model)
+    tree = loaded.tree.remove("background")
+    torch.manual_seed(0)
+    network = build_network(loaded.plan.network, 1, 2, 3)
+    folder = ModelFolder.save(world / head, network, loaded.plan, tree, f"head: {head}\n", head=Head(head, 2, None))
+    answer = cli("calibrate", folder, world / "DATA.json", "--voxels", 100_000, "--device", "cpu", "--quiet")
+    assert (answer.code, answer.err) == (0, "")
+    content = json.loads((folder / "calibration.json").read_text(encoding="utf-8"))
+    labels = (labels_of(world) > 0).sum() * 1.5 / 1.5**3  # voxels of 1 x 1 x 1.5 mm become cubes of 1.5 mm
+    assert 0.7 * labels < content["voxels"] < 1.6 * labels
+    assert len(content["temperatures"]) == 2
+    assert content["temperatures"][0] == 1  # "organ" is all that there is
+    assert content["temperatures"][1] != 1
+
+
+def labels_of(world: Path) -> Any:
+    from softseg.image import read_image
+
+    return read_image(world / "labels1.nii.gz").array

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -13,6 +14,7 @@ from hypothesis import strategies as st
 from softseg.errors import InputError
 from softseg.image import Geometry
 from softseg.soft import SoftParcellation
+from softseg.soft.outliers import StoredOutliers
 from softseg.tree import LabelTree, Node
 from softseg.types import OUTLIER_VALUE
 
@@ -155,3 +157,15 @@ def test_every_node_has_a_value_of_its_own(seed: int, leaves: int, background: b
     assert all(values[node.id] == node.value for node in tree.nodes if node.value is not None)
     for cut in (tree.cut_at(level) for level in range(tree.depth + 1)):
         assert cut.values == tuple(values[node.id] for node in cut.nodes)
+
+
+@pytest.mark.parametrize("background", [True, False])
+def test_outliers_are_unknown_whatever_their_shares(background: bool) -> None:
+    parcellation, _ = random_parcellation(3, 9, background)
+    steps = np.zeros(parcellation.geometry.shape, np.uint8)
+    steps[2:4, 2, :] = 200
+    scored = replace(parcellation, outliers=StoredOutliers.of_volume(steps, "energy", 0.5, 0.0, 1.0))
+    found, plain = scored.confident_labels(0.7), parcellation.confident_labels(0.7)
+    np.testing.assert_array_equal(found, np.where(steps > 0, OUTLIER_VALUE if background else 0, plain))
+    np.testing.assert_array_equal(scored.answer_depth(0.7), np.where(steps > 0, 0, parcellation.answer_depth(0.7)))
+    np.testing.assert_array_equal(scored.confident_labels(0.7, outliers=False), plain)

@@ -18,7 +18,7 @@ from typing import Any, Literal, TypeVar
 
 from softseg.errors import InputError, SoftSegError
 from softseg.files import write_beside
-from softseg.prediction.outputs import VOLUMES_FILE, write_volumes
+from softseg.prediction.outputs import INTERVAL_COLUMNS, VOLUMES_FILE, write_volumes
 
 RESULTS_FILE = "results.json"
 
@@ -175,6 +175,10 @@ def _volumes(folder: Path) -> list[dict[str, str | int | float]]:
 def volumes_of(folder: Path) -> list[dict[str, str | int | float]]:
     """Return the rows of a finished case's ``volumes.csv``, numbers as numbers."""
     return [
-        {**row, "level": int(row["level"]), "soft_ml": float(row["soft_ml"]), "hard_ml": float(row["hard_ml"])}
+        {
+            **row,
+            "level": int(row["level"]),
+            **{name: float(row[name]) for name in ("soft_ml", "hard_ml", *INTERVAL_COLUMNS) if name in row},
+        }
         for row in _volumes(folder)
     ]
