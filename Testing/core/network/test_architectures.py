@@ -60,3 +60,15 @@ def test_bfloat16_stays_close_to_float32() -> None:
 def test_wrong_networks_are_refused(spec: NetworkSpec, dimensions: int, message: str) -> None:
     with pytest.raises(InputError, match=message):
         build_network(spec, 1, 2, dimensions)
+
+
+def test_an_efficientnet_encoder_takes_any_number_of_bands() -> None:
+    torch.manual_seed(0)
+    network = build_network(NetworkSpec(name="FlexibleUNet", options={"backbone": "efficientnet-b0"}), 200, 16, 2)
+    image = torch.randn(2, 200, 64, 32, requires_grad=True)
+    out = network(image)
+    assert out.shape == (2, 16, 64, 32)
+    (gradient,) = torch.autograd.grad(out.square().mean(), image)
+    assert (gradient.abs().amax(dim=(0, 2, 3)) > 0).all()
+    with pytest.raises(InputError, match="efficientnet-b99"):
+        build_network(NetworkSpec(name="FlexibleUNet", options={"backbone": "efficientnet-b99"}), 3, 2, 2)

@@ -14,9 +14,10 @@ if TYPE_CHECKING:
     from softseg.data.dataset import Case, Dataset
     from softseg.data.importers import import_bids, import_decathlon, import_folder, import_nnunet
     from softseg.data.plan import Crop, NetworkSpec, Normalization, Plan, Sampling
-    from softseg.data.planning import Machine, make_plan, training_gb
+    from softseg.data.planning import Machine, make_plan
     from softseg.data.preprocess import preprocess_images
     from softseg.data.sampler import Batch, PatchSampler
+    from softseg.data.sizes import training_gb
     from softseg.data.store import CaseStore, PreparedCase
 
 __all__ = [
@@ -68,7 +69,7 @@ _HOME = {
     "import_nnunet": "importers",
     "make_plan": "planning",
     "preprocess_images": "preprocess",
-    "training_gb": "planning",
+    "training_gb": "sizes",
 }
 
 

@@ -15,6 +15,7 @@ from softseg.data.cubes.bands import Bands, band_choices, fit_bands
 from softseg.data.dataset import Dataset
 from softseg.data.plan import MANY_BANDS, Crop, NetworkSpec, Normalization, Plan
 from softseg.data.preprocess import plan_orientation
+from softseg.data.sizes import size_2d, size_3d, size_cube, spacing_2d, spacing_3d
 from softseg.data.survey import Scan, look_at, spread
 from softseg.errors import InputError
 from softseg.events import Events
@@ -26,17 +27,8 @@ ANISOTROPY_2D = 3.0
 SLICES_2D = 40
 """... when there are at most this many of them in the median scan."""
 
-CPU_VOXELS = 1_000_000
-"""On a CPU, volumes are made coarser (at most twice) until the median scan has about so many voxels."""
-
 PATCH_2D = 2.0
-"""Side of a 2D patch in units of the foreground's size within a slice ..."""
-
-LEAST_PATCH_2D = 64
-"""... but at least so many pixels."""
-
-PATCH_CUBE = 64
-"""Side of a patch of many bands, in pixels; twice as many on a GPU."""
+"""Side of a 2D patch in units of the foreground's size within a slice, at least LEAST_PATCH_2D pixels."""
 
 LOOKED_AT = 30
 """Training cases whose voxels are read to make a plan."""
@@ -188,7 +180,7 @@ def _decide(
     median = np.median([scan.spacing for scan in scans], axis=0)
     extent = np.median([np.multiply(scan.shape, scan.spacing) for scan in scans], axis=0)
     if spacing is None:
-        spacing = _spacing_2d(scans) if dimensions == 2 else _spacing_3d(median, extent, machine)
+        spacing = spacing_2d(scans) if dimensions == 2 else spacing_3d(median, extent, machine)
     used = [own if value is None else value for own, value in zip(median, spacing, strict=True)]
     shape = np.maximum(1, np.round(extent / used)).astype(int)
     classes = len(dataset.tree.leaves)
@@ -196,11 +188,11 @@ def _decide(
         sides = [scan.foreground_mm for scan in scans if scan.foreground_mm is not None]
         wanted = PATCH_2D * float(np.median(sides)) / min(used[1:]) if sides else None
         if sum(how.outputs for how in bands.values()) >= MANY_BANDS:
-            patch, batch, options = _size_cube(shape, classes, machine)
+            patch, batch, options = size_cube(shape, classes, machine)
         else:
-            patch, batch, options = _size_2d(shape, classes, machine, wanted)
+            patch, batch, options = size_2d(shape, classes, machine, wanted)
     else:
-        patch, batch, options = _size_3d(shape, classes, machine)
+        patch, batch, options = size_3d(shape, classes, machine)
     normal = {
         channel: Normalization(kind="bands")
         if channel in bands
@@ -250,112 +242,6 @@ def _bands(dataset: Dataset, scans: Sequence[Scan], overrides: dict[str, Any] | 
     return found
 
 
-def _spacing_3d(
-    median: npt.NDArray[np.float64], extent: npt.NDArray[np.float64], machine: Machine
-) -> tuple[float, float, float]:
-    """Return the median spacing, not more than three times coarser along one axis; on a CPU at most twice coarser."""
-    spacing = np.minimum(median, 3 * median.min())
-    if not machine.gpu:
-        factor = min(2.0, (float(np.prod(extent / spacing)) / CPU_VOXELS) ** (1 / 3))
-        if factor > 1:
-            finest = float(spacing.min())
-            coarse = min(2 * finest, math.ceil(finest * factor * 2) / 2)
-            spacing = np.maximum(spacing, coarse)
-    return _three([round(float(value), 3) for value in spacing])
-
-
-def _spacing_2d(scans: Sequence[Scan]) -> tuple[None, float, float]:
-    """Return the finer quartile of the pixel sizes, so that small structures survive; slices stay where they are."""
-    pixel = float(np.percentile([min(scan.spacing[1:]) for scan in scans], 25))
-    return None, round(pixel, 3), round(pixel, 3)
-
-
-def _size_3d(
-    shape: npt.NDArray[np.int64], classes: int, machine: Machine
-) -> tuple[tuple[int, ...], int, dict[str, Any]]:
-    """Return patch, batch and network options: 4 levels on a CPU; 5 or 6 on a GPU with patches of up to 128."""
-    if not machine.gpu:
-        side, filters, batch = 64, [32, 64, 128, 256], 2
-    elif machine.memory_gb < 10:
-        side, filters, batch = 96, [32, 64, 128, 256, 320], 1
-    else:
-        side, filters, batch = (
-            (96, [32, 64, 128, 256, 320], 2)
-            if machine.memory_gb < 30
-            else (
-                128,
-                [32, 64, 128, 256, 320],
-                2,
-            )
-        )
-    granule = 2 ** (len(filters) - 1)
-    patch = _patch(shape, side, granule)
-    while training_gb(patch, batch, classes, filters) > 0.7 * machine.memory_gb and (batch > 1 or max(patch) > granule):
-        if batch > 1:
-            batch -= 1
-        else:
-            patch = _patch(np.minimum(shape, max(patch) - granule), max(patch) - granule, granule)
-    return patch, batch, {"filters": filters, "norm": "batch"}
-
-
-def _size_2d(
-    shape: npt.NDArray[np.int64], classes: int, machine: Machine, wanted: float | None
-) -> tuple[tuple[int, ...], int, dict[str, Any]]:
-    """Return patch, batch and network options; ``wanted`` pixels are enough to see the foreground in its surroundings.
-
-    Patches much larger than a small structure hold so little of it that a regression loss stays at its mean for long.
-    """
-    filters = [32, 64, 128, 256, 512] if machine.gpu else [16, 32, 64, 128, 256]
-    granule = 2 ** (len(filters) - 1)
-    side = 256 if machine.gpu else 128
-    if wanted is not None:
-        side = int(min(side, max(LEAST_PATCH_2D, math.ceil(wanted / granule) * granule)))
-    patch = _patch(shape[1:], side, granule)
-    batch = 16
-    while batch > 2 and training_gb(patch, batch, classes, filters) > 0.7 * machine.memory_gb:
-        batch //= 2
-    return patch, batch, {"filters": filters, "norm": "batch"}
-
-
-def _size_cube(
-    shape: npt.NDArray[np.int64], classes: int, machine: Machine
-) -> tuple[tuple[int, ...], int, dict[str, Any]]:
-    """Return patch, batch and network options for many bands: a small network, since bands say most and labels are few.
-
-    It begins with convolutions of 1 x 1 pixel, which mix bands alone: 3 x 3 of hundreds of bands would take most of the
-    time and nine times the weights.
-
-    On a CPU a picture of 145 x 145 pixels and 200 bands is learned in about half a minute; an EfficientNet encoder
-    takes several times as long and is therefore left to those who ask for it (``network: FlexibleUNet``).
-    """
-    filters = [64, 64, 128, 256] if machine.gpu else [32, 32, 64, 64]
-    patch = _patch(shape[1:], PATCH_CUBE * (1 + machine.gpu), 2 ** (len(filters) - 1))
-    batch = 16 if machine.gpu else 4
-    while batch > 2 and training_gb(patch, batch, classes, filters) > 0.7 * machine.memory_gb:
-        batch //= 2
-    return patch, batch, {"filters": filters, "kernel_size": [1, *[3] * (len(filters) - 1)], "norm": "batch"}
-
-
-def _patch(shape: npt.NDArray[np.int64], side: int, granule: int) -> tuple[int, ...]:
-    """Return ``side`` along each axis, less where the median image is smaller, in multiples of ``granule``."""
-    return tuple(int(min(side, max(granule, math.ceil(int(size) / granule) * granule))) for size in shape)
-
-
-def training_gb(patch: Sequence[int], batch: int, classes: int, filters: Sequence[int]) -> float:
-    """Return an estimate of the memory that a training step takes beside the program itself, in GB (2**30 bytes).
-
-    It counts 20 feature maps of the first width and 6 of the class width, of 4 bytes a number: our rule of thumb.
-
-    Parameters
-    ----------
-    patch: size of a patch in voxels.
-    batch: patches in a step.
-    classes: leaves of the tree.
-    filters: width of the network's levels, the finest first.
-    """
-    return math.prod(patch) * batch * (20 * filters[0] + 6 * classes) * 4 / 2**30
-
-
 def _normalization(samples: Sequence[npt.NDArray[np.float32]], zeros: Sequence[float]) -> Normalization:
     if float(np.median(zeros)) > _ZEROS and all(sample.min() >= 0 for sample in samples):
         return Normalization(kind="z-score-nonzero")
@@ -368,7 +254,3 @@ def _normalization(samples: Sequence[npt.NDArray[np.float32]], zeros: Sequence[f
             kind="ct", lower=float(low), upper=float(high), mean=float(clipped.mean()), sd=float(clipped.std())
         )
     return Normalization(kind="z-score")
-
-
-def _three(values: Sequence[float]) -> tuple[float, float, float]:
-    return values[0], values[1], values[2]

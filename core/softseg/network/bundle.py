@@ -1,7 +1,8 @@
 """The two configuration files of a MONAI bundle, so that ``monai.bundle`` runs a model without this product.
 
 The bundle's own pre-processing is built from MONAI's transforms and comes close to, but is not, this product's: where a
-scan is finer than the plan it smooths with a Gaussian before linear interpolation instead of averaging areas.
+scan is finer than the plan it smooths with a Gaussian before linear interpolation instead of averaging areas. It reads
+cubes from 4D NIfTI files.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import monai
 import numpy as np
 import torch
 
+from softseg.data.cubes.bands import Bands
 from softseg.data.plan import Normalization, Plan
 from softseg.network.architectures import network_config
 from softseg.network.heads import Head
@@ -155,8 +157,28 @@ def _preprocessing(plan: Plan) -> list[dict[str, Any]]:
 
 
 def _normalize(plan: Plan) -> str:
-    parts = [_normalize_one(plan.normalization[name], f"x[{n}:{n + 1}]") for n, name in enumerate(plan.channels)]
-    return parts[0].join(["$lambda x: ", ""]) if len(parts) == 1 else f"$lambda x: torch.cat([{', '.join(parts)}])"
+    parts, start = [], 0
+    for name in plan.channels:
+        stop = start + (plan.bands[name].count if name in plan.bands else 1)
+        x = f"x[{start}:{stop}]"
+        parts.append(_bands(plan.bands[name], x) if name in plan.bands else _normalize_one(plan.normalization[name], x))
+        start = stop
+    return f"$lambda x: {parts[0]}" if len(parts) == 1 else f"$lambda x: torch.cat([{', '.join(parts)}])"
+
+
+def _bands(how: Bands, x: str) -> str:
+    """Do what :meth:`softseg.data.cubes.bands.Bands.apply` does to the bands ``x`` of a cube, ``[bands, k, j, i]``."""
+    scaled = {
+        "none": "v",
+        "l1": "v / v.abs().sum(0, keepdim=True).clamp(min=1e-6)",
+        "snv": "(v - v.mean(0, keepdim=True)) / v.std(0, keepdim=True, unbiased=False).clamp(min=1e-6)",
+    }[how.per_pixel]
+    mean, sd = (f"torch.tensor({list(values)}).reshape(-1, 1, 1, 1)" for values in (how.mean, how.sd))
+    found = f"(lambda v: {scaled})({x}[{list(how.selected)}].float())"
+    found = f"(({found} - {mean}) / {sd}.clamp(min=1e-6))"
+    if how.components is None:
+        return found
+    return f"torch.einsum('ob,bkji->okji', torch.tensor({[list(row) for row in how.components]}), {found})"
 
 
 def _normalize_one(how: Normalization, x: str) -> str:
@@ -213,6 +235,7 @@ def _postprocessing(tree: LabelTree, head: Head) -> list[dict[str, Any]]:
             "output_postfix": "labels",
             "output_dtype": "$numpy.int32" if max(values) > 65535 else "$numpy.uint16",
             "separate_folder": False,
+            "squeeze_end_dims": False,  # an image of one slice stays one
             "resample": False,
         },
     ]
