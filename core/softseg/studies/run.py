@@ -11,16 +11,16 @@ from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
 
-from softseg.errors import CancelledError, InputError, SoftSegError
+from softseg.errors import InputError
 from softseg.events import Events
 from softseg.files import require_writable_folder, write_beside
 from softseg.prediction.cohort import Share
 from softseg.prediction.memory import free_memory
 from softseg.studies.jobs import Job, jobs_of
 from softseg.studies.relay import Relay
-from softseg.studies.running import Place, remaining, run_job
+from softseg.studies.running import Place, remaining
 from softseg.studies.study_file import Study
-from softseg.studies.workers import run_in_processes
+from softseg.studies.workers import attempt, run_in_processes
 
 _PAUSE = 0.2  # seconds between two looks for the datasets that process 0 writes
 
@@ -124,14 +124,10 @@ def _one_by_one(study: Study, jobs: Sequence[Job], place: Place, events: Events)
     failures = []
     relay = Relay(events)
     for number, job in enumerate(jobs):
-        try:
-            run_job(study, job, place, relay.for_job(job.name))
-        except CancelledError:
-            raise
-        except Exception as error:  # noqa: BLE001 - a defect in one training must not take the others with it
-            why = str(error) if isinstance(error, SoftSegError) else f"{type(error).__name__}: {error}"
-            failures.append(Failure(job.name, why))
-            events.warning(f"{job.name} failed: {why}")
+        kind, name, why = attempt(study, job, place, relay.for_job(job.name))
+        if kind == "failed":
+            failures.append(Failure(name, why))
+            events.warning(f"{name} failed: {why}")
         events.progress(number + 1, len(jobs))
     return failures
 

@@ -106,6 +106,7 @@ def _trained(job: Job, work: Path, place: Place, events: Events) -> Path:
         seed=job.seed,
         resume=(work / "run" / "checkpoints" / "last.pt").is_file(),
         cache=place.cache,
+        pictures=False,
         events=events,
     )
 

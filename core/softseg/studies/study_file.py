@@ -407,7 +407,10 @@ def _variants(spec: StudyFile, file: Path) -> list[Variant]:
                 recipe = _recipe(variant, [*sets, *_budget(spec.budget)], file)
             except InputError as error:
                 place = ": ".join(part for part in (field, error.field) if part)
-                raise InputError(error.message, file=error.file or file, field=place, hint=error.hint) from error
+                own = error.file is not None and Path(error.file).is_file()
+                raise InputError(
+                    error.message, file=error.file if own else file, field=place, hint=error.hint
+                ) from error
             found.append(Variant(_safe(name), recipe, variant.tree, variant.strokes, variant.model))
     return found
 

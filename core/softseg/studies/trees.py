@@ -21,7 +21,7 @@ def without(tree: LabelTree, nodes: Collection[str]) -> LabelTree:
     """
     gone = {leaf.id for node in nodes for leaf in tree.leaves_under(node)}
     kept = {node.id for leaf in tree.leaves if leaf.id not in gone for node in tree.path(leaf.id)}
-    if len(kept) < 3:
+    if len(tree.leaves) - len(gone) < 2:
         raise InputError("fewer than two classes are left to train on", field="inner", hint="hold out less")
     return LabelTree([node for node in tree.nodes if node.id in kept], name=tree.name)
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import multiprocessing
 import os
 import queue
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -93,8 +94,35 @@ def _work(
 
     torch.set_num_threads(threads)
     cancel = CancelToken(stop)
-    study, place = Study.load(path, models), Place(Path(out), device)
-    jobs = {job.name: job for job in jobs_of(study, place.out, Events(cancel=cancel))}
+    with contextlib.suppress(CancelledError):
+        study, place = Study.load(path, models), Place(Path(out), device)
+        jobs = {job.name: job for job in jobs_of(study, place.out, Events(cancel=cancel))}
+        for name in _names(todo, cancel):
+            told.put(attempt(study, jobs[name], place, Events(_Teller(told, name), cancel)))
+
+
+def attempt(study: Study, job: Job, place: Place, events: Events) -> tuple[str, str, str]:
+    """Do one job and return ``"done"`` or ``"failed"``, its name, and why it failed.
+
+    A defect in one job must not take the others with it.
+
+    Raises
+    ------
+    CancelledError: cancelled.
+    """
+    try:
+        run_job(study, job, place, events)
+    except CancelledError:
+        raise
+    except SoftSegError as error:
+        return "failed", job.name, str(error)
+    except Exception as error:  # noqa: BLE001 - see above
+        return "failed", job.name, f"{type(error).__name__}: {error}"
+    return "done", job.name, ""
+
+
+def _names(todo: Any, cancel: CancelToken) -> Iterator[str]:
+    """Yield names of jobs until there is no more work or the user wants to stop."""
     while not cancel.requested:
         try:
             name = todo.get(timeout=_LOOK)
@@ -102,15 +130,7 @@ def _work(
             continue
         if name is None:
             return
-        try:
-            run_job(study, jobs[name], place, Events(_Teller(told, name), cancel))
-            told.put(("done", name, ""))
-        except CancelledError:
-            return
-        except SoftSegError as error:
-            told.put(("failed", name, str(error)))
-        except Exception as error:  # noqa: BLE001 - a defect in one job must not take the others with it
-            told.put(("failed", name, f"{type(error).__name__}: {error}"))
+        yield name
 
 
 class _Teller:

@@ -106,7 +106,7 @@ def _saver(setup: Setup) -> Hook:
             return
         saved_step, saved_at = run.step, time.monotonic()
         run.curve.write_csv(run.folder / "metrics.csv")
-        if judged or run.finished:
+        if run.pictures and (judged or run.finished):
             run.curve.write_picture(run.folder / "curves.png", f"{run.tree.name}, recipe {run.recipe.name}")
         setup.board.flush()
         run.save()

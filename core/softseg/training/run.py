@@ -43,6 +43,7 @@ class Run:
     best, best_step: best validation score so far and when.
     waited: validations since then.
     curve: loss and scores so far.
+    pictures: whether curves and validation are drawn.
     """
 
     folder: Path
@@ -69,6 +70,7 @@ class Run:
     stopped: bool = False
     curve: Curve = field(default_factory=Curve)
     looked: float = field(default_factory=time.monotonic)
+    pictures: bool = True
 
     @property
     def precision(self) -> str:

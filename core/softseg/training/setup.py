@@ -91,6 +91,7 @@ class Request:
     resume: bool
     overrides: dict[str, Any]
     cache: Path
+    pictures: bool = True
 
     @property
     def tree(self) -> LabelTree:
@@ -265,6 +266,7 @@ def _new_run(request: Request, plan: Plan, ranks: Ranks, device: torch.device, e
         dtype=dtype,
         seed=request.seed,
         cases=tuple(request.training_cases),
+        pictures=request.pictures,
         network=network,
         learner=network,
         ranks=ranks,

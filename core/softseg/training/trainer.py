@@ -45,6 +45,7 @@ def train(
     resume: bool = False,
     overrides: dict[str, Any] | None = None,
     cache: str | Path | None = None,
+    pictures: bool = True,
     events: Events | None = None,
 ) -> Path:
     """Train a network on the ``train`` cases of ``dataset`` and return the model folder ``out/model``.
@@ -63,6 +64,7 @@ def train(
     resume: go on from ``checkpoints/last.pt``; on a CPU the result equals that of an uninterrupted run.
     overrides: changes to the plan, with dotted keys; they win over the recipe's.
     cache: folder of preprocessed cases that several runs may share, ``out/cache`` by default.
+    pictures: whether ``curves.png`` and ``validation.png`` are drawn; with trainings of seconds that takes its time.
     events: progress, metrics, warnings; and the user's wish to stop, after which the run can be resumed.
 
     Raises
@@ -79,7 +81,7 @@ def train(
     cache = folder / "cache" if cache is None else Path(cache)
     with joined_ranks(device, events) as (ranks, own_device), torch.random.fork_rng():
         torch.manual_seed(seed)
-        request = Request(dataset, recipe, folder, own_device, seed, resume, overrides or {}, cache)
+        request = Request(dataset, recipe, folder, own_device, seed, resume, overrides or {}, cache, pictures)
         setup = prepare_run(request, ranks, events)
         run = setup.run
         events.stage("train", total=run.recipe.steps, done=run.step)

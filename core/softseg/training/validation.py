@@ -25,7 +25,7 @@ def validate(run: Run, store: CaseStore, case_ids: list[str], events: Events) ->
 
     Without background also ``accuracy/...`` and ``f1/...`` per level, over the labelled voxels of all cases together
     (:class:`softseg.evaluation.labelled.LabelledScores`).
-    The first case is drawn to ``validation.png``.
+    The first case is drawn to ``validation.png`` where the run has pictures.
     The judged network is put into evaluation mode and stays there if it is the mean of the weights.
     """
     network = run.judged
@@ -49,7 +49,7 @@ def validate(run: Run, store: CaseStore, case_ids: list[str], events: Events) ->
             reference = labels_inside_mask(case)
             for name, score in quick_scores(probabilities, reference, run.tree, pooled).items():
                 scores.setdefault(name, []).append(score)
-            if case_id == case_ids[0]:
+            if run.pictures and case_id == case_ids[0]:
                 from softseg.training.validation_picture import draw_validation
 
                 picture = run.folder / "validation.png"
