@@ -6,6 +6,7 @@ from slicer.i18n import tr as _
 from softseg.errors import SoftSegError
 from SoftSegSlicerLib.Panels.AdoptBar import AdoptBar
 from SoftSegSlicerLib.Panels.BranchMenu import BranchMenu
+from SoftSegSlicerLib.Panels.ExportButtons import ExportButtons
 from SoftSegSlicerLib.Panels.HeatMapControls import HeatMapControls
 from SoftSegSlicerLib.Panels.HoverProbe import HoverProbe, hoverHtml
 from SoftSegSlicerLib.Panels.LabelTreeWidget import Column, LabelTreeWidget
@@ -44,6 +45,7 @@ class LookPanel:
         self.adopt = AdoptBar(self.ui, self.onAdopt, context)
         self.maps = HeatMapControls(self.ui, context.logic, self._try)
         self.sureness = SurenessControls(self.ui, context.logic, self._try)
+        self.export = ExportButtons(self.ui, context.logic, self._try, self.message.info)
         self.hover = HoverProbe(self.onHover)
         # room for the longest path, so that nothing moves under the mouse
         self.ui.hoverLabel.minimumHeight = self.ui.hoverLabel.maximumHeight = 3 * self.tree.fontMetrics().lineSpacing()
@@ -70,8 +72,6 @@ class LookPanel:
         self.tree.itemCollapsed.connect(self.onBranchToggled)
         self.tree.itemSelectionChanged.connect(self.onNodeSelected)
         self.ui.searchEdit.textChanged.connect(self.onSearched)
-        self.ui.exportSegmentationButton.clicked.connect(self.onExportSegmentation)
-        self.ui.exportLabelMapButton.clicked.connect(self.onExportLabelMap)
         for event, callback in self._observed():
             self.context.addObserver(event, callback)
 
@@ -162,8 +162,8 @@ class LookPanel:
         self.adopt.show(node is not None and not self._managed, node)
         self.volumes.clear(soft)
         self.tree.setTree(tree)
-        for widget in ("exportSegmentationButton", "exportLabelMapButton", "searchEdit"):
-            getattr(self.ui, widget).enabled = managed
+        self.ui.searchEdit.enabled = managed
+        self.export.show(node if managed else None)
         self.onHover(None)
         self.sureness.show(node if managed else None, soft)
         self.maps.show(node if managed else None, soft, self.sureness.hasScore)
@@ -270,22 +270,6 @@ class LookPanel:
             logic, soft = self.context.logic, self.volumes.soft
             text = hoverHtml(logic, self._node, tree, ras, soft) if ras is not None else ""
             self.ui.hoverLabel.text = text or _("Move the mouse over a slice view to see what is there.")
-
-    # -- export ---------------------------------------------------------------------------------------------------
-
-    def onExportSegmentation(self, *_args):
-        """Make a segmentation with true segments of the labels that are shown."""
-        self._export(self.context.logic.exportSegmentation)
-
-    def onExportLabelMap(self, *_args):
-        """Make a label map of the labels that are shown."""
-        self._export(self.context.logic.exportLabelMap)
-
-    def _export(self, export):
-        if self._managed:
-            made = self._try(lambda: export(self._node), None)
-            if made is not None:
-                self.message.info(_("'{name}' was made.").format(name=made.GetName()))
 
     def _try(self, action, default=None):
         """Return what ``action`` returns; where it fails for a reason people can mend, say so and return a default."""
