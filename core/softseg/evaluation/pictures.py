@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import matplotlib as mpl
@@ -14,7 +14,17 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from softseg.evaluation.colors import Color, as_hex
-from softseg.evaluation.slices import Box, Labels, Planes, blend, box_around, fullest_point, grey, telling_point
+from softseg.evaluation.slices import (
+    Box,
+    Labels,
+    Planes,
+    blend,
+    box_around,
+    fullest_point,
+    grey,
+    is_picture,
+    telling_point,
+)
 from softseg.types import BoolArray, FloatArray
 
 if TYPE_CHECKING:
@@ -99,7 +109,7 @@ class Stage:
     ) -> Stage:
         """Choose planes through about the middle of everything that is labelled (all volumes upright)."""
         mask = np.logical_or.reduce([volume >= 0 for volume in labels])
-        planes = Planes(spacing, box_around(mask, spacing, 8.0), telling_point(mask))
+        planes = Planes(spacing, box_around(mask, spacing, 8.0), telling_point(mask), not is_picture(scan))
         return Stage(grey(scan, mask.shape, planes.box), planes, colors)
 
 
@@ -153,7 +163,7 @@ def heat_figure(
     spacing: its spacing.
     maps: title, share 0..1, and the reference's share (or None), all upright.
     """
-    planes = [_zoom(share, reference, spacing) for _, share, reference in maps]
+    planes = [replace(_zoom(share, reference, spacing), sides=not is_picture(under)) for _, share, reference in maps]
     columns = max(len(own.axes) for own in planes)
     width, height = (9.6, 3.4) if columns > 1 else (5.0, 4.6)
     figure, every_axes = _rows(len(maps), width, height, [1.0] * columns)

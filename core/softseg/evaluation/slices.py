@@ -33,11 +33,13 @@ class Planes:
     spacing: mm along ``(k, j, i)`` of the upright volume.
     box: the part of the volume that is shown.
     point: voxel ``(k, j, i)`` that the planes go through.
+    sides: whether the patient's sides are written into the planes.
     """
 
     spacing: tuple[float, float, float]
     box: Box
     point: tuple[int, int, int]
+    sides: bool = True
 
     @property
     def axes(self) -> list[int]:
@@ -70,6 +72,8 @@ class Planes:
 
     def letters(self, axes: Axes, axis: int) -> None:
         """Write the patient's sides into a drawn plane."""
+        if not self.sides:
+            return
         for x, side, align in zip((0.02, 0.98), _SIDES[axis], ("left", "right"), strict=True):
             axes.text(x, 0.5, side, transform=axes.transAxes, color="#ffffff", alpha=0.8, ha=align, va="center", size=7)
 
@@ -132,6 +136,11 @@ def telling_point(mask: BoolArray) -> tuple[int, int, int]:
     columns = np.flatnonzero(mask.any(axis=(0, 1)))
     aside = (int(columns[-1]) - int(columns[0])) // 10
     return k, j, i + aside
+
+
+def is_picture(scan: npt.NDArray[Any] | None) -> bool:
+    """Whether a scan is one slice in colours: a picture, which shows no patient's sides."""
+    return scan is not None and scan.ndim == 4 and len(scan) == 1
 
 
 def grey(scan: npt.NDArray[Any] | None, shape: tuple[int, ...], box: Box) -> FloatArray:
