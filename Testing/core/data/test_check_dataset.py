@@ -124,15 +124,17 @@ def test_a_mask_on_another_grid_and_an_empty_one(make):
     assert any("the mask is empty" in text for text in check(make))
 
 
-def test_a_4d_file_is_told_to_be_split(make):
+def test_a_4d_file_is_a_cube_in_every_case_or_in_none(make):
     import SimpleITK as sitk
 
     make.head("a")
-    volume = sitk.JoinSeries([sitk.GetImageFromArray(image_of(seed)) for seed in range(2)])
-    sitk.WriteImage(volume, str(make.folder / "a.nii.gz"))
-    text = refused(make)
-    assert "expected a scalar 3D volume, got 4D" in text
-    assert "each channel" in text
+    make.head("b")
+    for name, message in (("b", "b.nii.gz: b: channel T1: has 2 bands where the first case has 1"), ("a", None)):
+        own = sitk.ReadImage(str(make.folder / f"{name}.nii.gz"))
+        sitk.WriteImage(sitk.JoinSeries([own, own * 2]), str(make.folder / f"{name}.nii.gz"))
+        if message is not None:
+            assert message in refused(make)
+    check(make)
 
 
 def test_warnings(make):
