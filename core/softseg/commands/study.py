@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -38,7 +39,8 @@ def study(
 
     For several machines or GPUs: torchrun --nproc-per-node N -m softseg study ... shares the trainings.
     """
-    with long_work(context, events, quiet, cancel_file) as work:
+    follower = os.environ.get("RANK", "0") != "0"  # torchrun's number of this process; process 0 speaks for all
+    with long_work(context, None if follower else events, quiet or follower, cancel_file) as work:
         from softseg.studies import Study
 
         loaded = Study.load(study, model or [])

@@ -6,7 +6,9 @@ import contextlib
 import multiprocessing
 import os
 import queue
+import signal
 import tempfile
+import threading
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -93,6 +95,8 @@ def _work(
     import torch
 
     torch.set_num_threads(threads)
+    if threading.current_thread() is threading.main_thread() and multiprocessing.parent_process() is not None:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # a Ctrl-C reaches all; the process that started this one decides
     cancel = CancelToken(stop)
     with contextlib.suppress(CancelledError):
         study, place = Study.load(path, models), Place(Path(out), device)
@@ -122,8 +126,9 @@ def attempt(study: Study, job: Job, place: Place, events: Events) -> tuple[str, 
 
 
 def _names(todo: Any, cancel: CancelToken) -> Iterator[str]:
-    """Yield names of jobs until there is no more work or the user wants to stop."""
-    while not cancel.requested:
+    """Yield names of jobs until there is no more work, the user wants to stop, or who started this process is gone."""
+    parent = multiprocessing.parent_process()
+    while not cancel.requested and (parent is None or parent.is_alive()):
         try:
             name = todo.get(timeout=_LOOK)
         except queue.Empty:
