@@ -22,10 +22,11 @@ from torch import Tensor, nn
 from softseg.demo.scan import read_maps
 from softseg.events import Events
 from softseg.image import Geometry
-from softseg.network import Model, ModelFolder
+from softseg.network import FittedOutliers, Model, ModelFolder
 from softseg.prediction.layout import Layout
+from softseg.prediction.scoring import StepMap, WindowScorer
 from softseg.prediction.shares import shares_of_blocks
-from softseg.prediction.sweep import Runner
+from softseg.prediction.sweep import Blend, Runner
 from softseg.resources import model_path
 from softseg.soft.blocks import BlockResampler
 from softseg.soft.compress import Compressor
@@ -36,6 +37,8 @@ SUITE = "prediction"
 FULL, QUICK = (182, 218, 182), (96, 96, 96)
 WINDOW = (64, 64, 64)
 OVERLAP = 0.25
+SCORE = "entropy"
+"""The most expensive outlier score of those that need no gradient."""
 
 
 class HalfResolution(nn.Module):
@@ -61,12 +64,16 @@ def run(quick: bool) -> list[Line]:
     ours_seconds, stored = timed(ours)
     peer_seconds, dense = timed(peer)
     differing, error = _compared(stored, dense)  # type: ignore[arg-type]
+    scores = [timed(prepare(*shape))[0] for prepare in (scored_of, unscored_of)]
+    score_memory = [(peak_memory(prepare, *shape) - window) / 1e6 for prepare in (scored_of, unscored_of)]
     named = "MONAI + softmax"
     return [
         Line(SUITE, "time", ours_seconds, peer_seconds, "s", named, 1.05, note),
         Line(
             SUITE, "memory over the bare network", *memory, "MB", named, 0.1, f"{note}; network {window / 1e6:.0f} MB"
         ),
+        Line(SUITE, "time with an outlier score", *scores, "s", "without", 1.2, f"{SCORE}; {note}"),
+        Line(SUITE, "memory with an outlier score", *score_memory, "MB", "without", 1.05, f"{SCORE}; {note}"),
         Line(SUITE, "voxels of another label", 100 * differing, 0.01, "%", "limit", 1.0, note),
         Line(SUITE, "largest error of any node", error, 0.01, "share", "limit", 1.0, "all nodes, all voxels"),
     ]
@@ -108,21 +115,39 @@ def window_of() -> Callable[[], object]:
 
 def ours_of(*shape: int) -> Callable[[], SoftParcellation]:
     """Return the streaming prediction, from the volume to the soft parcellation."""
+    return _streaming(*shape, blend="logits", scored=False)
+
+
+def unscored_of(*shape: int) -> Callable[[], SoftParcellation]:
+    """Return the streaming prediction as it is by default: probabilities are averaged where windows overlap."""
+    return _streaming(*shape, blend="probabilities", scored=False)
+
+
+def scored_of(*shape: int) -> Callable[[], SoftParcellation]:
+    """Return the same with an outlier score beside the shares."""
+    return _streaming(*shape, blend="probabilities", scored=True)
+
+
+def _streaming(*shape: int, blend: Blend, scored: bool) -> Callable[[], SoftParcellation]:
     window_of()
     model, network = _model()
+    fitted = FittedOutliers(SCORE, threshold=1.0, low=0.0, high=5.0)
     volume = _volume((shape[0], shape[1], shape[2]))
     grid = Geometry((shape[2], shape[1], shape[0]))
 
     def predict() -> SoftParcellation:
         resampler = BlockResampler(grid, grid, model.head.classes, model.head.background)
         layout = Layout.whole(volume, WINDOW, resampler.rim, OVERLAP)
-        runner = Runner(network, model.head, 3, torch.device("cpu"), torch.float32, blend="logits")
+        steps = StepMap(fitted, grid, grid)
+        scorer = WindowScorer.of(model, [fitted], steps.begin(layout.partition)) if scored else None
+        runner = Runner(network, model.head, 3, torch.device("cpu"), torch.float32, blend=blend, scorer=scorer)
         compressor = Compressor(model.head.classes, model.head.background, grid.shape, 8)
         blocks = shares_of_blocks(runner, layout, torch.arange(model.head.classes), Events())
         for piece in resampler.pieces(blocks, layout.partition):
             compressor.add(*piece)
         stored = compressor.stored()
-        return SoftParcellation(model.tree, grid, *stored[:4], k=8, node_error=stored.node_error)
+        outliers = steps.stored() if scored else None
+        return SoftParcellation(model.tree, grid, *stored[:4], k=8, node_error=stored.node_error, outliers=outliers)
 
     return predict
 

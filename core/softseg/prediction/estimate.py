@@ -41,6 +41,7 @@ class Work:
     maps: soft maps of nodes that are wanted.
     whole: whether all shares must be there at once (cleaning).
     kept: bytes of maps on the plan's grid.
+    scores: outlier scores that are computed beside the shares.
     """
 
     leaves: int
@@ -56,15 +57,16 @@ class Work:
     maps: int = 0
     whole: bool = False
     kept: int = 0
+    scores: int = 0
 
     @property
     def needed(self) -> int:
         """Estimated bytes beside what the process holds already."""
-        leaf_bytes = 4 * self.leaves
-        unfinished = self.unfinished * (4 * self.channels + 4)
+        leaf_bytes = 4 * (self.leaves + self.scores)
+        unfinished = self.unfinished * (4 * (self.channels + self.scores) + 4)
         blocks = self.rims * leaf_bytes + self.block * leaf_bytes * (2 + (self.pictures > 1) * (self.pictures + 2))
         pictures = 4 * self.plan_voxels * self.inputs * (self.pictures + 1)
-        stored = _STORED * self.target_voxels + 4 * self.target_voxels * self.maps
+        stored = (_STORED + self.scores) * self.target_voxels + 4 * self.target_voxels * self.maps
         whole = self.plan_voxels * leaf_bytes if self.whole else 0
         return pictures + stored + whole + self.kept + unfinished + max(self.window, blocks)
 
@@ -103,6 +105,7 @@ def work_of(
     slow, middle, fast = layout.partition.order
     rims = rim[slow] * extents[middle] * extents[fast]
     rims += (widest[slow] + rim[slow]) * (rim[middle] * extents[fast] + (widest[middle] + rim[middle]) * rim[fast])
+    scores = () if runner.scorer is None else runner.scorer.scores
     return Work(
         leaves=runner.head.classes,
         channels=runner.channels,
@@ -113,6 +116,7 @@ def work_of(
             runner.dimensions,
             runner.dtype,
             runner.batch_size,
+            backward=any(score.needs == "gradient" for score in scores),
         ),
         unfinished=layout.most_open() * members,
         block=math.prod(size + part for size, part in zip(widest, rim, strict=True)),
@@ -124,6 +128,7 @@ def work_of(
         maps=maps,
         whole=whole,
         kept=kept,
+        scores=len(scores),
     )
 
 

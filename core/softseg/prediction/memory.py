@@ -58,7 +58,13 @@ def free_memory() -> int:
 
 
 def network_memory(
-    network: nn.Module, channels: int, window: Sequence[int], dimensions: int, dtype: torch.dtype, batch: int = 1
+    network: nn.Module,
+    channels: int,
+    window: Sequence[int],
+    dimensions: int,
+    dtype: torch.dtype,
+    batch: int = 1,
+    backward: bool = False,
 ) -> int:
     """Return the bytes that one pass of the network takes at most, its input and output included.
 
@@ -73,6 +79,7 @@ def network_memory(
     dimensions: 2 leaves ``k`` out.
     dtype: of its arithmetic.
     batch: windows in a pass.
+    backward: whether the gradient by the input is computed too.
     """
     shape = (batch, channels, *(window if dimensions == 3 else window[1:]))
     held = [*network.parameters(), *network.buffers()]
@@ -80,8 +87,11 @@ def network_memory(
     weights = sum(value.nbytes for value in held)
     live = _Live()
     try:
-        with torch.inference_mode(), live:
-            empty(torch.empty(shape, dtype=dtype, device="meta"))
+        with torch.enable_grad() if backward else torch.inference_mode(), live:
+            image = torch.empty(shape, dtype=dtype, device="meta", requires_grad=backward)
+            outputs = empty(image)
+            if backward:
+                torch.autograd.grad(outputs.float().logsumexp(1).sum(), image)
     except (RuntimeError, NotImplementedError, TypeError, ValueError):  # a layer that cannot run without content
         return weights + 4 * math.prod(shape) * 64
     return weights + int(_SCRATCH * live.most)

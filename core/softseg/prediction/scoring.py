@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 NOT_JUDGED = float("-inf")
 """Score of voxels that no window reached: they are surely background, so never strange."""
 
+_MOST_VALUES = 1 << 18  # outputs that scores are made from at a time: what they leave behind fits into the cache
+
 ScoreSink = Callable[[Index, Tensor | None], None]
 """Takes a finished block's position and its scores ``(k, j, i, S)``, None where no window reached."""
 
@@ -135,10 +137,22 @@ class WindowScorer:
         shares: ``(k, j, i, C)`` where they are known.
         features, early: the part of :class:`Material`.
         """
-        voxels = Voxels(raw.float(), self.head, shares, None if features is None else features.float())
+        out = raw.new_empty((*raw.shape[:3], len(self.scores)), dtype=torch.float32)
         waiting = iter(() if early is None else early.unbind(-1))
-        found = [next(waiting) if score.needs == "gradient" else score.of(voxels) for score in self.scores]
-        return torch.stack(found, -1)
+        late = []
+        for number, score in enumerate(self.scores):
+            if score.needs == "gradient":
+                out[..., number] = next(waiting)
+            else:
+                late.append(number)
+        step = max(1, _MOST_VALUES // max(1, raw[0].numel()))
+        for first in range(0, raw.shape[0] if late else 0, step):
+            rows = slice(first, first + step)
+            known, inputs = (None if values is None else values[rows] for values in (shares, features))
+            voxels = Voxels(raw[rows].float(), self.head, known, None if inputs is None else inputs.float())
+            for number in late:
+                out[rows][..., number] = self.scores[number].of(voxels)
+        return out
 
 
 def _by_window(outputs: Tensor, batch: Tensor) -> Iterator[Tensor]:

@@ -90,29 +90,32 @@ class Runner:
     def _raw(self, logits: Tensor) -> Tensor:
         return (logits.unsqueeze(2) if self.dimensions == 2 else logits).cpu().movedim(1, -1)
 
-    def activated(self, raw: Tensor) -> Tensor:
-        """Return what is summed, a new tensor, for raw outputs ``(k, j, i, channels)``."""
-        raw = raw.to(torch.float32, memory_format=torch.contiguous_format, copy=True)
-        if self.head.name == "normrelu":
-            return torch.relu_(raw)
-        logits = self.head.logits(raw, -1)
-        return logits if self.blend == "logits" else torch.softmax(logits, -1)
-
-    def scores(self, raw: Tensor, activated: Tensor, material: Material | None, part: Region) -> Tensor | None:
-        """Return the outlier scores ``(k, j, i, S)`` of a part of a window, None where none are wanted.
+    def activated(
+        self, raw: Tensor, material: Material | None = None, part: Region | None = None
+    ) -> tuple[Tensor, Tensor | None]:
+        """Return what is summed of a part of a window, new tensors: ``(k, j, i, channels)`` and scores.
 
         Parameters
         ----------
         raw: raw outputs of the part, ``(k, j, i, out_channels)``.
-        activated: what :meth:`activated` made of them.
-        material: of the whole window.
-        part: which part that is.
+        material: what scores need of the whole window; None: no scores.
+        part: which part of the window that is.
+
+        Returns
+        -------
+        Activations, and outlier scores ``(k, j, i, S)``, None where none are wanted.
         """
-        if self.scorer is None or material is None:
-            return None
-        known = activated if self.head.name != "normrelu" and self.blend == "probabilities" else None
-        features, early = (None if values is None else values[part] for values in material)
-        return self.scorer.of_part(raw, known, features, early)
+        raw = raw.to(torch.float32, memory_format=torch.contiguous_format, copy=True)
+        if self.head.name == "normrelu":
+            values = torch.relu_(raw)
+        else:
+            values = self.head.logits(raw, -1)
+            values = values if self.blend == "logits" else torch.softmax(values, -1)
+        if self.scorer is None or material is None or part is None:
+            return values, None
+        known = values if self.head.name != "normrelu" and self.blend == "probabilities" else None
+        features, early = (None if maps is None else maps[part] for maps in material)
+        return values, self.scorer.of_part(raw, known, features, early)
 
     def bare(self, shape: Index) -> Tensor:
         """Return what a block ``(k, j, i)`` holds that no window reaches: background, as :meth:`shares` gives it."""
@@ -205,8 +208,7 @@ def _add_windows(
         raw = picture.undone(output, permutation)
         material = None if materials is None else _turned_back(picture, materials[number])
         for cell, inside, part in layout.touched(task):
-            values = runner.activated(raw[part])
-            scores = runner.scores(raw[part], values, material, part)
+            values, scores = runner.activated(raw[part], material, part)
             sums[task.picture].add(cell, inside, values, importance[part], scores)
 
 
