@@ -129,3 +129,9 @@ def test_a_worker_does_jobs_until_there_are_none(study_file: StudyFile, tmp_path
     todo.put(names[1])
     _work(str(file), (), str(place.out), "cpu", todo, told, str(tmp_path / "stop"), 1)
     assert not (place.out / "jobs" / names[1]).exists()
+
+
+def test_nothing_to_report_is_said(study_file: StudyFile, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    arguments = ["study", str(study_file()), "--out", str(tmp_path / "out"), "--report-only", "--quiet"]
+    assert run(arguments) == 2
+    assert "no training is finished" in capsys.readouterr().err

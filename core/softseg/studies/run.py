@@ -86,7 +86,7 @@ def run_study(
             failures = [Failure(*pair) for pair in run_in_processes(loaded, own, place, at_once, events)]
     share.wait_for_all()
     if share.rank == 0:
-        _summarise(loaded, all_jobs, place, command, events)
+        _summarise(loaded, all_jobs, place, report_only, command, events)
     _tell(failures, place)
     return place.out / "report.html"
 
@@ -132,13 +132,20 @@ def _one_by_one(study: Study, jobs: Sequence[Job], place: Place, events: Events)
     return failures
 
 
-def _summarise(study: Study, jobs: Sequence[Job], place: Place, command: Sequence[str], events: Events) -> None:
+def _summarise(
+    study: Study, jobs: Sequence[Job], place: Place, report_only: bool, command: Sequence[str], events: Events
+) -> None:
     from softseg.studies.summary import write_summary
 
     missing = remaining(study, jobs, place)
     done = [job for job in jobs if job not in missing]
     if not done:
-        events.warning("no training is finished: there is nothing to report")
+        if report_only:
+            raise InputError(
+                "no training is finished by what the study file says now",
+                file=place.out,
+                hint="leave --report-only out to train",
+            )
         return
     if missing:
         events.warning(f"{len(missing)} of {len(jobs)} trainings are not finished; the report is about the others")
