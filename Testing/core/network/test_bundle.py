@@ -50,7 +50,7 @@ def scan(path: Path) -> Image:
     return image
 
 
-@pytest.mark.parametrize("head", ["softmax", "normrelu"])
+@pytest.mark.parametrize("head", ["softmax", "normrelu", "godin"])
 def test_monai_predicts_what_softseg_predicts(head: str, tmp_path: Path) -> None:
     torch.manual_seed(1)
     images = tmp_path / "images"
@@ -62,7 +62,7 @@ def test_monai_predicts_what_softseg_predicts(head: str, tmp_path: Path) -> None
         normalization={"T1": {"kind": "z-score-nonzero"}},
         network=NetworkSpec(options={"filters": [4, 4, 4]}),
     )
-    network = build_network(plan.network, 1, 3, 3)
+    network = build_network(plan.network, 1, Head(head, 3).out_channels, 3)  # type: ignore[arg-type]
     fit(network, Head(head, 3), plan, image)
     folder = ModelFolder.save(tmp_path / "model", network, plan, TREE, f"head: {head}\n")
     environment = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
