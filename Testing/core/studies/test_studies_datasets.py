@@ -12,6 +12,7 @@ from softseg.data import Dataset
 from softseg.data.cubes import read_label_map
 from softseg.errors import InputError
 from softseg.events import Events
+from softseg.image import read_image
 from softseg.studies import Study
 from softseg.studies.derive import Annotation, write_annotation, write_blocks, write_fold
 from softseg.studies.folds import folds_of
@@ -134,7 +135,9 @@ def test_background_and_strokes_do_not_mix(study_file: StudyFile, fields: Datase
     fields.tree.with_nodes([fields.tree.nodes[0], background, *fields.tree.nodes[1:]]).save(tmp_path / "tree.json")
     plain = {"name": "plain", "recipe": "tree-ce"}
     with pytest.raises(InputError, match="takes for background"):
-        study_dataset(Study.load(study_file(tree="tree.json", variants=[plain], strokes=[{"share": 0.1}])))
+        study_dataset(
+            Study.load(study_file(tree="tree.json", variants=[plain], strokes=[{"share": 0.1}])), tmp_path, Events()
+        )
     sparse = {"name": "sparse", "recipe": "sparse", "strokes": {"per_structure": 2}}
     mixed = Study.load(study_file(tree="tree.json", variants=[plain, sparse]))
     assert mixed.labelled_only
@@ -143,4 +146,21 @@ def test_background_and_strokes_do_not_mix(study_file: StudyFile, fields: Datase
     assert all(job.tree.background is not None for job in jobs)
     assert jobs[0].data == jobs[0].whole != jobs[1].data
     with pytest.raises(InputError, match="labelled voxels only"):
-        study_dataset(Study.load(study_file(tree="tree.json", variants=[plain, sparse], labelled_only=False)))
+        study_dataset(
+            Study.load(study_file(tree="tree.json", variants=[plain, sparse], labelled_only=False)), tmp_path, Events()
+        )
+
+
+def test_a_study_may_ask_for_larger_voxels(study_file: StudyFile, fields: Dataset, tmp_path: Path) -> None:
+    study = Study.load(study_file(coarsen={"spacing": [2, 2, 0]}))
+    jobs = jobs_of(study, tmp_path, Events())
+    coarse = Dataset.load(jobs[0].whole)
+    made = {case.id: Path(case.labels).stat().st_mtime_ns for case in coarse.cases}
+    for case, fine in zip(coarse.cases, fields.cases, strict=True):
+        assert read_image(case.labels).geometry.size == (12, 12, 1)
+        assert case.group == fine.group
+    again = jobs_of(study, tmp_path, Events())
+    assert [job.digest(study) for job in again] == [job.digest(study) for job in jobs]
+    assert {case.id: Path(case.labels).stat().st_mtime_ns for case in Dataset.load(again[0].whole).cases} == made
+    other = jobs_of(Study.load(study_file(coarsen={"spacing": 2})), tmp_path, Events())
+    assert other[0].whole != jobs[0].whole

@@ -16,7 +16,7 @@ from softseg.network import Model
 from softseg.prediction import predict_case
 from softseg.prediction.devices import resolve_device
 from softseg.studies.jobs import Job
-from softseg.studies.study_file import Study
+from softseg.studies.study import Study
 from softseg.studies.tables import Result
 
 SIZE = "volume_reference_ml"

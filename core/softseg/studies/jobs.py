@@ -10,11 +10,13 @@ from pathlib import Path
 from typing import Any
 
 from softseg.data import Dataset
+from softseg.data.coarsen import coarsen
 from softseg.errors import InputError
 from softseg.events import Events
 from softseg.studies.derive import Annotation, write_annotation, write_blocks, write_fold
 from softseg.studies.folds import Fold, folds_of
-from softseg.studies.study_file import StrokesSpec, Study, Variant, model_folder
+from softseg.studies.study import Study, Variant, model_folder
+from softseg.studies.study_file import StrokesSpec
 from softseg.studies.trees import held_out_groups, variant_tree, without
 from softseg.tree import LabelTree
 
@@ -88,8 +90,8 @@ def jobs_of(study: Study, out: Path, events: Events) -> list[Job]:
     ------
     InputError: the data does not allow what the study asks for.
     """
-    dataset = study_dataset(study)
     events.stage("datasets")
+    dataset = study_dataset(study, out, events)
     folds = _fold_files(study, dataset, out, events)
     groups: list[tuple[str, tuple[str, ...]]] = [("", ())]
     if study.spec.kind == "outliers":
@@ -120,8 +122,10 @@ def jobs_of(study: Study, out: Path, events: Events) -> list[Job]:
     return jobs
 
 
-def study_dataset(study: Study) -> Dataset:
+def study_dataset(study: Study, out: Path, events: Events) -> Dataset:
     """Return the study's dataset, with its tree as the recipes learn it: sparse ones know no background.
+
+    Where the study asks for larger voxels they are made first, below ``out``.
 
     Where recipes with and without background are mixed it keeps the background, and labelled voxels alone are judged.
 
@@ -130,6 +134,7 @@ def study_dataset(study: Study) -> Dataset:
     InputError: the dataset is wrong, or a recipe with background would take unlabelled voxels for it.
     """
     dataset = Dataset.load(study.data, None if study.spec.tree is None else _tree(study.spec.tree, study.path))
+    dataset = _coarsened(dataset, study, out, events)
     for variant in study.variants:
         partly = variant.strokes != "whole" if variant.strokes else bool(study.spec.strokes)
         if not variant.recipe.sparse and (partly or study.spec.folds.by == "block"):
@@ -151,6 +156,21 @@ def study_dataset(study: Study) -> Dataset:
     return dataset
 
 
+def _coarsened(dataset: Dataset, study: Study, out: Path, events: Events) -> Dataset:
+    spec = study.spec.coarsen
+    if spec is None:
+        return dataset
+    key = [spec.model_dump(mode="json"), str(dataset.path), dataset.tree.to_json()]
+    folder = out / "data" / f"coarse-{_digest(key)}"
+    if not (folder / "DATA.json").is_file():  # written last
+        coarsen(dataset, folder, spec.spacing_ijk, soft=spec.soft, events=events)
+    return Dataset.load(folder / "DATA.json", dataset.tree)
+
+
+def _digest(content: Any) -> str:
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:8]
+
+
 def _tree(wanted: str, study: Path) -> LabelTree:
     from softseg.resources import label_tree_path, list_label_trees
 
@@ -162,8 +182,8 @@ def _tree(wanted: str, study: Path) -> LabelTree:
 
 def _fold_files(study: Study, dataset: Dataset, out: Path, events: Events) -> list[tuple[Fold, Path]]:
     spec = study.spec.folds
-    key = [spec.model_dump(mode="json", exclude={"only"}), str(study.data), dataset.tree.to_json()]
-    folder = out / "data" / hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()[:8]
+    data = study.data if study.spec.coarsen is None else dataset.path
+    folder = out / "data" / _digest([spec.model_dump(mode="json", exclude={"only"}), str(data), dataset.tree.to_json()])
     if spec.by == "block":
         return write_blocks(dataset, spec, folder, events)
     return [(fold, write_fold(dataset, fold, folder)) for fold in folds_of(dataset, spec)]

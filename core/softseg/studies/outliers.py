@@ -20,7 +20,7 @@ from softseg.network import Model
 from softseg.prediction.devices import resolve_device
 from softseg.studies.jobs import Job
 from softseg.studies.scoring import estimated_scores, scored
-from softseg.studies.study_file import Study
+from softseg.studies.study import Study
 from softseg.studies.voxels import HELD_OUT, INSIDE, UNTRAINED, Voxels
 from softseg.tree import LabelTree
 from softseg.types import FloatArray

@@ -17,7 +17,7 @@ from softseg.evaluation.page import write_page
 from softseg.studies import charts
 from softseg.studies.jobs import Job
 from softseg.studies.running import CURVES_FILE, Place
-from softseg.studies.study_file import Study
+from softseg.studies.study import Study
 from softseg.studies.summary import SMALLER_IS_BETTER, Comparison, Findings, Key, read_curves
 from softseg.studies.thresholds import LEVEL_SCORE
 

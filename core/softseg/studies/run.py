@@ -19,7 +19,7 @@ from softseg.prediction.memory import free_memory
 from softseg.studies.jobs import Job, jobs_of
 from softseg.studies.relay import Relay
 from softseg.studies.running import Place, remaining
-from softseg.studies.study_file import Study
+from softseg.studies.study import Study
 from softseg.studies.workers import attempt, run_in_processes
 
 _PAUSE = 0.2  # seconds between two looks for the datasets that process 0 writes

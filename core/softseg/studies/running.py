@@ -20,7 +20,7 @@ from softseg.events import Events
 from softseg.files import read_json_object, write_folder_beside
 from softseg.network import ModelFolder
 from softseg.studies.jobs import Job
-from softseg.studies.study_file import Study
+from softseg.studies.study import Study
 from softseg.studies.tables import write_results
 from softseg.training import train
 

@@ -17,7 +17,7 @@ from softseg.studies.jobs import Job
 from softseg.studies.judge import Judged, judged_rows
 from softseg.studies.running import JOB_FILE, RESULTS_FILE, VOXELS_FILE, Place
 from softseg.studies.statistics import Paired, compare_paired, holm
-from softseg.studies.study_file import Study
+from softseg.studies.study import Study
 from softseg.studies.tables import Result, read_results, write_results, write_rows
 from softseg.studies.voxels import Voxels
 

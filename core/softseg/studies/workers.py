@@ -18,7 +18,7 @@ from softseg.events import CancelToken, Events
 from softseg.studies.jobs import Job, jobs_of
 from softseg.studies.relay import Relay
 from softseg.studies.running import Place, run_job
-from softseg.studies.study_file import Study
+from softseg.studies.study import Study
 
 _LOOK = 0.2  # seconds between two looks at the user's wish to stop
 _END = 20.0  # seconds that processes get to end
