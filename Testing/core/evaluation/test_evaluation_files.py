@@ -13,6 +13,7 @@ from softseg.evaluation.pairs import case_name, pair_up
 from softseg.evaluation.sources import read_prediction, read_reference
 from softseg.events import CancelToken, Events, ListSink
 from softseg.image import Geometry, Image, write_image
+from softseg.types import OUTLIER_VALUE
 
 
 def ignore(_: str) -> None:
@@ -103,6 +104,17 @@ def test_values_that_the_tree_lacks_are_named(small_tree, small_geometry, small_
         read_prediction(odd, small_tree, ignore)
     with pytest.raises(InputError, match=r"odd.nii.gz.*77"):
         read_reference(odd, small_tree, ignore)
+
+
+def test_outliers_in_a_label_map_are_no_answer(small_tree, small_geometry, small_values, tmp_path):
+    marked = small_values.astype(np.uint16)
+    marked[:2] = OUTLIER_VALUE
+    plain = read_prediction(write_image(Image(small_values, small_geometry), tmp_path / "p.nii.gz"), small_tree, ignore)
+    found = read_prediction(write_image(Image(marked, small_geometry), tmp_path / "m.nii.gz"), small_tree, ignore)
+    before, after = plain.shares.labels, found.shares.labels
+    assert (after.total()[:2] == 0).all()
+    np.testing.assert_array_equal(after.total()[2:], before.total()[2:])
+    np.testing.assert_array_equal(after.indices[:, 2:], before.indices[:, 2:])
 
 
 def test_a_parcellation_of_another_tree_is_refused(case_files, small_tree):

@@ -19,7 +19,7 @@ from softseg.image import Geometry
 from softseg.soft.encoding import SCALE
 from softseg.soft.labels import SoftLabels
 from softseg.soft.parcellation import SoftParcellation
-from softseg.types import BoolArray, FloatArray, IntArray
+from softseg.types import OUTLIER_VALUE, BoolArray, FloatArray, IntArray
 
 if TYPE_CHECKING:
     from softseg.tree import LabelTree
@@ -154,6 +154,8 @@ class Reading:
 def read_prediction(path: Path, tree: LabelTree, warn: Warn) -> Reading:
     """Read a soft parcellation, a label map (values of any node, also those of a cut), or a predicted case's folder.
 
+    Outliers in a label map (``OUTLIER_VALUE``, where no node has it) are no answer.
+
     Raises
     ------
     InputError: missing or damaged, holds labels that the tree lacks, or the folder has no prediction.
@@ -164,8 +166,11 @@ def read_prediction(path: Path, tree: LabelTree, warn: Warn) -> Reading:
     image = read_label_map(file)
     if image.array.dtype.kind == "f" and not np.array_equal(image.array, np.trunc(image.array)):
         return Reading(LabelShares(labels_from_map(image.array, tree, file, warn), image.geometry), file)
+    known = OUTLIER_VALUE in {tree.value_of(node.id) for node in tree.nodes}
+    unknown = np.zeros(0, bool) if known else image.array == OUTLIER_VALUE
     try:
-        values = tree.collapse(image.array, tree.cut_at(tree.depth))
+        array = np.where(unknown, tree.value_of(tree.leaves[0].id), image.array) if unknown.any() else image.array
+        values = tree.collapse(array, tree.cut_at(tree.depth))
     except InputError as error:
         raise InputError(
             error.message, file=file, hint=error.hint or "give the tree that the labels belong to"
@@ -176,6 +181,8 @@ def read_prediction(path: Path, tree: LabelTree, warn: Warn) -> Reading:
     if tree.background is None:
         table[0] = -1
     indices = table[values]
+    if unknown.any():
+        indices[unknown] = -1
     present = np.flatnonzero(np.bincount(indices[indices >= 0].ravel(), minlength=1))
     inner = [tree.inner_nodes[index - len(tree.leaves)] for index in present if index >= len(tree.leaves)]
     deepest = min((tree.depth_of(node.id) for node in inner), default=None)
