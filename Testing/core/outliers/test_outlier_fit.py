@@ -18,7 +18,7 @@ from softseg.errors import CancelledError, InputError
 from softseg.events import CancelToken, Events, ListSink
 from softseg.image import read_image, write_image
 from softseg.network import FittedOutliers, Head, Model
-from softseg.outliers import Reference, fit_outliers, score_case, threshold_at, with_threshold
+from softseg.outliers import Reference, fit_outliers, score_case, threshold_at, threshold_costing, with_threshold
 
 
 @pytest.fixture(scope="session")
@@ -143,6 +143,39 @@ def test_the_threshold_keeps_at_least_what_was_asked_for(values: list[float], tp
     assert threshold in finite
     lower = finite[finite < threshold]
     assert lower.size / finite.size < tpr + 1 / finite.size
+
+
+@given(
+    values=st.lists(st.tuples(st.integers(-20, 20), st.booleans()), min_size=1, max_size=60),
+    most_loss=st.floats(0, 0.99),
+)
+def test_a_threshold_costs_no_more_than_allowed_and_none_below_it_would_do(
+    values: list[tuple[int, bool]], most_loss: float
+) -> None:
+    scores, right = np.array([s for s, _ in values], np.float32), np.array([r for _, r in values])
+    threshold = threshold_costing(scores, right, most_loss)
+    assert (right & (scores > threshold)).sum() <= most_loss * len(scores)
+    lower = scores[scores < threshold]
+    if lower.size:
+        assert (right & (scores > lower.max())).sum() > most_loss * len(scores) - 1
+
+
+def test_by_default_half_a_point_of_accuracy_is_the_price(learnt: Model, dataset: Dataset, cache: Path) -> None:
+    score = fit_outliers(learnt, dataset, ["case0"], "max-softmax", held_out=["strange"], cache=cache)
+    reference = Reference.of(learnt, dataset, ["strange"])
+    case = CaseStore(reference.dataset, learnt.plan, cache).load("case1")
+    known, _ = reference.known_and_held_out(case)
+    found = score_case(learnt, [score], case)
+    labels = case.labels.largest()
+    right = np.zeros(labels.shape, bool)
+    for number, leaf in enumerate(learnt.tree.leaves):
+        answered = found.probabilities.argmax(axis=0) == number
+        right |= answered & (labels == reference.dataset.tree.class_index(leaf.id))
+    assert score.chosen["how"] == "most-loss"
+    assert score.chosen["accuracy_before"] == pytest.approx(right[known].mean())
+    lost = (right & (found.scores[0] > score.threshold))[known].mean()
+    assert score.chosen["accuracy_lost"] == pytest.approx(lost)
+    assert lost <= 0.005
 
 
 @given(seed=st.integers(0, 99), threshold=st.floats(-3, 30))

@@ -25,14 +25,16 @@ def fit(
         str,
         typer.Option("--score", metavar="NAME", help="max-softmax, energy, entropy, odin, mahalanobis or godin."),
     ],
-    tpr: Annotated[
+    most_loss: Annotated[
         float,
-        typer.Option(
-            "--tpr", metavar="SHARE", help="Share of known labelled voxels that is to stay below the threshold."
-        ),
-    ] = 0.95,
+        typer.Option("--most-loss", metavar="SHARE", help="Accuracy on known voxels that it may cost, 0..1."),
+    ] = 0.005,
+    tpr: Annotated[
+        float | None,
+        typer.Option("--tpr", metavar="SHARE", help="Instead: share of known voxels that stays below the threshold."),
+    ] = None,
     threshold: Annotated[
-        float | None, typer.Option("--threshold", help="The threshold itself, in units of the score, instead of --tpr.")
+        float | None, typer.Option("--threshold", help="The threshold itself, in units of the score, instead.")
     ] = None,
     held_out: Annotated[
         str | None,
@@ -65,6 +67,7 @@ def fit(
             Dataset.load(data),
             score,
             out=out,
+            most_loss=most_loss,
             tpr=tpr,
             threshold=threshold,
             held_out=_listed(held_out),

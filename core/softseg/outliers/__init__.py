@@ -5,7 +5,7 @@ from softseg.network.outlier_scores import SCORES, scores_for
 from softseg.outliers.fit import fit_outliers
 from softseg.outliers.reference import Reference
 from softseg.outliers.scoring import ScoredCase, outlier_scores, score_case
-from softseg.outliers.threshold import threshold_at, with_threshold
+from softseg.outliers.threshold import threshold_at, threshold_costing, with_threshold
 
 __all__ = [
     "SCORES",
@@ -17,5 +17,6 @@ __all__ = [
     "score_case",
     "scores_for",
     "threshold_at",
+    "threshold_costing",
     "with_threshold",
 ]

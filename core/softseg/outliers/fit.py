@@ -5,11 +5,13 @@ from __future__ import annotations
 import contextlib
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import torch
 
 from softseg.data import CaseStore, Dataset
@@ -19,12 +21,28 @@ from softseg.network import Model
 from softseg.network.fitted_outliers import FittedOutliers
 from softseg.outliers.estimate import estimate_score
 from softseg.outliers.reference import Reference
-from softseg.outliers.scoring import outlier_scores
-from softseg.outliers.threshold import TPR, threshold_at, with_threshold
-from softseg.types import FloatArray
+from softseg.outliers.scoring import score_case
+from softseg.outliers.threshold import MOST_LOSS, threshold_at, threshold_costing, with_threshold
+from softseg.types import BoolArray, FloatArray
 
 MOST_VOXELS = 1 << 20
 """Voxels of a case whose scores are kept to choose a threshold, drawn at random (our default)."""
+
+
+@dataclass(frozen=True, eq=False)
+class KnownScores:
+    """Scores of labelled voxels of some cases.
+
+    Attributes
+    ----------
+    scores: float32 ``(N,)``, of known voxels.
+    right: bool ``(N,)``, whether the most probable leaf is the labelled one, or lies below the labelled node.
+    held_out: float32 ``(M,)``, scores of voxels of held-out branches.
+    """
+
+    scores: FloatArray
+    right: BoolArray
+    held_out: FloatArray
 
 
 def fit_outliers(
@@ -36,7 +54,8 @@ def fit_outliers(
     events: Events | None = None,
     *,
     threshold_cases: Sequence[str] | None = None,
-    tpr: float = TPR,
+    most_loss: float = MOST_LOSS,
+    tpr: float | None = None,
     threshold: float | None = None,
     held_out: Sequence[str] = (),
     options: Mapping[str, Any] | None = None,
@@ -54,7 +73,9 @@ def fit_outliers(
     events: stages, progress, warnings; cancelling.
     threshold_cases: ids of the cases that the threshold and the stored range come from; the dataset's validation cases
         by default, with none of these ``cases``.
-    tpr: share of known labelled voxels (background apart) that stays below the threshold.
+    most_loss: accuracy on known labelled voxels (background apart) that the threshold may cost: the share of them that
+        the model names rightly and that lie beyond it.
+    tpr: instead, the share of known labelled voxels that stays below the threshold.
     threshold: instead, the threshold itself, in units of the score.
     held_out: ids of branches that the model was not trained on: their voxels are not known ones.
     options: of the score, e.g. ``{"temperature": 2}``.
@@ -68,22 +89,36 @@ def fit_outliers(
     events = Events() if events is None else events
     reference = Reference.of(model, dataset, held_out)
     device = torch.device(device)
-    if not 0 < tpr <= 1:
+    if tpr is not None and not 0 < tpr <= 1:
         raise InputError(f"expected a share above 0, at most 1, got {tpr}", field="tpr")
+    if not 0 <= most_loss < 1:
+        raise InputError(f"expected a share from 0 to below 1, got {most_loss}", field="most loss")
     with _folder(cache) as folder:
         fitted = estimate_score(model, reference, cases, score_name, folder, device, options or {}, events)
         judged = _threshold_cases(dataset, cases, threshold_cases, events)
-        known, outside = known_scores(model, fitted, reference, judged, folder, device, events)
-    chosen: dict[str, Any] = {"how": "tpr", "tpr": tpr} if threshold is None else {"how": "given"}
-    value = threshold_at(known, tpr) if threshold is None else threshold
-    chosen |= {"cases": list(judged), "voxels": int(known.size)}
-    if known.size:
-        chosen["known_kept"] = float((known <= value).mean())
+        found = known_scores(model, fitted, reference, judged, folder, device, events)
+    value, chosen = _chosen(found, most_loss, tpr, threshold)
+    chosen |= {"cases": list(judged), "voxels": int(found.scores.size)}
+    if found.scores.size:
+        chosen["known_kept"] = float((found.scores <= value).mean())
+        chosen["accuracy_before"] = float(found.right.mean())
+        chosen["accuracy_lost"] = float((found.right & (found.scores > value)).mean())
     if held_out:
-        chosen |= {"held_out": list(held_out), "held_out_voxels": int(outside.size)}
-        if outside.size:
-            chosen["held_out_found"] = float((outside > value).mean())
-    return with_threshold(fitted, known, value, chosen, model.head)
+        chosen |= {"held_out": list(held_out), "held_out_voxels": int(found.held_out.size)}
+        if found.held_out.size:
+            chosen["held_out_found"] = float((found.held_out > value).mean())
+    return with_threshold(fitted, found.scores, value, chosen, model.head)
+
+
+def _chosen(
+    found: KnownScores, most_loss: float, tpr: float | None, threshold: float | None
+) -> tuple[float, dict[str, Any]]:
+    """Return the threshold and how it was chosen."""
+    if threshold is not None:
+        return threshold, {"how": "given"}
+    if tpr is not None:
+        return threshold_at(found.scores, tpr), {"how": "tpr", "tpr": tpr}
+    return threshold_costing(found.scores, found.right, most_loss), {"how": "most-loss", "most_loss": most_loss}
 
 
 def known_scores(
@@ -94,26 +129,30 @@ def known_scores(
     cache: Path,
     device: torch.device,
     events: Events,
-) -> tuple[FloatArray, FloatArray]:
-    """Return the scores of known and of held-out labelled voxels of some cases, float32 ``(N,)`` each.
-
-    At most :data:`MOST_VOXELS` of each case, the same ones every time.
-    """
+) -> KnownScores:
+    """Return the scores of labelled voxels of some cases, at most :data:`MOST_VOXELS` of each, the same every time."""
     store = CaseStore(reference.dataset, model.plan, cache)
     store.prepare(events, list(cases))
     events.stage("score", len(cases))
-    found: tuple[list[FloatArray], list[FloatArray]] = ([], [])
+    scores, right, outside = [np.zeros(0, np.float32)], [np.zeros(0, bool)], [np.zeros(0, np.float32)]
     for number, name in enumerate(cases):
         case = store.load(name)
-        scores = outlier_scores(model, fitted, case, device, Events(cancel=events.cancel))
-        for part, where in zip(found, reference.known_and_held_out(case), strict=True):
-            values = scores[where]
-            if values.size > MOST_VOXELS:
-                values = np.random.default_rng(number).choice(values, MOST_VOXELS, replace=False)
-            part.append(values)
+        scored = score_case(model, [fitted], case, device, Events(cancel=events.cancel))
+        known, held_out = (_drawn(where, number) for where in reference.known_and_held_out(case))
+        flat = scored.scores[0].reshape(-1)
+        scores.append(flat[known])
+        right.append(reference.right(case, scored.probabilities, model.tree, known))
+        outside.append(flat[held_out])
         events.progress(number + 1, len(cases))
-    empty = np.zeros(0, np.float32)
-    return np.concatenate([empty, *found[0]]), np.concatenate([empty, *found[1]])
+    return KnownScores(np.concatenate(scores), np.concatenate(right), np.concatenate(outside))
+
+
+def _drawn(where: BoolArray, seed: int) -> npt.NDArray[np.intp]:
+    """Return the places where an array is true, drawn at random where there are too many."""
+    places = np.flatnonzero(where)
+    if places.size > MOST_VOXELS:
+        places = np.random.default_rng(seed).choice(places, MOST_VOXELS, replace=False)
+    return places
 
 
 def _threshold_cases(dataset: Dataset, cases: Sequence[str], chosen: Sequence[str] | None, events: Events) -> list[str]:

@@ -19,7 +19,7 @@ from softseg.network import Model
 from softseg.network.fitted_outliers import FittedOutliers
 from softseg.network.outlier_scores import SCORES, score_class, scores_for
 from softseg.outliers.fit import fit_outliers
-from softseg.outliers.threshold import TPR
+from softseg.outliers.threshold import MOST_LOSS
 from softseg.prediction import load_model
 from softseg.prediction.devices import resolve_device
 
@@ -30,7 +30,8 @@ def fit_folder(
     score: str,
     *,
     out: str | PathLike[str] | None = None,
-    tpr: float = TPR,
+    most_loss: float = MOST_LOSS,
+    tpr: float | None = None,
     threshold: float | None = None,
     held_out: Sequence[str] = (),
     threshold_cases: Sequence[str] | None = None,
@@ -46,7 +47,7 @@ def fit_folder(
     dataset: what it was trained on: training cases are estimated from, validation cases give the threshold.
     score: name of the score.
     out: folder of the copy, which appears only when complete; ``None``: the model folder itself.
-    tpr, threshold, held_out, threshold_cases, options: see :func:`softseg.outliers.fit_outliers`.
+    most_loss, tpr, threshold, held_out, threshold_cases, options: see :func:`softseg.outliers.fit_outliers`.
     device: ``"auto"``, ``"cpu"`` or ``"cuda:N"``.
     events: stages, progress, warnings, results; cancelling.
 
@@ -71,6 +72,7 @@ def fit_folder(
         resolve_device(device, events),
         events,
         threshold_cases=threshold_cases,
+        most_loss=most_loss,
         tpr=tpr,
         threshold=threshold,
         held_out=held_out,
@@ -151,8 +153,13 @@ def _summary(fitted: FittedOutliers) -> list[str]:
             f"estimated from {estimated['voxels']:g} labelled voxels of {len(estimated['cases'])} cases: "
             f"{estimated['classes']} class means of {estimated['features']} features"
         )
-    how = "given" if chosen.get("how") == "given" else f"chosen to keep {chosen.get('tpr', np.nan):.4g}"
+    how = {
+        "tpr": f"chosen to keep {chosen.get('tpr', np.nan):.4g}",
+        "most-loss": f"chosen to cost at most {chosen.get('most_loss', np.nan):.2%} of accuracy",
+    }.get(str(chosen.get("how")), "given")
     kept = f", of which it keeps {chosen['known_kept']:.2%}" if "known_kept" in chosen else ""
+    if "accuracy_lost" in chosen:
+        kept += f"; accuracy {chosen['accuracy_before']:.2%}, {chosen['accuracy_lost']:.2%} of it lost"
     lines.append(
         f"threshold {fitted.threshold:.6g}, {how}: {chosen.get('voxels', 0)} known voxels of "
         f"{len(chosen.get('cases', ()))} cases{kept}"

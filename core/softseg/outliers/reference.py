@@ -13,7 +13,7 @@ from softseg.data.labels import class_count
 from softseg.errors import InputError
 from softseg.network import Model
 from softseg.tree import LabelTree
-from softseg.types import BoolArray
+from softseg.types import BoolArray, FloatArray
 
 _NONE = -1
 
@@ -101,6 +101,26 @@ class Reference:
         largest = self.largest(case)
         outside = self.held_out[largest]
         return (largest != _NONE) & (largest != self.background) & ~outside, outside
+
+    def right(
+        self, case: PreparedCase, probabilities: FloatArray, tree: LabelTree, places: npt.NDArray[np.intp]
+    ) -> BoolArray:
+        """Return whether a model names voxels rightly: its most probable leaf is, or lies below, the labelled node.
+
+        Parameters
+        ----------
+        case: whose labels.
+        probabilities: ``[C, k, j, i]`` of the model's leaves.
+        tree: the model's.
+        places: ``(N,)`` flat positions of labelled voxels.
+        """
+        own = self.dataset.tree
+        node = own.class_nodes
+        spans = np.array([(s.start, s.stop) for s in (own.leaf_slice(n.id) for n in node)])
+        leaf = np.array([own.leaf_index(leaf.id) for leaf in tree.leaves])
+        found = leaf[probabilities.reshape(len(probabilities), -1)[:, places].argmax(axis=0)]
+        first, stop = spans[self.largest(case).reshape(-1)[places]].T
+        return np.asarray((found >= first) & (found < stop))
 
 
 def _same_background(own: LabelTree, other: LabelTree) -> LabelTree:

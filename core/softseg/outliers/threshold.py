@@ -13,10 +13,10 @@ from softseg.errors import InputError
 from softseg.network import Head
 from softseg.network.fitted_outliers import FittedOutliers
 from softseg.soft.outliers import score_range
-from softseg.types import FloatArray
+from softseg.types import BoolArray, FloatArray
 
-TPR = 0.95
-"""Share of known voxels that stay below the threshold (the usual working point of the literature)."""
+MOST_LOSS = 0.005
+"""Share of known voxels that are named rightly and may be lost as outliers: half a point of accuracy (our default)."""
 
 TAIL = 0.001
 """Share of known voxels that may lie beyond each end of the stored range (our default)."""
@@ -33,12 +33,41 @@ def threshold_at(scores: FloatArray, tpr: float) -> float:
         raise InputError(f"expected a share above 0, at most 1, got {tpr}", field="tpr")
     finite = scores[np.isfinite(scores)]
     if not finite.size:
-        raise InputError(
-            "no labelled voxel of a known class to choose a threshold on",
-            field="cases",
-            hint="name cases with labels, or give a threshold",
-        )
+        raise _nothing()
     return float(np.quantile(finite, tpr, method="higher"))
+
+
+def threshold_costing(scores: FloatArray, right: BoolArray, most_loss: float) -> float:
+    """Return the smallest threshold beyond which at most a share of known voxels is both named rightly and lost.
+
+    Parameters
+    ----------
+    scores: ``(N,)``, of known voxels.
+    right: ``(N,)``, whether the model names them rightly.
+    most_loss: accuracy that the outlier branch may cost, 0 to below 1.
+
+    Raises
+    ------
+    InputError: ``most_loss`` is not in that range, or there is no score.
+    """
+    if not 0 <= most_loss < 1:
+        raise InputError(f"expected a share from 0 to below 1, got {most_loss}", field="most loss")
+    finite = np.isfinite(scores)
+    if not finite.any():
+        raise _nothing()
+    worth = np.sort(scores[finite & right])[::-1]
+    allowed = int(most_loss * int(finite.sum()))
+    if allowed < worth.size:
+        return float(worth[allowed])
+    return float(scores[finite].min())  # so little is right that all of it may be lost
+
+
+def _nothing() -> InputError:
+    return InputError(
+        "no labelled voxel of a known class to choose a threshold on",
+        field="cases",
+        hint="name cases with labels, or give a threshold",
+    )
 
 
 def with_threshold(
