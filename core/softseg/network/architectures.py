@@ -67,6 +67,14 @@ NETWORKS: Mapping[str, tuple[Callable[..., nn.Module], Callable[[dict[str, Any],
 """Name in the plan: MONAI's class and the function that completes its options."""
 
 
+def _completed(spec: NetworkSpec, dimensions: int) -> tuple[Callable[..., nn.Module], dict[str, Any]]:
+    """Return MONAI's class and all options; InputError where the name is unknown."""
+    if spec.name not in NETWORKS:
+        raise InputError(f"unknown network {spec.name!r}; there are {', '.join(NETWORKS)}", field="network.name")
+    network, complete = NETWORKS[spec.name]
+    return network, complete(dict(spec.options), dimensions)
+
+
 def network_config(spec: NetworkSpec, in_channels: int, out_channels: int, dimensions: int) -> dict[str, Any]:
     """Return MONAI's bundle definition of the network: ``_target_`` and every argument.
 
@@ -74,10 +82,7 @@ def network_config(spec: NetworkSpec, in_channels: int, out_channels: int, dimen
     ------
     InputError: the name or an option is unknown, with the names there are.
     """
-    if spec.name not in NETWORKS:
-        raise InputError(f"unknown network {spec.name!r}; there are {', '.join(NETWORKS)}", field="network.name")
-    network, complete = NETWORKS[spec.name]
-    options = complete(dict(spec.options), dimensions)
+    network, options = _completed(spec, dimensions)
     allowed = set(inspect.signature(network).parameters)
     for option in options:
         if option not in allowed or option in ("in_channels", "out_channels"):
@@ -112,8 +117,12 @@ def window_multiple(spec: NetworkSpec, dimensions: int) -> tuple[int, int, int]:
     """Return what each side ``(k, j, i)`` of a window must be a multiple of; 1 along ``k`` in 2D.
 
     The network halves its maps several times and must be able to double them again to the same size.
+
+    Raises
+    ------
+    InputError: the name is unknown.
     """
-    options = NETWORKS[spec.name][1](dict(spec.options), dimensions)
+    _, options = _completed(spec, dimensions)
     steps: list[int]
     if spec.name in ("DynUNet", "UNet"):
         strides = [[s] * dimensions if isinstance(s, int) else list(s) for s in options["strides"]]
