@@ -169,3 +169,10 @@ def test_what_is_left_alone_would_not_have_changed(
     chosen = tuple(temperatures[: tree.depth])
     exact = Decisions.of(tree).sharpened(shares.T.astype(np.float64), [1 / value for value in chosen]).T
     np.testing.assert_allclose(Calibration(chosen).apply(shares, tree), exact, atol=1.01e-3)
+
+
+def test_a_tiny_share_beside_certainty_is_raised_by_a_high_temperature() -> None:
+    """1 and 1e-8 add up to 1 in single precision; with a temperature of 3 the small one becomes 0.002."""
+    shares = np.array([[1.0, 1.07e-8]], np.float32)
+    found = Calibration((3.0,)).apply(shares, flat_tree(2))
+    np.testing.assert_allclose(found[0, 1], 1.07e-8 ** (1 / 3) / (1 + 1.07e-8 ** (1 / 3)), rtol=1e-4)

@@ -83,7 +83,9 @@ class Calibration:
         flat = shares.reshape(-1, shares.shape[-1])
         out: FloatArray = flat.copy()
         unsure = self._least_doubt(tree)
-        voxels = np.flatnonzero(flat.max(axis=1) < flat.sum(axis=1) * np.float32(1 - unsure))
+        # in double precision: beside a share of 1, one of 1e-8 is lost in single, yet a high temperature raises it
+        total = flat.sum(axis=1, dtype=np.float64)
+        voxels = np.flatnonzero(total - flat.max(axis=1) > unsure * total)
         for first in range(0, voxels.size, CHUNK):
             part = voxels[first : first + CHUNK]
             out[part] = decisions.sharpened(np.ascontiguousarray(flat[part].T), exponents).T
