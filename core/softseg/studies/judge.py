@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
 from softseg.evaluation.detection import (
     OUTLIER,
@@ -84,24 +83,47 @@ def judged_rows(trainings: Sequence[Judged], rules: Sequence[RuleSpec], tree: La
     found: list[Result] = []
     for training in trainings:
         others = [other for other in trainings if other.held_out and other is not training]
-        found += _answers(training)
+        parts = _Parts.of(training)
+        found += _answers(training, parts)
         for score in training.score_places:
             if training.held_out:
-                found += _detection(training, score, tree)
+                found += _detection(training, parts, score, tree)
             for rule in rules:
-                found += _with_rule(training, others, score, rule)
+                found += _with_rule(training, parts, others, score, rule)
     return found
 
 
-def _tested(training: Judged) -> Iterator[tuple[int, Voxels]]:
-    voxels = training.voxels
-    for case in np.unique(voxels.case[voxels.tested]):
-        yield int(case), voxels.where(voxels.tested & (voxels.case == case))
+@dataclass(frozen=True, eq=False)
+class _Parts:
+    """What of a training every score and rule looks at.
+
+    Attributes
+    ----------
+    tested: position and voxels of each case of the test part.
+    validation: voxels of the validation part.
+    known: per level the nodes that the training may answer: those of trained classes, wherever they are judged.
+    """
+
+    tested: tuple[tuple[int, Voxels], ...]
+    validation: Voxels
+    known: tuple[frozenset[int], ...]
+
+    @staticmethod
+    def of(training: Judged) -> _Parts:
+        voxels = training.voxels
+        cases = np.flatnonzero(np.bincount(voxels.case[voxels.tested]))
+        tested = tuple((int(case), voxels.where(voxels.tested & (voxels.case == case))) for case in cases)
+        known = []
+        for level in range(voxels.levels):
+            view = View.of(voxels, level, None)
+            nodes = np.concatenate([view.truth[view.inside], view.answer])
+            known.append(frozenset(np.flatnonzero(np.bincount(nodes)).tolist()))
+        return _Parts(tested, voxels.where(~voxels.tested), tuple(known))
 
 
-def _answers(training: Judged) -> Iterator[Result]:
+def _answers(training: Judged, parts: _Parts) -> Iterator[Result]:
     """Yield accuracy, balanced accuracy and F1 on trained classes, without any outlier branch."""
-    for case, voxels in _tested(training):
+    for case, voxels in parts.tested:
         for level in range(voxels.levels):
             view = View.of(voxels, level, None)
             inside = view.inside
@@ -110,11 +132,10 @@ def _answers(training: Judged) -> Iterator[Result]:
                 yield training.row(case, level + 1, f"inside_{metric}", value)
 
 
-def _detection(training: Judged, score: str, tree: LabelTree) -> Iterator[Result]:
+def _detection(training: Judged, parts: _Parts, score: str, tree: LabelTree) -> Iterator[Result]:
     """Yield what needs no threshold: AUROC, AUPR, FPR at 95 % TPR, and the AUROC of each held-out class."""
     place = training.score_places[score]
-    for case, voxels in _tested(training):
-        learned = {level: set(np.unique(_known(training, level)).tolist()) for level in range(voxels.levels)}
+    for case, voxels in parts.tested:
         for level in range(voxels.levels):
             view = View.of(voxels, level, place)
             own, strange = view.score[view.inside], view.score[~view.inside]
@@ -123,7 +144,7 @@ def _detection(training: Judged, score: str, tree: LabelTree) -> Iterator[Result
             yield training.row(case, level + 1, "auroc", auroc(own, strange), score)
             yield training.row(case, level + 1, "aupr", average_precision(own, strange), score)
             yield training.row(case, level + 1, "fpr95", false_positive_rate(own, strange), score)
-            unknown = ~view.inside & ~np.isin(view.node, list(learned[level]))
+            unknown = ~view.inside & ~np.isin(view.node, list(parts.known[level]))
             if unknown.any():
                 yield training.row(case, level + 1, "auroc_unknown", auroc(own, view.score[unknown]), score)
             if level == voxels.levels - 1:
@@ -132,40 +153,31 @@ def _detection(training: Judged, score: str, tree: LabelTree) -> Iterator[Result
                     yield training.row(case, level + 1, "auroc", value, score, node=tree.nodes[int(node)].id)
 
 
-def _known(training: Judged, level: int) -> npt.NDArray[np.int64]:
-    """Return the nodes of a level that the training may answer: those of trained classes, wherever they are judged."""
-    view = View.of(training.voxels, level, None)
-    return np.concatenate([view.truth[view.inside], view.answer])
-
-
-def _with_rule(training: Judged, others: Sequence[Judged], score: str, rule: RuleSpec) -> Iterator[Result]:
+def _with_rule(
+    training: Judged, parts: _Parts, others: Sequence[Judged], score: str, rule: RuleSpec
+) -> Iterator[Result]:
     """Yield what the branch finds and costs with a threshold that was chosen on other classes and other people."""
     place = training.score_places[score]
-    validation = training.voxels.where(~training.voxels.tested)
     levels = training.voxels.levels
     chosen: dict[int, tuple[float, float]] = {}
     for level in range(levels - 1, -1, -1):
         if place is not None and chosen:  # one score for all levels: its threshold is chosen at the leaves
             chosen[level] = chosen[levels - 1]
             continue
-        own = View.of(validation, level, place)
+        own = View.of(parts.validation, level, place)
         views = [View.of(other.voxels.where(~other.voxels.tested), level, place) for other in others]
         tpr = chosen_tpr(rule, views, own)
         chosen[level] = tpr, own.threshold(tpr)
-    for case, voxels in _tested(training):
+    for case, voxels in parts.tested:
         for level in range(levels):
             tpr, threshold = chosen[level]
-            numbers = branch_numbers(View.of(voxels, level, place), threshold, _relatives(training, level))
+            numbers = branch_numbers(View.of(voxels, level, place), threshold, parts.known[level])
             for metric, value in {**numbers, "chosen_tpr": tpr}.items():
                 if not math.isnan(value):
                     yield training.row(case, level + 1, metric, value, score, rule.name)
 
 
-def _relatives(training: Judged, level: int) -> set[int]:
-    return set(np.unique(_known(training, level)).tolist())
-
-
-def branch_numbers(view: View, threshold: float, known: set[int]) -> Mapping[str, float]:
+def branch_numbers(view: View, threshold: float, known: Set[int]) -> Mapping[str, float]:
     """Return what the outlier branch does to judged voxels.
 
     Returns
