@@ -41,6 +41,12 @@ def test_a_comparison_from_file_to_report(study_file: StudyFile, tmp_path: Path)
     assert [row["variant"] for row in compared] == ["tree"]
     expected = dice["tree", 2] - dice["plain", 2]
     assert float(compared[0]["difference"]) == pytest.approx(expected, rel=1e-4)
+    mean = [
+        row
+        for row in rows_of(out / "means.csv")
+        if (row["variant"], row["metric"], row["level"]) == ("tree", "dice", "2")
+    ]
+    assert [(row["units"], float(row["mean"])) for row in mean] == [("1", pytest.approx(dice["tree", 2], rel=1e-4))]
     page = (out / "report.html").read_text(encoding="utf-8")
     assert all(text in page for text in ("Study: fields", "plain", "tree", "data:image/svg+xml"))
     assert not any((out / "work").iterdir())

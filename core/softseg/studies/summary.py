@@ -1,10 +1,10 @@
-"""From finished trainings to the study's files: results.csv, statistics.csv, summary.json and report.html."""
+"""From finished trainings to the study's files: tables, summary.json and report.html."""
 
 from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ from softseg.studies.study import Study
 from softseg.studies.tables import Result, read_results, write_results, write_rows
 from softseg.studies.voxels import Voxels
 
+MEANS_FILE = "means.csv"
 STATISTICS_FILE = "statistics.csv"
 SUMMARY_FILE = "summary.json"
 CHOSEN = "chosen-on-inner-folds"
@@ -116,6 +117,18 @@ class Findings:
         return [key for key in self.by_unit if key.metric == metric and density in (None, key.density)]
 
 
+def mean_rows(found: Findings) -> Iterator[dict[str, Any]]:
+    """Yield each variant's mean over subjects, with standard deviation, smallest and largest, of every number."""
+    for key, variants in found.by_unit.items():
+        for variant, units in variants.items():
+            values = np.array([value for value in units.values() if math.isfinite(value)])
+            if values.size:
+                sd = float(values.std(ddof=1)) if values.size > 1 else math.nan
+                numbers = {"units": values.size, "mean": float(values.mean()), "sd": sd}
+                ends = {"low": float(values.min()), "high": float(values.max())}
+                yield {"variant": variant, **asdict(key), **numbers, **ends}
+
+
 def write_summary(
     study: Study, done: Sequence[Job], missing: int, place: Place, command: Sequence[str], events: Events
 ) -> Findings:
@@ -130,11 +143,12 @@ def write_summary(
     write_results(place.out / "results.csv", results)
     jobs = [read_json_object(place.folder(job) / JOB_FILE) for job in done]
     found = findings(study, results, jobs)
+    write_rows(place.out / MEANS_FILE, list(mean_rows(found)))
     write_rows(place.out / STATISTICS_FILE, [comparison.row() for comparison in found.comparisons])
     with write_beside(place.out / SUMMARY_FILE) as temporary:
         text = json.dumps(summary(study, found, missing, command), indent=2, ensure_ascii=False, allow_nan=False)
         temporary.write_text(text + "\n", encoding="utf-8")
-    for name in ("results.csv", STATISTICS_FILE, SUMMARY_FILE):
+    for name in ("results.csv", MEANS_FILE, STATISTICS_FILE, SUMMARY_FILE):
         events.result(name, place.out / name)
     from softseg.studies.report import write_report
 
