@@ -1,7 +1,9 @@
 """The Tree panel together with the segmentation that is shown: every edit is seen in the scene at once."""
 
+import importlib.util
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -260,11 +262,13 @@ def test_label_map_made_elsewhere_follows_edits(panel):
 
 
 def test_both_panels_work_where_nothing_is_installed(tmp_path):
+    modules = ("softseg", "SoftSegSlicerLib", "slicerhost")
+    folders = [str(Path(importlib.util.find_spec(name).origin).parents[1]) for name in modules]
     code = (
         "import sys\n"
         "for name in ('torch', 'monai', 'pydantic', 'typer', 'rich', 'matplotlib', 'yaml', 'nibabel'):\n"
         "    sys.modules[name] = None\n"
-        f"sys.path[:0] = {sys.path[:4]!r}\n"
+        f"sys.path[:0] = {folders!r}\n"
         "import slicerhost; slicerhost.install()\n"
         "from SoftSegSlicerLib.SoftSegSlicerLogic import SoftSegSlicerLogic\n"
         "from SoftSegSlicerLib.PanelContext import PanelContext\n"
