@@ -22,6 +22,7 @@ from softseg.data.importers.common import write_dataset
 from softseg.errors import InputError
 from softseg.events import Events
 from softseg.image import Image, write_image
+from softseg.tree import LabelTree
 from softseg.types import BoolArray
 
 STROKE_LENGTH = 10
@@ -145,8 +146,7 @@ def hold_out(
     ------
     InputError: no such node, a case has several raters or soft maps, or a file cannot be read or written.
     """
-    tree = dataset.tree
-    values = [node.value for wanted in nodes for node in tree.branch(tree.find(wanted).id) if node.value is not None]
+    values = values_under(dataset.tree, nodes)
     return _derived(
         dataset,
         Path(out),
@@ -155,6 +155,16 @@ def hold_out(
         lambda labels, _: np.where(np.isin(labels, values), 0, labels).astype(labels.dtype),
         events,
     )
+
+
+def values_under(tree: LabelTree, nodes: Sequence[str]) -> list[int]:
+    """Return the label values of the leaves and groups that the named nodes are or contain.
+
+    Raises
+    ------
+    InputError: no such node.
+    """
+    return [node.value for wanted in nodes for node in tree.branch(tree.find(wanted).id) if node.value is not None]
 
 
 def _check_amount(per_structure: int | None, share: float | None, length: int) -> None:
@@ -230,31 +240,37 @@ def _derived(
     for number, case in enumerate(dataset.cases):
         entry = {key: value for key, value in vars(case).items() if value is not None}
         if case.split in splits:
-            file = _only_map(case, dataset)
-            image = read_label_map(file)
+            image = read_only_map(case, dataset)
             target = out.absolute() / "labels" / f"{case.id}.nii.gz"
             target.parent.mkdir(parents=True, exist_ok=True)
-            write_image(Image(change(_whole(image.array, file), number), image.geometry), target)
+            write_image(Image(change(image.array, number), image.geometry), target)
             entry["labels"] = target
+            entry.pop("unlabelled", None)
         entries.append(entry)
         events.progress(number + 1, len(dataset.cases))
     return write_dataset(out / "DATA.json", f"{dataset.name}, {what}", dataset.channels, dataset.tree, entries)
 
 
-def _only_map(case: Case, dataset: Dataset) -> Path:
+def read_only_map(case: Case, dataset: Dataset) -> Image:
+    """Return the label map of a case: whole numbers, the value for unlabelled voxels (or background) made 0.
+
+    Raises
+    ------
+    InputError: the case has several raters or soft maps, or values that are no whole numbers.
+    """
     if not isinstance(case.labels, Path):
         raise InputError(
-            f"case {case.id} has several raters or soft maps; strokes are made from one label map",
+            f"case {case.id} has several raters or soft maps; here one label map is needed",
             file=dataset.path,
             field="labels",
-            hint="fuse them first",
+            hint="fuse them first: softseg data fuse",
         )
-    return case.labels
-
-
-def _whole(array: npt.NDArray[Any], file: Path) -> LabelMap:
-    if array.dtype.kind in "iu":
-        return array
-    if not np.array_equal(array, np.trunc(array)):
-        raise InputError("expected a label map of whole numbers", file=file, field="labels")
-    return array.astype(np.int32)
+    image = read_label_map(case.labels)
+    array = image.array
+    if array.dtype.kind not in "iu":
+        if not np.array_equal(array, np.trunc(array)):
+            raise InputError("expected a label map of whole numbers", file=case.labels, field="labels")
+        array = array.astype(np.int32)
+    if case.unlabelled:
+        array = np.where(array == case.unlabelled, 0, array).astype(array.dtype)
+    return Image(array, image.geometry)

@@ -12,10 +12,9 @@ import numpy as np
 import numpy.typing as npt
 
 from softseg.data import Case, Dataset
-from softseg.data.cubes import read_label_map
 from softseg.data.dataset import Split
 from softseg.data.importers.common import write_dataset
-from softseg.data.simulate import paint_strokes
+from softseg.data.simulate import paint_strokes, read_only_map, values_under
 from softseg.errors import InputError
 from softseg.events import Events
 from softseg.files import write_folder_beside
@@ -144,35 +143,9 @@ def write_annotation(dataset: Dataset, annotation: Annotation, folder: Path, eve
     return folder / "DATA.json"
 
 
-def read_only_map(case: Case, dataset: Dataset) -> Image:
-    """Return the label map of a case: whole numbers, the value for unlabelled voxels (or background) made 0.
-
-    Raises
-    ------
-    InputError: the case has several raters or soft maps, or values that are no whole numbers.
-    """
-    if not isinstance(case.labels, Path):
-        raise InputError(
-            f"case {case.id} has several raters or soft maps; here one label map is needed",
-            file=dataset.path,
-            field="labels",
-            hint="fuse them first: softseg data fuse",
-        )
-    image = read_label_map(case.labels)
-    array = image.array
-    if array.dtype.kind not in "iu":
-        if not np.array_equal(array, np.trunc(array)):
-            raise InputError("expected a label map of whole numbers", file=case.labels, field="labels")
-        array = array.astype(np.int32)
-    if case.unlabelled:
-        array = np.where(array == case.unlabelled, 0, array).astype(array.dtype)
-    return Image(array, image.geometry)
-
-
 def _annotated(labels: LabelMap, dataset: Dataset, annotation: Annotation, case: Case, number: int) -> LabelMap:
     tree, strokes = dataset.tree, annotation.strokes
-    hidden = [n.value for name in annotation.held_out for n in tree.branch(name) if n.value is not None]
-    labels = np.where(np.isin(labels, hidden), 0, labels).astype(labels.dtype)
+    labels = np.where(np.isin(labels, values_under(tree, annotation.held_out)), 0, labels).astype(labels.dtype)
     if strokes is None or case.split not in strokes.splits:
         return labels
     background = tree.background
