@@ -49,6 +49,19 @@ def test_gamma_keeps_order_and_range():
     assert out.min() == pytest.approx(float(IMAGE[0].min()), abs=1e-5)
 
 
+def test_a_curve_keeps_order_and_range_and_its_strength_says_how_far():
+    straight = changed(curve_probability=1.0, curve=0.0)
+    torch.testing.assert_close(straight, IMAGE, atol=1e-5, rtol=0)
+    bent = changed(curve_probability=1.0, curve=1.0)[0].flatten()
+    order = IMAGE[0].flatten().argsort()
+    assert (bent[order].diff() >= 0).all()
+    assert bent.min() == pytest.approx(float(IMAGE[0].min()), abs=1e-5)
+    assert bent.max() == pytest.approx(float(IMAGE[0].max()), abs=1e-5)
+    assert (bent - IMAGE[0].flatten()).abs().max() > 0.3
+    flat = torch.ones(1, 4, 4)
+    assert torch.equal(changed(flat, curve_probability=1.0), flat)
+
+
 def test_noise_blur_and_coarseness_change_the_spread_as_they_should():
     still = torch.zeros(1, 20, 20, 20)
     assert 0 < changed(still, noise_probability=1.0, noise_sd=0.5).std() < 0.5

@@ -20,6 +20,7 @@ from softseg.data.plan import MANY_BANDS, Plan
 from softseg.errors import InputError
 
 Range: TypeAlias = tuple[float, float]
+_CURVE_POINTS = 6
 Probability: TypeAlias = float
 
 
@@ -37,6 +38,8 @@ class AugmentationSpec(BaseModel):
     quarter_turn_probability: of turning a slice by 90, 180 or 270 degrees, which moves pixels and mixes none (2D only).
     gamma: range of the exponent applied to intensities between their minimum and maximum.
     inversion_probability: of turning dark and bright around (for contrasts that differ between sites).
+    curve: 0..1, how far a random rising curve through 6 points may lead from the straight line (for contrasts that
+        differ between scanners: tissues of unlike brightness may come out almost alike); off by default.
     bias_field: largest log gain of a smooth field.
     contrast, brightness: range of a factor about the mean; largest shift.
     noise_sd: largest standard deviation of Gaussian noise.
@@ -61,6 +64,8 @@ class AugmentationSpec(BaseModel):
     gamma: Range = (0.7, 1.5)
     gamma_probability: Probability = Field(default=0.3, ge=0, le=1)
     inversion_probability: Probability = Field(default=0.0, ge=0, le=1)
+    curve: float = Field(default=0.8, ge=0, le=1)
+    curve_probability: Probability = Field(default=0.0, ge=0, le=1)
     bias_field: float = Field(default=0.4, ge=0)
     bias_field_probability: Probability = Field(default=0.2, ge=0, le=1)
     contrast: Range = (0.75, 1.25)
@@ -209,6 +214,8 @@ def _change_channel(channel: Tensor, spec: AugmentationSpec, generator: np.rando
         channel = channel.max() + channel.min() - channel
     if wanted[5] < spec.gamma_probability:
         channel = _gamma(channel, _between(spec.gamma, amount[5]))
+    if spec.curve_probability and generator.random() < spec.curve_probability:
+        channel = _curve(channel, spec.curve, generator)
     if wanted[6] < spec.noise_probability:
         noise = np.random.default_rng(noise_seed).standard_normal(tuple(channel.shape), np.float32)
         channel = channel + torch.from_numpy(noise) * (spec.noise_sd * float(amount[6]))
@@ -223,6 +230,22 @@ def _gamma(channel: Tensor, exponent: float) -> Tensor:
     low = channel.min()
     span = (channel.max() - low).clamp_min(1e-6)
     return ((channel - low) / span).pow(exponent) * span + low
+
+
+def _curve(channel: Tensor, strength: float, generator: np.random.Generator) -> Tensor:
+    """Send intensities through a rising curve of straight pieces between the patch's minimum and maximum.
+
+    ``strength`` blends the straight line with a curve whose rises are random (flat Dirichlet). The idea is that of
+    MONAI's ``RandHistogramShift``; the form is ours.
+    """
+    low, high = float(channel.min()), float(channel.max())
+    if high <= low:
+        return channel
+    rises = (1 - strength) / (_CURVE_POINTS - 1) + strength * generator.dirichlet(np.ones(_CURVE_POINTS - 1))
+    values = np.concatenate([[0.0], np.cumsum(rises)])
+    places = np.linspace(low, high, _CURVE_POINTS)
+    bent = np.interp(channel.numpy(), places, low + (high - low) * values)
+    return torch.from_numpy(bent.astype(np.float32))
 
 
 def _bias_field(channel: Tensor, strength: float, seed: int) -> Tensor:
