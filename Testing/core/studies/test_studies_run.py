@@ -125,7 +125,7 @@ def test_a_worker_does_jobs_until_there_are_none(study_file: StudyFile, tmp_path
     told: queue.Queue[tuple[str, str, str]] = queue.Queue()
     for name in [names[0], None]:
         todo.put(name)
-    _work(str(file), (), str(place.out), "cpu", todo, told, str(tmp_path / "stop"), 1)
+    _work(study, place, todo, told, str(tmp_path / "stop"), 1)
     heard = [told.get_nowait() for _ in range(told.qsize())]
     assert heard[-1] == ("done", names[0], "")
     assert (place.out / "jobs" / names[0] / "job.json").is_file()
@@ -133,7 +133,7 @@ def test_a_worker_does_jobs_until_there_are_none(study_file: StudyFile, tmp_path
 
     (tmp_path / "stop").touch()  # the user's wish to stop
     todo.put(names[1])
-    _work(str(file), (), str(place.out), "cpu", todo, told, str(tmp_path / "stop"), 1)
+    _work(study, place, todo, told, str(tmp_path / "stop"), 1)
     assert not (place.out / "jobs" / names[1]).exists()
 
 

@@ -30,6 +30,9 @@ def study(
     report_only: Annotated[
         bool, typer.Option("--report-only", help="Train nothing; tables and report of what is finished.")
     ] = False,
+    smoke: Annotated[
+        bool, typer.Option("--smoke", help="Run the study made tiny, by its key smoke, to see that it works.")
+    ] = False,
     device: DeviceOption = "auto",
     events: EventsOption = None,
     quiet: QuietOption = False,
@@ -43,7 +46,7 @@ def study(
     with long_work(context, None if follower else events, quiet or follower, cancel_file) as work:
         from softseg.studies import Study
 
-        loaded = Study.load(study, model or [])
+        loaded = Study.load(study, model or [], smoke=smoke)
         from softseg.studies import run_study  # loads torch: after what can be said without it
 
         command = ["softseg", *sys.argv[1:]]

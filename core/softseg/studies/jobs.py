@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import itertools
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -134,6 +134,8 @@ def study_dataset(study: Study, out: Path, events: Events) -> Dataset:
     InputError: the dataset is wrong, or a recipe with background would take unlabelled voxels for it.
     """
     dataset = Dataset.load(study.data, None if study.spec.tree is None else _tree(study.spec.tree, study.path))
+    if study.spec.cases is not None:
+        dataset = _only(dataset, study.spec.cases, study.path)
     dataset = _coarsened(dataset, study, out, events)
     for variant in study.variants:
         partly = variant.strokes != "whole" if variant.strokes else bool(study.spec.strokes)
@@ -156,15 +158,28 @@ def study_dataset(study: Study, out: Path, events: Events) -> Dataset:
     return dataset
 
 
+def _only(dataset: Dataset, cases: list[str], study: Path) -> Dataset:
+    known = {case.id for case in dataset.cases}
+    if not known >= set(cases):
+        missing = min(set(cases) - known)
+        raise InputError(f"no case of {dataset.path.name} has the id {missing!r}", file=study, field="cases")
+    return replace(dataset, cases=tuple(case for case in dataset.cases if case.id in cases))
+
+
 def _coarsened(dataset: Dataset, study: Study, out: Path, events: Events) -> Dataset:
     spec = study.spec.coarsen
     if spec is None:
         return dataset
-    key = [spec.model_dump(mode="json"), str(dataset.path), dataset.tree.to_json()]
+    key = [spec.model_dump(mode="json"), str(dataset.path), dataset.tree.to_json(), *_some(study)]
     folder = out / "data" / f"coarse-{_digest(key)}"
     if not (folder / "DATA.json").is_file():  # written last
         coarsen(dataset, folder, spec.spacing_ijk, soft=spec.soft, events=events)
     return Dataset.load(folder / "DATA.json", dataset.tree)
+
+
+def _some(study: Study) -> list[Any]:
+    """Return what a choice of cases adds to the name of a folder of data; nothing where all take part."""
+    return [] if study.spec.cases is None else [sorted(study.spec.cases)]
 
 
 def _digest(content: Any) -> str:
@@ -183,7 +198,8 @@ def _tree(wanted: str, study: Path) -> LabelTree:
 def _fold_files(study: Study, dataset: Dataset, out: Path, events: Events) -> list[tuple[Fold, Path]]:
     spec = study.spec.folds
     data = study.data if study.spec.coarsen is None else dataset.path
-    folder = out / "data" / _digest([spec.model_dump(mode="json", exclude={"only"}), str(data), dataset.tree.to_json()])
+    key = [spec.model_dump(mode="json", exclude={"only"}), str(data), dataset.tree.to_json(), *_some(study)]
+    folder = out / "data" / _digest(key)
     if spec.by == "block":
         return write_blocks(dataset, spec, folder, events)
     return [(fold, write_fold(dataset, fold, folder)) for fold in folds_of(dataset, spec)]

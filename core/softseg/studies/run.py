@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import math
-import shutil
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,6 +18,7 @@ from softseg.prediction.memory import free_memory
 from softseg.studies.jobs import Job, jobs_of
 from softseg.studies.relay import Relay
 from softseg.studies.running import Place, remaining
+from softseg.studies.smoke import keep_apart
 from softseg.studies.study import Study
 from softseg.studies.workers import attempt, run_in_processes
 
@@ -93,15 +93,15 @@ def run_study(
 
 def _planned(study: Study, place: Place, share: Share, events: Events) -> list[Job]:
     """Return all jobs; process 0 writes the datasets and the others wait for them."""
-    text = study.path.read_text(encoding="utf-8")
-    mark, digest = place.out / "data" / "ready.txt", hashlib.sha256(text.encode()).hexdigest()
+    keep_apart(place.out, study.smoke)
+    mark, digest = place.out / "data" / "ready.txt", hashlib.sha256(study.text.encode()).hexdigest()
     while share.rank > 0 and not (mark.is_file() and mark.read_text(encoding="utf-8") == digest):
         events.check()
         time.sleep(_PAUSE)
     jobs = jobs_of(study, place.out, events)
     if share.rank == 0:
         with write_beside(place.out / "study.yaml") as copy:
-            shutil.copyfile(study.path, copy)
+            copy.write_text(study.text, encoding="utf-8")
         with write_beside(mark) as temporary:
             temporary.write_text(digest, encoding="utf-8")
     return jobs

@@ -15,6 +15,7 @@ import yaml
 from pydantic import ValidationError
 
 from softseg.errors import InputError
+from softseg.studies.smoke import smoke_text, smoke_values
 from softseg.studies.study_file import BudgetSpec, Sets, StrokesSpec, StudyFile, VariantSpec
 from softseg.training.recipe import Recipe, plain_error
 
@@ -46,13 +47,16 @@ class Study:
     spec: the file's contents.
     path: the file.
     variants: with recipes.
-    models: as given to :meth:`load`.
+    text: the file, or where it was made tiny one that asks for the same outright.
+    models, smoke: as given to :meth:`load`.
     """
 
     spec: StudyFile
     path: Path
     variants: tuple[Variant, ...]
+    text: str
     models: tuple[str, ...] = ()
+    smoke: bool = False
 
     @property
     def baseline(self) -> str:
@@ -76,7 +80,7 @@ class Study:
         return any(variant.recipe.sparse for variant in self.variants) if asked is None else asked
 
     @staticmethod
-    def load(path: str | PathLike[str], models: Sequence[str] = ()) -> Study:
+    def load(path: str | PathLike[str], models: Sequence[str] = (), *, smoke: bool = False) -> Study:
         """Read and check a study; no data is looked at.
 
         Parameters
@@ -84,6 +88,7 @@ class Study:
         path: the file.
         models: finished models that are judged instead of training, each ``"VARIANT=FOLDER"`` with what
             :class:`VariantSpec` has under ``model``; relative to the present folder.
+        smoke: lay the key ``smoke`` over the file: the study made tiny.
 
         Raises
         ------
@@ -91,7 +96,7 @@ class Study:
             wrong; file and field are named.
         """
         file = Path(path).absolute()
-        spec = _parse(file)
+        spec, text = _parse(file, smoke)
         variants = tuple(_variants(spec, file))
         names = [variant.name for variant in variants]
         variants = _with_models(variants, models)
@@ -113,22 +118,26 @@ class Study:
                 field="variants",
                 hint="set sparse: true for all of them",
             )
-        return Study(spec, file, variants, tuple(models))
+        return Study(spec, file, variants, text, tuple(models), smoke)
 
 
-def _parse(file: Path) -> StudyFile:
+def _parse(file: Path, smoke: bool) -> tuple[StudyFile, str]:
     if not file.is_file():
         raise InputError("no such file", file=file)
     try:
-        values = yaml.safe_load(file.read_text(encoding="utf-8"))
+        text = file.read_text(encoding="utf-8")
+        values = yaml.safe_load(text)
     except UnicodeDecodeError as error:
         raise InputError("is not a text file in UTF-8", file=file) from error
     except yaml.YAMLError as error:
         raise InputError(f"is not YAML: {error}", file=file) from error
     if not isinstance(values, dict):
         raise InputError("expected a YAML mapping of study keys", file=file)
+    if smoke:
+        values = smoke_values(values, file)
+        text = smoke_text(values)
     try:
-        return StudyFile.model_validate(values)
+        return StudyFile.model_validate(values), text
     except ValidationError as error:
         raise _plain(error, file) from error
 

@@ -195,6 +195,7 @@ class StudyFile(_Part):
     name, explanation: for people.
     kind: ``compare``: which variant segments best; ``outliers``: also which score finds classes that were held out.
     data: DATA.json, relative to the study's file.
+    cases: ids of the cases that take part; all by default.
     tree: stands in for the dataset's tree.
     coarsen: larger voxels than the data's own.
     labelled_only: only labelled voxels are judged; by default where the recipes are sparse.
@@ -212,12 +213,14 @@ class StudyFile(_Part):
     jobs: trainings at the same time.
     memory_gb: that one training takes; fewer run at once where that is not free.
     keep_models: whether the model folders stay.
+    smoke: keys that are laid over these for a tiny run (:mod:`softseg.studies.smoke`).
     """
 
     name: str = Field(min_length=1)
     explanation: str = ""
     kind: Literal["compare", "outliers"] = "compare"
     data: str
+    cases: list[str] | None = Field(default=None, min_length=1)
     tree: str | None = None
     coarsen: CoarsenSpec | None = None
     labelled_only: bool | None = None
@@ -237,6 +240,7 @@ class StudyFile(_Part):
     jobs: int = Field(default=1, ge=1)
     memory_gb: float = Field(default=2.0, gt=0)
     keep_models: bool = False
+    smoke: dict[str, Any] = {}
 
     @field_validator("inner")
     @classmethod

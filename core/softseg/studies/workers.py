@@ -45,7 +45,7 @@ def run_in_processes(
         processes = [
             context.Process(
                 target=_work,
-                args=(str(study.path), study.models, str(place.out), place.device, todo, told, str(stop), threads),
+                args=(study, place, todo, told, str(stop), threads),
             )
             for _ in range(at_once)
         ]
@@ -88,9 +88,7 @@ def _listen(processes: Sequence[Any], told: Any, total: int, events: Events) -> 
     return failed
 
 
-def _work(
-    path: str, models: tuple[str, ...], out: str, device: str, todo: Any, told: Any, stop: str, threads: int
-) -> None:
+def _work(study: Study, place: Place, todo: Any, told: Any, stop: str, threads: int) -> None:
     """Do jobs until none is left; the body of a process."""
     import torch
 
@@ -99,7 +97,6 @@ def _work(
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # a Ctrl-C reaches all; the process that started this one decides
     cancel = CancelToken(stop)
     with contextlib.suppress(CancelledError):
-        study, place = Study.load(path, models), Place(Path(out), device)
         jobs = {job.name: job for job in jobs_of(study, place.out, Events(cancel=cancel))}
         for name in _names(todo, cancel):
             told.put(attempt(study, jobs[name], place, Events(_Teller(told, name), cancel)))
