@@ -53,7 +53,7 @@ def test_kind_of_input_is_told(tree: LabelTree) -> None:
         build_loss([{"name": "adaptive-wing"}, {"name": "cross-entropy"}], tree)
 
 
-@pytest.mark.parametrize("name", ["dice", "adaptive-wing"])
+@pytest.mark.parametrize("name", ["dice", "adaptive-wing", "generalized-wasserstein-dice"])
 def test_background_is_left_out_unless_asked_for(name: str, logits: Tensor, targets: dict[str, Tensor]) -> None:
     nodes = [Node(id="root", name="root", parent=None)]
     nodes += [Node(id=str(value), name=str(value), parent="root", value=value) for value in (4, 0, 2, 3, 1)]

@@ -104,6 +104,7 @@ with joined_ranks("cpu", Events()) as (ranks, device):
     softmax, normrelu = Head("softmax", 3, 0), Head("normrelu", 2, 0)
     for soft in (False, True):
         compare(ranks, tree, softmax, [{"name": "wasserstein-cross-entropy"}, {"name": "dice", "weight": 0.5}], soft)
+    compare(ranks, tree, softmax, [{"name": "generalized-wasserstein-dice"}, {"name": "cross-entropy"}], False)
     compare(ranks, tree, softmax, [{"name": "tree-cross-entropy"}, {"name": "dice", "weight": 0.5}], True, groups=True)
     for reduction in ("mean", "sum"):
         compare(ranks, tree, softmax, [{"name": "adaptive-wing", "reduction": reduction}], True)

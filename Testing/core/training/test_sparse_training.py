@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from softseg.data import Dataset
+from softseg.errors import InputError
 from softseg.events import Events, ListSink
 from softseg.image import Image, read_image, write_image
 from softseg.network import ModelFolder
@@ -56,6 +57,17 @@ def test_every_recipe_learns_from_strokes_alone(strokes: Path, tiny: list[str], 
     assert {f"{score}/{at}" for score in ("accuracy", "f1", "dice") for at in ("level 1", "leaves")} <= set(scores)
     assert scores["accuracy/level 1"] == 1 or name == "softseg"  # without background, only normalised ReLU can say none
     assert 0 <= scores["f1/leaves"] <= 1
+
+
+def test_a_loss_for_leaves_alone_refuses_strokes_on_groups_before_it_learns(
+    strokes: Path, tiny: list[str], tmp_path: Path
+) -> None:
+    losses = "losses=[{name: generalized-wasserstein-dice}, {name: cross-entropy}]"
+    recipe = Recipe.load("ce-dice", [*tiny, "sparse=true", losses])
+    with pytest.raises(
+        InputError, match="36 of 144 labelled voxels carry the name of a group: generalized-wasserstein"
+    ):
+        train(Dataset.load(strokes), recipe, tmp_path / "run")
 
 
 def test_sparse_recipes_are_judged_on_labelled_voxels_unless_told_otherwise() -> None:

@@ -270,6 +270,10 @@ def test_a_diverged_training_is_said_plainly(
     [
         (["head=normrelu"], "losses: the normrelu head has no logits for these losses; use adaptive-wing"),
         (["losses=[{name: adaptive-wing}]", "head=normrelu", "targets=crisp"], "targets: normrelu belongs with soft"),
+        (
+            ["losses=[{name: generalized-wasserstein-dice}]"],
+            "targets: generalized-wasserstein-dice needs one label per",
+        ),
         (["losses=[{name: nonsense}]"], "'nonsense' is not a loss"),
         (["augmentation.wobble=1"], "augmentation.wobble: unknown key; the keys here are rotation_degrees"),
         (["plan.network.name=ResNet"], "network.name: unknown network 'ResNet'; there are DynUNet, UNet"),

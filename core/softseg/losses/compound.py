@@ -18,6 +18,7 @@ from softseg.losses.coarse import value_with_coarse
 from softseg.losses.cross_entropy import CrossEntropyLoss
 from softseg.losses.dice import DiceLoss
 from softseg.losses.fused import Evaluated, fused
+from softseg.losses.generalized_wasserstein_dice import GeneralizedWassersteinDiceLoss
 from softseg.losses.tree_cross_entropy import TreeCrossEntropyLoss
 from softseg.losses.tree_loss import TreeLoss
 from softseg.losses.tree_wasserstein import TreeWassersteinLoss
@@ -32,8 +33,12 @@ LOSSES: dict[str, Callable[..., nn.Module]] = {
     "tree-cross-entropy": TreeCrossEntropyLoss,
     "adaptive-wing": AdaptiveWingLoss,
     "calibration-error": CalibrationErrorLoss,
+    "generalized-wasserstein-dice": GeneralizedWassersteinDiceLoss,
 }
 """Losses by the names that recipes use."""
+
+Fused = TreeLoss | DiceLoss | CalibrationErrorLoss | GeneralizedWassersteinDiceLoss
+"""Losses that form their gradient together with their value."""
 
 
 class CompoundLoss(nn.Module):
@@ -82,7 +87,7 @@ class CompoundLoss(nn.Module):
         ``coarse`` names, beside a soft target, the voxels of which only a group is known
         (:func:`softseg.losses.coarse.value_with_coarse`).
         """
-        parts = [part for part in self.parts if isinstance(part, (TreeLoss, DiceLoss, CalibrationErrorLoss))]
+        parts = [part for part in self.parts if isinstance(part, Fused)]
         if len(parts) == len(self.parts) and predicted.dtype != torch.float16 and coarse is None:
             return fused(partial(_evaluate_sum, parts, self.weights), predicted, target, mask)
         values = [value_with_coarse(part, predicted, target, mask, coarse) for part in self.parts]
@@ -92,7 +97,7 @@ class CompoundLoss(nn.Module):
 
 
 def _evaluate_sum(
-    parts: Sequence[TreeLoss | DiceLoss | CalibrationErrorLoss],
+    parts: Sequence[Fused],
     factors: Sequence[float],
     predicted: Tensor,
     target: Tensor,

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from softseg.data.labelled import FEW
 from softseg.errors import InputError
 from softseg.losses.coarse import uses_coarse
+from softseg.losses.generalized_wasserstein_dice import GeneralizedWassersteinDiceLoss
 
 if TYPE_CHECKING:
     from softseg.data import CaseStore
@@ -29,7 +30,7 @@ def check_labelled(
 
     Raises
     ------
-    InputError: no training case has a labelled voxel.
+    InputError: no training case has a labelled voxel; labels of groups of structures and a loss that refuses them.
     """
     tree, path = store.dataset.tree, store.dataset.path
     cases = {name: store.load(name) for name in (*training, *validation)}
@@ -72,6 +73,12 @@ def _warn_of_groups(tree: LabelTree, cases: Sequence[PreparedCase], loss: Compou
     if not groups or not cannot:
         return
     text = f"{groups} of {total} labelled voxels carry the name of a group, which {' and '.join(cannot)} cannot use: "
+    if any(isinstance(part, GeneralizedWassersteinDiceLoss) for part in loss.parts):
+        raise InputError(
+            f"{groups} of {total} labelled voxels carry the name of a group: generalized-wasserstein-dice refuses them",
+            field="losses",
+            hint="use tree-wasserstein, or label only leaves of the tree",
+        )
     if len(cannot) == len(loss.parts):
         events.warning(text + "they take no part")
     else:

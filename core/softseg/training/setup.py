@@ -16,6 +16,8 @@ from softseg.errors import InputError
 from softseg.events import Events
 from softseg.files import require_writable_folder
 from softseg.losses import build_loss
+from softseg.losses.compound import CompoundLoss
+from softseg.losses.generalized_wasserstein_dice import GeneralizedWassersteinDiceLoss
 from softseg.network import Head, build_network, set_output_bias
 from softseg.prediction.devices import resolve_device, resolve_precision
 from softseg.training.board import Board
@@ -216,8 +218,8 @@ def suitable_tree(tree: LabelTree, recipe: Recipe, events: Events) -> LabelTree:
     return tree
 
 
-def check_fit(recipe: Recipe, head: Head, loss: torch.nn.Module) -> None:
-    """Raise :class:`InputError` if loss and head do not go together."""
+def check_fit(recipe: Recipe, head: Head, loss: CompoundLoss) -> None:
+    """Raise :class:`InputError` if loss, head and targets do not go together."""
     if head.name == "normrelu" and loss.on == "logits":
         raise InputError(
             "the normrelu head has no logits for these losses",
@@ -226,6 +228,12 @@ def check_fit(recipe: Recipe, head: Head, loss: torch.nn.Module) -> None:
         )
     if head.name == "normrelu" and recipe.targets == "crisp":
         raise InputError("normrelu belongs with soft targets", field="targets", hint="set targets: soft")
+    if recipe.targets == "soft" and any(isinstance(part, GeneralizedWassersteinDiceLoss) for part in loss.parts):
+        raise InputError(
+            "generalized-wasserstein-dice needs one label per voxel, the recipe has soft targets",
+            field="targets",
+            hint="set targets: crisp, or use tree-wasserstein, which is exact for soft targets",
+        )
 
 
 def _plan(request: Request, ranks: Ranks, gpu: bool, events: Events) -> Plan:

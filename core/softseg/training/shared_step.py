@@ -18,6 +18,7 @@ from softseg.losses import AdaptiveWingLoss
 from softseg.losses.coarse import tree_weight, value_with_coarse
 from softseg.losses.compound import CompoundLoss
 from softseg.losses.dice import DiceLoss
+from softseg.losses.generalized_wasserstein_dice import GeneralizedWassersteinDiceLoss
 from softseg.losses.targets import leaf_weights
 from softseg.losses.tree_loss import TreeLoss
 from softseg.training.batch_norm import share_batch_norm
@@ -48,7 +49,7 @@ def require_shareable(loss: CompoundLoss, ranks: Ranks) -> None:
                 field="losses",
                 hint="use batch: false, or one process",
             )
-        if not isinstance(part, (TreeLoss, DiceLoss, AdaptiveWingLoss)):
+        if not isinstance(part, (TreeLoss, DiceLoss, AdaptiveWingLoss, GeneralizedWassersteinDiceLoss)):
             raise InputError(
                 f"{type(part).__name__} says nothing about how the parts of a batch add up", field="losses"
             )
