@@ -5,11 +5,13 @@ from __future__ import annotations
 import csv
 import json
 import queue
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from softseg.cli import run
 from softseg.events import Events, ListSink
@@ -141,3 +143,61 @@ def test_nothing_to_report_is_said(study_file: StudyFile, tmp_path: Path, capsys
     arguments = ["study", str(study_file()), "--out", str(tmp_path / "out"), "--report-only", "--quiet"]
     assert run(arguments) == 2
     assert "no training is finished" in capsys.readouterr().err
+
+
+def test_kept_models_are_judged_again_without_training(study_file: StudyFile, tmp_path: Path) -> None:
+    """The kept model's last layer is emptied in between: what comes out tells which model was judged."""
+    out = tmp_path / "out"
+    file = study_file(keep_models=True)
+    arguments = ["study", str(file), "--out", str(out), "--device", "cpu", "--quiet"]
+    assert run(arguments) == 0
+    changed, forgotten = (out / "jobs" / f"whole_{name}_seed-0_fold-split" for name in ("plain", "tree"))
+    before = json.loads((changed / "job.json").read_text())
+    weights = changed / "model" / "models" / "model.pt"
+    torch.save({name: torch.zeros_like(value) for name, value in torch.load(weights).items()}, weights)
+    emptied = weights.read_bytes()
+    shutil.rmtree(forgotten / "model")
+    kept = (forgotten / "job.json").read_text()
+
+    assert run(arguments) == 0
+    assert json.loads((changed / "job.json").read_text()) == before, "nothing to do unless asked"
+    assert run([*arguments, "--judge-again"]) == 0
+    after = json.loads((changed / "job.json").read_text())
+    assert weights.read_bytes() == emptied
+    assert after["seconds_training"] == before["seconds_training"]
+    assert after["finished"] == before["finished"]
+    assert "judged" in after
+    assert (changed / "metrics.csv").is_file()
+    labels = {row.node for row in read_results(changed / "results.csv") if row.metric == "dice" and row.value > 0}
+    assert len(labels - {""}) <= 2, "an empty network says the same leaf everywhere"
+    assert (forgotten / "job.json").read_text() == kept, "without its model it keeps its numbers"
+    assert run([*arguments, "--judge-again", "--report-only"]) == 2
+
+
+def test_other_questions_to_a_kept_model_need_no_training(study_file: StudyFile, tmp_path: Path) -> None:
+    only = [{"name": "tree", "recipe": "sparse"}]
+    out = tmp_path / "out"
+    run_study(study_file(variants=only, keep_models=True, labelled_only=False), out, device="cpu")
+    folder = out / "jobs" / "whole_tree_seed-0_fold-split"
+    first = json.loads((folder / "job.json").read_text())
+    run_study(study_file(variants=only, keep_models=True, labelled_only=False, surfaces=True), out, device="cpu")
+    second = json.loads((folder / "job.json").read_text())
+    assert second["digest"] != first["digest"]
+    assert second["finished"] == first["finished"]
+    hd95 = [row.value for row in read_results(folder / "results.csv") if row.metric == "hd95_mm"]
+    assert np.isfinite(hd95).any()
+    run_study(study_file(variants=only, keep_models=True, budget={"steps": 3}), out, device="cpu")
+    assert "judged" not in json.loads((folder / "job.json").read_text()), "another recipe is trained"
+
+
+def test_jobs_from_before_training_had_a_digest_of_its_own(study_file: StudyFile, tmp_path: Path) -> None:
+    file = study_file(variants=[{"name": "tree", "recipe": "sparse"}])
+    study = Study.load(file)
+    [job] = jobs_of(study, tmp_path, Events())
+    [wider] = jobs_of(
+        Study.load(study_file(variants=[{"name": "tree", "recipe": "sparse"}], surfaces=True)), tmp_path, Events()
+    )
+    old = {"digest": job.digest(study)}
+    assert wider.trained_same(old, Study.load(file))
+    assert not job.trained_same({"digest": "other"}, study)
+    assert not job.trained_same({**old, "trained": "other"}, study)

@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from softseg.commands.common import CancelFileOption, DeviceOption, EventsOption, QuietOption, long_work
+from softseg.errors import InputError
 
 
 def study(
@@ -33,6 +34,9 @@ def study(
     smoke: Annotated[
         bool, typer.Option("--smoke", help="Run the study made tiny, by its key smoke, to see that it works.")
     ] = False,
+    judge_again: Annotated[
+        bool, typer.Option("--judge-again", help="Judge anew, without training, what kept its model (keep_models).")
+    ] = False,
     device: DeviceOption = "auto",
     events: EventsOption = None,
     quiet: QuietOption = False,
@@ -44,10 +48,21 @@ def study(
     """
     follower = os.environ.get("RANK", "0") != "0"  # torchrun's number of this process; process 0 speaks for all
     with long_work(context, None if follower else events, quiet or follower, cancel_file) as work:
+        if report_only and judge_again:
+            raise InputError("give either --report-only or --judge-again", field="--judge-again")
         from softseg.studies import Study
 
         loaded = Study.load(study, model or [], smoke=smoke)
         from softseg.studies import run_study  # loads torch: after what can be said without it
 
         command = ["softseg", *sys.argv[1:]]
-        run_study(loaded, out, device=device, jobs=jobs, report_only=report_only, command=command, events=work)
+        run_study(
+            loaded,
+            out,
+            device=device,
+            jobs=jobs,
+            report_only=report_only,
+            judge_again=judge_again,
+            command=command,
+            events=work,
+        )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import itertools
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -64,13 +65,35 @@ class Job:
 
     def digest(self, study: Study) -> str:
         """Return a digest of everything that its result depends on but the version of the program."""
-        content: list[Any] = [
-            _FORMAT,
+        return self._digest(study, study.spec.surfaces)
+
+    @property
+    def training_digest(self) -> str:
+        """A digest of what its model depends on, not how that is judged."""
+        return _hash([_FORMAT, *self._trained])
+
+    def trained_same(self, content: Mapping[str, Any], study: Study) -> bool:
+        """Whether the finished job that ``content`` (job.json) tells of has the model that this one would have.
+
+        Before training had a digest of its own there was one of everything; that one must agree, but for surfaces.
+        """
+        if "trained" in content:
+            return bool(content["trained"] == self.training_digest)
+        return content.get("digest") in {self._digest(study, surfaces) for surfaces in (False, True)}
+
+    def _digest(self, study: Study, surfaces: bool) -> str:
+        judging: list[Any] = [
             study.spec.kind,
             study.labelled_only,
-            study.spec.surfaces,
+            surfaces,
             sorted(study.spec.scores),
             study.spec.voxels,
+        ]
+        return _hash([_FORMAT, *judging, *self._trained])
+
+    @property
+    def _trained(self) -> list[Any]:
+        return [
             self.variant.recipe.model_dump(mode="json", exclude_defaults=True),  # later versions may have more keys
             self.trained.to_json(),
             self.tree.to_json(),
@@ -80,7 +103,10 @@ class Job:
             self.held_nodes,
             None if self.model is None else str(self.model),
         ]
-        return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def _hash(content: list[Any]) -> str:
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def jobs_of(study: Study, out: Path, events: Events) -> list[Job]:

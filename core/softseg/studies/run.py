@@ -17,7 +17,7 @@ from softseg.prediction.cohort import Share
 from softseg.prediction.memory import free_memory
 from softseg.studies.jobs import Job, jobs_of
 from softseg.studies.relay import Relay
-from softseg.studies.running import Place, remaining
+from softseg.studies.running import Place, remaining, to_do
 from softseg.studies.smoke import keep_apart
 from softseg.studies.study import Study
 from softseg.studies.workers import attempt, run_in_processes
@@ -40,6 +40,7 @@ def run_study(
     device: str = "auto",
     jobs: int | None = None,
     report_only: bool = False,
+    judge_again: bool = False,
     command: Sequence[str] = (),
     events: Events | None = None,
 ) -> Path:
@@ -56,6 +57,8 @@ def run_study(
     jobs: trainings at the same time; as the file says by default. Where RANK and WORLD_SIZE are set (``torchrun``),
         each process takes its share of the jobs instead.
     report_only: train nothing, write tables and report of what is finished.
+    judge_again: judge finished trainings anew, too, where their models were kept (``keep_models``): with the numbers
+        that this version of the program knows. The others keep theirs.
     command: what was typed, for the report.
     events: progress by finished jobs, warnings, results; cancelling.
 
@@ -74,7 +77,7 @@ def run_study(
     share = Share.of_environment()
     place = Place(require_writable_folder(out), device)
     all_jobs = _planned(loaded, place, share, events)
-    own = [] if report_only else remaining(loaded, share.of(all_jobs), place)
+    own = [] if report_only else to_do(loaded, share.of(all_jobs), place, judge_again)
     events.log(f"{len(all_jobs)} trainings, {len(own)} of them to do" + (" here" if share.world > 1 else ""))
     failures: list[Failure] = []
     if own:

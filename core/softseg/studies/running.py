@@ -28,6 +28,7 @@ JOB_FILE = "job.json"
 RESULTS_FILE = "results.csv"
 VOXELS_FILE = "voxels.npz"
 CURVES_FILE = "metrics.csv"
+MODEL_FOLDER = "model"
 
 _RANK_VARIABLES = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE")
 
@@ -65,36 +66,58 @@ def is_done(study: Study, job: Job, place: Place) -> bool:
     return file.is_file() and read_json_object(file).get("digest") == job.digest(study)
 
 
+def kept_model(study: Study, job: Job, place: Place) -> Path | None:
+    """Return the model that a finished training of this job left, if it did (``keep_models``)."""
+    folder = place.folder(job)
+    if job.model is not None or not (folder / JOB_FILE).is_file() or not (folder / MODEL_FOLDER).is_dir():
+        return None
+    return folder / MODEL_FOLDER if job.trained_same(read_json_object(folder / JOB_FILE), study) else None
+
+
 def run_job(study: Study, job: Job, place: Place, events: Events) -> Path:
     """Train, judge and write the job's folder; a training that was interrupted goes on.
+
+    Nothing is trained where an earlier judgement left the model.
 
     Raises
     ------
     InputError, OutOfMemoryError, CancelledError: as training, prediction and evaluation.
     """
     started = time.monotonic()
-    work, digest = place.work(job), job.digest(study)
-    _forget_other(work, digest)
+    work, kept = place.work(job), kept_model(study, job, place)
+    _forget_other(work, job, study)
     with _alone():
-        path = _trained(job, work, place, events) if job.model is None else job.model
+        path = job.model or kept or _trained(job, work, place, events)
         trained = time.monotonic()
         model = ModelFolder.load(path)
         events.stage("judge")
         with write_folder_beside(place.folder(job)) as folder:
             content = _judged(study, job, model, place, folder, events)
             if job.model is None:
-                shutil.copy(work / "run" / CURVES_FILE, folder / CURVES_FILE)
-            if study.spec.keep_models:
-                shutil.copytree(path, folder / "model")
+                shutil.copy((place.folder(job) if kept else work / "run") / CURVES_FILE, folder / CURVES_FILE)
+            if kept or (study.spec.keep_models and job.model is None):
+                shutil.copytree(path, folder / MODEL_FOLDER)
             content |= {
-                "digest": digest,
+                "digest": job.digest(study),
+                "trained": job.training_digest,
+                **_what(job),
                 "seconds_training": round(trained - started, 2),
                 "seconds_judging": round(time.monotonic() - trained, 2),
-                **_what(job),
             }
+            if kept:
+                content |= _of_training(read_json_object(place.folder(job) / JOB_FILE))
             (folder / JOB_FILE).write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
     shutil.rmtree(work, ignore_errors=True)
     return place.folder(job)
+
+
+def _of_training(before: dict[str, Any]) -> dict[str, Any]:
+    """Return what a judgement anew takes over: when, how long and with which versions the model was trained."""
+    told = ("recipe", "versions", "threads", "finished", "seconds_training")
+    return {key: before[key] for key in told} | {
+        "judged": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        "judged_with": f"softseg {softseg.__version__}",
+    }
 
 
 def _trained(job: Job, work: Path, place: Place, events: Events) -> Path:
@@ -147,13 +170,14 @@ def _what(job: Job) -> dict[str, Any]:
     }
 
 
-def _forget_other(work: Path, digest: str) -> None:
+def _forget_other(work: Path, job: Job, study: Study) -> None:
     """Delete what an unfinished job of the same name, but by another study file, left."""
     mark = work / "digest.txt"
-    if work.is_dir() and (not mark.is_file() or mark.read_text(encoding="utf-8") != digest):
+    own = (job.training_digest, job.digest(study))
+    if work.is_dir() and (not mark.is_file() or mark.read_text(encoding="utf-8") not in own):
         shutil.rmtree(work)
     work.mkdir(parents=True, exist_ok=True)
-    mark.write_text(digest, encoding="utf-8")
+    mark.write_text(job.training_digest, encoding="utf-8")
 
 
 @contextmanager
@@ -169,3 +193,11 @@ def _alone() -> Iterator[None]:
 def remaining(study: Study, jobs: Sequence[Job], place: Place) -> list[Job]:
     """Return the jobs that are not finished."""
     return [job for job in jobs if not is_done(study, job, place)]
+
+
+def to_do(study: Study, jobs: Sequence[Job], place: Place, judge_again: bool) -> list[Job]:
+    """Return the jobs that are not finished and, with ``judge_again``, those that need no training to be judged."""
+    if not judge_again:
+        return remaining(study, jobs, place)
+    free = {job.name for job in jobs if job.model is not None or kept_model(study, job, place) is not None}
+    return [job for job in jobs if job.name in free or not is_done(study, job, place)]
