@@ -176,6 +176,37 @@ def strokes(
         work.result("dataset", result)
 
 
+@app.command("raters")
+def raters(
+    context: typer.Context,
+    data: Annotated[Path, typer.Argument(metavar="DATA.json", help="A dataset with one set of labels per case.")],
+    out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Folder for the new DATA.json and label maps.")],
+    count: Annotated[int, typer.Option("--count", metavar="N", help="Raters of each case.")] = 4,
+    shift: Annotated[float, typer.Option("--shift", metavar="MM", help="A map is moved by at most this.")] = 0.5,
+    border: Annotated[
+        float, typer.Option("--border", metavar="MM", help="Borders are moved in or out by at most this besides.")
+    ] = 0.5,
+    scale: Annotated[
+        float, typer.Option("--scale", metavar="MM", help="Distance from where a border is too far out to too far in.")
+    ] = 3.0,
+    habit: Annotated[
+        float, typer.Option("--habit", metavar="S", help="Part of --border that a rater repeats in all scans, 0..1.")
+    ] = 0.5,
+    seed: Annotated[int, typer.Option("--seed", help="The same seed gives the same raters.")] = 0,
+    events: EventsOption = None,
+    quiet: QuietOption = False,
+    cancel_file: CancelFileOption = None,
+) -> None:
+    """Imitate raters who disagree at borders, within stated bounds, to study what becomes of disagreement."""
+    with long_work(context, events, quiet, cancel_file) as work:
+        from softseg.data import Dataset
+        from softseg.data.disagreement import Disagreement
+        from softseg.data.rater_dataset import write_raters
+
+        how = Disagreement(count, shift, border, scale, habit)
+        work.result("dataset", write_raters(Dataset.load(data), out, how, seed=seed, events=work))
+
+
 @app.command("false-colour")
 def false_colour(
     context: typer.Context,

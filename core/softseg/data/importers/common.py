@@ -22,7 +22,7 @@ Fractions: TypeAlias = tuple[float, float, float]
 
 DEFAULT_FRACTIONS: Fractions = (0.7, 0.15, 0.15)
 
-_FIELDS = ("id", "group", "split", "images", "labels", "mask")
+_FIELDS = ("id", "group", "split", "images", "labels", "mask", "unlabelled")
 
 
 def require_folder(path: str | PathLike[str], what: str = "folder") -> Path:
@@ -164,13 +164,17 @@ def write_dataset(
         "name": name,
         "channels": list(channels),
         "tree": tree_name,
-        "cases": [
-            {field: _relative_paths(case[field], target.parent) for field in _FIELDS if field in case} for case in cases
-        ],
+        "cases": [{field: _relative_paths(case[field], target.parent) for field in _fields(case)} for case in cases],
     }
     with write_beside(target) as temporary:
         temporary.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
     return target
+
+
+def _fields(case: Mapping[str, Any]) -> list[str]:
+    """Return the fields that a case has; soft maps have no value for unlabelled voxels."""
+    soft = isinstance(case.get("labels"), Mapping)
+    return [field for field in _FIELDS if field in case and not (soft and field == "unlabelled")]
 
 
 def _relative_paths(value: Any, folder: Path) -> Any:
