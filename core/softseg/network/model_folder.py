@@ -155,9 +155,9 @@ class ModelFolder:
 
 def head_of(recipe: str, tree: LabelTree) -> Head:
     """Return the head that the text of a recipe names, for the leaves of ``tree``."""
-    import yaml
+    from softseg.yaml_text import load_yaml
 
-    head = (yaml.safe_load(recipe) or {}).get("head", "softmax")
+    head = (load_yaml(recipe) or {}).get("head", "softmax")
     name = head.get("name", "softmax") if isinstance(head, dict) else head
     return Head(name, len(tree.leaves), None if tree.background is None else tree.leaf_index(tree.background.id))
 

@@ -100,13 +100,15 @@ def options_of(changes: Sequence[str]) -> dict[str, Any]:
     """
     import yaml
 
+    from softseg.yaml_text import load_yaml
+
     options: dict[str, Any] = {}
     for change in changes:
         key, equals, text = change.partition("=")
         if not equals or not key.strip():
             raise InputError(f"expected key=value, got {change!r}", field="--set")
         try:
-            value = yaml.safe_load(text)
+            value = load_yaml(text)
         except yaml.YAMLError as error:
             raise InputError(f"the value is not YAML: {text!r}", field=f"--set {key}") from error
         if isinstance(value, str):

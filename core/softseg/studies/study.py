@@ -18,6 +18,7 @@ from softseg.errors import InputError
 from softseg.studies.smoke import smoke_text, smoke_values
 from softseg.studies.study_file import BudgetSpec, Sets, StrokesSpec, StudyFile, VariantSpec
 from softseg.training.recipe import Recipe, plain_error
+from softseg.yaml_text import load_yaml
 
 
 @dataclass(frozen=True, eq=False)
@@ -126,7 +127,7 @@ def _parse(file: Path, smoke: bool) -> tuple[StudyFile, str]:
         raise InputError("no such file", file=file)
     try:
         text = file.read_text(encoding="utf-8")
-        values = yaml.safe_load(text)
+        values = load_yaml(text)
     except UnicodeDecodeError as error:
         raise InputError("is not a text file in UTF-8", file=file) from error
     except yaml.YAMLError as error:

@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from softseg.errors import InputError
 from softseg.files import write_beside
+from softseg.yaml_text import load_yaml
 
 SPARSE_METRIC = "f1/leaves"
 """What chooses the best network of a sparse recipe: Dice per case jumps where a case has a handful of labels."""
@@ -212,7 +213,7 @@ def _read(path: Path) -> str:
 
 def _parse(text: str, file: Path) -> dict[str, Any]:
     try:
-        values = yaml.safe_load(text)
+        values = load_yaml(text)
     except yaml.YAMLError as error:
         raise InputError(f"is not YAML: {error}", file=file) from error
     if not isinstance(values, dict):
@@ -226,7 +227,7 @@ def _set(values: dict[str, Any], change: str) -> None:
     if not equals or not all(parts):
         raise InputError(f"expected key=value, got {change!r}", field="--set")
     try:
-        value = yaml.safe_load(text)
+        value = load_yaml(text)
     except yaml.YAMLError as error:
         raise InputError(f"the value is not YAML: {text!r}", field=f"--set {key}") from error
     value = _number(value)

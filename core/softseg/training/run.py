@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 import torch
-import yaml
 from torch import nn
 from torch.optim.swa_utils import AveragedModel
 
@@ -23,6 +22,7 @@ from softseg.training.optimization import learning_rate
 from softseg.training.ranks import Ranks
 from softseg.training.recipe import Recipe
 from softseg.tree import LabelTree
+from softseg.yaml_text import load_yaml
 
 CHECKPOINT_VERSION = 1
 
@@ -160,7 +160,7 @@ class Run:
         if state["seed"] != self.seed:
             hint = f"resume with --seed {state['seed']}"
             raise InputError(f"was trained with seed {state['seed']}, not {self.seed}", file=self.last_path, hint=hint)
-        if Recipe.from_dict(yaml.safe_load(state["recipe"]), file=self.last_path) != self.recipe:
+        if Recipe.from_dict(load_yaml(state["recipe"]), file=self.last_path) != self.recipe:
             hint = f"use --recipe {self.folder / 'recipe.yaml'} without changes, or start in another folder"
             raise InputError("was trained with another recipe", file=self.last_path, hint=hint)
         if state["cases"] != list(self.cases):
