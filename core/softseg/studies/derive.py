@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
@@ -13,7 +13,9 @@ import numpy.typing as npt
 
 from softseg.data import Case, Dataset
 from softseg.data.dataset import Split
+from softseg.data.disagreement import Disagreement
 from softseg.data.importers.common import write_dataset
+from softseg.data.rater_dataset import write_raters
 from softseg.data.simulate import paint_strokes, read_only_map, values_under
 from softseg.errors import InputError
 from softseg.events import Events
@@ -21,7 +23,7 @@ from softseg.files import write_folder_beside
 from softseg.image import Image, write_image
 from softseg.studies.blocks import deal_blocks, part_masks
 from softseg.studies.folds import Fold, chosen
-from softseg.studies.study_file import FoldSpec, StrokesSpec
+from softseg.studies.study_file import FoldSpec, RatersSpec, StrokesSpec
 from softseg.studies.trees import without
 from softseg.tree import LabelTree
 
@@ -98,12 +100,35 @@ def write_blocks(dataset: Dataset, spec: FoldSpec, out: str | PathLike[str], eve
     return found
 
 
-def write_fold(dataset: Dataset, fold: Fold, out: str | PathLike[str]) -> Path:
-    """Write a dataset with the splits of a fold; labels stay where they are. Returns its DATA.json."""
+def write_fold(
+    dataset: Dataset, fold: Fold, out: str | PathLike[str], others: Mapping[Split, Dataset] | None = None
+) -> Path:
+    """Write a dataset with the splits of a fold; labels stay where they are. Returns its DATA.json.
+
+    ``others`` names, by split, another dataset of the same cases whose labels are taken there.
+    """
     folder = Path(out) / f"fold-{fold.name}" / "whole"
-    entries = [_entry(case) | {"split": fold.parts[case.id]} for case in dataset.cases if case.id in fold.parts]
+    entries = []
+    for case in dataset.cases:
+        if case.id in fold.parts:
+            split = fold.parts[case.id]
+            source = (others or {}).get(split, dataset).case(case.id)
+            entries.append(_entry(source) | {"split": split})
     _write(folder, f"{dataset.name}, fold {fold.name}", dataset, dataset.tree, entries)
     return folder / "DATA.json"
+
+
+def rated(dataset: Dataset, spec: RatersSpec, folder: Path, events: Events) -> Dataset:
+    """Return the dataset with several simulated raters in every case, written to ``folder`` unless it is there.
+
+    Raises
+    ------
+    InputError: a case has several raters already, or nothing can be written.
+    """
+    if not (folder / "DATA.json").is_file():  # written last
+        how = Disagreement(spec.count, spec.shift_mm, spec.border_mm, spec.scale_mm, spec.habit)
+        write_raters(dataset, folder, how, seed=spec.seed, events=events)
+    return Dataset.load(folder / "DATA.json", dataset.tree)
 
 
 def write_annotation(dataset: Dataset, annotation: Annotation, folder: Path, events: Events) -> Path:

@@ -12,9 +12,10 @@ from typing import Any
 
 from softseg.data import Dataset
 from softseg.data.coarsen import coarsen
+from softseg.data.rater_dataset import ALL_SPLITS
 from softseg.errors import InputError
 from softseg.events import Events
-from softseg.studies.derive import Annotation, write_annotation, write_blocks, write_fold
+from softseg.studies.derive import Annotation, rated, write_annotation, write_blocks, write_fold
 from softseg.studies.folds import Fold, folds_of
 from softseg.studies.study import Study, Variant, model_folder
 from softseg.studies.study_file import StrokesSpec
@@ -222,13 +223,17 @@ def _tree(wanted: str, study: Path) -> LabelTree:
 
 
 def _fold_files(study: Study, dataset: Dataset, out: Path, events: Events) -> list[tuple[Fold, Path]]:
-    spec = study.spec.folds
+    spec, raters = study.spec.folds, study.spec.raters
     data = study.data if study.spec.coarsen is None else dataset.path
     key = [spec.model_dump(mode="json", exclude={"only"}), str(data), dataset.tree.to_json(), *_some(study)]
-    folder = out / "data" / _digest(key)
+    folder = out / "data" / _digest(key if raters is None else [*key, raters.model_dump(mode="json")])
     if spec.by == "block":
         return write_blocks(dataset, spec, folder, events)
-    return [(fold, write_fold(dataset, fold, folder)) for fold in folds_of(dataset, spec)]
+    if raters is None:
+        return [(fold, write_fold(dataset, fold, folder)) for fold in folds_of(dataset, spec)]
+    drawn = rated(dataset, raters, folder / "raters", events)
+    own = [split for split in ALL_SPLITS if split not in raters.splits]
+    return [(fold, write_fold(drawn, fold, folder, dict.fromkeys(own, dataset))) for fold in folds_of(drawn, spec)]
 
 
 def _annotated(whole: Path, annotation: Annotation, group: str, events: Events) -> Path:

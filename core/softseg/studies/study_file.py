@@ -9,6 +9,8 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from softseg.data.disagreement import HABIT, SCALE_MM
+
 Sets = dict[str, Any] | list[str]
 
 SCORES = ("max-softmax", "energy", "entropy", "odin", "mahalanobis")
@@ -63,6 +65,27 @@ class CoarsenSpec(_Part):
     def spacing_ijk(self) -> tuple[float, float, float]:
         """Three numbers."""
         return self.spacing if isinstance(self.spacing, tuple) else (self.spacing,) * 3
+
+
+class RatersSpec(_Part):
+    """Simulated raters instead of the data's own labels; see :class:`softseg.data.disagreement.Disagreement`.
+
+    Attributes
+    ----------
+    count: raters of each case.
+    shift_mm, border_mm, scale_mm, habit: how much they disagree.
+    splits: parts of each fold that have raters; the others keep the own labels. A test part with raters is judged
+        against the share of raters, one without against the own labels.
+    seed: of the raters; the same ones in all trainings.
+    """
+
+    count: int = Field(default=4, ge=2)
+    shift_mm: float = Field(default=0.5, ge=0)
+    border_mm: float = Field(default=0.5, ge=0)
+    scale_mm: float = Field(default=SCALE_MM, gt=0)
+    habit: float = Field(default=HABIT, ge=0, le=1)
+    splits: list[Literal["train", "val", "test"]] = Field(default=["train", "val", "test"], min_length=1)
+    seed: int = 0
 
 
 class VariantSpec(_Part):
@@ -198,6 +221,7 @@ class StudyFile(_Part):
     cases: ids of the cases that take part; all by default.
     tree: stands in for the dataset's tree.
     coarsen: larger voxels than the data's own.
+    raters: several simulated raters per case.
     labelled_only: only labelled voxels are judged; by default where the recipes are sparse.
     surfaces: whether surface Dice and HD95 are measured (slow with many structures).
     set: changes for every variant.
@@ -223,6 +247,7 @@ class StudyFile(_Part):
     cases: list[str] | None = Field(default=None, min_length=1)
     tree: str | None = None
     coarsen: CoarsenSpec | None = None
+    raters: RatersSpec | None = None
     labelled_only: bool | None = None
     surfaces: bool = False
     set: Sets = Field(default_factory=dict)
@@ -264,4 +289,6 @@ class StudyFile(_Part):
                 raise ValueError(f"{what}: each name may stand there once")
         if self.kind == "outliers" and self.folds.nested:
             raise ValueError("folds.nested is for kind: compare; kind: outliers has inner folds of classes")
+        if self.raters is not None and (self.folds.by == "block" or self.strokes or self.kind == "outliers"):
+            raise ValueError("raters need whole labels: no strokes, no folds by block, kind: compare")
         return self
