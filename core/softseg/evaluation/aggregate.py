@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from softseg.evaluation.calibration import Reliability
+from softseg.evaluation.disagreement import NOTHING, RATER_METRICS
 from softseg.evaluation.measure import CaseMeasures, LevelMeasures, hop_distances
 from softseg.evaluation.rows import TreeRows
 
@@ -36,12 +37,13 @@ LEVEL_METRICS = (
 )
 
 
-def node_rows(case: str, measures: CaseMeasures, voxel_ml: float) -> list[Row]:
+def node_rows(case: str, measures: CaseMeasures, voxel_ml: float, *, raters: bool = False) -> list[Row]:
     """Return one row per level and node of the level's cut, background left out.
 
     Volumes are in ml; errors are prediction minus reference, in ml and in percent of the reference (nan where it has
     none). ``status`` is ``found``, ``missed`` (no hard label in the prediction), ``invented`` (none in the reference)
-    or ``absent`` (in neither).
+    or ``absent`` (in neither). With ``raters`` there are also the columns :data:`RATER_METRICS`, nan where the case has
+    one rater.
     """
     rows: list[Row] = []
     tree = measures.rows.tree
@@ -49,6 +51,7 @@ def node_rows(case: str, measures: CaseMeasures, voxel_ml: float) -> list[Row]:
     for number, level in enumerate(measures.levels, 1):
         scores = {"dice": level.overlap.dice, "soft_dice": level.overlap.soft_dice, "mae": level.mae}
         errors = level.nodes.error
+        agreed = measures.disputes[number - 1].columns(voxel_ml) if measures.disputes else [NOTHING] * len(level.rows)
         for position, row in enumerate(level.rows):
             if row == measures.rows.background:
                 continue
@@ -67,6 +70,7 @@ def node_rows(case: str, measures: CaseMeasures, voxel_ml: float) -> list[Row]:
                     "hd95_mm": float(surface[0]),
                     **_volumes(level, position, voxel_ml),
                     "calibration_error": float(errors[position]) if measures.soft else math.nan,
+                    **(agreed[position] if raters else {}),
                 }
             )
     return rows
@@ -99,7 +103,8 @@ def level_rows(case: str, measures: CaseMeasures, rows: Sequence[Row]) -> list[R
     found: list[Row] = []
     for number, level in enumerate(measures.levels, 1):
         here = [row for row in rows if row["level"] == number and row["status"] != "absent"]
-        values: Row = {name: _mean(row[name] for row in here) for name in NODE_METRICS}
+        more = RATER_METRICS if rows and RATER_METRICS[0] in rows[0] else ()
+        values: Row = {name: _mean(row[name] for row in here) for name in (*NODE_METRICS, *more)}
         for name in ("volume_error_percent", "soft_volume_error_percent"):
             values[f"absolute_{name}"] = _mean(abs(row[name]) for row in here)
         said = level.reference >= 0

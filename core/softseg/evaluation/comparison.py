@@ -28,6 +28,7 @@ from softseg.evaluation.aggregate import (
 )
 from softseg.evaluation.answers import Answers
 from softseg.evaluation.calibration import BINS, FLOOR, Reliability
+from softseg.evaluation.disagreement import RATER_METRICS, Disagreement, raters_of
 from softseg.evaluation.labelled import LabelledScores
 from softseg.evaluation.measure import CaseMeasures, measure
 from softseg.evaluation.pairs import Pair, pair_up
@@ -63,6 +64,7 @@ class Report:
     confusion_ml: the same in ml.
     answers: how deep the predictions can answer and how often they are right, over all cases; None without soft shares.
     labelled: where labelled voxels alone are judged: confusion tables of every level, over all cases; else None.
+    disagreement: what the predictions say where several raters disagree, over all cases that have several.
     models: names of the models that made the predictions, where known.
     tolerance_mm: of the surface Dice; None where surfaces were left out.
     folder: where the files are.
@@ -82,16 +84,23 @@ class Report:
     models: list[str] = field(default_factory=list)
     labelled: LabelledScores | None = None
     answers: Answers | None = None
+    disagreement: Disagreement = field(default_factory=Disagreement)
 
     @property
     def soft(self) -> bool:
         """Whether any prediction held shares other than 0 and 1; without them there is no calibration."""
         return bool(self.winner)
 
+    @property
+    def raters(self) -> bool:
+        """Whether any reference is of several raters."""
+        return any(raters_of(pair.reference) > 1 for pair in self.pairs)
+
     def level_summary(self) -> dict[int, dict[str, dict[str, float | int]]]:
         """Return, per level, each metric's mean, deviation and range over the cases."""
         numbers = sorted({row["level"] for row in self.levels})
-        return {n: over_cases([row for row in self.levels if row["level"] == n], LEVEL_METRICS) for n in numbers}
+        metrics = (*LEVEL_METRICS, *RATER_METRICS) if self.raters else LEVEL_METRICS
+        return {n: over_cases([row for row in self.levels if row["level"] == n], metrics) for n in numbers}
 
     def node_summary(self, level: int | None = None) -> list[Row]:
         """Return, per node of a level (the deepest by default), each metric over the cases; the lowest Dice first.
@@ -144,6 +153,7 @@ class Report:
             )
             if self.distances
             else None,
+            "disagreement": self.disagreement.summary() if self.disagreement else None,
             "calibration": {
                 "bins": BINS,
                 "smallest_share": FLOOR,
@@ -241,13 +251,17 @@ def _add_case(report: Report, pair: Pair, rows: TreeRows, events: Events) -> Non
         events,
         deepest=prediction.deepest,
         tolerance_mm=report.tolerance_mm,
+        raters=raters_of(pair.reference),
     )
+    for number, dispute in enumerate(found.disputes, 1):
+        report.disagreement.add(number, dispute, found.levels[number - 1].rows != rows.background)
     if report.labelled is not None:
         for table, measured in zip(report.labelled.tables, found.levels, strict=False):  # as deep as the prediction
             report.labelled.add_labels(table, measured.reference, measured.predicted)
     voxel_ml = prediction.shares.geometry.voxel_volume_ml
     places = place_columns(found, prediction.shares.geometry)
-    nodes = [row | place for row, place in zip(node_rows(pair.case, found, voxel_ml), places, strict=True)]
+    drawn = node_rows(pair.case, found, voxel_ml, raters=report.raters)
+    nodes = [row | place for row, place in zip(drawn, places, strict=True)]
     levels = level_rows(pair.case, found, nodes)
     report.nodes += nodes
     report.levels += levels

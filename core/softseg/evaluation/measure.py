@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from softseg.evaluation.answers import Answers
 from softseg.evaluation.calibration import FLOOR, Reliability
+from softseg.evaluation.disagreement import Dispute
 from softseg.evaluation.quick import LevelOverlap
 from softseg.evaluation.rows import LevelBlock, TreeRows
 from softseg.evaluation.surface import TOLERANCE_MM, boxes, joined, single_slice_axis, surface_scores
@@ -90,6 +91,7 @@ class CaseMeasures:
     soft: whether the prediction holds shares other than 0 and 1.
     surfaces: per level ``[nodes, 2]``: HD95 (mm) and surface Dice.
     answers: how deep the prediction can answer; empty where it holds no soft shares, or none of the leaves.
+    disputes: per level how well it agrees with several raters; empty where the reference has one.
     """
 
     rows: TreeRows
@@ -98,6 +100,7 @@ class CaseMeasures:
     soft: bool
     surfaces: list[npt.NDArray[np.float64]] = field(default_factory=list)
     answers: Answers | None = None
+    disputes: list[Dispute] = field(default_factory=list)
 
 
 def measure(
@@ -108,6 +111,7 @@ def measure(
     *,
     deepest: int | None = None,
     tolerance_mm: float | None = TOLERANCE_MM,
+    raters: int = 1,
 ) -> CaseMeasures:
     """Return all sums of one case.
 
@@ -118,12 +122,15 @@ def measure(
     events: told of progress.
     deepest: level below which nothing is judged, because the prediction says nothing there; the leaves by default.
     tolerance_mm: for the surface Dice; None leaves surfaces out.
+    raters: whose mean the reference is.
     """
     shape = predicted.geometry.shape
     levels = [LevelMeasures(level, rows.background, shape) for level in rows.levels[:deepest]]
     result = CaseMeasures(rows, levels, np.zeros((len(rows.leaves),) * 2, np.int64), predicted.soft)
     if predicted.soft and len(levels) == len(rows.levels):
         result.answers = Answers.zeros(len(levels))
+    if raters > 1:
+        result.disputes = [Dispute(len(level.rows), raters) for level in levels]
     for k in range(shape[0]):
         events.check()
         p_index, p_share = predicted.slice(k)
@@ -136,6 +143,8 @@ def measure(
         p = rows.from_classes(p_index[:, voxels], p_share[:, voxels])
         g = rows.from_classes(g_index[:, voxels], g_share[:, voxels])
         blocks = [level.add(k, voxels, p, g) for level in levels]
+        for dispute, block in zip(result.disputes, blocks, strict=False):  # there are none for a single rater
+            dispute.add(block)
         if result.answers is not None:
             result.answers += Answers.of(p, g, rows, blocks)
     if len(levels) == len(rows.levels):
