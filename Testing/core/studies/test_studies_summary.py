@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from softseg.errors import InputError
+from softseg.events import Events
 from softseg.studies import Study
 from softseg.studies.charts import wrapped
-from softseg.studies.summary import CHOSEN, Key, findings, nested
+from softseg.studies.jobs import study_dataset
+from softseg.studies.metrics import MAIN
+from softseg.studies.report import main_metrics
+from softseg.studies.summary import CHOSEN, Key, findings, mean_rows, nested
 from softseg.studies.tables import Result, read_results, write_results
 
 
@@ -88,3 +94,44 @@ def test_nested_folds_choose_by_inner_numbers_alone() -> None:
 def test_long_names_break_at_hyphens() -> None:
     assert wrapped("level-max-softmax") == "level-max-\nsoftmax"
     assert wrapped("plain") == "plain"
+
+
+def test_parts_of_the_people_are_compared_apart(study_file: Callable[..., Path]) -> None:
+    """Parts are named by person or by case, may overlap, and have a Holm family each."""
+    gains = {"a": 0.1, "b": 0.2, "c": -0.3}
+    rows = [row("plain", 0.5, unit=unit) for unit in gains]
+    rows += [row("tree", 0.5 + gain, unit=unit) for unit, gain in gains.items()]
+    rows += [row("tree", 0.9, unit="c", case="c2"), row("plain", 0.9, unit="c", case="c2")]
+    parts = {"young": ["farm0", "a", "b"], "scan": ["c2"], "nobody": ["farm1"]}
+    study = Study.load(study_file())
+    study = replace(study, spec=study.spec.model_copy(update={"subgroups": parts}))
+    found = findings(study, rows, [])
+    units = {c.key.subgroup: (c.paired.units, pytest.approx(c.paired.difference)) for c in found.comparisons}
+    assert units == {"": (3, 0.05), "young": (2, 0.15), "scan": (1, 0.0)}
+    assert found.mean(Key("whole", "", "", 2, "dice", "young"), "tree") == pytest.approx(0.65)
+    assert [key.subgroup for key in found.keys("dice")] == [""]
+    table = {(line["subgroup"], line["variant"]): line["mean"] for line in mean_rows(found)}
+    assert table["young", "tree"] == pytest.approx(0.65)
+
+
+def test_a_part_of_nobody_known_is_refused(study_file: Callable[..., Path], tmp_path: Path) -> None:
+    study_dataset(Study.load(study_file(subgroups={"a": ["farm0", "field3"]})), tmp_path, Events())
+    with pytest.raises(InputError, match="neither a case nor a person 'farm9'"):
+        study_dataset(Study.load(study_file(subgroups={"a": ["farm0"], "b": ["farm9"]})), tmp_path, Events())
+
+
+def test_signed_errors_are_averaged_but_not_compared(study_file: Callable[..., Path]) -> None:
+    rows = [
+        row("plain", 5.0, metric="soft_volume_error_percent"),
+        row("tree", -3.0, metric="soft_volume_error_percent"),
+    ]
+    found = findings(Study.load(study_file()), rows, [])
+    assert found.mean(Key("whole", "", "", 2, "soft_volume_error_percent"), "tree") == -3.0
+    assert not found.comparisons
+
+
+def test_the_report_shows_known_metrics_alone(study_file: Callable[..., Path]) -> None:
+    assert main_metrics(Study.load(study_file(metrics=["mae", "tree_distance"]))) == ("mae", "tree_distance")
+    assert main_metrics(Study.load(study_file())) == MAIN["compare"]
+    with pytest.raises(InputError, match=r"no metric is called dize; there are dice, "):
+        Study.load(study_file(metrics=["dize"]))

@@ -31,6 +31,7 @@ from softseg.evaluation.calibration import BINS, FLOOR, Reliability
 from softseg.evaluation.disagreement import RATER_METRICS, Disagreement, raters_of
 from softseg.evaluation.labelled import LabelledScores
 from softseg.evaluation.measure import CaseMeasures, measure
+from softseg.evaluation.objects import Connectivity, object_rows
 from softseg.evaluation.pairs import Pair, pair_up
 from softseg.evaluation.places import place_columns
 from softseg.evaluation.rows import TreeRows
@@ -58,6 +59,8 @@ class Report:
     nodes: one row per case, level and node (``metrics.csv``).
     levels: one row per case and level (``levels.csv``).
     distances: one row per case: tree distance of the errors.
+    objects: one row per object (``objects.csv``) where these were asked for.
+    connectivity: of the objects; None where they were not asked for.
     winner: per level the reliability of the winning node, over all cases with a soft prediction.
     reliability: per level and node id the reliability of the node's share.
     confusion: ``[C, C]`` voxels by true and predicted leaf, all cases.
@@ -79,6 +82,8 @@ class Report:
     nodes: list[Row] = field(default_factory=list)
     levels: list[Row] = field(default_factory=list)
     distances: list[Row] = field(default_factory=list)
+    objects: list[Row] = field(default_factory=list)
+    connectivity: Connectivity | None = None
     winner: dict[int, Reliability] = field(default_factory=dict)
     reliability: dict[tuple[int, str], Reliability] = field(default_factory=dict)
     models: list[str] = field(default_factory=list)
@@ -179,6 +184,7 @@ def evaluate(
     tolerance_mm: float | None = TOLERANCE_MM,
     html: bool = True,
     labelled_only: bool = False,
+    objects: Connectivity | None = None,
 ) -> Report:
     """Compare predictions with references; write ``metrics.csv``, ``levels.csv``, ``summary.json``, ``report.html``.
 
@@ -198,6 +204,8 @@ def evaluate(
     html: whether to write the report.
     labelled_only: judge the voxels that the references label and nothing else (background is then what was not
         painted); surfaces are left out, accuracy and macro F1 over the voxels of all cases come in.
+    objects: count connected parts, too, in the volume or in each slice by itself, and write ``objects.csv``
+        (:mod:`softseg.evaluation.objects`).
 
     Raises
     ------
@@ -212,6 +220,7 @@ def evaluate(
     tolerance_mm = None if labelled_only else tolerance_mm
     report = Report(tree, pairs, tolerance_mm, folder, np.zeros((count, count), np.int64), np.zeros((count, count)))
     report.labelled = LabelledScores(tree) if labelled_only else None
+    report.connectivity = objects
     events.stage("evaluate", len(pairs))
     for number, pair in enumerate(pairs, 1):
         _add_case(report, pair, rows, events)
@@ -224,6 +233,7 @@ def evaluate(
 
         write_report(report, folder / "report.html", events)
     more = [*(["labelled.csv"] if labelled_only else []), *(["answers.csv"] if report.answers else [])]
+    more += ["objects.csv"] if objects else []
     more += ["report.html"] if html else []
     for name in ("metrics.csv", "levels.csv", "summary.json", *more):
         events.result(name, folder / name)
@@ -263,6 +273,8 @@ def _add_case(report: Report, pair: Pair, rows: TreeRows, events: Events) -> Non
     drawn = node_rows(pair.case, found, voxel_ml, raters=report.raters)
     nodes = [row | place for row, place in zip(drawn, places, strict=True)]
     levels = level_rows(pair.case, found, nodes)
+    if report.connectivity is not None:
+        report.objects += object_rows(pair.case, found, prediction.shares.geometry, report.connectivity)
     report.nodes += nodes
     report.levels += levels
     if prediction.deepest is None:
@@ -301,6 +313,8 @@ def _write_tables(report: Report) -> None:
         tables.append(("labelled.csv", report.labelled.table()))
     if report.answers is not None:
         tables.append(("answers.csv", report.answers.table()))
+    if report.connectivity is not None:
+        tables.append(("objects.csv", report.objects))
     for name, rows in tables:
         with write_beside(report.folder / name) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
             writer = csv.DictWriter(file, fieldnames=list(rows[0]) if rows else ["case"])

@@ -5,6 +5,8 @@ from __future__ import annotations
 import csv
 import json
 import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +18,7 @@ from softseg.network import Model
 from softseg.prediction import predict_case
 from softseg.prediction.devices import resolve_device
 from softseg.studies.jobs import Job
+from softseg.studies.metrics import TREE_DISTANCES
 from softseg.studies.study import Study
 from softseg.studies.tables import Result
 
@@ -23,8 +26,24 @@ SIZE = "volume_reference_ml"
 """Metric of a node's row: its size in the reference, so that gain can be drawn against size."""
 
 
-def judge(study: Study, job: Job, model: Model, work: Path, device: str, events: Events) -> tuple[list[Result], Any]:
-    """Return all numbers of a trained model on the test cases, and reliability curves by level.
+@dataclass(frozen=True)
+class Judgement:
+    """What a trained model is worth.
+
+    Attributes
+    ----------
+    rows: all numbers.
+    reliability: curves by level; None without soft shares.
+    objects: of the test cases, as :func:`softseg.evaluation.objects.object_rows` has them; None where not asked for.
+    """
+
+    rows: list[Result]
+    reliability: Any
+    objects: list[dict[str, Any]] | None
+
+
+def judge(study: Study, job: Job, model: Model, work: Path, device: str, events: Events) -> Judgement:
+    """Judge a trained model on the test cases.
 
     Parameters
     ----------
@@ -47,13 +66,16 @@ def judge(study: Study, job: Job, model: Model, work: Path, device: str, events:
     options: dict[str, Any] = {"labelled_only": True} if study.labelled_only else {}
     if not study.spec.surfaces:
         options["tolerance_mm"] = None
+    if study.spec.counted is not None:
+        options["objects"] = study.spec.counted.connectivity
     files = [folder / f"{case.id}.soft.npz" for case in cases]
-    evaluate(files, [job.whole], job.tree, work / "evaluation", quiet, html=False, **options)
+    report = evaluate(files, [job.whole], job.tree, work / "evaluation", quiet, html=False, **options)
     units = {case.id: unit_of(study, job, case) for case in cases}
     rows = _rows(job, work / "evaluation" / "levels.csv", LEVEL_METRICS, units)
     rows += _rows(job, work / "evaluation" / "metrics.csv", (*NODE_METRICS, SIZE), units)
+    rows += _distances(job, report.distances, units)
     summary = json.loads((work / "evaluation" / "summary.json").read_text(encoding="utf-8"))
-    return rows, summary.get("calibration")
+    return Judgement(rows, summary.get("calibration"), report.objects if "objects" in options else None)
 
 
 def unit_of(study: Study, job: Job, case: Case) -> str:
@@ -61,23 +83,44 @@ def unit_of(study: Study, job: Job, case: Case) -> str:
     return f"fold {job.fold.outer}" if study.spec.folds.by == "block" else case.group
 
 
+def _distances(job: Job, distances: Sequence[Mapping[str, Any]], units: Mapping[str, str]) -> list[Result]:
+    """Return how far off in the tree each case's errors are, as numbers of level 0."""
+    return [
+        _result(job, row["case"], units, 0, "", metric, float(row[column]))
+        for row in distances
+        for metric, column in TREE_DISTANCES.items()
+    ]
+
+
+def _result(job: Job, case: str, units: Mapping[str, str], level: int, node: str, metric: str, value: float) -> Result:
+    return Result(
+        density=job.density,
+        variant=job.variant.name,
+        seed=job.seed,
+        fold=job.fold.name,
+        held_out="",
+        case=case,
+        unit=units[case],
+        level=level,
+        node=node,
+        score="",
+        rule="",
+        metric=metric,
+        value=value,
+    )
+
+
 def _rows(job: Job, file: Path, metrics: tuple[str, ...], units: dict[str, str]) -> list[Result]:
     with file.open(newline="", encoding="utf-8") as stream:
         return [
-            Result(
-                density=job.density,
-                variant=job.variant.name,
-                seed=job.seed,
-                fold=job.fold.name,
-                held_out="",
-                case=row["case"],
-                unit=units[row["case"]],
-                level=int(row["level"]),
-                node=row.get("node", ""),
-                score="",
-                rule="",
-                metric=metric,
-                value=float(row[metric]) if row[metric] else math.nan,
+            _result(
+                job,
+                row["case"],
+                units,
+                int(row["level"]),
+                row.get("node", ""),
+                metric,
+                float(row[metric]) if row[metric] else math.nan,
             )
             for row in csv.DictReader(stream)
             for metric in metrics

@@ -66,7 +66,8 @@ class Job:
 
     def digest(self, study: Study) -> str:
         """Return a digest of everything that its result depends on but the version of the program."""
-        return self._digest(study, study.spec.surfaces)
+        counted = study.spec.counted
+        return self._digest(study, study.spec.surfaces, None if counted is None else counted.connectivity)
 
     @property
     def training_digest(self) -> str:
@@ -76,19 +77,21 @@ class Job:
     def trained_same(self, content: Mapping[str, Any], study: Study) -> bool:
         """Whether the finished job that ``content`` (job.json) tells of has the model that this one would have.
 
-        Before training had a digest of its own there was one of everything; that one must agree, but for surfaces.
+        Before training had a digest of its own there was one of everything, but no objects were counted; that one must
+        agree, but for surfaces.
         """
         if "trained" in content:
             return bool(content["trained"] == self.training_digest)
-        return content.get("digest") in {self._digest(study, surfaces) for surfaces in (False, True)}
+        return content.get("digest") in {self._digest(study, surfaces, None) for surfaces in (False, True)}
 
-    def _digest(self, study: Study, surfaces: bool) -> str:
+    def _digest(self, study: Study, surfaces: bool, objects: str | None) -> str:
         judging: list[Any] = [
             study.spec.kind,
             study.labelled_only,
             surfaces,
             sorted(study.spec.scores),
             study.spec.voxels,
+            *([] if objects is None else [objects]),
         ]
         return _hash([_FORMAT, *judging, *self._trained])
 
@@ -161,6 +164,7 @@ def study_dataset(study: Study, out: Path, events: Events) -> Dataset:
     InputError: the dataset is wrong, or a recipe with background would take unlabelled voxels for it.
     """
     dataset = Dataset.load(study.data, None if study.spec.tree is None else _tree(study.spec.tree, study.path))
+    _require_known(dataset, [name for ids in study.spec.subgroups.values() for name in ids], study.path)
     if study.spec.cases is not None:
         dataset = _only(dataset, study.spec.cases, study.path)
     dataset = _coarsened(dataset, study, out, events)
@@ -191,6 +195,15 @@ def _only(dataset: Dataset, cases: list[str], study: Path) -> Dataset:
         missing = min(set(cases) - known)
         raise InputError(f"no case of {dataset.path.name} has the id {missing!r}", file=study, field="cases")
     return replace(dataset, cases=tuple(case for case in dataset.cases if case.id in cases))
+
+
+def _require_known(dataset: Dataset, ids: list[str], study: Path) -> None:
+    known = {name for case in dataset.cases for name in (case.id, case.group)}
+    for name in ids:
+        if name not in known:
+            raise InputError(
+                f"{dataset.path.name} has neither a case nor a person {name!r}", file=study, field="subgroups"
+            )
 
 
 def _coarsened(dataset: Dataset, study: Study, out: Path, events: Events) -> Dataset:

@@ -16,41 +16,11 @@ from softseg.evaluation.charts import to_uri
 from softseg.evaluation.page import write_page
 from softseg.studies import charts
 from softseg.studies.jobs import Job
+from softseg.studies.metrics import MAIN, NAMES, SMALLER_IS_BETTER
 from softseg.studies.running import CURVES_FILE, Place
 from softseg.studies.study import Study
-from softseg.studies.summary import SMALLER_IS_BETTER, Comparison, Findings, Key, read_curves
+from softseg.studies.summary import Comparison, Findings, Key, read_curves
 from softseg.studies.thresholds import LEVEL_SCORE
-
-NAMES = {
-    "dice": "Dice",
-    "soft_dice": "soft Dice",
-    "surface_dice": "surface Dice",
-    "hd95_mm": "HD95 (mm)",
-    "mae": "MAE of shares",
-    "accuracy": "accuracy",
-    "f1": "F1",
-    "winner_calibration_error": "calibration error",
-    "calibration_error": "calibration error of nodes",
-    "absolute_volume_error_percent": "volume error (%)",
-    "absolute_soft_volume_error_percent": "soft volume error (%)",
-    "inside_accuracy": "accuracy",
-    "inside_balanced_accuracy": "balanced accuracy",
-    "inside_f1": "F1",
-    "auroc": "AUROC",
-    "auroc_unknown": "AUROC of branches not known",
-    "aupr": "AUPR",
-    "fpr95": "FPR at 95 % TPR",
-    "balanced_accuracy": "balanced accuracy with outliers",
-    "accuracy_loss": "accuracy lost",
-    "inside_accuracy_with": "accuracy with the branch",
-    "found": "outliers found",
-    "passed": "trained classes passed",
-    "kin": "outliers given the right ancestor",
-}
-"""Metrics for people."""
-
-MAIN = {"compare": ("dice", "soft_dice", "winner_calibration_error"), "outliers": ("inside_f1", "inside_accuracy")}
-"""Metrics of the first table, by kind."""
 
 
 def write_report(
@@ -86,6 +56,11 @@ def write_report(
     write_page("study.html", place.out / "report.html", values)
 
 
+def main_metrics(study: Study) -> tuple[str, ...]:
+    """Return the metrics that the report shows first."""
+    return tuple(study.spec.metrics or MAIN[study.spec.kind])
+
+
 def unit_name(study: Study) -> str:
     """Return what a subject is in this study."""
     return "fold" if study.spec.folds.by == "block" else "person"
@@ -111,7 +86,7 @@ def _cards(study: Study, found: Findings, missing: int) -> list[dict[str, str]]:
 
 
 def _section(study: Study, found: Findings, density: str) -> dict[str, Any]:
-    metrics = [metric for metric in MAIN[study.spec.kind] if found.keys(metric, density=density)]
+    metrics = [metric for metric in main_metrics(study) if found.keys(metric, density=density)]
     levels = sorted({key.level for metric in metrics for key in found.keys(metric, density=density)})
     section = {
         "density": density,

@@ -20,12 +20,14 @@ from softseg.events import Events
 from softseg.files import read_json_object, write_folder_beside
 from softseg.network import ModelFolder
 from softseg.studies.jobs import Job
+from softseg.studies.objects import write_objects
 from softseg.studies.study import Study
 from softseg.studies.tables import write_results
 from softseg.training import train
 
 JOB_FILE = "job.json"
 RESULTS_FILE = "results.csv"
+OBJECTS_FILE = "objects.csv"
 VOXELS_FILE = "voxels.npz"
 CURVES_FILE = "metrics.csv"
 MODEL_FOLDER = "model"
@@ -138,9 +140,11 @@ def _judged(study: Study, job: Job, model: Any, place: Place, folder: Path, even
     if study.spec.kind == "compare":
         from softseg.studies.compare import judge
 
-        rows, reliability = judge(study, job, model, place.work(job), place.device, events)
-        write_results(folder / RESULTS_FILE, rows)
-        return {"reliability": reliability}
+        found = judge(study, job, model, place.work(job), place.device, events)
+        write_results(folder / RESULTS_FILE, found.rows)
+        if found.objects is not None:
+            write_objects(folder / OBJECTS_FILE, found.objects)
+        return {"reliability": found.reliability}
     from softseg.studies.compare import unit_of
     from softseg.studies.outliers import collect
 

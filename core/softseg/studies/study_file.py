@@ -10,6 +10,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from softseg.data.disagreement import HABIT, SCALE_MM
+from softseg.studies.metrics import NAMES
 
 Sets = dict[str, Any] | list[str]
 
@@ -47,6 +48,21 @@ class StrokesSpec(_Part):
     def name(self) -> str:
         """For tables and folders: ``1%`` or ``20-strokes``."""
         return f"{100 * self.share:g}%" if self.share is not None else f"{self.per_structure}-strokes"
+
+
+class ObjectsSpec(_Part):
+    """How single objects are counted; see :mod:`softseg.evaluation.objects`.
+
+    Attributes
+    ----------
+    connectivity: ``volume``, or ``slice``: the parts in each slice are objects of their own.
+    covered: share of an object that must be covered for it to be found, or to be real.
+    small_ml: objects of the reference up to this volume are small; by default the smallest third of each node's.
+    """
+
+    connectivity: Literal["volume", "slice"] = "volume"
+    covered: float = Field(default=0.5, gt=0, le=1)
+    small_ml: float | None = Field(default=None, gt=0)
 
 
 class CoarsenSpec(_Part):
@@ -224,6 +240,10 @@ class StudyFile(_Part):
     raters: several simulated raters per case.
     labelled_only: only labelled voxels are judged; by default where the recipes are sparse.
     surfaces: whether surface Dice and HD95 are measured (slow with many structures).
+    objects: whether single objects are counted (lesions; a structure in each slice), and how.
+    sizes: bounds in ml between groups of structures whose gains are told apart; ``thirds`` by default.
+    metrics: what the report shows first; by default Dice, soft Dice and the calibration error.
+    subgroups: people or cases, by name of the part, that are reported apart besides all together.
     set: changes for every variant.
     variants: what is compared; the first is the baseline unless ``baseline`` names another.
     seeds: every training is repeated with each.
@@ -250,6 +270,10 @@ class StudyFile(_Part):
     raters: RatersSpec | None = None
     labelled_only: bool | None = None
     surfaces: bool = False
+    objects: bool | ObjectsSpec = False
+    sizes: list[float] | Literal["thirds"] = "thirds"
+    metrics: list[str] | None = Field(default=None, min_length=1)
+    subgroups: dict[str, list[str]] = {}
     set: Sets = Field(default_factory=dict)
     variants: list[VariantSpec] = Field(min_length=1)
     baseline: str | None = None
@@ -266,6 +290,28 @@ class StudyFile(_Part):
     memory_gb: float = Field(default=2.0, gt=0)
     keep_models: bool = False
     smoke: dict[str, Any] = {}
+
+    @property
+    def counted(self) -> ObjectsSpec | None:
+        """How single objects are counted; None where they are not."""
+        if isinstance(self.objects, ObjectsSpec):
+            return self.objects
+        return ObjectsSpec() if self.objects else None
+
+    @field_validator("sizes")
+    @classmethod
+    def _rising(cls, value: list[float] | str) -> list[float] | str:
+        if not isinstance(value, str) and (not value or value != sorted(set(value)) or value[0] <= 0):
+            raise ValueError("expected rising volumes in ml, or thirds")
+        return value
+
+    @field_validator("metrics")
+    @classmethod
+    def _known(cls, value: list[str] | None) -> list[str] | None:
+        for name in value or []:
+            if name not in NAMES:
+                raise ValueError(f"no metric is called {name}; there are {', '.join(NAMES)}")
+        return value
 
     @field_validator("inner")
     @classmethod
@@ -287,6 +333,8 @@ class StudyFile(_Part):
         ):
             if len(set(names)) < len(names):
                 raise ValueError(f"{what}: each name may stand there once")
+        if self.kind == "outliers" and self.objects:
+            raise ValueError("objects are counted with kind: compare")
         if self.kind == "outliers" and self.folds.nested:
             raise ValueError("folds.nested is for kind: compare; kind: outliers has inner folds of classes")
         if self.raters is not None and (self.folds.by == "block" or self.strokes or self.kind == "outliers"):

@@ -15,7 +15,9 @@ from softseg.events import Events
 from softseg.files import read_json_object, write_beside
 from softseg.studies.jobs import Job
 from softseg.studies.judge import Judged, judged_rows
-from softseg.studies.running import JOB_FILE, RESULTS_FILE, VOXELS_FILE, Place
+from softseg.studies.metrics import NOT_AVERAGED, NOT_COMPARED, SEES_ALL, SMALLER_IS_BETTER
+from softseg.studies.objects import JobObjects, object_results, read_objects
+from softseg.studies.running import JOB_FILE, OBJECTS_FILE, RESULTS_FILE, VOXELS_FILE, Place
 from softseg.studies.statistics import Paired, compare_paired, holm
 from softseg.studies.study import Study
 from softseg.studies.tables import Result, read_results, write_results, write_rows
@@ -27,47 +29,24 @@ SUMMARY_FILE = "summary.json"
 CHOSEN = "chosen-on-inner-folds"
 """Name under which nested folds report: in each fold the variant that was best on its inner folds."""
 
-SEES_ALL = (
-    "inside_accuracy",
-    "inside_balanced_accuracy",
-    "inside_f1",
-    "inside_accuracy_with",
-    "accuracy_loss",
-    "passed",
-)
-"""Numbers that summaries take from the trainings that saw all classes."""
-
-SMALLER_IS_BETTER = {
-    "fpr95",
-    "accuracy_loss",
-    "mae",
-    "hd95_mm",
-    "calibration_error",
-    "winner_calibration_error",
-    "absolute_volume_error_percent",
-    "absolute_soft_volume_error_percent",
-}
-
-NOT_COMPARED = {"volume_error_percent", "soft_volume_error_percent", "volume_reference_ml", "chosen_tpr", "passed"}
-"""Numbers of which neither more nor less is better."""
-
 
 @dataclass(frozen=True)
 class Key:
-    """What one comparison is about."""
+    """What one comparison is about; ``subgroup`` is empty for all subjects together."""
 
     density: str
     score: str
     rule: str
     level: int
     metric: str
+    subgroup: str = ""
 
 
 @dataclass(frozen=True)
 class Comparison:
     """One variant against the baseline.
 
-    ``p_holm``: p after Holm's correction over all variants and levels of one density, metric, score and rule.
+    ``p_holm``: p after Holm's correction over all variants and levels of one density, metric, score, rule and subgroup.
     """
 
     key: Key
@@ -112,9 +91,10 @@ class Findings:
         values = [value for value in self.by_unit.get(key, {}).get(variant, {}).values() if math.isfinite(value)]
         return float(np.mean(values)) if values else math.nan
 
-    def keys(self, metric: str, *, density: str | None = None) -> list[Key]:
+    def keys(self, metric: str, *, density: str | None = None, subgroup: str = "") -> list[Key]:
         """Return the keys of a metric."""
-        return [key for key in self.by_unit if key.metric == metric and density in (None, key.density)]
+        known = [key for key in self.by_unit if key.metric == metric and key.subgroup == subgroup]
+        return [key for key in known if density in (None, key.density)]
 
 
 def mean_rows(found: Findings) -> Iterator[dict[str, Any]]:
@@ -160,7 +140,12 @@ def write_summary(
 def collect_results(study: Study, done: Sequence[Job], place: Place, events: Events) -> list[Result]:
     """Return the long table of the finished trainings."""
     if study.spec.kind == "compare":
-        rows = [row for job in done for row in read_results(place.folder(job) / RESULTS_FILE)]
+        tables = [read_results(place.folder(job) / RESULTS_FILE) for job in done]
+        rows = [row for table in tables for row in table]
+        counted = study.spec.counted
+        if counted is not None:
+            jobs = [_objects(job, table, place) for job, table in zip(done, tables, strict=True) if table]
+            rows += object_results(jobs, counted)
         return rows + (nested(rows) if study.spec.folds.nested else [])
     rows = []
     groups: dict[tuple[str, str, int, str], list[Job]] = {}
@@ -171,6 +156,11 @@ def collect_results(study: Study, done: Sequence[Job], place: Place, events: Eve
         judged = [_judged(job, place) for job in trainings]
         rows += judged_rows(judged, study.spec.rules, trainings[0].tree)
     return rows
+
+
+def _objects(job: Job, rows: Sequence[Result], place: Place) -> JobObjects:
+    units = {row.case: row.unit for row in rows}
+    return JobObjects(rows[0], units, read_objects(place.folder(job) / OBJECTS_FILE))
 
 
 def _judged(job: Job, place: Place) -> Judged:
@@ -207,7 +197,7 @@ def nested(rows: Sequence[Result], metric: str = "dice") -> list[Result]:
 def findings(study: Study, results: Sequence[Result], jobs: list[dict[str, Any]]) -> Findings:
     """Return means per subject and all comparisons with the baseline."""
     outer = [row for row in results if "." not in row.fold]
-    units = _by_unit(outer)
+    units = _by_unit(outer, study.spec.subgroups)
     present = {row.variant for row in outer}
     names = (*(variant.name for variant in study.variants), CHOSEN)
     variants = tuple(name for name in names if name in present)
@@ -215,14 +205,16 @@ def findings(study: Study, results: Sequence[Result], jobs: list[dict[str, Any]]
     return Findings(list(outer), units, comparisons, variants, jobs)
 
 
-def _by_unit(rows: Iterable[Result]) -> dict[Key, dict[str, dict[str, float]]]:
+def _by_unit(rows: Iterable[Result], subgroups: Mapping[str, Sequence[str]]) -> dict[Key, dict[str, dict[str, float]]]:
     """Return per key, variant and subject the mean over all that belongs to the subject."""
     values: dict[Key, dict[str, dict[str, list[float]]]] = {}
     for row in rows:
-        if row.node or row.metric in NOT_COMPARED - {"passed"} or (row.held_out and row.metric in SEES_ALL):
+        if row.node or row.metric in NOT_AVERAGED or (row.held_out and row.metric in SEES_ALL):
             continue
-        if math.isfinite(row.value):
-            key = Key(row.density, row.score, row.rule, row.level, row.metric)
+        if not math.isfinite(row.value):
+            continue
+        for name in ("", *(name for name, ids in subgroups.items() if row.case in ids or row.unit in ids)):
+            key = Key(row.density, row.score, row.rule, row.level, row.metric, name)
             values.setdefault(key, {}).setdefault(row.variant, {}).setdefault(row.unit, []).append(row.value)
     return {
         key: {variant: {unit: float(np.mean(v)) for unit, v in units.items()} for variant, units in table.items()}
@@ -248,7 +240,7 @@ def _comparisons(
                 tie=study.spec.tie,
                 larger_is_better=key.metric not in SMALLER_IS_BETTER,
             )
-            family = (key.density, key.metric, key.score, key.rule)
+            family = (key.density, key.metric, key.score, key.rule, key.subgroup)
             families.setdefault(family, []).append(Comparison(key, variant, base, paired, math.nan))
     found = []
     for family_rows in families.values():
