@@ -86,7 +86,12 @@ def test_raters_are_joined_or_kept(make, tmp_path):
     assert set(np.unique(white)) == {0, 0.5}
     kept = store_of(make, tmp_path / "cache", {**EXACT, "raters": "random"}).load("a")
     assert len(kept.raters) == 2
-    assert set(kept.class_voxels) != set()
+    assert {tuple(np.unique(rater.dense()[make.head_tree().leaf_index("white")])) for rater in kept.raters} == {
+        (0, 1),
+        (0,),
+    }
+    np.testing.assert_allclose(kept.labels.dense(), mean.labels.dense())  # patches are placed, networks judged by it
+    assert kept.class_voxels == mean.class_voxels
 
 
 def test_a_mask_says_where_labels_count(make, tmp_path):

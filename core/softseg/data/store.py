@@ -44,7 +44,8 @@ class PreparedCase:
     ----------
     id: the case.
     image: float32 ``[inputs, k, j, i]`` (``plan.input_slices``).
-    labels: the target; of the first rater where the plan draws raters at random.
+    labels: the target; where the plan draws raters at random, their mean, which patches are placed and networks are
+        validated by.
     mask: bool ``(k, j, i)``, where labels are valid; everywhere when None.
     geometry: grid of these arrays.
     source_geometry: grid of the files.
@@ -126,6 +127,8 @@ class CaseStore:
         tree = json.dumps(self.dataset.tree.to_json(), sort_keys=True)
         parts: list[Any] = [_FORMAT, self.plan.preprocessing_key(), hashlib.sha256(tree.encode()).hexdigest()]
         parts.append(case.unlabelled)
+        if _draws_raters(self.plan, case):
+            parts.append("mean")
         for field, path in case.files():
             if not file_of(path).is_file():
                 raise InputError("no such file", file=file_of(path), field=f"{case.id}: {field}")
@@ -171,6 +174,8 @@ class CaseStore:
         fine = [resample_labels(labels, source, grid) for labels in raters]
         if strokes:
             fine = [painted_part(labels, least_share(source, grid)) for labels in fine]
+        if _draws_raters(plan, case):
+            fine.append(fuse_raters(fine, "mean"))
         _write_case(
             self._path(case),
             array,
@@ -181,6 +186,11 @@ class CaseStore:
             len(self.dataset.tree.leaves),
             strokes,
         )
+
+
+def _draws_raters(plan: Plan, case: Case) -> bool:
+    """Whether one of several raters is drawn for each patch."""
+    return plan.raters == "random" and isinstance(case.labels, list) and len(case.labels) > 1
 
 
 def _inside(raters: Sequence[SoftLabels], box: Box, warn: Callable[[str], None]) -> list[SoftLabels]:
@@ -221,28 +231,29 @@ def _complete(labels: SoftLabels, leaves: int) -> bool:
 def _write_case(
     folder: Path,
     image: FloatArray,
-    raters: Sequence[SoftLabels],
+    labels: Sequence[SoftLabels],
     mask: BoolArray | None,
     grid: Geometry,
     source: Geometry,
     leaves: int,
     strokes: bool,
 ) -> None:
-    points, classes, counts = sample_points(raters[0], mask)
+    """Write a case; ``labels`` are those of the raters and at the end, if there are several, their mean."""
+    points, classes, counts = sample_points(labels[-1], mask)
     with write_folder_beside(folder) as temporary:
         _save(temporary / "image.npy", image)
-        for position, labels in enumerate(raters):
-            _save(temporary / f"indices-{position}.npy", labels.indices)
-            _save(temporary / f"shares-{position}.npy", labels.shares)
+        for position, item in enumerate(labels):
+            _save(temporary / f"indices-{position}.npy", item.indices)
+            _save(temporary / f"shares-{position}.npy", item.shares)
         if mask is not None:
             _save(temporary / "mask.npy", mask)
         _save(temporary / "points.npy", points)
         _save(temporary / "point_classes.npy", classes)
         content = {
-            "raters": len(raters),
+            "raters": max(1, len(labels) - 1),
             "geometry": vars(grid),
             "source_geometry": vars(source),
-            "complete": all(_complete(labels, leaves) for labels in raters),
+            "complete": all(_complete(item, leaves) for item in labels),
             "strokes": strokes,
             "class_voxels": {str(name): count for name, count in counts.items()},
         }
@@ -251,23 +262,23 @@ def _write_case(
 
 def _open_case(case_id: str, folder: Path, classes: int) -> PreparedCase:
     content = json.loads((folder / "case.json").read_text(encoding="utf-8"))
-    raters = tuple(
+    labels = tuple(
         SoftLabels(
             np.load(folder / f"indices-{position}.npy", mmap_mode="r", allow_pickle=False),
             np.load(folder / f"shares-{position}.npy", mmap_mode="r", allow_pickle=False),
             classes,
         )
-        for position in range(content["raters"])
+        for position in range(content["raters"] + (content["raters"] > 1))
     )
     mask_file = folder / "mask.npy"
     return PreparedCase(
         id=case_id,
         image=np.load(folder / "image.npy", mmap_mode="r", allow_pickle=False),
-        labels=raters[0],
+        labels=labels[-1],
         mask=np.load(mask_file, mmap_mode="r", allow_pickle=False) if mask_file.is_file() else None,
         geometry=_geometry(content["geometry"]),
         source_geometry=_geometry(content["source_geometry"]),
-        raters=raters,
+        raters=labels[: content["raters"]],
         points=np.load(folder / "points.npy", allow_pickle=False),
         point_classes=runs_of_equals(np.load(folder / "point_classes.npy", allow_pickle=False)),
         class_voxels={int(name): count for name, count in content["class_voxels"].items()},

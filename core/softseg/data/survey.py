@@ -107,7 +107,7 @@ def _foreground_mm(
     raters = read_labels(
         case, dataset, geometry, take=lambda image: reorient(image, orientation).array, warn=lambda _: None
     )
-    inside = ~np.isin(raters[0].largest(), list(empty))
+    inside = np.any([~np.isin(rater.largest(), list(empty)) for rater in raters], axis=0)
     sides = []
     for plane in inside[inside.any(axis=(1, 2))]:
         rows, columns = np.nonzero(plane)
