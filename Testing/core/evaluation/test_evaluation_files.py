@@ -13,6 +13,7 @@ from softseg.evaluation.pairs import case_name, pair_up
 from softseg.evaluation.sources import read_prediction, read_reference
 from softseg.events import CancelToken, Events, ListSink
 from softseg.image import Geometry, Image, write_image
+from softseg.soft.parcellation import SoftParcellation
 from softseg.types import OUTLIER_VALUE
 
 
@@ -192,3 +193,13 @@ def test_an_output_that_is_a_file_is_refused(case_files, small_tree, tmp_path):
     (tmp_path / "out").write_text("x")
     with pytest.raises(InputError, match="expected a folder, got a file"):
         evaluate([case_files / "predictions"], [case_files / "labels"], small_tree, tmp_path / "out")
+
+
+def test_a_prediction_of_nothing_but_background_scores_0(small_tree, small_geometry, small_values, tmp_path):
+    dense = np.zeros((len(small_tree.leaves), *small_values.shape), np.float32)
+    dense[small_tree.leaf_index("background")] = 1
+    SoftParcellation.from_dense(dense, small_tree, small_geometry).save(tmp_path / "x.soft.npz")
+    write_image(Image(small_values, small_geometry), tmp_path / "x.nii.gz")
+    report = evaluate([tmp_path / "x.soft.npz"], [tmp_path / "x.nii.gz"], small_tree, tmp_path / "out", html=False)
+    assert {row["status"] for row in report.nodes} == {"missed"}
+    assert {row["dice"] for row in report.levels} == {0.0}

@@ -100,7 +100,7 @@ class ParcellationShares:
         self.classes = np.array([own[leaf.value or 0] for leaf in parcellation.tree.leaves], np.uint16)
         inner = [tree.inner_nodes[index - len(tree.leaves)] for index in self.classes if index >= len(tree.leaves)]
         self.deepest = min((tree.depth_of(node.id) for node in inner), default=None)
-        per_slice = parcellation.counts.reshape(len(parcellation.counts), -1).sum(axis=1, dtype=np.int64)
+        per_slice = parcellation.counts.sum(axis=(1, 2), dtype=np.int64)
         self._begin = np.concatenate([[0], np.cumsum(per_slice)])
         self._outside = parcellation.background
 
