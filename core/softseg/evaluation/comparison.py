@@ -28,7 +28,7 @@ from softseg.evaluation.aggregate import (
 )
 from softseg.evaluation.answers import Answers
 from softseg.evaluation.calibration import BINS, FLOOR, Reliability
-from softseg.evaluation.disagreement import RATER_METRICS, Disagreement, raters_of
+from softseg.evaluation.disagreement import RATER_METRICS, Disputes, raters_of
 from softseg.evaluation.labelled import LabelledScores
 from softseg.evaluation.measure import CaseMeasures, measure
 from softseg.evaluation.objects import Connectivity, object_rows
@@ -89,7 +89,7 @@ class Report:
     models: list[str] = field(default_factory=list)
     labelled: LabelledScores | None = None
     answers: Answers | None = None
-    disagreement: Disagreement = field(default_factory=Disagreement)
+    disagreement: Disputes = field(default_factory=Disputes)
 
     @property
     def soft(self) -> bool:

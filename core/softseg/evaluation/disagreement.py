@@ -117,7 +117,7 @@ def _cross_entropy(g: FloatArray, p: FloatArray) -> npt.NDArray[np.floating]:
     return np.asarray(-g * yes - (1 - g) * no)
 
 
-class Disagreement:
+class Disputes:
     """Sums over several cases, by level, for the summary: what the prediction says in disputed voxels.
 
     Background takes no part.

@@ -13,6 +13,7 @@ from typing import Any
 from softseg.data import Case, Dataset
 from softseg.evaluation import evaluate
 from softseg.evaluation.aggregate import LEVEL_METRICS, NODE_METRICS
+from softseg.evaluation.disagreement import RATER_METRICS
 from softseg.events import Events
 from softseg.network import Model
 from softseg.prediction import predict_case
@@ -33,7 +34,7 @@ class Judgement:
     Attributes
     ----------
     rows: all numbers.
-    reliability: curves by level; None without soft shares.
+    reliability: curves by level, and with several raters those of disputed voxels; None without soft shares.
     objects: of the test cases, as :func:`softseg.evaluation.objects.object_rows` has them; None where not asked for.
     """
 
@@ -71,11 +72,14 @@ def judge(study: Study, job: Job, model: Model, work: Path, device: str, events:
     files = [folder / f"{case.id}.soft.npz" for case in cases]
     report = evaluate(files, [job.whole], job.tree, work / "evaluation", quiet, html=False, **options)
     units = {case.id: unit_of(study, job, case) for case in cases}
-    rows = _rows(job, work / "evaluation" / "levels.csv", LEVEL_METRICS, units)
-    rows += _rows(job, work / "evaluation" / "metrics.csv", (*NODE_METRICS, SIZE), units)
+    rows = _rows(job, work / "evaluation" / "levels.csv", (*LEVEL_METRICS, *RATER_METRICS), units)
+    rows += _rows(job, work / "evaluation" / "metrics.csv", (*NODE_METRICS, *RATER_METRICS, SIZE), units)
     rows += _distances(job, report.distances, units)
     summary = json.loads((work / "evaluation" / "summary.json").read_text(encoding="utf-8"))
-    return Judgement(rows, summary.get("calibration"), report.objects if "objects" in options else None)
+    reliability = summary.get("calibration")
+    if reliability is not None and summary["disagreement"] is not None:
+        reliability["disagreement"] = summary["disagreement"]
+    return Judgement(rows, reliability, report.objects if "objects" in options else None)
 
 
 def unit_of(study: Study, job: Job, case: Case) -> str:

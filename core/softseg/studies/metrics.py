@@ -22,6 +22,16 @@ NAMES = {
     "object_sensitivity": "objects found",
     "small_object_sensitivity": "small objects found",
     "object_precision": "objects that are real",
+    "disputed_mae": "MAE of shares, disputed voxels",
+    "disputed_calibration_error": "calibration error, disputed voxels",
+    "disputed_entropy": "entropy, disputed voxels (nats)",
+    "disputed_entropy_raters": "entropy of the raters, disputed voxels (nats)",
+    "disputed_entropy_error": "error of the entropy, disputed voxels (nats)",
+    "rater_brier": "Brier score to single raters",
+    "rater_brier_least": "least possible Brier score",
+    "rater_log_loss": "log loss to single raters",
+    "rater_log_loss_least": "least possible log loss",
+    "disputed_ml": "disputed volume (ml)",
     "inside_accuracy": "accuracy",
     "inside_balanced_accuracy": "balanced accuracy",
     "inside_f1": "F1",
@@ -50,9 +60,25 @@ SMALLER_IS_BETTER = {
     "tree_distance_of_errors",
     "tree_distance",
     "tree_distance_normalized",
+    "disputed_mae",
+    "disputed_calibration_error",
+    "disputed_entropy_error",
+    "rater_brier",
+    "rater_log_loss",
 }
 
-NOT_COMPARED = {"volume_error_percent", "soft_volume_error_percent", "volume_reference_ml", "chosen_tpr", "passed"}
+NOT_COMPARED = {
+    "volume_error_percent",
+    "soft_volume_error_percent",
+    "volume_reference_ml",
+    "chosen_tpr",
+    "passed",
+    "disputed_entropy",
+    "disputed_entropy_raters",
+    "rater_brier_least",
+    "rater_log_loss_least",
+    "disputed_ml",
+}
 """Numbers of which neither more nor less is better."""
 
 NOT_AVERAGED = {"volume_reference_ml", "chosen_tpr"}
@@ -70,6 +96,9 @@ SEES_ALL = (
 
 MAIN = {"compare": ("dice", "soft_dice", "winner_calibration_error"), "outliers": ("inside_f1", "inside_accuracy")}
 """What the report shows first unless the study's ``metrics`` say otherwise, by kind."""
+
+OBJECT_METRICS = ("object_sensitivity", "small_object_sensitivity", "object_precision")
+"""Numbers that studies have which ask for objects."""
 
 TREE_DISTANCES = {
     "tree_distance_of_errors": "errors_edges",

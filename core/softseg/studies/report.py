@@ -17,6 +17,7 @@ from softseg.evaluation.page import write_page
 from softseg.studies import charts
 from softseg.studies.jobs import Job
 from softseg.studies.metrics import MAIN, NAMES, SMALLER_IS_BETTER
+from softseg.studies.raters_report import raters_section
 from softseg.studies.running import CURVES_FILE, Place
 from softseg.studies.study import Study
 from softseg.studies.summary import Comparison, Findings, Key, read_curves
@@ -45,6 +46,7 @@ def write_report(
         "curves": _curves(study, done, place),
         "reliability": _reliability(found),
         "gain": _gains(study, found),
+        "raters": raters_section(found),
         "command": shlex.join(command),
         "file": study.text,
         "versions": sorted({_versions(job["versions"]) for job in found.jobs}),
