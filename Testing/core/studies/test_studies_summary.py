@@ -15,7 +15,7 @@ from softseg.studies import Study
 from softseg.studies.charts import wrapped
 from softseg.studies.jobs import study_dataset
 from softseg.studies.metrics import MAIN
-from softseg.studies.report import main_metrics
+from softseg.studies.overview import main_metrics
 from softseg.studies.summary import CHOSEN, Key, findings, mean_rows, nested
 from softseg.studies.tables import Result, read_results, write_results
 

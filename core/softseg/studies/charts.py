@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Literal
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -23,50 +24,86 @@ def color_of(variants: Sequence[str]) -> dict[str, str]:
     return {name: COLORS[place % len(COLORS)] for place, name in enumerate(variants)}
 
 
-def paired_dots(table: Table, variants: Sequence[str], title: str, unit: str) -> Figure:
-    """Draw a dot per variant and subject, dots of one subject joined by a line; a bar marks each mean."""
-    figure = Figure(figsize=(max(3.4, 1.15 * len(variants) + 1.2), 3.3), layout="constrained")
-    axes = figure.subplots()
+def paired_dots(tables: Mapping[str, Table], variants: Sequence[str], unit: str) -> Figure:
+    """Draw, in a panel per number, a dot per variant and subject, dots of one subject joined; a bar marks each mean."""
+    figure, panels = _panels(len(tables), variants)
     colors = color_of(variants)
-    units = sorted({name for values in table.values() for name in values})
-    for name in units:
-        values = [table.get(variant, {}).get(name, math.nan) for variant in variants]
-        axes.plot(range(len(variants)), values, color="#c4cad3", lw=0.9, zorder=1)
-    for place, variant in enumerate(variants):
-        values = [value for value in table.get(variant, {}).values() if math.isfinite(value)]
-        if values:
-            axes.scatter(
-                [place] * len(values), values, color=colors[variant], s=22, zorder=3, edgecolor="white", lw=0.5
-            )
-            axes.hlines(np.mean(values), place - 0.24, place + 0.24, color=INK, lw=2.0, zorder=4)
-    axes.set_xticks(range(len(variants)), [wrapped(name) for name in variants], fontsize=8)
-    axes.set_xlim(-0.5, len(variants) - 0.5)
-    dress(axes, title, "", "")
-    axes.set_xlabel(f"a line joins one {unit}", fontsize=8)
+    for axes, (title, table) in zip(panels, tables.items(), strict=True):
+        for name in sorted({name for values in table.values() for name in values}):
+            values = [table.get(variant, {}).get(name, math.nan) for variant in variants]
+            axes.plot(values, range(len(variants)), color="#c4cad3", lw=0.8, zorder=1)
+        for place, variant in enumerate(variants):
+            own = _finite(table.get(variant, {}).values())
+            if own:
+                axes.scatter(own, [place] * len(own), color=colors[variant], s=20, zorder=3, edgecolor="white", lw=0.5)
+                axes.vlines(np.mean(own), place - 0.3, place + 0.3, color=INK, lw=2.0, zorder=4)
+        dress(axes, title, "", "", grid="x")
+    figure.supxlabel(f"a line joins one {unit}; a bar is the mean", fontsize=8, color="#5b6470")
     return figure
 
 
-def level_bars(values: Mapping[int, Table], variants: Sequence[str], title: str, label: str) -> Figure:
-    """Draw, for each level, a bar per variant: mean over subjects, with the range of the subjects as a thin line."""
-    figure = Figure(figsize=(max(4.2, 1.1 + 0.34 * len(variants) * len(values)), 3.1), layout="constrained")
-    axes = figure.subplots()
-    colors, width = color_of(variants), 0.8 / max(len(variants), 1)
-    lowest = 1.0
-    for place, variant in enumerate(variants):
-        for number, table in enumerate(values.values()):
-            own = [value for value in table.get(variant, {}).values() if math.isfinite(value)]
-            if not own:
-                continue
-            x = number + (place - (len(variants) - 1) / 2) * width
-            axes.bar(x, np.mean(own), width * 0.92, color=colors[variant], label=variant if number == 0 else None)
-            axes.vlines(x, min(own), max(own), color=INK, lw=0.9)
-            lowest = min(lowest, *own)
-    axes.set_xticks(range(len(values)), [f"level {level}" for level in values])
-    axes.set_ylim(max(0.0, math.floor(lowest * 10 - 1) / 10) if lowest > 0.3 else min(0.0, lowest), None)
-    dress(axes, title, "", label)
-    handles, names = axes.get_legend_handles_labels()
-    figure.legend(handles, names, loc="outside lower center", ncols=min(4, len(names)), frameon=False, fontsize=8)
+def level_bars(values: Mapping[int, Table], variants: Sequence[str]) -> Figure:
+    """Draw, in a panel per level, a bar per variant: mean over subjects, with the subjects' range as a thin line."""
+    figure, panels = _panels(len(values), variants)
+    colors = color_of(variants)
+    for axes, (level, table) in zip(panels, values.items(), strict=True):
+        for place, variant in enumerate(variants):
+            own = _finite(table.get(variant, {}).values())
+            if own:
+                axes.barh(place, np.mean(own), 0.72, color=colors[variant])
+                axes.hlines(place, min(own), max(own), color=INK, lw=1.0)
+                axes.text(0, place, f" {np.mean(own):.3f}", fontsize=7.5, va="center", ha="left", color="white")
+        dress(axes, f"Level {level}" + (", leaves" if level == max(values) else ""), "", "", grid="x")
     return figure
+
+
+Interval = tuple[float, float, float]
+"""Mean and the two ends of its interval."""
+
+
+def gains(
+    tables: Mapping[str, Mapping[str, Interval]], variants: Sequence[str], baseline: str, *, one_scale: bool = False
+) -> Figure:
+    """Draw, in a panel per number, each variant's difference to the baseline as a bar with its interval.
+
+    ``one_scale``: the panels show the same number, on one scale.
+    """
+    others = [variant for variant in variants if variant != baseline]
+    figure, panels = _panels(len(tables), others)
+    colors = color_of(variants)
+    for axes, (title, table) in zip(panels, tables.items(), strict=True):
+        for place, variant in enumerate(others):
+            value, low, high = table.get(variant, (math.nan,) * 3)
+            if math.isfinite(value):
+                axes.barh(place, value, 0.62, color=colors[variant], alpha=0.8)
+                axes.hlines(place, low, high, color=INK, lw=1.4)
+        axes.axvline(0, color=INK, lw=0.8)
+        dress(axes, title, "", "", grid="x")
+        if one_scale and axes is not panels[0]:
+            axes.sharex(panels[0])
+    figure.supxlabel(f"difference to {baseline}, with 95 % interval", fontsize=8, color="#5b6470")
+    return figure
+
+
+def _panels(count: int, variants: Sequence[str]) -> tuple[Figure, list[Axes]]:
+    """Return a figure of panels side by side, variants from top to bottom, their names at the left."""
+    columns = min(count, 2 if count == 4 else 3)
+    rows = -(-count // columns)
+    label = 0.075 * max(map(len, variants), default=0)
+    figure = Figure(figsize=(label + 2.5 * columns + 0.4, rows * (0.27 * len(variants) + 0.85)), layout="constrained")
+    grid = figure.subplots(rows, columns, sharey=True, squeeze=False).ravel()
+    figure.get_layout_engine().set(hspace=0.08)  # type: ignore[union-attr]
+    for axes in grid[count:]:
+        axes.set_visible(False)
+    for axes in grid[:count]:
+        axes.locator_params(axis="x", nbins=5)
+    grid[0].set_yticks(range(len(variants)), variants, fontsize=8)
+    grid[0].set_ylim(len(variants) - 0.4, -0.6)
+    return figure, list(grid[:count])
+
+
+def _finite(values: Iterable[float]) -> list[float]:
+    return [value for value in values if math.isfinite(value)]
 
 
 def score_grid(
@@ -91,63 +128,76 @@ def score_grid(
     return figure
 
 
-def learning_curves(curves: Mapping[str, Sequence[tuple[Sequence[int], Sequence[float]]]], metric: str) -> Figure:
+def learning_curves(
+    curves: Mapping[str, Sequence[tuple[Sequence[int], Sequence[float]]]], metric: str, variants: Sequence[str]
+) -> Figure:
     """Draw the validation score of every training over its steps, in the colour of its variant."""
-    figure = Figure(figsize=(5.6, 3.1), layout="constrained")
+    figure = Figure(figsize=(8.4, 3.4), layout="constrained")
     axes = figure.subplots()
-    colors = color_of(list(curves))
+    colors = color_of(variants)
     for variant, runs in curves.items():
         for number, (steps, scores) in enumerate(runs):
             name = variant if number == 0 else None
-            axes.plot(
-                steps, scores, color=colors[variant], lw=0.8, alpha=max(0.15, min(0.8, 6 / len(runs))), label=name
-            )
+            strength = max(0.2, min(0.8, 6 / len(runs)))
+            axes.plot(steps, scores, color=colors[variant], lw=0.9, marker="o", ms=2.2, alpha=strength, label=name)
     dress(axes, "Learning curves on the validation cases", "step", metric)
-    legend = axes.legend(frameon=False, fontsize=8, loc="lower right")
-    for line in legend.get_lines():
-        line.set_alpha(1.0)
-        line.set_linewidth(1.8)
+    _legend_beside(figure, axes)
     return figure
 
 
-def size_gain(gains: Mapping[str, Sequence[tuple[float, float]]], baseline: str, metric: str) -> Figure:
-    """Draw, per structure, what each variant gains over the baseline against the structure's size in ml."""
-    figure = Figure(figsize=(5.6, 3.3), layout="constrained")
-    axes = figure.subplots()
-    colors = color_of([baseline, *gains])
-    for variant, points in gains.items():
-        if points:
-            sizes, gain = zip(*points, strict=True)
-            axes.scatter(sizes, gain, s=14, alpha=0.75, color=colors[variant], label=variant, edgecolor="none")
-    axes.axhline(0, color=INK, lw=0.8)
-    axes.set_xscale("log")
-    dress(axes, f"Gain in {metric} over {baseline}", "size in the reference (ml)", "gain")
-    axes.legend(frameon=False, fontsize=8)
+def size_gain(points: Mapping[str, Sequence[tuple[float, float]]], variants: Sequence[str], metric: str) -> Figure:
+    """Draw, in a panel per variant, a dot per structure: what it gains against its size in ml."""
+    columns = min(len(points), 4)
+    rows = -(-len(points) // columns)
+    figure = Figure(figsize=(max(3.6, 2.6 * columns + 0.5), 2.5 * rows + 0.3), layout="constrained")
+    grid = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False).ravel()
+    colors = color_of(variants)
+    for axes, (variant, own) in zip(grid, points.items(), strict=False):
+        sizes, gain = zip(*own, strict=True) if own else ((), ())
+        axes.scatter(sizes, gain, s=13, alpha=0.75, color=colors[variant], edgecolor="none")
+        axes.axhline(0, color=INK, lw=0.8)
+        axes.set_xscale("log")
+        dress(axes, wrapped(variant, 26), "", "")
+    for axes in grid[len(points) :]:
+        axes.set_visible(False)
+    figure.supxlabel("size in the reference (ml)", fontsize=8.5)
+    figure.supylabel(f"gain in {metric}", fontsize=8.5)
     return figure
 
 
-def reliability(curves: Mapping[str, tuple[Sequence[float], Sequence[float]]], title: str) -> Figure:
+def reliability(
+    curves: Mapping[str, tuple[Sequence[float], Sequence[float]]], title: str, variants: Sequence[str]
+) -> Figure:
     """Draw accuracy against confidence of each variant."""
-    figure = Figure(figsize=(3.9, 3.5), layout="constrained")
+    figure = Figure(figsize=(5.9, 3.7), layout="constrained")
     axes = figure.subplots()
     axes.plot([0, 1], [0, 1], ls="--", color="#9aa1ab", lw=1)
-    for (variant, (confidence, accuracy)), color in zip(curves.items(), color_of(list(curves)).values(), strict=True):
-        axes.plot(confidence, accuracy, marker="o", ms=3, lw=1.3, color=color, label=variant)
+    colors = color_of(variants)
+    for variant, (confidence, accuracy) in curves.items():
+        axes.plot(confidence, accuracy, marker="o", ms=3, lw=1.3, color=colors[variant], label=variant)
     axes.set_xlim(0, 1)
     axes.set_ylim(0, 1)
     axes.set_aspect("equal")
     dress(axes, title, "confidence", "accuracy")
-    axes.legend(frameon=False, fontsize=8, loc="upper left")
+    _legend_beside(figure, axes)
     return figure
 
 
-def dress(axes: Axes, title: str, x: str, y: str) -> None:
+def _legend_beside(figure: Figure, axes: Axes) -> None:
+    handles, names = axes.get_legend_handles_labels()
+    legend = figure.legend(handles, names, loc="outside right upper", frameon=False, fontsize=8)
+    for line in legend.get_lines():
+        line.set_alpha(1.0)
+        line.set_linewidth(1.8)
+
+
+def dress(axes: Axes, title: str, x: str, y: str, grid: Literal["x", "y"] = "y") -> None:
     """Give axes the report's looks."""
     axes.set_title(title, fontsize=10, loc="left", color=INK)
     axes.set_xlabel(x, fontsize=8.5)
     axes.set_ylabel(y, fontsize=8.5)
     axes.tick_params(labelsize=8, color=FAINT)
-    axes.grid(axis="y", color=FAINT, lw=0.6)
+    axes.grid(axis=grid, color=FAINT, lw=0.6)
     axes.set_axisbelow(True)
     for side in ("top", "right"):
         axes.spines[side].set_visible(False)

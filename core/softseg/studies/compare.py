@@ -20,11 +20,9 @@ from softseg.prediction import predict_case
 from softseg.prediction.devices import resolve_device
 from softseg.studies.jobs import Job
 from softseg.studies.metrics import TREE_DISTANCES
+from softseg.studies.sizes import SIZE
 from softseg.studies.study import Study
 from softseg.studies.tables import Result
-
-SIZE = "volume_reference_ml"
-"""Metric of a node's row: its size in the reference, so that gain can be drawn against size."""
 
 
 @dataclass(frozen=True)

@@ -16,12 +16,17 @@ from softseg.evaluation.charts import to_uri
 from softseg.evaluation.page import write_page
 from softseg.studies import charts
 from softseg.studies.jobs import Job
-from softseg.studies.metrics import MAIN, NAMES, SMALLER_IS_BETTER
+from softseg.studies.metrics import NAMES
+from softseg.studies.overview import Column, all_columns, amount, differences, leaf_columns, mean_table, signed
 from softseg.studies.raters_report import raters_section
+from softseg.studies.report_outliers import outlier_tables
 from softseg.studies.running import CURVES_FILE, Place
+from softseg.studies.sizes import SIZE
 from softseg.studies.study import Study
 from softseg.studies.summary import Comparison, Findings, Key, read_curves
 from softseg.studies.thresholds import LEVEL_SCORE
+
+_MANY = 8  # structures from which a dot for each says more than a table
 
 
 def write_report(
@@ -43,24 +48,20 @@ def write_report(
         "missing": missing,
         "smoke": study.smoke,
         "sections": [_section(study, found, density) for density in densities],
-        "curves": _curves(study, done, place),
+        "curves": _curves(study, found, done, place),
         "reliability": _reliability(found),
-        "gain": _gains(study, found),
         "raters": raters_section(found),
         "command": shlex.join(command),
         "file": study.text,
         "versions": sorted({_versions(job["versions"]) for job in found.jobs}),
         "unit": unit_name(study),
         "units": units_name(study),
-        "names": NAMES,
         "level_score": LEVEL_SCORE,
+        "counted": study.spec.counted,
+        "amount": amount,
+        "signed": signed,
     }
     write_page("study.html", place.out / "report.html", values)
-
-
-def main_metrics(study: Study) -> tuple[str, ...]:
-    """Return the metrics that the report shows first."""
-    return tuple(study.spec.metrics or MAIN[study.spec.kind])
 
 
 def unit_name(study: Study) -> str:
@@ -88,78 +89,81 @@ def _cards(study: Study, found: Findings, missing: int) -> list[dict[str, str]]:
 
 
 def _section(study: Study, found: Findings, density: str) -> dict[str, Any]:
-    metrics = [metric for metric in main_metrics(study) if found.keys(metric, density=density)]
-    levels = sorted({key.level for metric in metrics for key in found.keys(metric, density=density)})
+    columns, every = leaf_columns(study, found, density), all_columns(study, found, density)
     section = {
         "density": density,
-        "levels": levels,
-        "metrics": [(metric, NAMES.get(metric, metric)) for metric in metrics],
-        "rows": [_means(found, variant, density, metrics, levels) for variant in found.variants],
-        "comparisons": _comparisons(found, density, metrics, levels),
-        "figures": _figures(study, found, density, metrics, levels),
-        "structures": _structures(study, found, density, levels),
+        "columns": columns,
+        "rows": mean_table(found, density, columns),
+        "comparisons": _named(differences(found, density, columns), columns),
+        "every": every if len(every) > len(columns) else [],
+        "every_rows": mean_table(found, density, every),
+        "every_comparisons": _named(differences(found, density, every), every),
+        "figures": _figures(study, found, density, columns),
+        "structures": _structures(study, found, density),
+        "sizes": _sizes(study, found, density),
+        "parts": [part for name in study.spec.subgroups for part in _part(study, found, density, name)],
     }
-    return section | (_outliers(study, found, density, levels) if study.spec.kind == "outliers" else {"grids": []})
+    return section | (outlier_tables(study, found, density) if study.spec.kind == "outliers" else {"grids": []})
 
 
-def _means(
-    found: Findings, variant: str, density: str, metrics: Sequence[str], levels: Sequence[int]
-) -> dict[str, Any]:
-    cells = []
-    for metric in metrics:
-        for level in levels:
-            key = Key(density, "", "", level, metric)
-            value = found.mean(key, variant)
-            cells.append({"value": value, "best": _is_best(found, key, value)})
-    return {"variant": variant, "cells": cells}
+def _named(rows: Sequence[Comparison], columns: Sequence[Column]) -> list[tuple[str, list[Comparison]]]:
+    """Return the comparisons of each number together, with its name."""
+    table = [(c.name, [r for r in rows if (r.key.metric, r.key.level) == (c.metric, c.level)]) for c in columns]
+    return [(name, own) for name, own in table if own]
 
 
-def _is_best(found: Findings, key: Key, value: float) -> bool:
-    values = [found.mean(key, variant) for variant in found.variants]
-    known = [other for other in values if math.isfinite(other)]
-    if not known or not math.isfinite(value):
-        return False
-    return value == (min(known) if key.metric in SMALLER_IS_BETTER else max(known))
-
-
-def _comparisons(found: Findings, density: str, metrics: Sequence[str], levels: Sequence[int]) -> list[Comparison]:
-    """Return the comparisons of the main metrics at the leaves and the top level."""
-    wanted = {levels[0], levels[-1]} if levels else set()
-    return [
-        row
-        for metric in metrics
-        for row in found.comparisons
-        if row.key.metric == metric and row.key.density == density and not row.key.score and row.key.level in wanted
-    ]
-
-
-def _figures(
-    study: Study, found: Findings, density: str, metrics: Sequence[str], levels: Sequence[int]
-) -> list[dict[str, str]]:
-    if not metrics or not levels:
+def _part(study: Study, found: Findings, density: str, name: str) -> list[dict[str, Any]]:
+    """Return the tables of a part of the people; none where nobody of it was tested."""
+    columns = leaf_columns(study, found, density, name)
+    if not columns:
         return []
-    name = NAMES.get(metrics[0], metrics[0])
-    bars = {level: found.by_unit.get(Key(density, "", "", level, metrics[0]), {}) for level in levels}
-    deepest = f"{name} at level {levels[-1]}, the leaves"
-    dots = charts.paired_dots(bars[levels[-1]], found.variants, deepest, unit_name(study))
-    return [
-        _figure(dots, deepest),
-        _figure(charts.level_bars(bars, found.variants, f"{name} at each level", name), f"{name} at each level"),
-    ]
+    compared = differences(found, density, columns, name)
+    pairs = {(row.key.metric, row.key.level, row.variant): row.paired for row in compared}
+    rows = []
+    for variant, cells in mean_table(found, density, columns, name):
+        gaps = [pairs.get((column.metric, column.level, variant)) for column in columns]
+        rows.append((variant, list(zip(cells, gaps, strict=True))))
+    tables = [found.by_unit[Key(density, "", "", c.level, c.metric, name)] for c in columns]
+    units = {unit for table in tables for values in table.values() for unit in values}
+    return [{"name": name, "columns": columns, "rows": rows, "units": len(units)}]
 
 
-def _figure(figure: Figure, alt: str) -> dict[str, str]:
-    return {"uri": to_uri(figure), "alt": alt}
+def _figures(study: Study, found: Findings, density: str, columns: Sequence[Column]) -> list[dict[str, str]]:
+    if not columns:
+        return []
+    tables = {c.name: found.by_unit.get(Key(density, "", "", c.level, c.metric), {}) for c in columns}
+    dots = charts.paired_dots(tables, found.variants, unit_name(study))
+    figures = [_figure(dots, "Every subject", f"Every {unit_name(study)}. An arrow down: less is better.")]
+    compared = _named(differences(found, density, columns), columns)
+    if compared:
+        gaps = {
+            name: {r.variant: (r.paired.difference, r.paired.low, r.paired.high) for r in rows}
+            for name, rows in compared
+        }
+        bars = charts.gains(gaps, found.variants, study.baseline)
+        figures.append(_figure(bars, "Differences", f"What changes over {study.baseline}."))
+    first = columns[0].metric
+    levels = sorted({key.level for key in found.keys(first, density=density)})
+    if len(levels) > 1:
+        tables_of = {level: found.by_unit[Key(density, "", "", level, first)] for level in levels}
+        title = f"{NAMES.get(first, first)} at each level"
+        caption = f"{title}: mean over {units_name(study)}; the thin line spans them."
+        figures.append(_figure(charts.level_bars(tables_of, found.variants), title, caption))
+    return figures
 
 
-def _structures(study: Study, found: Findings, density: str, levels: Sequence[int]) -> list[dict[str, Any]]:
+def _figure(figure: Figure, alt: str, caption: str = "") -> dict[str, str]:
+    return {"uri": to_uri(figure), "alt": alt, "caption": caption}
+
+
+def _structures(study: Study, found: Findings, density: str) -> list[dict[str, Any]]:
     """Return, per variant, on how many leaves it is better, as good, worse than the baseline by its mean Dice."""
-    means = node_means(found, density, levels[-1] if levels else 0, "dice")
+    means = node_means(found, density, "dice")
     base = means.get(study.baseline, {})
     table = []
     for variant in found.variants:
         gaps = [value - base[node] for node, value in means.get(variant, {}).items() if node in base]
-        if variant == study.baseline or not gaps:
+        if variant == study.baseline or len(gaps) < 2:
             continue
         wins = sum(gap > study.spec.tie for gap in gaps)
         losses = sum(gap < -study.spec.tie for gap in gaps)
@@ -167,8 +171,9 @@ def _structures(study: Study, found: Findings, density: str, levels: Sequence[in
     return table
 
 
-def node_means(found: Findings, density: str, level: int, metric: str) -> dict[str, dict[str, float]]:
-    """Return by variant and node the mean of a metric over all cases, seeds and folds."""
+def node_means(found: Findings, density: str, metric: str) -> dict[str, dict[str, float]]:
+    """Return by variant and leaf the mean of a metric over all cases, seeds and folds."""
+    level = max((row.level for row in found.results), default=0)
     values: dict[str, dict[str, list[float]]] = {}
     for row in found.results:
         wanted = row.metric == metric and row.level == level and row.density == density and not row.score
@@ -177,63 +182,35 @@ def node_means(found: Findings, density: str, level: int, metric: str) -> dict[s
     return {v: {node: float(np.mean(all_)) for node, all_ in nodes.items()} for v, nodes in values.items()}
 
 
-def _outliers(study: Study, found: Findings, density: str, levels: Sequence[int]) -> dict[str, Any]:
-    """Return tables of detection: variants x scores, for the first rule."""
-    scores = list(dict.fromkeys(row.score for row in found.results if row.score and row.density == density))
-    rule = study.spec.rules[0].name
-    deepest, top = (levels[-1], levels[0]) if levels else (0, 0)
-
-    def table(metric: str, level: int, with_rule: bool) -> list[list[float]]:
-        keys = [Key(density, score, rule if with_rule else "", level, metric) for score in scores]
-        return [[found.mean(key, variant) for key in keys] for variant in found.variants]
-
-    grids = []
-    for title, metric, level, with_rule, lowest in (
-        ("AUROC of held-out classes, leaves", "auroc", deepest, False, 0.5),
-        ("F1 of classes and outliers together, leaves", "f1", deepest, True, 0.0),
-        ("F1 of classes and outliers together, top level", "f1", top, True, 0.0),
-    ):
-        picture = charts.score_grid(table(metric, level, with_rule), found.variants, scores, title, lowest)
-        grids.append(_figure(picture, title))
-    return {
-        "grids": grids,
-        "scores": scores,
-        "rule": rule,
-        "detail": _detail(study, found, density, scores, deepest),
-        "costs": _costs(study, found, density, scores, deepest),
+def _sizes(study: Study, found: Findings, density: str) -> dict[str, Any] | None:
+    """Return gain by size: a row per variant with its gains on each group, and the pictures."""
+    own = [gain for gain in found.sizes if gain.density == density]
+    if not own:
+        return None
+    groups = list(dict.fromkeys(gain.group for gain in own))
+    pairs = {(gain.variant, gain.group): gain for gain in own}
+    variants = list(dict.fromkeys(gain.variant for gain in own))
+    bars = {
+        f"{group.name}, {len(group.nodes)} structures": {
+            gain.variant: (gain.paired.difference, gain.paired.low, gain.paired.high)
+            for gain in own
+            if gain.group == group
+        }
+        for group in groups
     }
+    dice, sizes = node_means(found, density, "dice"), node_means(found, density, SIZE).get(study.baseline, {})
+    base = dice.get(study.baseline, {})
+    points = {
+        v: [(sizes[n], d - base[n]) for n, d in dice[v].items() if n in base and sizes.get(n, 0) > 0] for v in variants
+    }
+    figures = [_figure(charts.gains(bars, found.variants, study.baseline, one_scale=True), "Gain by size")]
+    if len(base) >= _MANY:
+        figures.append(_figure(charts.size_gain(points, found.variants, "Dice"), "Gain against size"))
+    rows = [(variant, [pairs.get((variant, group)) for group in groups]) for variant in variants]
+    return {"groups": groups, "rows": rows, "figures": figures}
 
 
-def _detail(study: Study, found: Findings, density: str, scores: Sequence[str], level: int) -> list[dict[str, Any]]:
-    rule = study.spec.rules[0].name
-    rows = []
-    for variant in found.variants:
-        for score in scores:
-            plain = {m: found.mean(Key(density, score, "", level, m), variant) for m in ("auroc", "aupr", "fpr95")}
-            ruled = {
-                m: found.mean(Key(density, score, rule, level, m), variant)
-                for m in ("accuracy", "balanced_accuracy", "f1", "found", "kin")
-            }
-            rows.append({"variant": variant, "score": score, **plain, **ruled})
-    return rows
-
-
-def _costs(study: Study, found: Findings, density: str, scores: Sequence[str], level: int) -> list[dict[str, Any]]:
-    """Return what each rule costs on trained classes: mean over subjects and the worst subject."""
-    rows = []
-    for variant in found.variants:
-        for score in scores:
-            cells = []
-            for rule in study.spec.rules:
-                key = Key(density, score, rule.name, level, "accuracy_loss")
-                values = list(found.by_unit.get(key, {}).get(variant, {}).values())
-                worst = max(values, default=math.nan)
-                cells.append({"mean": float(np.mean(values)) if values else math.nan, "worst": worst})
-            rows.append({"variant": variant, "score": score, "cells": cells})
-    return rows
-
-
-def _curves(study: Study, done: Sequence[Job], place: Place) -> dict[str, str] | None:
+def _curves(study: Study, found: Findings, done: Sequence[Job], place: Place) -> dict[str, str] | None:
     metric = study.variants[0].recipe.validation.metric
     curves: dict[str, list[tuple[list[int], list[float]]]] = {}
     for job in done:
@@ -241,7 +218,9 @@ def _curves(study: Study, done: Sequence[Job], place: Place) -> dict[str, str] |
         if rows:
             steps, scores = [int(row["step"]) for row in rows], [float(row[metric]) for row in rows]
             curves.setdefault(job.variant.name, []).append((steps, scores))
-    return _figure(charts.learning_curves(curves, metric), "Learning curves") if curves else None
+    if not curves:
+        return None
+    return _figure(charts.learning_curves(curves, metric, found.variants), "Learning curves")
 
 
 def _reliability(found: Findings) -> dict[str, str] | None:
@@ -262,25 +241,7 @@ def _reliability(found: Findings) -> dict[str, str] | None:
     for variant, (count, confidence, accuracy) in sums.items():
         used = count >= 30
         curves[variant] = (list(confidence[used] / count[used]), list(accuracy[used] / count[used]))
-    return _figure(charts.reliability(curves, "Winning leaf, all cases"), "Reliability")
-
-
-def _gains(study: Study, found: Findings) -> dict[str, str] | None:
-    if study.spec.kind != "compare" or len(found.variants) < 2:
-        return None
-    density = found.results[0].density
-    level = max(row.level for row in found.results)
-    sizes = node_means(found, density, level, "volume_reference_ml")
-    dice = node_means(found, density, level, "dice")
-    base, size = dice.get(study.baseline, {}), sizes.get(study.baseline, {})
-    gains = {
-        variant: [(size[n], v - base[n]) for n, v in dice.get(variant, {}).items() if n in base and size.get(n, 0) > 0]
-        for variant in found.variants
-        if variant != study.baseline
-    }
-    return (
-        _figure(charts.size_gain(gains, study.baseline, "Dice"), "Gain against size") if any(gains.values()) else None
-    )
+    return _figure(charts.reliability(curves, "Winning leaf, all cases", found.variants), "Reliability")
 
 
 def _versions(versions: dict[str, str]) -> str:

@@ -18,6 +18,7 @@ from softseg.studies.judge import Judged, judged_rows
 from softseg.studies.metrics import NOT_AVERAGED, NOT_COMPARED, SEES_ALL, SMALLER_IS_BETTER
 from softseg.studies.objects import JobObjects, object_results, read_objects
 from softseg.studies.running import JOB_FILE, OBJECTS_FILE, RESULTS_FILE, VOXELS_FILE, Place
+from softseg.studies.sizes import SizeGain, size_gains
 from softseg.studies.statistics import Paired, compare_paired, holm
 from softseg.studies.study import Study
 from softseg.studies.tables import Result, read_results, write_results, write_rows
@@ -25,7 +26,9 @@ from softseg.studies.voxels import Voxels
 
 MEANS_FILE = "means.csv"
 STATISTICS_FILE = "statistics.csv"
+SIZES_FILE = "sizes.csv"
 SUMMARY_FILE = "summary.json"
+MARKDOWN_FILE = "report.md"
 CHOSEN = "chosen-on-inner-folds"
 """Name under which nested folds report: in each fold the variant that was best on its inner folds."""
 
@@ -76,6 +79,7 @@ class Findings:
     results: the long table, inner folds left out.
     by_unit: per key and variant the mean of each subject (over seeds, cases, folds and held-out groups).
     comparisons: every variant against the baseline.
+    sizes: every variant against the baseline on structures of each size, leaves by their Dice.
     variants: names in the study's order, :data:`CHOSEN` last where there is nesting.
     jobs: job.json of every finished training.
     """
@@ -83,6 +87,7 @@ class Findings:
     results: list[Result]
     by_unit: dict[Key, dict[str, dict[str, float]]]
     comparisons: list[Comparison]
+    sizes: list[SizeGain]
     variants: tuple[str, ...]
     jobs: list[dict[str, Any]]
 
@@ -125,13 +130,16 @@ def write_summary(
     found = findings(study, results, jobs)
     write_rows(place.out / MEANS_FILE, list(mean_rows(found)))
     write_rows(place.out / STATISTICS_FILE, [comparison.row() for comparison in found.comparisons])
+    write_rows(place.out / SIZES_FILE, [gain.row() for gain in found.sizes])
     with write_beside(place.out / SUMMARY_FILE) as temporary:
         text = json.dumps(summary(study, found, missing, command), indent=2, ensure_ascii=False, allow_nan=False)
         temporary.write_text(text + "\n", encoding="utf-8")
-    for name in ("results.csv", MEANS_FILE, STATISTICS_FILE, SUMMARY_FILE):
-        events.result(name, place.out / name)
+    from softseg.studies.markdown import write_markdown
     from softseg.studies.report import write_report
 
+    write_markdown(study, found, missing, place.out / MARKDOWN_FILE, command)
+    for name in ("results.csv", MEANS_FILE, STATISTICS_FILE, SIZES_FILE, SUMMARY_FILE, MARKDOWN_FILE):
+        events.result(name, place.out / name)
     write_report(study, found, done, missing, place, command)
     events.result("report", place.out / "report.html")
     return found
@@ -202,7 +210,17 @@ def findings(study: Study, results: Sequence[Result], jobs: list[dict[str, Any]]
     names = (*(variant.name for variant in study.variants), CHOSEN)
     variants = tuple(name for name in names if name in present)
     comparisons = _comparisons(study, units, variants)
-    return Findings(list(outer), units, comparisons, variants, jobs)
+    return Findings(list(outer), units, comparisons, _sizes(study, outer, variants), variants, jobs)
+
+
+def _sizes(study: Study, rows: Sequence[Result], variants: Sequence[str]) -> list[SizeGain]:
+    leaves = max((row.level for row in rows), default=0)
+    spec = study.spec
+    return [
+        gain
+        for density in dict.fromkeys(row.density for row in rows)
+        for gain in size_gains(rows, density, leaves, variants, study.baseline, spec.sizes, tie=spec.tie)
+    ]
 
 
 def _by_unit(rows: Iterable[Result], subgroups: Mapping[str, Sequence[str]]) -> dict[Key, dict[str, dict[str, float]]]:
@@ -237,7 +255,7 @@ def _comparisons(
             paired = compare_paired(
                 [table[variant][unit] for unit in units],
                 [table[base][unit] for unit in units],
-                tie=study.spec.tie,
+                tie=study.spec.tie * (100 if key.metric.endswith("_percent") else 1),
                 larger_is_better=key.metric not in SMALLER_IS_BETTER,
             )
             family = (key.density, key.metric, key.score, key.rule, key.subgroup)
