@@ -16,6 +16,7 @@ COMMANDS = (
     "doctor", "demo", "train", "predict", "collapse", "evaluate", "calibrate", "outliers fit",
     "tree check", "tree show", "tree convert",
     "tree diff", "data check", "data import", "data fuse", "study", "data strokes", "data coarsen", "data false-colour",
+    "data raters",
 )  # fmt: skip
 
 

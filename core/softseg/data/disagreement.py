@@ -49,7 +49,7 @@ class Disagreement:
     ----------
     count: raters.
     shift_mm: a map is moved by at most this.
-    border_mm: borders are moved by at most this besides; a third of it is usual.
+    border_mm: borders are moved by at most this besides; the standard deviation is about a quarter of it.
     scale_mm: distance of the independent values between which the offset of a border runs smoothly.
     habit: part of ``border_mm`` that a rater repeats in every scan, 0..1.
     """
