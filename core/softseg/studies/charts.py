@@ -9,6 +9,7 @@ from typing import Literal
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
 
 from softseg.evaluation.charts import FAINT, INK
 
@@ -79,8 +80,10 @@ def gains(
                 axes.hlines(place, low, high, color=INK, lw=1.4)
         axes.axvline(0, color=INK, lw=0.8)
         dress(axes, title, "", "", grid="x")
-        if one_scale and axes is not panels[0]:
-            axes.sharex(panels[0])
+    if one_scale:
+        ends = np.array([axes.get_xlim() for axes in panels])
+        for axes in panels:
+            axes.set_xlim(ends[:, 0].min(), ends[:, 1].max())
     figure.supxlabel(f"difference to {baseline}, with 95 % interval", fontsize=8, color="#5b6470")
     return figure
 
@@ -89,10 +92,10 @@ def _panels(count: int, variants: Sequence[str]) -> tuple[Figure, list[Axes]]:
     """Return a figure of panels side by side, variants from top to bottom, their names at the left."""
     columns = min(count, 2 if count == 4 else 3)
     rows = -(-count // columns)
+    layout = ConstrainedLayoutEngine(hspace=0.08)
     label = 0.075 * max(map(len, variants), default=0)
-    figure = Figure(figsize=(label + 2.5 * columns + 0.4, rows * (0.27 * len(variants) + 0.85)), layout="constrained")
+    figure = Figure(figsize=(label + 2.5 * columns + 0.4, rows * (0.27 * len(variants) + 0.85)), layout=layout)
     grid = figure.subplots(rows, columns, sharey=True, squeeze=False).ravel()
-    figure.get_layout_engine().set(hspace=0.08)  # type: ignore[union-attr]
     for axes in grid[count:]:
         axes.set_visible(False)
     for axes in grid[:count]:

@@ -89,16 +89,20 @@ def _sizes(study: Study, gains: Sequence[SizeGain]) -> list[str]:
 
 
 def _origin(study: Study, found: Findings, missing: int, command: Sequence[str]) -> str:
-    people = len({row.unit for row in found.results})
-    what = "folds of one image" if study.spec.folds.by == "block" else "people" if people > 1 else "person"
-    folds = len({row.fold for row in found.results})
-    text = (
-        f"Means over {people} {what} with 95 % bootstrap intervals; {len(found.jobs)} trainings, {folds} folds, "
-        f"{len(study.spec.seeds)} seeds."
-    )
+    units = len({row.unit for row in found.results})
+    blocks = study.spec.folds.by == "block"
+    subjects = _count(units, "fold", "folds of one image") if blocks else _count(units, "person", "people")
+    trainings = _count(len(found.jobs), "training", "trainings")
+    folds = _count(len({row.fold for row in found.results}), "fold", "folds")
+    seeds = _count(len(study.spec.seeds), "seed", "seeds")
+    text = f"Means over {subjects} with 95 % bootstrap intervals; {trainings}, {folds}, {seeds}."
     if missing:
         text += f" {missing} trainings are not finished and take no part."
     return text + (f" `{shlex.join(command)}`" if command else "")
+
+
+def _count(count: int, one: str, many: str) -> str:
+    return f"{count} {one if count == 1 else many}"
 
 
 def _interval(low: float, high: float, form: Callable[[float], str] = amount) -> str:
