@@ -150,6 +150,8 @@ def _lay_out(request: Request, ranks: Ranks, device: torch.device, events: Event
     ranks.items(plan.batch_size)
     loss = build_loss(recipe.losses, request.tree)
     check_fit(recipe, request.head, loss)
+    if request.head.name == "normrelu" and recipe.targets == "crisp":
+        events.warning("normrelu belongs with soft targets: set targets: soft, unless this is a comparison of parts")
     require_shareable(loss, ranks)
     default_augmentation(plan, recipe.augmentation)
     if not request.checkpoint.exists():  # else they are what it was trained with
@@ -226,8 +228,6 @@ def check_fit(recipe: Recipe, head: Head, loss: CompoundLoss) -> None:
             field="losses",
             hint="use adaptive-wing with normrelu, or the softmax head",
         )
-    if head.name == "normrelu" and recipe.targets == "crisp":
-        raise InputError("normrelu belongs with soft targets", field="targets", hint="set targets: soft")
     if recipe.targets == "soft" and any(isinstance(part, GeneralizedWassersteinDiceLoss) for part in loss.parts):
         raise InputError(
             "generalized-wasserstein-dice needs one label per voxel, the recipe has soft targets",
