@@ -49,15 +49,30 @@ def test_gamma_keeps_order_and_range():
     assert out.min() == pytest.approx(float(IMAGE[0].min()), abs=1e-5)
 
 
-def test_a_curve_keeps_order_and_range_and_its_strength_says_how_far():
+def test_a_curve_keeps_the_range_and_its_strength_says_how_far():
     straight = changed(curve_probability=1.0, curve=0.0)
     torch.testing.assert_close(straight, IMAGE, atol=1e-5, rtol=0)
-    bent = changed(curve_probability=1.0, curve=1.0)[0].flatten()
-    order = IMAGE[0].flatten().argsort()
-    assert (bent[order].diff() >= 0).all()
-    assert bent.min() == pytest.approx(float(IMAGE[0].min()), abs=1e-5)
-    assert bent.max() == pytest.approx(float(IMAGE[0].max()), abs=1e-5)
-    assert (bent - IMAGE[0].flatten()).abs().max() > 0.3
+    low, high = float(IMAGE[0].min()), float(IMAGE[0].max())
+    moved = []
+    for strength in (0.2, 0.5, 1.0):
+        bent = changed(curve_probability=1.0, curve=strength)[0]
+        assert bent.min() >= low - 1e-5
+        assert bent.max() <= high + 1e-5
+        moved.append(float((bent - IMAGE[0]).abs().max()))
+    assert 0 < moved[0] < moved[1] < moved[2] <= high - low
+    assert moved[0] <= 0.2 * (high - low) + 1e-5
+
+
+def test_a_curve_sends_equal_intensities_to_equal_ones_and_may_turn_an_order_around():
+    ramp = torch.linspace(-1, 1, 64).expand(1, 64, 64)
+    falls = {0.1: 0, 0.5: 0}
+    for strength in falls:
+        for seed in range(20):
+            bent = changed(ramp, seed=seed, curve_probability=1.0, curve=strength)[0]
+            torch.testing.assert_close(bent, bent[:1].expand(64, 64))
+            falls[strength] += bool((bent[0].diff() < 0).any())
+    assert falls[0.1] == 0  # a tenth cannot turn a slope of nine tenths around
+    assert falls[0.5] > 10
     flat = torch.ones(1, 4, 4)
     assert torch.equal(changed(flat, curve_probability=1.0), flat)
 

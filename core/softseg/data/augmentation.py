@@ -38,8 +38,8 @@ class AugmentationSpec(BaseModel):
     quarter_turn_probability: of turning a slice by 90, 180 or 270 degrees, which moves pixels and mixes none (2D only).
     gamma: range of the exponent applied to intensities between their minimum and maximum.
     inversion_probability: of turning dark and bright around (for contrasts that differ between sites).
-    curve: 0..1, how far a random rising curve through 6 points may lead from the straight line (for contrasts that
-        differ between scanners: tissues of unlike brightness may come out almost alike); off by default.
+    curve: 0..1, how far a random curve through 6 points leads from the straight line (for contrasts that differ between
+        scanners: tissues may come out alike, or the darker one brighter); off by default.
     bias_field: largest log gain of a smooth field.
     contrast, brightness: range of a factor about the mean; largest shift.
     noise_sd: largest standard deviation of Gaussian noise.
@@ -64,7 +64,7 @@ class AugmentationSpec(BaseModel):
     gamma: Range = (0.7, 1.5)
     gamma_probability: Probability = Field(default=0.3, ge=0, le=1)
     inversion_probability: Probability = Field(default=0.0, ge=0, le=1)
-    curve: float = Field(default=0.8, ge=0, le=1)
+    curve: float = Field(default=0.5, ge=0, le=1)
     curve_probability: Probability = Field(default=0.0, ge=0, le=1)
     bias_field: float = Field(default=0.4, ge=0)
     bias_field_probability: Probability = Field(default=0.2, ge=0, le=1)
@@ -233,18 +233,18 @@ def _gamma(channel: Tensor, exponent: float) -> Tensor:
 
 
 def _curve(channel: Tensor, strength: float, generator: np.random.Generator) -> Tensor:
-    """Send intensities through a rising curve of straight pieces between the patch's minimum and maximum.
+    """Send intensities through a curve of straight pieces between the patch's minimum and maximum.
 
-    ``strength`` blends the straight line with a curve whose rises are random (flat Dirichlet). The idea is that of
-    MONAI's ``RandHistogramShift``; the form is ours.
+    The height of each of its points is that of the straight line and a random one, ``strength`` parts of the latter;
+    so it mostly rises, and may fall in places. MONAI's ``RandHistogramShift`` has curves that only rise; the form is
+    ours.
     """
     low, high = float(channel.min()), float(channel.max())
     if high <= low:
         return channel
-    rises = (1 - strength) / (_CURVE_POINTS - 1) + strength * generator.dirichlet(np.ones(_CURVE_POINTS - 1))
-    values = np.concatenate([[0.0], np.cumsum(rises)])
-    places = np.linspace(low, high, _CURVE_POINTS)
-    bent = np.interp(channel.numpy(), places, low + (high - low) * values)
+    line = np.linspace(0, 1, _CURVE_POINTS)
+    heights = (1 - strength) * line + strength * generator.random(_CURVE_POINTS)
+    bent = np.interp(channel.numpy(), low + (high - low) * line, low + (high - low) * heights)
     return torch.from_numpy(bent.astype(np.float32))
 
 
