@@ -16,7 +16,20 @@ from typing import Annotated
 import typer
 
 from softseg import __version__
-from softseg.commands import calibrate, collapse, data, demo, doctor, evaluate, outliers, predict, study, train, tree
+from softseg.commands import (
+    calibrate,
+    collapse,
+    data,
+    demo,
+    doctor,
+    ensemble,
+    evaluate,
+    outliers,
+    predict,
+    study,
+    train,
+    tree,
+)
 from softseg.commands.common import Settings
 from softseg.commands.failures import as_defect, as_plain_error
 from softseg.errors import CancelledError, InputError
@@ -41,6 +54,7 @@ app.add_typer(tree.app, name="tree")
 app.add_typer(data.app, name="data")
 app.command("train")(train.train)
 app.command("predict")(predict.predict)
+app.command("ensemble")(ensemble.ensemble)
 app.command("collapse")(collapse.collapse)
 app.command("evaluate")(evaluate.evaluate)
 app.command("study")(study.study)

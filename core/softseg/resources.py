@@ -49,7 +49,9 @@ def list_label_trees() -> list[str]:
 
 def list_models() -> list[str]:
     """Return the names of the shipped models, sorted."""
-    return sorted(file.parents[1].name for file in (resources_folder() / "Models").glob("*/configs/metadata.json"))
+    folder = resources_folder() / "Models"
+    single = {file.parents[1].name for file in folder.glob("*/configs/metadata.json")}
+    return sorted(single | {file.parent.name for file in folder.glob("*/ensemble.json")})
 
 
 def label_tree_path(name: str) -> Path:

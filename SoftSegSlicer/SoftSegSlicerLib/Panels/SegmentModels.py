@@ -138,6 +138,8 @@ def rememberFolder(folder):
 def _factsOf(summary):
     leaves = len(summary.tree.leaves) - (summary.tree.background is not None)
     parts = [_("{count} structures from {channels}").format(count=leaves, channels=", ".join(summary.channels))]
+    if summary.members:
+        parts.append(_("mean of {count} models").format(count=len(summary.members)))
     if summary.expected.skull_stripped:
         parts.append(_("skull-stripped scans"))
     if summary.calibrated:

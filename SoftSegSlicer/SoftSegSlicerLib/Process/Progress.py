@@ -8,6 +8,7 @@ _SPAN = {
     "start": (0.0, 0.04),
     "read": (0.04, 0.08),
     "predict": (0.08, 0.92),
+    "average": (0.92, 0.92),
     "clean": (0.92, 0.94),
     "store": (0.94, 1.0),
 }
@@ -36,6 +37,7 @@ class Progress:
             "start": _("Starting"),
             "read": _("Reading the scan"),
             "predict": _("Segmenting"),
+            "average": _("Averaging the models"),
             "clean": _("Cleaning"),
             "store": _("Storing the result"),
         }

@@ -148,7 +148,7 @@ def test_odd_spacing_is_warned_about(scan: Callable[..., Path]) -> None:
     metres = scan(geometry=Geometry((20, 20, 20), (0.001, 0.001, 0.001)), centre=np.zeros(3))
     sink = ListSink()
     image = read_image(metres)
-    checks.warn_about(image, metres, make_model().plan, Events(sink))
+    checks.warn_about(image, metres, [make_model().plan] * 2, Events(sink))
     assert "is the spacing in the file's header right?" in sink.events[0]["text"]
     thick = warnings_of(make_model(), scan(geometry=grid(EYE, (1.0, 1.0, 6.0), (40, 40, 10))))
     assert "up to 3.0 times as long as those the model was trained on" in thick[0]

@@ -189,15 +189,16 @@ def test_a_calibration_that_came_later_predicts_again(scan: Callable[..., Path],
 def test_models_that_do_not_go_together(scan: Callable[..., Path], tmp_path: Path) -> None:
     for other, message in (
         (make_model(Sides(), sided()), "its label tree is not that of test"),
-        (make_model(spacing=(3.0, 3.0, 3.0)), "its plan prepares images otherwise"),
-        (make_model(patch_size=(32, 16, 16)), r"its windows are of \(32, 16, 16\) voxels"),
+        (make_model(channels=("T2",)), "its channels are T2, those of test are T1"),
+        (make_model(crop={"kind": "nonzero"}), "it uses another part of the images than test"),
     ):
         with pytest.raises(InputError, match=message):
             predict([make_model(), other], [scan()], tmp_path)
     with pytest.raises(InputError, match="node 'ball' has 0 children"):
         predict(make_model(), [scan()], tmp_path, branches=["ball"])
-    with pytest.raises(InputError, match="an outlier score belongs to one model"):
-        predict_case(make_model(), [scan()], others=[make_model()], outliers=True)
+    for call in (predict_case, lambda model, images, others, **how: predict([model, *others], images, tmp_path, **how)):
+        with pytest.raises(InputError, match="an outlier score belongs to one model"):
+            call(make_model(), [scan()], others=[make_model()], outliers=True)
 
 
 def test_models_by_name(scan: Callable[..., Path], tmp_path: Path) -> None:

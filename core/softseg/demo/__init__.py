@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -59,11 +60,11 @@ def demo(
     ------
     InputError: nilearn or the model is missing, or ``out`` cannot be written.
     """
-    from softseg.prediction import load_model
+    from softseg.prediction import load_models
 
     events = Events() if events is None else events
     folder = require_writable_folder(out)
-    loaded = load_model(model)
+    loaded = load_models(model)
     events.stage("read the scan that nilearn brings")
     maps = read_maps(folder / "input")
     written = segment(folder, loaded, device, events)
@@ -74,17 +75,17 @@ def demo(
     return written
 
 
-def segment(folder: Path, model: Model, device: str, events: Events) -> list[Path]:
+def segment(folder: Path, models: Sequence[Model], device: str, events: Events) -> list[Path]:
     """Predict, with labels at every level and maps of some nodes, and write the report; return what was written."""
     from softseg.demo.pictures import write_overview
     from softseg.evaluation import render_prediction_report
     from softseg.prediction import predict
 
     scan = folder / "input" / "T1.nii.gz"
-    tree = model.tree
+    tree = models[0].tree
     shown = [node for node in NODES if node in tree] or [tree.children(tree.root.id)[-1].id]
     levels = range(1, tree.depth + 1)
-    case = predict(model, [scan], folder / "segmentation", cut=levels, nodes=shown, device=device, events=events)[0]
+    case = predict(models, [scan], folder / "segmentation", cut=levels, nodes=shown, device=device, events=events)[0]
     events.stage("report")
     soft = case.folder / "soft.soft.npz"
     stored, image = SoftParcellation.load(soft), read_image(scan)

@@ -26,6 +26,7 @@ from torch import Tensor, nn
 
 import softseg
 from softseg.data.plan import Plan
+from softseg.ensemble_file import MEMBERS, EnsembleFile
 from softseg.errors import InputError
 from softseg.files import read_json_object, write_folder_beside
 from softseg.network.architectures import build_network
@@ -59,6 +60,7 @@ class Model:
     path: the folder.
     outliers: the outlier score that was fitted to it, if any.
     calibration: temperatures of the tree's levels, if any were found.
+    ensemble: name of the ensemble as whose member it was loaded; empty for a model of its own.
     """
 
     network: nn.Module
@@ -70,6 +72,7 @@ class Model:
     path: Path
     outliers: FittedOutliers | None = None
     calibration: Calibration | None = None
+    ensemble: str = ""
 
     @property
     def name(self) -> str:
@@ -196,6 +199,13 @@ def _load_state(network: nn.Module, state: dict[str, Any], file: Path) -> None:
 def _require_files(folder: Path) -> None:
     if not folder.is_dir():
         raise InputError("no such model folder", file=folder)
+    ensemble = EnsembleFile.load(folder)
+    if ensemble is not None:
+        raise InputError(
+            f"holds an ensemble of {len(ensemble.members)} models, where one model is needed",
+            file=folder,
+            hint=f"name one of its members: {', '.join(f'{MEMBERS}/{name}' for name in ensemble.members)}",
+        )
     for name in _FILES:
         if not (folder / name).is_file():
             raise InputError(f"the model folder lacks {name}", file=folder, hint="is it a model folder of softseg?")

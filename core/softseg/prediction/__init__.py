@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from softseg.prediction.batch import CaseResult, load_model, predict
     from softseg.prediction.case import Prediction, predict_case
     from softseg.prediction.collapsing import collapse
+    from softseg.prediction.ensemble import load_models
     from softseg.prediction.uncertainty import Uncertainty
     from softseg.prediction.windows import sliding_probabilities
 
@@ -21,6 +22,7 @@ _MODULE_OF = {
     "Uncertainty": "uncertainty",
     "collapse": "collapsing",
     "load_model": "batch",
+    "load_models": "ensemble",
     "predict": "batch",
     "predict_case": "case",
     "sliding_probabilities": "windows",
@@ -32,6 +34,7 @@ __all__ = [
     "Uncertainty",
     "collapse",
     "load_model",
+    "load_models",
     "predict",
     "predict_case",
     "sliding_probabilities",

@@ -15,10 +15,10 @@ from softseg.errors import InputError, OutOfMemoryError, SoftSegError
 from softseg.events import Events
 from softseg.files import require_writable_folder
 from softseg.network import Model
-from softseg.prediction.case import Prediction, fitted_outliers, predict_case
+from softseg.prediction.case import Prediction, fitted_outliers, predict_case, require_one_for_outliers
 from softseg.prediction.cohort import CaseState, Share, Table, error_fields, volumes_of
 from softseg.prediction.devices import resolve_device, resolve_precision
-from softseg.prediction.ensemble import joint_name, load_model, load_models
+from softseg.prediction.ensemble import joint_name, load_model, load_models, require_once
 from softseg.prediction.inputs import CaseInput, find_cases
 from softseg.prediction.outputs import SOFT_FILE, CutSpec, Wanted, safe_name, volume_rows, write_case
 from softseg.prediction.postprocessing import CleaningStep
@@ -82,7 +82,7 @@ def predict(
     Parameters
     ----------
     model: a model folder, the name of a shipped model, or a loaded model; or several, as a list or joined by commas:
-        their mean is stored (they must have one tree and one plan).
+        their mean is stored (they must be of one tree, the same channels and the same crop).
     inputs: files and folders, see :mod:`softseg.prediction.inputs`.
     out: the output folder; a case's folder in it that an earlier prediction wrote is replaced.
     cut: level, ``"leaves"`` or file of node ids, or several of these; the leaves by default.
@@ -118,6 +118,9 @@ def predict(
     cuts = [] if cut is None else [cut] if isinstance(cut, (int, str, PathLike)) else list(cut)
     wanted = Wanted.of(loaded.tree, cuts, nodes, map_type, confidence, branches)
     _require_sensible(overlap, blend)
+    require_once([loaded, *others], uncertainty)
+    if outliers:
+        require_one_for_outliers([loaded, *others])
     score = fitted_outliers(loaded) if outliers else None
     all_cases = find_cases(inputs, loaded.plan.channels)
     folders = {case.name: _output_folder(Path(out), case) for case in all_cases}

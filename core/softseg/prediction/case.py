@@ -3,36 +3,40 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import Sequence
+import math
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import torch
 
 from softseg.data import preprocess_images
 from softseg.data.cubes import read_channel
-from softseg.data.cubes.cube import filled
+from softseg.data.cubes.cube import ChannelImage, filled
 from softseg.errors import InputError, OutOfMemoryError
 from softseg.events import Events
 from softseg.image import Geometry, Image
 from softseg.network.architectures import window_multiple
 from softseg.prediction.checks import warn_about
-from softseg.prediction.ensemble import require_alike
+from softseg.prediction.ensemble import require_once, require_one_tree, see_one_grid
+from softseg.prediction.joint import KEPT, predict_jointly
 from softseg.prediction.memory import halved, is_out_of_memory
 from softseg.prediction.postprocessing import CleaningStep
 from softseg.prediction.spread import DecisionMaps
-from softseg.prediction.streaming import Found, Settings, stream
+from softseg.prediction.streaming import Found, Settings, pieces_of, stream
 from softseg.prediction.sweep import Blend
 from softseg.prediction.uncertainty import Uncertainty
 from softseg.soft.blocks import Index
+from softseg.soft.fine import FineStore
 from softseg.soft.parcellation import NodeVolume, SoftParcellation
-from softseg.types import FloatArray
 
 if TYPE_CHECKING:
     from softseg.network import Model
     from softseg.network.fitted_outliers import FittedOutliers
+
+_Result = TypeVar("_Result")
 
 
 @dataclass(frozen=True, eq=False)
@@ -99,7 +103,7 @@ def predict_case(
     precision: of the network's arithmetic; the plan's by default.
     blend: what is averaged where windows overlap, with a softmax head.
     outliers: whether the model's outlier score is computed and stored beside the shares, which do not change.
-    others: more models of the same tree and plan; the mean of all answers is stored.
+    others: more models of the same tree, channels and crop; the mean of all answers is stored.
     calibrated: whether the models' calibrations, where they have one, are applied to their answers.
     branches: ids of inner nodes whose decisions are followed, where there are several predictions.
 
@@ -111,11 +115,11 @@ def predict_case(
     CancelledError: cancelled.
     """
     events = Events() if events is None else events
-    require_alike([model, *others])
-    if outliers and others:
-        raise InputError(
-            "an outlier score belongs to one model", field="outliers", hint="leave --outliers out, or name one model"
-        )
+    models = [model, *others]
+    require_one_tree(models)
+    require_once(models, uncertainty)
+    if outliers:
+        require_one_for_outliers(models)
     settings = Settings(
         device=torch.device(device),
         uncertainty=Uncertainty.parse(uncertainty) if isinstance(uncertainty, str) else uncertainty,
@@ -131,12 +135,19 @@ def predict_case(
     )
     events.stage("read")
     scans = [read_channel(path) for path in images]
-    preprocessed, grid = preprocess_images(scans, model.plan, list(images))
     target = scans[0].geometry
     for scan, path in zip(scans, images, strict=True):
-        warn_about(Image(filled(scan), scan.geometry), path, model.plan, events)
-    del scans
-    found = _with_windows_that_fit(model, preprocessed, grid, target, settings, images[0], events)
+        warn_about(Image(filled(scan), scan.geometry), path, [each.plan for each in models], events)
+    if see_one_grid(models):
+        preprocessed, grid = preprocess_images(scans, model.plan, list(images))
+        del scans
+
+        def work(window: Index) -> Found:
+            return stream(model, preprocessed, grid, target, settings, window, events)
+
+        found = _with_windows_that_fit(model, grid, settings, images[0], events, work)
+    else:
+        found = predict_jointly(models, target, settings, events, _Member(scans, list(images), target))
     return Prediction(
         found.parcellation,
         found.node_maps,
@@ -164,21 +175,53 @@ def fitted_outliers(model: Model) -> FittedOutliers:
     return model.outliers
 
 
+def require_one_for_outliers(models: Sequence[Model]) -> None:
+    """Raise :class:`InputError` if an outlier score is wanted of several models."""
+    if len(models) > 1:
+        raise InputError(
+            "an outlier score belongs to one model", field="outliers", hint="leave --outliers out, or name one model"
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class _Member:
+    """One scan, as each member of an ensemble with grids of their own predicts it.
+
+    Attributes
+    ----------
+    scans, files: the channels.
+    target: their grid.
+    """
+
+    scans: Sequence[ChannelImage]
+    files: list[Path]
+    target: Geometry
+
+    def __call__(self, model: Model, settings: Settings, events: Events) -> FineStore:
+        """Return what a model says of the scan's voxels."""
+        preprocessed, grid = preprocess_images(self.scans, model.plan, self.files)
+        kept = KEPT * math.prod(self.target.shape)
+
+        def work(window: Index) -> FineStore:
+            store = FineStore(model.head.classes, model.head.background, math.prod(self.target.shape))
+            pieces = pieces_of(model, preprocessed, grid, self.target, settings, window, events, kept=kept)
+            for voxels, classes, values in pieces:
+                store.add(voxels, classes, values)
+            store.finish()
+            return store
+
+        return _with_windows_that_fit(model, grid, settings, self.files[0], events, work)
+
+
 def _with_windows_that_fit(
-    model: Model,
-    image: FloatArray,
-    grid: Geometry,
-    target: Geometry,
-    settings: Settings,
-    file: Path,
-    events: Events,
-) -> Found:
-    """Predict with the plan's windows, or with the largest ones that memory allows."""
+    model: Model, grid: Geometry, settings: Settings, file: Path, events: Events, work: Callable[[Index], _Result]
+) -> _Result:
+    """Return ``work`` of the plan's windows, or of the largest ones that memory allows."""
     multiple = window_multiple(model.plan.network, model.plan.dimensions)
     window: Index = model.plan.patch_kji
     while True:
         try:
-            return stream(model, image, grid, target, settings, window, events)
+            return work(window)
         except (MemoryError, RuntimeError) as error:
             if not is_out_of_memory(error):
                 raise

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,7 +14,8 @@ if TYPE_CHECKING:
     from softseg.image import Image
 
 
-def warn_about(image: Image, file: Path, plan: Plan, events: Events) -> None:
-    """Warn, in a plain sentence each, about what may spoil the prediction of this scan."""
-    for text in scan_warnings(image, Expected.of_plan(plan.model_dump(mode="json"))):
+def warn_about(image: Image, file: Path, plans: Sequence[Plan], events: Events) -> None:
+    """Warn, in a plain sentence each, about what may spoil the prediction of this scan by models with these plans."""
+    texts = [text for plan in plans for text in scan_warnings(image, Expected.of_plan(plan.model_dump(mode="json")))]
+    for text in dict.fromkeys(texts):
         events.warning(f"{file}: {text}")

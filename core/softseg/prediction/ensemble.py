@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from os import PathLike, fspath
 from pathlib import Path
 
+from softseg.ensemble_file import EnsembleFile
 from softseg.errors import InputError
 from softseg.events import Events
 from softseg.network import Model, ModelFolder
@@ -21,11 +23,13 @@ def load_models(model: str | PathLike[str] | Model | Sequence[Model]) -> list[Mo
     """
     if isinstance(model, Model):
         return [model]
-    given = [load_model(name) for name in model_names(model)] if isinstance(model, (str, PathLike)) else model
-    models = list(given)
+    if isinstance(model, (str, PathLike)):
+        models = [each for name in model_names(model) for each in _models_of(_folder(name))]
+    else:
+        models = list(model)
     if not models:
         raise InputError("no model is given", field="MODEL")
-    require_alike(models)
+    require_one_tree(models)
     return models
 
 
@@ -34,12 +38,22 @@ def load_model(model: str | PathLike[str]) -> Model:
 
     Raises
     ------
-    InputError: there is neither, or the folder is not a valid model folder.
+    InputError: there is neither, the folder is not a valid model folder, or it holds an ensemble.
     """
+    return ModelFolder.load(_folder(model))
+
+
+def _folder(model: str | PathLike[str]) -> Path:
     path = Path(model)
-    if not path.exists() and path.name == fspath(model):
-        path = model_path(path.name)
-    return ModelFolder.load(path)
+    return path if path.exists() or path.name != fspath(model) else model_path(path.name)
+
+
+def _models_of(folder: Path) -> list[Model]:
+    """Return the model of a folder, or the members of the ensemble that it holds."""
+    ensemble = EnsembleFile.load(folder)
+    if ensemble is None:
+        return [ModelFolder.load(folder)]
+    return [replace(ModelFolder.load(member), ensemble=ensemble.name) for member in ensemble.folders]
 
 
 def model_names(model: str | PathLike[str]) -> list[str]:
@@ -58,8 +72,12 @@ def model_names(model: str | PathLike[str]) -> list[str]:
     return names
 
 
-def require_alike(models: Sequence[Model]) -> None:
-    """Raise :class:`InputError` unless all models see the same grid and answer with the same tree."""
+def require_one_tree(models: Sequence[Model]) -> None:
+    """Raise :class:`InputError` unless all models answer the same question about the same part of the same images.
+
+    That is: one label tree, the same channels, the same crop. Each prepares the scan as it was trained, so orientation,
+    voxel size, windows and intensities may differ (:func:`see_one_grid`).
+    """
     first = models[0]
     for other in models[1:]:
         if other.tree.nodes != first.tree.nodes:
@@ -68,22 +86,54 @@ def require_alike(models: Sequence[Model]) -> None:
                 file=other.path / "tree.json",
                 hint="an ensemble is of models of one tree",
             )
-        if other.plan.preprocessing_key() != first.plan.preprocessing_key():
+        if other.plan.channels != first.plan.channels:
             raise InputError(
-                f"its plan prepares images otherwise than that of {first.name} (channels, grid or intensities)",
+                f"its channels are {', '.join(other.plan.channels)}, those of {first.name} are "
+                f"{', '.join(first.plan.channels)}",
                 file=other.path,
-                hint="train the members of an ensemble with one plan",
+                hint="an ensemble is of models of the same images",
             )
-        if other.plan.patch_kji != first.plan.patch_kji:
+        if _crop(other) != _crop(first):
             raise InputError(
-                f"its windows are of {other.plan.patch_kji} voxels, those of {first.name} of {first.plan.patch_kji}",
+                f"it uses another part of the images than {first.name} (plan.crop)",
                 file=other.path,
-                hint="train the members of an ensemble with one plan",
+                hint="train the members of an ensemble with one crop",
             )
+
+
+def see_one_grid(models: Sequence[Model]) -> bool:
+    """Whether all models prepare images alike and see them in windows of one size: then they run side by side."""
+    first = models[0].plan
+    return all(
+        each.plan.preprocessing_key() == first.preprocessing_key() and each.plan.patch_kji == first.patch_kji
+        for each in models[1:]
+    )
+
+
+def require_once(models: Sequence[Model], uncertainty: object) -> None:
+    """Raise :class:`InputError` if models that do not see one grid shall predict several times each."""
+    if uncertainty is not None and not see_one_grid(models):
+        raise InputError(
+            "models with grids of their own (axes, voxel sizes, windows) predict once each",
+            field="uncertainty",
+            hint="leave --uncertainty out (how much the models disagree is written anyhow), or name one model",
+        )
+
+
+def _crop(model: Model) -> tuple[object, ...]:
+    """Return the part of an image that a model uses, in axes that do not depend on its orientation."""
+    crop, axes = model.plan.crop, model.plan.orientation[::-1]
+    if crop.kind != "center":
+        return crop.kind, crop.margin_mm if crop.kind == "nonzero" else None
+    letters = ["LR" if axis in "LR" else "AP" if axis in "AP" else "SI" for axis in axes]
+    return crop.kind, dict(zip(letters, crop.size_mm, strict=True))
 
 
 def joint_name(models: Sequence[Model]) -> str:
-    """Return the name that a prediction by all of them carries."""
+    """Return the name that a prediction by all of them carries: that of their ensemble where all are of one."""
+    ensembles = {model.ensemble for model in models}
+    if len(ensembles) == 1 and models[0].ensemble:
+        return models[0].ensemble
     return " + ".join(model.name for model in models)
 
 

@@ -164,13 +164,19 @@ def announce(work: Work, device: torch.device, events: Events) -> Callable[[floa
         memory=total,
         free=free,
     )
-    if work.needed > free:
-        raise OutOfMemoryError(f"{work.needed / 1e9:.1f} GB more are needed, but only {free / 1e9:.1f} GB are free")
+    require_free(work.needed, free)
 
     def timed(seconds: float) -> None:
         events.estimate(f"about {_duration(seconds)} for all windows on {device}", seconds=seconds)
 
     return timed
+
+
+def require_free(needed: int, free: int | None = None) -> None:
+    """Raise :class:`OutOfMemoryError` if fewer bytes are free (by default: now) than will be needed."""
+    free = free_memory() if free is None else free
+    if needed > free:
+        raise OutOfMemoryError(f"{needed / 1e9:.1f} GB more are needed, but only {free / 1e9:.1f} GB are free")
 
 
 def _duration(seconds: float) -> str:

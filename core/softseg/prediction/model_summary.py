@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from os import PathLike, fspath
 from pathlib import Path
 
+from softseg.ensemble_file import FILE, EnsembleFile
 from softseg.errors import InputError
 from softseg.files import read_json_object
 from softseg.prediction.scan_checks import Expected
@@ -40,6 +41,7 @@ class ModelSummary:
     outlier_score: name of the outlier score that was fitted to it; empty if there is none.
     calibrated: whether its shares were calibrated.
     cubes: the channels that are cubes of many bands, read from files of their own (:mod:`softseg.data.cubes`).
+    members: names of the models whose mean it is; empty for a single model.
     """
 
     path: Path
@@ -56,16 +58,22 @@ class ModelSummary:
     outlier_score: str = ""
     calibrated: bool = False
     cubes: tuple[str, ...] = ()
+    members: tuple[str, ...] = ()
 
     @staticmethod
     def load(model: str | PathLike[str]) -> ModelSummary:
         """Read a model folder, a training run that holds one in ``model``, or the shipped model of this name.
+
+        Of an ensemble, what is expected of scans is that of its first member.
 
         Raises
         ------
         InputError: there is none, it is a model of another product, or a file is missing or damaged.
         """
         folder = _folder_of(model)
+        ensemble = EnsembleFile.load(folder)
+        if ensemble is not None:
+            return _of_ensemble(ensemble)
         file = folder / "configs" / "metadata.json"
         metadata = read_json_object(file)
         own = metadata.get("softseg")
@@ -98,6 +106,25 @@ class ModelSummary:
         )
 
 
+def _of_ensemble(ensemble: EnsembleFile) -> ModelSummary:
+    members = [ModelSummary.load(member) for member in ensemble.folders]
+    details, card = ensemble.details, ensemble.folder / "README.md"
+    return replace(
+        members[0],
+        path=ensemble.folder,
+        name=ensemble.name,
+        description=str(details.get("description") or ""),
+        licence=str(details.get("licence") or ""),
+        intended_use=str(details.get("intended_use") or members[0].intended_use),
+        limitations=str(details.get("limitations") or ""),
+        scores={str(name): float(value) for name, value in (details.get("scores") or {}).items()},
+        card=card.read_text(encoding="utf-8") if card.is_file() else "",
+        outlier_score="",  # belongs to one model
+        calibrated=all(member.calibrated for member in members),
+        members=tuple(member.name for member in members),
+    )
+
+
 def _outlier_score(folder: Path) -> str:
     file = folder / "outliers.json"
     return str(read_json_object(file).get("score", "")) if file.is_file() else ""
@@ -109,6 +136,8 @@ def _folder_of(model: str | PathLike[str]) -> Path:
         path = model_path(path.name)
     if not path.is_dir():
         raise InputError("no such model folder", file=path)
+    if (path / FILE).is_file():
+        return path
     if not (path / "configs").is_dir() and (path / "model" / "configs").is_dir():
         path = path / "model"
     missing = [name for name in _FILES if not (path / name).is_file()]

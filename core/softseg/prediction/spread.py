@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -18,12 +19,15 @@ from softseg.soft.resample import resample_image
 from softseg.tree import LabelTree
 from softseg.types import FloatArray
 
+_Real = TypeVar("_Real", bound=np.floating)
+
 INTERVAL = (0.05, 0.95)
 """Quantiles of the predictions' volumes between which a structure's interval lies (our default)."""
 
 _SURE = 0.9995  # where the mean gives a leaf more than this, no decision can be in doubt by more than a step of 1/255
 
-Place = tuple[slice, slice, slice]
+Place = tuple[slice, slice, slice] | tuple[npt.NDArray[np.intp], ...]
+"""Where voxels lie: a box, or the indices ``(k, j, i)`` of each."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,23 +75,36 @@ class SpreadMaps:
         self._sums: FloatArray | npt.NDArray[np.float64] = np.zeros((0, 0))
         self._seen = 0
 
-    def add(self, place: Place, samples: Sequence[FloatArray], spread: Spread) -> None:
+    def add(
+        self,
+        place: Place,
+        samples: Sequence[FloatArray],
+        spread: Spread,
+        classes: npt.NDArray[np.int64] | None = None,
+    ) -> None:
         """Take a block in.
 
         Parameters
         ----------
         place: where it lies.
-        samples: the predictions, each ``(k, j, i, C)``.
+        samples: the predictions, each ``(k, j, i, C)``, or ``(N, C)`` where the place is a list of voxels.
         spread: what follows from them.
+        classes: leaf indices of the samples' last axis, the others have share 0; all leaves by default.
         """
         self.entropy[place] = spread.entropy
         self.mutual_information[place] = spread.mutual_information
         sums = np.stack([sample.reshape(-1, sample.shape[-1]).sum(axis=0, dtype=np.float64) for sample in samples])
+        if classes is not None and self._tree is not None:
+            sums = _spread_out(sums, classes, len(self._tree.leaves))
         self._sums = sums if not self._sums.size else self._sums + sums
         self._seen += spread.entropy.size
         if self._branches and self._tree is not None:
+            mean = spread.mean
+            if classes is not None:
+                samples = [_spread_out(sample, classes, len(self._tree.leaves)) for sample in samples]
+                mean = _spread_out(mean, classes, len(self._tree.leaves))
             inside = (slice(None), *place)
-            self._steps[inside] = _information(samples, spread.mean, self._tree, self._branches)
+            self._steps[inside] = _information(samples, mean, self._tree, self._branches)
 
     @property
     def nbytes(self) -> int:
@@ -116,6 +133,13 @@ class SpreadMaps:
         parts = np.divide(ends, mean, out=np.ones_like(ends), where=mean > 0)
         low, high = np.minimum(parts[0], 1), np.maximum(parts[1], 1)
         return {node.id: (float(a), float(b)) for node, a, b in zip(tree.nodes, low, high, strict=True)}
+
+
+def _spread_out(values: npt.NDArray[_Real], classes: npt.NDArray[np.int64], leaves: int) -> npt.NDArray[_Real]:
+    """Return ``(..., C)`` with the values at their classes and 0 elsewhere."""
+    out = np.zeros((*values.shape[:-1], leaves), values.dtype)
+    out[..., classes] = values
+    return out
 
 
 def _information(

@@ -101,41 +101,71 @@ def stream(
     OutOfMemoryError: less memory is free than will be needed.
     MemoryError, RuntimeError: memory ran out on the way.
     """
+    maps = SpreadMaps(grid.shape, model.tree, settings.branches) if settings.answers > 1 else None
+    steps = None if settings.outliers is None else StepMap(settings.outliers, grid, target)
+    collected = Collected(model, target, settings, steps)
+    for piece in pieces_of(model, image, grid, target, settings, window, events, maps, steps):
+        collected.add(piece)
+    return collected.found(maps, grid, events)
+
+
+def pieces_of(
+    model: Model,
+    image: FloatArray,
+    grid: Geometry,
+    target: Geometry,
+    settings: Settings,
+    window: Index,
+    events: Events,
+    maps: SpreadMaps | None = None,
+    steps: StepMap | None = None,
+    kept: int = 0,
+) -> Iterator[Piece]:
+    """Predict an image and yield what was found on the scan's grid, piece by piece.
+
+    Parameters
+    ----------
+    model, image, grid, target, settings, window, events: see :func:`stream`.
+    maps: filled on the way, where several answers are averaged.
+    steps: takes the outlier scores, where these are wanted.
+    kept: bytes that the caller will keep of the pieces, beside what is stored in the end.
+
+    Raises
+    ------
+    OutOfMemoryError: less memory is free than will be needed.
+    MemoryError, RuntimeError: memory ran out on the way.
+    """
     head, how = model.head, settings.uncertainty
     models = [model, *settings.others]
     for each in models:
         each.network.to(settings.device)
     resampler = BlockResampler(grid, target, head.classes, head.background)
     layout = Layout.over(_pictures(model, image, settings, window), resampler.rim)
-    maps = SpreadMaps(grid.shape, model.tree, settings.branches) if settings.answers > 1 else None
-    steps = None if settings.outliers is None else StepMap(settings.outliers, grid, target)
-    collected = _Collected(model, target, settings, steps)
-    if layout is not None:
-        members = [_member(each, settings, _scorer(each, settings, steps, layout)) for each in models]
-        work = work_of(
-            members[0].runner,
-            layout,
-            resampler.rim,
-            grid,
-            target,
-            len(settings.nodes),
-            bool(settings.postprocess),
-            members=len(members),
-            kept=0 if maps is None else maps.nbytes,
-        )
-        timed = announce(work, settings.device, events)
-        permutation = torch.from_numpy(model.tree.mirror_permutation())
-        events.stage("predict", len(layout.tasks) * len(members))
-        with contextlib.ExitStack() as dropping:
-            if how and how.kind == "dropout":
-                for each in models:
-                    dropping.enter_context(dropout_on(each.network))
-            blocks = shares_of_blocks(members, layout, permutation, events, maps, timed)
-            if settings.postprocess:
-                blocks = _cleaned(model, blocks, layout, grid, settings, events)
-            for piece in resampler.pieces(blocks, layout.partition):
-                collected.add(piece)
-    return collected.found(maps, grid, events)
+    if layout is None:
+        return
+    members = [_member(each, settings, _scorer(each, settings, steps, layout)) for each in models]
+    work = work_of(
+        members[0].runner,
+        layout,
+        resampler.rim,
+        grid,
+        target,
+        len(settings.nodes),
+        bool(settings.postprocess),
+        members=len(members),
+        kept=kept + (0 if maps is None else maps.nbytes),
+    )
+    timed = announce(work, settings.device, events)
+    permutation = torch.from_numpy(model.tree.mirror_permutation())
+    events.stage("predict", len(layout.tasks) * len(members))
+    with contextlib.ExitStack() as dropping:
+        if how and how.kind == "dropout":
+            for each in models:
+                dropping.enter_context(dropout_on(each.network))
+        blocks = shares_of_blocks(members, layout, permutation, events, maps, timed)
+        if settings.postprocess:
+            blocks = _cleaned(model, blocks, layout, grid, settings, events)
+        yield from resampler.pieces(blocks, layout.partition)
 
 
 def _member(model: Model, settings: Settings, scorer: WindowScorer | None) -> Member:
@@ -183,11 +213,20 @@ def _cleaned(
     return cut_into_blocks(whole, layout.partition)
 
 
-class _Collected:
-    """What is kept of the pieces on the scan's grid: the stored leaves, and the maps of the wanted nodes."""
+class Collected:
+    """What is kept of the pieces on the scan's grid: the stored leaves, and the maps of the wanted nodes.
 
-    def __init__(self, model: Model, target: Geometry, settings: Settings, steps: StepMap | None) -> None:
-        self._model, self._target, self._settings, self._steps = model, target, settings, steps
+    Parameters
+    ----------
+    model, target, settings: see :func:`stream`.
+    steps: the outlier scores, if any are wanted.
+    error: by how much a node's share in the pieces may be off already.
+    """
+
+    def __init__(
+        self, model: Model, target: Geometry, settings: Settings, steps: StepMap | None, error: float = 0.0
+    ) -> None:
+        self._model, self._target, self._settings, self._steps, self._error = model, target, settings, steps, error
         background = model.head.background
         self._compressor = Compressor(model.head.classes, background, target.shape, STORED_LEAVES)
         self._spans = {node: model.tree.leaf_slice(node) for node in settings.nodes}
@@ -197,6 +236,7 @@ class _Collected:
         }
 
     def add(self, piece: Piece) -> None:
+        """Take a piece in; each voxel comes once."""
         voxels, classes, values = piece
         for node, span in self._spans.items():
             inside = slice(*np.searchsorted(classes, (span.start, span.stop)))
@@ -204,6 +244,14 @@ class _Collected:
         self._compressor.add(voxels, classes, values)
 
     def found(self, maps: SpreadMaps | None, grid: Geometry, events: Events) -> Found:
+        """Put everything together, once.
+
+        Parameters
+        ----------
+        maps: of the answers' differences, where there are several; on ``grid``.
+        grid: see above.
+        events: the stage; warnings.
+        """
         events.stage("store", 2)
         stored = self._compressor.stored()
         events.progress(1, 2)
@@ -213,10 +261,10 @@ class _Collected:
             *stored[:4],
             model=joint_name([self._model, *self._settings.others]),
             k=STORED_LEAVES,
-            node_error=stored.node_error,
+            node_error=stored.node_error + self._error,
             outliers=None if self._steps is None else self._steps.stored(),
         )
-        if parcellation.node_error > NODE_ERROR:
+        if round(parcellation.node_error, 3) > NODE_ERROR:
             events.warning(
                 "in its least certain voxels the model hardly tells structures apart (is it trained to the end?); there"
                 f" the stored probability of a node may be off by {parcellation.node_error:.3f} instead of {NODE_ERROR}"

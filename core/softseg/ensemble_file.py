@@ -1,0 +1,95 @@
+"""A folder that holds several models as one, and the file that says so; read without torch.
+
+::
+
+    MODEL/
+      ensemble.json      name of the ensemble, its members, what its card says
+      members/NAME/      a complete model folder each, which also works by itself
+      README.md          the card
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from softseg.errors import InputError
+from softseg.files import read_json_object
+
+FILE = "ensemble.json"
+MEMBERS = "members"
+
+FORMAT_VERSION = 1
+"""Version of ``ensemble.json``; newer ones are refused."""
+
+
+@dataclass(frozen=True)
+class EnsembleFile:
+    """What ``ensemble.json`` says.
+
+    Attributes
+    ----------
+    folder: where it lies.
+    name: of the ensemble.
+    members: names of the members' folders, in order; two or more.
+    details: what the card says: description, licence, data_source, intended_use, limitations, scores (by name).
+    """
+
+    folder: Path
+    name: str
+    members: tuple[str, ...]
+    details: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def folders(self) -> tuple[Path, ...]:
+        """The members' model folders."""
+        return tuple(self.folder / MEMBERS / name for name in self.members)
+
+    @staticmethod
+    def load(folder: Path) -> EnsembleFile | None:
+        """Read the file in ``folder``; None where there is none.
+
+        Raises
+        ------
+        InputError: it is not valid, of a newer version, or a member is missing.
+        """
+        file = folder / FILE
+        if not file.is_file():
+            return None
+        content = read_json_object(file)
+        version = content.get("format_version")
+        if type(version) is not int or version < 1:
+            raise InputError(f"expected a positive integer, got {version!r}", file=file, field="format_version")
+        if version > FORMAT_VERSION:
+            raise InputError(
+                f"was written by a newer version (format {version}, this is {FORMAT_VERSION})",
+                file=file,
+                field="format_version",
+                hint="update softseg",
+            )
+        members = content.get("members")
+        if not isinstance(members, list) or len(members) < 2 or not all(_is_name(member) for member in members):
+            raise InputError("expected a list of two or more folder names", file=file, field="members")
+        details = content.get("details", {})
+        if not isinstance(details, dict):
+            raise InputError("expected an object", file=file, field="details")
+        found = EnsembleFile(folder, str(content.get("name") or folder.name), tuple(members), details)
+        for member in found.folders:
+            if not member.is_dir():
+                raise InputError("the ensemble lacks this member", file=member)
+        return found
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the content of the file."""
+        return {
+            "format_version": FORMAT_VERSION,
+            "name": self.name,
+            "members": list(self.members),
+            "details": dict(self.details),
+        }
+
+
+def _is_name(member: object) -> bool:
+    return isinstance(member, str) and member not in ("", ".", "..") and Path(member).name == member

@@ -1,0 +1,146 @@
+"""Models put together into one folder that predicts like any other; its files: :mod:`softseg.ensemble_file`."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Mapping, Sequence
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+from softseg.ensemble_file import FILE, MEMBERS, EnsembleFile
+from softseg.errors import InputError
+from softseg.files import write_folder_beside
+from softseg.network import Model
+from softseg.prediction.ensemble import load_models, require_one_tree
+from softseg.prediction.outputs import safe_name
+
+_UNKNOWN = "not stated"
+_JOINED = ("licence", "data_source", "citation")
+
+
+def save_ensemble(
+    models: Sequence[str | PathLike[str]], out: str | PathLike[str], details: Mapping[str, Any] | None = None
+) -> Path:
+    """Copy models into one folder; it appears only when complete and replaces an older ensemble.
+
+    Parameters
+    ----------
+    models: two or more model folders, names of shipped models, or ensembles, whose members are taken.
+    out: the folder.
+    details: what its card says: name, description, licence, data_source, citation, intended_use, limitations, scores
+        (number by name). Licence, data and citation are those of the members where nothing is given.
+
+    Raises
+    ------
+    InputError: fewer than two models, one of them twice, one that is no model, models that do not go together, or
+        something else than an ensemble stands where the folder is to be.
+    """
+    given = [model for name in models for model in load_models(name)]
+    if len(given) < 2:
+        raise InputError("an ensemble needs at least two models", field="MODEL")
+    if len({model.path.resolve() for model in given}) < len(given):
+        raise InputError("the same model is given twice", field="MODEL", hint="an ensemble needs different models")
+    require_one_tree(given)
+    target = Path(out)
+    if target.exists() and not (target / FILE).is_file() and (not target.is_dir() or any(target.iterdir())):
+        raise InputError("exists already and is no ensemble", file=target, hint="choose another folder")
+    if any(target.resolve() in model.path.resolve().parents for model in given):
+        raise InputError("a member lies in the folder that would be replaced", file=target)
+    details = {**_of_members(given), **(details or {})}
+    names = _names(given)
+    file = EnsembleFile(target, str(details.pop("name", target.resolve().name)), names, details)
+    with write_folder_beside(target) as unfinished:
+        for model, name in zip(given, names, strict=True):
+            shutil.copytree(model.path, unfinished / MEMBERS / name)
+        content = json.dumps(file.to_json(), indent=2, ensure_ascii=False) + "\n"
+        (unfinished / FILE).write_text(content, encoding="utf-8")
+        (unfinished / "README.md").write_text(_card(file, given), encoding="utf-8")
+    return target
+
+
+def _names(models: Sequence[Model]) -> tuple[str, ...]:
+    """Return a folder name for each: its own, or that of its run where it is called ``model``; numbered if repeated."""
+    names: list[str] = []
+    for model in models:
+        path = model.path.resolve()
+        base = safe_name(path.parent.name if path.name == "model" else path.name)
+        name, number = base, 1
+        while name in names:
+            number += 1
+            name = f"{base}-{number}"
+        names.append(name)
+    return tuple(names)
+
+
+def _of_members(models: Sequence[Model]) -> dict[str, str]:
+    """Return what the members' cards say, each different answer once."""
+    found = {}
+    for key in _JOINED:
+        values = dict.fromkeys(str(_details(model).get(key) or "") for model in models)
+        if any(values):
+            found[key] = "; ".join(value or _UNKNOWN for value in values)
+    return found
+
+
+def _details(model: Model) -> Mapping[str, Any]:
+    own = model.metadata.get("softseg", {}).get("details")
+    return own if isinstance(own, dict) else {}
+
+
+def _card(file: EnsembleFile, models: Sequence[Model]) -> str:
+    """Return the card (Markdown)."""
+    details, first = file.details, models[0]
+    lines = [
+        f"# {file.name}",
+        "",
+        str(details.get("description", f"The mean of {len(models)} models.")),
+        "",
+        "| | |",
+        "|---|---|",
+        f"| Input | {', '.join(first.plan.channels)} |",
+        f"| Output | soft shares of {len(first.tree.leaves)} leaves of the label tree {first.tree.name!r}, "
+        f"{first.tree.depth} levels: the mean of its members' |",
+        f"| Data | {details.get('data_source', _UNKNOWN)} |",
+        f"| Licence of the weights | {details.get('licence', _UNKNOWN)} |",
+        f"| Cite | {details.get('citation', _UNKNOWN)} |",
+        "",
+        "## Members",
+        "",
+        "Each is a MONAI bundle that also works by itself; its own card says how it was trained.",
+        "",
+        "| folder | model | sees | voxels (k, j, i) | windows |",
+        "|---|---|---|---|---|",
+    ]
+    for name, model in zip(file.members, models, strict=True):
+        plan = model.plan
+        sees = f"slices across {_across(plan.orientation)}" if plan.dimensions == 2 else "the volume"
+        voxels = " x ".join("own" if value is None else f"{value:g}" for value in plan.spacing)
+        windows = " x ".join(map(str, plan.patch_size))
+        lines.append(f"| {MEMBERS}/{name} | {model.name} | {sees} | {voxels} mm | {windows} |")
+    lines += [
+        "",
+        "## Use",
+        "",
+        "```",
+        "softseg predict MODEL IMAGE --out DIR",
+        "```",
+        "",
+        str(details.get("intended_use", "For research. Not a medical device; not for clinical decisions.")),
+        "",
+        "## Scores",
+        "",
+    ]
+    scores = details.get("scores") or {}
+    if scores:
+        lines += ["| score | value |", "|---|---|", *(f"| {name} | {value:.3f} |" for name, value in scores.items())]
+    else:
+        lines.append(_UNKNOWN)
+    return "\n".join([*lines, "", "## Limits", "", str(details.get("limitations", _UNKNOWN)), ""])
+
+
+def _across(orientation: str) -> str:
+    return {"S": "the long axis (axial)", "I": "the long axis (axial)"}.get(
+        orientation[2], "front and back (coronal)" if orientation[2] in "AP" else "left and right (sagittal)"
+    )

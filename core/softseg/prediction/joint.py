@@ -1,0 +1,124 @@
+"""Members of an ensemble that see a scan along different axes: each predicts it, the scan's grid joins them.
+
+A network of slices that looks along one axis knows nothing of the neighbouring slices; others that look along the other
+axes do. Their grids differ in their axes, and may differ in voxel size, so no block of one is finished with a block of
+another. So the members predict one after another, what each says of the scan's voxels is kept in 16 bits
+(:mod:`softseg.soft.fine`), and the mean of that is what one network would have said. All of this is ours.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from softseg.events import Events
+from softseg.image import Geometry
+from softseg.prediction.estimate import require_free
+from softseg.prediction.postprocessing import clean
+from softseg.prediction.shares import only_background
+from softseg.prediction.spread import SpreadMaps
+from softseg.prediction.streaming import Collected, Found, Settings
+from softseg.prediction.uncertainty import Spread
+from softseg.soft.blocks import Piece
+from softseg.soft.fine import FineStore, side_by_side
+from softseg.types import FloatArray
+
+if TYPE_CHECKING:
+    from softseg.network import Model
+
+KEPT = 18
+"""Bytes that a member's answer takes per voxel of the scan, for the estimate: six leaves in each (our default)."""
+
+_STEPS = 1000  # of progress, for each member: how many windows the next ones have is not known before
+
+
+class InTurn(Events):
+    """Progress of one of several that come one after another: one stage for all of them.
+
+    Parameters
+    ----------
+    events: who is told.
+    number, count: which one this is, and of how many.
+    """
+
+    def __init__(self, events: Events, number: int, count: int) -> None:
+        super().__init__(events.sink, events.cancel)
+        self._events, self._number, self._count = events, number, count
+
+    def stage(self, stage: str, total: int | None = None, done: int = 0) -> None:  # noqa: ARG002 - counted otherwise
+        """Begin the stage with the first of them."""
+        if self._number == 0:
+            self._events.stage(stage, _STEPS * self._count, done)
+        self.check()
+
+    def progress(self, done: int, total: int) -> None:
+        """Report what all have done."""
+        self._events.progress(_STEPS * self._number + _STEPS * done // max(1, total), _STEPS * self._count)
+
+
+def predict_jointly(
+    models: Sequence[Model],
+    target: Geometry,
+    settings: Settings,
+    events: Events,
+    answer: Callable[[Model, Settings, Events], FineStore],
+) -> Found:
+    """Predict a scan with each model and join what they say.
+
+    Parameters
+    ----------
+    models: of one tree.
+    target: the scan's grid.
+    settings: how; ``settings.others`` are all models but the first.
+    events: stages, progress, estimates, warnings; cancelling.
+    answer: what one model, alone, says of the voxels of ``target``.
+
+    Raises
+    ------
+    OutOfMemoryError: less memory is free than will be needed.
+    """
+    model, count = models[0], len(models)
+    own = replace(settings, others=(), nodes=(), postprocess=(), branches=(), outliers=None)
+    stores = []
+    for number, each in enumerate(models):
+        events.log(f"model {number + 1} of {count}: {each.name}")
+        stores.append(answer(each, own, InTurn(events, number, count)))
+    events.stage("average")
+    maps = SpreadMaps(target.shape, model.tree, settings.branches)
+    collected = Collected(model, target, settings, None, sum(store.error for store in stores) / count)
+    pieces = _averaged(stores, target, maps, events)
+    if settings.postprocess:
+        pieces = _cleaned(model, pieces, target, settings, events)
+    for piece in pieces:
+        collected.add(piece)
+    return collected.found(maps, target, events)
+
+
+def _averaged(stores: Sequence[FineStore], target: Geometry, maps: SpreadMaps, events: Events) -> Iterator[Piece]:
+    for voxels, classes, samples in side_by_side(stores):
+        events.check()
+        spread = Spread.of(samples)
+        maps.add(np.unravel_index(voxels, target.shape), samples, spread, classes)
+        yield voxels, classes, spread.mean.T
+
+
+def _cleaned(
+    model: Model, pieces: Iterator[Piece], target: Geometry, settings: Settings, events: Events
+) -> Iterator[Piece]:
+    """Clean the mean. Connected parts reach through the whole volume, so it must be there as a whole."""
+    leaves, background = model.head.classes, model.head.background
+    require_free(4 * leaves * int(np.prod(target.shape)))
+    whole: FloatArray = only_background(leaves, target.shape, background)
+    flat = whole.reshape(leaves, -1)
+    for voxels, classes, values in pieces:
+        flat[:, voxels] = 0
+        flat[classes[:, None], voxels] = values
+    events.stage("clean")
+    clean(whole, settings.postprocess, model.tree, target.voxel_volume_ml)
+    every = np.arange(leaves)
+    for first in range(0, flat.shape[1], 1 << 16):
+        voxels = np.arange(first, min(first + (1 << 16), flat.shape[1]))
+        yield voxels, every, flat[:, first : first + (1 << 16)]
