@@ -13,6 +13,7 @@ import torch
 from prediction_kit import make_plan, sided, two_leaves
 
 from softseg import resources
+from softseg.cli import run
 from softseg.ensemble_file import EnsembleFile
 from softseg.errors import InputError
 from softseg.network import ModelFolder, build_network
@@ -115,6 +116,17 @@ def test_ensembles_of_ensembles_and_repeated_names(members: list[Path], tmp_path
     assert [model.ensemble for model in load_models(folder)] == ["second"] * 3
     again = save_ensemble([first, third], tmp_path / "second", {"name": "newer"})
     assert ModelSummary.load(again).name == "newer"
+
+
+def test_the_command(members: list[Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    command = ["ensemble", *map(str, members), "--out", str(tmp_path / "both"), "--name", "two", "--events", "json"]
+    assert run([*command, "--description", "Two ways to look."]) == 0
+    events = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert {"event": "result", "name": "model", "path": str(tmp_path / "both")} in events
+    summary = ModelSummary.load(tmp_path / "both")
+    assert (summary.name, summary.description) == ("two", "Two ways to look.")
+    assert run(["ensemble", str(members[0]), "--out", str(tmp_path / "one")]) == 2
+    assert "MODEL: an ensemble needs at least two models" in capsys.readouterr().err
 
 
 def test_what_cannot_be_made_is_refused(members: list[Path], tmp_path: Path) -> None:
