@@ -152,6 +152,18 @@ def test_a_folder_is_chosen_remembered_and_offered_again(panel, moduleWidget, tm
     assert names == ["brain-134", "cord-gm-soft", "my-run / model"]
 
 
+def test_several_models_in_one_folder_are_chosen_like_one(panel, tmp_path):
+    folder = tmp_path / "both"
+    shipped = DATA / "Models" / "brain-134"
+    for name in ("axial", "coronal"):
+        shutil.copytree(shipped, folder / "members" / name, ignore=shutil.ignore_patterns("training"))
+    members = {"format_version": 1, "name": "two ways", "members": ["axial", "coronal"]}
+    (folder / "ensemble.json").write_text(json.dumps(members))
+    assert panel.models.choose(str(folder))
+    assert panel.models.summary.name == "two ways"
+    assert "134 structures from T1 \u00b7 mean of 2 models" in panel.ui.modelSummary.text
+
+
 def test_a_model_of_another_product_is_refused_and_the_choice_stays(panel, moduleWidget, tmp_path):
     (tmp_path / "plans.json").write_text("{}")
     moduleWidget.context.dialogs.path = str(tmp_path)
