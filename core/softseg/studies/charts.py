@@ -131,10 +131,33 @@ def score_grid(
     return figure
 
 
-def learning_curves(
-    curves: Mapping[str, Sequence[tuple[Sequence[int], Sequence[float]]]], metric: str, variants: Sequence[str]
-) -> Figure:
-    """Draw the validation score of every training over its steps, in the colour of its variant."""
+Curve = tuple[list[int], list[float]]
+"""Steps and values."""
+
+
+def runs_of(tables: Iterable[tuple[str, Sequence[Mapping[str, str]]]], column: str) -> dict[str, list[Curve]]:
+    """Return by variant a column of each training's metrics.csv over the steps that have it."""
+    runs: dict[str, list[Curve]] = {}
+    for variant, rows in tables:
+        own = [row for row in rows if row.get(column)]
+        if own:
+            runs.setdefault(variant, []).append(([int(r["step"]) for r in own], [float(r[column]) for r in own]))
+    return runs
+
+
+def settled(losses: Sequence[float]) -> list[float]:
+    """Return a loss as a share of its first values, smoothed over a fiftieth of the steps."""
+    width = max(1, len(losses) // 50)
+    sums = np.cumsum([0.0, *losses])
+    ends = np.arange(1, len(losses) + 1)
+    begins = np.maximum(ends - width, 0)
+    means = (sums[ends] - sums[begins]) / (ends - begins)
+    first = means[width - 1]
+    return [float(value) for value in means / first] if first > 0 else [float(value) for value in means]
+
+
+def learning_curves(curves: Mapping[str, Sequence[Curve]], metric: str, variants: Sequence[str], title: str) -> Figure:
+    """Draw a score or loss of every training over its steps, in the colour of its variant."""
     figure = Figure(figsize=(8.4, 3.4), layout="constrained")
     axes = figure.subplots()
     colors = color_of(variants)
@@ -142,8 +165,17 @@ def learning_curves(
         for number, (steps, scores) in enumerate(runs):
             name = variant if number == 0 else None
             strength = max(0.2, min(0.8, 6 / len(runs)))
-            axes.plot(steps, scores, color=colors[variant], lw=0.9, marker="o", ms=2.2, alpha=strength, label=name)
-    dress(axes, "Learning curves on the validation cases", "step", metric)
+            axes.plot(
+                steps,
+                scores,
+                color=colors[variant],
+                lw=0.9,
+                marker="o" if len(steps) < 40 else "",
+                ms=2.2,
+                alpha=strength,
+                label=name,
+            )
+    dress(axes, title, "step", metric)
     _legend_beside(figure, axes)
     return figure
 

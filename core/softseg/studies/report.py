@@ -211,16 +211,26 @@ def _sizes(study: Study, found: Findings, density: str) -> dict[str, Any] | None
 
 
 def _curves(study: Study, found: Findings, done: Sequence[Job], place: Place) -> dict[str, str] | None:
+    """Draw scores of the validation cases; the loss where no case validates."""
+    tables = [(job.variant.name, read_curves(place.folder(job) / CURVES_FILE)) for job in done]
     metric = study.variants[0].recipe.validation.metric
-    curves: dict[str, list[tuple[list[int], list[float]]]] = {}
-    for job in done:
-        rows = [row for row in read_curves(place.folder(job) / CURVES_FILE) if row.get(metric)]
-        if rows:
-            steps, scores = [int(row["step"]) for row in rows], [float(row[metric]) for row in rows]
-            curves.setdefault(job.variant.name, []).append((steps, scores))
-    if not curves:
+    scored = charts.runs_of(tables, metric)
+    if scored:
+        caption = "A line per training. Scores of the validation cases, on the model's own grid."
+        figure = charts.learning_curves(scored, metric, found.variants, "Learning curves on the validation cases")
+        return _figure(figure, "Learning curves", caption)
+    losses = {
+        variant: [(steps, charts.settled(values)) for steps, values in runs]
+        for variant, runs in charts.runs_of(tables, "loss").items()
+    }
+    if not losses:
         return None
-    return _figure(charts.learning_curves(curves, metric, found.variants), "Learning curves")
+    caption = (
+        "A line per training: its loss as a share of what it began with, smoothed; no case validates here. Different "
+        "losses cannot be compared: the shape says whether a training had come to rest."
+    )
+    figure = charts.learning_curves(losses, "loss / first loss", found.variants, "Training loss")
+    return _figure(figure, "Learning curves", caption)
 
 
 def _reliability(found: Findings) -> dict[str, str] | None:
