@@ -84,6 +84,7 @@ def test_numbers_of_a_node_are_those_of_single_raters(
         "disputed_entropy": own.mean(),
         "disputed_entropy_raters": theirs.mean(),
         "disputed_entropy_error": np.abs(own - theirs).mean(),
+        "rater_mae": np.abs(p - share).sum() / drawn,
         "rater_brier": brier,
         "rater_brier_least": least,
         "rater_log_loss": np.mean(losses) / drawn,
@@ -93,6 +94,9 @@ def test_numbers_of_a_node_are_those_of_single_raters(
     place = np.minimum((p[disputed] * 20).astype(int), 19)
     gap = sum(abs((p[disputed] - share[disputed])[place == bin_].sum()) for bin_ in range(20)) / disputed.sum()
     assert float(row["disputed_calibration_error"]) == pytest.approx(gap, rel=1e-3)
+    place = np.minimum((p * 20).astype(int), 19)
+    gaps = np.abs(np.bincount(place.ravel(), weights=(p - share).ravel())).sum() / drawn
+    assert float(row["rater_calibration_error"]) == pytest.approx(gaps, rel=1e-3)
 
 
 def test_numbers_of_a_level_are_means_over_its_nodes(folder: Path) -> None:
@@ -132,7 +136,8 @@ def test_who_predicts_the_share_of_raters_is_as_good_as_can_be(
     for row in report.levels:
         assert row["rater_brier"] == pytest.approx(row["rater_brier_least"], abs=1e-4)
         assert row["rater_log_loss"] == pytest.approx(row["rater_log_loss_least"], abs=1e-3)
-        assert max(row[name] for name in ("disputed_mae", "disputed_calibration_error")) < 0.003
+        small = ("disputed_mae", "disputed_calibration_error", "rater_mae", "rater_calibration_error")
+        assert max(row[name] for name in small) < 0.003
         assert row["disputed_entropy"] == pytest.approx(row["disputed_entropy_raters"], abs=1e-3)
 
 

@@ -2,9 +2,10 @@
 
 The reference of a voxel is the share of the raters who say so. Every node is judged as a yes or no of its own. Numbers
 over the **disputed** voxels of a node (some raters say so and some do not) look where raters disagree, but a zone that
-is chosen by the reference bends reliability curves towards the middle even for a perfect prediction; the calibration
-error of all voxels (:mod:`softseg.evaluation.calibration`) is not bent. Brier score and log loss to single raters are
-proper: they are sums over all voxels, and nothing beats the probability with which a rater says so.
+is chosen by the reference bends reliability curves towards the middle even for a perfect prediction. Numbers of **all**
+voxels are sums divided by the voxels that any rater gives to the node, the same for every prediction; means over voxels
+that the prediction chooses (``mae``, ``calibration_error``) become small by giving a little everywhere. Brier score and
+log loss to single raters are proper: nothing beats the probability with which a rater says so.
 """
 
 from __future__ import annotations
@@ -27,6 +28,8 @@ RATER_METRICS = (
     "disputed_entropy",
     "disputed_entropy_raters",
     "disputed_entropy_error",
+    "rater_calibration_error",
+    "rater_mae",
     "rater_brier",
     "rater_brier_least",
     "rater_log_loss",
@@ -52,7 +55,7 @@ class Dispute:
     raters: how many there are.
     disputed: voxels about which the raters disagree.
     drawn: voxels that at least one rater gives to the node.
-    curve: in disputed voxels, reliability of the predicted share, ``[nodes, bins]``.
+    curve, whole: in disputed voxels and in all, reliability of the predicted share, ``[nodes, bins]``.
     by_share: voxels and summed predicted shares by the number of raters who say so, ``[nodes, raters + 1]``; no rater
         and all of them only where the prediction or a rater gives the node anything.
     """
@@ -60,10 +63,11 @@ class Dispute:
     def __init__(self, nodes: int, raters: int) -> None:
         self.raters = raters
         self.disputed, self.drawn = np.zeros(nodes), np.zeros(nodes)
-        self.curve = Reliability.zeros(nodes)
+        self.curve, self.whole = Reliability.zeros(nodes), Reliability.zeros(nodes)
         self.by_share = np.zeros((2, nodes, raters + 1))
         self._difference, self._entropy, self._entropy_raters, self._entropy_gap = (np.zeros(nodes) for _ in range(4))
         self._brier, self._brier_least, self._log_loss, self._log_loss_least = (np.zeros(nodes) for _ in range(4))
+        self._error = np.zeros(nodes)
 
     def add(self, block: LevelBlock) -> None:
         """Add a block of voxels; voxels in which neither side gives a node anything need not be in any."""
@@ -72,6 +76,8 @@ class Dispute:
         g = np.clip(block.reference[node, voxel], 0, 1)
         said = np.rint(g * self.raters).astype(np.intp)
         self.drawn += self._sum(node, (said > 0).astype(np.float64))
+        self.whole.add(p, g, node)
+        self._error += self._sum(node, np.abs(p - g))
         self._brier += self._sum(node, g * (1 - p) ** 2 + (1 - g) * p**2)
         self._brier_least += self._sum(node, g * (1 - g))
         self._log_loss += self._sum(node, _cross_entropy(g, p))
@@ -96,6 +102,7 @@ class Dispute:
 
     def columns(self, voxel_ml: float) -> list[dict[str, float]]:
         """Return for each node the columns :data:`RATER_METRICS`; nan where there is nothing to judge."""
+        gap_of_bins = np.abs(self.whole.confidence - self.whole.truth).sum(axis=-1)
         with np.errstate(invalid="ignore", divide="ignore"):
             per_disputed = [
                 sums / self.disputed
@@ -103,7 +110,14 @@ class Dispute:
             ]
             per_drawn = [
                 np.where(self.drawn > 0, sums / self.drawn, np.nan)
-                for sums in (self._brier, self._brier_least, self._log_loss, self._log_loss_least)
+                for sums in (
+                    gap_of_bins,
+                    self._error,
+                    self._brier,
+                    self._brier_least,
+                    self._log_loss,
+                    self._log_loss_least,
+                )
             ]
         mae, own, theirs, gap = per_disputed
         values = (mae, self.curve.error, own, theirs, gap, *per_drawn, self.disputed * voxel_ml)

@@ -27,6 +27,8 @@ NAMES = {
     "disputed_entropy": "entropy, disputed voxels (nats)",
     "disputed_entropy_raters": "entropy of the raters, disputed voxels (nats)",
     "disputed_entropy_error": "error of the entropy, disputed voxels (nats)",
+    "rater_calibration_error": "calibration error to the raters",
+    "rater_mae": "error of shares to the raters",
     "rater_brier": "Brier score to single raters",
     "rater_brier_least": "least possible Brier score",
     "rater_log_loss": "log loss to single raters",
@@ -63,6 +65,8 @@ SMALLER_IS_BETTER = {
     "disputed_mae",
     "disputed_calibration_error",
     "disputed_entropy_error",
+    "rater_calibration_error",
+    "rater_mae",
     "rater_brier",
     "rater_log_loss",
 }

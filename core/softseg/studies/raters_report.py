@@ -16,7 +16,8 @@ from softseg.studies.metrics import SMALLER_IS_BETTER
 from softseg.studies.summary import Findings, Key
 
 COLUMNS = (
-    ("calibration_error", "Calibration error", "all voxels", None),
+    ("rater_calibration_error", "Calibration error", "all voxels", None),
+    ("rater_mae", "Error of shares", "all voxels", None),
     ("disputed_calibration_error", "Calibration error", "disputed voxels", None),
     ("disputed_mae", "MAE of shares", "disputed voxels", None),
     ("disputed_entropy", "Entropy", "disputed voxels, nats", "disputed_entropy_raters"),
