@@ -12,7 +12,7 @@ import pytest
 from softseg.data import Dataset, check_dataset
 from softseg.data.coarsen import coarsen
 from softseg.errors import InputError
-from softseg.image import read_image
+from softseg.image import Image, read_image, write_image
 
 
 def blocks(array: np.ndarray) -> np.ndarray:
@@ -67,3 +67,31 @@ def test_what_is_not_coarsened_is_refused(make: Any, tmp_path: Path) -> None:
     for spacing in ((-1, 1, 1), (0, 0, 0)):
         with pytest.raises(InputError, match="spacing"):
             coarsen(make.load(), tmp_path / "coarse", spacing)
+
+
+def test_a_margin_cuts_to_the_labels_and_moves_nothing(make: Any, tmp_path: Path) -> None:
+    make.head("a", spacing=(1.0, 1.5, 2.0))
+    source = make.load()
+    cut = Dataset.load(coarsen(source, tmp_path / "cut", (0, 0, 0), margin_mm=3))
+    before, after = read_image(source.cases[0].labels), read_image(cut.cases[0].labels)
+    assert np.array_equal(after.array[after.array > 0], before.array[before.array > 0])
+    where = np.argwhere(before.array > 0)
+    around = np.ceil(3 / np.array(before.geometry.spacing_kji)).astype(int)
+    low = np.maximum(where.min(axis=0) - around, 0)
+    high = np.minimum(where.max(axis=0) + 1 + around, before.array.shape)
+    assert after.array.shape == tuple(high - low) < before.array.shape
+    expected = before.geometry.ijk_to_lps() @ [*low[::-1], 1]
+    np.testing.assert_allclose(after.geometry.origin, expected[:3], atol=1e-4)
+    image = read_image(cut.cases[0].images["T1"])
+    box = tuple(slice(a, b) for a, b in zip(low, high, strict=True))
+    assert np.array_equal(image.array, read_image(source.cases[0].images["T1"]).array[box])
+
+
+def test_a_margin_needs_labels_and_is_not_negative(make: Any, tmp_path: Path) -> None:
+    make.head("a")
+    with pytest.raises(InputError, match="margin: expected a margin"):
+        coarsen(make.load(), tmp_path / "cut", (0, 0, 0), margin_mm=-1)
+    labels = read_image(make.load().cases[0].labels)
+    write_image(Image(np.zeros_like(labels.array), labels.geometry), make.load().cases[0].labels)
+    with pytest.raises(InputError, match="case a has no label to cut to"):
+        coarsen(make.load(), tmp_path / "cut", (0, 0, 0), margin_mm=5)

@@ -259,6 +259,10 @@ def coarsen_data(
         str, typer.Option("--spacing", metavar="MM|I,J,K", help="Voxel size; one number, or three (0 keeps the own).")
     ],
     soft: Annotated[bool, typer.Option("--soft", help="Write the shares of every leaf instead of label maps.")] = False,
+    margin: Annotated[
+        float | None,
+        typer.Option("--margin", metavar="MM", help="Cut everything to the labels and so much around them."),
+    ] = None,
     events: EventsOption = None,
     quiet: QuietOption = False,
     cancel_file: CancelFileOption = None,
@@ -268,7 +272,8 @@ def coarsen_data(
         from softseg.data import Dataset
         from softseg.data.coarsen import coarsen
 
-        work.result("dataset", coarsen(Dataset.load(data), out, _spacing(spacing), soft=soft, events=work))
+        made = coarsen(Dataset.load(data), out, _spacing(spacing), soft=soft, margin_mm=margin, events=work)
+        work.result("dataset", made)
 
 
 def _spacing(text: str) -> tuple[float, ...]:

@@ -1,4 +1,4 @@
-"""A dataset on a coarser grid, averaged from a finer one: quicker studies, and soft labels whose truth is known."""
+"""A dataset cut to where its labels lie, or on a coarser grid: quicker studies, and soft labels whose truth is known."""
 
 from __future__ import annotations
 
@@ -27,6 +27,7 @@ def coarsen(
     spacing: Sequence[float],
     *,
     soft: bool = False,
+    margin_mm: float | None = None,
     events: Events | None = None,
 ) -> Path:
     """Write all images and labels of a dataset with larger voxels, each the average of what lies in it.
@@ -40,6 +41,8 @@ def coarsen(
     out: folder for ``DATA.json``, ``images/`` and ``labels/``.
     spacing: mm along ``(i, j, k)``; 0 keeps the image's own.
     soft: write soft maps.
+    margin_mm: cut images and labels to the box of all that is labelled and not background, with so much around it, as
+        if another method had found the place; None: nothing is cut.
     events: progress, warnings; cancelling between cases.
 
     Returns
@@ -48,24 +51,32 @@ def coarsen(
 
     Raises
     ------
-    InputError: a spacing is negative, a case has a mask, several raters or a cube, soft maps of inner nodes would be
-        needed, or a file cannot be read or written.
+    InputError: a spacing or the margin is negative, nothing would change, a case has a mask, several raters, a cube or
+        nothing to cut to, soft maps of inner nodes would be needed, or a file cannot be read or written.
     """
     events = Events() if events is None else events
-    if len(spacing) != 3 or min(spacing) < 0 or max(spacing) == 0:
+    if len(spacing) != 3 or min(spacing) < 0 or (max(spacing) == 0 and margin_mm is None):
         raise InputError(f"expected spacings in mm, got {', '.join(map(str, spacing))}", field="spacing")
+    if margin_mm is not None and margin_mm < 0:
+        raise InputError(f"expected a margin of 0 mm or more, got {margin_mm:g}", field="margin")
     folder = Path(out).absolute()
     events.stage("coarsen", len(dataset.cases))
     entries = []
     for number, case in enumerate(dataset.cases):
-        entries.append(_coarse_case(case, dataset, folder, spacing, soft, events))
+        entries.append(_coarse_case(case, dataset, folder, spacing, soft, margin_mm, events))
         events.progress(number + 1, len(dataset.cases))
     size = " x ".join("own" if mm == 0 else f"{mm:g}" for mm in spacing)
     return write_dataset(folder / "DATA.json", f"{dataset.name} at {size} mm", dataset.channels, dataset.tree, entries)
 
 
 def _coarse_case(
-    case: Case, dataset: Dataset, folder: Path, spacing: Sequence[float], soft: bool, events: Events
+    case: Case,
+    dataset: Dataset,
+    folder: Path,
+    spacing: Sequence[float],
+    soft: bool,
+    margin_mm: float | None,
+    events: Events,
 ) -> dict[str, Any]:
     if case.mask is not None or isinstance(case.labels, list):
         raise InputError(
@@ -74,6 +85,13 @@ def _coarse_case(
     entry: dict[str, Any] = {"id": case.id, "group": case.group, "split": case.split, "images": {}}
     images = {channel: _read(case.images[channel]) for channel in dataset.channels}
     fine = images[dataset.channels[0]].geometry
+    labels = read_labels(case, dataset, fine, lambda image: image.array, events.warning)[0]
+    if margin_mm is not None:
+        box = _labelled_box(labels, case, dataset, fine, margin_mm)
+        k, j, i = box
+        fine = fine.cropped((k.start, j.start, i.start), (k.stop - k.start, j.stop - j.start, i.stop - i.start))
+        labels = labels.cropped(box)
+        images = {channel: Image(image.array[box], fine) for channel, image in images.items()}
     grid = _coarse(fine, spacing)
     for channel, image in images.items():
         array = resample_image(image, grid).array
@@ -83,11 +101,29 @@ def _coarse_case(
         target.parent.mkdir(parents=True, exist_ok=True)
         entry["images"][channel] = write_image(Image(array, grid), target)
     events.check()
-    labels = read_labels(case, dataset, fine, lambda image: image.array, events.warning)[0]
     averaged = resample_labels(labels, fine, grid)
     write = _write_soft if soft else _write_crisp
     entry["labels"] = write(averaged, dataset.tree, grid, folder / "labels" / case.id)
     return entry
+
+
+def _labelled_box(
+    labels: SoftLabels, case: Case, dataset: Dataset, grid: Geometry, margin_mm: float
+) -> tuple[slice, slice, slice]:
+    """Return the box ``(k, j, i)`` of what is labelled and not background, with the margin, within the image."""
+    largest = labels.largest()
+    background = dataset.tree.background
+    known = largest >= 0
+    if background is not None:
+        known &= largest != dataset.tree.leaf_index(background.id)
+    if not known.any():
+        raise InputError(f"case {case.id} has no label to cut to", file=dataset.path, field="margin")
+    sides = []
+    for axis, (size, mm) in enumerate(zip(known.shape, grid.spacing_kji, strict=True)):
+        where = np.flatnonzero(known.any(axis=tuple(other for other in range(3) if other != axis)))
+        around = int(np.ceil(margin_mm / mm))
+        sides.append(slice(max(0, int(where[0]) - around), min(size, int(where[-1]) + 1 + around)))
+    return sides[0], sides[1], sides[2]
 
 
 def _read(path: Path) -> Image:

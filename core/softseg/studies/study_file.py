@@ -72,10 +72,12 @@ class CoarsenSpec(_Part):
     ----------
     spacing: mm, one number or ``[i, j, k]`` (0 keeps the images' own).
     soft: labels become the shares of the fine ones, else each voxel's class with the largest share.
+    margin_mm: images are cut to the box of their labels with so much around it; null: they are not cut.
     """
 
-    spacing: float | tuple[float, float, float]
+    spacing: float | tuple[float, float, float] = 0.0
     soft: bool = False
+    margin_mm: float | None = None
 
     @property
     def spacing_ijk(self) -> tuple[float, float, float]:
