@@ -190,14 +190,22 @@ def test_other_questions_to_a_kept_model_need_no_training(study_file: StudyFile,
     assert "judged" not in json.loads((folder / "job.json").read_text()), "another recipe is trained"
 
 
-def test_jobs_from_before_training_had_a_digest_of_its_own(study_file: StudyFile, tmp_path: Path) -> None:
-    file = study_file(variants=[{"name": "tree", "recipe": "sparse"}])
-    study = Study.load(file)
-    [job] = jobs_of(study, tmp_path, Events())
-    [wider] = jobs_of(
-        Study.load(study_file(variants=[{"name": "tree", "recipe": "sparse"}], surfaces=True)), tmp_path, Events()
-    )
-    old = {"digest": job.digest(study)}
-    assert wider.trained_same(old, Study.load(file))
-    assert not job.trained_same({"digest": "other"}, study)
-    assert not job.trained_same({**old, "trained": "other"}, study)
+def test_a_study_may_move_and_its_data_may_change(study_file: StudyFile, field_data: Path, tmp_path: Path) -> None:
+    """Digests follow what DATA.json says, not where anything lies."""
+    content = json.loads(field_data.read_text())
+    for case in content["cases"]:
+        case["images"] = {name: str(field_data.parent / file) for name, file in case["images"].items()}
+        case["labels"] = str(field_data.parent / case["labels"])
+    content["tree"] = str(field_data.parent / content["tree"])
+    digests = []
+    for number, name in enumerate(("one", "two", "three")):
+        folder = tmp_path / name
+        folder.mkdir()
+        if number == 2:
+            content["cases"][0]["labels"] = content["cases"][1]["labels"]
+        (folder / "DATA.json").write_text(json.dumps(content))
+        study = Study.load(study_file(data=str(folder / "DATA.json"), variants=[{"name": "tree", "recipe": "sparse"}]))
+        [job] = jobs_of(study, folder / "out", Events())
+        digests.append((job.training_digest, job.digest(study)))
+    assert digests[0] == digests[1]
+    assert digests[2][0] != digests[0][0]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import itertools
 import json
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -25,7 +24,7 @@ from softseg.tree import LabelTree
 WHOLE = "whole"
 """Name of the density without strokes."""
 
-_FORMAT = 1
+_FORMAT = 2
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,6 +41,7 @@ class Job:
     data: DATA.json that is trained on; written by :func:`prepare`.
     tree: the study's tree.
     trained: the tree that is trained with.
+    origin: a digest of DATA.json and of what the study makes of it for all jobs.
     model: a finished model folder that takes the place of training, or None.
     """
 
@@ -56,6 +56,7 @@ class Job:
     data: Path
     tree: LabelTree
     trained: LabelTree
+    origin: str
     model: Path | None = None
 
     @property
@@ -66,47 +67,27 @@ class Job:
 
     def digest(self, study: Study) -> str:
         """Return a digest of everything that its result depends on but the version of the program."""
-        counted = study.spec.counted
-        return self._digest(study, study.spec.surfaces, None if counted is None else counted.connectivity)
+        spec = study.spec
+        counted = None if spec.counted is None else spec.counted.connectivity
+        judging = [spec.kind, study.labelled_only, spec.surfaces, sorted(spec.scores), spec.voxels, counted]
+        return _hash([self.training_digest, self.tree.to_json(), *judging])
 
     @property
     def training_digest(self) -> str:
-        """A digest of what its model depends on, not how that is judged."""
-        return _hash([_FORMAT, *self._trained])
-
-    def trained_same(self, content: Mapping[str, Any], study: Study) -> bool:
-        """Whether the finished job that ``content`` (job.json) tells of has the model that this one would have.
-
-        Before training had a digest of its own there was one of everything, but no objects were counted; that one must
-        agree, but for surfaces.
-        """
-        if "trained" in content:
-            return bool(content["trained"] == self.training_digest)
-        return content.get("digest") in {self._digest(study, surfaces, None) for surfaces in (False, True)}
-
-    def _digest(self, study: Study, surfaces: bool, objects: str | None) -> str:
-        judging: list[Any] = [
-            study.spec.kind,
-            study.labelled_only,
-            surfaces,
-            sorted(study.spec.scores),
-            study.spec.voxels,
-            *([] if objects is None else [objects]),
-        ]
-        return _hash([_FORMAT, *judging, *self._trained])
-
-    @property
-    def _trained(self) -> list[Any]:
-        return [
-            self.variant.recipe.model_dump(mode="json", exclude_defaults=True),  # later versions may have more keys
-            self.trained.to_json(),
-            self.tree.to_json(),
-            self.seed,
-            self.fold.parts,
-            str(self.data),
-            self.held_nodes,
-            None if self.model is None else str(self.model),
-        ]
+        """A digest of what its model depends on, but not how that is judged, nor where the files of the study lie."""
+        return _hash(
+            [
+                _FORMAT,
+                self.variant.recipe.model_dump(mode="json", exclude_defaults=True),  # later versions may have more keys
+                self.trained.to_json(),
+                self.seed,
+                self.fold.parts,
+                self.origin,
+                None if self.annotation.strokes is None else self.annotation.strokes.model_dump(mode="json"),
+                self.held_nodes,
+                None if self.model is None else str(self.model),
+            ]
+        )
 
 
 def _hash(content: list[Any]) -> str:
@@ -146,10 +127,19 @@ def jobs_of(study: Study, out: Path, events: Events) -> list[Job]:
                 data=data,
                 tree=dataset.tree,
                 trained=_without(trees[variant.name], nodes, dataset.tree),
+                origin=_origin(study),
                 model=_model(variant, fold, seed, group, study.path),
             )
         )
     return jobs
+
+
+def _origin(study: Study) -> str:
+    """Return a digest of the text of DATA.json and of what is made of the data for all jobs."""
+    spec = study.spec
+    made = [None if part is None else part.model_dump(mode="json") for part in (spec.coarsen, spec.raters)]
+    folds = spec.folds.model_dump(mode="json", exclude={"only"})
+    return _hash([study.data.read_text(encoding="utf-8"), folds, spec.cases and sorted(spec.cases), *made])
 
 
 def study_dataset(study: Study, out: Path, events: Events) -> Dataset:
@@ -210,20 +200,15 @@ def _coarsened(dataset: Dataset, study: Study, out: Path, events: Events) -> Dat
     spec = study.spec.coarsen
     if spec is None:
         return dataset
-    key = [spec.model_dump(mode="json"), str(dataset.path), dataset.tree.to_json(), *_some(study)]
+    key = [str(dataset.path), dataset.tree.to_json(), _origin(study)]
     folder = out / "data" / f"coarse-{_digest(key)}"
     if not (folder / "DATA.json").is_file():  # written last
-        coarsen(dataset, folder, spec.spacing_ijk, soft=spec.soft, events=events)
+        coarsen(dataset, folder, spec.spacing_ijk, soft=spec.soft, margin_mm=spec.margin_mm, events=events)
     return Dataset.load(folder / "DATA.json", dataset.tree)
 
 
-def _some(study: Study) -> list[Any]:
-    """Return what a choice of cases adds to the name of a folder of data; nothing where all take part."""
-    return [] if study.spec.cases is None else [sorted(study.spec.cases)]
-
-
-def _digest(content: Any) -> str:
-    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:8]
+def _digest(content: list[Any]) -> str:
+    return _hash(content)[:8]
 
 
 def _tree(wanted: str, study: Path) -> LabelTree:
@@ -237,9 +222,7 @@ def _tree(wanted: str, study: Path) -> LabelTree:
 
 def _fold_files(study: Study, dataset: Dataset, out: Path, events: Events) -> list[tuple[Fold, Path]]:
     spec, raters = study.spec.folds, study.spec.raters
-    data = study.data if study.spec.coarsen is None else dataset.path
-    key = [spec.model_dump(mode="json", exclude={"only"}), str(data), dataset.tree.to_json(), *_some(study)]
-    folder = out / "data" / _digest(key if raters is None else [*key, raters.model_dump(mode="json")])
+    folder = out / "data" / _digest([str(study.data), dataset.tree.to_json(), _origin(study)])
     if spec.by == "block":
         return write_blocks(dataset, spec, folder, events)
     if raters is None:

@@ -68,12 +68,13 @@ def is_done(study: Study, job: Job, place: Place) -> bool:
     return file.is_file() and read_json_object(file).get("digest") == job.digest(study)
 
 
-def kept_model(study: Study, job: Job, place: Place) -> Path | None:
+def kept_model(job: Job, place: Place) -> Path | None:
     """Return the model that a finished training of this job left, if it did (``keep_models``)."""
     folder = place.folder(job)
     if job.model is not None or not (folder / JOB_FILE).is_file() or not (folder / MODEL_FOLDER).is_dir():
         return None
-    return folder / MODEL_FOLDER if job.trained_same(read_json_object(folder / JOB_FILE), study) else None
+    same = read_json_object(folder / JOB_FILE).get("trained") == job.training_digest
+    return folder / MODEL_FOLDER if same else None
 
 
 def run_job(study: Study, job: Job, place: Place, events: Events) -> Path:
@@ -86,8 +87,8 @@ def run_job(study: Study, job: Job, place: Place, events: Events) -> Path:
     InputError, OutOfMemoryError, CancelledError: as training, prediction and evaluation.
     """
     started = time.monotonic()
-    work, kept = place.work(job), kept_model(study, job, place)
-    _forget_other(work, job, study)
+    work, kept = place.work(job), kept_model(job, place)
+    _forget_other(work, job)
     with _alone():
         path = job.model or kept or _trained(job, work, place, events)
         trained = time.monotonic()
@@ -174,11 +175,10 @@ def _what(job: Job) -> dict[str, Any]:
     }
 
 
-def _forget_other(work: Path, job: Job, study: Study) -> None:
+def _forget_other(work: Path, job: Job) -> None:
     """Delete what an unfinished job of the same name, but by another study file, left."""
     mark = work / "digest.txt"
-    own = (job.training_digest, job.digest(study))
-    if work.is_dir() and (not mark.is_file() or mark.read_text(encoding="utf-8") not in own):
+    if work.is_dir() and (not mark.is_file() or mark.read_text(encoding="utf-8") != job.training_digest):
         shutil.rmtree(work)
     work.mkdir(parents=True, exist_ok=True)
     mark.write_text(job.training_digest, encoding="utf-8")
@@ -203,5 +203,5 @@ def to_do(study: Study, jobs: Sequence[Job], place: Place, judge_again: bool) ->
     """Return the jobs that are not finished and, with ``judge_again``, those that need no training to be judged."""
     if not judge_again:
         return remaining(study, jobs, place)
-    free = {job.name for job in jobs if job.model is not None or kept_model(study, job, place) is not None}
+    free = {job.name for job in jobs if job.model is not None or kept_model(job, place) is not None}
     return [job for job in jobs if job.name in free or not is_done(study, job, place)]
