@@ -63,6 +63,17 @@ def test_a_curve_keeps_the_range_and_its_strength_says_how_far():
     assert moved[0] <= 0.2 * (high - low) + 1e-5
 
 
+def test_a_rising_curve_keeps_order_and_both_ends():
+    straight = changed(rising_curve_probability=1.0, rising_curve=0.0)
+    torch.testing.assert_close(straight, IMAGE, atol=1e-5, rtol=0)
+    bent = changed(rising_curve_probability=1.0, rising_curve=1.0)[0].flatten()
+    order = IMAGE[0].flatten().argsort()
+    assert (bent[order].diff() >= 0).all()
+    assert bent.min() == pytest.approx(float(IMAGE[0].min()), abs=1e-5)
+    assert bent.max() == pytest.approx(float(IMAGE[0].max()), abs=1e-5)
+    assert (bent - IMAGE[0].flatten()).abs().max() > 0.3
+
+
 def test_a_curve_sends_equal_intensities_to_equal_ones_and_may_turn_an_order_around():
     ramp = torch.linspace(-1, 1, 64).expand(1, 64, 64)
     falls = {0.1: 0, 0.5: 0}

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, TypeAlias
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 from scipy.ndimage import gaussian_filter
@@ -40,6 +41,7 @@ class AugmentationSpec(BaseModel):
     inversion_probability: of turning dark and bright around (for contrasts that differ between sites).
     curve: 0..1, how far a random curve through 6 points leads from the straight line (for contrasts that differ between
         scanners: tissues may come out alike, or the darker one brighter); off by default.
+    rising_curve: 0..1, the same with a curve that only rises, as MONAI's ``RandHistogramShift``; off by default.
     bias_field: largest log gain of a smooth field.
     contrast, brightness: range of a factor about the mean; largest shift.
     noise_sd: largest standard deviation of Gaussian noise.
@@ -66,6 +68,8 @@ class AugmentationSpec(BaseModel):
     inversion_probability: Probability = Field(default=0.0, ge=0, le=1)
     curve: float = Field(default=0.5, ge=0, le=1)
     curve_probability: Probability = Field(default=0.0, ge=0, le=1)
+    rising_curve: float = Field(default=0.8, ge=0, le=1)
+    rising_curve_probability: Probability = Field(default=0.0, ge=0, le=1)
     bias_field: float = Field(default=0.4, ge=0)
     bias_field_probability: Probability = Field(default=0.2, ge=0, le=1)
     contrast: Range = (0.75, 1.25)
@@ -215,7 +219,12 @@ def _change_channel(channel: Tensor, spec: AugmentationSpec, generator: np.rando
     if wanted[5] < spec.gamma_probability:
         channel = _gamma(channel, _between(spec.gamma, amount[5]))
     if spec.curve_probability and generator.random() < spec.curve_probability:
-        channel = _curve(channel, spec.curve, generator)
+        line = np.linspace(0, 1, _CURVE_POINTS)
+        channel = _curve(channel, (1 - spec.curve) * line + spec.curve * generator.random(_CURVE_POINTS))
+    if spec.rising_curve_probability and generator.random() < spec.rising_curve_probability:
+        even = 1 / (_CURVE_POINTS - 1)
+        rises = (1 - spec.rising_curve) * even + spec.rising_curve * generator.dirichlet(np.ones(_CURVE_POINTS - 1))
+        channel = _curve(channel, np.concatenate([[0.0], np.cumsum(rises)]))
     if wanted[6] < spec.noise_probability:
         noise = np.random.default_rng(noise_seed).standard_normal(tuple(channel.shape), np.float32)
         channel = channel + torch.from_numpy(noise) * (spec.noise_sd * float(amount[6]))
@@ -232,19 +241,16 @@ def _gamma(channel: Tensor, exponent: float) -> Tensor:
     return ((channel - low) / span).pow(exponent) * span + low
 
 
-def _curve(channel: Tensor, strength: float, generator: np.random.Generator) -> Tensor:
+def _curve(channel: Tensor, heights: npt.NDArray[np.float64]) -> Tensor:
     """Send intensities through a curve of straight pieces between the patch's minimum and maximum.
 
-    The height of each of its points is that of the straight line and a random one, ``strength`` parts of the latter;
-    so it mostly rises, and may fall in places. MONAI's ``RandHistogramShift`` has curves that only rise; the form is
-    ours.
+    ``heights`` (0..1) are those of points at equal distances. Both ways to draw them are ours.
     """
     low, high = float(channel.min()), float(channel.max())
     if high <= low:
         return channel
-    line = np.linspace(0, 1, _CURVE_POINTS)
-    heights = (1 - strength) * line + strength * generator.random(_CURVE_POINTS)
-    bent = np.interp(channel.numpy(), low + (high - low) * line, low + (high - low) * heights)
+    places = np.linspace(low, high, len(heights))
+    bent = np.interp(channel.numpy(), places, low + (high - low) * heights)
     return torch.from_numpy(bent.astype(np.float32))
 
 
