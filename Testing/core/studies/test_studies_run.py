@@ -15,6 +15,7 @@ import torch
 
 from softseg.cli import run
 from softseg.events import Events, ListSink
+from softseg.prediction.ensemble_folder import save_ensemble
 from softseg.studies import Study, run_study
 from softseg.studies.jobs import jobs_of
 from softseg.studies.running import Place
@@ -116,6 +117,19 @@ def test_a_finished_model_takes_the_place_of_training(study_file: StudyFile, tmp
         [row.value for row in again], [row.value for row in read_results(trained / "results.csv")], equal_nan=True
     )
     assert run(["study", str(file), "--out", str(out), "--model", "other=x", "--quiet"]) == 2
+
+
+def test_an_ensemble_is_judged_like_a_model(study_file: StudyFile, tmp_path: Path) -> None:
+    first, both = tmp_path / "first", tmp_path / "both"
+    run_study(study_file(keep_models=True), first, device="cpu")
+    members = [first / "jobs" / f"whole_{name}_seed-0_fold-split" / "model" for name in ("plain", "tree")]
+    save_ensemble(members, both)
+    variants = [{"name": "both", "recipe": "sparse", "model": str(both)}]
+    run_study(study_file(variants=variants), tmp_path / "second", device="cpu")
+    alone = {row.value for row in read_results(first / "results.csv") if row.metric == "mae" and row.level == 2}
+    joint = {row.value for row in read_results(tmp_path / "second" / "results.csv") if row.metric == "mae"}
+    assert joint
+    assert not joint & alone
 
 
 def test_a_worker_does_jobs_until_there_are_none(study_file: StudyFile, tmp_path: Path) -> None:

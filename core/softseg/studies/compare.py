@@ -41,13 +41,13 @@ class Judgement:
     objects: list[dict[str, Any]] | None
 
 
-def judge(study: Study, job: Job, model: Model, work: Path, device: str, events: Events) -> Judgement:
-    """Judge a trained model on the test cases.
+def judge(study: Study, job: Job, models: Sequence[Model], work: Path, device: str, events: Events) -> Judgement:
+    """Judge a trained model, or the members of an ensemble, on the test cases.
 
     Parameters
     ----------
     study, job: what is judged.
-    model: the trained model.
+    models: the trained model; of an ensemble its members.
     work: folder for predictions, which may go afterwards.
     device: as the command line has it.
     events: progress; cancelling.
@@ -58,9 +58,11 @@ def judge(study: Study, job: Job, model: Model, work: Path, device: str, events:
     folder = work / "predictions"
     folder.mkdir(parents=True, exist_ok=True)
     quiet = Events(cancel=events.cancel)
+    model, *others = models
     for number, case in enumerate(cases):
         images = [case.images[channel] for channel in model.plan.channels]
-        predict_case(model, images, device=chosen, events=quiet).parcellation.save(folder / f"{case.id}.soft.npz")
+        found = predict_case(model, images, device=chosen, events=quiet, others=others)
+        found.parcellation.save(folder / f"{case.id}.soft.npz")
         events.progress(number + 1, len(cases))
     options: dict[str, Any] = {"labelled_only": True} if study.labelled_only else {}
     if not study.spec.surfaces:

@@ -18,7 +18,7 @@ import softseg
 from softseg.data import Dataset
 from softseg.events import Events
 from softseg.files import read_json_object, write_folder_beside
-from softseg.network import ModelFolder
+from softseg.prediction.ensemble import load_model, load_models
 from softseg.studies.jobs import Job
 from softseg.studies.objects import write_objects
 from softseg.studies.study import Study
@@ -92,10 +92,9 @@ def run_job(study: Study, job: Job, place: Place, events: Events) -> Path:
     with _alone():
         path = job.model or kept or _trained(job, work, place, events)
         trained = time.monotonic()
-        model = ModelFolder.load(path)
         events.stage("judge")
         with write_folder_beside(place.folder(job)) as folder:
-            content = _judged(study, job, model, place, folder, events)
+            content = _judged(study, job, path, place, folder, events)
             if job.model is None:
                 shutil.copy((place.folder(job) if kept else work / "run") / CURVES_FILE, folder / CURVES_FILE)
             if kept or (study.spec.keep_models and job.model is None):
@@ -137,11 +136,12 @@ def _trained(job: Job, work: Path, place: Place, events: Events) -> Path:
     )
 
 
-def _judged(study: Study, job: Job, model: Any, place: Place, folder: Path, events: Events) -> dict[str, Any]:
+def _judged(study: Study, job: Job, path: Path, place: Place, folder: Path, events: Events) -> dict[str, Any]:
+    """Judge the model, or ensemble, at ``path``, and write what was found; returns what job.json says of it."""
     if study.spec.kind == "compare":
         from softseg.studies.compare import judge
 
-        found = judge(study, job, model, place.work(job), place.device, events)
+        found = judge(study, job, load_models(path), place.work(job), place.device, events)
         write_results(folder / RESULTS_FILE, found.rows)
         if found.objects is not None:
             write_objects(folder / OBJECTS_FILE, found.objects)
@@ -149,7 +149,7 @@ def _judged(study: Study, job: Job, model: Any, place: Place, folder: Path, even
     from softseg.studies.compare import unit_of
     from softseg.studies.outliers import collect
 
-    voxels, cases, scores = collect(study, job, model, place.cache, place.device, events)
+    voxels, cases, scores = collect(study, job, load_model(path), place.cache, place.device, events)
     voxels.save(folder / VOXELS_FILE)
     return {
         "cases": [case.id for case in cases],
