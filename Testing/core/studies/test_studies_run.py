@@ -14,6 +14,7 @@ import pytest
 import torch
 
 from softseg.cli import run
+from softseg.errors import InputError
 from softseg.events import Events, ListSink
 from softseg.prediction.ensemble_folder import save_ensemble
 from softseg.studies import Study, run_study
@@ -119,17 +120,43 @@ def test_a_finished_model_takes_the_place_of_training(study_file: StudyFile, tmp
     assert run(["study", str(file), "--out", str(out), "--model", "other=x", "--quiet"]) == 2
 
 
-def test_an_ensemble_is_judged_like_a_model(study_file: StudyFile, tmp_path: Path) -> None:
-    first, both = tmp_path / "first", tmp_path / "both"
-    run_study(study_file(keep_models=True), first, device="cpu")
-    members = [first / "jobs" / f"whole_{name}_seed-0_fold-split" / "model" for name in ("plain", "tree")]
-    save_ensemble(members, both)
-    variants = [{"name": "both", "recipe": "sparse", "model": str(both)}]
-    run_study(study_file(variants=variants), tmp_path / "second", device="cpu")
-    alone = {row.value for row in read_results(first / "results.csv") if row.metric == "mae" and row.level == 2}
-    joint = {row.value for row in read_results(tmp_path / "second" / "results.csv") if row.metric == "mae"}
-    assert joint
-    assert not joint & alone
+def test_an_ensemble_of_variants_is_judged_and_like_a_finished_one(study_file: StudyFile, tmp_path: Path) -> None:
+    def errors(folder: str, variant: str) -> list[float]:
+        rows = read_results(tmp_path / folder / "results.csv")
+        return [row.value for row in rows if (row.metric, row.variant) == ("mae", variant) and row.node]
+
+    pair = [{"name": "plain", "recipe": "ce-dice", "set": {"sparse": True}}, {"name": "tree", "recipe": "sparse"}]
+    variants = [*pair, {"name": "joint", "members": ["plain", "tree"]}]
+    file = study_file(variants=variants, keep_models=True, seeds=[0, 1])
+    run_study(file, tmp_path / "first", device="cpu", jobs=2)
+    jobs = tmp_path / "first" / "jobs"
+    assert not (jobs / "whole_joint_seed-0_fold-split" / "model").exists()
+    assert len(errors("first", "joint")) == len(errors("first", "plain")) > 0
+    assert not set(errors("first", "joint")) & {*errors("first", "plain"), *errors("first", "tree")}
+
+    for seed in (0, 1):
+        members = [jobs / f"whole_{name}_seed-{seed}_fold-split" / "model" for name in ("plain", "tree")]
+        save_ensemble(members, tmp_path / f"both-{seed}")
+    finished = [{"name": "both", "recipe": "sparse", "model": str(tmp_path / "both-{seed}")}]
+    run_study(study_file(variants=finished, seeds=[0, 1]), tmp_path / "second", device="cpu")
+    assert errors("second", "both") == pytest.approx(errors("first", "joint"))
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"keep_models": None}, "members are for kind: compare, and need keep_models: true"),
+        ({"members": ["tree", "other"]}, "'other' is no variant above that is trained; there are plain, tree"),
+        ({"members": ["tree"]}, "members: expected at least two different variants"),
+        ({"recipe": "sparse"}, "members stand alone, without recipe"),
+    ],
+)
+def test_wrong_members_are_named(study_file: StudyFile, changes: dict[str, object], message: str) -> None:
+    keep = changes.pop("keep_models", True)
+    pair = [{"name": name, "recipe": "sparse"} for name in ("plain", "tree")]
+    variants = [*pair, {"name": "joint", "members": ["plain", "tree"], **changes}]
+    with pytest.raises(InputError, match=message):
+        Study.load(study_file(variants=variants, keep_models=keep))
 
 
 def test_a_worker_does_jobs_until_there_are_none(study_file: StudyFile, tmp_path: Path) -> None:

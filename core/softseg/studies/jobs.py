@@ -43,6 +43,7 @@ class Job:
     trained: the tree that is trained with.
     origin: a digest of DATA.json and of what the study makes of it for all jobs.
     model: a finished model folder that takes the place of training, or None.
+    members: of an ensemble the jobs whose models it is made of; nothing is trained for it.
     """
 
     density: str
@@ -58,6 +59,7 @@ class Job:
     trained: LabelTree
     origin: str
     model: Path | None = None
+    members: tuple[Job, ...] = ()
 
     @property
     def name(self) -> str:
@@ -86,6 +88,7 @@ class Job:
                 None if self.annotation.strokes is None else self.annotation.strokes.model_dump(mode="json"),
                 self.held_nodes,
                 None if self.model is None else str(self.model),
+                *([[member.training_digest for member in self.members]] if self.members else []),
             ]
         )
 
@@ -108,7 +111,7 @@ def jobs_of(study: Study, out: Path, events: Events) -> list[Job]:
     if study.spec.kind == "outliers":
         groups += held_out_groups(dataset.tree, study.spec.inner)
     trees = {variant.name: _learned_tree(variant, dataset.tree, study.path.parent) for variant in study.variants}
-    jobs = []
+    jobs: list[Job] = []
     todo = itertools.product(study.densities, study.spec.seeds, folds, groups, study.variants)
     for strokes, seed, (fold, whole), (group, nodes), variant in todo:
         own = strokes if variant.strokes is None else None if variant.strokes == "whole" else variant.strokes
@@ -129,6 +132,11 @@ def jobs_of(study: Study, out: Path, events: Events) -> list[Job]:
                 trained=_without(trees[variant.name], nodes, dataset.tree),
                 origin=_origin(study),
                 model=_model(variant, fold, seed, group, study.path),
+                members=tuple(
+                    job
+                    for job in jobs[1 - len(study.variants) :]
+                    if job.variant.name in variant.members and (job.seed, job.fold) == (seed, fold)
+                ),
             )
         )
     return jobs

@@ -79,19 +79,28 @@ def run_study(
     all_jobs = _planned(loaded, place, share, events)
     own = [] if report_only else to_do(loaded, share.of(all_jobs), place, judge_again)
     events.log(f"{len(all_jobs)} trainings, {len(own)} of them to do" + (" here" if share.world > 1 else ""))
-    failures: list[Failure] = []
-    if own:
-        events.stage("study", len(own))
-        at_once = _at_once(loaded, jobs, len(own), share, events)
-        if at_once == 1:
-            failures = _one_by_one(loaded, own, place, events)
-        else:
-            failures = [Failure(*pair) for pair in run_in_processes(loaded, own, place, at_once, events)]
+    failures = _run([job for job in own if not job.members], loaded, jobs, place, share, events)
+    if any(job.members for job in all_jobs):
+        share.wait_for_all()
+        failures += _run([job for job in own if job.members], loaded, jobs, place, share, events)
     share.wait_for_all()
     if share.rank == 0:
         _summarise(loaded, all_jobs, place, report_only, command, events)
     _tell(failures, place)
     return place.out / "report.html"
+
+
+def _run(
+    own: Sequence[Job], study: Study, asked: int | None, place: Place, share: Share, events: Events
+) -> list[Failure]:
+    """Run jobs, several at once where asked and memory allows; returns those that failed."""
+    if not own:
+        return []
+    events.stage("study", len(own))
+    at_once = _at_once(study, asked, len(own), share, events)
+    if at_once == 1:
+        return _one_by_one(study, own, place, events)
+    return [Failure(*pair) for pair in run_in_processes(study, own, place, at_once, events)]
 
 
 def _planned(study: Study, place: Place, share: Share, events: Events) -> list[Job]:

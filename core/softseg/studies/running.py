@@ -16,9 +16,11 @@ from typing import Any
 
 import softseg
 from softseg.data import Dataset
+from softseg.errors import InputError
 from softseg.events import Events
 from softseg.files import read_json_object, write_folder_beside
 from softseg.prediction.ensemble import load_model, load_models
+from softseg.prediction.ensemble_folder import save_ensemble
 from softseg.studies.jobs import Job
 from softseg.studies.objects import write_objects
 from softseg.studies.study import Study
@@ -71,7 +73,12 @@ def is_done(study: Study, job: Job, place: Place) -> bool:
 def kept_model(job: Job, place: Place) -> Path | None:
     """Return the model that a finished training of this job left, if it did (``keep_models``)."""
     folder = place.folder(job)
-    if job.model is not None or not (folder / JOB_FILE).is_file() or not (folder / MODEL_FOLDER).is_dir():
+    if (
+        job.model is not None
+        or job.members
+        or not (folder / JOB_FILE).is_file()
+        or not (folder / MODEL_FOLDER).is_dir()
+    ):
         return None
     same = read_json_object(folder / JOB_FILE).get("trained") == job.training_digest
     return folder / MODEL_FOLDER if same else None
@@ -90,14 +97,17 @@ def run_job(study: Study, job: Job, place: Place, events: Events) -> Path:
     work, kept = place.work(job), kept_model(job, place)
     _forget_other(work, job)
     with _alone():
-        path = job.model or kept or _trained(job, work, place, events)
+        if job.members:
+            path = _joined(job, work, place)
+        else:
+            path = job.model or kept or _trained(job, work, place, events)
         trained = time.monotonic()
         events.stage("judge")
         with write_folder_beside(place.folder(job)) as folder:
             content = _judged(study, job, path, place, folder, events)
-            if job.model is None:
+            if job.model is None and not job.members:
                 shutil.copy((place.folder(job) if kept else work / "run") / CURVES_FILE, folder / CURVES_FILE)
-            if kept or (study.spec.keep_models and job.model is None):
+            if kept or (study.spec.keep_models and job.model is None and not job.members):
                 shutil.copytree(path, folder / MODEL_FOLDER)
             content |= {
                 "digest": job.digest(study),
@@ -120,6 +130,15 @@ def _of_training(before: dict[str, Any]) -> dict[str, Any]:
         "judged": datetime.now(timezone.utc).isoformat(timespec="seconds"),
         "judged_with": f"softseg {softseg.__version__}",
     }
+
+
+def _joined(job: Job, work: Path, place: Place) -> Path:
+    """Put the members' models into one folder."""
+    models = [member.model or place.folder(member) / MODEL_FOLDER for member in job.members]
+    missing = next((member.name for member, path in zip(job.members, models, strict=True) if not path.is_dir()), None)
+    if missing is not None:
+        raise InputError(f"the training of its member {missing} is not finished", file=place.out)
+    return save_ensemble(models, work / "ensemble", {"name": job.variant.name})
 
 
 def _trained(job: Job, work: Path, place: Place, events: Events) -> Path:
@@ -203,5 +222,5 @@ def to_do(study: Study, jobs: Sequence[Job], place: Place, judge_again: bool) ->
     """Return the jobs that are not finished and, with ``judge_again``, those that need no training to be judged."""
     if not judge_again:
         return remaining(study, jobs, place)
-    free = {job.name for job in jobs if job.model is not None or kept_model(job, place) is not None}
+    free = {job.name for job in jobs if job.model is not None or job.members or kept_model(job, place) is not None}
     return [job for job in jobs if job.name in free or not is_done(study, job, place)]

@@ -29,7 +29,7 @@ class Variant:
     ----------
     name: unique, safe in file names.
     recipe: with all changes and the budget.
-    tree, strokes, model: as in :class:`VariantSpec`.
+    tree, strokes, model, members: as in :class:`VariantSpec`. An ensemble's recipe is that of its first member.
     """
 
     name: str
@@ -37,6 +37,7 @@ class Variant:
     tree: str | None = None
     strokes: StrokesSpec | Literal["whole"] | None = None
     model: str | None = None
+    members: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -168,8 +169,11 @@ def _plain(error: ValidationError, file: Path) -> InputError:
 
 
 def _variants(spec: StudyFile, file: Path) -> list[Variant]:
-    found = []
+    found: list[Variant] = []
     for number, variant in enumerate(spec.variants):
+        if variant.members:
+            found.append(_ensemble(variant, found, file, f"variants[{number}]"))
+            continue
         keys = list(variant.vary)
         for values in itertools.product(*variant.vary.values()):
             varied = dict(zip(keys, values, strict=True))
@@ -188,6 +192,20 @@ def _variants(spec: StudyFile, file: Path) -> list[Variant]:
                 ) from error
             found.append(Variant(_safe(name), recipe, variant.tree, variant.strokes, variant.model))
     return found
+
+
+def _ensemble(variant: VariantSpec, before: Sequence[Variant], file: Path, field: str) -> Variant:
+    members = {each.name: each for each in before if not each.members}
+    wrong = next((name for name in variant.members if _safe(name) not in members), None)
+    if wrong is not None:
+        raise InputError(
+            f"{wrong!r} is no variant above that is trained",
+            file=file,
+            field=f"{field}: members",
+            hint=f"there are {', '.join(members) or 'none'}",
+        )
+    names = tuple(_safe(name) for name in variant.members)
+    return Variant(_safe(variant.name), members[names[0]].recipe, members=names)
 
 
 def _recipe(variant: VariantSpec, sets: list[str], file: Path) -> Recipe:

@@ -121,6 +121,8 @@ class VariantSpec(_Part):
     strokes: annotation of this variant instead of the study's densities; ``whole`` for whole labels.
     model: a finished model folder (or a run's folder) that is judged instead of training; ``{fold}``, ``{seed}`` and
         ``{held_out}`` stand for those of the job. Its recipe is that of the folder where none is given.
+    members: names of other variants of the study: nothing is trained, the mean of their networks' answers, of the same
+        fold and seed, is judged (an ensemble). Their models must be kept (``keep_models``).
     """
 
     name: str = Field(min_length=1)
@@ -130,11 +132,19 @@ class VariantSpec(_Part):
     tree: str | None = None
     strokes: StrokesSpec | Literal["whole"] | None = None
     model: str | None = None
+    members: list[str] = []
 
     @model_validator(mode="after")
     def _something(self) -> VariantSpec:
+        if self.members:
+            others = {name for name in ("recipe", "model", "vary", "set", "tree", "strokes") if getattr(self, name)}
+            if others:
+                raise ValueError(f"members stand alone, without {min(others)}: their variants say all that")
+            if len(set(self.members)) < max(2, len(self.members)):
+                raise ValueError("members: expected at least two different variants")
+            return self
         if self.recipe is None and self.model is None:
-            raise ValueError("expected a recipe, or a model")
+            raise ValueError("expected a recipe, a model or members")
         if self.recipe is None and "{" in (self.model or ""):
             raise ValueError("a model with {fold}, {seed} or {held_out} needs a recipe, too")
         return self
@@ -337,6 +347,8 @@ class StudyFile(_Part):
                 raise ValueError(f"{what}: each name may stand there once")
         if self.kind == "outliers" and self.objects:
             raise ValueError("objects are counted with kind: compare")
+        if any(variant.members for variant in self.variants) and (self.kind == "outliers" or not self.keep_models):
+            raise ValueError("members are for kind: compare, and need keep_models: true")
         if self.kind == "outliers" and self.folds.nested:
             raise ValueError("folds.nested is for kind: compare; kind: outliers has inner folds of classes")
         if self.raters is not None and (self.folds.by == "block" or self.strokes or self.kind == "outliers"):
