@@ -97,10 +97,7 @@ def run_job(study: Study, job: Job, place: Place, events: Events) -> Path:
     work, kept = place.work(job), kept_model(job, place)
     _forget_other(work, job)
     with _alone():
-        if job.members:
-            path = _joined(job, work, place)
-        else:
-            path = job.model or kept or _trained(job, work, place, events)
+        path = _joined(job, work, place) if job.members else job.model or kept or _trained(job, work, place, events)
         trained = time.monotonic()
         events.stage("judge")
         with write_folder_beside(place.folder(job)) as folder:
