@@ -146,14 +146,13 @@ def runs_of(tables: Iterable[tuple[str, Sequence[Mapping[str, str]]]], column: s
 
 
 def settled(losses: Sequence[float]) -> list[float]:
-    """Return a loss as a share of its first values, smoothed over a fiftieth of the steps."""
+    """Return a loss as a share of its first value, smoothed over a fiftieth of the steps."""
     width = max(1, len(losses) // 50)
     sums = np.cumsum([0.0, *losses])
     ends = np.arange(1, len(losses) + 1)
     begins = np.maximum(ends - width, 0)
     means = (sums[ends] - sums[begins]) / (ends - begins)
-    first = means[width - 1]
-    return [float(value) for value in means / first] if first > 0 else [float(value) for value in means]
+    return [float(value) for value in means / (losses[0] if losses[0] > 0 else 1.0)]
 
 
 def learning_curves(curves: Mapping[str, Sequence[Curve]], metric: str, variants: Sequence[str], title: str) -> Figure:
@@ -175,6 +174,8 @@ def learning_curves(curves: Mapping[str, Sequence[Curve]], metric: str, variants
                 alpha=strength,
                 label=name,
             )
+    if log:
+        axes.set_yscale("log")
     dress(axes, title, "step", metric)
     _legend_beside(figure, axes)
     return figure

@@ -229,7 +229,7 @@ def _curves(study: Study, found: Findings, done: Sequence[Job], place: Place) ->
         "A line per training: its loss as a share of what it began with, smoothed; no case validates here. Different "
         "losses cannot be compared: the shape says whether a training had come to rest."
     )
-    figure = charts.learning_curves(losses, "loss / first loss", found.variants, "Training loss")
+    figure = charts.learning_curves(losses, "loss / first loss", found.variants, "Training loss", log=True)
     return _figure(figure, "Learning curves", caption)
 
 
