@@ -155,7 +155,9 @@ def settled(losses: Sequence[float]) -> list[float]:
     return [float(value) for value in means / (losses[0] if losses[0] > 0 else 1.0)]
 
 
-def learning_curves(curves: Mapping[str, Sequence[Curve]], metric: str, variants: Sequence[str], title: str) -> Figure:
+def learning_curves(
+    curves: Mapping[str, Sequence[Curve]], metric: str, variants: Sequence[str], title: str, *, log: bool = False
+) -> Figure:
     """Draw a score or loss of every training over its steps, in the colour of its variant."""
     figure = Figure(figsize=(8.4, 3.4), layout="constrained")
     axes = figure.subplots()
