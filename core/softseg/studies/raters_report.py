@@ -18,11 +18,11 @@ from softseg.studies.summary import Findings, Key
 COLUMNS = (
     ("rater_calibration_error", "Calibration error", "all voxels", None),
     ("rater_mae", "Error of shares", "all voxels", None),
-    ("disputed_calibration_error", "Calibration error", "disputed voxels", None),
-    ("disputed_mae", "MAE of shares", "disputed voxels", None),
-    ("disputed_entropy", "Entropy", "disputed voxels, nats", "disputed_entropy_raters"),
-    ("rater_brier", "Brier score", "single raters", "rater_brier_least"),
-    ("rater_log_loss", "Log loss", "single raters", "rater_log_loss_least"),
+    ("disputed_calibration_error", "Calibration error", "disputed", None),
+    ("disputed_mae", "Error of shares", "disputed", None),
+    ("disputed_entropy", "Entropy", "disputed, nats", "disputed_entropy_raters"),
+    ("rater_brier", "Brier score", "each rater", "rater_brier_least"),
+    ("rater_log_loss", "Log loss", "each rater", "rater_log_loss_least"),
     ("dice", "Dice", "majority", None),
 )
 """Metric, its name, where it is taken, and the metric that says what it is for the raters themselves."""
