@@ -32,16 +32,20 @@ from softseg.training.trainer import _step
 
 ROOT = Path(__file__).resolve().parents[2]
 CASES = 4
-LONG = ["init=null", "steps=1000000", "plan.precision=float32"]
+LONG = ["steps=1000000", "plan.precision=float32"]
 MODELS = {
-    "brain-134": "a step of brain-134 (134 leaves, 64 x 64 x 64, DynUNet 32 to 256)",
-    "cord-gm-soft": "a step of cord-gm-soft (2 leaves, 8 slices of 128 x 128, DynUNet 16 to 256)",
+    "brain-134": "a step on volumes (134 leaves, 64 x 64 x 64, DynUNet 32 to 256)",
+    "cord-gm-soft": "a step on slices (2 leaves, 8 slices of 128 x 128, DynUNet 16 to 256)",
+}
+"""The data of these shipped models, trained with ``RECIPES``."""
+RECIPES = {
+    "brain-134": ROOT / "Testing" / "benchmarks" / "brain-volume.yaml",
+    "cord-gm-soft": ROOT / "Testing" / "benchmarks" / "cord-slices.yaml",
 }
 BARE = "batch in memory"
 DISTRIBUTED = [
     "steps=50",
     "average=null",
-    "init=null",
     "batch_size=3",
     "plan.patch_size=[24, 24, 24]",
     "plan.network.options.filters=[8, 16, 32]",
@@ -126,8 +130,7 @@ def _closing(setup: Setup) -> Iterator[Iterator[tuple[int, object]]]:
 
 
 def _setup(name: str, changes: Sequence[str], folder: Path) -> Setup:
-    model = ROOT / "Resources" / "Models" / name
-    recipe = Recipe.load(model / "recipe.yaml", list(changes))
+    recipe = Recipe.load(RECIPES[name], list(changes))
     request = Request(Dataset.load(_described(name, folder)), recipe, folder, "cpu", 0, False, {}, folder / "cache")
     return prepare_run(request, Ranks(), Events())
 
@@ -161,7 +164,7 @@ def _two_processes() -> list[Line]:
     """
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        recipe = ROOT / "Resources" / "Models" / "brain-134" / "recipe.yaml"
+        recipe = RECIPES["brain-134"]
         command = ["-m", "softseg", "train", str(_described("brain-134", folder)), "--recipe", str(recipe), "--quiet"]
         command += ["--device", "cpu", *(part for change in DISTRIBUTED for part in ("--set", change)), "--out"]
         launch = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]

@@ -65,7 +65,8 @@ def test_a_folder_predicts_the_mean_of_its_members(members: list[Path], scan: Ca
 
 def test_what_a_person_sees_of_it(members: list[Path], tmp_path: Path) -> None:
     Calibration((1.5,)).save(members[0] / "calibration.json")
-    folder = save_ensemble(members, tmp_path / "both", {"description": "Two ways to look.", "scores": {"dice": 0.7512}})
+    told = {"training": "Ten steps each.", "command": "softseg train A", "scores": {"dice": 0.7512}}
+    folder = save_ensemble(members, tmp_path / "both", {"description": "Two ways to look.", **told})
     summary = ModelSummary.load(folder)
     assert (summary.path, summary.name, summary.members) == (folder, "both", ("model", "front"))
     assert (summary.channels, summary.description, summary.licence) == (("T1",), "Two ways to look.", "A; B")
@@ -76,6 +77,7 @@ def test_what_a_person_sees_of_it(members: list[Path], tmp_path: Path) -> None:
         "slices across the long axis (axial)",
         "slices across front and back (coronal)",
         "| dice | 0",
+        "## Training\n\nTen steps each.\n\n```\nsoftseg train A\n```\n",
     ):
         assert text in summary.card
     assert load_models(folder)[0].calibration == Calibration((1.5,))

@@ -1,4 +1,4 @@
-"""A dataset cut to where its labels lie, or on a coarser grid: quicker studies, and soft labels whose truth is known."""
+"""A dataset cut to its labels, or on a coarser grid: quicker studies, and soft labels whose truth is known."""
 
 from __future__ import annotations
 

@@ -29,8 +29,9 @@ def save_ensemble(
     ----------
     models: two or more model folders, names of shipped models, or ensembles, whose members are taken.
     out: the folder.
-    details: what its card says: name, description, licence, data_source, citation, intended_use, limitations, scores
-        (number by name). Licence, data and citation are those of the members where nothing is given.
+    details: what its card says: name, description, licence, data_source, citation, training (text), command,
+        intended_use, limitations, scores (number by name). Licence, data and citation are those of the members where
+        nothing is given.
 
     Raises
     ------
@@ -129,9 +130,12 @@ def _card(file: EnsembleFile, models: Sequence[Model]) -> str:
         "",
         str(details.get("intended_use", "For research. Not a medical device; not for clinical decisions.")),
         "",
-        "## Scores",
-        "",
     ]
+    if details.get("training"):
+        lines += ["## Training", "", str(details["training"]), ""]
+    if details.get("command"):
+        lines += ["```", str(details["command"]), "```", ""]
+    lines += ["## Scores", ""]
     scores = details.get("scores") or {}
     if scores:
         lines += ["| score | value |", "|---|---|", *(f"| {name} | {value:.3f} |" for name, value in scores.items())]
