@@ -27,7 +27,7 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ({"variants": [PLAIN | {"recipe": "no-such"}]}, r"variants\[0\]: recipe: no recipe or file 'no-such'"),
     ({"variants": [PLAIN | {"set": {"no.key": 1}}]}, r"variants\[0\]: no"),
     ({"variants": [PLAIN | {"set": {"steps": 7}}]}, r"steps is the same for all variants; set it under budget"),
-    ({"variants": [{"name": "nothing"}]}, "expected a recipe, or a model"),
+    ({"variants": [{"name": "nothing"}]}, "expected a recipe, a model or members"),
     ({"baseline": "other"}, "baseline: no variant is called 'other'; there are plain, tree"),
     ({"folds": {"by": "person", "count": 1}}, "count must be at least 2"),
     ({"folds": {"by": "block", "count": "all"}}, "count must be a number for blocks"),

@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from softseg.studies import Study, charts
@@ -40,6 +40,7 @@ def table() -> list[Result]:
     return rows
 
 
+@settings(deadline=None)
 @given(st.dictionaries(st.text(min_size=1, max_size=3), st.floats(0.01, 100), min_size=3, max_size=40))
 def test_thirds_are_equally_many_and_rise(sizes: dict[str, float]) -> None:
     groups = size_groups(sizes, "thirds")
