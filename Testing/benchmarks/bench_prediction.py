@@ -2,8 +2,9 @@
 
 Both sides get the same network and windows: those of MONAI's defaults (overlap 0.25, every window computed), logits
 averaged with the same Gaussian weight. MONAI ends with a dense float32 distribution, this product with a soft
-parcellation. The network is the shipped brain-134 at half the resolution: window in, averaged to 2 mm, predicted,
-enlarged again. It gives the distributions of a real head and is cheap, so that what it takes beside is seen.
+parcellation. The network is the coronal member of the shipped brain-134 at half the resolution: window in, averaged to
+2 mm, predicted slice by slice, enlarged again. It gives distributions as those of a head and is cheap, so that what it
+takes beside is seen.
 """
 
 from __future__ import annotations
@@ -42,7 +43,7 @@ SCORE = "entropy"
 
 
 class HalfResolution(nn.Module):
-    """A network between averaging over 2 x 2 x 2 voxels and linear interpolation back."""
+    """A network of coronal slices between averaging over 2 x 2 x 2 voxels and linear interpolation back."""
 
     def __init__(self, network: nn.Module) -> None:
         super().__init__()
@@ -50,7 +51,10 @@ class HalfResolution(nn.Module):
 
     def forward(self, batch: Tensor) -> Tensor:
         """Return logits ``[B, C, k, j, i]``."""
-        small = self.network(nn.functional.avg_pool3d(batch, 2))
+        coarse = nn.functional.avg_pool3d(batch, 2)
+        slices = coarse.permute(0, 3, 1, 2, 4)  # one below the other, k down and i across
+        logits = self.network(slices.flatten(0, 1))
+        small = logits.unflatten(0, slices.shape[:2]).permute(0, 2, 3, 1, 4)
         return nn.functional.interpolate(small, scale_factor=2, mode="trilinear", align_corners=False)
 
 
@@ -81,7 +85,7 @@ def run(quick: bool) -> list[Line]:
 
 @cache
 def _model() -> tuple[Model, nn.Module]:
-    model = ModelFolder.load(model_path("brain-134"))
+    model = ModelFolder.load(model_path("brain-134") / "members" / "coronal")
     return model, HalfResolution(model.network).eval()
 
 

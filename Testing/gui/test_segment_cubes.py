@@ -26,7 +26,7 @@ def runner(moduleWidget):
 def panel(moduleWidget, runner, tmp_path):  # noqa: ARG001 - must be in place first
     """The panel with a copy of a shipped model that says it takes cubes."""
     folder = tmp_path / "cubes" / "model"
-    shutil.copytree(MODELS / "brain-134", folder, ignore=shutil.ignore_patterns("training"))
+    shutil.copytree(MODELS / "brain-134" / "members" / "coronal", folder, ignore=shutil.ignore_patterns("training"))
     file = folder / "configs" / "metadata.json"
     metadata = json.loads(file.read_text())
     metadata["softseg"]["plan"] |= {"channels": ["cube"], "bands": {"cube": {}}}

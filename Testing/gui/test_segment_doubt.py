@@ -44,7 +44,7 @@ def head(panel):
 def scored(tmp_path):
     """A copy of the shipped model with an outlier score and a calibration."""
     folder = tmp_path / "scored" / "model"
-    shutil.copytree(MODELS / "brain-134", folder, ignore=shutil.ignore_patterns("training"))
+    shutil.copytree(MODELS / "brain-134" / "members" / "coronal", folder, ignore=shutil.ignore_patterns("training"))
     (folder / "outliers.json").write_text(json.dumps({"score": "energy", "threshold": -4.0, "low": -20, "high": 2}))
     (folder / "calibration.json").write_text("{}")
     return str(folder)
