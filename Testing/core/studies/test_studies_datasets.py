@@ -14,10 +14,11 @@ from softseg.errors import InputError
 from softseg.events import Events
 from softseg.image import read_image
 from softseg.studies import Study
+from softseg.studies.data_specs import StrokesSpec
 from softseg.studies.derive import Annotation, write_annotation, write_blocks, write_fold
 from softseg.studies.folds import folds_of
 from softseg.studies.jobs import jobs_of, study_dataset
-from softseg.studies.study_file import FoldSpec, StrokesSpec
+from softseg.studies.study_file import FoldSpec
 from softseg.studies.trees import held_out_groups, variant_tree, without
 from softseg.tree import LabelTree, Node
 

@@ -22,8 +22,9 @@ from softseg.events import Events
 from softseg.files import write_folder_beside
 from softseg.image import Image, write_image
 from softseg.studies.blocks import deal_blocks, part_masks
+from softseg.studies.data_specs import RatersSpec, StrokesSpec
 from softseg.studies.folds import Fold, chosen
-from softseg.studies.study_file import FoldSpec, RatersSpec, StrokesSpec
+from softseg.studies.study_file import FoldSpec
 from softseg.studies.trees import without
 from softseg.tree import LabelTree
 

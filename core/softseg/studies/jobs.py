@@ -14,10 +14,10 @@ from softseg.data.coarsen import coarsen
 from softseg.data.rater_dataset import ALL_SPLITS
 from softseg.errors import InputError
 from softseg.events import Events
+from softseg.studies.data_specs import StrokesSpec
 from softseg.studies.derive import Annotation, rated, write_annotation, write_blocks, write_fold
 from softseg.studies.folds import Fold, folds_of
 from softseg.studies.study import Study, Variant, model_folder
-from softseg.studies.study_file import StrokesSpec
 from softseg.studies.trees import held_out_groups, variant_tree, without
 from softseg.tree import LabelTree
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from softseg.studies.study_file import ObjectsSpec
+from softseg.studies.data_specs import ObjectsSpec
 from softseg.studies.tables import Result, write_rows
 
 COLUMNS = ("case", "level", "node", "side", "volume_ml", "covered")

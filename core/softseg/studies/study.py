@@ -15,8 +15,9 @@ import yaml
 from pydantic import ValidationError
 
 from softseg.errors import InputError
+from softseg.studies.data_specs import StrokesSpec
 from softseg.studies.smoke import smoke_text, smoke_values
-from softseg.studies.study_file import BudgetSpec, Sets, StrokesSpec, StudyFile, VariantSpec
+from softseg.studies.study_file import BudgetSpec, Sets, StudyFile, VariantSpec
 from softseg.training.recipe import Recipe, plain_error
 from softseg.yaml_text import load_yaml
 

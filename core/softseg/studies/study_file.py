@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
-from softseg.data.disagreement import HABIT, SCALE_MM
+from softseg.studies.data_specs import CoarsenSpec, ObjectsSpec, Part, RatersSpec, StrokesSpec
 from softseg.studies.metrics import NAMES
 
 Sets = dict[str, Any] | list[str]
@@ -18,95 +18,7 @@ SCORES = ("max-softmax", "energy", "entropy", "odin", "mahalanobis")
 """Outlier scores that need no training of their own."""
 
 
-class _Part(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class StrokesSpec(_Part):
-    """Painted strokes instead of whole label maps: exactly one of the amounts.
-
-    Attributes
-    ----------
-    share: part of each structure's labelled voxels in the training part.
-    per_structure: strokes of each structure in each scan.
-    length: voxels of a stroke.
-    splits: whose labels become strokes.
-    """
-
-    share: float | None = Field(default=None, gt=0, le=1)
-    per_structure: int | None = Field(default=None, ge=1)
-    length: int = Field(default=10, ge=1)
-    splits: list[Literal["train", "val"]] = ["train"]
-
-    @model_validator(mode="after")
-    def _one(self) -> StrokesSpec:
-        if (self.share is None) == (self.per_structure is None):
-            raise ValueError("expected either share or per_structure")
-        return self
-
-    @property
-    def name(self) -> str:
-        """For tables and folders: ``1%`` or ``20-strokes``."""
-        return f"{100 * self.share:g}%" if self.share is not None else f"{self.per_structure}-strokes"
-
-
-class ObjectsSpec(_Part):
-    """How single objects are counted; see :mod:`softseg.evaluation.objects`.
-
-    Attributes
-    ----------
-    connectivity: ``volume``, or ``slice``: the parts in each slice are objects of their own.
-    covered: share of an object that must be covered for it to be found, or to be real.
-    small_ml: objects of the reference up to this volume are small; by default the smallest third of each node's.
-    """
-
-    connectivity: Literal["volume", "slice"] = "volume"
-    covered: float = Field(default=0.5, gt=0, le=1)
-    small_ml: float | None = Field(default=None, gt=0)
-
-
-class CoarsenSpec(_Part):
-    """The study's data averaged to larger voxels first; see :func:`softseg.data.coarsen.coarsen`.
-
-    Attributes
-    ----------
-    spacing: mm, one number or ``[i, j, k]`` (0 keeps the images' own).
-    soft: labels become the shares of the fine ones, else each voxel's class with the largest share.
-    margin_mm: images are cut to the box of their labels with so much around it; null: they are not cut.
-    """
-
-    spacing: float | tuple[float, float, float] = 0.0
-    soft: bool = False
-    margin_mm: float | None = None
-
-    @property
-    def spacing_ijk(self) -> tuple[float, float, float]:
-        """Three numbers."""
-        return self.spacing if isinstance(self.spacing, tuple) else (self.spacing,) * 3
-
-
-class RatersSpec(_Part):
-    """Simulated raters instead of the data's own labels; see :class:`softseg.data.disagreement.Disagreement`.
-
-    Attributes
-    ----------
-    count: raters of each case.
-    shift_mm, border_mm, scale_mm, habit: how much they disagree.
-    splits: parts of each fold that have raters; the others keep the own labels. A test part with raters is judged
-        against the share of raters, one without against the own labels.
-    seed: of the raters; the same ones in all trainings.
-    """
-
-    count: int = Field(default=4, ge=2)
-    shift_mm: float = Field(default=0.5, ge=0)
-    border_mm: float = Field(default=0.5, ge=0)
-    scale_mm: float = Field(default=SCALE_MM, gt=0)
-    habit: float = Field(default=HABIT, ge=0, le=1)
-    splits: list[Literal["train", "val", "test"]] = Field(default=["train", "val", "test"], min_length=1)
-    seed: int = 0
-
-
-class VariantSpec(_Part):
+class VariantSpec(Part):
     """One way to train, or with ``vary`` several.
 
     Attributes
@@ -132,7 +44,7 @@ class VariantSpec(_Part):
     tree: str | None = None
     strokes: StrokesSpec | Literal["whole"] | None = None
     model: str | None = None
-    members: list[str] = []
+    members: list[str] = Field(default_factory=list)
 
     @model_validator(mode="after")
     def _something(self) -> VariantSpec:
@@ -150,7 +62,7 @@ class VariantSpec(_Part):
         return self
 
 
-class BudgetSpec(_Part):
+class BudgetSpec(Part):
     """What every training may use: exactly one of the two.
 
     Attributes
@@ -169,7 +81,7 @@ class BudgetSpec(_Part):
         return self
 
 
-class FoldSpec(_Part):
+class FoldSpec(Part):
     """How cases are dealt into training, validation and test parts.
 
     Attributes
@@ -189,7 +101,7 @@ class FoldSpec(_Part):
     by: Literal["person", "split", "block"] = "split"
     count: int | Literal["all"] = 5
     validation: int = Field(default=1, ge=0)
-    splits: list[Literal["train", "val", "test"]] = ["train", "val", "test"]
+    splits: list[Literal["train", "val", "test"]] = Field(default=["train", "val", "test"])
     seed: int = 0
     only: list[int] | None = None
     nested: int = Field(default=0, ge=0)
@@ -207,7 +119,7 @@ class FoldSpec(_Part):
         return self
 
 
-class RuleSpec(_Part):
+class RuleSpec(Part):
     """How the threshold of a score is chosen on the inner folds.
 
     Attributes
@@ -238,7 +150,7 @@ RULES = (
 )
 
 
-class StudyFile(_Part):
+class StudyFile(Part):
     """The contents of STUDY.yaml.
 
     Attributes
@@ -285,14 +197,14 @@ class StudyFile(_Part):
     objects: bool | ObjectsSpec = False
     sizes: list[float] | Literal["thirds"] = "thirds"
     metrics: list[str] | None = Field(default=None, min_length=1)
-    subgroups: dict[str, list[str]] = {}
+    subgroups: dict[str, list[str]] = Field(default_factory=dict)
     set: Sets = Field(default_factory=dict)
     variants: list[VariantSpec] = Field(min_length=1)
     baseline: str | None = None
     seeds: list[int] = Field(default=[0], min_length=1)
     budget: BudgetSpec
     folds: FoldSpec = FoldSpec()
-    strokes: list[StrokesSpec] = []
+    strokes: list[StrokesSpec] = Field(default_factory=list)
     inner: int | list[list[str]] = 4
     scores: list[str] = Field(default=list(SCORES), min_length=1)
     rules: list[RuleSpec] = Field(default=list(RULES), min_length=1)
@@ -301,7 +213,7 @@ class StudyFile(_Part):
     jobs: int = Field(default=1, ge=1)
     memory_gb: float = Field(default=2.0, gt=0)
     keep_models: bool = False
-    smoke: dict[str, Any] = {}
+    smoke: dict[str, Any] = Field(default_factory=dict)
 
     @property
     def counted(self) -> ObjectsSpec | None:
