@@ -2,7 +2,7 @@
 
 A network of slices that looks along one axis knows nothing of the neighbouring slices; others that look along the other
 axes do. Their grids differ in their axes, and may differ in voxel size, so no block of one is finished with a block of
-another. So the members predict one after another, what each says of the scan's voxels is kept in 16 bits
+another. So the members predict one after another, what each says of the scan's voxels is kept in 12 bits
 (:mod:`softseg.soft.fine`), and the mean of that is what one network would have said. All of this is ours.
 """
 
