@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from softseg.evaluation.comparison import Report, evaluate
+from softseg.evaluation.comparison import evaluate
 from softseg.evaluation.quick import quick_scores
+from softseg.evaluation.results import Report
 
 if TYPE_CHECKING:
     from softseg.evaluation.prediction_report import render_prediction_report

@@ -27,8 +27,8 @@ from softseg.evaluation.sources import read_prediction, read_reference
 from softseg.types import FloatArray
 
 if TYPE_CHECKING:
-    from softseg.evaluation.comparison import Report
     from softseg.evaluation.pairs import Pair
+    from softseg.evaluation.results import Report
     from softseg.events import Events
     from softseg.image import Geometry
 

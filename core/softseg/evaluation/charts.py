@@ -19,7 +19,7 @@ from softseg.evaluation.calibration import Reliability
 from softseg.evaluation.colors import as_hex
 
 if TYPE_CHECKING:
-    from softseg.evaluation.comparison import Report
+    from softseg.evaluation.results import Report
     from softseg.tree import LabelTree
 
 INK, FAINT, ACCENT, SECOND = "#1d2330", "#d9dde3", "#1f6f8b", "#d1793b"

@@ -21,8 +21,8 @@ from softseg.evaluation.rows import TreeRows
 from softseg.events import Events
 
 if TYPE_CHECKING:
-    from softseg.evaluation.comparison import Report
     from softseg.evaluation.pairs import Pair
+    from softseg.evaluation.results import Report
 
 
 def write_report(report: Report, path: Path, events: Events) -> Path:
