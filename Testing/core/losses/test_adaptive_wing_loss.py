@@ -90,6 +90,19 @@ def test_perfect_prediction_has_no_loss_and_no_gradient() -> None:
     assert not activation.grad.any()
 
 
+@pytest.mark.parametrize(("frequency", "best"), [(0.1, 0.05), (0.2, 0.105), (0.3, 0.174), (0.4, 0.269), (0.6, 1.0)])
+def test_what_is_best_where_one_cannot_know(frequency: float, best: float) -> None:
+    """Docs say: no proper score. Of voxels that are foreground at a frequency, another share than it costs least."""
+    answers = torch.linspace(0, 1, 1001, dtype=torch.float64)
+    loss = AdaptiveWingLoss()
+    expected = sum(
+        weight * loss.pointwise(row(answers.tolist()), torch.full((1, 1, 1, 1001), truth, dtype=torch.float64))
+        for weight, truth in ((frequency, 1.0), (1 - frequency, 0.0))
+    )
+    assert isinstance(expected, Tensor)
+    assert float(answers[expected.flatten().argmin()]) == pytest.approx(best, abs=0.0015)
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
