@@ -127,10 +127,12 @@ def test_panels_on_one_scale_show_every_bar() -> None:
 
 
 def test_a_loss_is_shown_as_a_share_of_its_first_value() -> None:
-    assert charts.settled([2.0, 1.0, 0.5]) == [1.0, 0.5, 0.25]
-    constant = charts.settled([3.0] * 200)
-    assert constant == pytest.approx([1.0] * 200)
-    noisy = charts.settled([2.0, 4.0] * 100)
-    assert noisy[3:] == pytest.approx([1.5] * 197), "a mean over four steps"
+    assert charts.settled([1, 2, 3], [2.0, 1.0, 0.5]) == ([1, 2, 3], [1.0, 0.5, 0.25])
+    steps, constant = charts.settled(range(1, 201), [3.0] * 200)
+    assert constant == pytest.approx([1.0] * 120)
+    assert (steps[0], steps[-1], len(steps)) == (1, 200, 120), "a page of many trainings stays small"
+    steps, noisy = charts.settled(range(200), [2.0, 4.0] * 100)
+    late = [value for step, value in zip(steps, noisy, strict=True) if step > 3]
+    assert late == pytest.approx([1.5] * len(late)), "a mean over four steps"
     rows = [{"step": "1", "loss": "2", "dice": ""}, {"step": "2", "loss": "1", "dice": "0.5"}]
     assert charts.runs_of([("a", rows), ("a", rows), ("b", [])], "dice") == {"a": [([2], [0.5]), ([2], [0.5])]}

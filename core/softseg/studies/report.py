@@ -211,23 +211,23 @@ def _sizes(study: Study, found: Findings, density: str) -> dict[str, Any] | None
 
 
 def _curves(study: Study, found: Findings, done: Sequence[Job], place: Place) -> dict[str, str] | None:
-    """Draw scores of the validation cases; the loss where no case validates."""
+    """Draw scores of the validation cases; the loss where none validates, or only the last step was validated."""
     tables = [(job.variant.name, read_curves(place.folder(job) / CURVES_FILE)) for job in done]
     metric = study.variants[0].recipe.validation.metric
     scored = charts.runs_of(tables, metric)
-    if scored:
+    if any(len(steps) > 1 for runs in scored.values() for steps, _ in runs):
         caption = "A line per training. Scores of the validation cases, on the model's own grid."
         figure = charts.learning_curves(scored, metric, found.variants, "Learning curves on the validation cases")
         return _figure(figure, "Learning curves", caption)
     losses = {
-        variant: [(steps, charts.settled(values)) for steps, values in runs]
+        variant: [charts.settled(steps, values) for steps, values in runs]
         for variant, runs in charts.runs_of(tables, "loss").items()
     }
     if not losses:
         return None
     caption = (
-        "A line per training: its loss as a share of what it began with, smoothed; no case validates here. Different "
-        "losses cannot be compared: the shape says whether a training had come to rest."
+        "A line per training: its loss as a share of what it began with, smoothed. Different losses cannot "
+        "be compared: the shape says whether a training had come to rest."
     )
     figure = charts.learning_curves(losses, "loss / first loss", found.variants, "Training loss", log=True)
     return _figure(figure, "Learning curves", caption)
