@@ -1,4 +1,4 @@
-"""The picture of a training: loss, Dice per level (of strokes accuracy and macro F1), learning rate."""
+"""The picture of a training: loss, Dice per level (of strokes accuracy and macro F1) once judged, learning rate."""
 
 from __future__ import annotations
 
@@ -17,9 +17,11 @@ STYLES = {"soft_dice": "--", "accuracy": ":"}
 
 def draw_curve(curve: Curve, path: Path, title: str) -> None:
     """Draw ``curve`` to ``path`` (PNG); no display is needed."""
-    figure = Figure(figsize=(10, 7.5), dpi=110, layout="constrained")
+    scored = bool(curve.scores)
+    figure = Figure(figsize=(10, 7.5 if scored else 4.6), dpi=110, layout="constrained")
     FigureCanvasAgg(figure)
-    upper, middle, lower = figure.subplots(3, 1, sharex=True, height_ratios=[4, 4, 1.3])
+    panels = figure.subplots(3 if scored else 2, 1, sharex=True, height_ratios=[4, *([4] if scored else []), 1.3])
+    upper, lower = panels[0], panels[-1]
     figure.suptitle(title, fontsize=12, fontweight="bold")
     steps = range(1, len(curve.losses) + 1)
     upper.plot(steps, curve.losses, color="#9ecae1", linewidth=0.6, label="each step")
@@ -28,11 +30,12 @@ def draw_curve(curve: Curve, path: Path, title: str) -> None:
     if curve.losses and min(curve.losses) > 0 and max(curve.losses) > 20 * min(curve.losses):
         upper.set_yscale("log")
     upper.legend(frameon=False, fontsize=8)
-    _draw_scores(middle, curve)
+    if scored:
+        _draw_scores(panels[1], curve)
     lower.plot(steps, curve.rates, color="#636363", linewidth=1.2)
     lower.set_ylabel("learning rate")
     lower.set_xlabel("step")
-    for axes in (upper, middle, lower):
+    for axes in panels:
         axes.grid(alpha=0.25)
         axes.spines[["top", "right"]].set_visible(False)
     figure.savefig(path, format="png")
@@ -77,9 +80,4 @@ def _draw_scores(axes: Any, curve: Curve) -> None:
     strokes = any(name.startswith("f1/") for name in names)
     axes.set_ylabel("scores of labelled voxels" if strokes else "Dice on validation cases")
     axes.set_ylim(0, 1)
-    if names:
-        axes.legend(frameon=False, fontsize=7, ncols=2, loc="lower right")
-    else:
-        axes.text(
-            0.5, 0.5, "no validation cases so far", ha="center", va="center", transform=axes.transAxes, color="#888888"
-        )
+    axes.legend(frameon=False, fontsize=7, ncols=2, loc="lower right")
