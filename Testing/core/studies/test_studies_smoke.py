@@ -44,6 +44,8 @@ def test_a_shipped_study_runs_to_its_report(shipped: Path, tmp_path: Path) -> No
     assert any(row.metric == metric for row in results)
     with (out / "statistics.csv").open(newline="", encoding="utf-8") as stream:
         assert {row["variant"] for row in csv.DictReader(stream)} >= names - {study.baseline}
+    tables = [out / name for name in ("means.csv", "statistics.csv", "sizes.csv", "results.csv")]
+    assert all(table.stat().st_size > 20 for table in tables if table.exists()), "no table without rows"
     page = (out / "report.html").read_text(encoding="utf-8")
     assert all(text in page for text in (*names, "A smoke run", 'alt="Learning curves"', "How it was made"))
     assert ">nan<" not in page

@@ -128,9 +128,16 @@ def write_summary(
     write_results(place.out / "results.csv", results)
     jobs = [read_json_object(place.folder(job) / JOB_FILE) for job in done]
     found = findings(study, results, jobs)
-    write_rows(place.out / MEANS_FILE, list(mean_rows(found)))
-    write_rows(place.out / STATISTICS_FILE, [comparison.row() for comparison in found.comparisons])
-    write_rows(place.out / SIZES_FILE, [gain.row() for gain in found.sizes])
+    tables = {
+        MEANS_FILE: list(mean_rows(found)),
+        STATISTICS_FILE: [comparison.row() for comparison in found.comparisons],
+        SIZES_FILE: [gain.row() for gain in found.sizes],
+    }
+    for name, rows in tables.items():
+        if rows:
+            write_rows(place.out / name, rows)
+        else:  # one variant has no comparison, one structure no groups of sizes
+            (place.out / name).unlink(missing_ok=True)
     with write_beside(place.out / SUMMARY_FILE) as temporary:
         text = json.dumps(summary(study, found, missing, command), indent=2, ensure_ascii=False, allow_nan=False)
         temporary.write_text(text + "\n", encoding="utf-8")
@@ -138,7 +145,7 @@ def write_summary(
     from softseg.studies.report import write_report
 
     write_markdown(study, found, missing, place.out / MARKDOWN_FILE, command)
-    for name in ("results.csv", MEANS_FILE, STATISTICS_FILE, SIZES_FILE, SUMMARY_FILE, MARKDOWN_FILE):
+    for name in ("results.csv", *(name for name, rows in tables.items() if rows), SUMMARY_FILE, MARKDOWN_FILE):
         events.result(name, place.out / name)
     write_report(study, found, done, missing, place, command)
     events.result("report", place.out / "report.html")
