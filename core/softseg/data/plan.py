@@ -69,7 +69,8 @@ class Crop(BaseModel):
     """Which part of an image is used.
 
     ``none``: all of it. ``nonzero``: the box of voxels that are not exactly zero, plus ``margin_mm``. ``center``: a box
-    of ``size_mm`` (k, j, i; null = all along that axis) around the middle of the image.
+    of ``size_mm`` (k, j, i; null = all along that axis) around the middle of the image; intensities are then normalised
+    by what lies in the box alone.
     """
 
     model_config = _FROZEN

@@ -56,6 +56,8 @@ def preprocess_images(
         part = crop(image, box)
         if isinstance(image, Cube):
             normal = plan.bands[channel].apply(part.array)
+        elif plan.crop.kind == "center":  # what lies around it is not looked at, so it must not say what is bright
+            normal = normalize(part.array, plan.normalization[channel])[None]
         else:
             normal = normalize(image.array, plan.normalization[channel])[box][None]
         if part.geometry == grid:
