@@ -59,6 +59,14 @@ def test_a_marked_voxel_stays_where_it_is(orientation, crop, oblique):
         assert out.size < array.size
 
 
+def test_a_box_around_the_middle_is_normalised_by_itself():
+    array = np.random.default_rng(0).normal(100, 10, (6, 40, 40)).astype(np.float32)
+    array[:, :10] += 1000
+    out, _ = preprocess_images([image_of(array)], plan_of(crop=Crop(kind="center", size_mm=(None, 16, 16))))
+    inside = array[:, 12:28, 12:28]
+    np.testing.assert_allclose(out[0], (inside - inside.mean()) / inside.std(), atol=1e-4)
+
+
 def test_resampling_keeps_the_mark_within_half_a_voxel():
     array = np.zeros((30, 30, 30), np.float32)
     array[14:18, 8:12, 20:24] = 1

@@ -11,10 +11,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from monai.data import MetaTensor
 
 from softseg.data import NetworkSpec, Plan, preprocess_images
+from softseg.data.preprocess import crop_box
 from softseg.image import Geometry, Image, read_image, write_image
 from softseg.network import Head, ModelFolder, build_network, set_output_bias
+from softseg.network.bundle import inference_config
 from softseg.prediction import sliding_probabilities
 from softseg.soft.resample import resample_image
 from softseg.tree import LabelTree, Node
@@ -48,6 +51,26 @@ def scan(path: Path) -> Image:
     image = Image(array.astype(np.float32), geometry)
     write_image(image, path)
     return image
+
+
+@pytest.mark.parametrize("kind", ["z-score", "z-score-nonzero", "percentile"])
+@pytest.mark.parametrize("crop", [{}, {"kind": "center", "size_mm": (None, 20.0, 15.0)}])
+def test_the_bundle_normalises_alike(kind: str, crop: dict[str, object], tmp_path: Path) -> None:
+    """Of a box around the middle, what lies around it takes no part, though it is brighter here."""
+    array = scan(tmp_path / "ball.nii.gz").array.copy()
+    array[:, :8] += 500
+    array[:, :, -6:] = 0
+    image = Image(array, Geometry((36, 44, 40), (1.0, 1.2, 1.1)))
+    how = {"T1": {"kind": kind}}
+    plan = Plan(channels=("T1",), spacing=(None,) * 3, patch_size=(16, 16, 16), crop=crop, normalization=how)
+    steps = inference_config(plan, TREE, Head("softmax", 3))["preprocessing"]["transforms"]
+    text = next(step["func"] for step in steps if step["_target_"] == "Lambdad")
+    given = MetaTensor(torch.from_numpy(array)[None], affine=torch.diag(torch.tensor([1.1, 1.2, 1.0, 1.0])))
+    out = eval(text.removeprefix("$"), {"torch": torch, "numpy": np})(given)[0].numpy()  # noqa: S307
+    own, grid = preprocess_images([image], plan)
+    box = crop_box([array], image.geometry.spacing_kji, plan.crop)
+    assert own[0].shape == grid.shape
+    np.testing.assert_allclose(out[box], own[0], atol=1e-3)
 
 
 @pytest.mark.parametrize("head", ["softmax", "normrelu", "godin"])

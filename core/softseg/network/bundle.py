@@ -16,7 +16,7 @@ import numpy as np
 import torch
 
 from softseg.data.cubes.bands import Bands
-from softseg.data.plan import Normalization, Plan
+from softseg.data.plan import Plan
 from softseg.network.architectures import network_config
 from softseg.network.heads import Head
 from softseg.tree import LabelTree
@@ -161,7 +161,7 @@ def _normalize(plan: Plan) -> str:
     for name in plan.channels:
         stop = start + (plan.bands[name].count if name in plan.bands else 1)
         x = f"x[{start}:{stop}]"
-        parts.append(_bands(plan.bands[name], x) if name in plan.bands else _normalize_one(plan.normalization[name], x))
+        parts.append(_bands(plan.bands[name], x) if name in plan.bands else _normalize_one(plan, name, x))
         start = stop
     return f"$lambda x: {parts[0]}" if len(parts) == 1 else f"$lambda x: torch.cat([{', '.join(parts)}])"
 
@@ -181,15 +181,26 @@ def _bands(how: Bands, x: str) -> str:
     return f"torch.einsum('ob,bkji->okji', torch.tensor({[list(row) for row in how.components]}), {found})"
 
 
-def _normalize_one(how: Normalization, x: str) -> str:
+def _normalize_one(plan: Plan, name: str, x: str) -> str:
+    how, seen = plan.normalization[name], _used(plan, x)
     if how.kind == "ct":
         return f"({x}.float().clamp({how.lower}, {how.upper}) - {how.mean}) / {how.sd}"
     if how.kind == "percentile":
         low, high = (1.0 if how.lower is None else how.lower), (99.0 if how.upper is None else how.upper)
-        a, b = (f"float(numpy.percentile({x}.numpy(), {percent}))" for percent in (low, high))
+        a, b = (f"float(numpy.percentile({seen}.numpy(), {percent}))" for percent in (low, high))
         return f"(({x}.float() - {a}) / max({b} - {a}, 1e-6)).clamp(0, 1) * 2 - 1"
-    part = f"{x}[{x} != 0]" if how.kind == "z-score-nonzero" else x
+    part = f"(lambda v: v[v != 0])({seen})" if how.kind == "z-score-nonzero" else seen
     return f"({x}.float() - {part}.float().mean()) / {part}.float().std(unbiased=False)"
+
+
+def _used(plan: Plan, x: str) -> str:
+    """Return what of ``x`` says how bright the image is: a box around the middle where the plan looks at no more."""
+    if plan.crop.kind != "center":
+        return x
+    sizes = f"zip(v.shape[1:], {list(plan.crop.size_mm)}, v.pixdim)"
+    kept = f"(n, n if s is None else min(n, max(1, round(s / float(f))))) for n, s, f in {sizes}"
+    box = f"slice((n - m) // 2, (n - m) // 2 + m) for n, m in ({kept})"
+    return f"(lambda v: v[(slice(None), *({box}))])({x})"
 
 
 def _smooth(plan: Plan) -> str:
