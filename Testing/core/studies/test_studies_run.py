@@ -53,6 +53,8 @@ def test_a_comparison_from_file_to_report(study_file: StudyFile, tmp_path: Path)
     assert [(row["units"], float(row["mean"])) for row in mean] == [("1", pytest.approx(dice["tree", 2], rel=1e-4))]
     page = (out / "report.html").read_text(encoding="utf-8")
     assert all(text in page for text in ("Study: fields", "plain", "tree", "data:image/svg+xml"))
+    assert "after Holm's correction over 2 comparisons 1" in page, "two levels"
+    assert "no difference can be called significant at 5 %" in page
     assert not any((out / "work").iterdir())
 
     sink = ListSink()  # the same again: nothing is left to do

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import shlex
+from collections import Counter
 from collections.abc import Sequence
 from datetime import datetime, timezone
 from typing import Any
@@ -95,6 +96,7 @@ def _section(study: Study, found: Findings, density: str) -> dict[str, Any]:
         "columns": columns,
         "rows": mean_table(found, density, columns),
         "comparisons": _named(differences(found, density, columns), columns),
+        "tests": _tests(found, density),
         "every": every if len(every) > len(columns) else [],
         "every_rows": mean_table(found, density, every),
         "every_comparisons": _named(differences(found, density, every), every),
@@ -110,6 +112,13 @@ def _named(rows: Sequence[Comparison], columns: Sequence[Column]) -> list[tuple[
     """Return the comparisons of each number together, with its name."""
     table = [(c.name, [r for r in rows if (r.key.metric, r.key.level) == (c.metric, c.level)]) for c in columns]
     return [(name, own) for name, own in table if own]
+
+
+def _tests(found: Findings, density: str) -> int:
+    """Return over how many comparisons Holm's correction goes, at the most."""
+    keys = [row.key for row in found.comparisons if row.key.density == density and not row.key.subgroup]
+    families = Counter((key.metric, key.score, key.rule) for key in keys)
+    return max(families.values(), default=0)
 
 
 def _part(study: Study, found: Findings, density: str, name: str) -> list[dict[str, Any]]:
