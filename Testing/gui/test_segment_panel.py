@@ -98,7 +98,7 @@ def test_odd_voxels_are_warned_about(panel):
 
 def test_every_channel_of_a_model_gets_a_selector(panel, tmp_path):
     folder = tmp_path / "two-channels"
-    shutil.copytree(DATA / "Models" / "cord-gm-soft", folder)
+    shutil.copytree(DATA / "Models" / "brain-134" / "members" / "axial", folder)
     file = folder / "configs" / "metadata.json"
     metadata = json.loads(file.read_text())
     metadata["softseg"]["plan"]["channels"] = ["T2starw", "T1"]

@@ -79,7 +79,7 @@ def test_folders_of_other_products_and_broken_ones_say_what_they_are(tmp_path, r
     with pytest.raises(InputError, match="is an nnU-Net model, not a model of softseg"):
         ModelSummary.load(other)
     bundle = tmp_path / "bundle"
-    shutil.copytree(resources / "Models" / "cord-gm-soft", bundle)
+    shutil.copytree(resources / "Models" / "brain-134" / "members" / "axial", bundle)
     (bundle / "configs" / "metadata.json").write_text(json.dumps({"name": "spleen"}))
     with pytest.raises(InputError, match="is a MONAI bundle, but not a model of softseg"):
         ModelSummary.load(bundle)
