@@ -152,7 +152,16 @@ class SoftSegSlicerLogic(KnowingLogic):
         return ComparisonTables(outputFolder)
 
     def train(
-        self, dataset, folder, recipe="soft-tree", *, minutes=None, device="auto", sets=(), after=(), onEvent=None
+        self,
+        dataset,
+        folder,
+        recipe="tree-wasserstein-dice",
+        *,
+        minutes=None,
+        device="auto",
+        sets=(),
+        after=(),
+        onEvent=None,
     ):
         """Train a model with the engine in a process of its own, wait, and return the model folder.
 

@@ -81,8 +81,8 @@ def test_a_deleted_volume_leaves_the_table_and_closing_the_scene_empties_it(pane
 
 
 def test_the_recipe_is_explained_in_plain_language(panel):
-    assert panel.ui.recipeSelector.currentText == "soft-tree"
-    assert "0.3 grey matter" in panel.ui.recipeLabel.text
+    assert panel.ui.recipeSelector.currentText == "tree-wasserstein-dice"
+    assert "far branches cost more" in panel.ui.recipeLabel.text
     panel.ui.recipeSelector.currentIndex = panel.ui.recipeSelector.findText("ce-dice")
     assert panel.ui.recipeLabel.text.startswith("The usual way to train")
 
@@ -254,7 +254,7 @@ def test_painted_strokes_take_the_recipe_for_them_and_give_the_other_one_back(pa
     recipes.currentIndex = recipes.findText("sparse")
     assert panel.strokes.unpainted == "strokes"
     choose(strokes, "unknown")
-    assert recipes.currentText == "soft-tree"
+    assert recipes.currentText == "tree-wasserstein-dice"
 
 
 def test_what_follows_needs_a_scan_to_judge_by(panel):

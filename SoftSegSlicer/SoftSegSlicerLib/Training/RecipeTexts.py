@@ -6,7 +6,7 @@ import re
 
 from .. import Engine
 
-FIRST_CHOICE = "soft-tree"
+FIRST_CHOICE = "tree-wasserstein-dice"
 _BLOCK = re.compile(r"^explanation: >-\n((?:[ ]+.*\n)+)", re.MULTILINE)
 
 

@@ -10,7 +10,7 @@ from softseg.losses import build_loss
 from softseg.training import Recipe, recipe_explanations, recipe_names
 from softseg.tree import LabelTree, Node
 
-NAMES = ("ce-dice", "soft-tree", "softseg", "sparse", "tree-ce", "tree-wasserstein")
+NAMES = ("ce-dice", "soft-tree", "softseg", "sparse", "tree-ce", "tree-wasserstein", "tree-wasserstein-dice")
 
 
 def test_the_shipped_recipes_are_there_and_explained_to_people() -> None:

@@ -95,7 +95,7 @@ def test_the_same_seed_gives_the_same_network(
     assert (tmp_path / "other" / "metrics.csv").read_bytes() != (out / "metrics.csv").read_bytes()
 
 
-@pytest.mark.parametrize("name", ["softseg", "tree-wasserstein", "tree-ce", "ce-dice"])
+@pytest.mark.parametrize("name", ["softseg", "tree-wasserstein", "tree-wasserstein-dice", "tree-ce", "ce-dice"])
 def test_every_recipe_learns(
     name: str, balls: Dataset, tiny: list[str], finished: tuple[Path, ListSink], tmp_path: Path
 ) -> None:
