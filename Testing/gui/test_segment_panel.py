@@ -142,7 +142,7 @@ def test_choosing_a_model_changes_channels_and_levels(panel):
 
 def test_a_folder_is_chosen_remembered_and_offered_again(panel, moduleWidget, tmp_path):
     run = tmp_path / "my-run"
-    shutil.copytree(DATA / "Models" / "cord-gm-soft", run / "model")
+    shutil.copytree(DATA / "Models" / "cord-gm-soft" / "members" / "wing", run / "model")
     moduleWidget.context.dialogs.path = str(run)
     click(panel.ui.modelFolderButton)
     assert panel.models.current() == str(run / "model")
@@ -175,7 +175,7 @@ def test_a_model_of_another_product_is_refused_and_the_choice_stays(panel, modul
 
 
 def test_a_trained_model_is_offered_and_chosen(panel, moduleWidget, tmp_path):
-    shutil.copytree(DATA / "Models" / "cord-gm-soft", tmp_path / "a" / "model")
+    shutil.copytree(DATA / "Models" / "cord-gm-soft" / "members" / "wing", tmp_path / "a" / "model")
     moduleWidget.context.notify("modelsChanged", path=str(tmp_path / "a" / "model"))
     assert panel.models.current() == "brain-134"
     assert panel.ui.modelBox.findText("a / model") >= 0

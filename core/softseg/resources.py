@@ -66,14 +66,32 @@ def label_tree_path(name: str) -> Path:
     return resources_folder() / "LabelTrees" / f"{name}.json"
 
 
+def named_model(model: str | os.PathLike[str]) -> Path:
+    """Return the folder that is meant: a path as it is, or that of the shipped model (or member) of this name.
+
+    Raises
+    ------
+    InputError: it is no path that exists, looks like a name, and no model of this name is shipped.
+    """
+    path = Path(model)
+    parts = path.parts
+    is_name = path.as_posix() == os.fspath(model) and (len(parts) == 1 or (len(parts) == 3 and parts[1] == "members"))
+    return model_path(path.as_posix()) if is_name and not path.exists() else path
+
+
 def model_path(name: str) -> Path:
-    """Return the folder of a shipped model.
+    """Return the folder of a shipped model, or of a member of one: ``"brain-134/members/axial"``.
 
     Raises
     ------
     InputError: no model of this name is shipped.
     """
-    if name not in list_models():
-        there = ", ".join(list_models()) or "none"
-        raise InputError(f"no shipped model '{name}'", hint=f"shipped models: {there}")
-    return resources_folder() / "Models" / name
+    models = list_models()
+    shipped, _, member = name.partition("/members/")
+    folder = resources_folder() / "Models" / shipped
+    members = [path.name for path in (folder / "members").glob("*")] if shipped in models else []
+    if name in models or member in members:
+        return folder / "members" / member if member else folder
+    there = ", ".join(models) or "none"
+    of_it = f"members of {shipped}: {', '.join(sorted(members))}"
+    raise InputError(f"no shipped model '{name}'", hint=of_it if member and members else f"shipped models: {there}")

@@ -137,9 +137,9 @@ def test_wrong_requests_are_one_line_and_change_nothing(
 
 
 def test_a_shipped_model_is_not_changed(known: Path, softseg: Line) -> None:
-    code, _, err = softseg("outliers", "fit", "cord-gm-soft", known, "--score", "entropy")
+    code, _, err = softseg("outliers", "fit", "cord-gm-soft/members/wing", known, "--score", "entropy")
     assert (code, err.count("\n")) == (2, 1)
-    assert "'cord-gm-soft' is a shipped model, which is not changed; add --out MODEL2" in err
+    assert "'cord-gm-soft/members/wing' is a shipped model, which is not changed; add --out MODEL2" in err
 
 
 def test_a_model_without_a_score_says_how_to_get_one(known: Path, model: Path, tmp_path: Path, softseg: Line) -> None:

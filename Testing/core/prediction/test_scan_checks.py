@@ -68,7 +68,7 @@ def test_a_shipped_model_is_read_by_name():
 
 
 def test_a_training_run_stands_for_its_model(tmp_path, resources: Path):
-    shutil.copytree(resources / "Models" / "cord-gm-soft", tmp_path / "run" / "model")
+    shutil.copytree(resources / "Models" / "cord-gm-soft" / "members" / "wing", tmp_path / "run" / "model")
     assert ModelSummary.load(tmp_path / "run").path == tmp_path / "run" / "model"
 
 

@@ -12,7 +12,7 @@ import pytest
 
 import softseg.tree
 from softseg.errors import InputError
-from softseg.resources import label_tree_path, list_label_trees, list_models, model_path, resources_folder
+from softseg.resources import label_tree_path, list_label_trees, list_models, model_path, named_model, resources_folder
 from softseg.tree import LabelTree, remarks
 
 NAMES = [
@@ -122,6 +122,13 @@ def test_resources_by_name(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, reso
     assert (list_models(), model_path("small")) == (["small"], tmp_path / "Models" / "small")
     with pytest.raises(InputError, match="no shipped model 'large'; shipped models: small"):
         model_path("large")
+    member = tmp_path / "Models" / "small" / "members" / "left"
+    member.mkdir(parents=True)
+    assert named_model("small/members/left") == model_path("small/members/left") == member
+    assert named_model("small") == member.parents[1]
+    assert [named_model(path) for path in (tmp_path, "runs/large")] == [tmp_path, Path("runs/large")]
+    with pytest.raises(InputError, match="no shipped model 'small/members/right'; members of small: left"):
+        named_model("small/members/right")
     monkeypatch.setenv("SOFTSEG_RESOURCES", str(tmp_path / "none"))
     with pytest.raises(InputError, match="SOFTSEG_RESOURCES: no such folder"):
         resources_folder()

@@ -11,7 +11,7 @@ from softseg.ensemble_file import EnsembleFile
 from softseg.errors import InputError
 from softseg.events import Events
 from softseg.network import Model, ModelFolder
-from softseg.resources import model_path
+from softseg.resources import named_model
 
 
 def load_models(model: str | PathLike[str] | Model | Sequence[Model]) -> list[Model]:
@@ -24,7 +24,7 @@ def load_models(model: str | PathLike[str] | Model | Sequence[Model]) -> list[Mo
     if isinstance(model, Model):
         return [model]
     if isinstance(model, (str, PathLike)):
-        models = [each for name in model_names(model) for each in _models_of(_folder(name))]
+        models = [each for name in model_names(model) for each in _models_of(named_model(name))]
     else:
         models = list(model)
     if not models:
@@ -40,12 +40,7 @@ def load_model(model: str | PathLike[str]) -> Model:
     ------
     InputError: there is neither, the folder is not a valid model folder, or it holds an ensemble.
     """
-    return ModelFolder.load(_folder(model))
-
-
-def _folder(model: str | PathLike[str]) -> Path:
-    path = Path(model)
-    return path if path.exists() or path.name != fspath(model) else model_path(path.name)
+    return ModelFolder.load(named_model(model))
 
 
 def _models_of(folder: Path) -> list[Model]:

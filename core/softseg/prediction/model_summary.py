@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from os import PathLike, fspath
+from os import PathLike
 from pathlib import Path
 
 from softseg.ensemble_file import FILE, EnsembleFile
 from softseg.errors import InputError
 from softseg.files import read_json_object
 from softseg.prediction.scan_checks import Expected
-from softseg.resources import model_path
+from softseg.resources import named_model
 from softseg.tree import LabelTree
 
 _FILES = ("configs/metadata.json", "models/model.pt", "tree.json")
@@ -131,9 +131,7 @@ def _outlier_score(folder: Path) -> str:
 
 
 def _folder_of(model: str | PathLike[str]) -> Path:
-    path = Path(model)
-    if not path.exists() and path.name == fspath(model):
-        path = model_path(path.name)
+    path = named_model(model)
     if not path.is_dir():
         raise InputError("no such model folder", file=path)
     if (path / FILE).is_file():
