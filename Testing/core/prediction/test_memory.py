@@ -176,6 +176,6 @@ def test_a_real_limit_of_memory(scan: Callable[..., Path], tmp_path: Path) -> No
     assert "memory is short" in warnings[0]
     assert "instead of 64 x 64 x 64" in warnings[0]
     code, _, said = limited(60)
-    assert code == 3
+    assert code == 3, said
     assert "even with windows of 8 x 8 x 8 voxels" in said
     assert "crop the image, close other programs" in said
