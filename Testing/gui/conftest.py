@@ -118,7 +118,7 @@ def screenshot(tmp_path):
 def waitUntil():
     """``waitUntil(condition, seconds=90)``: handle events until it is true; fails when it does not become true."""
 
-    def wait(condition, seconds=90.0):
+    def wait(condition, seconds=300.0):
         timer = qt.QElapsedTimer()
         timer.start()
         while not condition():

@@ -107,7 +107,16 @@ def test_the_best_is_the_least_where_less_is_better(study_file: Callable[..., Pa
 
 @pytest.mark.parametrize(
     ("value", "text"),
-    [(0.12345, "0.123"), (0.0, "0.000"), (-0.0004, "-0.0004"), (12.34, "12.3"), (4321.5, "4322"), (math.nan, "–")],
+    [
+        (0.12345, "0.123"),
+        (0.0, "0.000"),
+        (-0.0004, "-0.0004"),
+        (6e-5, "0.0001"),
+        (0.0042, "0.004"),
+        (12.34, "12.3"),
+        (4321.5, "4322"),
+        (math.nan, "–"),
+    ],
 )
 def test_numbers_for_tables(value: float, text: str) -> None:
     assert amount(value) == text

@@ -113,12 +113,14 @@ def differences(found: Findings, density: str, columns: Sequence[Column], subgro
 
 
 def amount(value: float) -> str:
-    """Return a number for a table: three decimals, three digits that count if it is small; a dash where undefined."""
+    """Return a number for a table: three digits that count or three decimals, four if it is small; a dash for none."""
     if not math.isfinite(value):
         return "–"
     if abs(value) >= 10:
         return f"{value:.1f}" if abs(value) < 1000 else f"{value:.0f}"
-    return f"{value:.3f}" if abs(value) >= 0.0095 or abs(value) < 0.00005 else f"{value:.1g}"
+    if 0.00005 <= abs(value) < 0.00095:
+        return f"{value:.4f}"
+    return f"{value:.3f}"
 
 
 def signed(value: float) -> str:
