@@ -116,7 +116,7 @@ def screenshot(tmp_path):
 
 @pytest.fixture
 def waitUntil():
-    """``waitUntil(condition, seconds=90)``: handle events until it is true; fails when it does not become true."""
+    """``waitUntil(condition, seconds=300)``: handle events until it is true; fails when it does not become true."""
 
     def wait(condition, seconds=300.0):
         timer = qt.QElapsedTimer()
