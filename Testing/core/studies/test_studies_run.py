@@ -68,6 +68,18 @@ def test_a_comparison_from_file_to_report(study_file: StudyFile, tmp_path: Path)
     ]
 
 
+def test_other_words_in_a_recipe_train_nothing_anew(study_file: StudyFile, tmp_path: Path) -> None:
+    digests = []
+    for words, weight in (("A first try.", 1.0), ("Explained better.", 1.0), ("Explained better.", 2.0)):
+        recipe = tmp_path / "own.yaml"
+        text = f"name: own\nexplanation: {words}\nhead: softmax\ntargets: crisp\nsteps: 2\n"
+        recipe.write_text(text + f"losses: [{{name: cross-entropy, weight: {weight}}}]\n")
+        file = study_file(variants=[{"name": "own", "recipe": str(recipe)}])
+        (job,) = jobs_of(Study.load(file), tmp_path / "out", Events())
+        digests.append(job.training_digest)
+    assert digests[0] == digests[1] != digests[2]
+
+
 def test_outliers_from_file_to_report(study_file: StudyFile, tmp_path: Path) -> None:
     variants = [{"name": "tree", "recipe": "sparse"}]
     file = study_file(

@@ -77,10 +77,12 @@ class Job:
     @property
     def training_digest(self) -> str:
         """A digest of what its model depends on, but not how that is judged, nor where the files of the study lie."""
+        words = {"name", "explanation"}
         return _hash(
             [
                 _FORMAT,
-                self.variant.recipe.model_dump(mode="json", exclude_defaults=True),  # later versions may have more keys
+                # later versions may have more keys
+                self.variant.recipe.model_dump(mode="json", exclude_defaults=True, exclude=words),
                 self.trained.to_json(),
                 self.seed,
                 self.fold.parts,
