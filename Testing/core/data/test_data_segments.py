@@ -13,7 +13,7 @@ from softseg.data.labels import read_labels
 from softseg.data.segments import read_segments, segmentation_labels
 from softseg.errors import InputError
 from softseg.image import Geometry
-from softseg.tree import LabelTree
+from softseg.tree import Code, LabelTree, Terminology
 from softseg.types import IGNORE_INDEX
 
 GRID = Geometry((12, 10, 8), (1.0, 1.0, 2.0), (5.0, -7.0, 11.0), (-1.0, 0.0, 0.0, 0.0, -1.0, 0.0, 0.0, 0.0, 1.0))
@@ -51,23 +51,48 @@ def labels_of(path: Path, tree: LabelTree, unlabelled: int | None = None) -> tup
     return segmentation_labels(path, GRID, tree, warnings.append, unlabelled).array, warnings
 
 
-def test_segments_are_found_by_name_id_and_value_of_any_level(tmp_path, bare):
+def planes(*values_and_slices: tuple[int, int]) -> np.ndarray:
     layer = np.zeros(GRID.shape, np.uint8)
-    for value, k in ((1, 1), (2, 3), (3, 5), (7, 6)):
+    for value, k in values_and_slices:
         layer[k, 2:4, 3:5] = value
-    segments = [
-        {"ID": "Segment_1", "Name": "GREY matter", "LabelValue": 1, "Layer": 0},  # an inner node
-        {"ID": "white", "Name": "wm", "LabelValue": 2, "Layer": 0},
-        {"ID": "Segment_3", "Name": "Segment_3", "LabelValue": 3, "Layer": 0},  # only its value says what it is
-        {"ID": "Segment_4", "Name": "grey-left", "LabelValue": 7, "Layer": 0},
-    ]
-    found, warnings = labels_of(write(tmp_path / "a.seg.nrrd", segments, [layer]), bare)
-    expected = np.full(GRID.shape, IGNORE_INDEX)
-    for name, k in (("grey", 1), ("white", 3), ("white", 5), ("grey-left", 6)):
-        expected[k, 2:4, 3:5] = bare.class_index(name)
-    np.testing.assert_array_equal(found, expected)
+    return layer
+
+
+CODED = (
+    "Segmentation.Status:inprogress|TerminologyEntry:Segmentation category and type - DICOM master list"
+    "~SCT^85756007^Tissue~SCT^389082000^White matter~^^~Anatomic codes - DICOM master list~^^~^^|"
+)
+
+
+def test_segments_are_found_by_name_id_and_code_of_any_level(tmp_path, bare):
+    code = Terminology(Code("85756007", "SCT", "Tissue"), Code("389082000", "SCT", "White matter"))
+    for given in ({"ID": "white", "Name": "wm"}, {"ID": "Segment_2", "Name": "weisse Substanz", "Tags": CODED}):
+        segments = [
+            {"ID": "Segment_1", "Name": "GREY matter", "LabelValue": 1, "Layer": 0},  # an inner node
+            {"LabelValue": 2, "Layer": 0, **given},
+            {"ID": "Segment_4", "Name": "grey-left", "LabelValue": 7, "Layer": 0},
+        ]
+        path = write(tmp_path / "a.seg.nrrd", segments, [planes((1, 1), (2, 3), (7, 6))])
+        found, warnings = labels_of(path, bare.with_terminology("white", code))
+        expected = np.full(GRID.shape, IGNORE_INDEX)
+        for name, k in (("grey", 1), ("white", 3), ("grey-left", 6)):
+            expected[k, 2:4, 3:5] = bare.class_index(name)
+        np.testing.assert_array_equal(found, expected)
+        assert not warnings
+
+
+def test_numbers_of_segments_count_where_no_segment_has_a_name_and_that_is_said(tmp_path, bare):
+    segments = [{"ID": f"Segment_{n}", "Name": f"Segment_{n}", "LabelValue": n, "Layer": 0} for n in (1, 3)]
+    path = write(tmp_path / "a.seg.nrrd", segments, [planes((1, 1), (3, 5))])
+    found, warnings = labels_of(path, bare)
+    for value, k in ((1, 1), (3, 5)):
+        node = next(node for node in bare.nodes if node.value == value)
+        assert (found[k, 2:4, 3:5] == bare.class_index(node.id)).all()
     assert len(warnings) == 1
-    assert "'Segment_3' is taken for 'white matter' by its label value 3" in warnings[0]
+    assert "taken by label value, as no name says more: 1 (Segment_1) as" in warnings[0]
+    segments[0]["Name"] = "grey matter"
+    with pytest.raises(InputError, match=r"a.seg.nrrd: labels: .*3 \(Segment_3\): it has no name"):
+        labels_of(write(tmp_path / "a.seg.nrrd", segments, [planes((1, 1), (3, 5))]), bare)
 
 
 def test_a_cropped_file_of_several_layers_lies_where_it_was_painted(tmp_path, bare):
@@ -88,7 +113,8 @@ def test_a_cropped_file_of_several_layers_lies_where_it_was_painted(tmp_path, ba
     expected[grey & white] = IGNORE_INDEX  # both cannot be true
     np.testing.assert_array_equal(found, expected)
     assert (grey & white).sum() == 2
-    assert warnings == [f"{path}: 2 voxels lie in segments that contradict each other; they are left unlabelled"]
+    pair = "'grey matter' and 'white matter' (2 voxels)"
+    assert warnings == [f"{path}: segments contradict each other: {pair}; 2 voxels are left unlabelled"]
 
 
 def test_what_is_in_no_segment_is_background_unless_zero_is_unlabelled(make, tmp_path):
@@ -142,7 +168,7 @@ def test_strokes_train_from_a_segmentation(make, tmp_path, bare):
 @pytest.mark.parametrize(
     ("segments", "message"),
     [
-        ([{"ID": "s", "Name": "liver", "LabelValue": 6}], r"'liver' \(label value 6\) is no node of the label tree"),
+        ([{"ID": "s", "Name": "liver", "LabelValue": 6}], r"no node for liver; name each segment"),
         ([{"ID": "s", "Name": "white", "LabelValue": "one"}], "Segment0: the header does not fit the voxels"),
         ([{"ID": "s", "Name": "white", "LabelValue": 1, "Layer": 4}], "Segment0: the header does not fit the voxels"),
         ([], "the header describes no segments"),
@@ -161,7 +187,7 @@ def test_headers_that_do_not_fit(make, tmp_path, segments, message):
 def test_an_ambiguous_name_asks_for_an_id(make, tmp_path):
     tree = make.head_tree().rename("grey-left", "side").rename("grey-right", "side")
     path = write(tmp_path / "a.seg.nrrd", [{"ID": "s", "Name": "side", "LabelValue": 1}], [box((1, 2), (1, 2), (1, 2))])
-    with pytest.raises(InputError, match="'side' could be 'grey-left' or 'grey-right'; name it by the id"):
+    with pytest.raises(InputError, match="side: could be 'grey-left' or 'grey-right'; name it by the id"):
         labels_of(path, tree)
 
 

@@ -2,12 +2,12 @@
 
 Slicer writes segments that do not overlap into one layer, as values of a label map, and the others into further layers
 (components of a voxel); the header says layer, value, id and name of each segment. The file may cover a part of the
-image alone. Label values are numbered by Slicer, so a segment is found in the tree by its name or id first.
+image alone. Label values are numbered by Slicer, so a segment is found in the tree by its name, id or code.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
@@ -21,13 +21,14 @@ from softseg.data.preprocess import GRID_TOLERANCE, describe_grid
 from softseg.errors import InputError
 from softseg.image import Geometry, Image
 from softseg.soft.grids import index_map, nearest_values
-from softseg.tree import LabelTree, Node
+from softseg.tree import LabelTree, Terminology
+from softseg.tree.formats.codes import terminology_of_tag
+from softseg.tree.matching import Item, Matching, match_items
+from softseg.tree.overlaps import CONTRADICTION, Overlaps
 from softseg.types import IGNORE_INDEX
 
 SEGMENT_SUFFIXES = (".seg.nrrd", ".seg.nhdr")
 """File endings of segmentations that hold the names of their segments."""
-
-_CONFLICT = -2
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,6 +39,7 @@ class Segment:
     ----------
     id, name: as in Slicer.
     value: in its layer.
+    terminology: its DICOM codes, None without any.
     voxels: bool ``(k, j, i)`` on the file's grid.
     """
 
@@ -45,6 +47,7 @@ class Segment:
     name: str
     value: int
     voxels: npt.NDArray[np.bool_]
+    terminology: Terminology | None = None
 
 
 def is_segmentation(path: str | PathLike[str]) -> bool:
@@ -104,8 +107,8 @@ def segmentation_labels(
     ----------
     path: the file.
     geometry: grid of the image; the file may cover a part of it.
-    tree: its nodes, of any level, are what segments mean: found by name (that of the node or its id), by id, else by
-        label value.
+    tree: its nodes, of any level, are what segments mean: found by name (that of the node or its id), id or code, and
+        by label value where no segment has a name (:mod:`softseg.tree.matching`).
     warn: called with one line for each oddity.
     unlabelled: label value that says nothing about a voxel, if there is one.
 
@@ -115,19 +118,21 @@ def segmentation_labels(
     """
     segments, own = read_segments(path)
     _require_lattice(own, geometry, path)
-    found = np.full(own.shape, IGNORE_INDEX, np.int16)
-    for segment in segments:
-        node = _node_of(segment, tree, path, warn, unlabelled)
-        if node is not None:
-            found[segment.voxels] = _joined(tree, tree.class_index(node.id))[found[segment.voxels]]
-    conflicts = int((found == _CONFLICT).sum())
+    matching = match_segments(segments, tree, path, unlabelled)
+    if matching.by_value:
+        warn(f"{path}: {matching.said()}")
+    found, overlaps = np.full(own.shape, IGNORE_INDEX, np.int16), Overlaps(tree)
+    for number, node in matching.nodes.items():
+        voxels = segments[int(str(number))].voxels
+        overlaps.add(found, np.where(voxels, np.int16(tree.class_index(node.id)), np.int16(IGNORE_INDEX)))
+    conflicts = int((found == CONTRADICTION).sum())
     if conflicts:
-        warn(f"{path}: {conflicts} voxels lie in segments that contradict each other; they are left unlabelled")
+        warn(f"{path}: {overlaps.said()}; {conflicts} voxels are left unlabelled")
     empty = np.int16(IGNORE_INDEX)
     if tree.background is not None and unlabelled != 0:
         empty = np.int16(tree.class_index(tree.background.id))
     found[found == IGNORE_INDEX] = empty
-    found[found == _CONFLICT] = IGNORE_INDEX
+    found[found == CONTRADICTION] = IGNORE_INDEX
     whole = nearest_values(found, own, geometry, slice(0, geometry.shape[0]), int(empty))
     outside = sum(int(segment.voxels.sum()) for segment in segments) > 0 and not (whole != empty).any()
     if outside:
@@ -147,57 +152,28 @@ def _segment(header: dict[str, str], number: int, layers: npt.NDArray[Any], file
     except (ValueError, IndexError) as error:
         raise InputError("the header does not fit the voxels", file=file, field=f"Segment{number}") from error
     name = field("ID", "")
-    return Segment(name, field("Name", name), value, voxels)
+    tags = dict(tag.partition(":")[::2] for tag in field("Tags", "").split("|"))
+    return Segment(name, field("Name", name), value, voxels, terminology_of_tag(tags.get("TerminologyEntry", "")))
 
 
-def _node_of(
-    segment: Segment,
-    tree: LabelTree,
-    path: str | PathLike[str],
-    warn: Callable[[str], None],
-    unlabelled: int | None,
-) -> Node | None:
-    """Return the node that a segment means, None if it means unlabelled."""
-    found = (
-        [node for node in tree.nodes if node.id == segment.name]
-        or [node for node in tree.nodes if node.name.casefold() == segment.name.casefold()]
-        or [node for node in tree.nodes if node.id == segment.id]
-    )
-    if len(found) > 1:
-        raise InputError(
-            f"the segment {segment.name!r} could be {' or '.join(repr(node.id) for node in found)}",
-            file=path,
-            field="labels",
-            hint="name it by the id of the node",
-        )
-    if found:
-        return found[0]
-    if segment.value == unlabelled:
-        return None
-    by_value = [node for node in tree.nodes if node.value == segment.value]
-    if not by_value:
-        raise InputError(
-            f"the segment {segment.name!r} (label value {segment.value}) is no node of the label tree {tree.name!r}",
-            file=path,
-            field="labels",
-            hint="name it like a node of the tree, of any level, or delete it",
-        )
-    warn(f"{path}: the segment {segment.name!r} is taken for {by_value[0].name!r} by its label value {segment.value}")
-    return by_value[0]
+def match_segments(
+    segments: Sequence[Segment], tree: LabelTree, path: str | PathLike[str], unlabelled: int | None = None
+) -> Matching:
+    """Return the node of each segment, by its place in the list; one with the value ``unlabelled`` may have none.
 
-
-def _joined(tree: LabelTree, added: int) -> npt.NDArray[np.int16]:
-    """Return, by the class index that a voxel has (-1: none, -2: conflict), the one it has after ``added`` joins it."""
-    classes = tree.class_nodes
-    above = {node.id for node in tree.path(classes[added].id)}
-    table = np.full(len(classes) + 2, _CONFLICT, np.int16)
-    for index, node in enumerate(classes):
-        if node.id in above:
-            table[index] = added
-        elif classes[added] in tree.path(node.id):
-            table[index] = index
-    table[IGNORE_INDEX] = added
-    return table
+    Raises
+    ------
+    InputError: a segment is no node of the tree, or it is not clear which; segments and reasons are named.
+    """
+    items = [Item(number, one.name, one.id, one.value, one.terminology) for number, one in enumerate(segments)]
+    found = match_items(items, tree, numbered=True)
+    silent = [number for number, one in enumerate(segments) if one.value == unlabelled]
+    found = found.leaving_out(silent)
+    try:
+        found.require("name each segment like a node of the tree, of any level, or delete it")
+    except InputError as error:
+        raise InputError(error.message, file=path, field="labels", hint=error.hint) from error
+    return found
 
 
 def _require_lattice(own: Geometry, image: Geometry, path: str | PathLike[str]) -> None:

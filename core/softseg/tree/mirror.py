@@ -13,11 +13,12 @@ if TYPE_CHECKING:
     from softseg.tree.labeltree import LabelTree
 
 _SWAP = {"left": "right", "lh": "rh", "l": "r", "right": "left", "rh": "lh", "r": "l"}
-_SIDE = re.compile(
+SIDE = re.compile(
     r"(?<![^\W\d_])(?i:left|right|lh|rh|l|r)(?![^\W\d_])"  # a word of its own, in any case: Left-Thalamus, thalamus_L
     r"|(?<=[a-z])(?:Left|Right)(?![a-z])"  # thalamusLeft
     r"|(?<![^\W\d_])(?:[Ll]eft|[Rr]ight)(?=[A-Z])"  # LeftThalamus
 )
+"""A word of a name that says a side."""
 
 
 def swapped(text: str) -> str:
@@ -28,7 +29,7 @@ def swapped(text: str) -> str:
         other = _SWAP[side.lower()]
         return other.upper() if side.isupper() else other.capitalize() if side[0].isupper() else other
 
-    return _SIDE.sub(swap, text)
+    return SIDE.sub(swap, text)
 
 
 def mirror_permutation(tree: LabelTree) -> npt.NDArray[np.int64]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping
 
 from softseg.tree.node import Code, NodeError, Terminology
@@ -49,3 +50,23 @@ def codes_to_row(terminology: Terminology | None) -> list[str]:
         code: Code | None = getattr(terminology, field)
         cells += [getattr(code, part) if code is not None else "" for part in _PARTS.values()]
     return cells
+
+
+def terminology_of_tag(text: str) -> Terminology | None:
+    """Return the codes of Slicer's tag ``TerminologyEntry`` of a segment; ``None`` where it holds none.
+
+    The tag is ``context~category~type~modifier~context~region~modifier``, each code ``scheme^value^meaning``.
+    """
+    parts = text.split("~")
+    parts += [""] * (7 - len(parts))
+    category, type_, modifier, region, region_modifier = (_code_of_tag(parts[place]) for place in (1, 2, 3, 5, 6))
+    if category is None or type_ is None:
+        return None
+    with contextlib.suppress(NodeError):
+        return Terminology(category, type_, modifier, region, None if region is None else region_modifier)
+    return None
+
+
+def _code_of_tag(text: str) -> Code | None:
+    scheme, value, meaning = [*text.split("^"), "", "", ""][:3]
+    return Code(value, scheme, meaning or value) if scheme.strip() and value.strip() else None
