@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import json
 import os
 import shutil
 import tempfile
@@ -13,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from softseg.errors import InputError
+from softseg.texts import read_json
 
 _unfinished: set[Path] = set()
 
@@ -101,12 +101,9 @@ def read_json_object(path: Path) -> dict[str, Any]:
 
     Raises
     ------
-    InputError: it is not JSON in UTF-8, or holds something else.
+    InputError: it cannot be read, is not JSON, or holds something else.
     """
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise InputError("is not valid JSON", file=path) from error
+    content = read_json(path)
     if not isinstance(content, dict):
         raise InputError("expected a JSON object", file=path)
     return content

@@ -96,5 +96,5 @@ def test_files_that_are_no_recipes(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"list.yaml: is not YAML"):
         Recipe.load(file)
     file.write_bytes(b"\xff\xfe\x00")
-    with pytest.raises(InputError, match=r"list.yaml: cannot be read as text"):
+    with pytest.raises(InputError, match=r"list.yaml: line 1: not UTF-16 text"):
         Recipe.load(file)

@@ -281,7 +281,11 @@ SLICER = "LabelValue,Name,Color_R,Color_G,Color_B\n"
             "lut.txt: line 2, node 'b': expected a colour channel to be a whole number",
         ),
         (LUT, '1 0 0 0 1 1 1 "a"\n2 0 0 0 1 1 "b"\n', "lut.txt: line 2: expected value, red, green, blue"),
-        ("x.tsv", "index\tlabel\n1\ta\n", "x.tsv: line 1: expected a column name"),
+        (
+            "x.tsv",
+            "index\tvolume\n1\ta\n",
+            "x.tsv: line 1: expected columns level1, level2, ..., or a header with a column",
+        ),
         ("x.tsv", "index\tname\tcolor\n1\ta\tblue\n", "x.tsv: line 2, node 'a': expected a colour like #ff8000"),
         ("x.tsv", "index\tname\tnode_path\n1\ta\tr\n2\tb\tq\n", "x.tsv: line 3, node 'q': a second root"),
         (JSON, "{", "tree.json: line 1: not JSON"),

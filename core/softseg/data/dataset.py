@@ -7,7 +7,6 @@ files as well.
 
 from __future__ import annotations
 
-import json
 import os
 from collections import Counter
 from collections.abc import Iterable
@@ -20,6 +19,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from softseg.data.cubes.address import file_of
 from softseg.errors import InputError
+from softseg.texts import read_json
 from softseg.tree import LabelTree
 
 Split: TypeAlias = Literal["train", "val", "test"]
@@ -159,14 +159,7 @@ class Dataset:
 
 
 def _parse(file: Path) -> DatasetFile:
-    if not file.is_file():
-        raise InputError("no such file", file=file)
-    try:
-        raw = json.loads(file.read_text(encoding="utf-8"))
-    except UnicodeDecodeError as error:
-        raise InputError("is not a text file in UTF-8", file=file) from error
-    except json.JSONDecodeError as error:
-        raise InputError(f"is not valid JSON: {error.msg}", file=file, field=f"line {error.lineno}") from error
+    raw = read_json(file)
     try:
         return DatasetFile.model_validate(raw)
     except ValidationError as error:

@@ -18,6 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from softseg.data.cubes.bands import Bands
 from softseg.errors import InputError
 from softseg.files import write_beside
+from softseg.texts import read_json
 
 _FROZEN = ConfigDict(extra="forbid", frozen=True)
 
@@ -220,12 +221,7 @@ class Plan(BaseModel):
         InputError: the file is missing, not JSON, or not a plan; the field is named.
         """
         file = Path(path)
-        if not file.is_file():
-            raise InputError("no such file", file=file)
-        try:
-            content = json.loads(file.read_text(encoding="utf-8"))
-        except (json.JSONDecodeError, UnicodeDecodeError) as error:
-            raise InputError("is not valid JSON", file=file) from error
+        content = read_json(file)
         return _validated(content, file)
 
 

@@ -19,6 +19,7 @@ from softseg.studies.derive import Annotation, rated, write_annotation, write_bl
 from softseg.studies.folds import Fold, folds_of
 from softseg.studies.study import Study, Variant, model_folder
 from softseg.studies.trees import held_out_groups, variant_tree, without
+from softseg.texts import read_text
 from softseg.tree import LabelTree
 
 WHOLE = "whole"
@@ -149,7 +150,7 @@ def _origin(study: Study) -> str:
     spec = study.spec
     made = [None if part is None else part.model_dump(mode="json") for part in (spec.coarsen, spec.raters)]
     folds = spec.folds.model_dump(mode="json", exclude={"only"})
-    return _hash([study.data.read_text(encoding="utf-8"), folds, spec.cases and sorted(spec.cases), *made])
+    return _hash([read_text(study.data), folds, spec.cases and sorted(spec.cases), *made])
 
 
 def study_dataset(study: Study, out: Path, events: Events) -> Dataset:

@@ -18,6 +18,7 @@ from softseg.errors import InputError
 from softseg.studies.data_specs import StrokesSpec
 from softseg.studies.smoke import smoke_text, smoke_values
 from softseg.studies.study_file import BudgetSpec, Sets, StudyFile, VariantSpec
+from softseg.texts import read_text
 from softseg.training.recipe import Recipe, plain_error
 from softseg.yaml_text import load_yaml
 
@@ -125,13 +126,9 @@ class Study:
 
 
 def _parse(file: Path, smoke: bool) -> tuple[StudyFile, str]:
-    if not file.is_file():
-        raise InputError("no such file", file=file)
+    text = read_text(file, "a study")
     try:
-        text = file.read_text(encoding="utf-8")
         values = load_yaml(text)
-    except UnicodeDecodeError as error:
-        raise InputError("is not a text file in UTF-8", file=file) from error
     except yaml.YAMLError as error:
         raise InputError(f"is not YAML: {error}", file=file) from error
     if not isinstance(values, dict):

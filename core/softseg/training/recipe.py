@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from softseg.errors import InputError
 from softseg.files import write_beside
+from softseg.texts import read_text
 from softseg.yaml_text import load_yaml
 
 SPARSE_METRIC = "f1/leaves"
@@ -159,7 +160,7 @@ class Recipe(_Part):
         if source in recipe_names():
             text = (resources.files("softseg.training") / "recipes" / f"{source}.yaml").read_text(encoding="utf-8")
         elif path.is_file():
-            text = _read(path)
+            text = read_text(path, "a recipe")
         else:
             raise InputError(
                 f"no recipe or file {source!r}", field="recipe", hint=f"the recipes are {', '.join(recipe_names())}"
@@ -202,13 +203,6 @@ def recipe_names() -> tuple[str, ...]:
 def recipe_explanations() -> dict[str, str]:
     """Return each shipped recipe's explanation for people who are not engineers."""
     return {name: " ".join(Recipe.load(name).explanation.split()) for name in recipe_names()}
-
-
-def _read(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError("cannot be read as text", file=path) from error
 
 
 def _parse(text: str, file: Path) -> dict[str, Any]:

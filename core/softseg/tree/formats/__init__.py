@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -11,7 +10,7 @@ from typing import NamedTuple
 from softseg.errors import InputError
 from softseg.files import write_beside
 from softseg.tree.cut import Cut
-from softseg.tree.formats import bids, csv_levels, indented, lut, own_json, slicer
+from softseg.tree.formats import bids, csv_levels, indented, lut, own_json, slicer, table
 from softseg.tree.formats.source import read_text
 from softseg.tree.labeltree import LabelTree
 from softseg.tree.node import NodeError
@@ -34,13 +33,13 @@ class Format(NamedTuple):
 
 _FORMATS = {
     "json": Format((".json",), own_json.read, own_json.write),
-    "freesurfer": Format(("lut.txt", ".lut"), lut.read_freesurfer, lut.write_freesurfer),
+    "freesurfer": Format(("lut.txt", ".lut"), table.read, lut.write_freesurfer),
     "text": Format((".txt",), indented.read, indented.write),
     "csv": Format((".csv",), csv_levels.read, csv_levels.write),
-    "slicer-csv": Format(("_colors.csv", ".ctbl.csv"), slicer.read_csv, slicer.write_csv),
-    "ctbl": Format((".ctbl",), lut.read_ctbl, lut.write_ctbl),
-    "itk-snap": Format((".label", ".lbl"), lut.read_itk_snap, lut.write_itk_snap),
-    "dseg": Format((".tsv",), bids.read, bids.write),
+    "slicer-csv": Format(("_colors.csv", ".ctbl.csv"), table.read, slicer.write_csv),
+    "ctbl": Format((".ctbl",), table.read_ctbl, lut.write_ctbl),
+    "itk-snap": Format((".label", ".lbl"), table.read, lut.write_itk_snap),
+    "dseg": Format((".tsv",), table.read, bids.write),
 }
 FORMATS = tuple(_FORMATS)
 """Names of the formats that are read and written."""
@@ -51,7 +50,8 @@ def load(path: str | os.PathLike[str], format_: str | None = None) -> LabelTree:
     file = Path(path)
     _check_name(format_)
     text = read_text(file)
-    return _FORMATS[format_ or detect(file, text)].read(text, file, file.name.split(".")[0])
+    read = _FORMATS[format_ or detect(file, text)].read
+    return read(text, file, file.name.split(".")[0])
 
 
 def save(tree: LabelTree, path: str | os.PathLike[str], format_: str | None = None) -> Path:
@@ -65,19 +65,28 @@ def save(tree: LabelTree, path: str | os.PathLike[str], format_: str | None = No
 
 
 def detect(file: Path, text: str) -> str:
-    """Return the format of a file: by its ending, and by its first lines where several formats share an ending.
+    """Return the format of a file: by its ending, and by its columns where several formats have one ending.
+
+    Text is indented text only if it looks like it; what is neither that nor a table is refused.
 
     Raises
     ------
-    InputError: the ending belongs to no format.
+    InputError: the ending belongs to no format, or the text looks like none.
     """
     name = _by_ending(file)
-    if name in ("csv", "slicer-csv", "dseg"):
-        header = next(csv.reader([next(line for line in text.splitlines() if line.strip())], delimiter=","), [])
-        if slicer.is_color_table(header) or slicer.is_color_table("\t".join(header).split("\t")):
-            return "slicer-csv"
-        return "csv" if name == "slicer-csv" and csv_levels.is_levels_table(header) else name
-    return lut.detect(text) or name if name in ("text", "freesurfer", "ctbl", "itk-snap") else name
+    if name == "json":
+        return name
+    if csv_levels.is_levels_table(text):
+        return "csv"
+    if table.is_slicer_table(text) or name == "ctbl":
+        return "ctbl"
+    if name == "text" and indented.looks_indented(text):
+        return "text"
+    if table.looks_like_table(text, file):
+        return "freesurfer" if name in ("text", "csv") else name
+    looked = f"{csv_levels.SOUGHT}, or {table.SOUGHT}" + (f", or {indented.SOUGHT}" if name == "text" else "")
+    line = next(number for number, row in enumerate(text.split("\n"), start=1) if row.strip())
+    raise InputError(f"expected {looked}", file=file, field=f"line {line}")
 
 
 def _check_name(format_: str | None) -> None:

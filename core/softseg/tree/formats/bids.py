@@ -8,44 +8,11 @@ from __future__ import annotations
 
 import csv
 import io
-from pathlib import Path
 
-from softseg.errors import InputError
-from softseg.tree.formats.flat import SEPARATOR, Label, leaf_names, path_cell, tree_of
-from softseg.tree.formats.source import hex_color, located, table_rows, whole
+from softseg.tree.formats.flat import leaf_names, path_cell
 from softseg.tree.labeltree import LabelTree
 
-_MISSING = ("", "n/a")
 _COLUMNS = ("index", "name", "color", "node_id", "node_path")
-
-
-def read(text: str, file: Path, name: str) -> LabelTree:
-    """Return the tree of a ``dseg.tsv``; the columns ``abbreviation`` and ``mapping`` are not kept.
-
-    Raises
-    ------
-    InputError: no column index or name, a bad number or colour, or a repeated index; file, line and label are named.
-    """
-    labels = []
-    for line, row in table_rows(text, file, "\t"):
-        with located(file, line):
-            for column in ("index", "name"):
-                if column not in row:
-                    raise InputError(f"expected a column {column}", file=file, field="line 1")
-            label = " ".join(row["name"].split()) or f"label {row['index']}"
-            color, id_, path = (row.get(column, "") for column in ("color", "node_id", "node_path"))
-            labels.append(
-                Label(
-                    line,
-                    whole(row["index"], "the index", label),
-                    label,
-                    None if color in _MISSING else hex_color(color, label),
-                    None,
-                    "" if id_ in _MISSING else id_,
-                    () if path in _MISSING else tuple(path.split(SEPARATOR)),
-                )
-            )
-    return tree_of(labels, file, name)
 
 
 def write(tree: LabelTree) -> str:

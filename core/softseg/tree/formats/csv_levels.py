@@ -11,15 +11,18 @@ from __future__ import annotations
 import csv
 import io
 import re
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from softseg.errors import InputError
+from softseg.tables import DELIMITERS
 from softseg.tree.formats.codes import CODE_COLUMNS, codes_from_row, codes_to_row
 from softseg.tree.formats.source import build, hex_color, located, number, slug, table_rows, unique_id, whole
 from softseg.tree.labeltree import LabelTree
 from softseg.tree.node import Node, NodeError
+
+SOUGHT = "columns level1, level2, ..."
+"""What a reader of levels looks for, for messages."""
 
 _LEVEL = re.compile(r"level", re.IGNORECASE)
 _VALUE_COLUMNS = ("value", "label", "id")
@@ -36,9 +39,19 @@ class _Entry:
     children: dict[str, _Entry] = field(default_factory=dict)
 
 
-def is_levels_table(header: Sequence[str]) -> bool:
-    """Whether a CSV header has level columns."""
-    return any(_LEVEL.match(column.strip()) for column in header)
+def is_levels_table(text: str) -> bool:
+    """Whether the first row of a table has level columns."""
+    return _header(text) is not None
+
+
+def _header(text: str) -> tuple[str, list[str]] | None:
+    """Return what stands between the cells and the names of the columns, None if none of them is a level."""
+    first = next((line for line in text.split("\n") if line.strip()), "")
+    for delimiter in DELIMITERS:
+        columns = [column.strip().strip('"') for column in first.split(delimiter)]
+        if len(columns) > 1 and any(_LEVEL.match(column) for column in columns):
+            return delimiter, columns
+    return None
 
 
 def read(text: str, file: Path, name: str) -> LabelTree:
@@ -51,13 +64,12 @@ def read(text: str, file: Path, name: str) -> LabelTree:
     InputError: no level column, two roots, a row without path, a node described twice, a bad number or colour, or
         anything that makes the tree invalid; file, line and node are named.
     """
+    found = _header(text)
+    if found is None:
+        raise InputError(f"expected {SOUGHT}", file=file, field="line 1")
+    delimiter, header = found
     roots: dict[str, _Entry] = {}
-    header: list[str] = []
-    for line, row in table_rows(text, file, ","):
-        if not header:
-            header = list(row)
-            if not is_levels_table(header):
-                raise InputError("expected columns level1, level2, ...", file=file, field="line 1")
+    for line, row in table_rows(text, file, delimiter):
         with located(file, line):
             _enter(row, line, roots)
     if not roots:

@@ -27,6 +27,7 @@ class Label:
     value, name, color, terminology: of the leaf.
     id: of the leaf, where the table gives it.
     path: names from the root down to the leaf's parent, where the table gives them.
+    short: the abbreviation beside the name, where the table has one.
     """
 
     line: int
@@ -36,12 +37,25 @@ class Label:
     terminology: Terminology | None = None
     id: str = ""
     path: tuple[str, ...] = ()
+    short: str = ""
+
+    def is_alias_of(self, other: Label) -> bool:
+        """Whether this row names the structure of another once more, of the same value, place and colour.
+
+        Either all is the same, or the colour is given and the short names are one or one name begins with the other
+        (``Left-Thalamus-Proper``).
+        """
+        if (self.path, self.color, self.terminology) != (other.path, other.color, other.terminology):
+            return False
+        begins = self.name.startswith(other.name) or other.name.startswith(self.name)
+        return self.name == other.name or (self.color is not None and (begins or self.short == other.short != ""))
 
 
 def tree_of(labels: Sequence[Label], file: Path, name: str) -> LabelTree:
     """Return the tree of flat labels: leaves under one root, or under the paths that the table gives.
 
-    The ids of leaves are given or made of their names; those of inner nodes are made of their names.
+    The ids of leaves are given or made of their names; those of inner nodes are made of their names. A row that names
+    a structure once more is passed over, see :meth:`Label.is_alias_of`.
 
     Raises
     ------
@@ -60,8 +74,18 @@ def tree_of(labels: Sequence[Label], file: Path, name: str) -> LabelTree:
         taken.add(inner[top])
         nodes.append(Node(inner[top], top[0], None))
         lines.append(None)
+    first: dict[int, Label] = {}
     for label in labels:
         with located(file, label.line):
+            before = first.setdefault(label.value, label)
+            if before is not label:
+                if label.is_alias_of(before):
+                    continue
+                raise NodeError(
+                    f"label value {label.value} already belongs to node '{before.name}' of line {before.line}",
+                    node=label.name,
+                    hint="a value can have one name",
+                )
             parent = _inner(label.path or top, inner, taken, nodes, lines, label.line)
             id_ = label.id or unique_id(slug(label.name), None, taken)
             taken.add(id_)

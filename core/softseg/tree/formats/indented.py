@@ -1,4 +1,4 @@
-"""Indented text: two spaces a level, one node a line, ``name`` or ``name = value``.
+"""Indented text: two spaces a level, one node a line, ``name`` or ``name = value``; ``#`` begins a comment line.
 
 Ids are the names. Without any value on a leaf the leaves get 1..C in order. Colours, weights and codes have no place.
 """
@@ -12,7 +12,23 @@ from softseg.tree.formats.source import build, located, whole
 from softseg.tree.labeltree import LabelTree
 from softseg.tree.node import Node, NodeError
 
+SOUGHT = "indented text (one root, two spaces a level, `name` or `name = value`)"
+"""What a reader of indented text looks for, for messages."""
+
+_NUMBERED = re.compile(r"\d+\s+\S")
 _LINE = re.compile(r"( *)(.*?)(?:\s*=\s*(.*))?")
+
+
+def looks_indented(text: str) -> bool:
+    """Whether a text has a line without indent and indented ones below it, or ``name = value`` alone.
+
+    Rows that begin with a number, or several lines without indent and no value, are something else.
+    """
+    rows = [row for row in text.split("\n") if row.strip() and not row.lstrip().startswith("#")]
+    if not rows or _NUMBERED.match(rows[0].lstrip()):
+        return False
+    valued = any(re.search(r"=\s*\S+\s*$", row) for row in rows)
+    return valued or (not rows[0][0].isspace() and any(row[0].isspace() for row in rows[1:]))
 
 
 def read(text: str, file: Path, name: str) -> LabelTree:
@@ -20,18 +36,21 @@ def read(text: str, file: Path, name: str) -> LabelTree:
 
     Raises
     ------
-    InputError: a tab or an odd indent, a step of more than one level, a repeated name, a second root, a bad value, or
-        values on some leaves only; file, line and node are named.
+    InputError: a tab or an odd indent, a step of more than one level, a repeated name, a second root, a bad value,
+        values on some leaves only, or a leaf without value whose name begins with a number; file, line and node are
+        named.
     """
     rows: list[tuple[int, int, str, int | None]] = []
     for line, row in enumerate(text.split("\n"), start=1):
-        if row.strip():
+        if row.strip() and not row.lstrip().startswith("#"):
             with located(file, line):
                 rows.append((line, *_row(row, rows[-1][1] if rows else -1)))
     is_leaf = [
         depth >= following[1] for (_, depth, _, _), following in zip(rows, [*rows[1:], (0, 0, "", 0)], strict=True)
     ]
     plain = all(value is None for leaf, (_, _, _, value) in zip(is_leaf, rows, strict=True) if leaf)
+    if not rows:
+        raise NodeError("no node in the file", file=file)
     nodes: list[Node] = []
     above: list[str] = []
     first: dict[str, int] = {}
@@ -44,6 +63,10 @@ def read(text: str, file: Path, name: str) -> LabelTree:
                     f"this name stands in line {first[label]} already",
                     node=label,
                     hint="in indented text the names are the ids and must differ",
+                )
+            if leaf and value is None and _NUMBERED.match(label):
+                raise NodeError(
+                    "begins with a number and has no value", node=label, hint="is that its value? write `name = value`"
                 )
             parent = above[depth - 1] if depth else None
             nodes.append(Node(label, label, parent, value=count if plain and leaf else value))
@@ -73,7 +96,7 @@ def write(tree: LabelTree) -> str:
 
     Raises
     ------
-    NodeError: two nodes have the same name, or a name holds ``=``.
+    NodeError: two nodes have the same name, or a name holds ``=`` or begins with ``#``.
     """
     names: dict[str, str] = {}
     lines = []
@@ -84,6 +107,8 @@ def write(tree: LabelTree) -> str:
                 node=node.id,
                 hint="rename it or use JSON",
             )
+        if node.name.startswith("#"):
+            raise NodeError("in indented text a name with '#' in front is a comment", node=node.id, hint="use JSON")
         if "=" in node.name:
             raise NodeError("indented text cannot hold a name with '='", node=node.id, hint="rename it or use JSON")
         names[node.name] = node.id

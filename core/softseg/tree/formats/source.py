@@ -1,4 +1,4 @@
-"""What all readers share: text from a file, and a tree from nodes that know their lines."""
+"""What all readers have in common: text from a file, and a tree from nodes that know their lines."""
 
 from __future__ import annotations
 
@@ -9,41 +9,15 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from softseg import texts
 from softseg.errors import InputError
 from softseg.tree.labeltree import LabelTree
 from softseg.tree.node import Color, Node, NodeError
 
-MAX_BYTES = 64 * 2**20
-"""Larger files are no label trees."""
-
 
 def read_text(file: Path) -> str:
-    """Return the text of a UTF-8 file; a byte order mark is dropped, line ends become line feeds.
-
-    Raises
-    ------
-    InputError: missing, a folder, not readable, empty, larger than 64 MiB, or not UTF-8.
-    """
-    if file.is_dir():
-        raise InputError("expected a label tree, got a folder", file=file)
-    try:
-        if file.stat().st_size > MAX_BYTES:
-            raise InputError("too large for a label tree", file=file)
-        data = file.read_bytes()
-    except FileNotFoundError:
-        raise InputError("no such file", file=file) from None
-    except OSError as error:
-        raise InputError(f"cannot be read: {error.strerror}", file=file) from error
-    try:
-        text = data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = data[: error.start].count(b"\n") + 1
-        raise InputError("not UTF-8 text", file=file, field=f"line {line}", hint="save it as UTF-8") from error
-    if not text.strip():
-        raise InputError("the file is empty", file=file)
-    if "\0" in text:
-        raise InputError("not a text file", file=file)
-    return text.replace("\r\n", "\n").replace("\r", "\n")
+    """Return the text of a file that holds a label tree; see :func:`softseg.texts.read_text`."""
+    return texts.read_text(file, "a label tree")
 
 
 @contextmanager
@@ -91,10 +65,11 @@ def table_rows(text: str, file: Path, delimiter: str) -> Iterator[tuple[int, dic
 
 
 def whole(text: str, what: str, node: str | None = None) -> int:
-    """Return ``text`` as a whole number; NodeError otherwise."""
-    if not re.fullmatch(r"[+-]?[0-9]{1,18}", text.strip()):
+    """Return ``text`` as a whole number, also one written as ``1.0``; NodeError otherwise."""
+    match = re.fullmatch(r"([+-]?[0-9]{1,18})(\.0*)?", text.strip())
+    if match is None:
         raise NodeError(f"expected {what} to be a whole number, got {text.strip()!r}", node=node)
-    return int(text)
+    return int(match.group(1))
 
 
 def number(text: str, what: str, node: str | None = None) -> float:

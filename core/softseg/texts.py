@@ -1,0 +1,83 @@
+"""Text and JSON that people hand in: every reader of such files begins here.
+
+UTF-8 with or without a byte order mark, and UTF-16 or UTF-32 with one, as Windows' programs write them; line ends of
+any system become line feeds.
+"""
+
+from __future__ import annotations
+
+import codecs
+import json
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+from softseg.errors import InputError
+
+MAX_BYTES = 64 * 2**20
+"""Larger files are no text that people wrote or exported."""
+
+_MARKS = (
+    (codecs.BOM_UTF8, "utf-8-sig"),
+    (codecs.BOM_UTF32_LE, "utf-32"),  # before UTF-16, whose mark it begins with
+    (codecs.BOM_UTF32_BE, "utf-32"),
+    (codecs.BOM_UTF16_LE, "utf-16"),
+    (codecs.BOM_UTF16_BE, "utf-16"),
+)
+
+
+def read_text(path: str | PathLike[str], what: str = "a text file") -> str:
+    """Return the text of a file without its byte order mark, with line feeds alone.
+
+    Parameters
+    ----------
+    path: the file.
+    what: what it should be, for messages.
+
+    Raises
+    ------
+    InputError: missing, a folder, not readable, empty, larger than 64 MiB, not text, or in an unknown encoding.
+    """
+    file = Path(path)
+    if file.is_dir():
+        raise InputError(f"expected {what}, got a folder", file=file)
+    try:
+        if file.stat().st_size > MAX_BYTES:
+            raise InputError(f"too large for {what}", file=file)
+        data = file.read_bytes()
+    except FileNotFoundError:
+        raise InputError("no such file", file=file) from None
+    except OSError as error:
+        raise InputError(f"cannot be read: {error.strerror}", file=file) from error
+    text = _decoded(data, file)
+    if not text.strip():
+        raise InputError("the file is empty", file=file)
+    if "\0" in text or not any(sign < "\x80" for sign in text):
+        raise InputError("not a text file", file=file)
+    return text.replace("\r\n", "\n").replace("\r", "\n")
+
+
+def read_json(path: str | PathLike[str]) -> Any:
+    """Return what a JSON file holds.
+
+    Raises
+    ------
+    InputError: as :func:`read_text`, or it is not JSON; the line is named.
+    """
+    text = read_text(path, "a JSON file")
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError as error:
+        raise InputError(f"is not valid JSON: {error.msg}", file=path, field=f"line {error.lineno}") from error
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"is not valid JSON: {error}", file=path) from error
+
+
+def _decoded(data: bytes, file: Path) -> str:
+    encoding = next((name for mark, name in _MARKS if data.startswith(mark)), "utf-8")
+    try:
+        return data.decode(encoding)
+    except UnicodeDecodeError as error:
+        line = data[: error.start].count(b"\n") + 1
+        shown = "UTF-8" if encoding.startswith("utf-8") else encoding.upper()
+        raise InputError(f"not {shown} text", file=file, field=f"line {line}", hint="save it as UTF-8") from error
