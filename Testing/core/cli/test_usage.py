@@ -81,7 +81,7 @@ def test_evaluate_pairs_what_folders_hold_and_takes_a_tolerance(cli: Callable, w
     assert [case["case"] for case in summary["cases"]] == ["case0", "case1"]
     answer = cli(*arguments, "--reference", world / "labels0.nii.gz")
     assert answer.code == 2
-    assert "cannot pair 2 predictions with 1 references" in answer.err
+    assert "predictions case0, case1; references labels0; name them alike" in answer.err
     assert inspect.signature(evaluate).parameters["tolerance"].default == TOLERANCE_MM
 
 

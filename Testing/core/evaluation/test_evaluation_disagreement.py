@@ -15,6 +15,7 @@ from scipy.stats import entropy
 from softseg.data.disagreement import Disagreement, simulate_raters
 from softseg.evaluation import evaluate
 from softseg.evaluation.disagreement import LEAST_SHARE, RATER_METRICS
+from softseg.evaluation.pairs import Pair
 from softseg.image import Geometry, Image, write_image
 from softseg.soft.parcellation import SoftParcellation
 from softseg.tree import LabelTree
@@ -155,7 +156,8 @@ def test_one_rater_adds_no_columns_and_a_mixture_leaves_them_empty(
     assert not set(RATER_METRICS) & set(alone.levels[0])
     assert alone.summary()["disagreement"] is None
     two = [[folder / f"ann-{number}.nii.gz" for number in range(RATERS)], folder / "ann-0.nii.gz"]
-    both = evaluate([folder / "ann.soft.npz"] * 2, two, small_tree, tmp_path / "two", html=False, tolerance_mm=None)
+    pairs = [Pair(f"ann {n}", folder / "ann.soft.npz", reference) for n, reference in enumerate(two)]
+    both = evaluate([], [], small_tree, tmp_path / "two", pairs=pairs, html=False, tolerance_mm=None)
     first, second = (row for row in both.levels if row["level"] == 1)
     assert math.isfinite(first["rater_brier"])
     assert math.isnan(second["rater_brier"])

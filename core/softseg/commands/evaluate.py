@@ -8,25 +8,28 @@ from typing import Annotated
 import typer
 
 from softseg.commands.common import CancelFileOption, EventsOption, QuietOption, long_work
+from softseg.errors import InputError
 
 
 def evaluate(
     context: typer.Context,
-    prediction: Annotated[
-        list[Path],
-        typer.Option("--prediction", metavar="P...", help="Files, folders of predicted cases, or folders of files."),
-    ],
-    reference: Annotated[
-        list[Path],
-        typer.Option(
-            "--reference", metavar="R...", help="References of the same names or order, a folder, or a DATA.json."
-        ),
-    ],
     tree: Annotated[str, typer.Option("--tree", help="A tree file or the name of a shipped tree.")],
     out: Annotated[Path, typer.Option("--out", help="Folder for the tables and report.html.")],
+    prediction: Annotated[
+        list[Path] | None,
+        typer.Option("--prediction", metavar="P...", help="Files, folders of predicted cases, or folders of files."),
+    ] = None,
+    reference: Annotated[
+        list[Path] | None,
+        typer.Option("--reference", metavar="R...", help="References of the same names, a folder, or a DATA.json."),
+    ] = None,
+    pairs: Annotated[
+        Path | None,
+        typer.Option("--pairs", metavar="TABLE", help="Instead of both: a table that says what belongs together."),
+    ] = None,
     image: Annotated[
         list[Path] | None,
-        typer.Option("--image", metavar="I...", help="Scans for the pictures, of the same names or order."),
+        typer.Option("--image", metavar="I...", help="Scans for the pictures, of the same names."),
     ] = None,
     tolerance: Annotated[
         float, typer.Option("--tolerance", metavar="MM", min=0, help="Distance that the surface Dice forgives.")
@@ -44,12 +47,17 @@ def evaluate(
         from softseg.commands.tree import load_tree
         from softseg.evaluation import evaluate as run_evaluation
 
+        if pairs is None:
+            for option, given in (("--prediction", prediction), ("--reference", reference)):
+                if not given:
+                    raise InputError(f"missing option '{option}'", hint="give both sides, or --pairs TABLE")
         run_evaluation(
-            prediction,
-            reference,
+            prediction or [],
+            reference or [],
             load_tree(tree),
             out,
             work,
+            pairs=pairs,
             images=image or [],
             tolerance_mm=tolerance,
             labelled_only=labelled_only,

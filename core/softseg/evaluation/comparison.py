@@ -15,7 +15,8 @@ from softseg.evaluation.disagreement import raters_of
 from softseg.evaluation.labelled import LabelledScores
 from softseg.evaluation.measure import CaseMeasures, measure
 from softseg.evaluation.objects import Connectivity, object_rows
-from softseg.evaluation.pairs import Pair, pair_up
+from softseg.evaluation.pairs import Pair, Pairs, pair_up
+from softseg.evaluation.pairs_table import read_pairs
 from softseg.evaluation.places import place_columns
 from softseg.evaluation.results import Report, plain_reference, write_tables
 from softseg.evaluation.rows import TreeRows
@@ -37,6 +38,7 @@ def evaluate(
     out: str | PathLike[str],
     events: Events | None = None,
     *,
+    pairs: Sequence[Pair] | str | PathLike[str] | None = None,
     images: Sequence[str | PathLike[str]] = (),
     tolerance_mm: float | None = TOLERANCE_MM,
     html: bool = True,
@@ -54,8 +56,11 @@ def evaluate(
     predictions: soft parcellations, label maps, or folders (of one predicted case, or of many).
     references: label maps, soft parcellations, lists of raters' label maps, soft maps by node, folders, or a DATA.json.
     tree: what the values mean; also the levels that are judged.
+        Both are paired by name (:func:`softseg.evaluation.pairs.pair_up`).
     out: folder for the results; files of these names in it are replaced.
     events: told of progress; asked whether to stop.
+    pairs: what belongs together, instead of predictions and references: a table
+        (:func:`softseg.evaluation.pairs_table.read_pairs`), or :class:`softseg.evaluation.pairs.Pair` values.
     images: scans that the pictures are drawn on, if any.
     tolerance_mm: of the surface Dice; None leaves surface Dice and HD95 out.
     html: whether to write the report.
@@ -71,19 +76,21 @@ def evaluate(
     """
     events = Events() if events is None else events
     folder = require_writable_folder(out)
-    pairs = pair_up(predictions, references, tree, events, images)
+    paired = _paired(predictions, references, tree, events, pairs, images)
     rows = TreeRows.of(tree)
     count = len(tree.leaves)
     tolerance_mm = None if labelled_only else tolerance_mm
-    report = Report(tree, pairs, tolerance_mm, folder, np.zeros((count, count), np.int64), np.zeros((count, count)))
+    report = Report(
+        tree, list(paired.cases), tolerance_mm, folder, np.zeros((count, count), np.int64), np.zeros((count, count))
+    )
     report.labelled = LabelledScores(tree) if labelled_only else None
-    report.connectivity = objects
-    events.stage("evaluate", len(pairs))
-    for number, pair in enumerate(pairs, 1):
+    report.connectivity, report.unpaired = objects, paired
+    events.stage("evaluate", len(report.pairs))
+    for number, pair in enumerate(report.pairs, 1):
         _add_case(report, pair, rows, events)
-        events.progress(number, len(pairs))
+        events.progress(number, len(report.pairs))
     if report.labelled is not None:
-        _require_labels(report.labelled, pairs)
+        _require_labels(report.labelled, report.pairs)
     write_tables(report)
     if html:
         from softseg.evaluation.report import write_report
@@ -95,6 +102,22 @@ def evaluate(
     for name in ("metrics.csv", "levels.csv", "summary.json", *more):
         events.result(name, folder / name)
     return report
+
+
+def _paired(
+    predictions: Sequence[str | PathLike[str]],
+    references: Sequence[Reference],
+    tree: LabelTree,
+    events: Events,
+    pairs: Sequence[Pair] | str | PathLike[str] | None,
+    images: Sequence[str | PathLike[str]],
+) -> Pairs:
+    """Return what belongs together: as said, else by name."""
+    if pairs is None:
+        return pair_up(predictions, references, tree, events, images)
+    if predictions or references or images:
+        raise InputError("the pairs say what is compared; give no predictions, references or images beside them")
+    return read_pairs(pairs) if isinstance(pairs, (str, PathLike)) else Pairs(tuple(pairs))
 
 
 def _add_case(report: Report, pair: Pair, rows: TreeRows, events: Events) -> None:

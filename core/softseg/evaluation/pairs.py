@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from os import PathLike
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
-from softseg.data.cubes import CHANNEL_SUFFIXES, file_of, split_address
-from softseg.data.segments import SEGMENT_SUFFIXES
+from softseg.data.cubes import file_of, split_address
 from softseg.errors import InputError
+from softseg.evaluation.case_names import case_name, common_name, names_of
+from softseg.evaluation.pairing import Names, listed, pair_names
 from softseg.evaluation.sources import SOFT_SUFFIX, Reference
 from softseg.image import IMAGE_SUFFIXES
 
@@ -31,6 +32,7 @@ class Pair:
     mask: file of the voxels where the reference is valid, if not everywhere.
     image: the scan, for the pictures, if known.
     unlabelled: value of the reference's label maps that says nothing about a voxel, if there is one.
+    group: what it is counted with, such as a site; empty for nothing.
     """
 
     case: str
@@ -39,74 +41,122 @@ class Pair:
     mask: Path | None = None
     image: Path | None = None
     unlabelled: int | None = None
+    group: str = ""
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """The cases of an evaluation, and what has no partner.
+
+    Attributes
+    ----------
+    cases: what is judged.
+    predictions, references: names of those that have no partner.
+    """
+
+    cases: tuple[Pair, ...]
+    predictions: tuple[str, ...] = ()
+    references: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
 class _Named:
-    name: str
+    names: Names
     reference: Reference
     mask: Path | None = None
     image: Path | None = None
     unlabelled: int | None = None
 
 
+_Place: TypeAlias = "str | PathLike[str]"
+
+
 def pair_up(
-    predictions: Sequence[str | PathLike[str]],
+    predictions: Sequence[_Place],
     references: Sequence[Reference],
     tree: LabelTree,
     events: Events,
-    images: Sequence[str | PathLike[str]] = (),
-) -> list[Pair]:
-    """Pair predictions with references by name where every prediction finds its name, else by order.
+    images: Sequence[_Place] = (),
+) -> Pairs:
+    """Pair predictions with references by their names (:mod:`softseg.evaluation.pairing`).
 
     A folder of case folders or of files stands for what is in it; a DATA.json among the references stands for its
-    cases. The name of ``OUT/1003/soft.soft.npz`` and of ``OUT/1003`` is ``1003``, like that of ``1003.nii.gz``.
+    cases. ``OUT/1003/soft.soft.npz``, ``OUT/1003`` and ``1003.nii.gz`` are all ``1003``; a prediction also goes by the
+    file that it was made from, and a file that only says its kind (``1003/seg.nii.gz``) by its folder. One prediction
+    and one reference are a pair whatever their names. What has no partner is named in a warning.
 
     Raises
     ------
-    InputError: nothing was given, names and numbers do not match, or a name comes twice.
+    InputError: nothing was given, nothing pairs up, or a name could mean several; both sides are named.
     """
     predicted = [found for path in predictions for found in _expanded(Path(path))]
-    known = [found for reference in references for found in _references(reference, tree)]
+    known = _all_references(references, tree)
     if not predicted or not known:
         raise InputError(f"no {'references' if predicted else 'predictions'} were given")
-    names = [case_name(path) for path in predicted]
-    repeated = next((name for name in names if names.count(name) > 1), None)
-    by_name = {item.name: item for item in known}
-    if repeated is None and len(by_name) == len(known) and set(names) <= set(by_name):
-        chosen = [by_name[name] for name in names]
-    elif len(predicted) == len(known):
-        chosen = known
-        if len(predicted) > 1:
-            events.log("paired predictions and references by order, because their names differ")
-        if repeated is not None:
-            names = [item.name if len(by_name) == len(known) else f"case {n}" for n, item in enumerate(known, 1)]
+    names = names_of(predicted, made_from=True)
+    goes_by = [item.names for item in known]
+    if len(predicted) == len(known) == 1:
+        names = [Names(case_name(predicted[0]), names[0].all)]
+        chosen: tuple[tuple[int, int], ...] = ((0, 0),)
+        left: tuple[tuple[str, ...], tuple[str, ...]] = ((), ())
     else:
-        raise InputError(
-            f"cannot pair {len(predicted)} predictions with {len(known)} references: neither names nor numbers agree",
-            hint=f"the first names are '{names[0]}' and '{known[0].name}'; name them alike or give equally many",
+        found = pair_names(names, goes_by, ("predictions", "references"))
+        chosen = found.pairs
+        left = (
+            tuple(names[place].shown for place in found.first_left),
+            tuple(goes_by[place].shown for place in found.second_left),
         )
-    scans = _images([Path(image) for image in images], names)
+        _require_pairs(chosen, *left)
+    for text in _said(*left):
+        events.warning(text)
+    cases = [
+        Pair(names[one].shown, predicted[one], item.reference, item.mask, item.image, item.unlabelled)
+        for one, item in ((one, known[other]) for one, other in chosen)
+    ]
+    scans = _images([Path(image) for image in images], [names[one] for one, _ in chosen], events)
+    cases = [pair if scan is None else replace(pair, image=scan) for pair, scan in zip(cases, scans, strict=True)]
+    return Pairs(tuple(_with_different_names(cases)), *left)
+
+
+def _require_pairs(chosen: Sequence[object], predictions: Sequence[str], references: Sequence[str]) -> None:
+    if not chosen:
+        raise InputError(
+            f"no prediction has the name of a reference: predictions {listed(predictions)}; references "
+            f"{listed(references)}",
+            hint="name them alike, or say with --pairs which belong together",
+        )
+
+
+def _said(predictions: Sequence[str], references: Sequence[str]) -> list[str]:
+    """Return a line for each side about what is not judged."""
+    sides = (("prediction", "reference", predictions), ("reference", "prediction", references))
     return [
-        Pair(name, path, item.reference, item.mask, scan or item.image, item.unlabelled)
-        for name, path, item, scan in zip(names, predicted, chosen, scans, strict=True)
+        f"{len(names)} {one}{'s' if len(names) > 1 else ''} without a {other}, not judged: {listed(names)}"
+        for one, other, names in sides
+        if names
     ]
 
 
-def case_name(path: Path) -> str:
-    """Return the name of a case from its file or folder."""
-    name = file_of(path).name
-    if name.endswith(SOFT_SUFFIX):
-        stem = name[: -len(SOFT_SUFFIX)]
-        return path.absolute().parent.name if stem in ("soft", "") else stem
-    for suffix in (*SEGMENT_SUFFIXES, *CHANNEL_SUFFIXES):
-        if name.lower().endswith(suffix):
-            return name[: -len(suffix)]
-    return name
+def _with_different_names(cases: Sequence[Pair]) -> list[Pair]:
+    """Return the cases with names of their own: those of one name get numbers."""
+    names = [pair.case for pair in cases]
+    taken, result = set(names), []
+    for place, pair in enumerate(cases):
+        name, number = pair.case, 2
+        if name in names[:place]:
+            while (name := f"{pair.case} ({number})") in taken:
+                number += 1
+        taken.add(name)
+        result.append(replace(pair, case=name))
+    return result
+
+
+# -- what is given -----------------------------------------------------------------------------------------------------
 
 
 def _is_result(path: Path) -> bool:
-    return path.is_file() and path.name.lower().endswith((SOFT_SUFFIX, *IMAGE_SUFFIXES))
+    name = path.name.lower()
+    return path.is_file() and name.endswith((SOFT_SUFFIX, *IMAGE_SUFFIXES)) and not name.startswith(".")
 
 
 def _expanded(path: Path) -> list[Path]:
@@ -125,16 +175,20 @@ def _expanded(path: Path) -> list[Path]:
     return folders or files
 
 
-def _references(reference: Reference, tree: LabelTree) -> list[_Named]:
-    if isinstance(reference, Mapping):
-        first = next(iter(reference.values()), None)
-        return [_Named("reference" if first is None else case_name(Path(first)), reference)]
-    if not isinstance(reference, (str, PathLike)):
-        return [_Named(case_name(Path(reference[0])) if reference else "reference", reference)]
-    path = Path(reference)
-    if path.name.lower().endswith(".json"):
-        return _dataset_cases(path, tree)
-    return [_Named(case_name(found), found) for found in _expanded(path)]
+def _all_references(references: Sequence[Reference], tree: LabelTree) -> list[_Named]:
+    """Return the references that are given, each with what it goes by."""
+    found: list[_Named] = []
+    files: list[Path] = []
+    for reference in references:
+        if isinstance(reference, Mapping):
+            found.append(_Named(common_name([Path(path) for path in reference.values()]), reference))
+        elif not isinstance(reference, (str, PathLike)):
+            found.append(_Named(common_name([Path(path) for path in reference]), reference))
+        elif Path(reference).name.lower().endswith(".json"):
+            found += _dataset_cases(Path(reference), tree)
+        else:
+            files += _expanded(Path(reference))
+    return found + [_Named(names, file) for names, file in zip(names_of(files), files, strict=True)]
 
 
 def _dataset_cases(path: Path, tree: LabelTree) -> list[_Named]:
@@ -142,18 +196,28 @@ def _dataset_cases(path: Path, tree: LabelTree) -> list[_Named]:
 
     dataset = Dataset.load(path, tree)
     return [
-        _Named(case.id, case.labels, case.mask, next(iter(case.images.values()), None), case.unlabelled)
+        _Named(Names(case.id), case.labels, case.mask, next(iter(case.images.values()), None), case.unlabelled)
         for case in dataset.cases
     ]
 
 
-def _images(images: Sequence[Path], names: Sequence[str]) -> list[Path | None]:
+def _images(images: Sequence[Path], cases: Sequence[Names], events: Events) -> list[Path | None]:
+    """Return the scan of each case, None where none has its name."""
     if not images:
-        return [None] * len(names)
+        return [None] * len(cases)
     files = [found for image in images for found in _expanded(image)]
-    by_name = {case_name(file): file for file in files}
-    if set(names) <= set(by_name):
-        return [by_name[name] for name in names]
-    if len(files) == len(names):
-        return list(files)
-    raise InputError(f"got {len(files)} images for {len(names)} cases", hint="give one image per case, or none")
+    if len(files) == len(cases) == 1:
+        return [files[0]]
+    found = pair_names(cases, names_of(files), ("cases", "images"))
+    if not found.pairs:
+        raise InputError(
+            f"no image has the name of a case: images {listed([case_name(file) for file in files])}; cases "
+            f"{listed([case.shown for case in cases])}",
+            hint="name them alike, or leave the images out",
+        )
+    if found.first_left:
+        events.warning(f"shown without a scan: {listed([cases[place].shown for place in found.first_left])}")
+    scans: list[Path | None] = [None] * len(cases)
+    for one, other in found.pairs:
+        scans[one] = files[other]
+    return scans

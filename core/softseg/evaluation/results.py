@@ -20,7 +20,7 @@ from softseg.evaluation.calibration import BINS, FLOOR, Reliability
 from softseg.evaluation.disagreement import RATER_METRICS, Disputes, raters_of
 from softseg.evaluation.labelled import LabelledScores
 from softseg.evaluation.objects import Connectivity
-from softseg.evaluation.pairs import Pair
+from softseg.evaluation.pairs import Pair, Pairs
 from softseg.evaluation.sources import Reference
 from softseg.files import write_beside
 
@@ -50,6 +50,7 @@ class Report:
     confusion_ml: the same in ml.
     answers: how deep the predictions can answer and how often they are right, over all cases; None without soft shares.
     labelled: where labelled voxels alone are judged: confusion tables of every level, over all cases; else None.
+    unpaired: names of predictions and references that have no partner.
     disagreement: what the predictions say where several raters disagree, over all cases that have several.
     models: names of the models that made the predictions, where known.
     tolerance_mm: of the surface Dice; None where surfaces were left out.
@@ -72,6 +73,7 @@ class Report:
     models: list[str] = field(default_factory=list)
     labelled: LabelledScores | None = None
     answers: Answers | None = None
+    unpaired: Pairs = field(default_factory=lambda: Pairs(()))
     disagreement: Disputes = field(default_factory=Disputes)
 
     @property
@@ -84,11 +86,18 @@ class Report:
         """Whether any reference is of several raters."""
         return any(raters_of(pair.reference) > 1 for pair in self.pairs)
 
-    def level_summary(self) -> dict[int, dict[str, dict[str, float | int]]]:
-        """Return, per level, each metric's mean, deviation and range over the cases."""
-        numbers = sorted({row["level"] for row in self.levels})
+    @property
+    def groups(self) -> list[str]:
+        """Names of the groups of cases, sorted; none where no case says one."""
+        return sorted({pair.group for pair in self.pairs if pair.group})
+
+    def level_summary(self, group: str = "") -> dict[int, dict[str, dict[str, float | int]]]:
+        """Return, per level, each metric's mean, deviation and range over the cases, all or those of a group."""
+        cases = {pair.case for pair in self.pairs if not group or pair.group == group}
+        rows = [row for row in self.levels if row["case"] in cases]
+        numbers = sorted({row["level"] for row in rows})
         metrics = (*LEVEL_METRICS, *RATER_METRICS) if self.raters else LEVEL_METRICS
-        return {n: over_cases([row for row in self.levels if row["level"] == n], metrics) for n in numbers}
+        return {n: over_cases([row for row in rows if row["level"] == n], metrics) for n in numbers}
 
     def node_summary(self, level: int | None = None) -> list[Row]:
         """Return, per node of a level (the deepest by default), each metric over the cases; the lowest Dice first.
@@ -125,14 +134,23 @@ class Report:
             "models": self.models,
             "cases": [
                 {"case": pair.case, "prediction": str(pair.prediction), "reference": plain_reference(pair.reference)}
+                | ({"group": pair.group} if self.groups else {})
                 for pair in self.pairs
             ],
+            "unpaired": {
+                "predictions": list(self.unpaired.predictions),
+                "references": list(self.unpaired.references),
+            },
             "label_at_a_cut": "argmax of summed shares",
             "surface_tolerance_mm": self.tolerance_mm,
             "levels": [
                 {"level": number, "nodes": self.judged(number), "metrics": metrics}
                 for number, metrics in self.level_summary().items()
             ],
+            "groups": {
+                group: {str(number): metrics for number, metrics in self.level_summary(group).items()}
+                for group in self.groups
+            },
             "nodes": {str(number): self.node_summary(number) for number in self.level_summary()},
             "labelled_voxels": None if self.labelled is None else self.labelled.summary(),
             "answers": None if self.answers is None else self.answers.summary(),
