@@ -19,6 +19,12 @@ def shared_data() -> Path:
     return folder
 
 
+@pytest.fixture(params=["float32", "bfloat16"])
+def precision(request: pytest.FixtureRequest) -> str:
+    """Both precisions in which networks compute on CPUs; every CPU can do both, whichever it is fast at."""
+    return str(request.param)
+
+
 @pytest.fixture(scope="session")
 def resources() -> Path:
     """The project's Resources folder."""

@@ -11,8 +11,8 @@ from softseg.image import Geometry
 
 GRID = Geometry((26, 24, 22), (2.0, 2.0, 2.0))
 TINY = (
-    "average=0.9 validation.every=10 checkpoint_every=10 batch_size=1 plan.spacing=[2,2,2] plan.patch_size=[16,16,16] "
-    "'plan.network={name: DynUNet, options: {filters: [4, 4, 4]}}'"
+    "average=0.9 validation.every=10 checkpoint_every=10 batch_size=1 plan.precision=float32 plan.spacing=[2,2,2] "
+    "plan.patch_size=[16,16,16] 'plan.network={name: DynUNet, options: {filters: [4, 4, 4]}}'"
 )
 
 

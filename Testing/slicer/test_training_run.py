@@ -40,6 +40,7 @@ TINY = [
     "validation.every=50",
     "batch_size=1",
     "plan.patch_size=[8, 8, 8]",
+    "plan.precision=float32",
     "plan.network={name: DynUNet, options: {filters: [2, 2, 2]}}",
 ]
 

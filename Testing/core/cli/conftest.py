@@ -139,6 +139,7 @@ def change_json() -> Callable[[Path, Callable[[Any], None]], Path]:
 def quick_training() -> list[str]:
     """Settings of a training that takes seconds."""
     values = (
+        "plan.precision=float32",
         "plan.patch_size=[16,16,16]",
         "plan.spacing=[1.5,1.5,1.5]",
         "plan.network.options.filters=[4,8,16]",

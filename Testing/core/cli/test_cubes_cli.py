@@ -46,7 +46,14 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
     }  # fmt: skip
     content = {"name": "fields", "channels": ["cube"], "tree": "tree.json", "cases": [case]}
     (folder / "DATA.json").write_text(json.dumps(content))
-    sets = ["sparse=true", "steps=2", "plan.patch_size=[16,16]", "plan.batch_size=2", "average=null"]
+    sets = [
+        "plan.precision=float32",
+        "sparse=true",
+        "steps=2",
+        "plan.patch_size=[16,16]",
+        "plan.batch_size=2",
+        "average=null",
+    ]
     sets.append("plan.network.options={filters: [4, 4, 4], kernel_size: [1, 3, 3], norm: batch}")
     options = [part for text in sets for part in ("--set", text)]
     train = ["train", str(folder / "DATA.json"), "--recipe", "tree-ce", "--out", str(folder / "run")]

@@ -43,7 +43,14 @@ def test_demo(cli: Callable, model: Path, tmp_path: Path, monkeypatch: pytest.Mo
         write_image(maps.t1, folder / "T1.nii.gz")
         return maps
 
-    settings = ("steps=3", "batch_size=1", "validation.every=3", "plan.spacing=[3,3,3]", "plan.patch_size=[16,16,16]")
+    settings = (
+        "plan.precision=float32",
+        "steps=3",
+        "batch_size=1",
+        "validation.every=3",
+        "plan.spacing=[3,3,3]",
+        "plan.patch_size=[16,16,16]",
+    )
     small = ("plan.network.options.filters=[4,8,16]", "validation.metric=soft_dice/leaves")
     monkeypatch.setattr(demo_package, "read_maps", read_coarse)
     monkeypatch.setattr(demo_package, "SETTINGS", (*settings, *small))

@@ -62,7 +62,14 @@ def test_the_bundle_normalises_alike(kind: str, crop: dict[str, object], tmp_pat
     array[:, :, -6:] = 0
     image = Image(array, Geometry((36, 44, 40), (1.0, 1.2, 1.1)))
     how = {"T1": {"kind": kind}}
-    plan = Plan(channels=("T1",), spacing=(None,) * 3, patch_size=(16, 16, 16), crop=crop, normalization=how)
+    plan = Plan(
+        channels=("T1",),
+        spacing=(None,) * 3,
+        patch_size=(16, 16, 16),
+        crop=crop,
+        normalization=how,
+        precision="float32",
+    )
     steps = inference_config(plan, TREE, Head("softmax", 3))["preprocessing"]["transforms"]
     text = next(step["func"] for step in steps if step["_target_"] == "Lambdad")
     given = MetaTensor(torch.from_numpy(array)[None], affine=torch.diag(torch.tensor([1.1, 1.2, 1.0, 1.0])))
@@ -84,6 +91,7 @@ def test_monai_predicts_what_softseg_predicts(head: str, tmp_path: Path) -> None
         patch_size=(16, 16, 16),
         normalization={"T1": {"kind": "z-score-nonzero"}},
         network=NetworkSpec(options={"filters": [4, 4, 4]}),
+        precision="float32",
     )
     network = build_network(plan.network, 1, Head(head, 3).out_channels, 3)  # type: ignore[arg-type]
     fit(network, Head(head, 3), plan, image)

@@ -29,7 +29,14 @@ from softseg.training.recipe import Recipe
 @pytest.mark.parametrize("recipe", ["tree-ce"])
 def test_training_fitting_and_predicting(recipe: str, tmp_path: Path) -> None:
     data = write_world(tmp_path, background=True, strange=False)
-    small = ("steps=2", "head=godin", "validation.cases=1", "plan.patch_size=[16,16]", "batch_size=1")
+    small = (
+        "plan.precision=float32",
+        "steps=2",
+        "head=godin",
+        "validation.cases=1",
+        "plan.patch_size=[16,16]",
+        "batch_size=1",
+    )
     small += ("plan.network.options.filters=[4,4,4]",)
     changes = [part for text in small for part in ("--set", text)]
     run_folder = tmp_path / "run"

@@ -47,9 +47,10 @@ def of_real_range(model: Model, name: str, case: Any) -> FittedOutliers:
     return with_threshold(fitted(name), values.ravel(), float(np.median(values)), {"how": "given"}, model.head)
 
 
-@pytest.fixture(params=[2, 3])
+@pytest.fixture(params=[(2, "float32"), (3, "float32"), (3, "bfloat16")], ids=lambda given: f"{given[0]}D-{given[1]}")
 def model(request: pytest.FixtureRequest) -> Model:
-    return make_model(dimensions=request.param)
+    dimensions, precision = request.param
+    return make_model(dimensions=dimensions, precision=precision)
 
 
 @pytest.fixture
@@ -69,9 +70,12 @@ def blended_by_monai(model: Model, name: str, image: np.ndarray) -> np.ndarray:
     handle = model.network.get_submodule(LAYER).register_forward_pre_hook(lambda _, inputs: caught.append(inputs[0]))
 
     def of(windows: Tensor) -> Tensor:
-        z = model.network(windows).numpy()
+        with torch.autocast("cpu", torch.bfloat16, enabled=model.plan.precision == "bfloat16"):
+            logits = model.network(windows)
+        assert logits.dtype == getattr(torch, model.plan.precision)
+        z = logits.float().numpy()
         if name == "mahalanobis":
-            features = np.moveaxis(caught[-1].numpy(), 1, -1)
+            features = np.moveaxis(caught[-1].float().numpy(), 1, -1)
             away = (features[..., None, :] - means) @ whitening.T
             value = np.sqrt((away**2).sum(-1)).min(-1)
         else:

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from prediction_kit import CENTRE, RADIUS, STRAIGHT, Intensity, ball, grid, make_model, positions
 from scipy.spatial.transform import Rotation
 
@@ -50,6 +51,19 @@ def test_soft_map_stays_soft_and_agrees_with_what_is_stored(scan: Callable[..., 
     assert np.unique(share).size > 50
     np.testing.assert_allclose(found.parcellation.probability("ball"), share, atol=0.01)
     np.testing.assert_allclose(found.node_maps["root"].array, 1, atol=1e-5)
+
+
+def test_a_precision_asked_for_wins_over_the_plans(precision: str, scan: Callable[..., Path]) -> None:
+    torch.manual_seed(0)
+    network = build_network(NetworkSpec(options={"filters": [4, 8, 8]}), 1, 2, 3)
+    planned = make_model(network, precision=precision)
+    other = make_model(network, precision={"float32": "bfloat16", "bfloat16": "float32"}[precision])
+    found, asked, not_asked = (
+        predict_case(model, [scan()], nodes=["ball"], precision=wanted).node_maps["ball"].array
+        for model, wanted in ((planned, None), (other, precision), (other, None))
+    )
+    np.testing.assert_array_equal(found, asked)
+    assert 0 < np.abs(found - not_asked).max() < 0.05
 
 
 def test_one_millimetre_scan_never_holds_every_class_at_full_size(scan: Callable[..., Path]) -> None:

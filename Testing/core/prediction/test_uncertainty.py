@@ -19,6 +19,7 @@ from softseg.errors import InputError
 from softseg.events import Events
 from softseg.network import Head, Model, build_network
 from softseg.prediction import Uncertainty, predict_case, sliding_probabilities
+from softseg.prediction.devices import resolve_precision
 from softseg.prediction.layout import Layout, Picture
 from softseg.prediction.shares import SpreadMaps, dense, shares_of_blocks
 from softseg.prediction.sweep import Runner
@@ -26,6 +27,7 @@ from softseg.prediction.uncertainty import Augmentation, Spread, dropout_on, ent
 from softseg.tree import LabelTree, Node
 
 SHAPE = (5, 6, 7)
+CPU = torch.device("cpu")
 
 
 def unsided() -> LabelTree:
@@ -90,7 +92,7 @@ def swept(
     pictures = [Picture.of(torch.from_numpy(image), patch, 0.5, skip, change, axis) for change in changes]
     layout = Layout.over(pictures, (0, 0, 0))
     assert layout is not None
-    runner = Runner(model.network, model.head, model.plan.dimensions, torch.device("cpu"), torch.float32)
+    runner = Runner(model.network, model.head, model.plan.dimensions, CPU, resolve_precision(model.plan.precision, CPU))
     maps = SpreadMaps(image.shape[1:])
     permutation = torch.from_numpy(model.tree.mirror_permutation())
     blocks = shares_of_blocks(runner, layout, permutation, Events(), maps)
@@ -118,13 +120,13 @@ def test_a_streamed_change_equals_the_dense_one(mirror: bool, shift: tuple[int, 
 
 @pytest.mark.parametrize("head", ["softmax", "normrelu", "single"])
 @pytest.mark.parametrize("content", [False, True])
-def test_many_pictures_streamed_together_equal_the_dense_mean(head: str, content: bool) -> None:
+def test_many_pictures_streamed_together_equal_the_dense_mean(head: str, content: bool, precision: str) -> None:
     """Windows of all pictures are interleaved; each voxel must still be the mean of separately blended pictures."""
     tree = two_leaves() if head == "single" else sided()
     torch.manual_seed(0)
     channels = Head("softmax" if head == "softmax" else "normrelu", len(tree.leaves))
     network = build_network(NetworkSpec(options={"filters": [4, 8, 8]}), 1, channels.out_channels, 3).eval()
-    plan = make_plan(patch_size=(8, 8, 8))
+    plan = make_plan(patch_size=(8, 8, 8), precision=precision)
     model = Model(network, plan, tree, channels, "", {"name": "test"}, Path("model"))
     image = np.random.default_rng(0).normal(size=(1, 14, 17, 21)).astype(np.float32)
     if content:

@@ -30,14 +30,21 @@ def picture(shape: tuple[int, ...], channels: int = 1) -> np.ndarray[Any, Any]:
 
 @pytest.mark.parametrize("overlap", [0.25, 0.5])
 @pytest.mark.parametrize("shape", [(24, 30, 17), (16, 16, 16)])
-def test_equals_monai_with_several_channels(shape: tuple[int, int, int], overlap: float) -> None:
+def test_equals_monai_with_several_channels(shape: tuple[int, int, int], overlap: float, precision: str) -> None:
     network, image = small_network(2, 4), picture(shape, 2)
     plan = make_plan(channels=("T1", "T2"), patch_size=PATCH)
-    found = sliding_probabilities(network, Head("softmax", 4), image, plan, precision="float32", overlap=overlap)
+    found = sliding_probabilities(network, Head("softmax", 4), image, plan, precision=precision, overlap=overlap)
+
+    def shares(windows: torch.Tensor) -> torch.Tensor:
+        with torch.autocast("cpu", torch.bfloat16, enabled=precision == "bfloat16"):
+            logits = network(windows)
+        assert logits.dtype == getattr(torch, precision)
+        return logits.float().softmax(1)
+
     with torch.inference_mode():
-        expected = sliding_window_inference(
-            torch.from_numpy(image)[None], PATCH, 1, lambda x: network(x).softmax(1), overlap, mode="gaussian"
-        )[0]
+        expected = sliding_window_inference(torch.from_numpy(image)[None], PATCH, 1, shares, overlap, mode="gaussian")[
+            0
+        ]
     np.testing.assert_allclose(found, expected.numpy(), atol=1e-5)
     assert found.dtype == np.float32
     np.testing.assert_allclose(found.sum(axis=0), 1, atol=1e-5)
@@ -149,6 +156,13 @@ def test_bfloat16_is_close_to_float32() -> None:
     rough = sliding_probabilities(network, head, image, plan, precision="bfloat16")
     assert rough.dtype == np.float32
     assert 0 < np.abs(exact - rough).max() < 0.05
+
+
+def test_the_plan_says_the_precision_where_nobody_else_does(precision: str) -> None:
+    network, image, head = small_network(1, 3), picture((16, 20, 24)), Head("softmax", 3)
+    found = sliding_probabilities(network, head, image, make_plan(patch_size=PATCH, precision=precision))
+    asked = sliding_probabilities(network, head, image, make_plan(patch_size=PATCH), precision=precision)
+    np.testing.assert_array_equal(found, asked)
 
 
 def test_cancelling_between_windows_stops_at_once() -> None:

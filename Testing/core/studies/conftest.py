@@ -21,6 +21,7 @@ from softseg.tree import LabelTree
 
 TINY = {
     "batch_size": 1,
+    "plan.precision": "float32",
     "plan.dimensions": 2,
     "plan.spacing": [None, 1, 1],
     "plan.patch_size": [8, 8],

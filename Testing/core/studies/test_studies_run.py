@@ -134,26 +134,49 @@ def test_a_finished_model_takes_the_place_of_training(study_file: StudyFile, tmp
     assert run(["study", str(file), "--out", str(out), "--model", "other=x", "--quiet"]) == 2
 
 
-def test_an_ensemble_of_variants_is_judged_and_like_a_finished_one(study_file: StudyFile, tmp_path: Path) -> None:
-    def errors(folder: str, variant: str) -> list[float]:
-        rows = read_results(tmp_path / folder / "results.csv")
-        return [row.value for row in rows if (row.metric, row.variant) == ("mae", variant) and row.node]
+def errors_of(folder: Path, variant: str) -> list[float]:
+    """Return the mean absolute error of every node, case and seed."""
+    rows = read_results(folder / "results.csv")
+    return [row.value for row in rows if (row.metric, row.variant) == ("mae", variant) and row.node]
 
+
+def test_an_ensemble_of_variants_is_judged_and_like_a_finished_one(study_file: StudyFile, tmp_path: Path) -> None:
     pair = [{"name": "plain", "recipe": "ce-dice", "set": {"sparse": True}}, {"name": "tree", "recipe": "sparse"}]
     variants = [*pair, {"name": "joint", "members": ["plain", "tree"]}]
     file = study_file(variants=variants, keep_models=True, seeds=[0, 1])
     run_study(file, tmp_path / "first", device="cpu", jobs=2)
     jobs = tmp_path / "first" / "jobs"
     assert not (jobs / "whole_joint_seed-0_fold-split" / "model").exists()
-    assert len(errors("first", "joint")) == len(errors("first", "plain")) > 0
-    assert not set(errors("first", "joint")) & {*errors("first", "plain"), *errors("first", "tree")}
+    joint = errors_of(tmp_path / "first", "joint")
+    assert len(joint) == len(errors_of(tmp_path / "first", "plain")) > 0
 
     for seed in (0, 1):
         members = [jobs / f"whole_{name}_seed-{seed}_fold-split" / "model" for name in ("plain", "tree")]
         save_ensemble(members, tmp_path / f"both-{seed}")
     finished = [{"name": "both", "recipe": "sparse", "model": str(tmp_path / "both-{seed}")}]
     run_study(study_file(variants=finished, seeds=[0, 1]), tmp_path / "second", device="cpu")
-    assert errors("second", "both") == pytest.approx(errors("first", "joint"))
+    assert errors_of(tmp_path / "second", "both") == pytest.approx(joint)
+
+
+def test_an_ensemble_of_variants_says_the_mean_of_what_they_say(study_file: StudyFile, tmp_path: Path) -> None:
+    """One member is made to say corn everywhere, the other wheat: the ensemble is half wrong about both, everywhere."""
+    pair = [{"name": name, "recipe": "sparse"} for name in ("corn", "wheat")]
+    run_study(study_file(variants=pair, keep_models=True), tmp_path / "out", device="cpu")
+    for leaf, name in enumerate(("corn", "wheat")):
+        weights = tmp_path / "out" / "jobs" / f"whole_{name}_seed-0_fold-split" / "model" / "models" / "model.pt"
+        content = {key: torch.zeros_like(value) for key, value in torch.load(weights).items()}
+        (bias,) = (key for key in content if key.endswith("output_block.conv.conv.bias"))
+        content[bias][leaf] = 100
+        torch.save(content, weights)
+    variants = [*pair, {"name": "joint", "members": ["corn", "wheat"]}]
+    run_study(study_file(variants=variants, keep_models=True), tmp_path / "out", device="cpu", judge_again=True)
+    rows = read_results(tmp_path / "out" / "results.csv")
+    found = {(row.variant, row.node): row.value for row in rows if row.metric == "mae"}
+    for leaf in ("corn", "wheat"):
+        assert found["joint", leaf] == pytest.approx(0.5, abs=0.005)
+        assert found[leaf, leaf] > 0.6, "of all voxels, all but those of this leaf are wrong"
+        assert found["wheat" if leaf == "corn" else "corn", leaf] == 1
+    assert found["joint", "oak"] == found["corn", "oak"] == found["wheat", "oak"]
 
 
 @pytest.mark.parametrize(

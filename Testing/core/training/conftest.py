@@ -18,6 +18,7 @@ TINY = [
     "average=0.9",
     "validation.every=4",
     "batch_size=1",
+    "plan.precision=float32",
     "plan.spacing=[2, 2, 2]",
     "plan.patch_size=[16, 16, 16]",
     "plan.network={name: DynUNet, options: {filters: [4, 4, 4], dropout: 0.1}}",
@@ -78,5 +79,5 @@ def balls_tree() -> LabelTree:
 
 @pytest.fixture(scope="session")
 def tiny() -> list[str]:
-    """Changes to any recipe that make it a matter of a second."""
+    """Changes to any recipe that make it a matter of a second, in float32."""
     return list(TINY)

@@ -80,11 +80,12 @@ def _alive(pipe: Connection) -> bool:
 
 @pytest.mark.skipif(os.name == "nt", reason="needs SIGKILL")
 def test_a_killed_training_resumes_to_the_same_curve_and_weights(
-    ball_data: Path, tiny: list[str], tmp_path: Path
+    precision: str, ball_data: Path, tiny: list[str], tmp_path: Path
 ) -> None:
     script = tmp_path / "script.py"
     script.write_text(SCRIPT)
     sets = [*tiny, f"steps={10 + 3 * KILLS}", "checkpoint_every=2", "validation.every=5"]
+    sets.append(f"plan.precision={precision}")
     Training(script, ball_data, sets, tmp_path / "quiet", resume=False).finish()
     dice = random.Random(4)
     kills = 0

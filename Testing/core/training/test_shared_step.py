@@ -11,7 +11,8 @@ import pytest
 
 CORE = Path(__file__).resolve().parents[3] / "core"
 
-PROCESS = r"""
+PROCESS = r'''
+import copy
 import os
 import torch
 from torch import nn
@@ -19,6 +20,7 @@ from softseg.errors import FollowedError, InputError
 from softseg.events import Events
 from softseg.losses import build_loss
 from softseg.network.heads import Head
+from softseg.training.batch_norm import SharedBatchNorm
 from softseg.training.objective import loss_of
 from softseg.training.ranks import joined_ranks
 from softseg.training.shared_step import shared_loss, shared_network
@@ -68,6 +70,44 @@ def compare(ranks, tree, head, specs, soft, groups=False):
         torch.testing.assert_close(other, one, msg=lambda text: f"{name}: {text}")
 
 
+def compare_half(ranks, network):
+    """Under autocast: the batch normalisation, then a whole step, against one process with the whole batch."""
+    torch.manual_seed(2)
+    part = slice(ranks.items(3).start, ranks.items(3).stop)
+    alone = nn.BatchNorm2d(4)
+    with torch.no_grad():
+        alone.weight.normal_()
+        alone.bias.normal_()
+    shared = SharedBatchNorm(copy.deepcopy(alone))
+    values = (torch.randn(3, 4, 9, 9) + 10 * torch.arange(3.0).view(3, 1, 1, 1)).bfloat16()
+    pull = torch.randn(3, 4, 9, 9)
+    exact, half = values.float().requires_grad_(), values[part].clone().requires_grad_()
+    expected, found = alone(exact), shared(half)
+    (expected * pull).sum().backward()
+    (found * pull[part]).sum().backward()
+    assert found.dtype == half.grad.dtype == torch.bfloat16
+    assert shared.weight.grad.dtype == shared.running_var.dtype == torch.float32
+    torch.testing.assert_close(found.float(), expected[part], atol=2e-2, rtol=2**-8)
+    torch.testing.assert_close(half.grad.float(), exact.grad[part], atol=2e-2, rtol=2**-7)
+    torch.testing.assert_close(shared.running_mean, alone.running_mean)
+    torch.testing.assert_close(shared.running_var, alone.running_var)
+    for own, whole in ((shared.weight, alone.weight), (shared.bias, alone.bias)):
+        torch.testing.assert_close(ranks.sum(own.grad), whole.grad, atol=0.1, rtol=1e-2)  # pull is rounded on the way
+
+    alone, head = network(3), Head("softmax", 3, 0)
+    shared = copy.deepcopy(alone)
+    image, target = torch.randn(3, 1, 9, 9), torch.randint(0, 3, (3, 1, 7, 7))
+    loss, learner = build_loss([{"name": "wasserstein-cross-entropy"}], tree), shared_network(shared, ranks, CPU)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        all_logits, own_logits = alone(image), learner(image[part])
+    assert own_logits.dtype == torch.bfloat16
+    whole = loss_of(loss, head, "batch", all_logits, target, None)
+    own = shared_loss(ranks, loss, head, "batch", own_logits, target[part], None)
+    whole.backward()
+    (own * ranks.size).backward()
+    torch.testing.assert_close(ranks.sum(own.detach()), whole.detach(), atol=2e-3, rtol=2e-3)
+    for one, other in zip(alone.parameters(), shared.parameters()):
+        assert (other.grad - one.grad).abs().max() < 0.05 * max(one.grad.abs().max(), 0.02)
 
 
 def keep(logits):
@@ -109,9 +149,10 @@ with joined_ranks("cpu", Events()) as (ranks, device):
     for reduction in ("mean", "sum"):
         compare(ranks, tree, softmax, [{"name": "adaptive-wing", "reduction": reduction}], True)
     compare(ranks, pair, normrelu, [{"name": "adaptive-wing", "weight_map": 2.0}], True)
+    compare_half(ranks, Net)
     assert differs(ranks) and follows(ranks)
     os.write(1, b"process %d is content\n" % ranks.rank)  # in one piece: print ends its line separately
-"""
+'''
 
 
 @pytest.mark.skipif(os.name == "nt", reason="needs gloo")

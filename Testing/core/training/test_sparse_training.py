@@ -41,8 +41,11 @@ def strokes(ball_data: Path, tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize("name", ["sparse", "tree-wasserstein", "ce-dice", "soft-tree", "softseg"])
-def test_every_recipe_learns_from_strokes_alone(strokes: Path, tiny: list[str], tmp_path: Path, name: str) -> None:
-    recipe, sink = Recipe.load(name, [*tiny, "steps=4", "sparse=true"]), ListSink()
+def test_every_recipe_learns_from_strokes_alone(
+    strokes: Path, tiny: list[str], tmp_path: Path, name: str, precision: str
+) -> None:
+    recipe = Recipe.load(name, [*tiny, "steps=4", "sparse=true", f"plan.precision={precision}"])
+    sink = ListSink()
     model = ModelFolder.load(train(Dataset.load(strokes), recipe, tmp_path / "run", seed=1, events=Events(sink)))
     cannot = {"ce-dice": ("log", "DiceLoss"), "softseg": ("warning", "AdaptiveWingLoss")}.get(name)
     said = [(event["event"], event["text"]) for event in sink.events if "name of a group" in event.get("text", "")]

@@ -30,13 +30,16 @@ def painted(ball_data: Path, folder: Path, unpainted: int) -> Dataset:
     return Dataset.load(folder / "DATA.json")
 
 
-def test_only_what_was_painted_is_learned_from_and_judged(ball_data: Path, tiny: list[str], tmp_path: Path) -> None:
+def test_only_what_was_painted_is_learned_from_and_judged(
+    precision: str, ball_data: Path, tiny: list[str], tmp_path: Path
+) -> None:
+    changes = [*tiny, "steps=4", f"plan.precision={precision}"]
     logs = []
     for unpainted in (0, 2):
         folder = tmp_path / str(unpainted)
         folder.mkdir()
         dataset = painted(ball_data, folder, unpainted)
-        train(dataset, Recipe.load("soft-tree", [*tiny, "steps=4"]), folder / "run", seed=1)
+        train(dataset, Recipe.load("soft-tree", changes), folder / "run", seed=1)
         lines = [json.loads(line) for line in (folder / "run" / "log.jsonl").read_text().splitlines()]
         logs.append([{key: value for key, value in line.items() if key != "seconds"} for line in lines])
     assert logs[0] == logs[1]

@@ -72,16 +72,20 @@ def losses(run: Path) -> list[float]:
     return [float(row["loss"]) for row in csv.DictReader((run / "metrics.csv").open())]
 
 
-@pytest.fixture(scope="module")
-def together(ball_data: Path, tiny: list[str], tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A training by two processes that nobody disturbed."""
-    out = tmp_path_factory.mktemp("together") / "run"
-    launch = Launch(ball_data, [*tiny, *RECIPE], out)
+def trained_together(data: Path, sets: list[str], out: Path) -> Path:
+    """Let two processes train and return the folder of the run."""
+    launch = Launch(data, sets, out)
     assert launch.wait() == 0, launch.said.read_text()
     progress = [event["done"] for event in launch.events() if event["event"] == "progress"][-STEPS:]
     assert progress == list(range(1, STEPS + 1))  # told once, by process 0
     assert any("2 processes share them" in str(event.get("text")) for event in launch.events())
     return out
+
+
+@pytest.fixture(scope="module")
+def together(ball_data: Path, tiny: list[str], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A training by two processes that nobody disturbed."""
+    return trained_together(ball_data, [*tiny, *RECIPE], tmp_path_factory.mktemp("together") / "run")
 
 
 def test_two_processes_learn_what_one_learns_from_the_whole_batch(
@@ -98,6 +102,21 @@ def test_two_processes_learn_what_one_learns_from_the_whole_batch(
     # running statistics too; normalisation hides the size of the weights before it, which may drift further apart
     for name, weight in first["network"].items():
         torch.testing.assert_close(second["network"][name], weight, atol=2e-3, rtol=2e-3)
+
+
+def test_two_processes_learn_in_bfloat16_what_one_learns(
+    ball_data: Path, balls: Dataset, tiny: list[str], tmp_path: Path
+) -> None:
+    """On any processor: bfloat16 is slow where there are no tiles for it, and right everywhere."""
+    sets = [*tiny, *RECIPE, "plan.precision=bfloat16"]
+    out = trained_together(ball_data, sets, tmp_path / "together")
+    assert json.loads((out / "log.jsonl").read_text().splitlines()[0])["precision"] == "bfloat16"
+    train(balls, Recipe.load("soft-tree", sets), tmp_path / "alone", device="cpu", cache=out / "cache")
+    alone, shared = losses(tmp_path / "alone"), losses(out)
+    assert shared[-1] < 0.5 * shared[0]
+    # each is rounded to 8 bits on its own way, and every step starts from where the last one led
+    assert shared[0] == pytest.approx(alone[0], rel=1e-3)
+    assert shared == pytest.approx(alone, rel=0.05)
 
 
 def test_a_killed_process_ends_the_run_which_resumes_to_the_same_losses(

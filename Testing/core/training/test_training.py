@@ -12,6 +12,7 @@ from softseg.data import Dataset
 from softseg.errors import CancelledError, InputError, OutOfMemoryError
 from softseg.events import CancelToken, Events, ListSink
 from softseg.network import ModelFolder, build_network, read_weights
+from softseg.prediction import devices
 from softseg.training import Recipe, train, trainer
 from softseg.training.warm_start import start_from
 from softseg.tree import LabelTree
@@ -69,6 +70,25 @@ def test_the_log_says_what_the_recipe_set(finished: tuple[Path, ListSink]) -> No
         assert part in said
 
 
+@pytest.mark.parametrize(("tiles", "expected"), [(True, "bfloat16"), (False, "float32")])
+def test_precision_auto_takes_what_the_processor_is_good_at(
+    tiles: bool,
+    expected: str,
+    balls: Dataset,
+    tiny: list[str],
+    finished: tuple[Path, ListSink],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(devices, "cpu_has_bfloat16_tiles", lambda: tiles)
+    sink = ListSink()
+    recipe = Recipe.load("soft-tree", [*tiny, "plan.precision=auto", "steps=1"])
+    train(balls, recipe, tmp_path / "run", device="cpu", cache=finished[0] / "cache", events=Events(sink))
+    assert f"computing in {expected} on cpu" in "\n".join(texts(sink))
+    first = json.loads((tmp_path / "run" / "log.jsonl").read_text().splitlines()[0])
+    assert first["precision"] == expected
+
+
 def test_progress_tells_the_time_left(finished: tuple[Path, ListSink]) -> None:
     _, sink = finished
     progress = [e for e in sink.events if e["event"] == "progress" and e["stage"] == "train"]
@@ -86,20 +106,22 @@ def test_the_model_is_the_best_network(finished: tuple[Path, ListSink]) -> None:
 
 
 def test_the_same_seed_gives_the_same_network(
-    balls: Dataset, tiny: list[str], finished: tuple[Path, ListSink], tmp_path: Path
+    precision: str, balls: Dataset, tiny: list[str], finished: tuple[Path, ListSink], tmp_path: Path
 ) -> None:
-    out, _ = finished
-    train(balls, Recipe.load("soft-tree", tiny), tmp_path / "again", cache=out / "cache")
-    assert (tmp_path / "again" / "metrics.csv").read_bytes() == (out / "metrics.csv").read_bytes()
-    train(balls, Recipe.load("soft-tree", tiny), tmp_path / "other", seed=1, cache=out / "cache")
-    assert (tmp_path / "other" / "metrics.csv").read_bytes() != (out / "metrics.csv").read_bytes()
+    recipe = Recipe.load("soft-tree", [*tiny, f"plan.precision={precision}"])
+    for name, seed in (("one", 0), ("again", 0), ("other", 1)):
+        train(balls, recipe, tmp_path / name, seed=seed, cache=finished[0] / "cache")
+    one, again, other = ((tmp_path / name / "metrics.csv").read_bytes() for name in ("one", "again", "other"))
+    assert one == again
+    assert one != other
 
 
 @pytest.mark.parametrize("name", ["softseg", "tree-wasserstein", "tree-wasserstein-dice", "tree-ce", "ce-dice"])
 def test_every_recipe_learns(
-    name: str, balls: Dataset, tiny: list[str], finished: tuple[Path, ListSink], tmp_path: Path
+    name: str, precision: str, balls: Dataset, tiny: list[str], finished: tuple[Path, ListSink], tmp_path: Path
 ) -> None:
     changes = [*tiny, "steps=30", "validation.every=30", "optimizer.learning_rate=0.01", "optimizer.warmup=0.2"]
+    changes.append(f"plan.precision={precision}")
     train(balls, Recipe.load(name, changes), tmp_path / "run", cache=finished[0] / "cache")
     losses = [float(row["loss"]) for row in csv.DictReader((tmp_path / "run" / "metrics.csv").open())]
     assert np.mean(losses[-5:]) < 0.85 * np.mean(losses[:5])
@@ -216,9 +238,11 @@ class CancelAt(ListSink):
 
 
 def test_cancelling_leaves_a_run_that_can_be_resumed_exactly(
-    balls: Dataset, tiny: list[str], finished: tuple[Path, ListSink], tmp_path: Path
+    precision: str, balls: Dataset, tiny: list[str], finished: tuple[Path, ListSink], tmp_path: Path
 ) -> None:
-    token, recipe, out = CancelToken(), Recipe.load("soft-tree", tiny), tmp_path / "run"
+    token, out = CancelToken(), tmp_path / "run"
+    recipe = Recipe.load("soft-tree", [*tiny, f"plan.precision={precision}"])
+    train(balls, recipe, tmp_path / "quiet", cache=finished[0] / "cache")
     with pytest.raises(CancelledError):
         train(balls, recipe, out, cache=finished[0] / "cache", events=Events(CancelAt(token, 5), token))
     assert read_weights(out / "checkpoints" / "last.pt")["step"] in (5, 6)
@@ -230,7 +254,7 @@ def test_cancelling_leaves_a_run_that_can_be_resumed_exactly(
         train(balls, Recipe.load("tree-ce", tiny), out, resume=True, cache=finished[0] / "cache")
     assert Recipe.load(out / "recipe.yaml") == recipe  # the hint of that error names it
     train(balls, recipe, out, resume=True, cache=finished[0] / "cache")
-    assert (out / "metrics.csv").read_bytes() == (finished[0] / "metrics.csv").read_bytes()
+    assert (out / "metrics.csv").read_bytes() == (tmp_path / "quiet" / "metrics.csv").read_bytes()
 
 
 def test_running_out_of_memory_is_said_plainly(

@@ -148,11 +148,7 @@ def _sample(
         for done, case in enumerate(cases):
             share = math.ceil(voxels / len(cases))
             prepared = store.load(case.id)
-            samples.append(
-                sample_case(
-                    model, prepared, share, generator, device=device, precision=model.plan.precision, events=events
-                )
-            )
+            samples.append(sample_case(model, prepared, share, generator, device=device, events=events))
             events.progress(done + 1, len(cases))
     sample = Sample.joined(samples)
     if not sample.voxels:

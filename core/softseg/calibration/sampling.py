@@ -61,7 +61,7 @@ def sample_case(
     generator: np.random.Generator,
     *,
     device: torch.device,
-    precision: str = "auto",
+    precision: str | None = None,
     overlap: float = 0.5,
     events: Events | None = None,
 ) -> Sample:
@@ -73,7 +73,7 @@ def sample_case(
     case: on the plan's grid.
     voxels: how many; all labelled ones where there are fewer.
     generator: draws them.
-    device, precision, overlap: how the windows are computed.
+    device, precision, overlap: how the windows are computed; in the precision of the model's plan by default.
     events: for cancelling.
     """
     cancelling = Events(cancel=None if events is None else events.cancel)
@@ -90,7 +90,7 @@ def sample_case(
     picture = Picture.of(volume, model.plan.patch_kji, overlap, model.head.background is not None)
     layout = Layout.over([picture], (0, 0, 0))
     if layout is not None and labelled.size:
-        dtype = resolve_precision(precision, device)
+        dtype = resolve_precision(model.plan.precision if precision is None else precision, device)
         runner = Runner(model.network, model.head, model.plan.dimensions, device, dtype)
         for block, found in shares_of_blocks(runner, layout, torch.arange(model.head.classes), cancelling):
             here = column[layout.partition.place(block)]

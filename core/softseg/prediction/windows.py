@@ -32,7 +32,7 @@ def sliding_probabilities(
     plan: Plan,
     device: torch.device | str = "cpu",
     events: Events | None = None,
-    precision: str = "auto",
+    precision: str | None = None,
     *,
     overlap: float = 0.5,
     skip_empty: bool = True,
@@ -51,7 +51,8 @@ def sliding_probabilities(
     device: where the network runs.
     events: progress within the caller's stage, and cancelling between windows; a caller that counts something else
         passes ``Events(cancel=events.cancel)``.
-    precision: ``"auto"``, ``"float32"``, ``"bfloat16"`` or ``"float16"``; sums are float32 always.
+    precision: ``"auto"``, ``"float32"``, ``"bfloat16"`` or ``"float16"``; the plan's by default. Sums are float32
+        always.
     overlap: share of a window that neighbouring windows have in common, 0 <= overlap < 1 (0.5 is our default).
     skip_empty: whether windows in which every channel is at its minimum over the image (outside a skull-stripped brain,
         outside the scanned field) are left out and the rest are laid over the box of what is not; voxels that no window
@@ -72,7 +73,7 @@ def sliding_probabilities(
     device = torch.device(device)
     volume = torch.as_tensor(image, dtype=torch.float32)
     shape = volume.shape[1], volume.shape[2], volume.shape[3]
-    dtype = resolve_precision(precision, device)
+    dtype = resolve_precision(plan.precision if precision is None else precision, device)
     runner = Runner(network, head, plan.dimensions, device, dtype, batch_size, blend)
     try:
         picture = Picture.of(volume, plan.patch_kji, overlap, skip_empty and head.background is not None)

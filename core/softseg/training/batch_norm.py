@@ -30,7 +30,11 @@ def share_batch_norm(network: nn.Module, ranks: Ranks, device: torch.device) -> 
 
 
 class SharedBatchNorm(_BatchNorm):
-    """A batch normalisation that took over weights and statistics of ``layer``; any number of dimensions, on CPUs."""
+    """A batch normalisation that took over weights and statistics of ``layer``; any number of dimensions, on CPUs.
+
+    Under autocast its input is bfloat16 and its weights are float32. Then it computes in float32, as PyTorch's own
+    layer does, and returns bfloat16.
+    """
 
     def __init__(self, layer: _BatchNorm) -> None:
         super().__init__(layer.num_features, layer.eps, layer.momentum, layer.affine, layer.track_running_stats)
@@ -69,19 +73,20 @@ class _Normalize(torch.autograd.Function):
         ctx: Any, values: Tensor, weight: Tensor | None, bias: Tensor | None, epsilon: float
     ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         over = [axis for axis in range(values.ndim) if axis != 1]
+        exact = _exact(values.dtype)
         own = torch.empty(values.shape[1] + 1, dtype=torch.float64)
         own[:-1] = values.sum(over, dtype=torch.float64)
         own[-1] = values.numel() / values.shape[1]
         dist.all_reduce(own)
         count = own[-1].clone()
         mean = own[:-1] / count
-        squares = (values - _along(mean, values)).square_().sum(over, dtype=torch.float64)
+        squares = (values - _along(mean, values, exact)).square_().sum(over, dtype=torch.float64)
         dist.all_reduce(squares)
         variance = squares / count
         inverse = (variance + epsilon).rsqrt()
         ctx.save_for_backward(values, weight, mean, inverse, count)
         ctx.has_bias = bias is not None
-        mean, variance = mean.to(values.dtype), variance.to(values.dtype)
+        mean, variance = mean.to(exact), variance.to(exact)  # next to bfloat16 values, batch_norm takes float32 alone
         output = F.batch_norm(values, mean, variance, weight, bias, training=False, eps=epsilon)
         ctx.mark_non_differentiable(mean, variance, count)
         return output, mean, variance, count
@@ -90,16 +95,24 @@ class _Normalize(torch.autograd.Function):
     def backward(ctx: Any, gradient: Tensor, *_: Tensor) -> tuple[Tensor | None, ...]:
         values, weight, mean, inverse, count = ctx.saved_tensors
         over = [axis for axis in range(values.ndim) if axis != 1]
-        normal = (values - _along(mean, values)).mul_(_along(inverse, values))
+        exact = _exact(values.dtype)
+        normal = (values - _along(mean, values, exact)).mul_(_along(inverse, values, exact))
         own = torch.stack([gradient.sum(over, dtype=torch.float64), (gradient * normal).sum(over, dtype=torch.float64)])
-        for_bias, for_weight = own.to(gradient.dtype, copy=True)  # the sum over all comes with the gradients
+        for_bias, for_weight = own.to(exact, copy=True)  # the sum over all comes with the gradients
         dist.all_reduce(own)
         slope = inverse if weight is None else inverse * weight
         constant, along = own / count
-        normal.mul_(_along(-along, values)).add_(gradient).sub_(_along(constant, values)).mul_(_along(slope, values))
-        return normal, None if weight is None else for_weight, for_bias if ctx.has_bias else None, None
+        normal.mul_(_along(-along, values, exact)).add_(gradient).sub_(_along(constant, values, exact))
+        normal.mul_(_along(slope, values, exact))
+        own_weight = None if weight is None else for_weight
+        return normal.to(values.dtype), own_weight, for_bias if ctx.has_bias else None, None
 
 
-def _along(channels: Tensor, values: Tensor) -> Tensor:
-    """Return one number per channel, of the type of ``values``, ready to be combined with them."""
-    return channels.to(values.dtype).view(1, -1, *[1] * (values.ndim - 2))
+def _exact(dtype: torch.dtype) -> torch.dtype:
+    """Return the type of statistics of values of ``dtype``: float32 for bfloat16 and float16, else the same."""
+    return torch.float32 if dtype in (torch.bfloat16, torch.float16) else dtype
+
+
+def _along(channels: Tensor, values: Tensor, dtype: torch.dtype) -> Tensor:
+    """Return one number per channel, of type ``dtype``, ready to be combined with ``values``."""
+    return channels.to(dtype).view(1, -1, *[1] * (values.ndim - 2))
