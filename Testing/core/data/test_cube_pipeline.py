@@ -232,5 +232,5 @@ def test_false_colours_come_from_the_bands_nearest_to_light(tmp_path: Path) -> N
     again = read_channel(volume)
     assert isinstance(again, Cube)
     np.testing.assert_array_equal(np.moveaxis(again.array, 0, -1), colours)
-    with pytest.raises(InputError, match="3 components per voxel"):
+    with pytest.raises(InputError, match="3 values per voxel"):
         read_image(volume)

@@ -115,11 +115,12 @@ def fuse(
     with long_work(context, events, quiet, cancel_file) as work:
         import numpy as np
 
-        from softseg.image import Image, read_image, write_image
+        from softseg.image import Image, read_image, say_notes, write_image
         from softseg.soft import fuse_raters
 
-        images = [read_image(mask) for mask in masks]
+        images = [read_image(mask, labels=True) for mask in masks]
         for image, mask in zip(images, masks, strict=True):
+            say_notes(image.notes, mask, work.warning)
             if not image.geometry.same_grid(images[0].geometry):
                 raise InputError(f"not on the grid of {masks[0]}", file=mask, hint="resample the masks to one grid")
         soft = [path for image, path in zip(images, masks, strict=True) if not np.isin(image.array, (0, 1)).all()]

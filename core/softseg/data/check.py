@@ -12,10 +12,10 @@ from softseg.data.cubes import Cube, read_channel
 from softseg.data.dataset import Case, Dataset
 from softseg.data.labelled import FEW, paints_strokes
 from softseg.data.labels import class_count, read_labels, read_mask
-from softseg.data.preprocess import check_image, describe_grid, same_grid
+from softseg.data.preprocess import check_image, describe_grid, same_voxels
 from softseg.errors import InputError
 from softseg.events import Events
-from softseg.image import Geometry, Image
+from softseg.image import Geometry, Image, say_notes
 
 ODD_SPACING = 1.5
 """A voxel side that is more than this many times larger or smaller than the median is worth a warning."""
@@ -64,6 +64,7 @@ def _check_case(case: Case, dataset: Dataset, bands: dict[str, int], events: Eve
     for channel in dataset.channels:
         file = case.images[channel]
         image = read_channel(file)
+        say_notes(image.notes, file, lambda text: events.warning(f"case {case.id}: {text}"))
         check_image(image, channel, file)
         count = image.bands if isinstance(image, Cube) else 1
         if bands.setdefault(channel, count) != count:
@@ -73,7 +74,7 @@ def _check_case(case: Case, dataset: Dataset, bands: dict[str, int], events: Eve
                 field=f"{case.id}: channel {channel}",
             )
         first = image.geometry if first is None else first
-        if not same_grid(image.geometry, first):
+        if not same_voxels(image.geometry, first):
             raise InputError(
                 f"lies on another grid than channel {dataset.channels[0]}: {describe_grid(image.geometry)} against "
                 f"{describe_grid(first)}",

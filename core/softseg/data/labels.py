@@ -17,10 +17,10 @@ import numpy.typing as npt
 
 from softseg.data.cubes import read_label_map
 from softseg.data.dataset import Case, Dataset
-from softseg.data.preprocess import describe_grid, same_grid
+from softseg.data.preprocess import describe_grid, same_grid, same_voxels
 from softseg.data.segments import is_segmentation, segmentation_labels
 from softseg.errors import InputError
-from softseg.image import Geometry, Image
+from softseg.image import Geometry, Image, say_notes
 from softseg.soft.labels import SoftLabels
 from softseg.soft.raters import OVERSHOOT
 from softseg.tree import LabelTree
@@ -55,7 +55,7 @@ def read_labels(case: Case, dataset: Dataset, geometry: Geometry, take: Take, wa
     tree = dataset.tree
     if isinstance(case.labels, dict):
         maps = {
-            node: clip_soft(take(_read_on(path, geometry, f"labels.{node}")), path, warn)
+            node: clip_soft(take(_read_on(path, geometry, f"labels.{node}", warn)), path, warn)
             for node, path in case.labels.items()
         }
         return [compose_soft_maps(maps, tree, case.labels, warn)]
@@ -70,7 +70,7 @@ def _read_one(
     if is_segmentation(path):
         indices = take(segmentation_labels(path, geometry, tree, warn, unlabelled))
         return SoftLabels.from_class_indices(indices, class_count(tree))
-    return labels_from_map(take(_read_on(path, geometry, "labels")), tree, path, warn, unlabelled)
+    return labels_from_map(take(_read_on(path, geometry, "labels", warn)), tree, path, warn, unlabelled)
 
 
 def read_mask(path: Path, geometry: Geometry, take: Take) -> BoolArray:
@@ -80,7 +80,7 @@ def read_mask(path: Path, geometry: Geometry, take: Take) -> BoolArray:
     ------
     InputError: the file is missing or damaged, or lies on another grid.
     """
-    return np.asarray(take(_read_on(path, geometry, "mask")) != 0)
+    return np.asarray(take(_read_on(path, geometry, "mask", lambda _: None)) != 0)
 
 
 def labels_from_map(
@@ -246,13 +246,17 @@ class _Composer:
             self._shares = {index: share * scale for index, share in self._shares.items()}
 
 
-def _read_on(path: Path, geometry: Geometry, field: str) -> Image:
+def _read_on(path: Path, geometry: Geometry, field: str, warn: Warn) -> Image:
     image = read_label_map(path)
-    if not same_grid(image.geometry, geometry):
+    say_notes(image.notes, path, warn)
+    if not same_voxels(image.geometry, geometry):
         raise InputError(
             f"lies on another grid than the images: {describe_grid(image.geometry)} against {describe_grid(geometry)}",
             file=path,
             field=field,
             hint="resample one onto the other",
         )
+    if not same_grid(image.geometry, geometry):
+        warn(f"{path}: lies on the image's other form (qform against sform); its voxels are taken as the image's")
+        return Image(image.array, geometry)
     return image

@@ -126,7 +126,7 @@ def check_channels(images: Sequence[ChannelImage], plan: Plan, files: Sequence[s
     for image, channel, file in zip(images, plan.channels, files, strict=True):
         check_bands(image, channel, plan.bands.get(channel), file)
         check_image(image, channel, file)
-        if not same_grid(image.geometry, images[0].geometry):
+        if not same_voxels(image.geometry, images[0].geometry):
             raise InputError(
                 f"lies on another grid than channel {plan.channels[0]}: {describe_grid(image.geometry)} against "
                 f"{describe_grid(images[0].geometry)}",
@@ -193,6 +193,15 @@ def check_image(image: ChannelImage, channel: str, file: str | PathLike[str] | N
 def same_grid(one: Geometry, other: Geometry) -> bool:
     """Whether two grids agree to :data:`GRID_TOLERANCE` of their smallest voxel side, at all corners."""
     return one.same_grid(other, max(0.01, GRID_TOLERANCE * min(one.spacing)))
+
+
+def same_voxels(one: Geometry, other: Geometry) -> bool:
+    """Whether two grids are the same, or one is where the other form of the other's file places its voxels.
+
+    A label map drawn in a program that goes by the qform lies on the qform of its image; its voxels are the image's.
+    """
+    pairs = ((one, other), (one.other, other), (one, other.other))
+    return any(a is not None and b is not None and same_grid(a, b) for a, b in pairs)
 
 
 def describe_grid(geometry: Geometry) -> str:

@@ -24,7 +24,7 @@ from softseg.data.preprocess import Box, plan_grid, preprocess_images
 from softseg.errors import InputError
 from softseg.events import Events
 from softseg.files import write_folder_beside
-from softseg.image import Geometry, Image, reorient
+from softseg.image import Geometry, Image, reorient, say_notes
 from softseg.soft import fuse_raters
 from softseg.soft.labels import SoftLabels
 from softseg.soft.resample import resample_image, resample_labels
@@ -33,7 +33,7 @@ from softseg.types import BoolArray, FloatArray
 COMPLETE = 1e-3
 """Shares that sum to 1 up to this count as a full distribution and are left as they are."""
 
-_FORMAT = 7
+_FORMAT = 8
 
 
 @dataclass(frozen=True, eq=False)
@@ -158,6 +158,8 @@ class CaseStore:
         def warn(text: str) -> None:
             events.warning(f"case {case.id}: {text}")
 
+        for image, file in zip(images, files, strict=True):
+            say_notes(image.notes, file, warn)
         events.check()
         raters = read_labels(case, self.dataset, images[0].geometry, take, warn)
         if plan.raters != "random" and len(raters) > 1:
@@ -251,8 +253,8 @@ def _write_case(
         _save(temporary / "point_classes.npy", classes)
         content = {
             "raters": max(1, len(labels) - 1),
-            "geometry": vars(grid),
-            "source_geometry": vars(source),
+            "geometry": grid.to_json(),
+            "source_geometry": source.to_json(),
             "complete": all(_complete(item, leaves) for item in labels),
             "strokes": strokes,
             "class_voxels": {str(name): count for name, count in counts.items()},
@@ -276,8 +278,8 @@ def _open_case(case_id: str, folder: Path, classes: int) -> PreparedCase:
         image=np.load(folder / "image.npy", mmap_mode="r", allow_pickle=False),
         labels=labels[-1],
         mask=np.load(mask_file, mmap_mode="r", allow_pickle=False) if mask_file.is_file() else None,
-        geometry=_geometry(content["geometry"]),
-        source_geometry=_geometry(content["source_geometry"]),
+        geometry=Geometry.from_json(content["geometry"]),
+        source_geometry=Geometry.from_json(content["source_geometry"]),
         raters=labels[: content["raters"]],
         points=np.load(folder / "points.npy", allow_pickle=False),
         point_classes=runs_of_equals(np.load(folder / "point_classes.npy", allow_pickle=False)),
@@ -285,7 +287,3 @@ def _open_case(case_id: str, folder: Path, classes: int) -> PreparedCase:
         complete=content["complete"],
         strokes=content["strokes"],
     )
-
-
-def _geometry(fields: dict[str, Any]) -> Geometry:
-    return Geometry(**{name: tuple(values) for name, values in fields.items()})

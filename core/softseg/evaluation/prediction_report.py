@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from softseg.data.cubes import ChannelImage, Cube, read_channel
-from softseg.data.preprocess import same_grid
+from softseg.data.preprocess import same_voxels
 from softseg.errors import InputError
 from softseg.evaluation.charts import group_level, to_uri
 from softseg.evaluation.colors import Color, as_hex, node_colors
@@ -70,7 +70,7 @@ def render_prediction_report(
     volumes = parcellation.volumes()
     shown = [tree.find(node).id for node in nodes] or _largest(parcellation, volumes)
     scan = image if isinstance(image, (Image, Cube)) or image is None else read_channel(image)
-    if scan is not None and not same_grid(scan.geometry, parcellation.geometry):
+    if scan is not None and not same_voxels(scan.geometry, parcellation.geometry):
         raise InputError(
             "the scan lies on another grid than the parcellation",
             file=None if isinstance(image, (Image, Cube)) or image is None else image,

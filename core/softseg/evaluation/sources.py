@@ -12,10 +12,10 @@ import numpy as np
 
 from softseg.data.cubes import read_label_map
 from softseg.data.labels import class_count, clip_soft, compose_soft_maps, labels_from_map
-from softseg.data.preprocess import describe_grid, same_grid
+from softseg.data.preprocess import describe_grid, same_voxels
 from softseg.data.segments import is_segmentation, segmentation_labels
 from softseg.errors import InputError
-from softseg.image import Geometry
+from softseg.image import Geometry, say_notes
 from softseg.soft.encoding import SCALE
 from softseg.soft.labels import SoftLabels
 from softseg.soft.parcellation import SoftParcellation
@@ -164,6 +164,7 @@ def read_prediction(path: Path, tree: LabelTree, warn: Warn) -> Reading:
     if file.name.endswith(SOFT_SUFFIX):
         return _parcellation(file, tree)
     image = read_label_map(file)
+    say_notes(image.notes, file, warn)
     if image.array.dtype.kind == "f" and not np.array_equal(image.array, np.trunc(image.array)):
         return Reading(LabelShares(labels_from_map(image.array, tree, file, warn), image.geometry), file)
     known = OUTLIER_VALUE in {tree.value_of(node.id) for node in tree.nodes}
@@ -241,8 +242,11 @@ GRID_HINT = (
 
 
 def require_same_grid(geometry: Geometry, file: Path, other: Reading, hint: str = GRID_HINT) -> None:
-    """Raise :class:`InputError` naming ``file`` unless it lies on the grid of ``other``."""
-    if same_grid(geometry, other.shares.geometry):
+    """Raise :class:`InputError` naming ``file`` unless it has the voxels of ``other``.
+
+    A file drawn in a program that goes by the qform lies where the qform of the other one places the same voxels.
+    """
+    if same_voxels(geometry, other.shares.geometry):
         return
     raise InputError(
         f"lies on another grid ({describe_grid(geometry)}) than {other.file} ({describe_grid(other.shares.geometry)})",
@@ -266,6 +270,7 @@ def _read_reference(
             painted = segmentation_labels(file, grid, tree, warn, unlabelled)
             return Reading(LabelShares(SoftLabels.from_class_indices(painted.array, class_count(tree)), grid), file)
         image = read_label_map(file)
+        say_notes(image.notes, file, warn)
         return Reading(LabelShares(labels_from_map(image.array, tree, file, warn, unlabelled), image.geometry), file)
     raters = [_read_reference(path, tree, warn, unlabelled, grid) for path in reference]
     for rater in raters[1:]:
@@ -282,6 +287,7 @@ def _soft_maps(files: Mapping[str, Path], tree: LabelTree, warn: Warn) -> Readin
     first: Reading | None = None
     for name, file in files.items():
         image = read_label_map(file)
+        say_notes(image.notes, file, warn)
         maps[tree.find(name).id] = clip_soft(image.array, file, warn)
         if first is not None:
             require_same_grid(image.geometry, file, first, "maps of one case lie on one grid")

@@ -17,7 +17,7 @@ from softseg.data.cubes import read_channel
 from softseg.data.cubes.cube import ChannelImage, filled
 from softseg.errors import InputError, OutOfMemoryError
 from softseg.events import Events
-from softseg.image import Geometry, Image
+from softseg.image import Geometry, Image, say_notes
 from softseg.network.architectures import window_multiple
 from softseg.prediction.checks import warn_about
 from softseg.prediction.ensemble import require_once, require_one_tree, see_one_grid
@@ -137,6 +137,7 @@ def predict_case(
     scans = [read_channel(path) for path in images]
     target = scans[0].geometry
     for scan, path in zip(scans, images, strict=True):
+        say_notes(scan.notes, path, events.warning)
         warn_about(Image(filled(scan), scan.geometry), path, [each.plan for each in models], events)
     if see_one_grid(models):
         preprocessed, grid = preprocess_images(scans, model.plan, list(images))

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from softseg.errors import InputError
 from softseg.events import Events
-from softseg.image import Image, write_image
+from softseg.image import Image, say_notes, write_image
 from softseg.prediction.answers import write_answers
 from softseg.prediction.outputs import CutSpec, as_map, map_type_of, write_labels
 from softseg.soft.confidence import steps_of
@@ -49,6 +49,7 @@ def collapse(
     kind = map_type_of(map_type)
     events.stage("collapse")
     stored = SoftParcellation.load(soft)
+    say_notes(stored.geometry.notes, soft, events.warning)
     events.check()
     if cut is not None:
         path = write_labels(stored, stored.tree.cut_from(cut), Path(out))

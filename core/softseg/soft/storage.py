@@ -43,12 +43,7 @@ def save(parcellation: SoftParcellation, path: str | os.PathLike[str]) -> Path:
         "node_error": parcellation.node_error,
         "background": parcellation.background,
         "start": list(parcellation.start),
-        "geometry": {
-            "size": [int(n) for n in geometry.size],
-            "spacing": [float(mm) for mm in geometry.spacing],
-            "origin": [float(mm) for mm in geometry.origin],
-            "direction": [float(n) for n in geometry.direction],
-        },
+        "geometry": geometry.to_json(),
         "leaves": [{"id": leaf.id, "name": leaf.name, "value": leaf.value} for leaf in parcellation.tree.leaves],
         "tree": parcellation.tree.to_json(),
     }
@@ -95,7 +90,7 @@ def load(path: str | os.PathLike[str]) -> SoftParcellation:
         k, j, i = (int(n) for n in header["start"])
         return SoftParcellation(
             tree,
-            _geometry(header["geometry"]),
+            Geometry.from_json(header["geometry"]),
             (k, j, i),
             arrays["counts"],
             arrays["leaves"],
@@ -162,24 +157,6 @@ def _outliers(header: dict[str, Any], arrays: dict[str, np.ndarray[Any, np.dtype
         (k, j, i),
         arrays["outliers"],
         (int(size[2]), int(size[1]), int(size[0])),
-    )
-
-
-def _geometry(entry: dict[str, Any]) -> Geometry:
-    size, spacing, origin = ([float(n) for n in entry[key]] for key in ("size", "spacing", "origin"))
-    direction = tuple(float(n) for n in entry["direction"])
-    if {len(size), len(spacing), len(origin)} != {3} or len(direction) != 9 or min(size) < 1 or min(spacing) <= 0:
-        raise ValueError("the geometry is not that of a volume")
-    if (
-        not np.isfinite([*spacing, *origin, *direction]).all()
-        or abs(np.linalg.det(np.reshape(direction, (3, 3)))) < 0.1
-    ):
-        raise ValueError("the geometry is not that of a volume")
-    return Geometry(
-        (int(size[0]), int(size[1]), int(size[2])),
-        (spacing[0], spacing[1], spacing[2]),
-        (origin[0], origin[1], origin[2]),
-        direction,
     )
 
 

@@ -20,11 +20,13 @@ class Cube:
     array: ``[bands, k, j, i]``, any real number type; one slice (k) where the file is a picture.
     geometry: the grid of every band.
     wavelengths: of the bands, in nm, where the file says so.
+    notes: what is to be said about the place of the file it was read from, one sentence each without a full stop.
     """
 
     array: npt.NDArray[Any]
     geometry: Geometry
     wavelengths: tuple[float, ...] | None = None
+    notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if self.array.ndim != 4 or self.array.shape[1:] != self.geometry.shape:

@@ -14,7 +14,7 @@ import SimpleITK as sitk
 from softseg.data.cubes.cube import ChannelImage, Cube
 from softseg.errors import InputError
 from softseg.files import write_beside
-from softseg.image import IMAGE_SUFFIXES
+from softseg.image import WRITTEN_SUFFIXES
 
 RED_GREEN_BLUE_NM = (650.0, 550.0, 450.0)
 """Wavelengths whose nearest bands become red, green and blue."""
@@ -84,8 +84,8 @@ def write_false_colour(
     """
     file = Path(out)
     flat = file.name.lower().endswith(".png")
-    if not flat and not file.name.lower().endswith(IMAGE_SUFFIXES):
-        raise InputError(f"cannot write this format; expected .png, {', '.join(IMAGE_SUFFIXES)}", file=file)
+    if not flat and not file.name.lower().endswith(WRITTEN_SUFFIXES):
+        raise InputError(f"cannot write this format; expected .png, {', '.join(WRITTEN_SUFFIXES)}", file=file)
     colours = np.ascontiguousarray(false_colour(image, bands, percent))
     picture = sitk.GetImageFromArray(colours[len(colours) // 2] if flat else colours, isVector=True)
     if not flat:

@@ -14,7 +14,6 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import SimpleITK as sitk
 
 from softseg.data.cubes.address import split_address
 from softseg.data.cubes.arrays import read_array
@@ -22,8 +21,8 @@ from softseg.data.cubes.cube import ChannelImage, Cube
 from softseg.data.cubes.envi import is_envi, read_envi
 from softseg.data.cubes.pictures import PICTURE_SUFFIXES, TIFF_SUFFIXES, read_picture, read_tiff
 from softseg.errors import InputError
-from softseg.image import IMAGE_SUFFIXES, Geometry, Image, read_image
-from softseg.nifti import problem_of_nifti
+from softseg.headers import is_nifti_pair, read_header
+from softseg.image import IMAGE_SUFFIXES, Geometry, Image, placed, read_image
 
 ARRAY_SUFFIXES = (".npz", ".npy", ".mat")
 """Files of plain arrays."""
@@ -49,6 +48,8 @@ def read_channel(path: str | PathLike[str]) -> ChannelImage:
     name = file.name.lower()
     if name.endswith(ARRAY_SUFFIXES):
         return picture(read_array(file, key, (3, 2), _CUBE))
+    if is_nifti_pair(file):
+        return read_volume(file)
     if is_envi(file):
         numbers, wavelengths = read_envi(file)
         return stack(numbers, wavelengths)
@@ -78,10 +79,10 @@ def read_label_map(path: str | PathLike[str]) -> Image:
         return flat(read_array(file, key, (2,), "a label map (rows x columns)"))
     if name.endswith(PICTURE_SUFFIXES):
         found = picture(read_picture(file, labels=True))
-    elif name.endswith(TIFF_SUFFIXES) or is_envi(file):
+    elif name.endswith(TIFF_SUFFIXES) or (is_envi(file) and not is_nifti_pair(file)):
         found = read_channel(file)
     else:
-        return read_image(file)
+        return read_image(file, labels=True)
     if isinstance(found, Cube):
         raise InputError(
             f"expected a label map of one value per pixel, got {found.bands}",
@@ -92,41 +93,15 @@ def read_label_map(path: str | PathLike[str]) -> Image:
 
 
 def read_volume(file: Path) -> ChannelImage:
-    """Read a NIfTI, NRRD or MHA file; a fourth axis, or several components per voxel, are bands.
+    """Read a volume of any format of :mod:`softseg.headers`; a fourth axis, colours or components are bands.
 
     Raises
     ------
-    InputError: as :func:`softseg.image.read_image`, and colours or complex numbers with a fourth axis.
+    InputError: as :func:`softseg.image.read_image`, and several axes beyond the third.
     """
-    if not _has_bands(file):
-        return read_image(file)
-    try:
-        image = sitk.ReadImage(str(file))
-    except RuntimeError as error:
-        raise InputError("cannot be read as an image: damaged, truncated or another format", file=file) from error
-    if file.name.lower().endswith((".nii", ".nii.gz")) and (problem := problem_of_nifti(file)):
-        raise InputError(problem, file=file, hint="replace these values or write the file again")
-    components, dimension = image.GetNumberOfComponentsPerPixel(), image.GetDimension()
-    if dimension > 4 or (dimension == 4 and components > 1):
-        raise InputError(
-            f"expected one axis of bands, got {dimension}D with {components} components per voxel", file=file
-        )
-    array = np.asarray(sitk.GetArrayFromImage(image))
-    if dimension == 4:
-        return Cube(array, Geometry.of(image)) if len(array) > 1 else Image(array[0], Geometry.of(image))
-    array = array[None] if dimension == 2 else array  # components come last
-    return Cube(np.ascontiguousarray(np.moveaxis(array, -1, 0)), Geometry.of(image))
-
-
-def _has_bands(file: Path) -> bool:
-    """Whether the header promises more than one value per voxel; a header that cannot be read promises nothing."""
-    reader = sitk.ImageFileReader()
-    reader.SetFileName(str(file))
-    try:
-        reader.ReadImageInformation()
-    except RuntimeError:
-        return False
-    return bool(reader.GetNumberOfComponents() > 1 or reader.GetDimension() > 3)
+    header = read_header(file)
+    array, geometry, notes = placed(header)
+    return Image(array[0], geometry, notes) if len(array) == 1 else Cube(array, geometry, notes=notes)
 
 
 def stack(bands: npt.NDArray[Any], wavelengths: tuple[float, ...] | None = None) -> ChannelImage:

@@ -6,8 +6,6 @@ from os import PathLike
 from pathlib import Path
 from typing import Any
 
-import SimpleITK as sitk
-
 from softseg.data.importers.common import (
     DEFAULT_FRACTIONS,
     Fractions,
@@ -19,8 +17,8 @@ from softseg.data.importers.common import (
     write_dataset,
 )
 from softseg.errors import InputError
-from softseg.image import Image, write_image
-from softseg.nifti import problem_of_nifti
+from softseg.headers import read_header
+from softseg.image import Image, placed, write_image
 
 
 def import_decathlon(
@@ -69,22 +67,14 @@ def _channel_files(image: Path, channels: list[str], folder: Path, description: 
     """Return one file per channel; those of a 4D image are written to ``folder``, unless they are there already."""
     if not image.is_file():
         raise InputError(f"no such file: {image}", file=description, field=f"training[{position}].image")
-    reader = sitk.ImageFileReader()
-    reader.SetFileName(str(image))
-    try:
-        reader.ReadImageInformation()
-    except RuntimeError as error:
-        raise InputError("cannot be read as an image", file=image) from error
-    if reader.GetDimension() == 3 and len(channels) == 1:
+    header = read_header(image)
+    if header.bands == 1 and len(channels) == 1:
         return {channels[0]: image}
-    count = reader.GetSize()[3] if reader.GetDimension() == 4 else 1
-    if count != len(channels):
-        raise InputError(f"expected {len(channels)} channels, got {count}", file=image, field="modality")
+    if header.bands != len(channels):
+        raise InputError(f"expected {len(channels)} channels, got {header.bands}", file=image, field="modality")
     targets = {channel: folder / f"{stem(image)}_{number:04d}.nii.gz" for number, channel in enumerate(channels)}
     if not all(target.is_file() for target in targets.values()):
-        if image.name.lower().endswith((".nii", ".nii.gz")) and (problem := problem_of_nifti(image)):
-            raise InputError(problem, file=image)
-        volume = reader.Execute()
-        for number, target in enumerate(targets.values()):
-            write_image(Image.from_sitk(volume[:, :, :, number]), target)
+        array, geometry, _ = placed(header)
+        for volume, target in zip(array, targets.values(), strict=True):
+            write_image(Image(volume, geometry), target)
     return targets

@@ -1,0 +1,76 @@
+"""What an image file says about place and numbers: one owner for every format.
+
+:func:`read_header` reads NIfTI-1 and -2 (one file or a pair), Analyze, FreeSurfer's MGH, NRRD and MetaImage;
+:func:`place_notes` says what is odd about where a file lies, compared with what ITK makes of it; :func:`write_nifti`
+writes an output that lies where its input lies, whichever of the two forms a reader goes by.
+"""
+
+from __future__ import annotations
+
+from os import PathLike
+from pathlib import Path
+
+from softseg.errors import InputError
+from softseg.headers.forms import Affine, Forms, distance_mm, forms_of, shear_of
+from softseg.headers.header import Header
+from softseg.headers.judge import APART_MM, SHEARED, form_notes, itk_affine, place_notes
+from softseg.headers.meta import read_meta
+from softseg.headers.mgh import read_mgh
+from softseg.headers.nifti import is_nifti_pair, read_nifti
+from softseg.headers.nifti_writer import write_nifti
+from softseg.headers.nrrd import read_nrrd
+
+__all__ = [
+    "APART_MM",
+    "IMAGE_SUFFIXES",
+    "PAIR_SUFFIXES",
+    "SHEARED",
+    "Affine",
+    "Forms",
+    "Header",
+    "distance_mm",
+    "form_notes",
+    "forms_of",
+    "is_image_file",
+    "is_nifti_pair",
+    "itk_affine",
+    "place_notes",
+    "read_header",
+    "shear_of",
+    "write_nifti",
+]
+
+IMAGE_SUFFIXES = (".nii.gz", ".nii", ".nrrd", ".nhdr", ".mha", ".mhd", ".mgz", ".mgh", ".mgh.gz")
+"""File endings of volumes; a NIfTI pair is known by its content, see :func:`is_image_file`."""
+
+PAIR_SUFFIXES = (".hdr.gz", ".hdr", ".img.gz", ".img")
+"""File endings of NIfTI and Analyze pairs; ENVI uses them, too."""
+
+
+def is_image_file(path: str | PathLike[str]) -> bool:
+    """Whether a folder's listing counts this file as a volume: by its ending, or as the header of a NIfTI pair."""
+    file = Path(path)
+    name = file.name.lower()
+    return name.endswith(IMAGE_SUFFIXES) or (name.endswith(PAIR_SUFFIXES[:2]) and is_nifti_pair(file))
+
+
+def read_header(path: str | PathLike[str]) -> Header:
+    """Read the header of a volume.
+
+    Raises
+    ------
+    InputError: the file is missing, damaged, of an unknown kind, or holds numbers that are no image (complex ones).
+    """
+    file = Path(path)
+    name = file.name.lower()
+    if not file.is_file():
+        raise InputError("no such file", file=file)
+    if name.endswith((".nii", ".nii.gz", *PAIR_SUFFIXES)):
+        return read_nifti(file)
+    if name.endswith((".mgh", ".mgz", ".mgh.gz")):
+        return read_mgh(file)
+    if name.endswith((".nrrd", ".nhdr")):
+        return read_nrrd(file)
+    if name.endswith((".mha", ".mhd")):
+        return read_meta(file)
+    raise InputError(f"expected an image that ends in {', '.join(IMAGE_SUFFIXES)}", file=file)

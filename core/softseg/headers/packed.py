@@ -1,0 +1,146 @@
+"""Bytes of files that may be packed (gzip, zlib, bzip2): unpacked once, straight into the array."""
+
+from __future__ import annotations
+
+import bz2
+import math
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+import numpy.typing as npt
+
+from softseg.errors import InputError
+from softseg.headers.header import DAMAGED
+
+_BLOCK = 1 << 14
+_RATIO = 1100  # deflate never packs tighter than 1 : 1032
+
+
+def is_gzip(file: Path) -> bool:
+    """Whether a file is packed by gzip, whatever its name says."""
+    with file.open("rb") as stream:
+        return stream.read(2) == b"\x1f\x8b"
+
+
+def first_bytes(file: Path, count: int) -> bytes:
+    """Return the first ``count`` unpacked bytes of a file, fewer if it has no more.
+
+    Raises
+    ------
+    InputError: it cannot be read or unpacked.
+    """
+    try:
+        with file.open("rb") as stream:
+            found = b""
+            for block in _unpacked(stream, "gzip" if is_gzip(file) else "raw", 1 << 10):
+                found += block
+                if len(found) >= count:
+                    break
+            return found[:count]
+    except (OSError, EOFError, zlib.error) as error:
+        raise InputError(DAMAGED, file=file) from error
+
+
+def read_numbers(
+    file: Path, number: np.dtype[Any], shape: tuple[int, ...], offset: int, packing: str | None = None, start: int = 0
+) -> npt.NDArray[Any]:
+    """Return numbers of a file in this machine's byte order.
+
+    Parameters
+    ----------
+    file: where they are.
+    number, shape: what is read.
+    offset: unpacked bytes before the first number.
+    packing: ``"gzip"``, ``"zlib"``, ``"bzip2"`` or ``"raw"``; by default what the file looks like.
+    start: bytes of the file before the packed part.
+
+    Raises
+    ------
+    InputError: the file is damaged or shorter than its header says.
+    """
+    try:
+        kind = packing or ("gzip" if is_gzip(file) else "raw")
+        expected = math.prod(shape) * number.itemsize
+        there = file.stat().st_size - start
+        if expected + offset > there * (1 if kind == "raw" else _RATIO if kind != "bzip2" else 1 << 30):
+            raise InputError(DAMAGED, file=file)
+        array = np.empty(shape, number)
+        with file.open("rb") as stream:
+            stream.seek(start + (offset if kind == "raw" else 0))
+            if kind == "raw":
+                filled = stream.readinto(_bytes_of(array))
+            else:
+                filled = _fill(_bytes_of(array), offset, _unpacked(stream, kind, _BLOCK))
+    except (OSError, EOFError, zlib.error, ValueError) as error:
+        if isinstance(error, InputError):
+            raise
+        raise InputError(DAMAGED, file=file) from error
+    if filled != expected:
+        raise InputError(DAMAGED, file=file)
+    return array if number.isnative else array.byteswap(inplace=True).view(number.newbyteorder("="))
+
+
+def require_finite(array: npt.NDArray[Any], file: Path) -> None:
+    """Raise :class:`InputError` if an array of floats holds NaN or infinity."""
+    if array.dtype.kind != "f" or not array.size:
+        return
+    with np.errstate(all="ignore"):
+        if np.isfinite(array.sum(dtype=np.float64)):
+            return
+        strange = sum(int((~np.isfinite(part)).sum()) for part in array.reshape(len(array), -1))
+    if strange:
+        raise InputError(
+            f"holds {strange} values that are NaN or infinite",
+            file=file,
+            hint="replace these values or write the file again",
+        )
+
+
+def _bytes_of(array: npt.NDArray[Any]) -> memoryview:
+    return array.reshape(-1).view(np.uint8).data if array.size else memoryview(bytearray())
+
+
+def _fill(target: memoryview, skip: int, blocks: Iterator[bytes]) -> int:
+    """Copy unpacked bytes after the first ``skip`` into ``target``; the checksum at the end is looked at, too."""
+    filled = 0
+    for block in blocks:
+        if skip:
+            skip, block = max(0, skip - len(block)), block[skip:]
+        part = block[: len(target) - filled]
+        target[filled : filled + len(part)] = part
+        filled += len(part)
+    return filled
+
+
+def _unpacked(stream: BinaryIO, kind: str, block: int) -> Iterator[bytes]:
+    """Yield the unpacked bytes; gzip files and bzip2 files may have several members, and what follows them is passed.
+
+    Raises
+    ------
+    EOFError, OSError, zlib.error: a member is damaged or not complete.
+    """
+    if kind == "raw":
+        while data := stream.read(block):
+            yield data
+        return
+    unpack: Any = _unpacker(kind)
+    begun = members = 0
+    while data := stream.read(block):
+        while data:
+            if unpack.eof:
+                if kind == "zlib" or not data.startswith(b"BZh" if kind == "bzip2" else b"\x1f"):
+                    return
+                unpack, begun = _unpacker(kind), 0
+            yield unpack.decompress(data)
+            begun += 1
+            data = unpack.unused_data if unpack.eof else b""
+            members += bool(unpack.eof)
+    if not unpack.eof or not members:
+        raise EOFError
+
+
+def _unpacker(kind: str) -> Any:
+    return bz2.BZ2Decompressor() if kind == "bzip2" else zlib.decompressobj(31 if kind == "gzip" else 15)
