@@ -11,7 +11,7 @@ import pytest
 slicer = pytest.importorskip("slicer", reason="slicer-core is not installed")
 
 REPOSITORY = Path(__file__).resolve().parents[2]
-for folder in (REPOSITORY / "core", REPOSITORY / "SoftSegSlicer"):
+for folder in (REPOSITORY / "core", REPOSITORY / "SoftSegSlicer", REPOSITORY / "Testing" / "slicer"):
     if str(folder) not in sys.path:
         sys.path.insert(0, str(folder))
 

@@ -51,8 +51,9 @@ class Geometry:
 
     @property
     def voxel_volume_ml(self) -> float:
-        """Volume of one voxel in ml."""
-        return float(np.prod(self.spacing)) / 1000.0
+        """Volume of one voxel in ml, also where the axes are sheared."""
+        sheared = abs(float(np.linalg.det(np.reshape(self.direction, (3, 3)))))
+        return float(np.prod(self.spacing)) / 1000.0 * (sheared if abs(sheared - 1) > 1e-6 else 1.0)
 
     def ijk_to_lps(self) -> npt.NDArray[np.float64]:
         """Return the 4 x 4 matrix from ``(i, j, k, 1)`` to LPS mm."""

@@ -15,9 +15,9 @@ from ..Scene import (
     Segments,
     TreeNode,
 )
-from ..Scene.Cleanup import Cleanup
 from ..Scene.HandEdits import HandEdits
 from ..Scene.ParcellationNode import ParcellationStore
+from ..Scene.SceneWatch import SceneWatch
 from ..Scene.Sureness import SureSource
 
 
@@ -27,7 +27,7 @@ class ResultsLogic:
     def __init__(self):
         self._store = ParcellationStore()
         self._handEdits = HandEdits()
-        self._cleanup = Cleanup(References.sceneOf())
+        self._watch = SceneWatch.of(References.sceneOf())
         self._lastSure = None
 
     # -- results --------------------------------------------------------------------------------------------------
@@ -224,6 +224,8 @@ class ResultsLogic:
             self._handEdits.noteWritten(segmentationNode)
 
     def _requireManaged(self, segmentationNode):
+        if segmentationNode is not None and segmentationNode.GetScene() is not None:
+            self._watch.settle(segmentationNode)
         if not self.isManaged(segmentationNode):
             raise InputError("this segmentation has no label tree", hint="choose a tree for it first")
         if References.referenced(segmentationNode, References.TREE) is None:

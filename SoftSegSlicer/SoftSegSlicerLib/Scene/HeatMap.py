@@ -5,7 +5,7 @@ import json
 import slicer
 import vtk
 
-from . import ColorMaps, Contour, Grids, References, SliceLayers, SubjectHierarchy
+from . import ColorMaps, Contour, Grids, Placement, References, SliceLayers, SubjectHierarchy
 
 UNCERTAINTY = "uncertainty map"
 """What is shown when it is no node but the uncertainty at the cut."""
@@ -67,6 +67,7 @@ def keep(segmentationNode, role, array, geometry):
     """Put values into a map of a segmentation without showing it, and return its volume node."""
     volumeNode = References.referenced(segmentationNode, role) or _newMap(segmentationNode, role)
     Grids.setArray(volumeNode, array, geometry, vtk.VTK_FLOAT)
+    Placement.follow(segmentationNode)
     return volumeNode
 
 
@@ -87,10 +88,7 @@ def _newMap(segmentationNode, role):
     volumeNode.SetAndObserveDisplayNodeID(display.GetID())
     References.setReference(segmentationNode, role, volumeNode)
     inputNode = References.referenced(segmentationNode, References.INPUT)
-    if inputNode is not None:
-        SubjectHierarchy.placeBeside(volumeNode, inputNode)
-    else:
-        volumeNode.SetAndObserveTransformNodeID(segmentationNode.GetTransformNodeID())
+    SubjectHierarchy.listBeside(volumeNode, segmentationNode if inputNode is None else inputNode)
     return volumeNode
 
 
@@ -190,10 +188,15 @@ def _hideOne(segmentationNode, role):
     if volumeNode is None:
         return
     SliceLayers.restore(volumeNode)
-    for attribute in (References.SHOWN_NODE, _OPACITY):
-        volumeNode.RemoveAttribute(attribute)
+    notShown(volumeNode)
     _setLegend(volumeNode, False, None)
     Contour.update(volumeNode, False)
+
+
+def notShown(volumeNode):
+    """Say that a map is not shown."""
+    for attribute in (References.SHOWN_NODE, _OPACITY):
+        volumeNode.RemoveAttribute(attribute)
 
 
 def _showOutlinesOnly(segmentationNode):

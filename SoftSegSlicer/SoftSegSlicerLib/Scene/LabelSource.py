@@ -8,7 +8,7 @@ import numpy as np
 from softseg.errors import InputError
 from softseg.soft import SoftParcellation
 
-from . import Folding, Grids, References, Segments, TreeNode
+from . import Folding, Grids, Placement, References, Segments, TreeNode
 from .Remapping import Remapping, mergedOf
 
 
@@ -112,7 +112,7 @@ def sourceOf(segmentationNode, store):
     tree = TreeNode.treeOf(segmentationNode)
     stored = store.read(segmentationNode)
     if stored is not None:
-        key = (store.digestOf(segmentationNode), text, tuple(sorted(merged.items())))
+        key = (store.keyOf(segmentationNode), text, tuple(sorted(merged.items())))
 
         def derive():
             return SoftSource.of(stored, Remapping.between(stored.tree, tree, merged))
@@ -120,8 +120,12 @@ def sourceOf(segmentationNode, store):
         return store.derived(key, derive)
     source = TreeNode.treeOf(segmentationNode, References.SOURCE_TREE) or tree
     kept = References.referenced(segmentationNode, References.LEAF_LABELS) or keepLabels(segmentationNode, source)
-    array = Grids.arrayOf(kept.GetImageData())
-    return CrispSource(Grids.geometryOfVolume(kept), array, Remapping.between(source, tree, merged))
+    array, geometry = Grids.arrayOf(kept.GetImageData()), Grids.geometryOfVolume(kept)
+    layer = Segments.layerOf(segmentationNode)
+    Placement.require(segmentationNode, geometry, layer, tuple(slice(0, size) for size in geometry.shape))
+    Placement.settle(segmentationNode, layer)
+    geometry = Placement.geometryOf(segmentationNode, geometry)
+    return CrispSource(geometry, array, Remapping.between(source, tree, merged))
 
 
 def parcellationOf(source, segmentationNode, store):
@@ -169,5 +173,6 @@ def writeKept(segmentationNode, array, geometry, tree):
         kept = References.addNode(References.sceneOf(segmentationNode), "vtkMRMLLabelMapVolumeNode", name, hidden=True)
         References.setReference(segmentationNode, References.LEAF_LABELS, kept)
     Grids.setArray(kept, array, geometry, Segments.scalarTypeOf(tree))
+    Placement.begin(segmentationNode, geometry)
     TreeNode.writeTree(segmentationNode, tree, References.SOURCE_TREE)
     return kept

@@ -4,7 +4,7 @@ import json
 
 import vtk
 
-from . import Grids, References, SliceLayers, SubjectHierarchy
+from . import Grids, Placement, References, SliceLayers, SubjectHierarchy
 from .Translation import tr as _
 
 OPACITY = 0.6
@@ -30,6 +30,7 @@ def show(segmentationNode, mask, geometry, opacity):
     """
     volumeNode = References.referenced(segmentationNode, References.OUTLIERS) or _newMask(segmentationNode)
     Grids.setArray(volumeNode, mask, geometry, vtk.VTK_UNSIGNED_CHAR)
+    Placement.follow(segmentationNode)
     setOpacity(segmentationNode, opacityOf(segmentationNode) if opacity is None else opacity)
     return volumeNode
 
@@ -70,10 +71,7 @@ def _newMask(segmentationNode):
     volumeNode.GetDisplayNode().SetAndObserveColorNodeID(_colors(scene).GetID())
     References.setReference(segmentationNode, References.OUTLIERS, volumeNode)
     inputNode = References.referenced(segmentationNode, References.INPUT)
-    if inputNode is not None:
-        SubjectHierarchy.placeBeside(volumeNode, inputNode)
-    else:
-        volumeNode.SetAndObserveTransformNodeID(segmentationNode.GetTransformNodeID())
+    SubjectHierarchy.listBeside(volumeNode, segmentationNode if inputNode is None else inputNode)
     return volumeNode
 
 

@@ -5,11 +5,12 @@ import hashlib
 import os
 import tempfile
 from collections import OrderedDict
+from dataclasses import replace
 
 from softseg.errors import InputError
 from softseg.soft import SoftParcellation
 
-from . import References
+from . import Placement, References, Segments
 
 _SUFFIX = ".soft.npz"
 
@@ -54,10 +55,11 @@ class ParcellationStore:
             segmentationNode, References.PARCELLATION, name, base64.b64encode(content).decode()
         )
         textNode.SetAttribute(References.CONTENT, digest)
+        Placement.begin(segmentationNode, parcellation.geometry)
         self._keep(digest, parcellation)
 
     def read(self, segmentationNode):
-        """Return the parcellation that a segmentation refers to as it was stored, None where there is none.
+        """Return the parcellation that a segmentation refers to, where it lies now; None where there is none.
 
         Raises
         ------
@@ -66,6 +68,18 @@ class ParcellationStore:
         textNode = References.referenced(segmentationNode, References.PARCELLATION)
         if textNode is None:
             return None
+        stored = self._stored(textNode)
+        layer = Segments.layerOf(segmentationNode)
+        Placement.require(segmentationNode, stored.geometry, layer, stored.box)
+        Placement.settle(segmentationNode, layer)
+        geometry = Placement.geometryOf(segmentationNode, stored.geometry)
+        if geometry is stored.geometry:
+            return stored
+        key = (textNode.GetAttribute(References.CONTENT), Placement.placeText(segmentationNode))
+        return self.derived(key, lambda: replace(stored, geometry=geometry))
+
+    def _stored(self, textNode):
+        """Return the parcellation of a text, on the grid it was stored with."""
         digest = textNode.GetAttribute(References.CONTENT)
         if digest and digest in self._kept:
             return self.kept(digest)
@@ -83,10 +97,10 @@ class ParcellationStore:
         self._keep(digest, parcellation)
         return parcellation
 
-    def digestOf(self, segmentationNode):
-        """Return the digest of the stored file, None where there is none."""
+    def keyOf(self, segmentationNode):
+        """Return what is another one when another file is stored or the result has moved, None where there is none."""
         textNode = References.referenced(segmentationNode, References.PARCELLATION)
-        return None if textNode is None else textNode.GetAttribute(References.CONTENT)
+        return textNode and (textNode.GetAttribute(References.CONTENT), Placement.placeText(segmentationNode))
 
     def kept(self, key):
         """Return what was kept under a key lately, or None."""

@@ -22,6 +22,8 @@ CUT = "SoftSeg.Cut"
 MERGED = "SoftSeg.Merged"
 SURENESS = "SoftSeg.Sureness"
 """JSON: what the labels are held to; see :class:`SoftSegSlicerLib.Scene.Sureness.Sureness`."""
+GRID = "SoftSeg.Grid"
+"""JSON: on which grid the result lies, in the segmentation's own coordinates; see Placement."""
 SHOWN_NODE = "SoftSeg.ShownNode"
 CONTENT = "SoftSeg.Content"
 """On a text node: digest of what it carries."""
@@ -60,11 +62,17 @@ def setReference(node, role, target):
 
 
 def removeReferenced(node, role):
-    """Remove the node that ``node`` refers to from the scene, if there is one."""
+    """Remove the node that ``node`` refers to, and its display nodes, from the scene, if there is one."""
     target = referenced(node, role)
     setReference(node, role, None)
     if target is not None:
-        target.GetScene().RemoveNode(target)
+        scene, count = target.GetScene(), 0
+        if target.IsA("vtkMRMLDisplayableNode"):
+            count = target.GetNumberOfDisplayNodes()
+        displays = [target.GetNthDisplayNode(number) for number in range(count)]
+        for each in (target, *displays):
+            if each is not None:
+                scene.RemoveNode(each)
 
 
 def textOf(node, role):

@@ -9,6 +9,11 @@ def placeBeside(node, volumeNode):
     """Put a node under the subject hierarchy parent of another one and, if it can move, under its parent transform."""
     if node.IsA("vtkMRMLTransformableNode"):
         node.SetAndObserveTransformNodeID(volumeNode.GetTransformNodeID())
+    listBeside(node, volumeNode)
+
+
+def listBeside(node, volumeNode):
+    """Put a node under the subject hierarchy parent of another one; transforms stay as they are."""
     hierarchy = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(References.sceneOf(node))
     if hierarchy is None:
         return

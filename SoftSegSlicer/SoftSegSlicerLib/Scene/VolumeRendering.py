@@ -36,6 +36,16 @@ def show(volumeNode, on):
     return display
 
 
+def nodesOf(volumeNode):
+    """Return the nodes of a volume's cloud beside its display node: property and region of interest."""
+    displays = [volumeNode.GetNthDisplayNode(number) for number in range(volumeNode.GetNumberOfDisplayNodes())]
+    found = []
+    for display in displays:
+        if display is not None and display.IsA("vtkMRMLVolumeRenderingDisplayNode"):
+            found += [display.GetVolumePropertyNode(), display.GetROINode()]
+    return [node for node in found if node is not None]
+
+
 def isShown(volumeNode):
     """Whether a map is shown as a cloud."""
     display = logicFor(References.sceneOf(volumeNode)).GetFirstVolumeRenderingDisplayNode(volumeNode)

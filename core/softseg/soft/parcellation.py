@@ -170,6 +170,23 @@ class SoftParcellation:
 
         return mask_node(self, node_id, keep)
 
+    def gathered(self, source: npt.NDArray[np.integer], geometry: Geometry) -> SoftParcellation:
+        """Return the parcellation on another grid, each voxel taken from one of this grid, its shares unchanged.
+
+        Parameters
+        ----------
+        source: integers ``(k, j, i)`` on ``geometry``: number of the voxel of this grid (in C order) that is taken; -1:
+            none, which is background (or nothing, in a tree without).
+        geometry: the other grid.
+
+        Raises
+        ------
+        ValueError: ``source`` does not fit one of the grids.
+        """
+        from softseg.soft.gather import gather
+
+        return gather(self, source, geometry)
+
     @staticmethod
     def load(path: str | os.PathLike[str]) -> SoftParcellation:
         """Read a ``.soft.npz`` file.

@@ -1,0 +1,108 @@
+"""Hardening a transform on a result: a matrix moves its grid, any other transform moves its voxels one by one."""
+
+import itertools
+
+import numpy as np
+import slicer
+import vtk
+
+from . import Grids, Placement, References
+from .ParcellationNode import ParcellationStore
+
+_POINTS = 9  # along each axis of the grid: how far a transform moves it is looked up at these
+_SPARE = 0.1  # part of the size that is added on each side, for what lies between the points
+
+
+def harden(segmentationNode, transform):
+    """Let a result follow its segments, after Slicer hardened a transform on them.
+
+    Where the transform is not linear every voxel takes what the nearest voxel had before, as Slicer moves labels:
+    shares stay as they are, and so do labels at any cut.
+
+    Parameters
+    ----------
+    segmentationNode: the segmentation.
+    transform: vtkAbstractTransform from its coordinates before to those it has now.
+
+    Raises
+    ------
+    InputError: what the scene holds of the result is damaged.
+    """
+    matrix = Placement.matrixOf(transform)
+    if matrix is not None:
+        Placement.move(segmentationNode, matrix)
+        return
+    store = ParcellationStore()
+    stored, kept = store.read(segmentationNode), References.referenced(segmentationNode, References.LEAF_LABELS)
+    if stored is None and kept is None:
+        return
+    before = Placement.geometryOf(
+        segmentationNode, stored.geometry if stored is not None else Grids.geometryOfVolume(kept)
+    )
+    source, after = sourceVoxels(before, transform)
+    if stored is not None:
+        store.write(segmentationNode, stored.gathered(source, after))
+    for role in (References.LEAF_LABELS, *Placement.FOLLOWERS):
+        volumeNode = References.referenced(segmentationNode, role)
+        if volumeNode is not None:
+            _gather(volumeNode, source, after)
+    # volumes changed, and not alike everywhere: what was known about their spread is no longer true
+    References.removeReferenced(segmentationNode, References.INTERVALS)
+    Placement.begin(segmentationNode, after)
+
+
+def sourceVoxels(geometry, transform):
+    """Return which voxel of a grid comes to lie where, when a transform moves them.
+
+    Parameters
+    ----------
+    geometry: the grid.
+    transform: vtkAbstractTransform, RAS mm, from where voxels are to where they come.
+
+    Returns
+    -------
+    int32 ``(k, j, i)``: number of the nearest voxel in C order, -1 where none comes; and the grid of that array, a
+    larger or smaller box of the same lattice.
+    """
+    image = Grids.orientedImage(geometry, tuple(slice(0, size) for size in geometry.shape), vtk.VTK_INT)
+    numbers = Grids.arrayOf(image)
+    numbers[:] = np.arange(1, numbers.size + 1, dtype=np.int32).reshape(numbers.shape)
+    box = _reach(geometry, transform)
+    reference = slicer.vtkOrientedImageData()
+    reference.SetExtent(*[edge for part in box[::-1] for edge in (part.start, part.stop - 1)])
+    reference.SetGeometryFromImageToWorldMatrix(Grids.arrayToMatrix(geometry.affine))
+    found = slicer.vtkOrientedImageData()
+    resample = slicer.vtkOrientedImageDataResample.ResampleOrientedImageToReferenceOrientedImage
+    resample(image, reference, found, False, False, transform)
+    array = Grids.arrayOf(found) - 1
+    k, j, i = (
+        np.flatnonzero((array >= 0).any(axis=tuple(other for other in range(3) if other != axis))) for axis in range(3)
+    )
+    if not k.size:
+        return np.full((1, 1, 1), -1, np.int32), Grids.geometryOf(geometry.affine, (1, 1, 1))
+    array = array[k[0] : k[-1] + 1, j[0] : j[-1] + 1, i[0] : i[-1] + 1]
+    corner = geometry.affine.copy()
+    first = [part.start + int(places[0]) for part, places in zip(box[::-1], (i, j, k), strict=True)]
+    corner[:3, 3] += corner[:3, :3] @ first
+    return array, Grids.geometryOf(corner, array.shape[::-1])
+
+
+def _reach(geometry, transform):
+    """Return a box ``(k, j, i)`` of the lattice of a grid that holds the grid after a transform."""
+    places = itertools.product(*(np.linspace(-0.5, size - 0.5, _POINTS) for size in geometry.size))
+    toLattice = np.linalg.inv(geometry.affine)
+    moved = []
+    for place in places:
+        point = transform.TransformPoint((geometry.affine @ [*place, 1.0])[:3])
+        moved.append((toLattice @ [*point, 1.0])[:3])
+    spare = 2 + _SPARE * np.array(geometry.size)
+    low = np.floor(np.min(moved, axis=0) - spare).astype(int).tolist()
+    high = np.ceil(np.max(moved, axis=0) + spare).astype(int).tolist()
+    return tuple(slice(first, last + 1) for first, last in zip(low[::-1], high[::-1], strict=True))
+
+
+def _gather(volumeNode, source, geometry):
+    image = volumeNode.GetImageData()
+    array = Grids.arrayOf(image)
+    taken = np.where(source >= 0, array.reshape(-1)[np.maximum(source, 0)], 0).astype(array.dtype)
+    Grids.setArray(volumeNode, taken, geometry, image.GetScalarType())

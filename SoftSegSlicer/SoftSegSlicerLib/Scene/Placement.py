@@ -1,0 +1,276 @@
+"""Where a result is: the one place that knows its grid, its transforms, and what has to lie on it.
+
+The grid of a result is kept with its segmentation, in the segmentation's own coordinates. Slicer moves the segments
+when a transform is hardened and tells nobody by how much; that shows in the reference grid of the segmentation, which
+Slicer moves with them.
+"""
+
+import json
+
+import numpy as np
+import slicer
+import vtk
+
+from softseg.errors import InputError
+
+from . import Contour, Grids, References
+
+_SAME = 1e-4
+"""Elements of two matrices that differ by less are the same."""
+FOLLOWERS = (
+    References.HEAT_MAP,
+    References.ENTROPY,
+    References.OUTLIER_SCORE,
+    References.DISAGREEMENT,
+    References.OUTLIERS,
+)
+"""Volumes that lie on the grid of a result, under its transform."""
+
+
+# -- the grid ---------------------------------------------------------------------------------------------------------
+
+
+def begin(segmentationNode, geometry):
+    """Say on which grid the result of a segmentation lies, in the segmentation's own coordinates."""
+    _write(segmentationNode, geometry.affine, abs(np.linalg.det(geometry.affine[:3, :3])))
+
+
+def geometryOf(segmentationNode, stored):
+    """Return the grid on which a result lies now.
+
+    Parameters
+    ----------
+    segmentationNode: the segmentation.
+    stored: the grid it was stored with; it is right until a transform is hardened.
+    """
+    matrix = _matrixOf(segmentationNode)
+    if matrix is None or np.abs(matrix - stored.affine).max() < _SAME:
+        return stored
+    return Grids.geometryOf(matrix, stored.size)
+
+
+def placeText(segmentationNode):
+    """Return a text that is another one when the grid of a result has moved."""
+    return segmentationNode.GetAttribute(References.GRID) or ""
+
+
+def growth(segmentationNode):
+    """Return how many times larger a result became, in volume, by the transforms that were hardened."""
+    text = segmentationNode.GetAttribute(References.GRID)
+    if not text:
+        return 1.0
+    return abs(np.linalg.det(_matrixOf(segmentationNode)[:3, :3])) / json.loads(text)["voxel"]
+
+
+def worldGrowth(segmentationNode):
+    """Return how many times larger a result is in the world than in its own coordinates; None: not the same all over.
+
+    None stands for a parent transform that is not linear.
+    """
+    matrix = toWorld(segmentationNode)
+    return None if matrix is None else abs(float(np.linalg.det(matrix[:3, :3])))
+
+
+def move(segmentationNode, matrix):
+    """Note that the segments were moved by a matrix ``(4, 4)`` in the segmentation's own coordinates (RAS mm)."""
+    before = _matrixOf(segmentationNode)
+    if before is not None:
+        _write(segmentationNode, matrix @ before, json.loads(segmentationNode.GetAttribute(References.GRID))["voxel"])
+
+
+def require(segmentationNode, stored, layer, box):
+    """Begin where no grid is kept yet, as in a scene of an earlier version: there the segments say where they are.
+
+    Parameters
+    ----------
+    segmentationNode: the segmentation.
+    stored: the grid that the result was stored with.
+    layer: vtkOrientedImageData of its segments, None where it has none.
+    box: slices ``(k, j, i)`` of the grid that the layer covers if nobody changed it.
+    """
+    if segmentationNode.GetAttribute(References.GRID):
+        return
+    begin(segmentationNode, stored)
+    if layer is not None and Grids.boxOf(layer) == tuple(box):
+        move(segmentationNode, Grids.imageToRas(layer) @ np.linalg.inv(stored.affine))
+
+
+def _matrixOf(segmentationNode):
+    text = segmentationNode.GetAttribute(References.GRID)
+    return np.reshape(json.loads(text)["matrix"], (4, 4)) if text else None
+
+
+def _write(segmentationNode, matrix, voxel):
+    content = {"matrix": matrix.ravel().tolist(), "voxel": voxel, "reference": referenceText(segmentationNode)}
+    segmentationNode.SetAttribute(References.GRID, json.dumps(content))
+
+
+# -- the reference grid, which shows what was hardened ----------------------------------------------------------------
+
+
+def referenceText(segmentationNode):
+    """Return the reference grid of a segmentation as Slicer writes it; empty where it has none."""
+    name = slicer.vtkSegmentationConverter.GetReferenceImageGeometryParameterName()
+    return segmentationNode.GetSegmentation().GetConversionParameter(name) or ""
+
+
+def knownReference(segmentationNode):
+    """Return the reference grid that belongs to the grid that is known."""
+    text = segmentationNode.GetAttribute(References.GRID)
+    return json.loads(text)["reference"] if text else ""
+
+
+def noteReference(segmentationNode):
+    """Note that the segmentation was given another reference grid; it moved nothing."""
+    text = segmentationNode.GetAttribute(References.GRID)
+    if text and knownReference(segmentationNode) != referenceText(segmentationNode):
+        content = json.loads(text)
+        content["reference"] = referenceText(segmentationNode)
+        segmentationNode.SetAttribute(References.GRID, json.dumps(content))
+
+
+def wasHardened(segmentationNode, transform):
+    """Whether the reference grid is what hardening a transform makes of the one that is known.
+
+    Parameters
+    ----------
+    segmentationNode: the segmentation.
+    transform: vtkAbstractTransform from its own coordinates to those it has now.
+    """
+    before, now = knownReference(segmentationNode), referenceText(segmentationNode)
+    if not before or before == now:
+        return False
+    image = slicer.vtkOrientedImageData()
+    slicer.vtkSegmentationConverter.DeserializeImageGeometry(before, image, False)
+    slicer.vtkOrientedImageDataResample.TransformOrientedImage(image, transform, True)
+    found = slicer.vtkOrientedImageData()
+    slicer.vtkSegmentationConverter.DeserializeImageGeometry(now, found, False)
+    return _alike(image, found)
+
+
+def _alike(image, other):
+    same = np.abs(Grids.imageToRas(image) - Grids.imageToRas(other)).max() < _SAME
+    return bool(same) and image.GetExtent() == other.GetExtent()
+
+
+def settle(segmentationNode, layer):
+    """Find out whether segments were moved without a word, as by ``ApplyTransform``, and note it.
+
+    Parameters
+    ----------
+    segmentationNode: the segmentation.
+    layer: vtkOrientedImageData of its segments, None where it has none.
+    """
+    before, now = knownReference(segmentationNode), referenceText(segmentationNode)
+    if layer is None or not before or before == now:
+        return
+    was, found = slicer.vtkOrientedImageData(), slicer.vtkOrientedImageData()
+    slicer.vtkSegmentationConverter.DeserializeImageGeometry(before, was, False)
+    slicer.vtkSegmentationConverter.DeserializeImageGeometry(now, found, False)
+    matrix = Grids.imageToRas(found) @ np.linalg.inv(Grids.imageToRas(was))
+    moved = matrix @ _matrixOf(segmentationNode)
+    if was.GetExtent() == found.GetExtent() and np.abs(Grids.imageToRas(layer) - moved).max() < _SAME:
+        move(segmentationNode, matrix)
+    else:
+        noteReference(segmentationNode)
+
+
+# -- transforms -------------------------------------------------------------------------------------------------------
+
+
+def toWorld(node):
+    """Return the matrix ``(4, 4)`` from a node's own coordinates to the world (RAS mm); None: it is not linear."""
+    return between(node, None)
+
+
+def between(node, other):
+    """Return the matrix ``(4, 4)`` from one node's own coordinates to another's; None: it is not linear.
+
+    Parameters
+    ----------
+    node, other: transformable nodes; None stands for the world.
+    """
+    return matrixOf(transformBetween(node, other))
+
+
+def linear(matrix):
+    """Return a matrix ``(4, 4)`` as a vtkTransform."""
+    transform = vtk.vtkTransform()
+    transform.SetMatrix(Grids.arrayToMatrix(matrix))
+    return transform
+
+
+def matrixOf(transform):
+    """Return a transform as a matrix ``(4, 4)``; None: it is not linear."""
+    found = vtk.vtkTransform()
+    if not slicer.vtkMRMLTransformNode.IsGeneralTransformLinear(transform, found):
+        return None
+    return Grids.matrixToArray(found.GetMatrix())
+
+
+def transformBetween(node, other):
+    """Return the transform from one node's own coordinates to another's, as a vtkGeneralTransform; None: the world."""
+    parents = [None if each is None else each.GetParentTransformNode() for each in (node, other)]
+    general = vtk.vtkGeneralTransform()
+    slicer.vtkMRMLTransformNode.GetTransformBetweenNodes(*parents, general)
+    return general
+
+
+def worldGeometryOf(volumeNode):
+    """Return the grid of a volume node in the world.
+
+    Raises
+    ------
+    InputError: its transform is not linear.
+    """
+    return geometryIn(volumeNode, None)
+
+
+def geometryIn(volumeNode, other):
+    """Return the grid of a volume node in the own coordinates of another node; None: in the world.
+
+    Raises
+    ------
+    InputError: the transform between them is not linear.
+    """
+    own = Grids.geometryOfVolume(volumeNode)
+    if other is volumeNode:
+        return own
+    matrix = between(volumeNode, other)
+    if matrix is None:
+        raise InputError(
+            f"'{volumeNode.GetName()}' lies under a transform that is not linear", hint="harden the transform first"
+        )
+    return own if np.array_equal(matrix, np.eye(4)) else Grids.geometryOf(matrix @ own.affine, own.size)
+
+
+# -- what lies on it --------------------------------------------------------------------------------------------------
+
+
+def follow(segmentationNode):
+    """Put everything that shows a result where the result is: under its transform, on its grid."""
+    matrix = _matrixOf(segmentationNode)
+    for role in FOLLOWERS:
+        volumeNode = References.referenced(segmentationNode, role)
+        if volumeNode is None:
+            continue
+        _under(volumeNode, segmentationNode)
+        moved = matrix is not None and np.abs(_volumeMatrix(volumeNode) - matrix).max() > _SAME
+        if moved:
+            volumeNode.SetIJKToRASMatrix(Grids.arrayToMatrix(matrix))
+        contour = References.referenced(volumeNode, References.CONTOUR)
+        if contour is not None:
+            _under(contour, segmentationNode)
+            if moved:
+                Contour.update(volumeNode, True)
+
+
+def _under(node, segmentationNode):
+    if node.GetTransformNodeID() != segmentationNode.GetTransformNodeID():
+        node.SetAndObserveTransformNodeID(segmentationNode.GetTransformNodeID())
+
+
+def _volumeMatrix(volumeNode):
+    matrix = vtk.vtkMatrix4x4()
+    volumeNode.GetIJKToRASMatrix(matrix)
+    return Grids.matrixToArray(matrix)

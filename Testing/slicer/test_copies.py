@@ -1,0 +1,196 @@
+"""Copies of results, made in every way Slicer has: each has its own tree and maps, and goes alone."""
+
+import numpy as np
+import pytest
+import slicer
+from worlds import (
+    assertSameCentres,
+    expectedCentres,
+    expectedMapCentre,
+    linearTransform,
+    nodesOf,
+    segmentCentres,
+    translation,
+    volumeCentre,
+)
+
+
+@pytest.fixture(autouse=True)
+def converters(scene):
+    """Segmentations make their representations by themselves, as in the application."""
+    logic = slicer.vtkSlicerSegmentationsModuleLogic()
+    logic.SetMRMLScene(scene)
+    return logic
+
+
+@pytest.fixture
+def result(logic, parcellation, grid, addVolume):
+    return logic.addSegmentation(parcellation, addVolume(np.zeros(grid.shape, np.int16), grid))
+
+
+def dataModule(scene, node):
+    hierarchy = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(scene)
+    item = slicer.vtkSlicerSubjectHierarchyModuleLogic.CloneSubjectHierarchyItem(
+        hierarchy, hierarchy.GetItemByDataNode(node)
+    )
+    found = hierarchy.GetItemDataNode(item)
+    # without the application nothing adds new nodes to the subject hierarchy
+    return found or scene.GetFirstNodeByName(f"{node.GetName()} Copy")
+
+
+def copyNode(scene, node):
+    return scene.CopyNode(node)
+
+
+def copy(scene, node):
+    other = scene.AddNewNodeByClass("vtkMRMLSegmentationNode", "other")
+    other.Copy(node)
+    return other
+
+
+def copyContent(scene, node):
+    other = scene.AddNewNodeByClass("vtkMRMLSegmentationNode", "other")
+    other.CreateDefaultDisplayNodes()
+    other.CopyContent(node)
+    return other
+
+
+WAYS = {"data module": dataModule, "scene's CopyNode": copyNode, "Copy": copy, "CopyContent": copyContent}
+
+
+@pytest.fixture(params=sorted(WAYS))
+def copied(request, scene, result):
+    return WAYS[request.param](scene, result)
+
+
+def assertWhole(logic, node, parcellation, matrix=None):
+    """A result that folds, has its map and its tree, and lies where it should."""
+    matrix = np.eye(4) if matrix is None else matrix
+    assert logic.treeOf(node) == parcellation.tree
+    np.testing.assert_array_equal(logic.parcellationOf(node).shares, parcellation.shares)
+    for level in (1, 3):
+        assert logic.collapse(node, level) is None, "nobody painted"
+        assertSameCentres(segmentCentres(node), expectedCentres(parcellation, level, matrix))
+    heat = logic.showNode(node, "left")
+    np.testing.assert_allclose(volumeCentre(heat), expectedMapCentre(parcellation, "left", matrix), atol=0.2)
+    logic.hideHeatMap(node)
+
+
+ROLES = ("softseg.tree", "softseg.parcellation", "softseg.heatMap", "softseg.volumes", "softseg.colors")
+
+
+def test_a_copy_has_everything_and_everything_of_its_own(logic, result, copied, parcellation):
+    assert logic.isManaged(copied)
+    assertWhole(logic, copied, parcellation)
+    assertWhole(logic, result, parcellation)
+    for node in (result, copied):
+        logic.showNode(node, "brain")
+        logic.volumesTable(node)
+        logic.colorTable(node)
+    for role in ROLES:
+        pair = [node.GetNodeReference(role) for node in (result, copied)]
+        assert all(pair), role
+        assert pair[0] is not pair[1], role
+    assert result.GetDisplayNode() is not copied.GetDisplayNode()
+    assert copied.GetNodeReference("softseg.input") is result.GetNodeReference("softseg.input")
+
+
+def test_a_copy_folds_and_is_edited_alone(logic, result, copied, parcellation):
+    logic.collapse(copied, 1)
+    assert [node.id for node in logic.cutOf(result).nodes] == [leaf.id for leaf in parcellation.tree.leaves]
+    assertSameCentres(segmentCentres(result), expectedCentres(parcellation, 3, np.eye(4)))
+    logic.setTree(copied, parcellation.tree.rename("brain", "encephalon"))
+    assert logic.treeOf(result) == parcellation.tree
+    assert logic.treeOf(copied).node("brain").name == "encephalon"
+
+
+@pytest.mark.parametrize("first", ["copy", "original"])
+def test_one_goes_the_other_stays_whole_and_nothing_is_left(logic, scene, result, copied, parcellation, first):
+    for node in (result, copied):
+        logic.showNode(node, "brain", contour=True)
+        logic.showVolumeRendering(node, True)
+        logic.volumesTable(node)
+        logic.colorTable(node)
+    goes, stays = (copied, result) if first == "copy" else (result, copied)
+    scene.RemoveNode(goes)
+    assertWhole(logic, stays, parcellation)
+    kept = {stays.GetNodeReference("softseg.input").GetID()}
+    scene.RemoveNode(stays)
+    left = [scene.GetNodeByID(id_) for id_ in nodesOf(scene)]
+    left = [node.GetName() for node in left if node.GetID() not in kept and not _ofSlicer(node)]
+    assert left == []
+
+
+def _ofSlicer(node):
+    """Whether a node is there without any result."""
+    classes = ("vtkMRMLSubjectHierarchyNode", "vtkMRMLColorNode", "vtkMRMLViewNode", "vtkMRMLCameraNode")
+    return any(node.IsA(name) for name in classes) or node.GetName() in ("Shares", "other") or node.GetSingletonTag()
+
+
+def test_a_copy_of_a_copy_and_of_a_hardened_result(logic, scene, result, parcellation):
+    result.SetAndObserveTransformNodeID(linearTransform(scene, translation(0, 40, 0)).GetID())
+    result.HardenTransform()
+    second = dataModule(scene, result)
+    third = copyNode(scene, second)
+    scene.RemoveNode(second)
+    for node in (result, third):
+        assertWhole(logic, node, parcellation, translation(0, 40, 0))
+    third.SetAndObserveTransformNodeID(linearTransform(scene, translation(0, 0, 9)).GetID())
+    third.HardenTransform()
+    assertWhole(logic, third, parcellation, translation(0, 40, 9))
+    assertWhole(logic, result, parcellation, translation(0, 40, 0))
+
+
+def test_content_copied_into_another_result_replaces_it(logic, scene, result, make, grid, parcellation):
+    other = logic.addSegmentation(make(grid, seed=5), name="other")
+    logic.showNode(other, "stem")
+    before = other.GetNodeReference("softseg.parcellation").GetID()
+    other.CopyContent(result)
+    assertWhole(logic, other, parcellation)
+    assertWhole(logic, result, parcellation)
+    assert scene.GetNodeByID(before) is None
+
+
+def test_a_copy_looks_as_the_original_did_before_its_map(logic, scene, result):
+    fill = result.GetDisplayNode().GetVisibility2DFill()
+    logic.showNode(result, "brain")
+    made = dataModule(scene, result)
+    assert made.GetDisplayNode().GetVisibility2DFill() == fill
+    assert logic.shownNode(made) is None
+    assert not result.GetDisplayNode().GetVisibility2DFill()
+    assert logic.shownNode(result) == "brain"
+
+
+def test_a_crisp_result_is_copied_with_its_unfolded_labels(logic, scene, parcellation, grid, addVolume, tree):
+    result = logic.adopt(addVolume(parcellation.labels(3), grid, "l", "vtkMRMLLabelMapVolumeNode"), tree)
+    logic.collapse(result, 1)
+    made = copyNode(scene, result)
+    scene.RemoveNode(result)
+    logic.collapse(made, 3)
+    assertSameCentres(segmentCentres(made), expectedCentres(parcellation, 3, np.eye(4)))
+
+
+def test_a_copy_made_while_nobody_watched_is_whole_when_somebody_looks(scene, parcellation):
+    from SoftSegSlicerLib.SoftSegSlicerLogic import SoftSegSlicerLogic
+
+    logic = SoftSegSlicerLogic()
+    result = logic.addSegmentation(parcellation)
+    del logic
+    copies = [way(scene, result) for way in (copyNode, copyContent)]
+    logic = SoftSegSlicerLogic()
+    for node in (*copies, result):
+        assertWhole(logic, node, parcellation)
+    for node in (result, copies[0]):
+        scene.RemoveNode(node)
+    assertWhole(logic, copies[1], parcellation)
+
+
+def test_results_that_differ_by_repeated_answers_keep_that(logic, scene, result, grid):
+    from SoftSegSlicerLib.Scene import HeatMap, References
+
+    values = np.random.default_rng(0).random(grid.shape).astype(np.float32)
+    HeatMap.keep(result, References.DISAGREEMENT, values, grid)
+    made = dataModule(scene, result)
+    scene.RemoveNode(result)
+    shown = logic.showDisagreement(made)
+    np.testing.assert_array_equal(slicer.util.arrayFromVolume(shown), values)
