@@ -81,7 +81,7 @@ def test_weight_map_raises_the_neighbourhood_of_foreground() -> None:
 
 
 def test_perfect_prediction_has_no_loss_and_no_gradient() -> None:
-    target = torch.tensor([[0.3, 0.7], [1, 0]], dtype=torch.float64).view(1, 2, 1, 2)
+    target = torch.tensor([[0.3, 1], [0.7, 0]], dtype=torch.float64).view(1, 2, 1, 2)
     activation = target.clone().requires_grad_()
     loss = AdaptiveWingLoss()(activation, target)
     loss.backward()

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from softseg.errors import InputError
 from softseg.losses.dice import DiceLoss
+from softseg.tree import LabelTree
 
 
 @pytest.mark.parametrize("batch", [False, True])
@@ -54,10 +55,12 @@ def test_semimetric_reference_values(predicted: list[float], wanted: list[float]
     assert float(loss(*pair(predicted, wanted))) == pytest.approx(expected, abs=1e-6)
 
 
-def test_inner_node_labels_are_left_out(logits: Tensor, targets: dict[str, Tensor]) -> None:
+def test_inner_node_labels_are_left_out(tree: LabelTree, logits: Tensor, targets: dict[str, Tensor]) -> None:
     mixed = targets["mixed"]
     leaves_only = torch.where(mixed >= 5, -1, mixed)
-    assert DiceLoss()(logits, mixed) == DiceLoss()(logits, leaves_only)
+    assert DiceLoss(tree=tree)(logits, mixed) == DiceLoss()(logits, leaves_only)
+    with pytest.raises(InputError, match=r"class index 9 is not in 0\.\.4 and not -1"):
+        DiceLoss()(logits, mixed)
 
 
 def test_background_is_left_out(logits: Tensor, targets: dict[str, Tensor]) -> None:

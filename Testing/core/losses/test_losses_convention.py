@@ -9,7 +9,6 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from softseg.errors import InputError
 from softseg.losses import blocks, build_loss
 from softseg.tree import LabelTree
 
@@ -166,20 +165,6 @@ def test_mask_is_a_weight(name: str, tree: LabelTree, logits: Tensor, targets: d
     tripled = torch.cat([values, values[..., :1], values[..., :1]], -1)
     expected = loss(tripled, torch.cat([target, target[..., :1], target[..., :1]], -1))
     torch.testing.assert_close(loss(values, target, mask), expected)
-
-
-def test_wrong_shapes_and_labels_are_refused(name: str, tree: LabelTree, logits: Tensor) -> None:
-    loss = build_loss(SPECS[name], tree)
-    values = values_for(loss, logits)
-    labels = torch.zeros(2, 1, 2, 3, dtype=torch.int64)
-    with pytest.raises(InputError, match=r"target: target of type torch.int64 has shape \[2, 2, 3\]"):
-        loss(values, labels[:, 0])
-    with pytest.raises(InputError, match=r"expected soft leaf shares of shape \[2, 5, 2, 3\]"):
-        loss(values, labels.float())
-    with pytest.raises(InputError, match=r"mask has shape \[2, 2, 3\], expected \[2, 1, 2, 3\]"):
-        loss(values, labels, labels[:, 0] > 0)
-    with pytest.raises(InputError, match="class index -2 is not in"):
-        loss(values, labels - 2)
 
 
 def test_validation_needs_no_gradient(name: str, tree: LabelTree, logits: Tensor, targets: dict[str, Tensor]) -> None:

@@ -7,13 +7,16 @@ from typing import Literal
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
 from softseg.errors import InputError
-from softseg.losses.targets import leaf_channels, leaf_shares, leaf_weights
+from softseg.losses.checked import Checked, leaf_channels
+from softseg.losses.convention import Classes
+from softseg.losses.loss import Loss
+from softseg.tree import LabelTree
 
 
-class AdaptiveWingLoss(nn.Module):
+class AdaptiveWingLoss(Loss):
     """Adaptive wing loss (Wang, Bo, Fuxin, ICCV 2019) as in SoftSeg (Gros et al., Medical Image Analysis 2021).
 
     With target ``y``, activation ``a``, ``d = |y - a|`` and ``k = alpha - y``: ``omega ln(1 + (d / epsilon)^k)`` where
@@ -27,11 +30,13 @@ class AdaptiveWingLoss(nn.Module):
     weight_map: None (default): every voxel counts the same. A number ``w``: voxels near foreground (where the target,
         dilated by one voxel, is at least 0.2) count ``1 + w`` times, as the loss' paper proposes with ``w = 10``.
     background: channel that is left out (the background leaf); None: all channels take part.
+    tree: the label tree, where labels may name inner nodes; None: they name leaves alone.
 
     Notes
     -----
     ``loss(activations, target, mask=None)`` on activations in 0..1 (``[B, C, *spatial]``, softmax or NormReLU), not on
-    logits; targets as for all losses. A voxel labelled with an inner node has no value for the leaves: it is left out.
+    logits; arguments as for all losses (:mod:`softseg.losses.convention`): one channel is the foreground, where a
+    target of 0 means background. A voxel labelled with an inner node has no value for the leaves: it is left out.
 
     Raises
     ------
@@ -50,8 +55,9 @@ class AdaptiveWingLoss(nn.Module):
         *,
         weight_map: float | None = None,
         background: int | None = None,
+        tree: LabelTree | None = None,
     ) -> None:
-        super().__init__()
+        super().__init__(Classes.of(tree))
         for field, value in (("omega", omega), ("theta", theta), ("epsilon", epsilon)):
             if not (value > 0 and math.isfinite(value)):
                 raise InputError(f"{value:g} is not above 0", field=field)
@@ -66,18 +72,37 @@ class AdaptiveWingLoss(nn.Module):
         self.weight_map = weight_map
         self.background = background
 
+    @property
+    def argument(self) -> str:
+        """What messages call the first argument."""
+        return "activations"
+
     def forward(self, activations: Tensor, target: Tensor, mask: Tensor | None = None) -> Tensor:
         """Return the loss, a scalar; see the class."""
-        with torch.autocast(activations.device.type, enabled=False):
-            weights = leaf_weights(activations, target, mask)
-            channels = leaf_channels(activations.shape[1], self.background)
-            wanted = leaf_shares(target, activations.shape[1])[:, channels].to(weights.dtype)
-            predicted = activations[:, channels].to(weights.dtype)
-            predicted = torch.where(weights > 0, predicted, wanted)
-            total = weights.sum() * len(channels)
+        return self.of(self.check(activations, target, mask))
+
+    def own(self, given: Checked) -> Checked:
+        """Return the arguments without voxels that are labelled with an inner node."""
+        return given.leaves_only()
+
+    def value(self, given: Checked) -> Tensor:
+        """Return the loss of at least one voxel."""
+        with torch.autocast(given.predicted.device.type, enabled=False):
+            channels = leaf_channels(given.predicted.shape[1], self.background)
+            wanted, predicted = (
+                values if len(channels) == values.shape[1] else values[:, channels]
+                for values in (given.leaf_target(), given.predicted.to(given.dtype))
+            )
+            weights = given.weights
+            if weights is not None:
+                predicted = torch.where(weights > 0, predicted, wanted)
+            total = (given.total_weight() * len(channels)).to(given.dtype)
             if self.weight_map is not None:
-                weights = weights * (1 + self.weight_map * _near_foreground(wanted))
-            loss = (self.pointwise(predicted, wanted) * weights).sum()
+                known = wanted if weights is None else wanted * (weights > 0)
+                near = 1 + self.weight_map * _near_foreground(known)
+                weights = near if weights is None else weights * near
+            losses = self.pointwise(predicted, wanted)
+            loss = (losses if weights is None else losses * weights).sum()
             return loss if self.reduction == "sum" else loss / total.clamp(min=torch.finfo(total.dtype).tiny)
 
     def pointwise(self, predicted: Tensor, wanted: Tensor) -> Tensor:
@@ -93,6 +118,5 @@ class AdaptiveWingLoss(nn.Module):
 
 def _near_foreground(wanted: Tensor) -> Tensor:
     """Return 1 where a voxel or a neighbour of it has a target of 0.2 or more, else 0, per channel."""
-    if wanted.ndim == 5:
-        return (F.max_pool3d(wanted, 3, stride=1, padding=1) >= 0.2).to(wanted.dtype)
-    return (F.max_pool2d(wanted, 3, stride=1, padding=1) >= 0.2).to(wanted.dtype)
+    pool = {3: F.max_pool1d, 4: F.max_pool2d, 5: F.max_pool3d}[wanted.ndim]
+    return (pool(wanted, 3, stride=1, padding=1) >= 0.2).to(wanted.dtype)

@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor
 
+from softseg.losses.checked import Checked
 from softseg.losses.threads import in_threads
 
 Result = TypeVar("Result")
@@ -92,6 +93,7 @@ class VoxelBlock:
     chosen: the labelled voxels within it; None where all are.
     predicted: ``[C, n]``, the network's output, voxels side by side, in the type that is computed in; read only.
     target: shares ``[C, n]`` likewise, or labels int64 ``[n]``.
+    total: ``[n]``, the sum of the shares of a voxel; None beside labels.
     weight: ``[n]``, not 0.
     """
 
@@ -101,6 +103,7 @@ class VoxelBlock:
     chosen: Tensor | None
     predicted: Tensor
     target: Tensor
+    total: Tensor | None
     weight: Tensor
 
     def store(self, values: Tensor, factor: Tensor, output: Tensor) -> None:
@@ -122,28 +125,21 @@ class VoxelBlocks:
 
     Parameters
     ----------
-    predicted: ``[B, C, *spatial]``, the network's output.
-    target: integer ``[B, 1, *spatial]`` or shares ``[B, C, *spatial]``, where a sum of 0 means unlabelled.
-    weights: ``[B, 1, *spatial]``, 0 where unlabelled; None: 1 everywhere.
+    given: the arguments of the loss.
     rows: numbers per voxel in the largest work array.
     """
 
-    def __init__(self, predicted: Tensor, target: Tensor, weights: Tensor | None, rows: int) -> None:
-        dtype = torch.float64 if predicted.dtype == torch.float64 else torch.float32
+    def __init__(self, given: Checked, rows: int) -> None:
+        predicted, dtype = given.predicted, given.dtype
         self.shape = predicted.shape
-        self.predicted, self.target = _flat(predicted), _flat(target)
-        self.weights = None if weights is None else _flat(weights.to(dtype))[:, 0]
+        self.predicted, self.target = _flat(predicted), _flat(given.target)
+        self.soft = given.soft
+        self.weights = None if given.weights is None else _flat(given.weights)[:, 0]
+        self.sums = None if given.sums is None else _flat(given.sums)[:, 0]
         self.voxels = self.predicted.shape[2]
         self.size = max(1, min(block_voxels(predicted.device, rows), self.voxels))
         self.dtype = dtype
         self._ones = torch.ones(self.size, dtype=dtype, device=predicted.device)
-
-    def full_weight(self) -> Tensor:
-        """Return the sum of the weights in float64, as if every voxel with a weight were labelled."""
-        if self.weights is None:
-            size = float(self.shape[0] * self.voxels)
-            return torch.tensor(size, dtype=torch.float64, device=self.predicted.device)
-        return self.weights.sum(dtype=torch.float64)
 
     def empty_output(self) -> Tensor:
         """Return a tensor ``[B, C, V]`` for a gradient, with the type and layout of the prediction."""
@@ -171,22 +167,20 @@ class VoxelBlocks:
 
     def _block(self, item: int, place: slice, scratch: Scratch) -> VoxelBlock | None:
         predicted, target = self.predicted[item, :, place], self.target[item, :, place]
-        soft = target.is_floating_point()
-        if soft:
-            target = scratch.load("target", target)
+        total = None if self.sums is None else self.sums[item, place]
         weight = self._ones[: place.stop - place.start] if self.weights is None else self.weights[item, place]
         chosen = None
-        if self.weights is not None or soft:
+        if self.weights is not None:
             labelled = weight != 0
-            if soft:
-                labelled &= target.sum(0) > 0
             if not bool(labelled.all()):
                 chosen = labelled.nonzero().flatten()
                 if not len(chosen):
                     return None
                 predicted, target, weight = predicted[:, chosen], target[:, chosen], weight[chosen]
+                total = None if total is None else total[chosen]
         predicted = scratch.load("predicted", predicted)
-        return VoxelBlock(scratch, item, place, chosen, predicted, target if soft else target[0].long(), weight)
+        target = scratch.load("target", target) if self.soft else target[0].long()
+        return VoxelBlock(scratch, item, place, chosen, predicted, target, total, weight)
 
 
 def _flat(values: Tensor) -> Tensor:

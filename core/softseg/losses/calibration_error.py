@@ -7,17 +7,19 @@ from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from softseg.errors import InputError
 from softseg.losses.blocks import VoxelBlock, VoxelBlocks
-from softseg.losses.fused import Evaluated, fused
+from softseg.losses.checked import Checked
+from softseg.losses.convention import Classes
+from softseg.losses.fused import Evaluated
+from softseg.losses.loss import FusedLoss
 from softseg.losses.softmax import Softmax
-from softseg.losses.targets import crisp_weights
 from softseg.tree import LabelTree
 
 
-class CalibrationErrorLoss(nn.Module):
+class CalibrationErrorLoss(FusedLoss):
     """Marginal L1 average calibration error with hard bins, mL1-ACE (Barfoot et al., MICCAI 2024, arXiv 2403.06759).
 
     For each image and class, voxels are sorted by the predicted share into bins of equal width; the loss is the mean
@@ -36,7 +38,8 @@ class CalibrationErrorLoss(nn.Module):
 
     Notes
     -----
-    ``loss(logits, target, mask=None)``, targets as for all losses; soft targets count with their shares. A voxel
+    ``loss(logits, target, mask=None)``, arguments as for all losses
+    (:mod:`softseg.losses.convention`); soft targets count with their shares. A voxel
     labelled with an inner node takes part at the levels where that node, or one above it, is a node of the cut. Images
     without a labelled voxel take no part; nothing labelled: a differentiable 0.
 
@@ -53,30 +56,25 @@ class CalibrationErrorLoss(nn.Module):
         *,
         on: Literal["logits", "probabilities"] = "logits",
     ) -> None:
-        super().__init__()
+        super().__init__(Classes.of(tree))
         if on not in ("logits", "probabilities"):
             raise InputError(f"{on!r} is not known, expected 'logits' or 'probabilities'", field="on")
         if isinstance(bins, bool) or not isinstance(bins, int) or bins < 2:
             raise InputError(f"{bins!r} is not a whole number of at least 2", field="bins")
         self.on: Literal["logits", "probabilities"] = on
         self.bins = bins
-        self._labels = len(tree.class_nodes)
-        self._root = tree.class_index(tree.root.id)
         self._cuts = [_LevelCut.of(tree, level) for level in _levels(tree, levels)]
 
     def forward(self, logits: Tensor, target: Tensor, mask: Tensor | None = None) -> Tensor:
         """Return the loss, a scalar; see the class."""
-        return fused(self.evaluate, logits, target, self.weights(logits, target, mask))
+        return self.of(self.check(logits, target, mask))
 
-    def weights(self, logits: Tensor, target: Tensor, mask: Tensor | None) -> Tensor | None:
-        """Check the arguments and return the weights that :meth:`evaluate` takes."""
-        return crisp_weights(logits, target, mask, labels=self._labels, nothing=self._root)
-
-    def evaluate(self, predicted: Tensor, target: Tensor, weights: Tensor | None, *, with_gradient: bool) -> Evaluated:
+    def evaluate(self, given: Checked, *, with_gradient: bool) -> Evaluated:
         """Return value and gradient in two passes over the voxels: the bins' sums, then the gradient."""
+        predicted = given.predicted
         batch, classes = predicted.shape[:2]
         cuts = [cut.to(predicted) for cut in self._cuts]
-        blocks = VoxelBlocks(predicted, target, weights, max(classes, *(len(cut.member) for cut in cuts)))
+        blocks = VoxelBlocks(given, max(classes, *(len(cut.member) for cut in cuts)))
         device, dtype = predicted.device, blocks.dtype
         sums = [_Sums.zeros(batch, len(cut.member), self.bins, device) for cut in cuts]
         for item, parts in blocks.each(lambda block: self._summed(block, cuts)):

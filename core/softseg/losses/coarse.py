@@ -5,7 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from softseg.losses.targets import voxel_weights
+from softseg.losses.checked import Checked
+from softseg.losses.loss import Loss
 from softseg.losses.tree_loss import TreeLoss
 
 
@@ -14,9 +15,7 @@ def uses_coarse(part: nn.Module) -> bool:
     return isinstance(part, TreeLoss)
 
 
-def value_with_coarse(
-    part: nn.Module, predicted: Tensor, target: Tensor, mask: Tensor | None, coarse: Tensor | None
-) -> Tensor:
+def value_with_coarse(part: Loss, given: Checked, groups: Checked | None) -> Tensor:
     """Return the mean of a loss over the voxels of a soft target and over those of which only a group is known.
 
     Each voxel counts the same. A loss that cannot use groups (:func:`uses_coarse`) is that of the soft target alone.
@@ -24,23 +23,13 @@ def value_with_coarse(
     Parameters
     ----------
     part: a loss.
-    predicted: what it reads, ``[B, C, *spatial]``.
-    target, mask: as for all losses; where ``coarse`` names a node they say nothing.
-    coarse: int64 ``[B, 1, *spatial]``, class indices of inner nodes, ``IGNORE_INDEX`` elsewhere; None: none.
+    given: its arguments, checked; where ``groups`` names a node they say nothing.
+    groups: the same prediction with class indices of inner nodes as target, ``IGNORE_INDEX`` elsewhere; None: none.
     """
-    value: Tensor = part(predicted, target, mask)
-    if coarse is None or not isinstance(part, TreeLoss):
+    value = part.of(given)
+    if groups is None or not uses_coarse(part):
         return value
-    fine = tree_weight(part, predicted, target, mask)
-    known = tree_weight(part, predicted, coarse, None)
+    fine, known = given.total_weight(), groups.total_weight()
     share = torch.where(fine + known > 0, known / (fine + known).clamp_min(torch.finfo(fine.dtype).tiny), 0.0)
     share = share.to(value.dtype)
-    more: Tensor = part(predicted, coarse)
-    return value * (1 - share) + more * share
-
-
-def tree_weight(part: TreeLoss, predicted: Tensor, target: Tensor, mask: Tensor | None) -> Tensor:
-    """Return the summed weight of the labelled voxels, float64: what a loss over the tree is a mean over."""
-    layout = part.terms.layout
-    weights = voxel_weights(predicted, target, mask, labels=len(layout.targets), nothing=layout.root_class)
-    return weights.sum(dtype=torch.float64)
+    return value * (1 - share) + part.of(groups) * share

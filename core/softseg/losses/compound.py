@@ -14,18 +14,21 @@ from torch import Tensor, nn
 from softseg.errors import InputError
 from softseg.losses.adaptive_wing import AdaptiveWingLoss
 from softseg.losses.calibration_error import CalibrationErrorLoss
+from softseg.losses.checked import Checked
 from softseg.losses.coarse import value_with_coarse
+from softseg.losses.convention import Classes
 from softseg.losses.cross_entropy import CrossEntropyLoss
 from softseg.losses.dice import DiceLoss
 from softseg.losses.fused import Evaluated, fused
 from softseg.losses.generalized_wasserstein_dice import GeneralizedWassersteinDiceLoss
+from softseg.losses.loss import FusedLoss, Loss
 from softseg.losses.tree_cross_entropy import TreeCrossEntropyLoss
 from softseg.losses.tree_loss import TreeLoss
 from softseg.losses.tree_wasserstein import TreeWassersteinLoss
 from softseg.losses.wasserstein_cross_entropy import WassersteinCrossEntropyLoss
 from softseg.tree import LabelTree
 
-LOSSES: dict[str, Callable[..., nn.Module]] = {
+LOSSES: dict[str, Callable[..., Loss]] = {
     "cross-entropy": CrossEntropyLoss,
     "dice": DiceLoss,
     "wasserstein-cross-entropy": WassersteinCrossEntropyLoss,
@@ -37,25 +40,25 @@ LOSSES: dict[str, Callable[..., nn.Module]] = {
 }
 """Losses by the names that recipes use."""
 
-Fused = TreeLoss | DiceLoss | CalibrationErrorLoss | GeneralizedWassersteinDiceLoss
-"""Losses that form their gradient together with their value."""
 
-
-class CompoundLoss(nn.Module):
+class CompoundLoss(Loss):
     """A weighted sum of losses; those over the tree's nodes are evaluated together in one pass.
 
     Parameters
     ----------
-    losses: the losses, all on logits or all on probabilities.
+    losses: the losses, all on logits or all on probabilities, over one tree.
     weights: their weights, in the same order.
 
     Raises
     ------
-    InputError: some losses read logits and others probabilities.
+    InputError: some losses read logits and others probabilities, or they belong to different trees.
     """
 
-    def __init__(self, losses: Sequence[nn.Module], weights: Sequence[float]) -> None:
-        super().__init__()
+    def __init__(self, losses: Sequence[Loss], weights: Sequence[float]) -> None:
+        known = {loss.classes for loss in losses} - {Classes()}
+        if len(known) > 1:
+            raise InputError("the losses belong to different trees", field="loss", hint="make them with one tree")
+        super().__init__(known.pop() if known else Classes())
         kinds = {loss.on for loss in losses}
         if len(kinds) != 1:
             raise InputError(
@@ -63,8 +66,8 @@ class CompoundLoss(nn.Module):
                 field="loss",
                 hint="adaptive-wing reads probabilities: give dice the option 'on: probabilities' beside it",
             )
-        self.on: Literal["logits", "probabilities"] = kinds.pop()  # type: ignore[assignment]
-        parts: list[nn.Module] = []
+        self.on: Literal["logits", "probabilities"] = kinds.pop()
+        parts: list[Loss] = []
         self.weights: list[float] = []
         terms = None
         for loss, weight in zip(losses, weights, strict=True):
@@ -77,7 +80,12 @@ class CompoundLoss(nn.Module):
         if terms is not None:
             parts.insert(0, TreeLoss(terms))
             self.weights.insert(0, 1.0)
-        self.parts = nn.ModuleList(parts)
+        self._parts = nn.ModuleList(parts)
+
+    @property
+    def parts(self) -> list[Loss]:
+        """The losses that are evaluated, one for all over the tree's nodes; in the order of ``weights``."""
+        return list(self._parts)  # type: ignore[arg-type]
 
     def forward(
         self, predicted: Tensor, target: Tensor, mask: Tensor | None = None, coarse: Tensor | None = None
@@ -87,28 +95,34 @@ class CompoundLoss(nn.Module):
         ``coarse`` names, beside a soft target, the voxels of which only a group is known
         (:func:`softseg.losses.coarse.value_with_coarse`).
         """
-        parts = [part for part in self.parts if isinstance(part, Fused)]
-        if len(parts) == len(self.parts) and predicted.dtype != torch.float16 and coarse is None:
-            return fused(partial(_evaluate_sum, parts, self.weights), predicted, target, mask)
-        values = [value_with_coarse(part, predicted, target, mask, coarse) for part in self.parts]
-        first, *others = (value * weight for value, weight in zip(values, self.weights, strict=True))
-        total: Tensor = sum(others, start=first)
-        return total
+        given = self.check(predicted, target, mask)
+        if coarse is None:
+            return self.of(given)
+        groups = self.check(predicted, coarse, None)
+        values = [value_with_coarse(part, given, groups) for part in self.parts]
+        return _weighted(values, self.weights)
+
+    def value(self, given: Checked) -> Tensor:
+        """Return the weighted sum of at least one voxel."""
+        parts = [part for part in self.parts if isinstance(part, FusedLoss)]
+        if len(parts) == len(self.parts) and given.predicted.dtype != torch.float16:
+            return fused(partial(_evaluate_sum, parts, self.weights), given)
+        return _weighted([part.of(given) for part in self.parts], self.weights)
+
+
+def _weighted(values: Sequence[Tensor], weights: Sequence[float]) -> Tensor:
+    first, *others = (value * weight for value, weight in zip(values, weights, strict=True))
+    total: Tensor = sum(others, start=first)
+    return total
 
 
 def _evaluate_sum(
-    parts: Sequence[Fused],
-    factors: Sequence[float],
-    predicted: Tensor,
-    target: Tensor,
-    weights: Tensor | None,
-    *,
-    with_gradient: bool,
+    parts: Sequence[FusedLoss], factors: Sequence[float], given: Checked, *, with_gradient: bool
 ) -> Evaluated:
-    """Evaluate a weighted sum; ``weights`` is the mask. At most two gradients are held, not one a part and the sum."""
-    value, gradient, one = None, None, predicted.new_ones(())
+    """Evaluate a weighted sum. At most two gradients are held, not one a part and the sum."""
+    value, gradient, one = None, None, given.predicted.new_ones(())
     for part, factor in zip(parts, factors, strict=True):
-        own = part.evaluate(predicted, target, part.weights(predicted, target, weights), with_gradient=with_gradient)
+        own = part.evaluate(part.own(given), with_gradient=with_gradient)
         value = own.value * factor if value is None else value + own.value * factor
         if own.gradient is not None:
             scaled = own.gradient if factor == 1 else own.gradient.mul_(factor)
@@ -168,7 +182,7 @@ def _weight(value: Any, field: str) -> float:
     return float(value)
 
 
-def _build(name: str, options: dict[str, Any], tree: LabelTree, field: str) -> nn.Module:
+def _build(name: str, options: dict[str, Any], tree: LabelTree, field: str) -> Loss:
     """Make one loss; options are checked against its parameters."""
     make = LOSSES[name]
     known = set(inspect.signature(make).parameters)

@@ -5,16 +5,19 @@ from __future__ import annotations
 from typing import Literal
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from softseg.errors import InputError
 from softseg.losses.blocks import VoxelBlock, VoxelBlocks
-from softseg.losses.fused import Evaluated, fused
+from softseg.losses.checked import Checked, leaf_channels
+from softseg.losses.convention import Classes
+from softseg.losses.fused import Evaluated
+from softseg.losses.loss import FusedLoss
 from softseg.losses.softmax import Softmax
-from softseg.losses.targets import crisp_leaf_weights, leaf_channels
+from softseg.tree import LabelTree
 
 
-class DiceLoss(nn.Module):
+class DiceLoss(FusedLoss):
     """MONAI's Dice loss; for soft targets its semimetric form, whose minimum is at the target (Wang et al. 2023).
 
     ``1 - (2 TP + s) / (|p| + |g| + s)`` per class, mean over classes, with ``TP = sum of p g`` for integer targets and
@@ -23,14 +26,17 @@ class DiceLoss(nn.Module):
 
     Parameters
     ----------
-    on: what the first argument is: ``"logits"`` (softmax is applied here) or ``"probabilities"``.
+    on: what the first argument is: ``"logits"`` (softmax is applied here, to one channel the sigmoid) or
+        ``"probabilities"``.
     background: channel that is left out (the background leaf); None: all channels take part.
     batch: sum over the whole batch before dividing, instead of per item.
     smooth: the ``s`` above.
+    tree: the label tree, where labels may name inner nodes; None: they name leaves alone.
 
     Notes
     -----
-    ``loss(logits, target, mask=None)``, targets as for all losses. Dice compares leaves: voxels labelled with an inner
+    ``loss(logits, target, mask=None)``, arguments as for all losses
+    (:mod:`softseg.losses.convention`). Dice compares leaves: voxels labelled with an inner
     node are left out like unlabelled ones. A mask of weights multiplies what a voxel adds to every sum. Nothing
     labelled: a differentiable 0.
     """
@@ -42,8 +48,9 @@ class DiceLoss(nn.Module):
         background: int | None = None,
         batch: bool = False,
         smooth: float = 1e-5,
+        tree: LabelTree | None = None,
     ) -> None:
-        super().__init__()
+        super().__init__(Classes.of(tree))
         if on not in ("logits", "probabilities"):
             raise InputError(f"{on!r} is not known, expected 'logits' or 'probabilities'", field="on")
         if not smooth > 0:
@@ -55,16 +62,17 @@ class DiceLoss(nn.Module):
 
     def forward(self, logits: Tensor, target: Tensor, mask: Tensor | None = None) -> Tensor:
         """Return the loss, a scalar; see the class."""
-        return fused(self.evaluate, logits, target, self.weights(logits, target, mask))
+        return self.of(self.check(logits, target, mask))
 
-    def weights(self, logits: Tensor, target: Tensor, mask: Tensor | None) -> Tensor | None:
-        """Check the arguments and return the weights that :meth:`evaluate` takes."""
-        return crisp_leaf_weights(logits, target, mask)
+    def own(self, given: Checked) -> Checked:
+        """Return the arguments without voxels that are labelled with an inner node."""
+        return given.leaves_only()
 
-    def evaluate(self, predicted: Tensor, target: Tensor, weights: Tensor | None, *, with_gradient: bool) -> Evaluated:
+    def evaluate(self, given: Checked, *, with_gradient: bool) -> Evaluated:
         """Return value and gradient in two passes over the voxels: the sums of every class, then the gradient."""
+        predicted = given.predicted
         batch, classes = predicted.shape[:2]
-        blocks = VoxelBlocks(predicted, target, weights, classes)
+        blocks = VoxelBlocks(given, classes)
         dtype, device = blocks.dtype, predicted.device
         overlap = torch.zeros(batch, classes, dtype=torch.float64, device=device)
         volume = torch.zeros_like(overlap)
@@ -97,7 +105,11 @@ class DiceLoss(nn.Module):
 
     def _shares(self, block: VoxelBlock) -> Tensor:
         """Return the leaves' probabilities ``[C, n]``."""
-        return block.predicted if self.on == "probabilities" else Softmax.of(block.predicted, block.scratch).shares
+        if self.on == "probabilities":
+            return block.predicted
+        if len(block.predicted) == 1:
+            return torch.sigmoid(block.predicted)
+        return Softmax.of(block.predicted, block.scratch).shares
 
     def _slopes(self, block: VoxelBlock, gain: Tensor, price: Tensor) -> Tensor:
         """Return the gradient ``[C, n]`` from the derivatives by overlap (``gain``) and volume (``price``), ``[C]``."""
@@ -111,7 +123,7 @@ class DiceLoss(nn.Module):
             slopes.scatter_add_(0, block.target[None], gain[block.target][None])
         if self.on == "logits":
             slopes.mul_(shares)
-            slopes.addcmul_(shares, slopes.sum(0), value=-1)
+            slopes.addcmul_(shares, slopes if len(shares) == 1 else slopes.sum(0), value=-1)
         return slopes
 
 

@@ -8,6 +8,8 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from softseg.losses.checked import Checked
+
 
 class Evaluated(NamedTuple):
     """Value and gradient of a loss.
@@ -27,24 +29,23 @@ class Evaluated(NamedTuple):
 class Evaluate(Protocol):
     """How a loss is evaluated: what :func:`fused` calls."""
 
-    def __call__(self, predicted: Tensor, target: Tensor, weights: Tensor | None, *, with_gradient: bool) -> Evaluated:
+    def __call__(self, given: Checked, *, with_gradient: bool) -> Evaluated:
         """Return value and, if asked for, gradient."""
         ...
 
 
-def fused(evaluate: Evaluate, predicted: Tensor, target: Tensor, weights: Tensor | None) -> Tensor:
-    """Return the value of a loss, differentiable once by ``predicted``; computed in the type of the prediction.
+def fused(evaluate: Evaluate, given: Checked) -> Tensor:
+    """Return the value of a loss, differentiable once by the prediction; computed in the type of the prediction.
 
     Parameters
     ----------
     evaluate: computes value and gradient.
-    predicted, target: ``[B, C, *spatial]``, and ``[B, C or 1, *spatial]``.
-    weights: ``[B, 1, *spatial]`` or None.
+    given: the arguments, checked.
     """
+    predicted = given.predicted
     with_gradient = torch.is_grad_enabled() and predicted.requires_grad
-    weights = None if weights is None else weights.detach()
     with torch.autocast(predicted.device.type, enabled=False):
-        value: Tensor = _Fused.apply(predicted, target.detach(), weights, evaluate, with_gradient)  # type: ignore[no-untyped-call]
+        value: Tensor = _Fused.apply(predicted, given, evaluate, with_gradient)  # type: ignore[no-untyped-call]
     return value
 
 
@@ -58,14 +59,14 @@ class _Fused(torch.autograd.Function):
     def forward(
         ctx: Any,
         predicted: Tensor,
-        target: Tensor,
-        weights: Tensor | None,
+        given: Checked,
         evaluate: Evaluate,
         with_gradient: bool,
     ) -> Tensor:
-        result = evaluate(predicted, target, weights, with_gradient=with_gradient)
+        result = evaluate(given, with_gradient=with_gradient)
         if with_gradient:
-            ctx.save_for_backward(predicted, target, weights)
+            ctx.save_for_backward(predicted, given.target, given.weights, given.sums)
+            ctx.highest = given.highest
             ctx.evaluate = evaluate
             ctx.formed = result
         return result.value
@@ -73,15 +74,16 @@ class _Fused(torch.autograd.Function):
     @staticmethod
     @once_differentiable  # type: ignore[untyped-decorator]
     def backward(ctx: Any, output_gradient: Tensor) -> tuple[Tensor | None, ...]:
-        predicted, target, weights = ctx.saved_tensors
+        predicted, target, weights, sums = ctx.saved_tensors
         formed: Evaluated | None = ctx.formed
         ctx.formed = None
         if formed is None:
             with torch.autocast(predicted.device.type, enabled=False):
-                formed = ctx.evaluate(predicted, target, weights, with_gradient=True)
+                given = Checked(predicted, target, weights, sums, ctx.highest)
+                formed = ctx.evaluate(given, with_gradient=True)
         gradient = formed.gradient
         assert gradient is not None  # noqa: S101 - asked for above
         factor = output_gradient * formed.scale
         if factor.device.type != "cpu" or factor != 1:
             gradient.mul_(factor)
-        return gradient.view(predicted.shape), None, None, None, None
+        return gradient.view(predicted.shape), None, None, None

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from softseg.errors import InputError
 from softseg.losses.blocks import VoxelBlock, VoxelBlocks
-from softseg.losses.fused import Evaluated, fused
+from softseg.losses.checked import Checked
+from softseg.losses.convention import Classes
+from softseg.losses.fused import Evaluated
+from softseg.losses.loss import FusedLoss
 from softseg.losses.softmax import Softmax
-from softseg.losses.targets import crisp_weights
 from softseg.tree import LabelTree
 
 
-class GeneralizedWassersteinDiceLoss(nn.Module):
+class GeneralizedWassersteinDiceLoss(FusedLoss):
     """Generalised Wasserstein Dice (Fidon et al., BrainLes 2017), with the tree's leaf distances as ground distance.
 
     With ``W_i = sum over k of p_k M[k, g_i]`` the cost of a voxel labelled ``g_i``, per image
@@ -33,16 +33,15 @@ class GeneralizedWassersteinDiceLoss(nn.Module):
 
     Notes
     -----
-    ``loss(logits, target, mask=None)``, leaf labels only: soft targets and labels of inner nodes are an error, for the
+    ``loss(logits, target, mask=None)``, arguments as for all losses (:mod:`softseg.losses.convention`), but leaf labels
+    only: soft targets and labels of inner nodes are an error, for the
     published cost of a voxel knows one leaf. What MONAI's form lacks is ours: unlabelled voxels (and those labelled
     with the root) add to no sum, and a mask of weights multiplies what a voxel adds to every sum. An image without a
     labelled voxel adds 0 to the mean over images; nothing labelled: a differentiable 0.
     """
 
-    on: Literal["logits", "probabilities"] = "logits"
-
     def __init__(self, tree: LabelTree, background: int | None = None, *, smooth: float = 1e-5) -> None:
-        super().__init__()
+        super().__init__(Classes.of(tree))
         if not smooth > 0:
             raise InputError(f"{smooth:g} is not above 0", field="smooth")
         leaves = len(tree.leaves)
@@ -52,39 +51,40 @@ class GeneralizedWassersteinDiceLoss(nn.Module):
             raise InputError(f"background is channel {background} of {leaves}", field="background")
         self.background = background
         self.smooth = smooth
-        self._root = tree.class_index(tree.root.id)
-        self._labels = len(tree.class_nodes)
         self._distances = torch.tensor(tree.distance_matrix(normalize=True))
         self._tables: dict[tuple[torch.device, torch.dtype], Tensor] = {}
 
     def forward(self, logits: Tensor, target: Tensor, mask: Tensor | None = None) -> Tensor:
         """Return the loss, a scalar; see the class."""
-        return fused(self.evaluate, logits, target, self.weights(logits, target, mask))
+        return self.of(self.check(logits, target, mask))
 
-    def weights(self, logits: Tensor, target: Tensor, mask: Tensor | None) -> Tensor | None:
-        """Check the arguments and return the weights that :meth:`evaluate` takes."""
-        classes = len(self._distances)
-        if logits.shape[1] != classes:
-            raise InputError(f"logits have {logits.shape[1]} channels, the tree has {classes} leaves", field="logits")
-        weights = crisp_weights(logits, target, mask, labels=self._labels, nothing=self._root)
-        if target.is_floating_point():
+    def own(self, given: Checked) -> Checked:
+        """Return the arguments.
+
+        Raises
+        ------
+        InputError: a soft target, or a label of an inner node.
+        """
+        if given.soft:
             raise InputError(
                 "generalized-wasserstein-dice needs one label per voxel, got soft targets",
                 field="target",
                 hint="set targets: crisp, or use tree-wasserstein, which is exact for soft targets",
             )
-        if bool(((target >= classes) & (target != self._root)).any()):
+        inner = given.inner_labels()
+        if inner is not None and bool(inner.any()):
             raise InputError(
                 "generalized-wasserstein-dice needs leaf labels, got a label of an inner node of the tree",
                 field="target",
                 hint="use tree-wasserstein, which takes labels of inner nodes",
             )
-        return weights
+        return given
 
-    def evaluate(self, predicted: Tensor, target: Tensor, weights: Tensor | None, *, with_gradient: bool) -> Evaluated:
+    def evaluate(self, given: Checked, *, with_gradient: bool) -> Evaluated:
         """Return value and gradient: one pass over the voxels for sums and slopes, then a factor for each voxel."""
+        predicted = given.predicted
         batch, classes = predicted.shape[:2]
-        blocks = VoxelBlocks(predicted, target, weights, classes)
+        blocks = VoxelBlocks(given, classes)
         dtype, device = blocks.dtype, predicted.device
         distances = self._table(device, dtype)
         gradient = blocks.empty_output() if with_gradient else None

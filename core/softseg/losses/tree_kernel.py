@@ -17,7 +17,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from softseg.losses.blocks import Scratch
+from softseg.losses.blocks import Scratch, VoxelBlock
 from softseg.losses.node_array import NodeArray
 from softseg.losses.outside import outside, outside_adjoint
 from softseg.losses.softmax import Softmax
@@ -48,16 +48,15 @@ class Parts:
     nodes: NodeLikelihood | None
 
 
-def labelled_block(logits: Tensor, labels: Tensor, tables: TreeTables, scratch: Scratch) -> tuple[Tensor, Tensor]:
-    """Return loss ``[n]`` and gradient ``[C, n]`` for integer labels.
+def labelled_block(block: VoxelBlock, tables: TreeTables) -> tuple[Tensor, Tensor]:
+    """Return loss ``[n]`` and gradient ``[C, n]`` for class indices of leaves or inner nodes.
 
     Parameters
     ----------
-    logits: ``[C, n]``, float32 or float64.
-    labels: int64 ``[n]``, class indices of leaves or inner nodes, no root and nothing to ignore.
+    block: labelled voxels; the gradient lies in its work arrays.
     tables: the loss.
-    scratch: work arrays; the gradient lies in them.
     """
+    logits, labels, scratch = block.predicted, block.target, block.scratch
     predicted = NodeArray.of("predicted", tables.layout, len(labels), scratch)
     softmax = Softmax.of(logits, scratch, predicted.leaves)
     classes = tables.layout.classes
@@ -85,22 +84,24 @@ def labelled_block(logits: Tensor, labels: Tensor, tables: TreeTables, scratch: 
     return parts.loss, gradient.scatter_add_(0, leaves, -leaf_weight[None])
 
 
-def soft_block(logits: Tensor, target: Tensor, tables: TreeTables, scratch: Scratch) -> tuple[Tensor, Tensor]:
+def soft_block(block: VoxelBlock, tables: TreeTables) -> tuple[Tensor, Tensor]:
     """Return loss ``[n]`` and gradient ``[C, n]`` for soft targets.
 
     Parameters
     ----------
-    logits, target: ``[C, n]``, both float32 or both float64.
+    block: labelled voxels; the gradient lies in its work arrays.
     tables: the loss.
-    scratch: work arrays; the gradient lies in them.
     """
+    logits, target, scratch = block.predicted, block.target, block.scratch
     size = target.shape
     predicted = NodeArray.of("predicted", tables.layout, size[1], scratch)
     softmax = Softmax.of(logits, scratch, predicted.leaves)
-    likely, factor = target, tables.same_likelihood
+    likely, total, factor = target, block.total, tables.same_likelihood
     if factor is None:
         likely, factor = torch.mul(target, tables.leaf_likelihood[:, None], out=scratch.array("likely", *size)), 1.0
-    leaf_weight = likely.sum(0) * factor
+        total = likely.sum(0)
+    assert total is not None  # noqa: S101 - soft targets have sums
+    leaf_weight = total * factor
     loss = leaf_weight * softmax.log_sum
     if factor:
         loss.sub_(softmax.scores.mul_(likely).sum(0), alpha=factor)

@@ -15,11 +15,11 @@ from torch.nn.parallel import DistributedDataParallel
 
 from softseg.errors import InputError
 from softseg.losses import AdaptiveWingLoss
-from softseg.losses.coarse import tree_weight, value_with_coarse
+from softseg.losses.checked import Checked
+from softseg.losses.coarse import value_with_coarse
 from softseg.losses.compound import CompoundLoss
 from softseg.losses.dice import DiceLoss
 from softseg.losses.generalized_wasserstein_dice import GeneralizedWassersteinDiceLoss
-from softseg.losses.targets import leaf_weights
 from softseg.losses.tree_loss import TreeLoss
 from softseg.training.batch_norm import share_batch_norm
 from softseg.training.ranks import Ranks
@@ -74,8 +74,10 @@ def shared_loss(
     predicted = (
         head.logits(logits.float()) if loss.on == "logits" else head.probabilities(logits, scope, largest_of_all)
     )
-    values = [value_with_coarse(part, predicted, target, mask, coarse) for part in loss.parts]
-    own = torch.stack([_base(part, predicted, target, mask, coarse) for part in loss.parts])
+    given = loss.check(predicted, target, mask)
+    groups = None if coarse is None else loss.check(predicted, coarse, None)
+    values = [value_with_coarse(part, given, groups) for part in loss.parts]
+    own = torch.stack([_base(part, given, groups) for part in loss.parts])
     total = ranks.sum(own)
     shares = torch.where(total > 0, own / total.clamp_min(torch.finfo(total.dtype).tiny), 0.0)
     parts = zip(values, loss.weights, loss.parts, shares.to(predicted.dtype), strict=True)
@@ -88,14 +90,14 @@ def _is_sum(part: nn.Module) -> bool:
     return isinstance(part, AdaptiveWingLoss) and part.reduction == "sum"
 
 
-def _base(part: nn.Module, predicted: Tensor, target: Tensor, mask: Tensor | None, coarse: Tensor | None) -> Tensor:
+def _base(part: nn.Module, given: Checked, groups: Checked | None) -> Tensor:
     """Return what the loss is a mean over, in float64: the weight of the labelled voxels, or the number of patches."""
     if isinstance(part, TreeLoss):
-        fine = tree_weight(part, predicted, target, mask)
-        return fine if coarse is None else fine + tree_weight(part, predicted, coarse, None)
+        fine = given.total_weight()
+        return fine if groups is None else fine + groups.total_weight()
     if isinstance(part, AdaptiveWingLoss):
-        return leaf_weights(predicted, target, mask).sum(dtype=torch.float64)
-    return torch.tensor(len(predicted), dtype=torch.float64, device=predicted.device)
+        return part.own(given).total_weight()
+    return torch.tensor(len(given.predicted), dtype=torch.float64, device=given.predicted.device)
 
 
 def largest_of_all(peak: Tensor) -> Tensor:
