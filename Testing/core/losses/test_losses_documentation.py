@@ -18,8 +18,13 @@ ARGUMENTS, PYTORCH, MONAI = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
 
 def run(code: str, name: str) -> dict[str, Any]:
     found: dict[str, Any] = {}
-    with torch.random.fork_rng():
-        exec(compile(code, f"docs/losses.md, {name}", "exec"), found)  # noqa: S102 - the page's own code
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)  # small networks: more threads only wait for each other
+    try:
+        with torch.random.fork_rng():
+            exec(compile(code, f"docs/losses.md, {name}", "exec"), found)  # noqa: S102 - the page's own code
+    finally:
+        torch.set_num_threads(threads)
     return found
 
 
