@@ -5,7 +5,7 @@ from __future__ import annotations
 from SoftSegSlicerLib.Dialogs import Dialogs
 from SoftSegSlicerLib.Process.ProcessRunner import ProcessRunner
 
-EVENTS = ("segmentationChanged", "treeChanged", "cutChanged", "modelsChanged")
+EVENTS = ("segmentationChanged", "treeChanged", "cutChanged", "modelsChanged", "volumesChanged")
 
 
 class PanelContext:
@@ -31,6 +31,7 @@ class PanelContext:
         self.parameterNode = None
         self._observers = {event: [] for event in EVENTS}
         self._known = None
+        logic.onVolumesChanged = lambda node: self.notify("volumesChanged", node=node)
 
     def runner(self):
         """Return a new runner of engine processes."""

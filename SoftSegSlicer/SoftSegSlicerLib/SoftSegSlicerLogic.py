@@ -205,7 +205,7 @@ class SoftSegSlicerLogic(KnowingLogic):
         tree = self.treeOf(segmentationNode)
         source = LabelSource.sourceOf(segmentationNode, self._store)
         name = f"{segmentationNode.GetName()} labels"
-        return Export.exportLabelMap(segmentationNode, tree, source.geometry, source.box, name)
+        return Export.exportLabelMap(segmentationNode, tree, source.geometry, name)
 
     def colorTable(self, segmentationNode):
         """Return the colour table of the whole tree, with terminology, filled again."""

@@ -221,7 +221,7 @@ def test_a_bent_result_folds_as_its_labels_bend(logic, scene, scan, parcellation
         np.testing.assert_allclose(found[tuple(places.T)][sure], values[sure], atol=1e-6)
     for level in (1, 2, 3):
         for node in (result, twin):
-            logic.collapse(node, level)
+            assert logic.collapse(node, level) is None, "nobody painted"
         seen = [[logic.describe(node, point)[-1:] for point in points[inside][::5]] for node in (result, twin)]
         same = sum(one == other for one, other in zip(*seen, strict=True))
         assert same > 0.97 * len(seen[0])
@@ -253,3 +253,45 @@ def test_the_pointer_finds_what_is_seen(logic, scene, result, parcellation, grid
         result.HardenTransform()
     result.SetAndObserveTransformNodeID(inner.GetID())
     assert logic.describe(result, points[0] @ move[:3, :3].T + move[:3, 3] + [3, 4, 5])[-1][0] == "left"
+
+
+def test_volumes_are_those_in_the_world(logic, scene, result, parcellation, move):
+    table = logic.volumesTable(result)
+    factor = abs(np.linalg.det(move))
+    result.SetAndObserveTransformNodeID(linearTransform(scene, move).GetID())
+    for _ in range(2):
+        found = logic.nodeVolumes(result)
+        for row, expected in enumerate(parcellation.volumes()):
+            assert found[expected.id].softMl == pytest.approx(expected.soft_ml * factor)
+            assert found[expected.id].hardMl == pytest.approx(expected.hard_ml * factor)
+            assert float(table.GetCellText(row, 2)) == pytest.approx(expected.soft_ml * factor, rel=1e-4)
+            assert float(table.GetCellText(row, 3)) == pytest.approx(expected.hard_ml * factor, rel=1e-4)
+        result.HardenTransform()
+
+
+def test_volumes_under_a_bent_transform_say_that_they_are_not_scaled(logic, scene, result, parcellation):
+    table = logic.volumesTable(result)
+    result.SetAndObserveTransformNodeID(bentTransform(scene).GetID())
+    assert not logic.volumesAreWorld(result)
+    assert table.GetColumnName(2) == "Soft volume before the transform (ml)"
+    expected = {row.id: row.soft_ml for row in parcellation.volumes()}
+    assert logic.nodeVolumes(result)["brain"].softMl == pytest.approx(expected["brain"])
+    result.HardenTransform()
+    assert logic.volumesAreWorld(result)
+    assert table.GetColumnName(2) == "Soft volume (ml)"
+    voxels = (slicer.util.arrayFromVolume(logic.showNode(result, "brain"))).sum()
+    assert logic.nodeVolumes(result)["brain"].softMl == pytest.approx(
+        voxels * parcellation.geometry.voxel_volume_ml, rel=1e-3
+    )
+
+
+def test_intervals_of_volumes_grow_too(scene, result):
+    import json
+
+    from SoftSegSlicerLib.Scene import Answers, References
+
+    References.setText(result, References.INTERVALS, "intervals", json.dumps({"brain": [1.0, 2.0]}))
+    result.SetAndObserveTransformNodeID(linearTransform(scene, np.diag([2.0, 1, 1, 1])).GetID())
+    assert Answers.intervalsOf(result)["brain"] == pytest.approx((2.0, 4.0))
+    result.HardenTransform()
+    assert Answers.intervalsOf(result)["brain"] == pytest.approx((2.0, 4.0))

@@ -6,7 +6,7 @@ from dataclasses import replace
 from softseg.errors import InputError
 from softseg.soft.confidence import steps_of
 
-from ..Scene import Grids, HeatMap, LabelSource, OutlierMask, References
+from ..Scene import Grids, HeatMap, LabelSource, OutlierMask, Placement, References
 from ..Scene.Probe import toLocal
 from ..Scene.Sureness import Sureness, SureSource
 from ..Scene.Translation import tr as _
@@ -131,7 +131,7 @@ class KnowingLogic(LookingLogic):
         return Sureness.of(segmentationNode).leaveOut
 
     def outlierMl(self, segmentationNode):
-        """Return the volume of the outliers in ml.
+        """Return the volume of the outliers in ml, as :meth:`nodeVolumes` does.
 
         Raises
         ------
@@ -139,7 +139,7 @@ class KnowingLogic(LookingLogic):
         """
         mask = self._requireOutliers(segmentationNode).mask(self.outlierThreshold(segmentationNode))
         geometry = LabelSource.sourceOf(segmentationNode, self._store).geometry
-        return float(mask.sum()) * geometry.voxel_volume_ml
+        return float(mask.sum()) * geometry.voxel_volume_ml * (Placement.worldGrowth(segmentationNode) or 1.0)
 
     def outlierScoreAt(self, segmentationNode, ras):
         """Return the outlier score at a point (RAS, mm), None outside the grid or without a score."""

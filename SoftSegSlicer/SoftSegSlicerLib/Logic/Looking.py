@@ -4,7 +4,7 @@ import math
 
 from softseg.errors import InputError
 
-from ..Scene import Answers, ColorMaps, HeatMap, LabelSource, References, VolumeRendering
+from ..Scene import Answers, ColorMaps, HeatMap, LabelSource, Placement, References, VolumeRendering
 from ..Scene.ParcellationNode import ParcellationStore
 from ..Scene.Probe import Probe, toLocal
 from ..Scene.Sureness import Sureness
@@ -20,9 +20,13 @@ class LookingLogic(ResultsLogic):
 
     UNCERTAINTY = HeatMap.UNCERTAINTY
 
+    onVolumesChanged = None
+    """Called with a segmentation when a transform changed its volumes, or None."""
+
     def __init__(self):
         super().__init__()
         self._probes = ParcellationStore(most=2)
+        self._growths = {}
 
     def collapse(self, segmentationNode, cut):
         """Show a segmentation at another cut; see :meth:`ResultsLogic.collapse`."""
@@ -41,6 +45,7 @@ class LookingLogic(ResultsLogic):
         """Let go of everything that was decoded, as when the scene is closed."""
         super().forget()
         self._probes.clear()
+        self._growths.clear()
 
     # -- looking --------------------------------------------------------------------------------------------------
 
@@ -151,10 +156,16 @@ class LookingLogic(ResultsLogic):
     def nodeVolumes(self, segmentationNode):
         """Return a NodeVolume (``softMl``, ``hardMl``, ``certainty``) for the id of every node of the tree.
 
-        Without a soft parcellation ``softMl`` and ``certainty`` are None.
+        They are volumes in the world: transforms count, hardened or not. Under one that is not linear they are those
+        before it; see :meth:`volumesAreWorld`. Without a soft parcellation ``softMl`` and ``certainty`` are None.
         """
         self._requireManaged(segmentationNode)
-        return nodeVolumes(LabelSource.sourceOf(segmentationNode, self._store), self._store)
+        factor = Placement.worldGrowth(segmentationNode) or 1.0
+        return nodeVolumes(LabelSource.sourceOf(segmentationNode, self._store), self._store, factor)
+
+    def volumesAreWorld(self, segmentationNode):
+        """Whether volumes are those in the world; not so under a transform that is not linear, until it is hardened."""
+        return Placement.worldGrowth(segmentationNode) is not None
 
     def volumesTable(self, segmentationNode):
         """Return the table node of all volumes, filled again; with intervals where the model answered repeatedly."""
@@ -177,6 +188,19 @@ class LookingLogic(ResultsLogic):
         """
         probe, confidence = self._probe(segmentationNode), Sureness.of(segmentationNode).confidence
         return probe.path(toLocal(segmentationNode, ras), self.cutOf(segmentationNode), confidence)
+
+    def _onMoved(self, segmentationNode, bent):
+        """Fill the table of volumes again where a transform changed them, and tell who wants to know."""
+        super()._onMoved(segmentationNode, bent)
+        world = Placement.worldGrowth(segmentationNode)
+        growth = (Placement.growth(segmentationNode), world)
+        if self._growths.get(segmentationNode.GetID(), (1.0, 1.0)) == growth and not bent:
+            return
+        self._growths[segmentationNode.GetID()] = growth
+        if References.referenced(segmentationNode, References.VOLUMES) is not None:
+            self.volumesTable(segmentationNode)
+        if self.onVolumesChanged is not None:
+            self.onVolumesChanged(segmentationNode)
 
     def _probe(self, segmentationNode):
         self._requireManaged(segmentationNode)

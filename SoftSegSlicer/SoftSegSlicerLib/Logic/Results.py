@@ -28,6 +28,7 @@ class ResultsLogic:
         self._store = ParcellationStore()
         self._handEdits = HandEdits()
         self._watch = SceneWatch.of(References.sceneOf())
+        self._watch.addListener(self._onMoved)
         self._lastSure = None
 
     # -- results --------------------------------------------------------------------------------------------------
@@ -222,6 +223,13 @@ class ResultsLogic:
         Folding.writeLayer(segmentationNode, source, cut, labels)
         if Segments.layerOf(segmentationNode) is not None:
             self._handEdits.noteWritten(segmentationNode)
+
+    def _onMoved(self, segmentationNode, bent):
+        """Catch up after a segmentation moved: by a transform, by hardening one, or because it is a copy."""
+        if bent:  # Slicer may have cut off what it bent beyond a corner
+            source, cut = self._shownSource(segmentationNode), self.cutOf(segmentationNode)
+            if self._handEdits.isUntouched(segmentationNode, source, cut):
+                self._write(segmentationNode, source, cut, source.labels(cut))
 
     def _requireManaged(self, segmentationNode):
         if segmentationNode is not None and segmentationNode.GetScene() is not None:

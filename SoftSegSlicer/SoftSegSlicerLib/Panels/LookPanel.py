@@ -79,6 +79,7 @@ class LookPanel:
         yield "segmentationChanged", self.onSegmentationChanged
         yield "treeChanged", self.onTreeChanged
         yield "cutChanged", self.onCutChanged
+        yield "volumesChanged", self.onVolumesChanged
 
     # -- life -----------------------------------------------------------------------------------------------------
 
@@ -186,6 +187,7 @@ class LookPanel:
             return
         volumes = self._try(lambda: self.context.logic.nodeVolumes(self._node), {})
         self.volumes.set(volumes)
+        self.volumes.explain(self.tree.headerItem(), self.context.logic.volumesAreWorld(self._node))
         self.tree.refreshCells()
 
     def onAdopt(self, tree, missing):
@@ -237,6 +239,11 @@ class LookPanel:
         """Follow an edit of the tree; a panel that is not looked at does so when it is."""
         if not self._closing and self.tree.labelTree is not None and self.widget.visible:
             self._followTree()
+
+    def onVolumesChanged(self, node=None, **_data):
+        """Follow a transform that changed the volumes."""
+        if node is self._node and not self._closing:
+            qt.QTimer.singleShot(0, self._showVolumes)
 
     def _followTree(self):
         before, tree = self.tree.labelTree, self._try(lambda: self.context.logic.treeOf(self._node))

@@ -48,11 +48,17 @@ class VolumeColumns:
             return UNKNOWN
         return f"{volume.certainty:.0%}"
 
-    def explain(self, header) -> None:
-        """Say in the header's tool tips what the columns hold, or why they hold nothing."""
-        header.setToolTip(
-            1, _("Soft volume: the sum of the structure's shares, in ml") if self.soft else _("Volume in ml")
-        )
+    def explain(self, header, world: bool = True) -> None:
+        """Say in the header's tool tips what the columns hold, or why they hold nothing.
+
+        Parameters
+        ----------
+        world: whether volumes are those in the world; not so under a transform that is not linear.
+        """
+        text = _("Soft volume: the sum of the structure's shares, in ml") if self.soft else _("Volume in ml")
+        if not world:
+            text += _(", before the transform: it is not linear, so it does not change all of it alike")
+        header.setToolTip(1, text)
         header.setToolTip(
             2,
             _("Mean certainty: the structure's mean share of the voxels that are labelled with it")

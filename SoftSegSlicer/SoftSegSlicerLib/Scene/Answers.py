@@ -5,7 +5,7 @@ import json
 
 from softseg.image import read_image
 
-from . import HeatMap, References
+from . import HeatMap, Placement, References
 
 DISAGREEMENT_FILE, VOLUMES_FILE = "mutual_information.nii.gz", "volumes.csv"
 
@@ -29,9 +29,15 @@ def keep(segmentationNode, job):
 
 
 def intervalsOf(segmentationNode):
-    """Return ``{node id: (low, high)}`` of the soft volumes in ml; empty where the model answered once."""
+    """Return ``{node id: (low, high)}`` of the soft volumes in ml; empty where the model answered once.
+
+    They grow with the segmentation as its volumes do.
+    """
     text = References.textOf(segmentationNode, References.INTERVALS)
-    return {id_: tuple(pair) for id_, pair in json.loads(text).items()} if text else {}
+    if not text:
+        return {}
+    factor = Placement.growth(segmentationNode) * (Placement.worldGrowth(segmentationNode) or 1.0)
+    return {id_: (low * factor, high * factor) for id_, (low, high) in json.loads(text).items()}
 
 
 def _intervals(path):

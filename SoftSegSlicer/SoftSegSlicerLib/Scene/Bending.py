@@ -24,6 +24,10 @@ def harden(segmentationNode, transform):
     segmentationNode: the segmentation.
     transform: vtkAbstractTransform from its coordinates before to those it has now.
 
+    Returns
+    -------
+    whether voxels were moved one by one.
+
     Raises
     ------
     InputError: what the scene holds of the result is damaged.
@@ -31,11 +35,11 @@ def harden(segmentationNode, transform):
     matrix = Placement.matrixOf(transform)
     if matrix is not None:
         Placement.move(segmentationNode, matrix)
-        return
+        return False
     store = ParcellationStore()
     stored, kept = store.read(segmentationNode), References.referenced(segmentationNode, References.LEAF_LABELS)
     if stored is None and kept is None:
-        return
+        return False
     before = Placement.geometryOf(
         segmentationNode, stored.geometry if stored is not None else Grids.geometryOfVolume(kept)
     )
@@ -49,6 +53,7 @@ def harden(segmentationNode, transform):
     # volumes changed, and not alike everywhere: what was known about their spread is no longer true
     References.removeReferenced(segmentationNode, References.INTERVALS)
     Placement.begin(segmentationNode, after)
+    return True
 
 
 def sourceVoxels(geometry, transform):

@@ -56,12 +56,14 @@ def sameGridAndPlace(exported, segmentationNode):
     SubjectHierarchy.placeBeside(exported, segmentationNode)
 
 
-def exportLabelMap(segmentationNode, tree, geometry, box, name):
+def exportLabelMap(segmentationNode, tree, geometry, name):
     """Return a new label map volume of what is shown, on the whole grid, with a colour table of names and codes."""
     scene = References.sceneOf(segmentationNode)
-    shown = Grids.arrayOf(Segments.layerOf(segmentationNode))
+    image = Segments.layerOf(segmentationNode)
+    shown = Grids.arrayOf(image)
     array = np.zeros(geometry.shape, shown.dtype)
-    array[box] = shown
+    here, there = Grids.overlap(image, geometry, tuple(slice(0, size) for size in geometry.shape))
+    array[here] = shown[there]
     volumeNode = References.addNode(scene, "vtkMRMLLabelMapVolumeNode", name)
     Grids.setArray(volumeNode, array, geometry, Segments.scalarTypeOf(tree))
     present = np.bincount(shown.reshape(-1))

@@ -98,6 +98,30 @@ def boxOf(image):
     return slice(k0, k1 + 1), slice(j0, j1 + 1), slice(i0, i1 + 1)
 
 
+def overlap(image, geometry, box):
+    """Return where an image and a box of a grid cover the same voxels, whatever corner each counts them from.
+
+    Parameters
+    ----------
+    image: vtkOrientedImageData on the lattice of the grid.
+    geometry: the grid.
+    box: slices ``(k, j, i)`` of the grid.
+
+    Returns
+    -------
+    slices ``(k, j, i)`` into an array of the box, and into the array of the image; empty ones where nothing is common.
+    """
+    toGrid = np.linalg.inv(geometry.affine) @ imageToRas(image)
+    shift = np.rint(toGrid[:3, 3]).astype(int)[::-1]
+    here, there = [], []
+    for own, by, part in zip(boxOf(image), shift, box, strict=True):
+        first = own.start + int(by)
+        low, high = max(first, part.start), min(own.stop + int(by), part.stop)
+        here.append(slice(low - part.start, max(low, high) - part.start))
+        there.append(slice(low - first, max(low, high) - first))
+    return tuple(here), tuple(there)
+
+
 def setArray(volumeNode, array, geometry, scalarType):
     """Put voxels into a volume node; its image is used again where size and type fit.
 

@@ -35,6 +35,14 @@ class HandEdits:
                 return None
         return _copy(segmentationNode)
 
+    def isUntouched(self, segmentationNode, source, cut):
+        """Whether the shared layer shows the labels of a source as far as it reaches."""
+        image = Segments.layerOf(segmentationNode)
+        if image is None or not Segments.isShared(segmentationNode, image):
+            return False
+        here, there = Grids.overlap(image, source.geometry, source.box)
+        return np.array_equal(Grids.arrayOf(image)[there], source.labels(cut)[here])
+
     def clear(self):
         """Forget everything, as when the scene is closed."""
         self._written.clear()
@@ -46,23 +54,16 @@ def _inBox(image, source, tree):
     Values of segments that people added are left out: these segments stay as they are.
     """
     values = np.array([tree.value_of(node.id) for node in tree.nodes])
-    toGrid = np.linalg.inv(source.geometry.affine) @ Grids.imageToRas(image)
-    shift = np.rint(toGrid[:3, 3]).astype(int)[::-1]  # a file may have counted voxels from another corner
     array = Grids.arrayOf(image)
     known = np.zeros(int(max(values.max(), array.max())) + 1, array.dtype)
     known[values] = values
     array = known[array]
-    first = [part.start + int(by) for part, by in zip(Grids.boxOf(image), shift, strict=True)]
     out = np.zeros([part.stop - part.start for part in source.box], array.dtype)
-    here, there = [], []
-    for start, size, part in zip(first, array.shape, source.box, strict=True):
-        low, high = max(start, part.start), min(start + size, part.stop)
-        here.append(slice(low - part.start, max(low, high) - part.start))
-        there.append(slice(low - start, max(low, high) - start))
-    inside = array[tuple(there)]
+    here, there = Grids.overlap(image, source.geometry, source.box)
+    inside = array[there]
     if np.count_nonzero(inside) != np.count_nonzero(array):
         return None
-    out[tuple(here)] = inside
+    out[here] = inside
     return out
 
 

@@ -45,7 +45,10 @@ class SceneWatch:
         return found
 
     def addListener(self, method):
-        """Call a bound method with the segmentation whenever one has moved; it is not kept alive by this."""
+        """Call a bound method whenever a segmentation has moved: with it, and whether its voxels were bent.
+
+        The listener is not kept alive by this.
+        """
         self._listeners.append(weakref.WeakMethod(method))
 
     def stop(self):
@@ -99,14 +102,14 @@ class SceneWatch:
         finally:
             self._busy = False
 
-    def _moved(self, node):
+    def _moved(self, node, bent=False):
         Placement.follow(node)
         for listener in tuple(self._listeners):
             method = listener()
             if method is None:
                 self._listeners.remove(listener)
             else:
-                method(node)
+                method(node, bent)
 
 
 class _Watched:
@@ -154,11 +157,11 @@ class _Watched:
     def _onTransformModified(self):
         node, before = self.node, self._transform
         self.look()
-        if before is not None and Placement.wasHardened(node, before):
-            Bending.harden(node, before)
+        hardened = before is not None and Placement.wasHardened(node, before)
+        bent = hardened and Bending.harden(node, before)
         watch = self._watch()
         if watch is not None:
-            watch._moved(node)
+            watch._moved(node, bent)
 
 
 def _calling(target, method):

@@ -1,11 +1,11 @@
 """Soft and hard volumes of the nodes of a segmentation, and the table node that shows them."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import vtk
 
-from . import References, SubjectHierarchy
+from . import Placement, References, SubjectHierarchy
 from .LabelSource import SoftSource
 from .Translation import tr as _
 
@@ -25,16 +25,22 @@ class NodeVolume:
     hardMl: float
     certainty: float | None
 
+    def times(self, factor):
+        """Return the same, so many times larger."""
+        return replace(self, softMl=None if self.softMl is None else self.softMl * factor, hardMl=self.hardMl * factor)
 
-def nodeVolumes(source, store):
+
+def nodeVolumes(source, store, factor=1.0):
     """Return the NodeVolume of every node id of the tree.
 
     Parameters
     ----------
     source: SoftSource or CrispSource.
     store: ParcellationStore that keeps what was counted.
+    factor: how many times larger everything is in the world than in the segmentation's own coordinates.
     """
-    return _softVolumes(source, store) if isinstance(source, SoftSource) else _crispVolumes(source)
+    found = _softVolumes(source, store) if isinstance(source, SoftSource) else _crispVolumes(source)
+    return {id_: volume.times(factor) for id_, volume in found.items()}
 
 
 def _softVolumes(source, store):
@@ -79,7 +85,7 @@ def writeVolumesTable(segmentationNode, tree, volumes, intervals=None):
     """Fill the table node that a segmentation refers to, made when missing, and return it.
 
     Columns: structure, level, soft volume (ml), its interval where there is one, hard volume (ml), certainty, path; a
-    row per node in tree order.
+    row per node in tree order. Under a transform that is not linear they say that the volumes are those before it.
 
     Parameters
     ----------
@@ -93,12 +99,16 @@ def writeVolumesTable(segmentationNode, tree, volumes, intervals=None):
         SubjectHierarchy.placeBeside(table, segmentationNode)
     modifying = table.StartModify()
     table.RemoveAllColumns()
+    bent = Placement.worldGrowth(segmentationNode) is None
+    soft, hard = _("Soft volume (ml)"), _("Hard volume (ml)")
+    if bent:
+        soft, hard = _("Soft volume before the transform (ml)"), _("Hard volume before the transform (ml)")
     columns = [
         (_("Structure"), [node.name for node in tree.nodes]),
         (_("Level"), [tree.depth_of(node.id) for node in tree.nodes]),
-        (_("Soft volume (ml)"), [volumes[node.id].softMl for node in tree.nodes]),
+        (soft, [volumes[node.id].softMl for node in tree.nodes]),
         *_intervalColumns(tree, intervals or {}),
-        (_("Hard volume (ml)"), [volumes[node.id].hardMl for node in tree.nodes]),
+        (hard, [volumes[node.id].hardMl for node in tree.nodes]),
         (_("Certainty"), [volumes[node.id].certainty for node in tree.nodes]),
         (_("Path"), [" > ".join(above.name for above in tree.path(node.id)) for node in tree.nodes]),
     ]
