@@ -18,7 +18,7 @@ from softseg.data import (
     import_nnunet,
 )
 from softseg.data.importers.bids import person
-from softseg.data.importers.common import split_people
+from softseg.data.importers.people import split_people
 from softseg.errors import InputError
 from softseg.image import read_image
 

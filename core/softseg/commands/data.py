@@ -67,8 +67,26 @@ def import_data(
     ] = None,
     derivatives: Annotated[Path | None, typer.Option("--derivatives", help="Folder of the labels (bids).")] = None,
     channel: Annotated[str | None, typer.Option("--channel", help="Name of the only channel (folder).")] = None,
+    label_map: Annotated[
+        str | None, typer.Option("--label-map", metavar="ENDING", help="Which label files are the label maps (bids).")
+    ] = None,
+    people: Annotated[
+        Path | None,
+        typer.Option(
+            "--people",
+            metavar="TABLE",
+            help="A table (CSV, TSV, participants.tsv) that says whose scan each case is; a person stays in one split.",
+        ),
+    ] = None,
+    splits: Annotated[
+        Path | None,
+        typer.Option("--splits", metavar="JSON", help="train and val as in nnU-Net's splits_final.json."),
+    ] = None,
+    fold: Annotated[
+        int | None, typer.Option("--fold", metavar="N", help="Which fold of the splits, from 0. [default: 0]", min=0)
+    ] = None,
     fractions: Annotated[
-        str | None, typer.Option("--fractions", metavar="A,B,C", help="Shares of people in train, val and test.")
+        str | None, typer.Option("--fractions", metavar="A,B,C", help="Parts of the people for train, val and test.")
     ] = None,
     events: EventsOption = None,
     quiet: QuietOption = False,
@@ -89,16 +107,20 @@ def import_data(
             "labels": _named(label or []),
             "suffixes": suffix,
             "derivatives": derivatives,
+            "label_map": label_map,
             "channel": channel,
+            "people": people,
+            "splits": splits,
+            "fold": fold,
             "fractions": None if fractions is None else _shares(fractions),
         }
-        given = {name: value for name, value in options.items() if value}
+        given = {name: value for name, value in options.items() if value is not None and value != {}}
         known = inspect.signature(importers[layout]).parameters
         for name in given:
             if name not in known:
-                option = {"labels": "label", "suffixes": "suffix"}.get(name, name)
+                option = {"labels": "label", "suffixes": "suffix", "label_map": "label-map"}.get(name, name)
                 raise InputError(f"the layout {layout.value} has no such option", field=f"--{option}")
-        work.result("dataset", importers[layout](source, out, **given))
+        work.result("dataset", importers[layout](source, out, **given, events=work))
 
 
 @app.command("fuse")

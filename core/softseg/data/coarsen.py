@@ -11,8 +11,8 @@ import numpy as np
 
 from softseg.data.cubes import Cube, file_of, read_channel
 from softseg.data.dataset import Case, Dataset
-from softseg.data.importers.common import write_dataset
 from softseg.data.labels import class_count, read_labels
+from softseg.data.writing import write_dataset
 from softseg.errors import InputError
 from softseg.events import Events
 from softseg.image import Geometry, Image, write_image

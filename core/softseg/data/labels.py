@@ -26,6 +26,9 @@ from softseg.soft.raters import OVERSHOOT
 from softseg.tree import LabelTree
 from softseg.types import IGNORE_INDEX, BoolArray, FloatArray
 
+WHOLE = 1e-3
+"""Values of a label map that are so near to whole numbers are rounded, and it is said (our default)."""
+
 CONFLICT = 0.01
 """A node's children may together exceed it by this much without a warning (our default)."""
 
@@ -83,6 +86,52 @@ def read_mask(path: Path, geometry: Geometry, take: Take) -> BoolArray:
     return np.asarray(take(_read_on(path, geometry, "mask", lambda _: None)) != 0)
 
 
+def settled_labels(array: npt.NDArray[Any], file: str | PathLike[str], warn: Warn) -> npt.NDArray[Any]:
+    """Return the label values of one file as integers if they are whole, or soft labels as they are.
+
+    Values within :data:`WHOLE` of whole numbers (a scale factor of the file, or one step of rounding, leaves 0.99997)
+    are rounded if that is true of all of them, and ``warn`` says how many and how far.
+
+    Parameters
+    ----------
+    array: what the file holds, any shape.
+    file: for messages.
+    warn: called with one line where values were rounded.
+
+    Raises
+    ------
+    InputError: NaN or infinity, or numbers that are neither whole nor soft labels; value and voxel are named.
+    """
+    if array.dtype.kind != "f":
+        return array
+    if not np.isfinite(array).all():
+        raise InputError("labels hold NaN or infinity", file=file, field="labels")
+    whole = np.rint(array)
+    differs = whole != array
+    count = int(np.count_nonzero(differs))
+    if count:
+        largest = float(np.abs(whole[differs] - array[differs].astype(np.float64)).max())
+        if largest > WHOLE:
+            if array.min() < -OVERSHOOT or array.max() > 1 + OVERSHOOT:
+                raise InputError(
+                    f"expected whole label values or soft labels in 0..1, got {_farthest(array)}",
+                    file=file,
+                    field="labels",
+                    hint=f"only values within {WHOLE:g} of a whole number are rounded",
+                )
+            return array
+        warn(f"{file}: {count} values were rounded to whole label values, the largest difference was {largest:.2g}")
+    highest = max(abs(float(array.min(initial=0))), abs(float(array.max(initial=0))))
+    return np.asarray(whole.astype(np.int32 if highest < 2**31 else np.int64))
+
+
+def _farthest(array: npt.NDArray[Any]) -> str:
+    """Return the value that is farthest from whole and where it is, for messages."""
+    place = np.unravel_index(int(np.abs(np.rint(array) - array).argmax()), array.shape)
+    voxel = ", ".join(str(int(index)) for index in reversed(place))
+    return f"{float(array[place]):.6g} at voxel ({voxel})"
+
+
 def labels_from_map(
     array: npt.NDArray[Any], tree: LabelTree, file: str | PathLike[str], warn: Warn, unlabelled: int | None = None
 ) -> SoftLabels:
@@ -94,9 +143,8 @@ def labels_from_map(
     ------
     InputError: a value is not in the tree; or values are soft and the tree has more than one structure.
     """
-    if array.dtype.kind == "f" and not np.isfinite(array).all():
-        raise InputError("labels hold NaN or infinity", file=file, field="labels")
-    if array.dtype.kind != "f" or np.array_equal(array, np.trunc(array)):
+    array = settled_labels(array, file, warn)
+    if array.dtype.kind != "f":
         open_ = None if unlabelled is None else array == unlabelled
         try:
             indices = tree.to_class_indices(
@@ -110,7 +158,7 @@ def labels_from_map(
     structures = [node for node in tree.leaves if node is not tree.background]
     if len(structures) != 1:
         raise InputError(
-            f"expected whole label values, got soft values; the tree has {len(structures)} structures",
+            f"expected whole label values, got {_farthest(array)}; the tree has {len(structures)} structures",
             file=file,
             field="labels",
             hint='give soft maps by node: "labels": {"node id": "path"}',

@@ -13,8 +13,8 @@ import numpy as np
 from softseg.data.cubes import read_channel
 from softseg.data.dataset import Case, Dataset, Split
 from softseg.data.disagreement import Disagreement, LabelMap, agreement, simulate_raters
-from softseg.data.importers.common import write_dataset
 from softseg.data.labels import read_labels
+from softseg.data.writing import write_dataset
 from softseg.errors import InputError
 from softseg.events import Events
 from softseg.files import write_beside

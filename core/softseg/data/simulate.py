@@ -18,7 +18,8 @@ import numpy.typing as npt
 
 from softseg.data.cubes import read_label_map
 from softseg.data.dataset import Case, Dataset, Split
-from softseg.data.importers.common import write_dataset
+from softseg.data.labels import settled_labels
+from softseg.data.writing import write_dataset
 from softseg.errors import InputError
 from softseg.events import Events
 from softseg.image import Image, write_image
@@ -240,7 +241,7 @@ def _derived(
     for number, case in enumerate(dataset.cases):
         entry = {key: value for key, value in vars(case).items() if value is not None}
         if case.split in splits:
-            image = read_only_map(case, dataset)
+            image = read_only_map(case, dataset, events)
             target = out.absolute() / "labels" / f"{case.id}.nii.gz"
             target.parent.mkdir(parents=True, exist_ok=True)
             write_image(Image(change(image.array, number), image.geometry), target)
@@ -251,7 +252,7 @@ def _derived(
     return write_dataset(out / "DATA.json", f"{dataset.name}, {what}", dataset.channels, dataset.tree, entries)
 
 
-def read_only_map(case: Case, dataset: Dataset) -> Image:
+def read_only_map(case: Case, dataset: Dataset, events: Events) -> Image:
     """Return the label map of a case: whole numbers, the value for unlabelled voxels (or background) made 0.
 
     Raises
@@ -266,11 +267,9 @@ def read_only_map(case: Case, dataset: Dataset) -> Image:
             hint="fuse them first: softseg data fuse",
         )
     image = read_label_map(case.labels)
-    array = image.array
+    array = settled_labels(image.array, case.labels, events.warning)
     if array.dtype.kind not in "iu":
-        if not np.array_equal(array, np.trunc(array)):
-            raise InputError("expected a label map of whole numbers", file=case.labels, field="labels")
-        array = array.astype(np.int32)
+        raise InputError("expected a label map of whole numbers, got soft labels", file=case.labels, field="labels")
     if case.unlabelled:
         array = np.where(array == case.unlabelled, 0, array).astype(array.dtype)
     return Image(array, image.geometry)

@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Protocol, TypeAlias
 import numpy as np
 
 from softseg.data.cubes import read_label_map
-from softseg.data.labels import class_count, clip_soft, compose_soft_maps, labels_from_map
+from softseg.data.labels import class_count, clip_soft, compose_soft_maps, labels_from_map, settled_labels
 from softseg.data.preprocess import describe_grid, same_voxels
 from softseg.data.segments import is_segmentation, segmentation_labels
 from softseg.errors import InputError
-from softseg.image import Geometry, say_notes
+from softseg.image import Geometry, Image, say_notes
 from softseg.soft.encoding import SCALE
 from softseg.soft.labels import SoftLabels
 from softseg.soft.parcellation import SoftParcellation
@@ -165,7 +165,8 @@ def read_prediction(path: Path, tree: LabelTree, warn: Warn) -> Reading:
         return _parcellation(file, tree)
     image = read_label_map(file)
     say_notes(image.notes, file, warn)
-    if image.array.dtype.kind == "f" and not np.array_equal(image.array, np.trunc(image.array)):
+    image = Image(settled_labels(image.array, file, warn), image.geometry)
+    if image.array.dtype.kind == "f":
         return Reading(LabelShares(labels_from_map(image.array, tree, file, warn), image.geometry), file)
     known = OUTLIER_VALUE in {tree.value_of(node.id) for node in tree.nodes}
     unknown = np.zeros(0, bool) if known else image.array == OUTLIER_VALUE

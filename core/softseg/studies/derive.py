@@ -14,9 +14,9 @@ import numpy.typing as npt
 from softseg.data import Case, Dataset
 from softseg.data.dataset import Split
 from softseg.data.disagreement import Disagreement
-from softseg.data.importers.common import write_dataset
 from softseg.data.rater_dataset import write_raters
 from softseg.data.simulate import paint_strokes, read_only_map, values_under
+from softseg.data.writing import write_dataset
 from softseg.errors import InputError
 from softseg.events import Events
 from softseg.files import write_folder_beside
@@ -66,7 +66,7 @@ def write_blocks(dataset: Dataset, spec: FoldSpec, out: str | PathLike[str], eve
     """
     count = int(spec.count)
     cases = [case for case in dataset.cases if case.split in spec.splits]
-    maps = {case.id: read_only_map(case, dataset) for case in cases}
+    maps = {case.id: read_only_map(case, dataset, events) for case in cases}
     dealt = {name: deal_blocks(image.array, spec.block, count, spec.seed) for name, image in maps.items()}
     names = [Fold(str(number), {}) for number in range(count)]
     found = []
@@ -155,7 +155,7 @@ def write_annotation(dataset: Dataset, annotation: Annotation, folder: Path, eve
             events.check()
             entry = _entry(case)
             if case.split != "test":
-                image = read_only_map(case, dataset)
+                image = read_only_map(case, dataset, events)
                 labels = _annotated(image.array, dataset, annotation, case, number)
                 painted += int(np.count_nonzero(labels)) if case.split == "train" else 0
                 write_image(Image(labels, image.geometry), temporary / "labels" / f"{case.id}.nii.gz")
@@ -164,7 +164,6 @@ def write_annotation(dataset: Dataset, annotation: Annotation, folder: Path, eve
             entries.append(entry)
         if painted == 0:
             raise InputError("no training label is left", file=dataset.path, field="strokes")
-        tree.save(temporary / "tree.json")
         write_dataset(temporary / "DATA.json", f"{dataset.name}, {folder.name}", dataset.channels, tree, entries)
     return folder / "DATA.json"
 

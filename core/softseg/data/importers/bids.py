@@ -8,22 +8,14 @@ from os import PathLike
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from softseg.data.importers.common import (
-    DEFAULT_FRACTIONS,
-    Fractions,
-    require_folder,
-    split_people,
-    stem,
-    write_dataset,
-)
+from softseg.data.importers.bids_names import LabelFile, files_of_subjects, label_files, scan_of, suffix_of
+from softseg.data.importers.files import listed, require_folder
+from softseg.data.importers.people import DEFAULT_FRACTIONS, Choices, Fractions, with_people
+from softseg.data.importers.trees import tree_of_maps, tree_of_values
+from softseg.data.writing import write_dataset
 from softseg.errors import InputError
-from softseg.image import IMAGE_SUFFIXES, read_image
-from softseg.tree import LabelTree, Node
-
-CONTAINED = 0.98
-"""A structure counts as part of another when at least this much of it lies inside (our default)."""
+from softseg.events import Events
+from softseg.tree import LabelTree
 
 _SESSION_IN_NAME = re.compile(r"(?i)[-_]?ses-?\d+$")
 
@@ -35,54 +27,66 @@ def import_bids(
     suffixes: Sequence[str] | None = None,
     derivatives: str | PathLike[str] | None = None,
     labels: Mapping[str, str] | None = None,
+    label_map: str | None = None,
     tree: str | PathLike[str] | None = None,
     fractions: Fractions = DEFAULT_FRACTIONS,
+    people: str | PathLike[str] | None = None,
+    splits: str | PathLike[str] | None = None,
+    fold: int | None = None,
+    events: Events | None = None,
 ) -> Path:
     """Describe the labelled images of a BIDS dataset.
 
     A case is one subject, session, run ... (everything in the file name but the suffix) that has all channels and
-    labels. Sessions written into the subject's name (``sub-01Ses2``) belong to the same person.
+    labels. Sessions written into the subject's name (``sub-01Ses2``) belong to the same person. Labels in another space
+    than the image's (``space-MNI152...``) are left out.
+
+    Where nobody says which labels are meant: a label map (``dseg``), of several the one without ``desc``; else the
+    soft maps (``probseg``), one for each ``label``; else all other files but brain masks, where one file for each
+    image is a label map and several are maps of a structure each.
 
     Parameters
     ----------
     source: folder of the dataset.
     out: DATA.json.
     suffixes: image suffixes that are the channels, e.g. ``["T1w", "T2w"]``; by default the one most labels belong to.
-    derivatives: folder of the labels; by default the first below ``derivatives`` that has some.
+    derivatives: folder of the labels; by default the first below ``derivatives`` that has some for the images.
     labels: which label files mean which node of the tree, by node id, e.g. ``{"grey-matter": "gmseg-manual",
         "cord": "seg-manual"}``; the value is what follows the image's name, with or without the leading ``_``, or a
-        ``desc`` or ``label`` entity. By default: if images have one label file each, it is a label map; else every
-        ending becomes a soft map of a node of that name.
+        ``desc`` or ``label`` entity.
+    label_map: which files are the label maps, said as in ``labels``.
     tree: a label tree's file or the name of a shipped one; by default one that is made from the labels: flat, or, for
         several soft maps, with a structure that always lies inside another as its child.
-    fractions: shares of train, val, test.
+    fractions: parts of the people for train, val, test.
+    people, splits, fold: who is who and which split; see :class:`softseg.data.importers.people.Choices`.
+    events: told what was found and what was left out.
 
     Raises
     ------
     InputError: it is not such a dataset, or the labels cannot be told apart.
     """
+    events = Events() if events is None else events
+    if labels is not None and label_map is not None:
+        raise InputError("soft maps and a label map cannot be named together", field="labels")
     folder = require_folder(source)
-    found = _label_folder(folder, derivatives)
+    places = _places(folder, derivatives)
     images = _images(folder)
-    by_image = _match(images, found)
-    if not by_image:
-        raise InputError("no label file belongs to an image", file=found, hint="names must begin like the image's")
-    channels = list(suffixes) if suffixes else [_most_common([_suffix(image) for image in by_image])]
-    scans: dict[str, dict[str, Path]] = {}
-    for image in images:
-        if _suffix(image) in channels:
-            scans.setdefault(_scan(image), {})[_suffix(image)] = image
-    cases: list[dict[str, Any]] = []
-    for name, files in sorted(scans.items()):
-        endings: dict[str, Path] = {}
-        for image in files.values():
-            endings.update(by_image.get(image, {}))
-        if set(files) == set(channels) and endings:
-            cases.append({"id": name, "group": person(name), "images": files, "endings": endings})
-    chosen_tree = _label_cases(cases, labels, tree, folder.name, found)
-    splits = split_people([case["group"] for case in cases], fractions)
-    ready = [{**case, "split": splits[case["group"]]} for case in cases]
-    return write_dataset(out, folder.name, channels, chosen_tree, ready)
+    place, found = _label_folder(places, images, suffixes or (), events)
+    channels = (
+        list(suffixes) if suffixes else [_most_common([suffix_of(f.image) for f in found if f.image is not None])]
+    )
+    cases = _cases(images, found, channels, place, events)
+    chosen = _chosen(cases, labels, label_map, place, events)
+    cases = _with_labels(cases, chosen, labels is not None, place, events)
+    made: LabelTree | str | PathLike[str]
+    if tree is not None:
+        made = tree
+    elif nodes := [node for node in chosen if node]:
+        made = tree_of_maps(cases, nodes, folder.name)
+    else:
+        made = tree_of_values(cases, folder.name, events)
+    choices = Choices(people, splits, fold, fractions)
+    return write_dataset(out, folder.name, channels, made, with_people(cases, choices, events))
 
 
 def person(name: str) -> str:
@@ -91,135 +95,172 @@ def person(name: str) -> str:
     return _SESSION_IN_NAME.sub("", subject) or subject
 
 
-def _suffix(path: Path) -> str:
-    return stem(path).rsplit("_", 1)[-1]
+def _images(folder: Path) -> list[Path]:
+    subjects = sorted(path for path in folder.iterdir() if path.is_dir() and path.name.startswith("sub-"))
+    if not subjects:
+        raise InputError("has no folder sub-*: is it a BIDS dataset?", file=folder)
+    return [path for subject in subjects for path in files_of_subjects(subject)]
 
 
-def _scan(path: Path) -> str:
-    return stem(path).rsplit("_", 1)[0]
+def _places(folder: Path, derivatives: str | PathLike[str] | None) -> list[Path]:
+    """Return the folders that labels may be in."""
+    if derivatives is not None:
+        given = Path(derivatives)
+        return [require_folder(given if given.is_dir() else folder / "derivatives" / given, "folder of labels")]
+    above = require_folder(folder / "derivatives", "folder of labels")
+    return [*sorted(path for path in above.iterdir() if path.is_dir()), above]
+
+
+def _label_folder(
+    places: Sequence[Path], images: Sequence[Path], channels: Sequence[str], events: Events
+) -> tuple[Path, list[LabelFile]]:
+    """Return the folder of the labels and its label files in the images' own space; what is left out is said."""
+    files = {place: label_files(images, place, channels) for place in places}
+    fitting = {
+        place: [file for file in found if file.image is not None and not file.space] for place, found in files.items()
+    }
+    place = next((place for place in places if fitting[place]), None)
+    if place is None:
+        _refuse(files)
+        raise InputError("holds no label files (sub-*)", file=places[-1])
+    others = [other.name for other in places if other not in (place, place.parent) and fitting[other]]
+    if others:
+        events.warning(f"labels come from {place}, not from {listed(others)}; choose with --derivatives")
+    spaces = sorted({file.space for file in files[place] if file.space})
+    if spaces:
+        count = sum(bool(file.space) for file in files[place])
+        events.log(f"{place}: {count} label files in other spaces are left out ({', '.join(spaces)})")
+    lonely = [file.path.name for file in files[place] if file.image is None and not file.space]
+    if lonely:
+        events.warning(f"{place}: no image belongs to {listed(lonely)}; left out")
+    return place, fitting[place]
+
+
+def _refuse(files: Mapping[Path, Sequence[LabelFile]]) -> None:
+    """Say why no label file is of use, where there are some."""
+    for place, found in files.items():
+        spaces = sorted({file.space for file in found if file.image is not None and file.space})
+        if spaces:
+            raise InputError(
+                f"holds labels only in other spaces than the images' own: {', '.join(spaces)}",
+                file=place,
+                hint="labels must lie on the grid of the images",
+            )
+        if found:
+            raise InputError("no label file belongs to an image", file=place, hint="names must begin like the image's")
+
+
+def _cases(
+    images: Sequence[Path], found: Sequence[LabelFile], channels: Sequence[str], place: Path, events: Events
+) -> list[dict[str, Any]]:
+    """Return the scans that have all channels and labels, the latter as ``files``; others are named in a warning."""
+    scans: dict[str, dict[str, Path]] = {}
+    for image in images:
+        if suffix_of(image) in channels:
+            scans.setdefault(scan_of(image), {})[suffix_of(image)] = image
+    of_image: dict[Path, list[LabelFile]] = {}
+    for file in found:
+        if file.image is not None:
+            of_image.setdefault(file.image, []).append(file)
+    cases, without, incomplete = [], [], []
+    for name, files in sorted(scans.items()):
+        labelled = [file for image in files.values() for file in of_image.get(image, [])]
+        if set(files) != set(channels):
+            incomplete.append(name)
+        elif not labelled:
+            without.append(name)
+        else:
+            ordered = {channel: files[channel] for channel in channels}
+            cases.append({"id": name, "group": person(name), "images": ordered, "files": labelled})
+    if incomplete:
+        events.warning(f"not all of {', '.join(channels)} are there for {listed(incomplete)}; left out")
+    if without:
+        events.warning(f"{place}: there are no labels for {listed(without)}; left out")
+    return cases
+
+
+def _chosen(
+    cases: Sequence[Mapping[str, Any]],
+    labels: Mapping[str, str] | None,
+    label_map: str | None,
+    place: Path,
+    events: Events,
+) -> dict[str, str]:
+    """Return which ending means which node; the node of label maps is empty."""
+    if labels is not None:
+        return dict(labels)
+    if label_map is not None:
+        return {"": label_map}
+    files = [file for case in cases for file in case["files"]]
+    kinds = {_kind(file) for file in files}
+    kind = next((one for one in ("dseg", "probseg", "other") if one in kinds), "mask")
+    taken = sorted({file.full for file in files if _kind(file) == kind})
+    if kind == "dseg" and len(taken) > 1:
+        plain = [ending for ending in taken if ending == "dseg"]
+        if not plain:
+            names = " and ".join(taken) if len(taken) == 2 else ", ".join(taken)
+            raise InputError(
+                f"several label maps belong to an image: {names}", file=place, hint="choose one with --label-map"
+            )
+        taken = plain
+    left = sorted({file.full for file in files} - set(taken))
+    if left:
+        choice = "--label-map ENDING or --label NODE=ENDING"
+        events.warning(f"{place}: labels are {listed(taken)}; {listed(left)} left out; choose with {choice}")
+    if kind == "dseg" or (len(taken) == 1 and kind != "probseg"):
+        return {"": taken[0]}
+    short = {file.full: file.ending for file in files}
+    nodes = {full: _node_name(short[full]) for full in taken}
+    if len(set(nodes.values())) < len(nodes):
+        nodes = {full: _node_name(full) for full in taken}
+    return {node: full for full, node in nodes.items()}
+
+
+def _kind(file: LabelFile) -> str:
+    if file.suffix in ("dseg", "probseg"):
+        return file.suffix
+    return "mask" if file.is_brain_mask else "other"
+
+
+def _with_labels(
+    cases: Sequence[Mapping[str, Any]], chosen: Mapping[str, str], required: bool, place: Path, events: Events
+) -> list[dict[str, Any]]:
+    """Return the cases with ``labels``; a scan that lacks one is named: an error where the user asked for it."""
+    ready, without = [], []
+    for case in cases:
+        maps: dict[str, Path] = {}
+        lacking = ""
+        for node, ending in chosen.items():
+            exact = [file for file in case["files"] if ending.lstrip("_") in (file.ending, file.full)]
+            fitting = exact or [file for file in case["files"] if file.is_called(ending)]
+            if len(fitting) > 1:
+                raise InputError(
+                    f"{ending!r} could be {' or '.join(file.path.name for file in fitting)}",
+                    file=place,
+                    field=case["id"],
+                )
+            if fitting:
+                maps[node] = fitting[0].path
+            else:
+                lacking = ending
+        if lacking and required:
+            raise InputError(f"scan {case['id']} has no label file {lacking!r}", file=place, field=case["id"])
+        if lacking:
+            without.append(case["id"])
+            continue
+        rest = {key: value for key, value in case.items() if key != "files"}
+        ready.append({**rest, "labels": maps.get("", maps)})
+    if without:
+        events.warning(f"{place}: {listed(without)} lack {listed(chosen.values())}; left out")
+    if cases and not ready:
+        raise InputError(f"no scan has {listed(chosen.values())}", file=place, hint="is the ending right?")
+    return ready
 
 
 def _most_common(names: Sequence[str]) -> str:
     return max(sorted(set(names)), key=list(names).count)
 
 
-def _files(folder: Path) -> list[Path]:
-    return sorted(path for path in folder.rglob("sub-*") if path.is_file() and path.name.endswith(IMAGE_SUFFIXES))
-
-
-def _images(folder: Path) -> list[Path]:
-    subjects = sorted(path for path in folder.iterdir() if path.is_dir() and path.name.startswith("sub-"))
-    if not subjects:
-        raise InputError("has no folder sub-*: is it a BIDS dataset?", file=folder)
-    return [path for subject in subjects for path in _files(subject)]
-
-
-def _label_folder(folder: Path, derivatives: str | PathLike[str] | None) -> Path:
-    if derivatives is not None:
-        given = Path(derivatives)
-        return require_folder(given if given.is_dir() else folder / "derivatives" / given, "folder of labels")
-    above = require_folder(folder / "derivatives", "folder of labels")
-    for place in [*sorted(path for path in above.iterdir() if path.is_dir()), above]:
-        if _files(place):
-            return place
-    raise InputError("holds no label files (sub-*)", file=above)
-
-
-def _match(images: Sequence[Path], folder: Path) -> dict[Path, dict[str, Path]]:
-    """Return label files by image and by what follows the image's name (or names it by ``desc`` or ``label``)."""
-    by_stem = {stem(image): image for image in images}
-    by_scan: dict[str, list[Path]] = {}
-    for image in images:
-        by_scan.setdefault(_scan(image), []).append(image)
-    found: dict[Path, dict[str, Path]] = {}
-    for label in _files(folder):
-        name = stem(label)
-        owners = [own for own in by_stem if name == own or name.startswith(f"{own}_")]
-        if owners:
-            own = max(owners, key=len)
-            found.setdefault(by_stem[own], {})[name[len(own) :].lstrip("_") or "labels"] = label
-            continue
-        parts = [part for part in name.split("_") if not part.startswith(("desc-", "label-", "space-"))]
-        named = [part.split("-", 1)[1] for part in name.split("_") if part.startswith(("desc-", "label-"))]
-        candidates = by_scan.get("_".join(parts[:-1]), [])
-        if candidates:
-            found.setdefault(candidates[0], {})["_".join(named) or parts[-1]] = label
-    return found
-
-
-def _label_cases(
-    cases: list[dict[str, Any]],
-    labels: Mapping[str, str] | None,
-    tree: str | PathLike[str] | None,
-    name: str,
-    folder: Path,
-) -> LabelTree | str | PathLike[str]:
-    """Turn the entry ``endings`` of each case into ``labels`` and return the tree."""
-    wanted = None if labels is None else {node: ending.lstrip("_") for node, ending in labels.items()}
-    endings = sorted({ending for case in cases for ending in case["endings"]})
-    if wanted is None and len(endings) > 1:
-        wanted = {_node_name(ending): ending for ending in endings}
-    for case in list(cases):
-        files = case.pop("endings")
-        if wanted is None:
-            case["labels"] = next(iter(files.values()))
-            continue
-        case["labels"] = {node: files[ending] for node, ending in wanted.items() if ending in files}
-        if len(case["labels"]) < len(wanted):
-            missing = next(ending for ending in wanted.values() if ending not in files)
-            raise InputError(f"scan {case['id']} has no label file {missing!r}", file=folder, field=case["id"])
-    if tree is not None:
-        return tree
-    if wanted is None:
-        from softseg.data.importers.folder import tree_of_values
-
-        return tree_of_values(cases, name)
-    return _tree_of_maps(cases, list(wanted), name)
-
-
-def _tree_of_maps(cases: Sequence[Mapping[str, Any]], nodes: Sequence[str], name: str) -> LabelTree:
-    """Return a tree in which a structure that always lies inside another is its child, beside ``rest-of-PARENT``."""
-    volume = dict.fromkeys(nodes, 0.0)
-    common = {(one, other): 0.0 for one in nodes for other in nodes}
-    for case in cases:
-        arrays = {node: np.asarray(read_image(path).array, np.float32) for node, path in case["labels"].items()}
-        shapes = {array.shape for array in arrays.values()}
-        if len(shapes) > 1:
-            raise InputError("label files of one scan differ in size", file=case["labels"][nodes[0]], field=case["id"])
-        for one in nodes:
-            volume[one] += float(arrays[one].sum())
-            for other in nodes:
-                common[one, other] += float(np.minimum(arrays[one], arrays[other]).sum())
-    parents = dict.fromkeys(nodes, "root")
-    for one in nodes:
-        around = [
-            other
-            for other in nodes
-            if volume[one] > 0 and volume[one] < volume[other] and common[one, other] > CONTAINED * volume[one]
-        ]
-        parents[one] = min(around, key=lambda other: volume[other], default="root")
-    return _nested_tree(parents, name)
-
-
-def _nested_tree(parents: Mapping[str, str], name: str) -> LabelTree:
-    nodes = [Node(id="root", name=name, parent=None), Node(id="background", name="background", parent="root", value=0)]
-    value = 0
-
-    def add(parent: str) -> None:
-        nonlocal value
-        inside = [node for node, above in parents.items() if above == parent]
-        for node in inside:
-            leaf = node not in parents.values()
-            value += 1 if leaf else 0
-            nodes.append(Node(id=node, name=node, parent=parent, value=value if leaf else None))
-            add(node)
-        if inside and parent != "root":
-            value += 1
-            nodes.append(Node(id=f"rest-of-{parent}", name=f"rest of {parent}", parent=parent, value=value))
-
-    add("root")
-    return LabelTree(nodes, name)
-
-
 def _node_name(ending: str) -> str:
-    return ending.replace("_", "-")
+    name = ending.replace("_", "-")
+    return "background" if name.casefold() in ("bg", "background") else name

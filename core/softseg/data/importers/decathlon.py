@@ -6,65 +6,90 @@ from os import PathLike
 from pathlib import Path
 from typing import Any
 
-from softseg.data.importers.common import (
-    DEFAULT_FRACTIONS,
-    Fractions,
+from softseg.data.importers.description import (
     flat_tree,
+    inside,
+    label_values,
+    listed_cases,
     names_by_number,
     read_description,
-    split_people,
-    stem,
-    write_dataset,
 )
+from softseg.data.importers.files import images_in, listed, stem
+from softseg.data.importers.people import DEFAULT_FRACTIONS, Choices, Fractions, with_people
+from softseg.data.writing import companion, write_dataset
 from softseg.errors import InputError
+from softseg.events import Events
 from softseg.headers import read_header
-from softseg.image import Image, placed, write_image
+from softseg.image import Image, placed, say_notes, write_image
+from softseg.requests.names import file_names
 
 
 def import_decathlon(
-    source: str | PathLike[str], out: str | PathLike[str], *, fractions: Fractions = DEFAULT_FRACTIONS
+    source: str | PathLike[str],
+    out: str | PathLike[str],
+    *,
+    fractions: Fractions = DEFAULT_FRACTIONS,
+    people: str | PathLike[str] | None = None,
+    splits: str | PathLike[str] | None = None,
+    fold: int | None = None,
+    events: Events | None = None,
 ) -> Path:
-    """Describe a Decathlon task; every training case counts as a person.
+    """Describe a Decathlon task; every training case counts as a person unless ``people`` says more.
 
-    4D images are split into one file per channel, in the folder ``channels`` beside ``out``; others stay where they
-    are. The task's test images have no labels and are left out.
+    4D images are split into one file per channel, in a folder beside ``out`` that belongs to it
+    (``DATA.channels``); others stay where they are. The task's test images have no labels and are left out; training
+    images that the description does not list are named in a warning.
 
     Parameters
     ----------
     source: the folder with ``dataset.json``.
-    out: DATA.json; ``tree.json`` is written beside it.
-    fractions: shares of train, val, test.
+    out: DATA.json; its tree is written beside it.
+    fractions: parts of the people for train, val, test.
+    people, splits, fold: who is who and which split; see :class:`softseg.data.importers.people.Choices`.
+    events: told what was found.
 
     Raises
     ------
     InputError: the folder is not such a task; file and field are named.
     """
+    events = Events() if events is None else events
     description, content, title = read_description(source)
     folder = description.parent
     channels = names_by_number(content, "modality", description)
-    names = names_by_number(content, "labels", description)
-    values = dict(zip(names, sorted(int(value) for value in content["labels"]), strict=True))
-    entries = content.get("training")
-    if not isinstance(entries, list) or not all(isinstance(item, dict) and "image" in item for item in entries):
-        raise InputError('expected a list of {"image", "label"}', file=description, field="training")
-    paths = [(_inside(folder, item["image"]), _inside(folder, item.get("label", ""))) for item in entries]
-    splits = split_people([stem(image) for image, _ in paths], fractions)
+    values = label_values(content, description)
+    plain = {name: value for name, value in values.items() if isinstance(value, int)}
+    if len(plain) < len(values):
+        raise InputError("has regions", file=description, field="labels", hint="is it nnU-Net's? import it as nnunet")
+    paths = [(inside(folder, image), inside(folder, label)) for image, label in listed_cases(content, description)]
     cases: list[dict[str, Any]] = []
+    place = companion(out, "channels")
+    names = file_names(stem(image) for image, _ in paths)
     for position, (image, label) in enumerate(paths):
+        events.check()
         if not label.is_file():
             raise InputError(f"no such file: {label}", file=description, field=f"training[{position}].label")
         name = stem(image)
-        files = _channel_files(image, channels, Path(out).absolute().parent / "channels", description, position)
-        cases.append({"id": name, "group": name, "split": splits[name], "images": files, "labels": label})
-    return write_dataset(out, title, channels, flat_tree(values, title), cases)
+        files = _channel_files(image, names[name], channels, place, description, position, events)
+        cases.append({"id": name, "images": files, "labels": label})
+    _warn_of_unlisted(paths, description, events)
+    choices = Choices(people, splits, fold, fractions)
+    return write_dataset(out, title, channels, flat_tree(plain, title), with_people(cases, choices, events))
 
 
-def _inside(folder: Path, name: str) -> Path:
-    return folder / name.removeprefix("./")
+def _warn_of_unlisted(paths: list[tuple[Path, Path]], description: Path, events: Events) -> None:
+    """Name the files that lie beside those that the description lists."""
+    for place, what in ((0, "images"), (1, "labels")):
+        taken = {pair[place] for pair in paths}
+        for folder in sorted({path.parent for path in taken}):
+            left = [stem(path) for path in images_in(folder) if path not in taken] if folder.is_dir() else []
+            if left:
+                events.warning(f"{folder}: {description.name} does not list the {what} of {listed(left)}; left out")
 
 
-def _channel_files(image: Path, channels: list[str], folder: Path, description: Path, position: int) -> dict[str, Path]:
-    """Return one file per channel; those of a 4D image are written to ``folder``, unless they are there already."""
+def _channel_files(
+    image: Path, name: str, channels: list[str], folder: Path, description: Path, position: int, events: Events
+) -> dict[str, Path]:
+    """Return one file per channel; those of a 4D image are written to ``folder`` as ``name`` and a number."""
     if not image.is_file():
         raise InputError(f"no such file: {image}", file=description, field=f"training[{position}].image")
     header = read_header(image)
@@ -72,9 +97,9 @@ def _channel_files(image: Path, channels: list[str], folder: Path, description: 
         return {channels[0]: image}
     if header.bands != len(channels):
         raise InputError(f"expected {len(channels)} channels, got {header.bands}", file=image, field="modality")
-    targets = {channel: folder / f"{stem(image)}_{number:04d}.nii.gz" for number, channel in enumerate(channels)}
-    if not all(target.is_file() for target in targets.values()):
-        array, geometry, _ = placed(header)
-        for volume, target in zip(array, targets.values(), strict=True):
-            write_image(Image(volume, geometry), target)
+    targets = {channel: folder / f"{name}_{number:04d}.nii.gz" for number, channel in enumerate(channels)}
+    array, geometry, notes = placed(header)
+    say_notes(notes, image, events.warning)
+    for volume, target in zip(array, targets.values(), strict=True):
+        write_image(Image(volume, geometry), target)
     return targets

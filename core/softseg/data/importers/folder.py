@@ -6,23 +6,12 @@ from os import PathLike
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from softseg.data.importers.common import (
-    DEFAULT_FRACTIONS,
-    Fractions,
-    flat_tree,
-    images_in,
-    require_folder,
-    split_people,
-    stem,
-    write_dataset,
-)
+from softseg.data.importers.files import images_in, listed, require_folder, stem
+from softseg.data.importers.people import DEFAULT_FRACTIONS, Choices, Fractions, with_people
+from softseg.data.importers.trees import tree_of_values
+from softseg.data.writing import write_dataset
 from softseg.errors import InputError
-from softseg.image import read_image
-from softseg.tree import LabelTree
-
-_MOST_VALUES = 1000
+from softseg.events import Events
 
 
 def import_folder(
@@ -32,76 +21,84 @@ def import_folder(
     tree: str | PathLike[str] | None = None,
     channel: str = "image",
     fractions: Fractions = DEFAULT_FRACTIONS,
+    people: str | PathLike[str] | None = None,
+    splits: str | PathLike[str] | None = None,
+    fold: int | None = None,
+    events: Events | None = None,
 ) -> Path:
-    """Describe ``images/NAME.*`` and ``labels/NAME.*`` as a dataset; every name counts as a person.
+    """Describe ``images/NAME.*`` and ``labels/NAME.*`` as a dataset; every name counts as a person unless told.
 
     With several channels, ``images/`` has one folder per channel instead of files. A folder ``labels/NAME/`` holds one
-    label map per rater. Masks may lie in ``masks/``.
+    label map per rater. Masks may lie in ``masks/``. Images without labels, and labels and masks without images, are
+    named in a warning.
 
     Parameters
     ----------
     source: the folder.
     out: DATA.json.
-    tree: a label tree's file or the name of a shipped one; by default a flat one of all values that occur
-        (``tree.json`` beside ``out``).
+    tree: a label tree's file or the name of a shipped one; by default a flat one of all values that occur, beside
+        ``out``.
     channel: name of the only channel.
-    fractions: shares of train, val, test.
+    fractions: parts of the people for train, val, test.
+    people, splits, fold: who is who and which split; see :class:`softseg.data.importers.people.Choices`.
+    events: told what was found and what was left out.
 
     Raises
     ------
-    InputError: folders are missing, or an image has no labels.
+    InputError: folders are missing, two files have one name, an image lacks a channel, or no image has labels.
     """
+    events = Events() if events is None else events
     folder = require_folder(source)
     images = require_folder(folder / "images", "folder of images")
     labels = require_folder(folder / "labels", "folder of labels")
     channels = sorted(path.name for path in images.iterdir() if path.is_dir() and not path.name.startswith("."))
-    files = (
-        {name: {stem(path): path for path in images_in(images / name)} for name in channels}
-        if channels
-        else {channel: {stem(path): path for path in images_in(images)}}
-    )
-    first = next(iter(files.values()))
-    label_files = {stem(path): path for path in images_in(labels)}
-    masks = {stem(path): path for path in images_in(folder / "masks")} if (folder / "masks").is_dir() else {}
-    splits = split_people(list(first), fractions)
+    files = {name: _by_stem(images / name) for name in channels} if channels else {channel: _by_stem(images)}
+    names = sorted({name for found in files.values() for name in found})
+    label_files = _by_stem(labels)
+    raters = {path.name: images_in(path) for path in sorted(labels.iterdir()) if path.is_dir()}
+    masks = _by_stem(folder / "masks") if (folder / "masks").is_dir() else {}
+    if channels and (loose := images_in(images)):
+        events.warning(f"{images}: {listed(path.name for path in loose)} beside the folders of channels; left out")
+    twice = next((name for name, found in raters.items() if found and name in label_files), None)
+    if twice is not None:
+        raise InputError(f"{twice!r} has a file and a folder of labels", file=labels, hint="keep one of them")
     cases: list[dict[str, Any]] = []
-    for name in first:
-        for other, found in files.items():
-            if name not in found:
+    without: list[str] = []
+    for name in names:
+        found = label_files.get(name) or raters.get(name)
+        if not found:
+            without.append(name)
+            continue
+        for other, of_channel in files.items():
+            if name not in of_channel:
                 raise InputError(f"there is no image {name!r} of channel {other!r}", file=images / other)
-        case: dict[str, Any] = {"id": name, "group": name, "split": splits[name]}
-        case["images"] = {other: found[name] for other, found in files.items()}
-        case["labels"] = _labels_of(name, labels, label_files)
-        if name in masks:
-            case["mask"] = masks[name]
-        cases.append(case)
-    if tree is not None:
-        return write_dataset(out, folder.name, list(files), tree, cases)
-    return write_dataset(out, folder.name, list(files), tree_of_values(cases, folder.name), cases)
+        case: dict[str, Any] = {"id": name, "images": {other: of_channel[name] for other, of_channel in files.items()}}
+        cases.append({**case, "labels": found, **({"mask": masks[name]} if name in masks else {})})
+    if names and not cases:
+        raise InputError(f"there are no labels for the image {names[0]!r}", file=labels, hint="give both the same stem")
+    if without:
+        events.warning(f"{labels}: there are no labels for {listed(without)}; left out")
+    lonely = sorted({*label_files, *(name for name, found in raters.items() if found)} - set(names))
+    for place, left in ((labels, lonely), (folder / "masks", sorted(set(masks) - set(names)))):
+        if left:
+            events.warning(f"{place}: no image belongs to {listed(left)}; left out")
+    chosen = tree_of_values(cases, folder.name, events) if tree is None and cases else tree
+    choices = Choices(people, splits, fold, fractions)
+    return write_dataset(
+        out, folder.name, list(files), "" if chosen is None else chosen, with_people(cases, choices, events)
+    )
 
 
-def _labels_of(name: str, labels: Path, files: dict[str, Path]) -> Path | list[Path]:
-    if name in files:
-        return files[name]
-    raters = images_in(labels / name) if (labels / name).is_dir() else []
-    if not raters:
-        raise InputError(f"there are no labels for the image {name!r}", file=labels, hint="give both the same stem")
-    return raters
+def _by_stem(folder: Path) -> dict[str, Path]:
+    """Return the images of a folder by their stems.
 
-
-def tree_of_values(cases: list[dict[str, Any]], name: str) -> LabelTree:
-    """Return a flat tree of the values in all label files; soft ones have the single structure ``structure``."""
-    values: set[int] = set()
-    for case in cases:
-        for path in case["labels"] if isinstance(case["labels"], list) else [case["labels"]]:
-            array = read_image(path).array
-            if array.dtype.kind == "f" and not np.array_equal(array, np.trunc(array)):
-                values.add(1)
-                continue
-            values.update(int(value) for value in np.unique(array))
-            if len(values) > _MOST_VALUES:
-                raise InputError(f"holds more than {_MOST_VALUES} values: is it a label map?", file=path)
-    names = {f"label-{value}": value for value in sorted(values) if value != 0}
-    if not names:
-        raise InputError("the labels hold nothing but 0", file=Path(name), field="labels")
-    return flat_tree(names, name)
+    Raises
+    ------
+    InputError: two files have the same stem, so that it is not clear which is meant.
+    """
+    found: dict[str, Path] = {}
+    for path in images_in(folder):
+        other = found.setdefault(stem(path), path)
+        if other != path:
+            raise InputError(f"{other.name} and {path.name} have the same stem", file=folder, hint="keep one of them")
+    return found
