@@ -102,6 +102,10 @@ def with_people(cases: Sequence[Mapping[str, Any]], choices: Choices, events: Ev
         said = table.split
     said = {**said, **fixed}
     splits = _by_group(ids, groups, said, choices.fractions, source)
+    tested = {groups[name] for name, split in fixed.items() if split == "test"}
+    moved = [name for name in ids if name not in fixed and groups[name] in tested]
+    if moved:
+        events.warning(f"{listed(moved)} are scans of people of the test set, so they are tested and do not train")
     if table is None:
         _warn_of_sessions(ids, groups, splits, events)
     return [{**case, "group": groups[str(case["id"])], "split": splits[str(case["id"])]} for case in cases]

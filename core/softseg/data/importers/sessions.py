@@ -14,14 +14,18 @@ _WORDS = (
     "baseline|base|bl|follow[-_ ]?up|fu|pre[-_ ]?op|post[-_ ]?op|pre|post|initial|first|second|third|last|repeat|"
     "rescan|retest|test|scan|again|new|old|before|after|morning|evening"
 )
-_COUNTED = "session|ses|visit|scan|run|timepoint|tp|time|exam|study|rep|day|week|wk|month|mo|year|yr|fu|acq|[vtsmwdry]"
+_COUNTED = (
+    "session|ses|visit|scan|run|timepoint|tp|time|exam|study|rep|day|week|wk|month|mo|year|yr|fu|acq|mr|[vtsmwdry]"
+)
 _DATE = (
     r"(?:19|20)\d\d[-_.]?(?:0[1-9]|1[0-2])[-_.]?[0-3]\d|[0-3]\d[-_.](?:0[1-9]|1[0-2])[-_.](?:19|20)\d\d|(?:19|20)\d\d"
 )
 
 _ENTITY = re.compile(rf"(?i)(?:^|{_GAP})(?:session|ses|visit|run|timepoint|tp)[-_]?[a-z]{{0,2}}\d+(?={_GAP}|$)")
 _NAMED = re.compile(rf"(?i){_GAP}+(?:(?:{_COUNTED})[-_ ]?\d{{1,3}}|(?:{_WORDS})[-_ ]?\d{{0,3}}|{_DATE})\)?$")
-_NAMED_FIRST = re.compile(rf"(?i)^(?:(?:{_COUNTED})[-_]?\d{{1,3}}|(?:{_WORDS})){_GAP}+(?=.*\d)")
+_FIRST = "baseline|bl|follow[-_ ]?up|fu|pre[-_ ]?op|post[-_ ]?op|pre|post|rescan|retest"
+_NAMED_FIRST = re.compile(rf"(?i)^(?:(?:{_COUNTED})[-_]?\d{{1,3}}|(?:{_FIRST})){_GAP}+(?=.*\d)")
+_UID = re.compile(r"\d+(\.\d+){3,}")
 _LETTER = re.compile(r"(?i)(?<=\d)[a-e]$")
 _SHORT = re.compile(rf"{_GAP}+(?:[a-zA-Z]|\d{{1,3}})\)?$")
 
@@ -37,6 +41,8 @@ def scans_of_one(ids: Iterable[str]) -> dict[str, list[str]]:
     found: dict[str, set[str]] = {}
     unsure: dict[str, set[str]] = {}
     for name in ids:
+        if _UID.fullmatch(name):
+            continue
         base, sure = _base(name)
         if base != name and base:
             place = found if sure else unsure
