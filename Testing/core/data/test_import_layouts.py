@@ -130,7 +130,7 @@ def test_labels_in_the_images_own_space_are_taken(tmp_path: Path) -> None:
 def test_label_maps_that_no_rule_tells_apart_are_refused_with_their_names(tmp_path: Path) -> None:
     source = fmriprep(tmp_path / "src", {"desc-aseg_dseg": (1,), "desc-aparcaseg_dseg": (2,)})
     with pytest.raises(
-        InputError, match="several label maps .* desc-aparcaseg_dseg and desc-aseg_dseg; choose one with"
+        InputError, match=r"several label maps .* desc-aparcaseg_dseg and desc-aseg_dseg; choose one with"
     ):
         import_bids(source, tmp_path / "D.json")
 

@@ -159,3 +159,24 @@ def test_labels_on_another_grid_are_refused(make):
     geometry = read_image(dataset.cases[0].images["T1"]).geometry
     with pytest.raises(InputError, match=r"l\.nii: labels: lies on another grid than the images"):
         read_labels(dataset.cases[0], dataset, geometry, lambda image: image.array, pytest.fail)
+
+
+@pytest.mark.parametrize("kind", [np.float32, np.float64])
+def test_values_one_rounding_step_from_whole_are_labels(make, kind):
+    tree = make.head_tree()
+    exact = np.array([[[0, 1, 2, 3]]])
+    near = exact.astype(kind) + np.array([0, -3e-5, 9e-4, -1e-4], kind)
+    said: list[str] = []
+    labels = labels_from_map(near, tree, "l.nii", said.append)
+    np.testing.assert_array_equal(labels.dense(), labels_from_map(exact, tree, "l.nii", pytest.fail).dense())
+    assert said == ["l.nii: 3 values were rounded to whole label values, the largest difference was 0.0009"]
+    with pytest.raises(
+        InputError, match=r"l\.nii: labels: expected whole label values, got 2\.002 at voxel \(2, 0, 0\)"
+    ):
+        labels_from_map(exact + np.array([0, 0, 2e-3, 0]), tree, "l.nii", pytest.fail)
+
+
+def test_soft_maps_are_not_rounded(make):
+    soft = np.array([[[0.0005, 0.4, 0.9995]]])
+    labels = labels_from_map(soft, make.flat_tree(), "l.nii", pytest.fail)
+    np.testing.assert_allclose(labels.dense()[make.flat_tree().leaf_index("lesion")], soft)

@@ -13,7 +13,7 @@ from softseg.evaluation.case_names import case_name
 from softseg.evaluation.pairs import pair_up
 from softseg.evaluation.sources import read_prediction, read_reference
 from softseg.events import CancelToken, Events
-from softseg.image import Geometry, Image, write_image
+from softseg.image import Geometry, Image, read_image, write_image
 from softseg.soft.parcellation import SoftParcellation
 from softseg.types import OUTLIER_VALUE
 
@@ -193,3 +193,16 @@ def test_a_prediction_of_nothing_but_background_scores_0(small_tree, small_geome
     report = evaluate([tmp_path / "x.soft.npz"], [tmp_path / "x.nii.gz"], small_tree, tmp_path / "out", html=False)
     assert {row["status"] for row in report.nodes} == {"missed"}
     assert {row["dice"] for row in report.levels} == {0.0}
+
+
+def test_nearly_whole_predictions_and_references_are_rounded_and_said(case_files, small_tree, tmp_path):
+    image = read_image(next((case_files / "labels").glob("ada*")))
+    near = tmp_path / "near.nii.gz"
+    write_image(Image((image.array * 0.99999).astype(np.float32), image.geometry), near)
+    for read in (read_prediction, read_reference):
+        said: list[str] = []
+        found = read(near, small_tree, said.append)
+        exact = read(next((case_files / "labels").glob("ada*")), small_tree, ignore)
+        np.testing.assert_array_equal(found.shares.labels.indices, exact.shares.labels.indices)
+        assert len(said) == 1
+        assert "values were rounded to whole label values" in said[0]

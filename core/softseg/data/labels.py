@@ -100,7 +100,7 @@ def settled_labels(array: npt.NDArray[Any], file: str | PathLike[str], warn: War
 
     Raises
     ------
-    InputError: NaN or infinity, or numbers that are neither whole nor soft labels; value and voxel are named.
+    InputError: NaN or infinity.
     """
     if array.dtype.kind != "f":
         return array
@@ -112,21 +112,14 @@ def settled_labels(array: npt.NDArray[Any], file: str | PathLike[str], warn: War
     if count:
         largest = float(np.abs(whole[differs] - array[differs].astype(np.float64)).max())
         if largest > WHOLE:
-            if array.min() < -OVERSHOOT or array.max() > 1 + OVERSHOOT:
-                raise InputError(
-                    f"expected whole label values or soft labels in 0..1, got {_farthest(array)}",
-                    file=file,
-                    field="labels",
-                    hint=f"only values within {WHOLE:g} of a whole number are rounded",
-                )
             return array
         warn(f"{file}: {count} values were rounded to whole label values, the largest difference was {largest:.2g}")
     highest = max(abs(float(array.min(initial=0))), abs(float(array.max(initial=0))))
     return np.asarray(whole.astype(np.int32 if highest < 2**31 else np.int64))
 
 
-def _farthest(array: npt.NDArray[Any]) -> str:
-    """Return the value that is farthest from whole and where it is, for messages."""
+def farthest_from_whole(array: npt.NDArray[Any]) -> str:
+    """Return the value that is farthest from a whole number and its voxel ``(i, j, k)``, for messages."""
     place = np.unravel_index(int(np.abs(np.rint(array) - array).argmax()), array.shape)
     voxel = ", ".join(str(int(index)) for index in reversed(place))
     return f"{float(array[place]):.6g} at voxel ({voxel})"
@@ -158,7 +151,7 @@ def labels_from_map(
     structures = [node for node in tree.leaves if node is not tree.background]
     if len(structures) != 1:
         raise InputError(
-            f"expected whole label values, got {_farthest(array)}; the tree has {len(structures)} structures",
+            f"expected whole label values, got {farthest_from_whole(array)}; the tree has {len(structures)} structures",
             file=file,
             field="labels",
             hint='give soft maps by node: "labels": {"node id": "path"}',

@@ -10,9 +10,10 @@ import numpy as np
 
 from softseg.data.cubes import read_label_map
 from softseg.data.importers.description import flat_tree
-from softseg.data.labels import settled_labels
+from softseg.data.labels import WHOLE, farthest_from_whole, settled_labels
 from softseg.errors import InputError
 from softseg.events import Events
+from softseg.soft.raters import OVERSHOOT
 from softseg.tree import LabelTree, Node
 
 CONTAINED = 0.98
@@ -35,6 +36,13 @@ def tree_of_values(cases: Sequence[Mapping[str, Any]], name: str, events: Events
             events.check()
             array = settled_labels(read_label_map(path).array, path, events.warning)
             if array.dtype.kind == "f":
+                if array.min() < -OVERSHOOT or array.max() > 1 + OVERSHOOT:
+                    raise InputError(
+                        f"expected whole label values or soft labels in 0..1, got {farthest_from_whole(array)}",
+                        file=path,
+                        field="labels",
+                        hint=f"only values within {WHOLE:g} of a whole number are rounded",
+                    )
                 soft = soft or path
                 values.add(1)
                 continue
