@@ -10,7 +10,7 @@ import pytest
 from softseg.evaluation.aggregate import node_rows, tree_distance_row
 from softseg.evaluation.measure import hop_distances, measure
 from softseg.evaluation.rows import TreeRows
-from softseg.evaluation.sources import LabelShares, ParcellationShares
+from softseg.evaluation.shares import LabelShares, ParcellationShares
 from softseg.events import Events
 from softseg.image import Geometry
 from softseg.soft.labels import SoftLabels

@@ -14,7 +14,7 @@ from softseg.resources import label_tree_path
 from softseg.tree import Code, LabelTree, Node, NodeError, Terminology
 from softseg.tree.finding import NodeFinder
 from softseg.tree.formats.codes import terminology_of_tag
-from softseg.tree.matching import ADD, LEAVE_OUT, Item, Matching, match_items
+from softseg.tree.matching import ADD, LEAVE_OUT, Item, Matching, contradictions, match_items, match_trees
 from softseg.tree.names import plain_name, says_nothing, side_and_rest
 
 LEFT, RIGHT = Code("7771000", "SCT", "Left"), Code("24028007", "SCT", "Right")
@@ -242,6 +242,35 @@ def test_every_node_of_a_shipped_tree_is_found_by_its_own_name(name):
     assert {key: node.id for key, node in match_items(items, tree).nodes.items()} == {
         leaf.id: leaf.id for leaf in tree.leaves
     }
+
+
+def test_an_edited_tree_is_still_the_same_tree():
+    edited = TREE.rename("l", "right cortex").rename("r", "left cortex").move("s", "head")  # names put right by hand
+    found = match_trees(TREE, edited)
+    assert {key: node.id for key, node in found.nodes.items()} == {
+        node.value: node.id for node in TREE.nodes if node.value is not None
+    }
+    assert not contradictions(TREE, edited)
+
+
+def test_the_tree_of_another_tool_is_another_tree():
+    other = LabelTree(
+        [
+            Node("root", "root", None),
+            Node("unknown", "Unknown", "root", value=0),
+            Node("1", "Right-Cortex", "root", value=1),
+            Node("2", "lh.cortex", "root", value=2),
+            Node("3", "lesion", "root", value=3),
+            Node("4", "label 4", "root", value=4),
+        ]
+    )
+    found = match_trees(other, TREE)
+    assert {key: node.id for key, node in found.nodes.items()} == {0: "bg", 1: "r", 2: "l"}
+    assert contradictions(other, TREE) == [
+        "1 is 'Right-Cortex' in one and 'left cortex' in the other",
+        "2 is 'lh.cortex' in one and 'right cortex' in the other",
+        "3 is 'lesion' in one and 'brain stem' in the other",
+    ]
 
 
 foreign = st.sampled_from(["lesion", "liver", "Segment_3", "label 8", "", "12"])

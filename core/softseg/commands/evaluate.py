@@ -31,6 +31,14 @@ def evaluate(
         list[Path] | None,
         typer.Option("--image", metavar="I...", help="Scans for the pictures, of the same names."),
     ] = None,
+    prediction_tree: Annotated[
+        str | None,
+        typer.Option("--prediction-tree", metavar="TREE", help="Tree or colour table of the predictions' label maps."),
+    ] = None,
+    reference_tree: Annotated[
+        str | None,
+        typer.Option("--reference-tree", metavar="TREE", help="Tree or colour table of the references' label maps."),
+    ] = None,
     tolerance: Annotated[
         float, typer.Option("--tolerance", metavar="MM", min=0, help="Distance that the surface Dice forgives.")
     ] = 1.0,
@@ -59,6 +67,8 @@ def evaluate(
             work,
             pairs=pairs,
             images=image or [],
+            prediction_tree=None if prediction_tree is None else load_tree(prediction_tree),
+            reference_tree=None if reference_tree is None else load_tree(reference_tree),
             tolerance_mm=tolerance,
             labelled_only=labelled_only,
         )

@@ -21,6 +21,7 @@ from softseg.data.cubes.address import file_of
 from softseg.errors import InputError
 from softseg.texts import read_json
 from softseg.tree import LabelTree
+from softseg.tree.matching import contradictions, listed
 
 Split: TypeAlias = Literal["train", "val", "test"]
 LabelFiles: TypeAlias = "Path | list[Path] | dict[str, Path]"
@@ -139,16 +140,19 @@ class Dataset:
         Parameters
         ----------
         path: the file.
-        tree: stands in for the tree that the file names.
+        tree: stands in for the tree that the file names; label values mean the same in both.
 
         Raises
         ------
         InputError: the file is missing, is not JSON, has an unknown or missing field, names a missing file, gives a
-            case id twice, lacks a channel, or puts one person into two splits; file and field are named.
+            case id twice, lacks a channel, puts one person into two splits, or a label value means one thing in its
+            tree and another in ``tree``; file and field are named.
         """
         file = Path(path).absolute()
         content = _parse(file)
         chosen = _load_tree(content.tree, file) if tree is None else tree
+        if tree is not None:
+            _check_values(content.tree, tree, file)
         cases = tuple(_case(entry, file.parent, content.unlabelled) for entry in content.cases)
         _check_names(content, file)
         _check_splits(content.cases, file)
@@ -156,6 +160,22 @@ class Dataset:
         _check_nodes(cases, chosen, file)
         _check_unlabelled(content, chosen, file)
         return Dataset(content.name, tuple(content.channels), chosen, cases, file)
+
+
+def _check_values(own: str, tree: LabelTree, file: Path) -> None:
+    """Refuse a tree that says something else of the label maps' values than the tree that DATA.json names."""
+    try:
+        named = _load_tree(own, file)
+    except InputError:
+        return  # nothing says what the values meant
+    found = [] if named == tree else contradictions(named, tree)
+    if found:
+        raise InputError(
+            f"its label values mean other things in the tree '{tree.name}': {listed(found)}",
+            file=file,
+            field="tree",
+            hint="give a tree with the values of the label maps, or correct the names",
+        )
 
 
 def _parse(file: Path) -> DatasetFile:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from os import PathLike
 from typing import TYPE_CHECKING
 
@@ -15,6 +16,7 @@ from softseg.evaluation.disagreement import raters_of
 from softseg.evaluation.labelled import LabelledScores
 from softseg.evaluation.measure import CaseMeasures, measure
 from softseg.evaluation.objects import Connectivity, object_rows
+from softseg.evaluation.own_values import OwnValues
 from softseg.evaluation.pairs import Pair, Pairs, pair_up
 from softseg.evaluation.pairs_table import read_pairs
 from softseg.evaluation.places import place_columns
@@ -40,6 +42,8 @@ def evaluate(
     *,
     pairs: Sequence[Pair] | str | PathLike[str] | None = None,
     images: Sequence[str | PathLike[str]] = (),
+    prediction_tree: LabelTree | None = None,
+    reference_tree: LabelTree | None = None,
     tolerance_mm: float | None = TOLERANCE_MM,
     html: bool = True,
     labelled_only: bool = False,
@@ -62,6 +66,8 @@ def evaluate(
     pairs: what belongs together, instead of predictions and references: a table
         (:func:`softseg.evaluation.pairs_table.read_pairs`), or :class:`softseg.evaluation.pairs.Pair` values.
     images: scans that the pictures are drawn on, if any.
+    prediction_tree, reference_tree: what the label maps' values mean where they are not the tree's: the tree or colour
+        table of another tool. Labels are found in the tree by name or code (:mod:`softseg.tree.matching`).
     tolerance_mm: of the surface Dice; None leaves surface Dice and HD95 out.
     html: whether to write the report.
     labelled_only: judge the voxels that the references label and nothing else (background is then what was not
@@ -85,9 +91,10 @@ def evaluate(
     )
     report.labelled = LabelledScores(tree) if labelled_only else None
     report.connectivity, report.unpaired = objects, paired
+    own = _Own(_own_values(prediction_tree, tree, events), _own_values(reference_tree, tree, events))
     events.stage("evaluate", len(report.pairs))
     for number, pair in enumerate(report.pairs, 1):
-        _add_case(report, pair, rows, events)
+        _add_case(report, pair, rows, events, own)
         events.progress(number, len(report.pairs))
     if report.labelled is not None:
         _require_labels(report.labelled, report.pairs)
@@ -120,8 +127,25 @@ def _paired(
     return read_pairs(pairs) if isinstance(pairs, (str, PathLike)) else Pairs(tuple(pairs))
 
 
-def _add_case(report: Report, pair: Pair, rows: TreeRows, events: Events) -> None:
-    prediction = read_prediction(pair.prediction, report.tree, events.warning)
+@dataclass(frozen=True)
+class _Own:
+    """What values mean on either side, where they are not the tree's."""
+
+    prediction: OwnValues | None
+    reference: OwnValues | None
+
+
+def _own_values(own: LabelTree | None, tree: LabelTree, events: Events) -> OwnValues | None:
+    if own is None:
+        return None
+    found = OwnValues(own, tree)
+    if said := found.said():
+        events.warning(f"{own.name}: {said}")
+    return found
+
+
+def _add_case(report: Report, pair: Pair, rows: TreeRows, events: Events, own: _Own) -> None:
+    prediction = read_prediction(pair.prediction, report.tree, events.warning, own.prediction)
     reference = read_reference(
         pair.reference,
         report.tree,
@@ -130,6 +154,7 @@ def _add_case(report: Report, pair: Pair, rows: TreeRows, events: Events) -> Non
         unlabelled=pair.unlabelled,
         labelled_only=report.labelled is not None,
         grid=prediction.shares.geometry,
+        own=own.reference,
     )
     require_same_grid(prediction.shares.geometry, prediction.file, reference)
     if pair.image is not None:

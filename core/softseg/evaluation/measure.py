@@ -17,7 +17,7 @@ from softseg.evaluation.surface import TOLERANCE_MM, boxes, joined, single_slice
 from softseg.types import FloatArray, IntArray
 
 if TYPE_CHECKING:
-    from softseg.evaluation.sources import NodeShares
+    from softseg.evaluation.shares import NodeShares
     from softseg.events import Events
 
 Labels = npt.NDArray[np.int16]

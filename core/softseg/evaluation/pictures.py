@@ -29,7 +29,7 @@ from softseg.types import BoolArray, FloatArray
 
 if TYPE_CHECKING:
     from softseg.evaluation.rows import TreeRows
-    from softseg.evaluation.sources import NodeShares
+    from softseg.evaluation.shares import NodeShares
 
 HEAT, BORDER = "inferno", "#35e0ff"
 _INK = "#1d2330"

@@ -28,8 +28,8 @@ from softseg.evaluation.pictures import (
 )
 from softseg.evaluation.rows import TreeRows
 from softseg.evaluation.scans import upright_scan
+from softseg.evaluation.shares import ParcellationShares
 from softseg.evaluation.slices import upright, upright_spacing
-from softseg.evaluation.sources import ParcellationShares
 from softseg.events import Events
 from softseg.image import Image
 

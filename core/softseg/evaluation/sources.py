@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from os import PathLike
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol, TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 
@@ -15,11 +15,12 @@ from softseg.data.labels import class_count, clip_soft, compose_soft_maps, label
 from softseg.data.preprocess import describe_grid, same_voxels
 from softseg.data.segments import is_segmentation, segmentation_labels
 from softseg.errors import InputError
+from softseg.evaluation.own_values import OwnValues
+from softseg.evaluation.shares import LabelShares, NodeShares, ParcellationShares
 from softseg.image import Geometry, Image, say_notes
-from softseg.soft.encoding import SCALE
 from softseg.soft.labels import SoftLabels
 from softseg.soft.parcellation import SoftParcellation
-from softseg.types import OUTLIER_VALUE, BoolArray, FloatArray, IntArray
+from softseg.types import OUTLIER_VALUE, BoolArray, FloatArray
 
 if TYPE_CHECKING:
     from softseg.tree import LabelTree
@@ -29,108 +30,6 @@ SOFT_SUFFIX = ".soft.npz"
 Warn: TypeAlias = Callable[[str], None]
 Reference: TypeAlias = "str | PathLike[str] | Sequence[str | PathLike[str]] | Mapping[str, str | PathLike[str]]"
 """One label map or soft parcellation; label maps of several raters (their mean is the reference); soft maps by node."""
-
-
-class NodeShares(Protocol):
-    """Sparse shares of classes on a voxel grid."""
-
-    @property
-    def geometry(self) -> Geometry:
-        """Return the grid."""
-
-    @property
-    def soft(self) -> bool:
-        """Whether there are shares other than 0 and 1."""
-
-    def slice(self, k: int) -> tuple[IntArray, FloatArray]:
-        """Return class indices ``[K, j * i]`` and their shares of slice ``k``."""
-
-
-@dataclass(frozen=True, eq=False)
-class LabelShares:
-    """Shares of soft labels on a grid.
-
-    Attributes
-    ----------
-    labels: ``(K, k, j, i)``.
-    geometry: their grid.
-    """
-
-    labels: SoftLabels
-    geometry: Geometry
-
-    @property
-    def soft(self) -> bool:
-        """Whether there are shares other than 0 and 1."""
-        return self.labels.slots > 1 or bool(((self.labels.shares > 0) & (self.labels.shares < 1)).any())
-
-    def slice(self, k: int) -> tuple[IntArray, FloatArray]:
-        """Return class indices ``[K, j * i]`` and their shares of slice ``k``."""
-        slots = self.labels.slots
-        return self.labels.indices[:, k].reshape(slots, -1), self.labels.shares[:, k].reshape(slots, -1)
-
-
-class ParcellationShares:
-    """Shares of a soft parcellation, in class indices of a tree that has its leaves' values.
-
-    Parameters
-    ----------
-    parcellation: what was predicted.
-    tree: the tree that is judged by; the parcellation's leaves are found in it by label value.
-    file: what messages name.
-
-    Raises
-    ------
-    InputError: the tree lacks a leaf of the parcellation.
-    """
-
-    def __init__(self, parcellation: SoftParcellation, tree: LabelTree, file: Path) -> None:
-        self._parcellation = parcellation
-        self.geometry = parcellation.geometry
-        self.soft = bool((parcellation.shares < SCALE).any())
-        own = {node.value: tree.class_index(node.id) for node in tree.nodes if node.value is not None}
-        for leaf in parcellation.tree.leaves:
-            if leaf.value is None or leaf.value not in own:
-                raise InputError(
-                    f"the tree '{tree.name}' has no node with the value {leaf.value}",
-                    file=file,
-                    field=leaf.name,
-                    hint="give the tree that the model was trained with, or an edited version of it",
-                )
-        self.classes = np.array([own[leaf.value or 0] for leaf in parcellation.tree.leaves], np.uint16)
-        inner = [tree.inner_nodes[index - len(tree.leaves)] for index in self.classes if index >= len(tree.leaves)]
-        self.deepest = min((tree.depth_of(node.id) for node in inner), default=None)
-        per_slice = parcellation.counts.sum(axis=(1, 2), dtype=np.int64)
-        self._begin = np.concatenate([[0], np.cumsum(per_slice)])
-        self._outside = parcellation.background
-
-    def slice(self, k: int) -> tuple[IntArray, FloatArray]:
-        """Return class indices ``[K, j * i]`` and their shares of slice ``k``; K is as large as the slice needs."""
-        stored = self._parcellation
-        row = k - stored.start[0]
-        rows, columns = self.geometry.shape[1:]
-        if not 0 <= row < len(stored.counts):
-            counts = np.zeros((0, 0), np.intp)
-            leaves, shares = stored.leaves[:0], stored.shares[:0]
-        else:
-            counts = stored.counts[row].astype(np.intp)
-            part = slice(self._begin[row], self._begin[row + 1])
-            leaves, shares = stored.leaves[part], stored.shares[part]
-        slots = max(1, int(counts.max(initial=0)))
-        found = np.zeros((slots, rows, columns), np.uint16)
-        share = np.zeros((slots, rows, columns), np.float32)
-        if self._outside is not None:
-            found[0], share[0] = self.classes[self._outside], 1.0
-        if counts.size:
-            box = (slice(None), *stored.box[1:])
-            flat = counts.ravel()
-            voxel = np.repeat(np.arange(flat.size), flat)
-            slot = np.arange(voxel.size) - np.repeat(np.cumsum(flat) - flat, flat)
-            inside, said = np.zeros((slots, flat.size), np.uint16), np.zeros((slots, flat.size), np.float32)
-            inside[slot, voxel] = self.classes[leaves]
-            said[slot, voxel] = shares / np.float32(SCALE)
-            found[box], share[box] = inside.reshape(slots, *counts.shape), said.reshape(slots, *counts.shape)
-        return found.reshape(slots, -1), share.reshape(slots, -1)
 
 
 @dataclass(frozen=True, eq=False)
@@ -151,10 +50,11 @@ class Reading:
     model: str = ""
 
 
-def read_prediction(path: Path, tree: LabelTree, warn: Warn) -> Reading:
+def read_prediction(path: Path, tree: LabelTree, warn: Warn, own: OwnValues | None = None) -> Reading:
     """Read a soft parcellation, a label map (values of any node, also those of a cut), or a predicted case's folder.
 
-    Outliers in a label map (``OUTLIER_VALUE``, where no node has it) are no answer.
+    Outliers in a label map (``OUTLIER_VALUE``, where no node has it) are no answer. ``own`` says what the values of a
+    label map mean where they are not the tree's.
 
     Raises
     ------
@@ -166,6 +66,8 @@ def read_prediction(path: Path, tree: LabelTree, warn: Warn) -> Reading:
     image = read_label_map(file)
     say_notes(image.notes, file, warn)
     image = Image(settled_labels(image.array, file, warn), image.geometry)
+    if own is not None:
+        image, tree = Image(own.apply(image.array, file), image.geometry), own.tree
     if image.array.dtype.kind == "f":
         return Reading(LabelShares(labels_from_map(image.array, tree, file, warn), image.geometry), file)
     known = OUTLIER_VALUE in {tree.value_of(node.id) for node in tree.nodes}
@@ -203,6 +105,7 @@ def read_reference(
     unlabelled: int | None = None,
     labelled_only: bool = False,
     grid: Geometry | None = None,
+    own: OwnValues | None = None,
 ) -> Reading:
     """Read a reference: label map, soft parcellation, several raters' label maps, or soft maps by node.
 
@@ -214,13 +117,14 @@ def read_reference(
     mask: file of the voxels (non-zero) where the reference is valid; everywhere by default.
     unlabelled: value of label maps that says nothing about a voxel, if there is one.
     grid: of the image; needed for a segmentation of Slicer's, which may cover a part of it.
+    own: what the values of its label maps mean where they are not the tree's.
     labelled_only: whether background says nothing either: of a few painted strokes it is what was not painted.
 
     Raises
     ------
     InputError: missing or damaged, not on one grid, or holds labels that the tree lacks.
     """
-    reading = _read_reference(reference, tree, warn, unlabelled, grid)
+    reading = _read_reference(reference, tree, warn, unlabelled, grid, own)
     if labelled_only and tree.background is not None:
         labels = _whole(reading.shares, class_count(tree))
         painted = labels.indices != tree.class_index(tree.background.id)
@@ -257,7 +161,12 @@ def require_same_grid(geometry: Geometry, file: Path, other: Reading, hint: str 
 
 
 def _read_reference(
-    reference: Reference, tree: LabelTree, warn: Warn, unlabelled: int | None, grid: Geometry | None
+    reference: Reference,
+    tree: LabelTree,
+    warn: Warn,
+    unlabelled: int | None,
+    grid: Geometry | None,
+    own: OwnValues | None = None,
 ) -> Reading:
     if isinstance(reference, Mapping):
         return _soft_maps({node: Path(path) for node, path in reference.items()}, tree, warn)
@@ -272,8 +181,11 @@ def _read_reference(
             return Reading(LabelShares(SoftLabels.from_class_indices(painted.array, class_count(tree)), grid), file)
         image = read_label_map(file)
         say_notes(image.notes, file, warn)
+        if own is not None:
+            settled = settled_labels(image.array, file, warn)
+            image, tree = Image(own.apply(settled, file), image.geometry), own.tree
         return Reading(LabelShares(labels_from_map(image.array, tree, file, warn, unlabelled), image.geometry), file)
-    raters = [_read_reference(path, tree, warn, unlabelled, grid) for path in reference]
+    raters = [_read_reference(path, tree, warn, unlabelled, grid, own) for path in reference]
     for rater in raters[1:]:
         require_same_grid(rater.shares.geometry, rater.file, raters[0], "raters of one case share a grid")
     maps = [_whole(rater.shares, class_count(tree)) for rater in raters]

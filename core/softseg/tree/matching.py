@@ -6,173 +6,33 @@ where no name contradicts. Nothing is guessed: what stays open has a reason, and
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from enum import Enum
-from typing import TYPE_CHECKING, Literal, TypeAlias
+from typing import TYPE_CHECKING
 
-from softseg.errors import InputError
-from softseg.tree.finding import Found, NodeFinder, says_any_tissue
-from softseg.tree.labels import free_values
+from softseg.tree.finding import Found, NodeFinder
+from softseg.tree.matches import ADD, LEAVE_OUT, Choice, Chosen, Item, Match, Matching, listed
 from softseg.tree.names import says_nothing
-from softseg.tree.node import Node, Terminology
+from softseg.tree.node import Node
 
 if TYPE_CHECKING:
     from softseg.tree.labeltree import LabelTree
 
-How: TypeAlias = Literal["id", "name", "code", "value", "choice", "added", ""]
+__all__ = [
+    "ADD",
+    "LEAVE_OUT",
+    "Choice",
+    "Chosen",
+    "Item",
+    "Match",
+    "Matching",
+    "contradictions",
+    "listed",
+    "match_items",
+    "match_trees",
+]
 
 _SHOWN = 6
-
-
-class Choice(Enum):
-    """What else people may choose for an item than a node."""
-
-    LEAVE_OUT = "leave out"
-    ADD = "add"
-
-
-LEAVE_OUT, ADD = Choice.LEAVE_OUT, Choice.ADD
-
-Chosen: TypeAlias = Mapping[Hashable, "str | Choice"]
-"""What people chose: by key the id of a node, ``LEAVE_OUT`` or ``ADD`` (a new leaf below the root)."""
-
-
-@dataclass(frozen=True)
-class Item:
-    """Something that has a name, a code or a value and belongs to a node of a tree.
-
-    Attributes
-    ----------
-    key: what the caller knows it by; unique.
-    name: what people call it; may be empty.
-    id: a stable id, as segments have; may be empty.
-    value: its label value, None where it has none that means anything.
-    terminology: its DICOM codes.
-    given: whether somebody gave it the name; False for what a program's own colour table calls its value.
-    """
-
-    key: Hashable
-    name: str = ""
-    id: str = ""
-    value: int | None = None
-    terminology: Terminology | None = None
-    given: bool = True
-
-    @property
-    def nameless(self) -> bool:
-        """Whether its name is one that programs give, or none."""
-        return says_nothing(self.name)
-
-    @property
-    def shown(self) -> str:
-        """What messages call it: a segment by its name, a label by its value and its name."""
-        if self.value is None or (self.id and not self.nameless):
-            return self.name or self.id or str(self.key)
-        named = self.name and self.name != str(self.value)
-        return f"{self.value} ({self.name})" if named else str(self.value)
-
-
-@dataclass(frozen=True)
-class Match:
-    """What was found for an item.
-
-    Attributes
-    ----------
-    item: what was asked about.
-    node: its node; None where it is left out or open.
-    how: what decided; empty where it is open or left out.
-    reason: why it is open.
-    left_out: whether people chose to leave it out.
-    """
-
-    item: Item
-    node: Node | None = None
-    how: How = ""
-    reason: str = ""
-    left_out: bool = False
-
-    @property
-    def open(self) -> bool:
-        """Whether nothing was found and nobody chose anything."""
-        return self.node is None and not self.left_out
-
-
-@dataclass(frozen=True)
-class Matching:
-    """The matches of all items, in their order.
-
-    Attributes
-    ----------
-    tree: where the nodes are; it has the leaves that were added.
-    matches: one per item.
-    """
-
-    tree: LabelTree
-    matches: tuple[Match, ...]
-
-    @property
-    def open(self) -> tuple[Match, ...]:
-        """The items that have no node."""
-        return tuple(match for match in self.matches if match.open)
-
-    @property
-    def by_value(self) -> tuple[Match, ...]:
-        """The items that nothing but their label value speaks for."""
-        return tuple(match for match in self.matches if match.how == "value")
-
-    @property
-    def nodes(self) -> dict[Hashable, Node]:
-        """The nodes that were found, by the items' keys."""
-        return {match.item.key: match.node for match in self.matches if match.node is not None}
-
-    @property
-    def values(self) -> dict[Hashable, int]:
-        """The tree's label values (:meth:`LabelTree.value_of`) by the items' keys; what is left out is not there."""
-        return {key: self.tree.value_of(node.id) for key, node in self.nodes.items()}
-
-    def require(self, hint: str = "rename them, choose another label tree, or say which node each of them is") -> None:
-        """Refuse open items.
-
-        Raises
-        ------
-        InputError: items are open; they and the reasons are named.
-        """
-        if not self.open:
-            return
-        plain = [match.item.shown for match in self.open if not match.reason]
-        parts = [f"the label tree '{self.tree.name}' has no node for {listed(plain)}"] if plain else []
-        told = [f"{match.item.shown}: {match.reason}" for match in self.open if match.reason]
-        more = [f"and {len(told) - _SHOWN} more"] if len(told) > _SHOWN else []
-        head = [] if plain or not told else [f"not every label has a node in the label tree '{self.tree.name}'"]
-        raise InputError("; ".join([*parts, *head, *told[:_SHOWN], *more]), hint=hint)
-
-    def said(self) -> str:
-        """Return one line about the items that were taken by value alone; empty where none was."""
-        found = [f"{match.item.shown} as '{match.node.name}'" for match in self.by_value if match.node is not None]
-        return f"taken by label value, as no name says more: {listed(found)}" if found else ""
-
-    def adding(self, keys: Iterable[Hashable] | None = None) -> Matching:
-        """Return the matching with a new leaf below the root for these open items (all of them by default)."""
-        wanted = {match.item.key for match in self.open} if keys is None else set(keys)
-        tree, matches = self.tree, []
-        for match in self.matches:
-            if match.item.key in wanted and match.node is None:
-                tree, node = _with_leaf(tree, match.item)
-                match = Match(match.item, node, "added")
-            matches.append(match)
-        return Matching(tree, tuple(matches))
-
-    def leaving_out(self, keys: Iterable[Hashable] | None = None) -> Matching:
-        """Return the matching without these open items (all of them by default)."""
-        wanted = {match.item.key for match in self.open} if keys is None else set(keys)
-        return Matching(
-            self.tree,
-            tuple(
-                Match(match.item, left_out=True) if match.item.key in wanted and match.open else match
-                for match in self.matches
-            ),
-        )
 
 
 def match_items(
@@ -212,10 +72,38 @@ def match_items(
     return Matching(tree, tuple(replace(found[item.key], item=item) for item in items)).adding(added)
 
 
-def listed(names: Sequence[object]) -> str:
-    """Return names for a sentence, the first few of many."""
-    shown = ", ".join(str(name) for name in names[:_SHOWN])
-    return f"{shown} and {len(names) - _SHOWN} more" if len(names) > _SHOWN else shown
+def match_trees(source: LabelTree, target: LabelTree) -> Matching:
+    """Match the nodes of one tree that have label values with those of another; the keys are the values.
+
+    A node that has the same id and the same value in both is one node, whatever it is called by now: so an edited tree
+    fits what its earlier versions made. Others are matched as :func:`match_items` says.
+    """
+    nodes = [node for node in source.nodes if node.value is not None]
+    items = [Item(node.value, node.name, node.id, node.value, node.terminology) for node in nodes]
+    same: Chosen = {node.value: node.id for node in nodes if node.id in target and _same(node, target.node(node.id))}
+    return match_items(items, target, same)
+
+
+def contradictions(source: LabelTree, target: LabelTree) -> list[str]:
+    """Return a text for each label value that means one thing in one tree and another in the other.
+
+    A value that only one of them has is none.
+    """
+    finder = NodeFinder(target)
+    found = []
+    for node in source.nodes:
+        other = _with_value(node.value, target)
+        if other is None or node.value == 0 or says_nothing(node.name) or says_nothing(other.name):
+            continue
+        coded = finder.with_code(node.terminology)
+        if not _same(node, other) and other not in finder.find(node.name).nodes and other != coded:
+            found.append(f"{node.value} is '{node.name}' in one and '{other.name}' in the other")
+    return found
+
+
+def _same(node: Node, other: Node) -> bool:
+    """Whether nodes of two trees are one: an id that says something, and the value."""
+    return node.id == other.id and node.value == other.value and not says_nothing(node.id)
 
 
 @dataclass(frozen=True)
@@ -340,18 +228,3 @@ def _assumed(items: Sequence[Item], tree: LabelTree, finder: NodeFinder) -> tupl
     ]
     kept = [item for item in items if item.key not in differing]
     return [item if item.given else replace(item, name="") for item in kept], open_
-
-
-def _with_leaf(tree: LabelTree, item: Item) -> tuple[LabelTree, Node]:
-    """Return the tree with a leaf below the root that has the item's name, and its id, value and codes where free."""
-    name = " ".join((item.name or (f"label {item.value}" if item.value is not None else item.id or "new")).split())
-    wanted = id_ = item.id or name
-    number = 2
-    while id_ in tree:
-        id_, number = f"{wanted}-{number}", number + 1
-    taken = set(tree.node_values().values()) | {0}
-    value = item.value if item.value is not None and item.value not in taken else free_values(taken, 1)[0]
-    codes = item.terminology
-    codes = None if codes is not None and says_any_tissue(codes) else codes
-    tree = tree.add(Node(id_, name, tree.root.id, value=value, terminology=codes))
-    return tree, tree.node(id_)
