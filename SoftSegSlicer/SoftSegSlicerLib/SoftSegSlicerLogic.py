@@ -132,7 +132,7 @@ class SoftSegSlicerLogic(KnowingLogic):
 
     # -- judging and training -------------------------------------------------------------------------------------
 
-    def compare(self, resultNode, referenceNode, outputFolder, tree=None, onEvent=None):
+    def compare(self, resultNode, referenceNode, outputFolder, tree=None, onEvent=None, **reading):
         """Judge a result by a reference with the engine in a process of its own, wait, and return ComparisonTables.
 
         Parameters
@@ -141,12 +141,13 @@ class SoftSegSlicerLogic(KnowingLogic):
         outputFolder: for tables and report.
         tree: LabelTree to judge by; that of the result by default.
         onEvent: called with each event of the engine.
+        reading: ``mapping``, ``resultMapping`` and ``overlaps`` of :class:`Compare.Comparison.Comparison`.
 
         Raises
         ------
         InputError: they cannot be compared, or the folder cannot be written.
         """
-        comparison = Comparison(self, resultNode, referenceNode, outputFolder, tree)
+        comparison = Comparison(self, resultNode, referenceNode, outputFolder, tree, **reading)
         _all(comparison.write())
         raiseUnlessDone(_run(comparison.arguments, onEvent))
         return ComparisonTables(outputFolder)

@@ -3,10 +3,14 @@
 import numpy as np
 import pytest
 import slicer
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from softseg.errors import InputError
 from softseg.resources import label_tree_path
 from softseg.tree import LabelTree, Node
+
+SIDES = ("left", "right")
 
 
 @pytest.fixture
@@ -38,7 +42,7 @@ def test_labels_that_the_tree_lacks_are_named_and_what_to_do(logic, labelMap, gr
     labels = parcellation.labels(3)
     labels[0, 0, :2] = 77, 78
     before = scene.GetNumberOfNodesByClass("vtkMRMLSegmentationNode")
-    with pytest.raises(InputError, match=r"no node for label 77, 78; choose another tree, add") as caught:
+    with pytest.raises(InputError, match=r"no node for 77, 78; choose another tree, say which") as caught:
         logic.adopt(labelMap(labels, grid), tree)
     assert "'small'" in str(caught.value)
     assert scene.GetNumberOfNodesByClass("vtkMRMLSegmentationNode") == before
@@ -86,11 +90,136 @@ def test_segments_are_found_by_name_whatever_their_label_values_are(
     assert list(original.GetSegmentation().GetSegment(original.GetSegmentation().GetNthSegmentID(0)).GetName())
 
 
-def test_segments_with_foreign_names_are_found_by_label_value(logic, parcellation, grid, scene, tree, shownLabels):
+def test_segments_without_names_are_found_by_label_value(logic, parcellation, grid, scene, tree, shownLabels):
     labels = parcellation.labels(3)
-    names = {leaf.value: f"thing {leaf.value}" for leaf in tree.leaves}
-    node = logic.adopt(segmentation(scene, labels, names, grid), tree)
-    np.testing.assert_array_equal(shownLabels(node, grid, logic), labels)
+    names = {leaf.value: f"Segment_{leaf.value}" for leaf in tree.leaves}
+    segments = segmentation(scene, labels, names, grid)
+    assert {match.how for match in logic.matches(segments, tree).matches} == {"value"}
+    np.testing.assert_array_equal(shownLabels(logic.adopt(segments, tree), grid, logic), labels)
+
+
+def test_one_foreign_name_does_not_swap_left_and_right(logic, parcellation, grid, scene, tree, shownLabels):
+    """The numbers of the segments are those of other structures, and one name is not in the tree."""
+    left, right = (next(leaf for leaf in tree.leaves if leaf.name == f"{side} cortex").value for side in SIDES)
+    labels = parcellation.labels(3)
+    swapped = np.where(labels == left, right, np.where(labels == right, left, labels))
+    names = {leaf.value: leaf.name for leaf in tree.leaves} | {left: "Right-Cortex", right: "cortex_L"}
+    strange = next(
+        leaf.value for leaf in tree.leaves if leaf.value not in (0, left, right) and (labels == leaf.value).any()
+    )
+    for foreign, reason in (("Segment_9", "it has no name"), ("lesion", "no node has this name, and")):
+        segments = segmentation(scene, swapped, names | {strange: foreign}, grid)
+        with pytest.raises(InputError, match=rf"{foreign}.*{reason}"):
+            logic.adopt(segments, tree)
+        open_ = logic.matches(segments, tree).open
+        assert [match.item.name for match in open_] == [foreign]
+        found = logic.adopt(segments, tree, mapping={foreign: tree.find(names[strange]).id})
+        np.testing.assert_array_equal(shownLabels(found, grid, logic), labels)
+        without = logic.adopt(segments, tree, mapping={foreign: None})
+        np.testing.assert_array_equal(shownLabels(without, grid, logic), np.where(labels == strange, 0, labels))
+
+
+def test_a_label_map_is_matched_by_the_names_of_its_colour_table(
+    logic, parcellation, grid, labelMap, scene, tree, shownLabels
+):
+    labels = parcellation.labels(3)
+    left, right = (next(leaf for leaf in tree.leaves if leaf.name == f"{side} cortex").value for side in SIDES)
+    swapped = np.where(labels == left, right, np.where(labels == right, left, labels)).astype(np.uint8)
+    volume = labelMap(swapped, grid)
+    colors = scene.AddNewNodeByClass("vtkMRMLColorTableNode", "names")
+    colors.SetTypeToUser()
+    colors.SetNumberOfColors(1 + int(swapped.max()))
+    for leaf in tree.leaves:
+        name = {left: "right cortex", right: "left cortex"}.get(leaf.value, leaf.name)
+        colors.SetColor(leaf.value, name, 1, 1, 1, 1)
+    volume.CreateDefaultDisplayNodes()
+    volume.GetDisplayNode().SetAndObserveColorNodeID(colors.GetID())
+    np.testing.assert_array_equal(shownLabels(logic.adopt(volume, tree), grid, logic), labels)
+
+
+def test_names_of_slicers_default_colour_table_are_nobodys(
+    logic, parcellation, grid, labelMap, scene, tree, shownLabels
+):
+    """A label map without a table of its own: Slicer calls 2 bone and 3 skin."""
+    labels = parcellation.labels(3)
+    volume = labelMap(labels, grid)
+    colors = slicer.vtkMRMLColorTableNode()
+    colors.SetTypeToUser()
+    colors.SetNumberOfColors(1 + int(labels.max()))
+    for value in range(1 + int(labels.max())):
+        colors.SetColor(value, f"tissue of the kind {value}", 1, 1, 1, 1)
+    colors.SetSingletonTag("FileGenericAnatomyColors.txt")
+    colors = scene.AddNode(colors)
+    assert colors.GetID() == "vtkMRMLColorTableNodeFileGenericAnatomyColors.txt"
+    volume.CreateDefaultDisplayNodes()
+    volume.GetDisplayNode().SetAndObserveColorNodeID(colors.GetID())
+    np.testing.assert_array_equal(shownLabels(logic.adopt(volume, tree), grid, logic), labels)
+
+
+@settings(deadline=None, max_examples=12, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.randoms(use_true_random=False))
+def test_any_permutation_of_segments_and_values_gives_the_same_voxels(
+    logic, parcellation, grid, scene, tree, shownLabels, random
+):
+    labels = parcellation.labels(3)
+    leaves = [leaf for leaf in tree.leaves if leaf.value]
+    numbers = random.sample(range(1, 60), len(leaves))
+    renumbered = np.zeros_like(labels)
+    for leaf, number in zip(leaves, numbers, strict=True):
+        renumbered[labels == leaf.value] = number
+    segments = segmentation(scene, renumbered, {n: leaf.name for leaf, n in zip(leaves, numbers, strict=True)}, grid)
+    order = segments.GetSegmentation()
+    ids = [order.GetNthSegmentID(n) for n in range(order.GetNumberOfSegments())]
+    order.ReorderSegments(random.sample(ids, len(ids)))
+    found = logic.adopt(segments, tree)
+    np.testing.assert_array_equal(shownLabels(found, grid, logic), labels)
+    for node in (segments, found):
+        scene.RemoveNode(node)
+
+
+def overlapping(scene, grid, *names):
+    """Segments that reach from the left, each wider than the one before."""
+    from SoftSegSlicerLib.Scene import Grids
+
+    node = scene.AddNewNodeByClass("vtkMRMLSegmentationNode", "overlapping")
+    node.CreateDefaultDisplayNodes()
+    for number, name in enumerate(names):
+        image = Grids.orientedImage(grid, tuple(slice(0, size) for size in grid.shape), 3)
+        Grids.arrayOf(image)[:, :, : 4 + 4 * number] = 1
+        segment = slicer.vtkSegment()
+        segment.SetName(name)
+        segment.AddRepresentation("Binary labelmap", image)
+        node.GetSegmentation().AddSegment(segment)
+    return node
+
+
+def test_segments_that_contradict_each_other_are_refused_with_names_and_voxels(logic, grid, scene, tree, shownLabels):
+    node = overlapping(scene, grid, "left cortex", "right cortex")
+    count = grid.shape[0] * grid.shape[1] * 4
+    with pytest.raises(InputError, match=rf"'left cortex' and 'right cortex' \({count} voxels\); correct them"):
+        logic.adopt(node, tree)
+    left, right = (tree.find(f"{side} cortex").value for side in SIDES)
+    shown = shownLabels(logic.adopt(node, tree, overlaps="first"), grid, logic)
+    assert (shown[:, :, :4] == left).all()
+    assert (shown[:, :, 4:8] == right).all()
+    ids = [node.GetSegmentation().GetNthSegmentID(n) for n in (1, 0)]
+    node.GetSegmentation().ReorderSegments(ids)
+    assert (shownLabels(logic.adopt(node, tree, overlaps="first"), grid, logic)[:, :, :8] == right).all()
+
+
+def test_segments_that_were_never_painted_are_no_question(logic, grid, scene, tree):
+    node = overlapping(scene, grid, "left cortex")
+    node.GetSegmentation().AddEmptySegment("", "something that no tree has")
+    assert [match.item.name for match in logic.matches(node, tree).matches] == ["left cortex"]
+    logic.adopt(node, tree)
+
+
+def test_a_mapping_that_names_nothing_is_refused(logic, grid, scene, tree):
+    node = overlapping(scene, grid, "left cortex")
+    with pytest.raises(InputError, match="there is no segment or label 'liver'"):
+        logic.adopt(node, tree, mapping={"liver": None})
+    with pytest.raises(InputError, match="no node 'nowhere'"):
+        logic.adopt(node, tree, mapping={"left cortex": "nowhere"})
 
 
 def test_the_deeper_of_two_overlapping_segments_wins(logic, grid, scene, tree, shownLabels):
@@ -98,7 +227,7 @@ def test_the_deeper_of_two_overlapping_segments_wins(logic, grid, scene, tree, s
     node.CreateDefaultDisplayNodes()
     from SoftSegSlicerLib.Scene import Grids
 
-    for name, width in (("left cortex", 6), ("nuclei", 10)):
+    for name, width in (("left cortex", 6), ("cortex", 10)):
         image = Grids.orientedImage(grid, tuple(slice(0, size) for size in grid.shape), 3)
         Grids.arrayOf(image)[:, :, :width] = 1
         segment = slicer.vtkSegment()
@@ -108,7 +237,7 @@ def test_the_deeper_of_two_overlapping_segments_wins(logic, grid, scene, tree, s
     assert node.GetSegmentation().GetNumberOfLayers() == 2
     shown = shownLabels(logic.adopt(node, tree), grid, logic)
     assert (shown[:, :, :6] == 7).all()
-    assert (shown[:, :, 6:10] == 40).all()
+    assert (shown[:, :, 6:10] == tree.value_of(tree.find("cortex").id)).all()
     assert not shown[:, :, 10:].any()
 
 

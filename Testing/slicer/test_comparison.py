@@ -147,7 +147,7 @@ def test_what_cannot_be_compared_is_refused_with_the_reason(logic, result, parce
         ((None, other), "no result is chosen"),
         ((result, None), "no reference is chosen"),
         ((result, result), "compared with itself"),
-        ((result, other), "no node for the label values 99"),
+        ((result, other), "no node for 99"),
     ):
         with pytest.raises(InputError, match=said):
             Comparison(logic, *given, tmp_path)

@@ -155,6 +155,33 @@ def test_of_overlapping_segments_the_deeper_one_wins(scene, scan, tmp_path):
         assert np.array_equal(values, np.where(grey, 3, np.where(brain, 9, 0)))
 
 
+def test_segments_that_contradict_each_other_are_refused_and_nothing_is_written(scene, scan, tmp_path):
+    grey, white = block(slice(2, 6)), block(slice(5, 9))
+    labels = addSegmentation(scene, "drawn", {"Grey Matter": grey, "White Matter": white})
+    dataset = SceneDataset("both", HEAD, [SceneCase({"T1": addVolume(scene, "scan", scan)}, labels)])
+    pair = rf"in 'drawn' .*'Grey Matter' and 'White Matter' \({(grey & white).sum()} voxels\)"
+    with pytest.raises(InputError, match=pair):
+        list(dataset.write(tmp_path))
+    assert not [path for path in (tmp_path / "labels").rglob("*") if path.is_file()]
+    assert not (tmp_path / "DATA.json").exists()
+    dataset.overlaps = "first"
+    values = read_image(written(dataset, tmp_path).cases[0].labels).array
+    assert np.array_equal(values, np.where(grey, 3, np.where(white, 5, 0)))
+    assert len(dataset.remarks) == 1
+    assert "'Grey Matter' and 'White Matter'" in dataset.remarks[0]
+
+
+def test_what_people_chose_for_a_segment_is_what_is_learned(scene, scan, tmp_path):
+    grey, white, other = block(slice(1, 3)), block(slice(4, 6)), block(slice(7, 9))
+    labels = addSegmentation(scene, "drawn", {"Grey Matter": grey, "Segment_2": white, "lesion": other})
+    case = SceneCase({"T1": addVolume(scene, "scan", scan)}, labels)
+    with pytest.raises(InputError, match=r"no node for lesion; 2 \(Segment_2\): it has no name|no node for .*lesion"):
+        list(SceneDataset("some", HEAD, [case]).write(tmp_path))
+    case.mapping = {"Segment_2": "white", "lesion": None}
+    values = read_image(written(SceneDataset("some", HEAD, [case]), tmp_path).cases[0].labels).array
+    assert np.array_equal(values, np.where(grey, 3, np.where(white, 5, 0)))
+
+
 def test_labels_on_another_grid_are_brought_onto_the_scan(scene, tmp_path):
     fine = Geometry((20, 20, 20))
     coarse = Geometry((10, 10, 10), (2.0, 2.0, 2.0), (0.5, 0.5, 0.5))
@@ -183,8 +210,8 @@ def test_label_maps_serve_too_with_their_names_or_their_values(scene, scan, tmp_
     case = SceneCase({"T1": addVolume(scene, "scan", scan)}, node)
     values = read_image(written(SceneDataset("map", HEAD, [case]), tmp_path).cases[0].labels).array
     assert np.array_equal(values, np.array([0, 5, 3])[array])
-    assert matchValues([0, 3, 5], {3: "tissue", 5: "bone"}, HEAD) == {3: 3, 5: 5}
-    with pytest.raises(InputError, match=r"no node for the label values 7 \(bone\)"):
+    assert matchValues([0, 3, 5], {3: "", 5: "label 5"}, HEAD) == {3: 3, 5: 5}
+    with pytest.raises(InputError, match=r"no node for 7 \(bone\)"):
         matchValues([3, 7], {7: "bone"}, HEAD)
 
 

@@ -10,6 +10,7 @@ import vtk
 
 from softseg.errors import InputError
 
+from ..Exchange.LabelItems import REFUSE
 from ..Exchange.LabelReader import LabelReader, layersOf, slabRanges
 from ..Exchange.NrrdWriter import NrrdWriter, plainErrors
 from ..Scene import LabelSource, References
@@ -28,13 +29,27 @@ class Comparison:
         found by the names of segments or colours; another grid is resampled, nearest voxel.
     tree: what is judged; None for that of the result.
     folder: for files, tables and report; made when missing.
+    mapping: which node a segment or label of the reference is, where that is open or wrong (as for ``logic.adopt``).
+    resultMapping: the same for a result that has no tree of its own.
+    overlaps: voxels of segments that contradict each other: ``"refuse"``, or ``"first"`` for the first segment.
 
     Raises
     ------
     InputError: a node is missing, both are the same, the result has no tree and none is given, or labels are not in it.
     """
 
-    def __init__(self, logic, resultNode, referenceNode, folder, tree=None):
+    def __init__(
+        self,
+        logic,
+        resultNode,
+        referenceNode,
+        folder,
+        tree=None,
+        *,
+        mapping=None,
+        resultMapping=None,
+        overlaps=REFUSE,
+    ):
         _check(logic, resultNode, referenceNode, tree)
         self.folder = str(folder)
         self.tree = logic.treeOf(resultNode) if tree is None else tree
@@ -45,8 +60,8 @@ class Comparison:
             self.geometry = logic.parcellationOf(resultNode).geometry
             self._content = _softFile(logic, resultNode)
         else:
-            self._labels, self.geometry = _crisp(logic, resultNode, self.tree, managed)
-        self._reference = LabelReader(referenceNode, self.tree, self.geometry)
+            self._labels, self.geometry = _crisp(logic, resultNode, self.tree, managed, resultMapping, overlaps)
+        self._reference = LabelReader(referenceNode, self.tree, self.geometry, mapping, overlaps)
         self._scan = _scanOf(resultNode, self.geometry)
 
     def write(self):
@@ -79,6 +94,12 @@ class Comparison:
                 writer.close()
             finally:
                 writer.discard()
+
+    @property
+    def said(self):
+        """What people should know of how the labels were read, after :meth:`write`; empty where there is nothing."""
+        readers = [reader for reader in (self._reference, self._labels) if reader is not None]
+        return "; ".join(text for text in (getattr(reader, "said", "") for reader in readers) if text)
 
     @property
     def arguments(self):
@@ -136,13 +157,13 @@ class _Array:
             yield slab, slab > 0
 
 
-def _crisp(logic, resultNode, tree, managed):
+def _crisp(logic, resultNode, tree, managed, mapping, overlaps):
     """Return where labels of a result without shares come from, and their grid."""
     if managed and tree == logic.treeOf(resultNode):
         source = LabelSource.sourceOf(resultNode, ParcellationStore())  # unfolded, whatever the cut
         return _Array(source.labels(tree.cut_at(tree.depth)), source.box, source.geometry.shape), source.geometry
     geometry = _gridOf(resultNode)
-    return LabelReader(resultNode, tree, geometry), geometry
+    return LabelReader(resultNode, tree, geometry, mapping, overlaps), geometry
 
 
 def _gridOf(labelsNode):

@@ -1,10 +1,11 @@
-"""Which node of a label tree each segment or label value of the scene is: by id, name or value."""
+"""Which node of a label tree each segment or label value of the scene is; the rule is softseg.tree.matching."""
 
 from softseg.errors import InputError
 from softseg.tree import LabelTree, Node
+from softseg.tree.matching import LEAVE_OUT, Item, match_items
+from softseg.tree.names import is_background, plain_name
 
-_BACKGROUND = ("background", "unlabeled background", "outside")
-_SHOWN = 6
+RENAME = "rename these segments, choose another label tree, or say which node each of them is"
 
 
 def matchSegments(names, tree):
@@ -13,22 +14,15 @@ def matchSegments(names, tree):
     Parameters
     ----------
     names: name by segment id.
-    tree: what the values are taken from. A segment is the node with its id, else with its name; case, underscores and
-        hyphens do not matter. A segment called "Background" is the tree's background leaf.
+    tree: what the values are taken from. A segment called "Background" is the tree's background leaf.
 
     Raises
     ------
     InputError: no node of the tree is meant by a segment, or two segments mean the same one.
     """
-    finder = NodeFinder(tree)
-    found = {segmentId: finder.find(segmentId, name) for segmentId, name in names.items()}
-    missing = [names[segmentId] for segmentId, node in found.items() if node is None]
-    if missing:
-        raise InputError(
-            f"the label tree '{tree.name}' has no node for {listed(missing)}",
-            hint="rename these segments, or choose another label tree",
-        )
-    return {segmentId: tree.value_of(node.id) for segmentId, node in found.items()}
+    found = match_items([Item(key, name, key) for key, name in names.items()], tree, numbered=True)
+    found.require(RENAME)
+    return found.values
 
 
 def matchValues(present, names, tree):
@@ -38,37 +32,57 @@ def matchValues(present, names, tree):
     ----------
     present: label values that occur; 0 is background or unlabelled and left as it is.
     names: what the label map's colour table calls them, by value; may lack some.
-    tree: its own values are taken where the names do not all mean nodes of it.
+    tree: its own values are taken where no name contradicts.
 
     Raises
     ------
-    InputError: neither names nor values belong to the tree.
+    InputError: a label belongs to no node of the tree, or it is not clear to which.
     """
-    values = [value for value in present if value]
-    finder = NodeFinder(tree)
-    byName = {value: finder.find("", names.get(value, "")) for value in values}
-    if values and all(byName.values()):
-        return {value: tree.value_of(node.id) for value, node in byName.items()}
-    missing = [value for value in values if not tree.has_value(value)]
-    if not missing:
-        return {value: value for value in values}
-    called = [
-        str(value) if names.get(value, str(value)) == str(value) else f"{value} ({names[value]})" for value in missing
-    ]
-    raise InputError(
-        f"the label tree '{tree.name}' has no node for the label values {listed(called)}",
-        hint="choose the tree that these labels belong to",
-    )
+    items = [Item(value, names.get(value, ""), value=value) for value in present if value]
+    found = match_items(items, tree)
+    found.require("choose the tree that these labels belong to, or say which node each of them is")
+    return found.values
 
 
-def treeOfSegments(names, colors=None, name=""):
-    """Return a tree of one level: a background leaf and one leaf for each name, with the values 1, 2, ...
+def chosenOf(mapping, items, tree):
+    """Return what a mapping says in the form that softseg.tree.matching takes.
+
+    Parameters
+    ----------
+    mapping: by segment id, label value or name: the id or name of a node, None to leave it out, ``ADD``, or
+        ``LEAVE_OUT``.
+    items: what may be meant.
+    tree: where the nodes are.
+
+    Raises
+    ------
+    InputError: there is no such segment or label, or no such node.
+    """
+    keys = {item.key for item in items}
+    byName = {}
+    for item in items:
+        byName.setdefault(item.name, []).append(item.key)
+    chosen = {}
+    for key, choice in (mapping or {}).items():
+        meant = [key] if key in keys else byName.get(key, [])
+        if len(meant) != 1:
+            what = "no segment or label" if not meant else "more than one segment"
+            raise InputError(f"there is {what} {key!r}", field="mapping", hint="give ids of segments, or label values")
+        if choice is None:
+            choice = LEAVE_OUT
+        chosen[meant[0]] = tree.find(choice).id if isinstance(choice, str) else choice
+    return chosen
+
+
+def treeOfSegments(names, colors=None, name="", values=None):
+    """Return a tree of one level: a background leaf and one leaf for each name.
 
     Parameters
     ----------
     names: names of segments; repeated ones (those of several scans) count once.
     colors: ``(red, green, blue)``, 0..255, by name.
     name: what the tree is called.
+    values: label values by name, of label maps; others get 1, 2, ...
 
     Raises
     ------
@@ -76,66 +90,34 @@ def treeOfSegments(names, colors=None, name=""):
     """
     unique = {}
     for text in names:
-        unique.setdefault(plainName(text), text)
-    structures = [text for plain, text in unique.items() if plain not in _BACKGROUND]
+        unique.setdefault(plain_name(text), text)
+    structures = [text for text in unique.values() if not is_background(text)]
     if not structures:
         raise InputError("there is no segment to learn", hint="paint at least one structure")
     root = _fresh("structures", structures)
     nodes = [Node(root, root, None), Node("background", "background", root, value=0)]
-    nodes += [
-        Node(text, text, root, value=value, color=(colors or {}).get(text))
-        for value, text in enumerate(structures, start=1)
-    ]
+    numbers = _numbers(structures, values or {})
+    nodes += [Node(text, text, root, value=numbers[text], color=(colors or {}).get(text)) for text in structures]
     return LabelTree(nodes, name=name or root)
 
 
 def backgroundAmong(names):
     """Return the first name that means the background, None where none does."""
-    return next((name for name in names if plainName(name) in _BACKGROUND), None)
+    return next((name for name in names if is_background(name)), None)
 
 
-class NodeFinder:
-    """Finds the node that people mean.
-
-    Parameters
-    ----------
-    tree: where.
-    """
-
-    def __init__(self, tree):
-        self._tree = tree
-        self._ids = {node.id for node in tree.nodes}
-        self._byName = {}
-        for node in tree.nodes:
-            self._byName.setdefault(plainName(node.name), []).append(node)
-            if plainName(node.id) != plainName(node.name):
-                self._byName.setdefault(plainName(node.id), []).append(node)
-
-    def find(self, nodeId, name):
-        """Return the node with that id, else the only one with that name, else None."""
-        if nodeId in self._ids:
-            return self._tree.node(nodeId)
-        exact = [node for node in self._tree.nodes if node.name == name]
-        candidates = exact if len(exact) == 1 else self._byName.get(plainName(name), [])
-        if len(candidates) == 1:
-            return candidates[0]
-        if plainName(name) in _BACKGROUND:
-            return self._tree.background
-        return None
-
-
-def plainName(text):
-    """Return a name without case, and with spaces for underscores and hyphens."""
-    return " ".join(str(text).replace("_", " ").replace("-", " ").casefold().split())
-
-
-def listed(names):
-    """Return names for a sentence, the first few of many."""
-    shown = ", ".join(str(name) for name in names[:_SHOWN])
-    return f"{shown} and {len(names) - _SHOWN} more" if len(names) > _SHOWN else shown
+def _numbers(structures, values):
+    """Return a label value of its own for each structure: the given one where no other has it."""
+    numbers, taken = {}, set()
+    for text in structures:
+        if values.get(text) and values[text] not in taken:
+            numbers[text] = values[text]
+            taken.add(values[text])
+    free = (number for number in range(1, len(structures) + len(taken) + 1) if number not in taken)
+    return {text: numbers[text] if text in numbers else next(free) for text in structures}
 
 
 def _fresh(wanted, taken):
-    while wanted in taken or plainName(wanted) in _BACKGROUND:
+    while wanted in taken or is_background(wanted):
         wanted += "_"
     return wanted

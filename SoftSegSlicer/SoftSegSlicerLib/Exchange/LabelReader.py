@@ -6,9 +6,11 @@ import vtk
 from vtk.util import numpy_support
 
 from softseg.errors import InputError
+from softseg.tree.overlaps import Overlaps
+from softseg.types import IGNORE_INDEX
 
 from ..Scene.Grids import arrayOf, arrayToMatrix
-from .LabelMatching import matchSegments, matchValues
+from .LabelItems import FIRST, OVERLAPS, contradiction, matchLabels
 
 _BINARY = "Binary labelmap"
 SLAB_VOXELS = 500_000
@@ -21,44 +23,53 @@ class LabelReader:
     Parameters
     ----------
     labelsNode: vtkMRMLSegmentationNode or vtkMRMLLabelMapVolumeNode.
-    tree: gives the values; see :mod:`SoftSegSlicerLib.Exchange.LabelMatching` for how segments are found in it.
+    tree: gives the values; see :mod:`softseg.tree.matching` for how segments are found in it.
     geometry: grid that is asked for (:class:`softseg.image.Geometry`); labels on others are taken from the nearest
         voxel.
+    mapping: which node each segment or label is, where that is not clear (:func:`Exchange.LabelMatching.chosenOf`).
+    overlaps: REFUSE, or FIRST: voxels of segments that contradict each other are those of the first.
+
+    Attributes
+    ----------
+    matching: what was found (:class:`softseg.tree.matching.Matching`).
 
     Raises
     ------
     InputError: a segment or label value is not in the tree, or there are no labels.
     """
 
-    def __init__(self, labelsNode, tree, geometry):
-        self._geometry = geometry
+    def __init__(self, labelsNode, tree, geometry, mapping=None, overlaps=OVERLAPS[0]):
+        self._node, self._geometry, self._first = labelsNode, geometry, overlaps == FIRST
         self._layers = layersOf(labelsNode)
-        if labelsNode.IsA("vtkMRMLSegmentationNode"):
-            values = matchSegments(segmentNames(labelsNode), tree)
-            keys = [[(label, values[segmentId]) for label, segmentId in layer.labels] for layer in self._layers]
-        else:
-            layer = self._layers[0]
-            values = matchValues([label for label, _ in layer.labels], dict(layer.labels), tree)
-            keys = [list(values.items())]
-        depthOf = {tree.value_of(node.id): tree.depth_of(node.id) for node in tree.nodes}
-        self._tables = [_tables(pairs, depthOf, layer) for pairs, layer in zip(keys, self._layers, strict=True)]
+        self.matching = matchLabels(labelsNode, self._layers, tree, mapping)
+        self.matching.require("rename them, choose the tree that they belong to, or say which node each of them is")
+        self._tree, self._overlaps = self.matching.tree, None
+        self._tables = classTables(self._layers, self.matching)
+
+    @property
+    def said(self):
+        """What people should know of how the labels were read; empty where there is nothing."""
+        overlapping = "" if self._overlaps is None else self._overlaps.said()
+        return "; ".join(text for text in (self.matching.said(), overlapping) if text)
 
     def slabs(self):
         """Yield ``(labels, painted)``: whole slices ``(k, j, i)`` as uint16 tree values, and where any label lies.
 
         Where segments overlap, the one deeper in the tree wins: the hippocampus inside the brain.
+
+        Raises
+        ------
+        ContradictionError: at the end, where voxels lie in segments that contradict each other and REFUSE holds.
         """
+        self._overlaps = Overlaps(self._tree, orderOf(self.matching))
         for first, last in slabRanges(self._geometry.shape):
             reference = _emptyImage(self._geometry, first, last)
-            labels = np.zeros((last - first, *self._geometry.shape[1:]), np.uint16)
-            depths = np.full(labels.shape, -1, np.int16)
-            for layer, (values, levels) in zip(self._layers, self._tables, strict=True):
-                found = _resampled(layer.image, reference)
-                level = levels[found]
-                better = level > depths
-                labels[better] = values[found][better]
-                depths[better] = level[better]
-            yield labels, depths >= 0
+            labels = np.full((last - first, *self._geometry.shape[1:]), IGNORE_INDEX, np.int16)
+            for layer, table in zip(self._layers, self._tables, strict=True):
+                self._overlaps.add(labels, table[_resampled(layer.image, reference)])
+            yield self._tree.to_values(labels), labels != IGNORE_INDEX
+        if self._overlaps.contradictions and not self._first:
+            raise contradiction(self._overlaps, self._node)
 
 
 class Layer:
@@ -76,7 +87,7 @@ class Layer:
 
 
 def layersOf(labelsNode):
-    """Return the label images of a segmentation or of a label map volume.
+    """Return the label images of a segmentation or of a label map volume; segments without voxels are left out.
 
     Raises
     ------
@@ -125,7 +136,9 @@ def _segmentationLayers(segmentationNode):
     for index, ids in sorted(members.items()):
         image = segmentation.GetLayerDataObject(index, _BINARY)
         if image is not None and image.GetNumberOfPoints():
-            layers.append(Layer(_kept(image), [(segmentation.GetSegment(one).GetLabelValue(), one) for one in ids]))
+            there = _valuesIn(arrayOf(image))
+            labels = [(segmentation.GetSegment(one).GetLabelValue(), one) for one in ids]
+            layers.append(Layer(_kept(image), [(value, one) for value, one in labels if value in there]))
     return layers
 
 
@@ -147,8 +160,14 @@ def _present(data, volumeNode):
     scalars = numpy_support.vtk_to_numpy(data.GetPointData().GetScalars())
     if scalars.dtype.kind not in "iu" or scalars.min(initial=0) < 0:
         raise InputError(f"'{volumeNode.GetName()}' is no label map", hint="label values are whole numbers from 0 on")
-    seen = np.zeros(1 + int(scalars.max(initial=0)), bool)
-    seen[scalars] = True
+    return _valuesIn(scalars.reshape(max(1, data.GetDimensions()[2]), -1))
+
+
+def _valuesIn(array):
+    """Return the label values that occur in an array, sorted; slice by slice, so that little memory is needed."""
+    seen = np.zeros(1 + int(array.max(initial=0)), bool)
+    for part in array:
+        seen[part] = True
     return np.flatnonzero(seen).tolist()
 
 
@@ -165,14 +184,22 @@ def _kept(image):
     return copy
 
 
-def _tables(pairs, depthOf, layer):
-    """Return look-up tables from label values of a layer to tree values, and to depths (-1: no label)."""
-    highest = int(arrayOf(layer.image).max(initial=0))  # fifty times as fast as the image's GetScalarRange()
-    size = 1 + max(highest, *(label for label, _ in pairs), 0)
-    values, depths = np.zeros(size, np.uint16), np.full(size, -1, np.int16)
-    for label, value in pairs:
-        values[label], depths[label] = value, depthOf[value]
-    return values, depths
+def classTables(layers, matching):
+    """Return for each layer a table from its label values to class indices of the matching's tree (-1: no label)."""
+    classes = {key: matching.tree.class_index(node.id) for key, node in matching.nodes.items()}
+    tables = []
+    for layer in layers:
+        highest = int(arrayOf(layer.image).max(initial=0))  # fifty times as fast as the image's GetScalarRange()
+        table = np.full(1 + max(highest, *(value for value, _ in layer.labels), 0), IGNORE_INDEX, np.int16)
+        for value, key in layer.labels:
+            table[value] = classes.get(key, classes.get(value, IGNORE_INDEX))
+        tables.append(table)
+    return tables
+
+
+def orderOf(matching):
+    """Return the ids of the nodes in the order of their segments."""
+    return [match.node.id for match in matching.matches if match.node is not None]
 
 
 def _emptyImage(geometry, first, last):

@@ -66,23 +66,42 @@ class ResultsLogic:
         self._show(segmentationNode, tree.cut_at(tree.depth))
         return segmentationNode
 
-    def adopt(self, labelsNode, tree, missing=Adoption.REFUSE):
+    def matches(self, labelsNode, tree, mapping=None):
+        """Return which node of a tree each segment or label is, and why others are open, before anything is taken.
+
+        Parameters
+        ----------
+        labelsNode, tree, mapping: as for :meth:`adopt`.
+
+        Returns
+        -------
+        softseg.tree.matching.Matching: ``.matches``, ``.open``, ``.by_value``.
+        """
+        return Adoption.matchesOf(labelsNode, tree, mapping)
+
+    def adopt(self, labelsNode, tree, missing=Adoption.REFUSE, *, mapping=None, overlaps="refuse"):
         """Return a new segmentation, foldable along a tree, of one that was made elsewhere; that one is hidden.
 
-        Segments are found in the tree by id, name or label value, the labels of a label map by value.
+        Each segment or label is found in the tree by its name, id or code, and by its label value only where no name
+        contradicts; :meth:`matches` says what was found.
 
         Parameters
         ----------
         labelsNode: segmentation node, or a label map or integer volume node.
         tree: LabelTree.
-        missing: labels that the tree lacks are refused ("refuse"), added below its root ("add"), or left out
+        missing: labels that stay open are refused ("refuse"), added below the tree's root ("add"), or left out
             ("background").
+        mapping: which node a segment or label is, where that is open or wrong: from segment ids, label values or names
+            to ids or names of nodes; None leaves one out.
+        overlaps: voxels of segments that contradict each other (neither is an ancestor of the other) are refused
+            ("refuse"), or those of the segment that comes first ("first").
 
         Raises
         ------
-        InputError: labels are not in the tree (they are named), or the node is empty.
+        InputError: labels are open (they and the reasons are named), segments contradict each other, or the node is
+            empty.
         """
-        array, geometry, tree = Adoption.readLabels(labelsNode, tree, missing)
+        array, geometry, tree = Adoption.readLabels(labelsNode, tree, missing, mapping, overlaps)
         scene = References.sceneOf(labelsNode)
         volumeNode = labelsNode if labelsNode.IsA("vtkMRMLVolumeNode") else self._inputOf(labelsNode)
         name = f"{labelsNode.GetName()} ({tree.name})" if tree.name else labelsNode.GetName()

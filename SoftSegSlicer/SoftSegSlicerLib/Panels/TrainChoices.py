@@ -206,11 +206,13 @@ def ownTree(cases):
     ------
     InputError: there is no segment.
     """
-    names, colors = [], {}
+    names, colors, values = [], {}, {}
     for case in cases:
         if case.labels.IsA("vtkMRMLSegmentationNode"):
             names += segmentNames(case.labels).values()
             colors.update(segmentColors(case.labels))
-        else:
-            names += [name for value, name in layersOf(case.labels)[0].labels if value]
-    return treeOfSegments(names, colors, "own structures")
+        else:  # with the values of the label map, so that names and values say the same
+            found = {name: value for value, name in layersOf(case.labels)[0].labels if value}
+            names += found
+            values = found | values
+    return treeOfSegments(names, colors, "own structures", values)

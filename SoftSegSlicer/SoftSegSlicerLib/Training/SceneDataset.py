@@ -9,6 +9,7 @@ import slicer
 
 from softseg.errors import InputError
 
+from ..Exchange.LabelItems import REFUSE
 from ..Exchange.LabelReader import LabelReader, slabRanges
 from ..Exchange.NrrdWriter import NrrdWriter, plainErrors
 from ..Scene.Grids import geometryOfVolume
@@ -25,12 +26,15 @@ class SceneCase:
     labels: segmentation or label map volume.
     person: whose scan it is; all scans of a person are on one side.
     split: ``"train"``, or ``"val"`` to judge by.
+    mapping: which node of the tree a segment or label is, where that is open or wrong: from segment ids, label values
+        or names to ids or names of nodes; None leaves one out.
     """
 
     images: dict
     labels: object
     person: str = ""
     split: str = "train"
+    mapping: dict = field(default_factory=dict)
 
     @property
     def volume(self):
@@ -50,6 +54,8 @@ class SceneDataset:
     strokes: what is not painted is unlabelled and takes no part; otherwise it is background.
     positiveOnly: strokes without a background: what is not painted is unlabelled, and no voxel is ever background. Such
         a dataset is for trainings with ``sparse=true``.
+    overlaps: voxels of segments that contradict each other: ``"refuse"``, or ``"first"`` for the first segment.
+    remarks: what :meth:`write` found that people should know: labels taken by value, contradicting segments.
     """
 
     name: str
@@ -57,6 +63,8 @@ class SceneDataset:
     cases: list = field(default_factory=list)
     strokes: bool = False
     positiveOnly: bool = False
+    overlaps: str = REFUSE
+    remarks: list = field(default_factory=list)
 
     def check(self):
         """Find out, without reading a voxel, whether the cases can be written.
@@ -92,15 +100,17 @@ class SceneDataset:
 
         Raises
         ------
-        InputError: as :meth:`check`; a segment is not in the tree; strokes lack the background, or have one although
-            they are positive-only; the disk is full or cannot be written.
+        InputError: as :meth:`check`; it is open which node a segment is; strokes lack the background, or have one
+            although they are positive-only; the disk is full or cannot be written.
+        ContradictionError: segments contradict each other.
         """
         self.check()
         tree = _fittingTree(self.tree, self.positiveOnly)
         if self.positiveOnly:
             refuseBackground(self.cases)
         masked = self.strokes and not self.positiveOnly  # else label 0 says the same: nothing is known
-        exports = [_CaseExport(case, tree, masked) for case in self.cases]
+        exports = [_CaseExport(case, tree, masked, self.overlaps) for case in self.cases]
+        self.remarks = []
         with plainErrors(folder):
             os.makedirs(folder, exist_ok=True)
         requireSpace(folder, sum(export.bytes for export in exports))
@@ -110,6 +120,7 @@ class SceneDataset:
             name = _freshName(export.name, taken)
             entry = yield from _shifted(export.write(folder, name), done, total)
             entries.append(entry)
+            self.remarks += [f"{export.name}: {export.said}"] if export.said else []
             done += export.slices
         if masked:
             requireBackground(exports, tree)
@@ -138,14 +149,19 @@ def personOf(case):
 class _CaseExport:
     """One case on its way to files; holds on to the voxels, so that the scene may change."""
 
-    def __init__(self, case, tree, masked):
+    def __init__(self, case, tree, masked, overlaps):
         self.name = _fileName(case.volume.GetName())
         self._case, self._masked = case, masked
         self._person, self._split = personOf(case), case.split
         self._geometry = geometryOfVolume(case.volume)
         self._arrays = {channel: slicer.util.arrayFromVolume(node) for channel, node in case.images.items()}
-        self._labels = LabelReader(case.labels, tree, self._geometry)
+        self._labels = LabelReader(case.labels, tree, self._geometry, case.mapping, overlaps)
         self.values = set()
+
+    @property
+    def said(self):
+        """What people should know of how the labels were read; empty where there is nothing."""
+        return self._labels.said
 
     @property
     def slices(self):

@@ -110,7 +110,7 @@ def test_outliers_in_a_label_map_are_no_answer(small_tree, small_geometry, small
 
 def test_a_parcellation_of_another_tree_is_refused(case_files, small_tree):
     lacking = small_tree.remove("deep")
-    with pytest.raises(InputError, match=r"soft.soft.npz: deep grey: the tree 'small' has no node with the value 2"):
+    with pytest.raises(InputError, match=r"soft.soft.npz: the label tree 'small' has no node for deep grey"):
         read_prediction(case_files / "predictions" / "ada", lacking, ignore)
 
 

@@ -23,8 +23,8 @@ TREE = LabelTree(
 INDEX = {node.id: TREE.class_index(node.id) for node in TREE.nodes}
 
 
-def joined(*layers: str, first_wins: bool = False) -> tuple[int, Overlaps]:
-    overlaps, voxel = Overlaps(TREE, first_wins=first_wins), np.full((1, 1, 1), IGNORE_INDEX, np.int16)
+def joined(*layers: str, order: list[str] | None = None) -> tuple[int, Overlaps]:
+    overlaps, voxel = Overlaps(TREE, order), np.full((1, 1, 1), IGNORE_INDEX, np.int16)
     for layer in layers:
         overlaps.add(voxel, np.full((1, 1, 1), INDEX[layer] if layer else IGNORE_INDEX, np.int16))
     return int(voxel[0, 0, 0]), overlaps
@@ -50,11 +50,12 @@ def test_contradictions_are_counted_and_named(layers):
     pair = overlaps.contradictions[0]
     assert {pair.first, pair.second} <= set(layers)
     assert f"'{pair.first}' and '{pair.second}' (1 voxel)" in overlaps.said()
-    assert joined(*layers, first_wins=True)[0] == INDEX[pair.first]
+    for order in ([pair.first, pair.second], [pair.second, pair.first]):
+        assert joined(*layers, order=order)[0] == INDEX[order[0]]
 
 
 def test_voxels_of_each_pair_are_counted():
-    overlaps, labels = Overlaps(TREE, first_wins=True), np.full((2, 3, 4), INDEX["grey"], np.int16)
+    overlaps, labels = Overlaps(TREE, ["grey"]), np.full((2, 3, 4), INDEX["grey"], np.int16)
     added = np.full(labels.shape, IGNORE_INDEX, np.int16)
     added[0], added[1, 0] = INDEX["white"], INDEX["bone"]
     overlaps.add(labels, added)

@@ -23,7 +23,7 @@ from softseg.image import Geometry, Image
 from softseg.soft.grids import index_map, nearest_values
 from softseg.tree import LabelTree, Terminology
 from softseg.tree.formats.codes import terminology_of_tag
-from softseg.tree.matching import Item, Matching, match_items
+from softseg.tree.matching import LEAVE_OUT, Item, Matching, match_items
 from softseg.tree.overlaps import CONTRADICTION, Overlaps
 from softseg.types import IGNORE_INDEX
 
@@ -167,8 +167,7 @@ def match_segments(
     """
     items = [Item(number, one.name, one.id, one.value, one.terminology) for number, one in enumerate(segments)]
     found = match_items(items, tree, numbered=True)
-    silent = [number for number, one in enumerate(segments) if one.value == unlabelled]
-    found = found.leaving_out(silent)
+    found = found.choosing({match.item.key: LEAVE_OUT for match in found.open if match.item.value == unlabelled})
     try:
         found.require("name each segment like a node of the tree, of any level, or delete it")
     except InputError as error:

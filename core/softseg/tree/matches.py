@@ -30,7 +30,7 @@ class Choice(Enum):
 
 LEAVE_OUT, ADD = Choice.LEAVE_OUT, Choice.ADD
 
-Chosen: TypeAlias = Mapping[Hashable, "str | Choice"]
+Chosen: TypeAlias = Mapping[Hashable, "str | Choice | None"]
 """What people chose: by key the id of a node, ``LEAVE_OUT`` or ``ADD`` (a new leaf below the root)."""
 
 
@@ -142,10 +142,11 @@ class Matching:
         if not self.open:
             return
         plain = [match.item.shown for match in self.open if not match.reason]
-        parts = [f"the label tree '{self.tree.name}' has no node for {listed(plain)}"] if plain else []
+        tree = f"the label tree '{self.tree.name}'" if self.tree.name else "the label tree"
+        parts = [f"{tree} has no node for {listed(plain)}"] if plain else []
         told = [f"{match.item.shown}: {match.reason}" for match in self.open if match.reason]
         more = [f"and {len(told) - _SHOWN} more"] if len(told) > _SHOWN else []
-        head = [] if plain or not told else [f"not every label has a node in the label tree '{self.tree.name}'"]
+        head = [] if plain or not told else [f"not every label has a node in {tree}"]
         raise InputError("; ".join([*parts, *head, *told[:_SHOWN], *more]), hint=hint)
 
     def said(self) -> str:
@@ -153,27 +154,38 @@ class Matching:
         found = [f"{match.item.shown} as '{match.node.name}'" for match in self.by_value if match.node is not None]
         return f"taken by label value, as no name says more: {listed(found)}" if found else ""
 
-    def adding(self, keys: Iterable[Hashable] | None = None) -> Matching:
-        """Return the matching with a new leaf below the root for these open items (all of them by default)."""
-        wanted = {match.item.key for match in self.open} if keys is None else set(keys)
+    def choosing(self, chosen: Chosen) -> Matching:
+        """Return the matching with what people chose for items; it is taken as it is, also several for one node.
+
+        Raises
+        ------
+        NodeError (an InputError): a chosen node is not in the tree.
+        InputError: a key is that of no item.
+        """
+        strange = [key for key in chosen if key not in {match.item.key for match in self.matches}]
+        if strange:
+            raise InputError(f"there is no label {listed(strange)}", field="mapping")
         tree, matches = self.tree, []
         for match in self.matches:
-            if match.item.key in wanted and match.node is None:
+            choice = chosen.get(match.item.key)
+            if choice is ADD:
                 tree, node = _with_leaf(tree, match.item)
-                match = Match(match.item, node, "added")
-            matches.append(match)
+                matches.append(Match(match.item, node, "added"))
+            elif choice is LEAVE_OUT:
+                matches.append(Match(match.item, left_out=True))
+            elif choice is not None and (match.node is None or match.node.id != choice):
+                matches.append(Match(match.item, tree.node(str(choice)), "choice"))
+            else:
+                matches.append(match)
         return Matching(tree, tuple(matches))
 
-    def leaving_out(self, keys: Iterable[Hashable] | None = None) -> Matching:
-        """Return the matching without these open items (all of them by default)."""
-        wanted = {match.item.key for match in self.open} if keys is None else set(keys)
-        return Matching(
-            self.tree,
-            tuple(
-                Match(match.item, left_out=True) if match.item.key in wanted and match.open else match
-                for match in self.matches
-            ),
-        )
+    def adding(self) -> Matching:
+        """Return the matching with a new leaf below the root for each open item."""
+        return self.choosing({match.item.key: ADD for match in self.open})
+
+    def leaving_out(self) -> Matching:
+        """Return the matching without the open items."""
+        return self.choosing({match.item.key: LEAVE_OUT for match in self.open})
 
 
 def listed(names: Sequence[object]) -> str:

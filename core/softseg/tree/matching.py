@@ -58,7 +58,7 @@ def match_items(
     NodeError (an InputError): a chosen node is not in the tree.
     """
     finder, chosen = NodeFinder(tree), dict(chosen or {})
-    settled = {item.key: _chosen(item, chosen[item.key], tree) for item in items if item.key in chosen}
+    settled = {item.key: _chosen(item, choice, tree) for item in items if (choice := chosen.get(item.key)) is not None}
     rest = [item for item in items if item.key not in settled]
     rest, contradictory = _assumed(rest, tree, finder)
     named = _one_to_one([_by_name(item, tree, finder) for item in rest])
@@ -68,8 +68,8 @@ def match_items(
     by_value = [_by_value(one, tree, trusted, taken) for one in named if one.match.node is None]
     found |= {match.item.key: match for match in _alone(by_value)}
     found |= {match.item.key: match for match in contradictory} | settled
-    added = [item.key for item in items if chosen.get(item.key) is ADD]
-    return Matching(tree, tuple(replace(found[item.key], item=item) for item in items)).adding(added)
+    added: Chosen = {item.key: ADD for item in items if chosen.get(item.key) is ADD}
+    return Matching(tree, tuple(replace(found[item.key], item=item) for item in items)).choosing(added)
 
 
 def match_trees(source: LabelTree, target: LabelTree) -> Matching:

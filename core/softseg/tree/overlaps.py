@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -45,11 +46,12 @@ class Overlaps:
     Parameters
     ----------
     tree: whose class indices the labels are.
-    first_wins: whether contradictory voxels stay with the node that came first; else they become ``CONTRADICTION``.
+    order: ids of nodes; of two that contradict each other the one that comes first here has the voxel. Without it they
+        leave ``CONTRADICTION``.
     """
 
-    def __init__(self, tree: LabelTree, *, first_wins: bool = False) -> None:
-        self._tree, self._first_wins = tree, first_wins
+    def __init__(self, tree: LabelTree, order: Sequence[str] | None = None) -> None:
+        self._tree, self._order = tree, None if order is None else tuple(order)
         self._counts: Counter[tuple[int, int]] = Counter()
 
     def add(self, labels: npt.NDArray[np.integer[Any]], added: npt.NDArray[np.integer[Any]]) -> None:
@@ -105,12 +107,20 @@ class Overlaps:
         """``[V + 2, V + 2]``: the class of a voxel by what it had and what is added."""
         count = len(self._tree)
         before, new = np.arange(count)[:, None], np.arange(count)[None, :]
-        kept = before if self._first_wins else CONTRADICTION
+        if self._order is None:
+            kept: npt.NDArray[np.intp] | int = CONTRADICTION
+        else:
+            ranks = self._ranks(self._order)
+            kept = np.where(ranks[:, None] <= ranks[None, :], before, new)
         table = np.full((count + 2, count + 2), CONTRADICTION, np.int16)
         inner = np.where(self._above, new, np.where(self._above.T, before, kept))
         table[:count, :count] = inner
         table[IGNORE_INDEX, :count] = np.arange(count)
         return table
+
+    def _ranks(self, order: Sequence[str]) -> npt.NDArray[np.intp]:
+        places = {id_: place for place, id_ in enumerate(order)}
+        return np.array([places.get(node.id, len(places)) for node in self._tree.class_nodes])
 
     @cached_property
     def _above(self) -> npt.NDArray[np.bool_]:

@@ -1,0 +1,84 @@
+"""The segments of a segmentation, or the labels of a label map, as items that belong to nodes of a label tree."""
+
+import vtk
+
+from softseg.errors import InputError
+from softseg.tree.formats.codes import terminology_of_tag
+from softseg.tree.matching import Item, match_items
+
+from .LabelMatching import chosenOf
+
+REFUSE, FIRST = "refuse", "first"
+"""What to do with voxels of segments that contradict each other: refuse, or let the first segment have them."""
+OVERLAPS = (REFUSE, FIRST)
+
+_DEFAULT_TABLES = ("FileGenericAnatomyColors", "FileGenericColors", "RandomIntegers")
+"""In the ids of colour tables that Slicer gives to a label map that has none: nobody said that label 2 is bone."""
+
+
+class ContradictionError(InputError):
+    """Segments claim the same voxels although neither is an ancestor of the other in the label tree."""
+
+
+def contradiction(overlaps, labelsNode):
+    """Return the error that names what :class:`softseg.tree.overlaps.Overlaps` counted in a segmentation."""
+    return ContradictionError(
+        f"in '{labelsNode.GetName()}' {overlaps.said()}",
+        hint="correct them in Segment Editor, or let the segment that comes first have these voxels",
+    )
+
+
+def itemsOf(labelsNode, layers):
+    """Return the items of a node: keys are segment ids, or the label values of a label map.
+
+    Parameters
+    ----------
+    labelsNode: segmentation node, or volume node of whole numbers.
+    layers: its layers (:func:`Exchange.LabelReader.layersOf`); segments without voxels are not among them.
+    """
+    if not labelsNode.IsA("vtkMRMLSegmentationNode"):
+        given = not any(name in _tableOf(labelsNode) for name in _DEFAULT_TABLES)
+        return [_labelItem(value, name, given) for value, name in layers[0].labels if value]
+    segmentation = labelsNode.GetSegmentation()
+    found = {segmentId: value for layer in layers for value, segmentId in layer.labels}
+    ids = [segmentation.GetNthSegmentID(n) for n in range(segmentation.GetNumberOfSegments())]
+    return [_segmentItem(segmentation, segmentId, found[segmentId]) for segmentId in ids if segmentId in found]
+
+
+def matchLabels(labelsNode, layers, tree, mapping=None):
+    """Return the Matching of a node's labels with a tree.
+
+    Parameters
+    ----------
+    labelsNode, layers: as for :func:`itemsOf`.
+    tree: LabelTree.
+    mapping: what people chose, see :func:`Exchange.LabelMatching.chosenOf`.
+
+    Raises
+    ------
+    InputError: the mapping names what is not there.
+    """
+    items = itemsOf(labelsNode, layers)
+    segments = labelsNode.IsA("vtkMRMLSegmentationNode")
+    return match_items(items, tree, chosenOf(mapping, items, tree), numbered=segments)
+
+
+def _labelItem(value, name, given):
+    return Item(value, "" if name == str(value) else name, value=value, given=given)
+
+
+def _segmentItem(segmentation, segmentId, value):
+    segment = segmentation.GetSegment(segmentId)
+    return Item(segmentId, segment.GetName() or "", segmentId, value, _codesOf(segment))
+
+
+def _codesOf(segment):
+    text = vtk.mutable("")
+    there = segment.GetTag(segment.GetTerminologyEntryTagName(), text)
+    return terminology_of_tag(str(text)) if there else None
+
+
+def _tableOf(volumeNode):
+    """Return the id of a volume's colour table, empty where it has none."""
+    display = volumeNode.GetDisplayNode()
+    return (display.GetColorNodeID() if display else "") or ""
