@@ -106,10 +106,6 @@ DAMAGE: dict[str, tuple[Callable[[Path], object], str]] = {
         "models/outliers.pt: is not the file that outliers.json speaks of; fit the score again",
     ),
     "damaged estimates": (lambda f: (f / "models" / "outliers.pt").write_bytes(b"x" * 99), "models/outliers.pt: "),
-    "estimates alone": (
-        lambda f: (f / "outliers.json").unlink(),
-        "models/outliers.pt: belongs to outliers.json, which is missing",
-    ),
 }
 
 
@@ -120,6 +116,11 @@ def test_damaged_files_are_named(name: str, folder: Path) -> None:
     with pytest.raises(InputError, match=message) as caught:
         ModelFolder.load(folder)
     assert "\n" not in str(caught.value)
+
+
+def test_estimates_without_their_description_are_no_score(folder: Path) -> None:
+    (folder / "outliers.json").unlink()
+    assert ModelFolder.load(folder).outliers is None
 
 
 def test_pickled_code_is_refused(folder: Path, tmp_path: Path) -> None:

@@ -21,7 +21,7 @@ from torch import Tensor
 
 import softseg
 from softseg.errors import InputError
-from softseg.files import read_json_object, write_beside
+from softseg.files import read_json_object, write_together
 from softseg.network.heads import Head
 from softseg.network.outlier_scores import OutlierScore, make_score
 from softseg.network.weights import read_weights, write_weights
@@ -97,15 +97,16 @@ class FittedOutliers:
             **self.to_json(),
             "estimates": None,
         }
-        file = folder / ESTIMATES_FILE
-        if self.tensors:
-            with write_beside(file) as temporary:
-                write_weights({name: tensor.contiguous() for name, tensor in self.tensors.items()}, temporary)
-            content["estimates"] = {"file": ESTIMATES_FILE, "sha256": _digest(file)}
-        with write_beside(folder / OUTLIERS_FILE) as temporary:
-            temporary.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+        with write_together(folder / OUTLIERS_FILE) as staged:
+            if self.tensors:
+                file = staged / ESTIMATES_FILE
+                file.parent.mkdir(exist_ok=True)
+                write_weights({name: tensor.contiguous() for name, tensor in self.tensors.items()}, file)
+                content["estimates"] = {"file": ESTIMATES_FILE, "sha256": _digest(file)}
+            text = json.dumps(content, indent=2, ensure_ascii=False)
+            (staged / OUTLIERS_FILE).write_text(text + "\n", encoding="utf-8")
         if not self.tensors:
-            file.unlink(missing_ok=True)
+            (folder / ESTIMATES_FILE).unlink(missing_ok=True)
 
     @staticmethod
     def load(folder: Path, head: Head) -> FittedOutliers | None:
@@ -113,13 +114,11 @@ class FittedOutliers:
 
         Raises
         ------
-        InputError: a file is damaged, missing, of a newer version or of another score, or the head cannot have the
+        InputError: a file is damaged, of a newer version or of another score, or the head cannot have the
             score; the file is named.
         """
         file, estimates = folder / OUTLIERS_FILE, folder / ESTIMATES_FILE
         if not file.is_file():
-            if estimates.is_file():
-                raise InputError(f"belongs to {OUTLIERS_FILE}, which is missing", file=estimates, hint=_HINT)
             return None
         content = read_json_object(file)
         _check_version(content.get("format_version"), file)

@@ -28,7 +28,7 @@ import softseg
 from softseg.data.plan import Plan
 from softseg.ensemble_file import MEMBERS, EnsembleFile
 from softseg.errors import InputError
-from softseg.files import read_json_object, write_folder_beside
+from softseg.files import read_json_object, settle, write_folder_beside
 from softseg.network.architectures import build_network
 from softseg.network.bundle import inference_config, metadata_config
 from softseg.network.fitted_outliers import FittedOutliers
@@ -37,6 +37,7 @@ from softseg.network.model_card import model_card
 from softseg.network.weights import read_weights, write_weights
 from softseg.soft.calibration import FILE as CALIBRATION_FILE
 from softseg.soft.calibration import Calibration
+from softseg.texts import read_text
 from softseg.tree import LabelTree
 
 FORMAT_VERSION = 1
@@ -138,6 +139,7 @@ class ModelFolder:
             weights belong, or its parts do not fit together. The file is named; nothing of it is executed.
         """
         folder = Path(path)
+        settle(folder if folder.is_dir() else folder.parent)
         _require_files(folder)
         metadata = read_json_object(folder / "configs" / "metadata.json")
         plan, head = _own_part(metadata, folder / "configs" / "metadata.json")
@@ -149,7 +151,7 @@ class ModelFolder:
         weights = folder / "models" / "model.pt"
         network = build_network(plan.network, plan.inputs, head.out_channels, plan.dimensions)
         _load_state(network, read_weights(weights), weights)
-        recipe = (folder / "recipe.yaml").read_text(encoding="utf-8")
+        recipe = read_text(folder / "recipe.yaml")
         outliers = FittedOutliers.load(folder, head)
         file = folder / CALIBRATION_FILE
         calibration = Calibration.load(file, tree) if file.exists() else None

@@ -1,0 +1,254 @@
+"""Damaged input of every format through every command: each must end in one line that names the file.
+
+    python dev.py fuzz [--seconds N] [--trials N] [--seed S] [--keep FOLDER] [--only NAME]
+
+A trial copies a tiny valid world, damages one file by a seeded mutation and runs one command on it. It fails when the
+command crashes, shows a traceback, ends with a code other than 0, 2 or 3, takes over 10 s or 1 GB, or refuses without
+naming the file. The input of a failure is kept with its command, for ``Testing/reliability/kept``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import random
+import shutil
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+
+import world
+from mutations import mutations_for
+from trials import GIB, Ending, Limits, preload, run_forked
+
+SLOW, FAT = 10.0, GIB
+ALLOWED = (0, 2, 3)
+
+
+_MODEL = "model/tree.json model/recipe.yaml model/configs/metadata.json model/models/model.pt"
+_DATASET = "DATA.json scan0.nii.gz labels0.nii.gz scan1.nii.gz labels1.nii.gz tree.json"
+_TREES = " ".join(("tree.json", *world.TREE_FILES))
+_TRAIN = (
+    "--device cpu --set steps=1 --set batch_size=1 --set plan.patch_size=[16,16,16]"
+    " --set plan.network.options.filters=[4,8,16]"
+)
+
+
+@dataclass(frozen=True)
+class Target:
+    """A command and the files of the world that it reads; all fields but ``name`` are words separated by blanks.
+
+    Attributes
+    ----------
+    name: for reports and ``--only``.
+    damaged: files of which one is damaged; the weight of a target is their number.
+    command: ``{file}`` is the damaged file.
+    needs: other files and folders of the world that the command reads.
+    """
+
+    name: str
+    damaged: str
+    command: str
+    needs: str = ""
+
+
+TARGETS = (
+    Target("tree-check", _TREES, "tree check {file}"),
+    Target("tree-convert", _TREES, "tree convert {file} converted.json"),
+    Target("tree-diff", "tree.json indented.txt", "tree diff {file} levels.csv", "levels.csv"),
+    Target("collapse-labels", "result.soft.npz", "collapse {file} --cut 1 --out labels.nii.gz"),
+    Target("collapse-node", "result.soft.npz", "collapse {file} --node organ --out map.nii.gz"),
+    Target(
+        "evaluate",
+        "result.soft.npz labels0.nii.gz tree.json",
+        "evaluate --prediction result.soft.npz --reference labels0.nii.gz --tree tree.json --out evaluation",
+        "result.soft.npz labels0.nii.gz tree.json",
+    ),
+    Target("data-check", _DATASET, "data check DATA.json", _DATASET),
+    Target(
+        "data-fuse",
+        "soft_core.nii.gz labels0.nii.gz",
+        "data fuse --method mean {file} soft_shell.nii.gz --out fused.nii.gz",
+        "soft_shell.nii.gz",
+    ),
+    Target(
+        "predict-image",
+        "scan0.nii.gz plain.nii packed.nrrd apart.nhdr meta.mha apart.mhd",
+        "predict model {file} --out results",
+        "model apart.raw.gz apart.raw apart.zraw",
+    ),
+    Target(
+        "predict-cube", "cube.hdr cube.img bands.npz", "predict model {file} --out results", "model cube.img cube.hdr"
+    ),
+    Target("predict-model", _MODEL, "predict model scan0.nii.gz --out results", "model scan0.nii.gz"),
+    Target(
+        "train-data",
+        "DATA.json scan0.nii.gz labels0.nii.gz",
+        f"train DATA.json --recipe ce-dice --out new {_TRAIN}",
+        _DATASET,
+    ),
+    Target("train-recipe", "recipe.yaml", f"train DATA.json --recipe recipe.yaml --out new {_TRAIN}", _DATASET),
+    Target("train-resume", "run", f"train DATA.json --recipe ce-dice --out run --resume {_TRAIN}", f"{_DATASET} run"),
+    Target("study", "STUDY.yaml", "study STUDY.yaml --out study --report-only", _DATASET),
+    Target(
+        "import-nnunet",
+        "nnunet/dataset.json nnunet/labelsTr/case0.nii.gz nnunet/imagesTr/case0_0000.nii.gz",
+        "data import nnunet nnunet --out imported/DATA.json",
+        "nnunet",
+    ),
+    Target(
+        "import-bids",
+        "bids/participants.tsv bids/dataset_description.json bids/derivatives/labels/sub-0/anat/sub-0_T1w_dseg.nii.gz",
+        "data import bids bids --out imported/DATA.json",
+        "bids",
+    ),
+    Target("calibrate", f"DATA.json {_MODEL}", "calibrate model DATA.json --device cpu", f"model {_DATASET}"),
+    Target("ensemble", _MODEL, "ensemble model model --out joint", "model"),
+)
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One damaged file and the command that reads it."""
+
+    target: Target
+    file: str
+    mutation: str
+    seed: int
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run trials until time or number is used up; 1 when one failed."""
+    options = _parser().parse_args(arguments)
+    targets = [target for target in TARGETS if options.only in (None, target.name)]
+    preload()
+    with tempfile.TemporaryDirectory(prefix="softseg-fuzz-") as folder:
+        good = world.build(Path(folder) / "world")
+        return _loop(options, targets, good, Path(folder) / "trial")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="dev.py fuzz", description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
+    parser.add_argument("--seconds", type=float, default=60.0, help="stop after so long [60]")
+    parser.add_argument("--trials", type=int, default=1_000_000, help="stop after so many")
+    parser.add_argument("--seed", type=int, default=0, help="of all choices; trial N of a seed is always the same [0]")
+    parser.add_argument("--first", type=int, default=0, help="number of the first trial [0]")
+    parser.add_argument("--only", choices=[target.name for target in TARGETS], help="one command")
+    parser.add_argument("--keep", type=Path, default=Path("fuzz-failures"), help="folder for the inputs of failures")
+    return parser
+
+
+def _loop(options: argparse.Namespace, targets: Sequence[Target], good: Path, folder: Path) -> int:
+    began, done, failures, endings = time.monotonic(), 0, Counter[str](), Counter[int]()
+    slowest = fattest = 0.0
+    while done < options.trials and time.monotonic() - began < options.seconds:
+        number = options.first + done
+        trial, ending, faults = run_trial(options.seed, number, targets, good, folder)
+        done += 1
+        endings[ending.code] += 1
+        slowest, fattest = max(slowest, ending.seconds), max(fattest, ending.peak)
+        for fault in faults:
+            failures[fault] += 1
+        if faults:
+            _keep(options.keep / f"{options.seed}-{number}", trial, ending, faults, folder)
+            first = " ".join(ending.text.split())[-300:]
+            print(
+                f"trial {number}: {', '.join(faults)}: {trial.target.name} {trial.file} ({trial.mutation}): {first}",
+                flush=True,
+            )
+    codes = ", ".join(f"{code}: {count}" for code, count in sorted(endings.items()))
+    print(f"{done} trials with seed {options.seed} in {time.monotonic() - began:.0f} s; exit codes {codes}")
+    print(f"slowest {slowest:.1f} s, most memory {fattest / 2**20:.0f} MB")
+    for fault, count in failures.most_common():
+        print(f"  {fault}: {count}")
+    print(f"{sum(failures.values())} failures" + (f", kept in {options.keep}" if failures else ""))
+    return 1 if failures else 0
+
+
+def run_trial(
+    seed: int, number: int, targets: Sequence[Target], good: Path, folder: Path
+) -> tuple[Trial, Ending, list[str]]:
+    """Run trial ``number`` of a seed in ``folder``, which is replaced, and say what is wrong with its ending."""
+    rng = random.Random(f"{seed}-{number}")
+    target = rng.choices(targets, [len(each.damaged.split()) for each in targets])[0]
+    file = rng.choice(target.damaged.split())
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir()
+    for name in dict.fromkeys((file, *target.needs.split())):
+        _copy(good / name, folder / name)
+    if (folder / file).is_dir():
+        file = rng.choice(
+            sorted(str(path.relative_to(folder)) for path in (folder / file).rglob("*") if path.is_file())
+        )
+    mutation = rng.choice(mutations_for(file))
+    damaged = folder / file
+    damaged.write_bytes(mutation(damaged.read_bytes(), rng))
+    arguments = target.command.replace("{file}", file).split()
+    ending = run_forked(arguments, folder, Limits())
+    trial = Trial(target, file, mutation.__name__, number)
+    return trial, ending, faults_of(ending, file, folder)
+
+
+def faults_of(ending: Ending, file: str, folder: Path) -> list[str]:
+    """Return what is wrong with how a command ended on a damaged ``file`` of ``folder``."""
+    faults = []
+    if ending.timed_out or ending.seconds > SLOW:
+        faults.append("slow")
+    elif ending.code < 0:
+        faults.append("crash")
+    elif ending.code not in ALLOWED:
+        faults.append(f"exit {ending.code}")
+    if "Traceback (most recent call last)" in ending.text:
+        faults.append("traceback")
+    if ending.peak > FAT:
+        faults.append("memory")
+    if ending.code == 2 and not _names_a_file(ending.text, file, folder):
+        faults.append("no file named")
+    if len(ending.text) > 20_000:
+        faults.append("long message")
+    return faults
+
+
+def _names_a_file(text: str, file: str, folder: Path) -> bool:
+    """Whether the refusal names the damaged file, or the folder or description through which it is read."""
+    last = text.strip().splitlines()[-1] if text.strip() else ""
+    names = {Path(file).name, *(path.name for path in folder.iterdir())}
+    return any(name in last for name in names if not name.startswith("."))
+
+
+def _copy(source: Path, target: Path) -> None:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    if source.is_dir():
+        shutil.copytree(source, target, dirs_exist_ok=True)
+    elif source.exists():
+        shutil.copy(source, target)
+
+
+def _keep(kept: Path, trial: Trial, ending: Ending, faults: Sequence[str], folder: Path) -> None:
+    shutil.rmtree(kept, ignore_errors=True)
+    shutil.copytree(folder, kept / "input", symlinks=True)
+    arguments = trial.target.command.replace("{file}", trial.file).split()
+    facts = {
+        "target": trial.target.name,
+        "arguments": arguments,
+        "file": trial.file,
+        "mutation": trial.mutation,
+        "faults": list(faults),
+        "code": ending.code,
+        "seconds": round(ending.seconds, 2),
+        "peak_mb": ending.peak >> 20,
+        "text": ending.text[-3000:],
+    }
+    (kept / "trial.json").write_text(json.dumps(facts, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,29 @@
+"""Writing results: complete or absent under their name, after any kill and after power loss; one owner for all files.
+
+What is written lies first in a staging folder (``.unfinished-...``) beside its final place. When it is complete it is
+synced to the disk and renamed. Where several files belong together, a journal in the staging folder is the moment of
+the commit: a process that is killed between two renames leaves a journal that the next start carries out
+(:func:`settle`). A staging folder without a journal is swept at the next start, unless its process still lives.
+"""
+
+from softseg.files.reading import read_json_object
+from softseg.files.recovery import settle
+from softseg.files.staging import remove_unfinished
+from softseg.files.writing import (
+    require_writable_folder,
+    scratch_beside,
+    write_beside,
+    write_folder_beside,
+    write_together,
+)
+
+__all__ = [
+    "read_json_object",
+    "remove_unfinished",
+    "require_writable_folder",
+    "scratch_beside",
+    "settle",
+    "write_beside",
+    "write_folder_beside",
+    "write_together",
+]
