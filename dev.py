@@ -5,6 +5,8 @@
     python dev.py test    lint, types, dependency direction, all tests
     python dev.py lint    the first three of these
     python dev.py bench   time and memory against what people would use instead   (--quick, --suite NAME)
+    python dev.py fuzz    damaged input of every format through every command   (--seconds N, --seed S)
+    python dev.py crash   commands killed at any of their file operations   (--runs N, --seed S)
 
 Each makes ``.venv`` beside this file, installs what it needs there, and runs. A second call installs nothing unless
 ``pyproject.toml`` has changed.
@@ -50,7 +52,7 @@ class StopError(Exception):
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code."""
     parser = argparse.ArgumentParser(prog="dev.py", description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("command", choices=("demo", "test", "lint", "bench"))
+    parser.add_argument("command", choices=("demo", "test", "lint", "bench", "fuzz", "crash"))
     parser.add_argument("--allow-cuda", action="store_true", help="install CUDA packages on a machine without a GPU")
     options, rest = parser.parse_known_args(arguments)
     try:
@@ -60,6 +62,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return test(rest, options.allow_cuda)
         if options.command == "bench":
             return bench(rest, options.allow_cuda)
+        if options.command in ("fuzz", "crash"):
+            return reliability(options.command, rest, options.allow_cuda)
         if rest:
             raise StopError(f"dev.py lint takes no further options, got {' '.join(rest)}")
         return lint(options.allow_cuda)
@@ -90,6 +94,12 @@ def bench(rest: Sequence[str], allow_cuda: bool) -> int:
     """Install as for the tests, then run the benchmark suites; their options are passed on."""
     prepare({"engine", "demo", "test"}, allow_cuda)
     return run([str(ROOT / "Testing" / "benchmarks" / "run.py"), *rest])
+
+
+def reliability(tool: str, rest: Sequence[str], allow_cuda: bool) -> int:
+    """Install as for the tests, then run the fuzzer or the killer; their options are passed on."""
+    prepare({"engine", "demo", "test"}, allow_cuda)
+    return run([str(ROOT / "Testing" / "reliability" / f"{tool}.py"), *rest], threads=1)
 
 
 def lint(allow_cuda: bool) -> int:

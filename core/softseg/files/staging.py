@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import os
+import platform
 import shutil
 import stat
 import sys
@@ -59,7 +61,7 @@ class Staging:
 @contextlib.contextmanager
 def staging_in(base: Path) -> Iterator[Staging]:
     """Give a locked staging folder in ``base``, private to the user, and remove it with whatever is left in it."""
-    staging = Staging(Path(tempfile.mkdtemp(prefix=PREFIX, dir=base)))
+    staging = Staging(Path(tempfile.mkdtemp(prefix=f"{PREFIX}{os.getpid()}-{_host()}-", dir=base)))
     _unfinished.add(staging.folder)
     handle = None
     try:
@@ -93,13 +95,31 @@ def is_abandoned(folder: Path) -> bool:
         age = time.time() - folder.lstat().st_mtime
         handle = os.open(folder / LOCK, os.O_RDWR)
     except FileNotFoundError:
-        return folder.exists() and age > _YOUNG_SECONDS
+        return folder.exists() and (age > _YOUNG_SECONDS or _maker_is_gone(folder.name))
     except OSError:
         return False
     try:
         return _lock(handle) or age > _UNKNOWN_SECONDS
     finally:
         os.close(handle)
+
+
+def _maker_is_gone(name: str) -> bool:
+    """Whether the name of a staging folder tells of a process of this machine that lives no more."""
+    pid, host, *_rest = [*name.removeprefix(PREFIX).split("-"), ""]
+    if os.name == "nt" or host != _host() or not pid.isdigit():
+        return False
+    try:
+        os.kill(int(pid), 0)
+    except (ProcessLookupError, OverflowError):
+        return True
+    except OSError:
+        return False
+    return False
+
+
+def _host() -> str:
+    return hashlib.sha256(platform.node().encode()).hexdigest()[:6]
 
 
 def remove_tree(folder: Path) -> None:
