@@ -128,7 +128,7 @@ def test_a_failed_case_does_not_stop_the_others(scan: Callable[..., Path], broke
 
 
 def test_the_only_case_that_fails_keeps_its_error(broken: Path, tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"^[^;]*broken\.nrrd: (channel T1: 1 voxels are|holds 1 values that are) NaN or infinite"):
+    with pytest.raises(InputError, match=r"^[^;]*broken\.nrrd: holds 1 values that are NaN or infinite"):
         predict(make_model(), [broken], tmp_path / "out", device="cpu")
     assert everything_in(tmp_path / "out") == []
 
