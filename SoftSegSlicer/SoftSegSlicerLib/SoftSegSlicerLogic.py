@@ -103,6 +103,8 @@ class SoftSegSlicerLogic(KnowingLogic):
             if picture is not None:
                 volumeNode = self.loadPicture(picture, job.case)
             segmentationNode = self.loadParcellation(softFile, volumeNode)
+            if volumeNode is not None and job.grid is not None:
+                self.moveWith(segmentationNode, volumeNode, job.grid)
             if volumeNode is None:
                 segmentationNode.SetName(f"{job.case} segmentation")
             Answers.keep(segmentationNode, job)

@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 import slicer
 import vtk
-from conftest import GRIDS
 from worlds import (
     arrayOf,
     asArray,
@@ -19,6 +18,8 @@ from worlds import (
     translation,
     volumeCentre,
 )
+
+from softseg.image import Geometry
 
 MOVES = {
     "shifted by whole voxels": translation(50, 0, 0),
@@ -228,7 +229,7 @@ def test_a_bent_result_folds_as_its_labels_bend(logic, scene, scan, parcellation
 
 
 def test_labels_bent_by_slicer_are_those_of_the_bent_result(logic, scene, make):
-    result = logic.addSegmentation(make(GRIDS["axis aligned"]))
+    result = logic.addSegmentation(make(Geometry((20, 24, 18))))
     result.SetAndObserveTransformNodeID(bentTransform(scene).GetID())
     result.HardenTransform()
     before = segmentCentres(result)

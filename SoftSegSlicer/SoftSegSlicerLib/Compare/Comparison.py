@@ -13,7 +13,7 @@ from softseg.errors import InputError
 from ..Exchange.LabelItems import REFUSE
 from ..Exchange.LabelReader import LabelReader, layersOf, slabRanges
 from ..Exchange.NrrdWriter import NrrdWriter, plainErrors
-from ..Scene import LabelSource, References
+from ..Scene import LabelSource, Placement, References, World
 from ..Scene.Grids import arrayOf, boxOf, geometryOf, geometryOfVolume, matrixToArray
 from ..Scene.ParcellationNode import ParcellationStore
 
@@ -26,7 +26,8 @@ class Comparison:
     logic: SoftSegSlicerLogic.
     resultNode: what is judged: a result of ours, any segmentation, or a label map volume.
     referenceNode: what it is judged by: a segmentation or a label map volume. Other label values than the tree's are
-        found by the names of segments or colours; another grid is resampled, nearest voxel.
+        found by the names of segments or colours; another grid is resampled, nearest voxel. Both are judged where they
+        are in the world, whatever transforms they lie under.
     tree: what is judged; None for that of the result.
     folder: for files, tables and report; made when missing.
     mapping: which node a segment or label of the reference is, where that is open or wrong (as for ``logic.adopt``).
@@ -56,12 +57,16 @@ class Comparison:
         self._name = _fileName(resultNode.GetName())
         self._content, self._labels = None, None
         managed = logic.isManaged(resultNode)
+        self._toWorld = Placement.toWorld(resultNode)
         if managed and logic.parcellationOf(resultNode) is not None:
-            self.geometry = logic.parcellationOf(resultNode).geometry
-            self._content = _softFile(logic, resultNode)
+            own = logic.parcellationOf(resultNode)
+            world = World.parcellationOf(own, resultNode)
+            self.geometry = world.geometry
+            self._content = _softFile(logic, resultNode, world, world is not own)
         else:
             self._labels, self.geometry = _crisp(logic, resultNode, self.tree, managed, resultMapping, overlaps)
-        self._reference = LabelReader(referenceNode, self.tree, self.geometry, mapping, overlaps)
+        toWorld = Placement.transformBetween(referenceNode, None)
+        self._reference = LabelReader(referenceNode, self.tree, self.geometry, mapping, overlaps, toWorld)
         self._scan = _scanOf(resultNode, self.geometry)
 
     def write(self):
@@ -95,6 +100,14 @@ class Comparison:
             finally:
                 writer.discard()
 
+    def ownPlace(self, point):
+        """Return a point of the tables (world, RAS mm) in the result's own coordinates, for :func:`jump`.
+
+        So it stays on the result when that is moved. Where the transform was not linear the point is as it is.
+        """
+        matrix = self._toWorld
+        return point if matrix is None else tuple((np.linalg.inv(matrix) @ [*point, 1.0])[:3].tolist())
+
     @property
     def said(self):
         """What people should know of how the labels were read, after :meth:`write`; empty where there is nothing."""
@@ -123,47 +136,42 @@ def _check(logic, resultNode, referenceNode, tree):
         raise InputError("no reference is chosen", hint="choose a segmentation or label map that counts as right")
     if resultNode is referenceNode:
         raise InputError("the result is compared with itself", hint="choose another reference")
-    if resultNode.GetParentTransformNode() is not referenceNode.GetParentTransformNode():
-        raise InputError(
-            "result and reference are under different transforms", hint="harden them, or put both under the same"
-        )
     if tree is None and not logic.isManaged(resultNode):
         raise InputError(f"'{resultNode.GetName()}' has no label tree", hint="choose the label tree to judge by")
 
 
-def _softFile(logic, resultNode):
-    """Return the bytes of a .soft.npz file of the result on its present tree."""
-    if not logic.mergedOf(resultNode):  # leaves are found by value, so the stored file serves as it is
+def _softFile(logic, resultNode, parcellation, moved):
+    """Return the bytes of a .soft.npz file of the result in the world, on its present tree."""
+    # leaves are found by value, so the stored file serves as it is where nothing has moved
+    if not (moved or Placement.isMoved(resultNode) or logic.mergedOf(resultNode)):
         return base64.b64decode(References.textOf(resultNode, References.PARCELLATION))
     with tempfile.TemporaryDirectory() as folder:
-        path = logic.parcellationOf(resultNode).save(os.path.join(folder, "it.soft.npz"))
+        path = parcellation.save(os.path.join(folder, "it.soft.npz"))
         with open(path, "rb") as stream:
             return stream.read()
 
 
 class _Array:
-    """Label values of the tree that lie in a box of a grid."""
+    """Label values of the tree on a whole grid."""
 
-    def __init__(self, array, box, shape):
-        self._array, self._box, self._shape = array, box, shape
+    def __init__(self, array):
+        self._array = array
 
     def slabs(self):
-        k, j, i = self._box
-        for first, last in slabRanges(self._shape):
-            slab = np.zeros((last - first, *self._shape[1:]), np.uint16)
-            low, high = max(first, k.start), min(last, k.stop)
-            if low < high:
-                slab[low - first : high - first, j, i] = self._array[low - k.start : high - k.start]
+        for first, last in slabRanges(self._array.shape):
+            slab = self._array[first:last].astype(np.uint16)
             yield slab, slab > 0
 
 
 def _crisp(logic, resultNode, tree, managed, mapping, overlaps):
-    """Return where labels of a result without shares come from, and their grid."""
+    """Return where labels of a result without shares come from, and their grid, in the world."""
     if managed and tree == logic.treeOf(resultNode):
         source = LabelSource.sourceOf(resultNode, ParcellationStore())  # unfolded, whatever the cut
-        return _Array(source.labels(tree.cut_at(tree.depth)), source.box, source.geometry.shape), source.geometry
-    geometry = _gridOf(resultNode)
-    return LabelReader(resultNode, tree, geometry, mapping, overlaps), geometry
+        labels, geometry = World.labelsOf(source.labels(tree.cut_at(tree.depth)), source.geometry, resultNode)
+        return _Array(labels), geometry
+    geometry = World.gridOf(resultNode, _gridOf(resultNode))
+    toWorld = Placement.transformBetween(resultNode, None)
+    return LabelReader(resultNode, tree, geometry, mapping, overlaps, toWorld), geometry
 
 
 def _gridOf(labelsNode):
@@ -189,7 +197,10 @@ def _scanOf(resultNode, geometry):
     volume = References.referenced(resultNode, References.INPUT)
     if volume is None or volume.GetImageData() is None or volume.GetImageData().GetNumberOfScalarComponents() != 1:
         return None
-    return arrayOf(volume.GetImageData()) if geometryOfVolume(volume).same_grid(geometry) else None
+    matrix = Placement.toWorld(volume)
+    if matrix is None or not Placement.geometryIn(volume, None).same_grid(geometry):
+        return None
+    return arrayOf(volume.GetImageData())
 
 
 def _fileName(text):

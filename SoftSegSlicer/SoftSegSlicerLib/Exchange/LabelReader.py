@@ -28,6 +28,7 @@ class LabelReader:
         voxel.
     mapping: which node each segment or label is, where that is not clear (:func:`Exchange.LabelMatching.chosenOf`).
     overlaps: REFUSE, or FIRST: voxels of segments that contradict each other are those of the first.
+    transform: vtkAbstractTransform from the node's own coordinates to those of ``geometry``; None: they are the same.
 
     Attributes
     ----------
@@ -38,8 +39,9 @@ class LabelReader:
     InputError: a segment or label value is not in the tree, or there are no labels.
     """
 
-    def __init__(self, labelsNode, tree, geometry, mapping=None, overlaps=OVERLAPS[0]):
+    def __init__(self, labelsNode, tree, geometry, mapping=None, overlaps=OVERLAPS[0], transform=None):
         self._node, self._geometry, self._first = labelsNode, geometry, overlaps == FIRST
+        self._transform = transform
         self._layers = layersOf(labelsNode)
         self.matching = matchLabels(labelsNode, self._layers, tree, mapping)
         self.matching.require("rename them, choose the tree that they belong to, or say which node each of them is")
@@ -66,7 +68,7 @@ class LabelReader:
             reference = _emptyImage(self._geometry, first, last)
             labels = np.full((last - first, *self._geometry.shape[1:]), IGNORE_INDEX, np.int16)
             for layer, table in zip(self._layers, self._tables, strict=True):
-                self._overlaps.add(labels, table[_resampled(layer.image, reference)])
+                self._overlaps.add(labels, table[_resampled(layer.image, reference, self._transform)])
             yield self._tree.to_values(labels), labels != IGNORE_INDEX
         if self._overlaps.contradictions and not self._first:
             raise contradiction(self._overlaps, self._node)
@@ -210,9 +212,10 @@ def _emptyImage(geometry, first, last):
     return image
 
 
-def _resampled(image, reference):
+def _resampled(image, reference, transform):
     """Return the label values of an image on the voxels of another, nearest voxel, 0 outside."""
     result = slicer.vtkOrientedImageData()
-    if not slicer.vtkOrientedImageDataResample.ResampleOrientedImageToReferenceOrientedImage(image, reference, result):
+    resample = slicer.vtkOrientedImageDataResample.ResampleOrientedImageToReferenceOrientedImage
+    if not resample(image, reference, result, False, False, transform):
         raise InputError("the labels could not be brought onto the grid of the volume")
     return arrayOf(result).astype(np.intp)

@@ -2,13 +2,17 @@
 
 import os
 
+import numpy as np
+
 from softseg.errors import InputError
 from softseg.soft import SoftParcellation
 
 from ..Scene import (
     Adoption,
     Folding,
+    Grids,
     LabelSource,
+    Placement,
     References,
     Remapping,
     SegmentationBuilder,
@@ -78,6 +82,22 @@ class ResultsLogic:
         softseg.tree.matching.Matching: ``.matches``, ``.open``, ``.by_value``.
         """
         return Adoption.matchesOf(labelsNode, tree, mapping)
+
+    def moveWith(self, segmentationNode, volumeNode, before):
+        """Move a result as its volume was moved since the engine had it: transforms may be hardened meanwhile.
+
+        Parameters
+        ----------
+        segmentationNode: the result.
+        volumeNode: what was segmented.
+        before: grid that the volume had.
+        """
+        now = Grids.geometryOfVolume(volumeNode)
+        if now.size == before.size and not now.same_grid(before):
+            segmentationNode.ApplyTransformMatrix(Grids.arrayToMatrix(now.affine @ np.linalg.inv(before.affine)))
+            Placement.settle(segmentationNode, Segments.layerOf(segmentationNode))
+            segmentationNode.SetReferenceImageGeometryParameterFromVolumeNode(volumeNode)
+            Placement.noteReference(segmentationNode)
 
     def adopt(self, labelsNode, tree, missing=Adoption.REFUSE, *, mapping=None, overlaps="refuse"):
         """Return a new segmentation, foldable along a tree, of one that was made elsewhere; that one is hidden.

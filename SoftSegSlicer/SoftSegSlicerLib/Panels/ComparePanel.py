@@ -243,7 +243,7 @@ class ComparePanel:
         if node is None:
             self._message.info(_("The result is no longer in the scene, so there is nowhere to go."))
         elif point is not None:
-            jump(node, point)
+            jump(node, self._comparison.ownPlace(point))
 
     def _onPlot(self, *_args):
         chart = self._nodes.bars(self.tables.rows(), self._title)

@@ -13,7 +13,7 @@ from slicer.i18n import tr as _
 from softseg.data.cubes import file_of
 from softseg.image import Image
 from softseg.prediction.scan_checks import scan_warnings
-from SoftSegSlicerLib.Scene import Grids
+from SoftSegSlicerLib.Scene import Grids, Placement
 
 ROLE = "channel."
 """Node references of the parameter node: this and the channel's name."""
@@ -128,9 +128,8 @@ class SegmentInputs:
         volumes = self.volumes()
         if len({volume.GetID() for volume in volumes}) < len(volumes):
             return _("One volume is chosen for two channels.")
-        grids = [Grids.geometryOfVolume(volume) for volume in volumes]
-        for volume, grid in zip(volumes[1:], grids[1:], strict=True):
-            if not grids[0].same_grid(grid):
+        for volume in volumes[1:]:
+            if not _onOneGrid(volumes[0], volume):
                 return _("{first} and {second} have different voxel grids: resample one to the other first.").format(
                     first=volumes[0].GetName(), second=volume.GetName()
                 )
@@ -226,3 +225,10 @@ def _volumeInView():
     composite = slicer.mrmlScene.GetFirstNodeByClass("vtkMRMLSliceCompositeNode")
     node = None if composite is None else slicer.mrmlScene.GetNodeByID(composite.GetBackgroundVolumeID() or "")
     return node if node is not None and node.GetClassName() == "vtkMRMLScalarVolumeNode" else None
+
+
+def _onOneGrid(first, second):
+    """Whether two volumes have the same voxels in the world."""
+    if Placement.between(second, first) is None:
+        return False
+    return Placement.geometryIn(second, first).same_grid(Grids.geometryOfVolume(first))

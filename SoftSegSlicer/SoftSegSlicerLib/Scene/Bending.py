@@ -43,7 +43,8 @@ def harden(segmentationNode, transform):
     before = Placement.geometryOf(
         segmentationNode, stored.geometry if stored is not None else Grids.geometryOfVolume(kept)
     )
-    source, after = sourceVoxels(before, transform)
+    reached = reach(before, transform)
+    source, after = _cropped(sourceVoxels(before, transform, reached), reached)
     if stored is not None:
         store.write(segmentationNode, stored.gathered(source, after))
     for role in (References.LEAF_LABELS, *Placement.FOLLOWERS):
@@ -56,44 +57,33 @@ def harden(segmentationNode, transform):
     return True
 
 
-def sourceVoxels(geometry, transform):
+def sourceVoxels(geometry, transform, onto):
     """Return which voxel of a grid comes to lie where, when a transform moves them.
 
     Parameters
     ----------
     geometry: the grid.
     transform: vtkAbstractTransform, RAS mm, from where voxels are to where they come.
+    onto: grid on which they are looked for.
 
     Returns
     -------
-    int32 ``(k, j, i)``: number of the nearest voxel in C order, -1 where none comes; and the grid of that array, a
-    larger or smaller box of the same lattice.
+    int32 ``(k, j, i)`` on ``onto``: number of the nearest voxel in C order, -1 where none comes.
     """
     image = Grids.orientedImage(geometry, tuple(slice(0, size) for size in geometry.shape), vtk.VTK_INT)
     numbers = Grids.arrayOf(image)
     numbers[:] = np.arange(1, numbers.size + 1, dtype=np.int32).reshape(numbers.shape)
-    box = _reach(geometry, transform)
     reference = slicer.vtkOrientedImageData()
-    reference.SetExtent(*[edge for part in box[::-1] for edge in (part.start, part.stop - 1)])
-    reference.SetGeometryFromImageToWorldMatrix(Grids.arrayToMatrix(geometry.affine))
+    reference.SetExtent(*[edge for size in onto.size for edge in (0, size - 1)])
+    reference.SetGeometryFromImageToWorldMatrix(Grids.arrayToMatrix(onto.affine))
     found = slicer.vtkOrientedImageData()
     resample = slicer.vtkOrientedImageDataResample.ResampleOrientedImageToReferenceOrientedImage
     resample(image, reference, found, False, False, transform)
-    array = Grids.arrayOf(found) - 1
-    k, j, i = (
-        np.flatnonzero((array >= 0).any(axis=tuple(other for other in range(3) if other != axis))) for axis in range(3)
-    )
-    if not k.size:
-        return np.full((1, 1, 1), -1, np.int32), Grids.geometryOf(geometry.affine, (1, 1, 1))
-    array = array[k[0] : k[-1] + 1, j[0] : j[-1] + 1, i[0] : i[-1] + 1]
-    corner = geometry.affine.copy()
-    first = [part.start + int(places[0]) for part, places in zip(box[::-1], (i, j, k), strict=True)]
-    corner[:3, 3] += corner[:3, :3] @ first
-    return array, Grids.geometryOf(corner, array.shape[::-1])
+    return Grids.arrayOf(found) - 1
 
 
-def _reach(geometry, transform):
-    """Return a box ``(k, j, i)`` of the lattice of a grid that holds the grid after a transform."""
+def reach(geometry, transform):
+    """Return a box of the lattice of a grid that holds the grid after a transform, with room to spare."""
     places = itertools.product(*(np.linspace(-0.5, size - 0.5, _POINTS) for size in geometry.size))
     toLattice = np.linalg.inv(geometry.affine)
     moved = []
@@ -101,13 +91,33 @@ def _reach(geometry, transform):
         point = transform.TransformPoint((geometry.affine @ [*place, 1.0])[:3])
         moved.append((toLattice @ [*point, 1.0])[:3])
     spare = 2 + _SPARE * np.array(geometry.size)
-    low = np.floor(np.min(moved, axis=0) - spare).astype(int).tolist()
-    high = np.ceil(np.max(moved, axis=0) + spare).astype(int).tolist()
-    return tuple(slice(first, last + 1) for first, last in zip(low[::-1], high[::-1], strict=True))
+    first = np.floor(np.min(moved, axis=0) - spare).astype(int)
+    last = np.ceil(np.max(moved, axis=0) + spare).astype(int)
+    return _box(geometry, first, last)
+
+
+def taken(array, source):
+    """Return the voxels of an array ``(k, j, i)`` that :func:`sourceVoxels` names; 0 where none comes."""
+    return np.where(source >= 0, array.reshape(-1)[np.maximum(source, 0)], 0).astype(array.dtype)
+
+
+def _cropped(source, geometry):
+    """Return the smallest box of a grid in which voxels come to lie, and these."""
+    edges = []
+    for axis in range(3):
+        hit = np.flatnonzero((source >= 0).any(axis=tuple(other for other in range(3) if other != axis)))
+        edges.append((int(hit[0]), int(hit[-1])) if hit.size else (0, 0))
+    box = tuple(slice(first, last + 1) for first, last in edges)
+    return source[box], _box(geometry, *zip(*edges[::-1], strict=True))
+
+
+def _box(geometry, first, last):
+    """Return the grid from one voxel ``(i, j, k)`` of a lattice to another, both included."""
+    corner = geometry.affine.copy()
+    corner[:3, 3] += corner[:3, :3] @ np.asarray(first)
+    return Grids.geometryOf(corner, np.asarray(last) - np.asarray(first) + 1)
 
 
 def _gather(volumeNode, source, geometry):
     image = volumeNode.GetImageData()
-    array = Grids.arrayOf(image)
-    taken = np.where(source >= 0, array.reshape(-1)[np.maximum(source, 0)], 0).astype(array.dtype)
-    Grids.setArray(volumeNode, taken, geometry, image.GetScalarType())
+    Grids.setArray(volumeNode, taken(Grids.arrayOf(image), source), geometry, image.GetScalarType())

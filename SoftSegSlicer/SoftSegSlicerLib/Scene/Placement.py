@@ -32,7 +32,7 @@ FOLLOWERS = (
 
 def begin(segmentationNode, geometry):
     """Say on which grid the result of a segmentation lies, in the segmentation's own coordinates."""
-    _write(segmentationNode, geometry.affine, abs(np.linalg.det(geometry.affine[:3, :3])))
+    _write(segmentationNode, geometry.affine, abs(np.linalg.det(geometry.affine[:3, :3])), False)
 
 
 def geometryOf(segmentationNode, stored):
@@ -75,7 +75,14 @@ def move(segmentationNode, matrix):
     """Note that the segments were moved by a matrix ``(4, 4)`` in the segmentation's own coordinates (RAS mm)."""
     before = _matrixOf(segmentationNode)
     if before is not None:
-        _write(segmentationNode, matrix @ before, json.loads(segmentationNode.GetAttribute(References.GRID))["voxel"])
+        voxel = json.loads(segmentationNode.GetAttribute(References.GRID))["voxel"]
+        _write(segmentationNode, matrix @ before, voxel, True)
+
+
+def isMoved(segmentationNode):
+    """Whether a result was moved since it was stored, so that the stored file says another place."""
+    text = segmentationNode.GetAttribute(References.GRID)
+    return bool(text) and json.loads(text)["moved"]
 
 
 def require(segmentationNode, stored, layer, box):
@@ -100,8 +107,9 @@ def _matrixOf(segmentationNode):
     return np.reshape(json.loads(text)["matrix"], (4, 4)) if text else None
 
 
-def _write(segmentationNode, matrix, voxel):
-    content = {"matrix": matrix.ravel().tolist(), "voxel": voxel, "reference": referenceText(segmentationNode)}
+def _write(segmentationNode, matrix, voxel, moved):
+    content = {"matrix": matrix.ravel().tolist(), "voxel": voxel, "moved": moved}
+    content["reference"] = referenceText(segmentationNode)
     segmentationNode.SetAttribute(References.GRID, json.dumps(content))
 
 

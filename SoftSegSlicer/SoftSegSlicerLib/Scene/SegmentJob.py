@@ -7,13 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import slicer
 
 from softseg.errors import InputError
 from softseg.image import Image, write_image
 from softseg.prediction.inputs import stem
 
-from . import FalseColor, Grids, References
+from . import FalseColor, Grids, Masks, Placement, References
 from .PredictOptions import PredictOptions
 
 _SOFT_FILE = "soft.soft.npz"
@@ -34,6 +33,7 @@ class SegmentJob:
     temporary: the folder of temporary files; removed by :meth:`discard`.
     options: what else the engine was asked.
     more: further command lines of the engine after the first; the result does not depend on them.
+    grid: of the first volume when it was handed to the engine, None for files.
     """
 
     arguments: list
@@ -45,6 +45,7 @@ class SegmentJob:
     temporary: tempfile.TemporaryDirectory = field(repr=False)
     options: PredictOptions = field(default_factory=PredictOptions)
     more: tuple = ()
+    grid: Any = None
 
     def resultFile(self, name):
         """Return the path of a file beside the soft parcellation; None where the engine wrote no such file."""
@@ -84,7 +85,7 @@ def prepare(volumeNodes, model, cut, device, mask, outputFolder, options):
     """Write the volumes where the engine finds them and return the job; see SoftSegSlicerLogic.prepareSegment."""
     _check(volumeNodes)
     options.check()
-    inside = None if mask is None else _inside(mask, volumeNodes[0])
+    inside = None if mask is None else Masks.insideOf(mask, volumeNodes[0])
     temporary = tempfile.TemporaryDirectory(prefix="softseg-", ignore_cleanup_errors=True)
     try:
         case = _safe(volumeNodes[0].GetName())
@@ -94,7 +95,7 @@ def prepare(volumeNodes, model, cut, device, mask, outputFolder, options):
             if inside is not None and array.shape == inside.shape:
                 array = np.where(inside, array, array.min())
             name = case if number == 0 else f"{case}-{number + 1}"
-            own = Grids.geometryOfVolume(volumeNode)
+            own = Placement.geometryIn(volumeNode, volumeNodes[0])
             # not compressed: that would take longer than everything else here
             files.append(str(write_image(Image(array, own), os.path.join(temporary.name, "in", f"{name}.nii"))))
         output = os.fspath(outputFolder) if outputFolder else os.path.join(temporary.name, "out")
@@ -104,7 +105,8 @@ def prepare(volumeNodes, model, cut, device, mask, outputFolder, options):
         temporary.cleanup()
         raise
     scene = References.sceneOf(volumeNodes[0])
-    return SegmentJob(arguments, output, case, volumeNodes[0].GetID(), scene, cut, temporary, options)
+    grid = Grids.geometryOfVolume(volumeNodes[0])
+    return SegmentJob(arguments, output, case, volumeNodes[0].GetID(), scene, cut, temporary, options, grid=grid)
 
 
 def prepareFiles(paths, model, cut, device, outputFolder, options):
@@ -132,34 +134,6 @@ def _check(volumeNodes):
             raise InputError(f"the volume '{volumeNode.GetName()}' is empty", hint="choose another one")
         if image.GetNumberOfScalarComponents() != 1:
             raise InputError(f"the volume '{volumeNode.GetName()}' has several values in a voxel")
-
-
-def _inside(mask, volumeNode):
-    """Return where a mask is, bool ``(k, j, i)`` on the grid of a volume."""
-    if isinstance(mask, tuple):
-        segmentationNode, segmentId = mask
-        if segmentationNode.GetSegmentation().GetSegment(segmentId) is None:
-            raise InputError(f"the segmentation has no segment '{segmentId}'", hint="choose the mask again")
-        inside = _segmentOn(segmentationNode, segmentId, volumeNode) > 0
-    else:
-        inside = Grids.arrayOf(mask.GetImageData()) > 0
-    if inside.shape != Grids.geometryOfVolume(volumeNode).shape:
-        raise InputError("the mask lies on another grid than the volume", hint="use a segment as mask")
-    if not inside.any():
-        raise InputError("the mask is empty", hint="choose a segment that covers the structure")
-    return inside
-
-
-def _segmentOn(segmentationNode, segmentId, volumeNode):
-    """Return a segment on the grid of a volume, ``(k, j, i)``, wherever transforms have put both."""
-    moduleLogic = slicer.vtkSlicerSegmentationsModuleLogic
-    segment = slicer.vtkOrientedImageData()
-    segmentationNode.GetBinaryLabelmapRepresentation(segmentId, segment)
-    moduleLogic.ApplyParentTransformToOrientedImageData(segmentationNode, segment)
-    reference = moduleLogic.CreateOrientedImageDataFromVolumeNode(volumeNode)
-    reference.UnRegister(None)
-    slicer.vtkOrientedImageDataResample.ResampleOrientedImageToReferenceOrientedImage(segment, reference, segment)
-    return Grids.arrayOf(segment)
 
 
 def _safe(text):

@@ -6,7 +6,7 @@ from softseg.errors import InputError
 
 from ..Exchange.LabelMatching import backgroundAmong
 from ..Exchange.LabelReader import segmentNames
-from ..Scene.Grids import geometryOfVolume
+from ..Scene import Grids, Placement
 
 SPLITS = ("train", "val")
 SPARE_BYTES = 200 * 1024**2
@@ -24,17 +24,26 @@ def checkCase(case, channels):
         raise InputError(f"the case '{name}' has the channels {', '.join(case.images)}, not {', '.join(channels)}")
     if case.split not in SPLITS:
         raise InputError(f"the case '{name}' is for {case.split!r}; expected {' or '.join(SPLITS)}")
-    geometry = geometryOfVolume(case.volume)
     for node in case.images.values():
         if node.GetImageData().GetNumberOfScalarComponents() != 1:
             raise InputError(f"'{node.GetName()}' is a colour image", hint="choose a volume of grey values")
-        if not geometryOfVolume(node).same_grid(geometry):
-            raise InputError(f"'{node.GetName()}' lies on another grid than '{name}'", hint="resample it first")
-        if node.GetParentTransformNode() is not case.labels.GetParentTransformNode():
+        matrix = Placement.between(node, case.volume)
+        geometry = Grids.geometryOfVolume(case.volume)
+        if matrix is None or not Placement.geometryIn(node, case.volume).same_grid(geometry):
             raise InputError(
-                f"'{node.GetName()}' and '{case.labels.GetName()}' are under different transforms",
-                hint="harden the transforms, or put both under the same",
+                f"'{node.GetName()}' lies on another grid than '{name}'", hint="resample it first, or harden transforms"
             )
+
+
+def trainingGrid(volumeNode):
+    """Return the grid on which a volume is written, and the node in whose coordinates that is (None: in the world).
+
+    It is that of the world. Under a transform that is not linear a volume has no straight grid there, so that it is
+    written as it is, and its labels are brought into its own coordinates.
+    """
+    if Placement.toWorld(volumeNode) is None:
+        return Grids.geometryOfVolume(volumeNode), volumeNode
+    return Placement.worldGeometryOf(volumeNode), None
 
 
 def refuseBackground(cases):

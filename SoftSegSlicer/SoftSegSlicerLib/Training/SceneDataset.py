@@ -12,8 +12,8 @@ from softseg.errors import InputError
 from ..Exchange.LabelItems import REFUSE
 from ..Exchange.LabelReader import LabelReader, slabRanges
 from ..Exchange.NrrdWriter import NrrdWriter, plainErrors
-from ..Scene.Grids import geometryOfVolume
-from .CaseChecks import checkCase, refuseBackground, requireBackground, requireSpace
+from ..Scene.Placement import transformBetween
+from .CaseChecks import checkCase, refuseBackground, requireBackground, requireSpace, trainingGrid
 
 
 @dataclass
@@ -153,9 +153,11 @@ class _CaseExport:
         self.name = _fileName(case.volume.GetName())
         self._case, self._masked = case, masked
         self._person, self._split = personOf(case), case.split
-        self._geometry = geometryOfVolume(case.volume)
+        # in the world; under a transform that is not linear in the volume's own coordinates, labels brought there
+        self._geometry, frame = trainingGrid(case.volume)
         self._arrays = {channel: slicer.util.arrayFromVolume(node) for channel, node in case.images.items()}
-        self._labels = LabelReader(case.labels, tree, self._geometry, case.mapping, overlaps)
+        toGrid = transformBetween(case.labels, frame)
+        self._labels = LabelReader(case.labels, tree, self._geometry, case.mapping, overlaps, toGrid)
         self.values = set()
 
     @property
