@@ -17,6 +17,10 @@ from softseg.tree import LabelTree, Node
 def test_public_names() -> None:
     assert softseg.losses.__all__ == [
         "AdaptiveWingLoss",
+        "CalibrationErrorLoss",
+        "CrossEntropyLoss",
+        "DiceLoss",
+        "GeneralizedWassersteinDiceLoss",
         "TreeCrossEntropyLoss",
         "TreeWassersteinLoss",
         "WassersteinCrossEntropyLoss",

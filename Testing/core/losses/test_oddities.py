@@ -439,9 +439,9 @@ def test_one_channel_is_the_foreground(name: str, space: str, dtype: str) -> Non
     torch.testing.assert_close(value, expected)
     torch.testing.assert_close(gradient, slopes[:, 1:])
     labels = (target > 0.5).long()
-    as_share = run(loss, predicted, labels.float())
+    as_probability = run(loss, predicted, labels.float())
     for kind in (torch.int64, torch.uint8, torch.bool):
-        same(run(loss, predicted, labels.to(kind)), as_share)
+        same(run(loss, predicted, labels.to(kind)), as_probability)
     hidden = target > 0.8
     same(run(loss, predicted, labels.where(~hidden, -1)), run(loss, predicted, labels, ~hidden))
 
@@ -466,6 +466,8 @@ def test_values_of_one_channel_are_checked_alike(name: str, odd: float, message:
     value, gradient = run(loss, predicted, target, mask)
     assert value.isfinite()
     assert gradient.isfinite().all()
+    target[1, 0, 0, 1] = -1
+    assert "unlabelled voxels beside one channel are those where a mask is 0" in refused(loss, predicted, target)
     assert "class index 2 is not in 0..1" in refused(loss, predicted, 2 * torch.ones_like(target).long())
 
 

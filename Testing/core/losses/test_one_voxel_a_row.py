@@ -104,9 +104,9 @@ def test_generalised_wasserstein_dice_of_a_column(monkeypatch: pytest.MonkeyPatc
         ([[0.7, 0.1, 0.2], [0.2, 0.6, 0.2], [0.1, 0.3, 0.6]], [0, 1, 2], 0.2266667),
         ([[0.2, 0.5, 0.2], [0.5, 0.3, 0.7], [0.3, 0.2, 0.1]], [1, 0, 2], 0.3888889),
     )
-    shares = torch.tensor([values for values, _, _ in examples], dtype=torch.float64)[..., None]
+    probabilities = torch.tensor([values for values, _, _ in examples], dtype=torch.float64)[..., None]
     labels = torch.tensor([labels for _, labels, _ in examples], dtype=torch.float64)[:, None, :, None]
     for item, (_, _, expected) in enumerate(examples):
-        got = loss(shares[item : item + 1].log(), labels[item : item + 1])
+        got = loss(probabilities[item : item + 1].log(), labels[item : item + 1])
         assert float(got) == pytest.approx(expected, abs=1e-6)
-    assert float(loss(shares.log(), labels)) == pytest.approx(0.3077778, abs=1e-6)
+    assert float(loss(probabilities.log(), labels)) == pytest.approx(0.3077778, abs=1e-6)

@@ -92,8 +92,8 @@ class VoxelBlock:
     place: the stretch of voxels.
     chosen: the labelled voxels within it; None where all are.
     predicted: ``[C, n]``, the network's output, voxels side by side, in the type that is computed in; read only.
-    target: shares ``[C, n]`` likewise, or labels int64 ``[n]``.
-    total: ``[n]``, the sum of the shares of a voxel; None beside labels.
+    target: probabilities ``[C, n]`` likewise, or labels int64 ``[n]``.
+    total: ``[n]``, the sum of a voxel's probabilities; None beside labels.
     weight: ``[n]``, not 0.
     """
 

@@ -200,7 +200,9 @@ def _not_probabilities(target: Tensor, low: float, high: float) -> InputError:
     else:
         text = f"the channels of a voxel of the target sum to {high:g}, expected probabilities with a sum of at most 1"
     hint = "clamp what interpolation overshoots; divide counts or grey values by their maximum"
-    if one and high > 1:
+    if one and low == IGNORE_INDEX:
+        hint = "unlabelled voxels beside one channel are those where a mask is 0, or -1 in integer labels"
+    elif one and high > 1:
         hint += "; for class indices the network must put out one channel per leaf"
     return InputError(text, field="target", hint=hint)
 
