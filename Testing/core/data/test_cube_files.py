@@ -140,7 +140,7 @@ def test_envi_with_one_of_its_files_missing(tmp_path: Path) -> None:
     (tmp_path / "scene.dat").rename(tmp_path / "other.dat")
     with pytest.raises(InputError, match="there is no file of numbers beside this header; expected scene or"):
         read_channel(header)
-    with pytest.raises(InputError, match=r"there is no ENVI header beside this file; expected other.hdr"):
+    with pytest.raises(InputError, match=r"there is no header beside this file; expected other.hdr"):
         read_channel(tmp_path / "other.dat")
     header.write_text("NOT ENVI")
     with pytest.raises(InputError, match="is not an ENVI header"):

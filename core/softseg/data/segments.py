@@ -15,10 +15,10 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import SimpleITK as sitk
 
 from softseg.data.preprocess import GRID_TOLERANCE, describe_grid
 from softseg.errors import InputError
+from softseg.headers import read_header
 from softseg.image import Geometry, Image
 from softseg.soft.grids import index_map, nearest_values
 from softseg.tree import LabelTree, Terminology
@@ -65,19 +65,13 @@ def read_segments(path: str | PathLike[str]) -> tuple[list[Segment], Geometry]:
     file = Path(path)
     if not file.is_file():
         raise InputError("no such file", file=file)
-    try:
-        image = sitk.ReadImage(str(file))
-    except RuntimeError as error:
-        raise InputError("cannot be read as a segmentation: damaged or truncated", file=file) from error
-    if image.GetDimension() != 3:
-        raise InputError(f"expected a 3D segmentation, got {image.GetDimension()} dimensions", file=file)
-    array = sitk.GetArrayFromImage(image)
-    layers = array[..., None] if array.ndim == 3 else array
-    header = {key: image.GetMetaData(key) for key in image.GetMetaDataKeys() if key.startswith("Segment")}
+    header = read_header(file)
+    keys = {key: value for key, value in header.fields.items() if key.startswith("Segment")}
+    layers = np.moveaxis(header.load(), 0, -1)
     segments = []
     number = 0
-    while f"Segment{number}_ID" in header:
-        found = _segment(header, number, layers, file)
+    while f"Segment{number}_ID" in keys:
+        found = _segment(keys, number, layers, file)
         if found.voxels.any():
             segments.append(found)
         number += 1
@@ -85,9 +79,7 @@ def read_segments(path: str | PathLike[str]) -> tuple[list[Segment], Geometry]:
         raise InputError(
             "the header describes no segments", file=file, hint="save the segmentation from 3D Slicer as .seg.nrrd"
         )
-    return segments, Geometry(
-        tuple(image.GetSize()), tuple(image.GetSpacing()), tuple(image.GetOrigin()), tuple(image.GetDirection())
-    )
+    return segments, Geometry.from_affine(header.size, header.affine, header.forms)
 
 
 def segmentation_labels(

@@ -13,7 +13,7 @@ from softseg.errors import InputError
 from softseg.evaluation.case_names import case_name, common_name, names_of
 from softseg.evaluation.pairing import Names, listed, pair_names
 from softseg.evaluation.sources import SOFT_SUFFIX, Reference
-from softseg.image import IMAGE_SUFFIXES
+from softseg.headers import is_image_file
 
 if TYPE_CHECKING:
     from softseg.events import Events
@@ -156,7 +156,7 @@ def _with_different_names(cases: Sequence[Pair]) -> list[Pair]:
 
 def _is_result(path: Path) -> bool:
     name = path.name.lower()
-    return path.is_file() and name.endswith((SOFT_SUFFIX, *IMAGE_SUFFIXES)) and not name.startswith(".")
+    return path.is_file() and (name.endswith(SOFT_SUFFIX) or is_image_file(path)) and not name.startswith(".")
 
 
 def _expanded(path: Path) -> list[Path]:

@@ -134,7 +134,7 @@ def _read_text(file: Path) -> _Text:
         if line.startswith("#"):
             continue
         if equals and len(key) < len(name) + 1:
-            keys[key.strip()] = value.strip()
+            keys[key.strip()] = re.sub(r"\\(.)", lambda found: "\n" if found[1] == "n" else found[1], value.strip())
         elif colon and not listed and fields.get("datafile", "").split()[:1] != ["LIST"]:
             fields[name.strip().lower().replace(" ", "")] = rest.strip()
         elif line.strip():

@@ -13,9 +13,8 @@ from dataclasses import dataclass, replace
 from os import PathLike, fspath
 from pathlib import Path
 
-from softseg.data.cubes import CHANNEL_SUFFIXES, file_of
+from softseg.data.cubes import CHANNEL_SUFFIXES, channel_files, file_of
 from softseg.errors import InputError
-from softseg.image import IMAGE_SUFFIXES
 
 MAX_LISTED = 5
 """How many names a message lists."""
@@ -89,8 +88,7 @@ def _of_files(files: list[Path], channels: Sequence[str]) -> CaseInput:
 
 def _in_folder(folder: Path, channels: Sequence[str]) -> list[CaseInput]:
     there = [f for f in sorted(folder.iterdir()) if f.is_file() and not f.name.startswith(".")]
-    files = [f for f in there if f.name.lower().endswith(IMAGE_SUFFIXES)]
-    files = files or [f for f in there if f.name.lower().endswith(CHANNEL_SUFFIXES)]
+    files = channel_files(there)
     if not files:
         raise InputError(f"no image ({', '.join(CHANNEL_SUFFIXES)}) in this folder", file=folder)
     parts = [_split_channel(stem(file), channels) for file in files]

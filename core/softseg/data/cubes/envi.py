@@ -142,7 +142,9 @@ def _pair(path: Path) -> tuple[Path, Path]:
             if header.is_file():
                 return header, path
         raise InputError(
-            "there is no ENVI header beside this file", file=path, hint=f"expected {path.stem}.hdr or {path.name}.hdr"
+            "there is no header beside this file",
+            file=path,
+            hint=f"expected {path.stem}.hdr (NIfTI, Analyze, ENVI) or {path.name}.hdr",
         )
     bare = path.with_name(path.name[: -len(".hdr")])
     candidates = [bare, *(bare.with_name(bare.name + ending) for suffix in DATA_SUFFIXES for ending in _cases(suffix))]

@@ -8,6 +8,7 @@ first pixel at the origin.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -21,16 +22,26 @@ from softseg.data.cubes.cube import ChannelImage, Cube
 from softseg.data.cubes.envi import is_envi, read_envi
 from softseg.data.cubes.pictures import PICTURE_SUFFIXES, TIFF_SUFFIXES, read_picture, read_tiff
 from softseg.errors import InputError
-from softseg.headers import is_nifti_pair, read_header
+from softseg.headers import PAIR_SUFFIXES, is_image_file, is_nifti_pair, read_header
 from softseg.image import IMAGE_SUFFIXES, Geometry, Image, placed, read_image
 
 ARRAY_SUFFIXES = (".npz", ".npy", ".mat")
 """Files of plain arrays."""
 
-CHANNEL_SUFFIXES = (*IMAGE_SUFFIXES, *ARRAY_SUFFIXES, ".hdr", *TIFF_SUFFIXES, *PICTURE_SUFFIXES)
+CHANNEL_SUFFIXES = (*IMAGE_SUFFIXES, *ARRAY_SUFFIXES, *PAIR_SUFFIXES, *TIFF_SUFFIXES, *PICTURE_SUFFIXES)
 """File endings of images that channels can be read from."""
 
+_SECOND = (".img", ".img.gz")  # a pair is listed once, by its header
+
 _CUBE = "a picture (rows x columns) or a cube (rows x columns x bands)"
+
+
+def channel_files(files: Iterable[Path]) -> list[Path]:
+    """Return those of a folder's files that channels are read from: volumes, or where there are none, other images."""
+    there = list(files)
+    volumes = [file for file in there if is_image_file(file)]
+    others = [file for file in there if file.name.lower().endswith(CHANNEL_SUFFIXES)]
+    return volumes or [file for file in others if not file.name.lower().endswith(_SECOND)]
 
 
 def read_channel(path: str | PathLike[str]) -> ChannelImage:
