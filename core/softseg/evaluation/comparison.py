@@ -156,7 +156,7 @@ def _add_case(report: Report, pair: Pair, rows: TreeRows, events: Events, own: _
         grid=prediction.shares.geometry,
         own=own.reference,
     )
-    require_same_grid(prediction.shares.geometry, prediction.file, reference)
+    require_same_grid(prediction.shares.geometry, prediction.file, reference, warn=events.warning)
     if pair.image is not None:
         require_same_grid(read_channel(pair.image).geometry, pair.image, prediction, SCAN_HINT)
     found = measure(

@@ -12,7 +12,7 @@ import numpy as np
 
 from softseg.data.cubes import read_label_map
 from softseg.data.labels import class_count, clip_soft, compose_soft_maps, labels_from_map, settled_labels
-from softseg.data.preprocess import describe_grid, same_voxels
+from softseg.data.preprocess import describe_grid, same_grid, same_voxels
 from softseg.data.segments import is_segmentation, segmentation_labels
 from softseg.errors import InputError
 from softseg.evaluation.own_values import OwnValues
@@ -146,12 +146,16 @@ GRID_HINT = (
 )
 
 
-def require_same_grid(geometry: Geometry, file: Path, other: Reading, hint: str = GRID_HINT) -> None:
+def require_same_grid(
+    geometry: Geometry, file: Path, other: Reading, hint: str = GRID_HINT, warn: Warn = lambda _: None
+) -> None:
     """Raise :class:`InputError` naming ``file`` unless it has the voxels of ``other``.
 
     A file drawn in a program that goes by the qform lies where the qform of the other one places the same voxels.
     """
     if same_voxels(geometry, other.shares.geometry):
+        if not same_grid(geometry, other.shares.geometry):
+            warn(f"{file}: lies on another form (qform, sform) than {other.file}; their voxels are taken as the same")
         return
     raise InputError(
         f"lies on another grid ({describe_grid(geometry)}) than {other.file} ({describe_grid(other.shares.geometry)})",
