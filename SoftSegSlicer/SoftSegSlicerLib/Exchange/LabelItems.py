@@ -12,12 +12,17 @@ REFUSE, FIRST = "refuse", "first"
 """What to do with voxels of segments that contradict each other: refuse, or let the first segment have them."""
 OVERLAPS = (REFUSE, FIRST)
 
-_DEFAULT_TABLES = ("FileGenericAnatomyColors", "FileGenericColors", "RandomIntegers")
-"""In the ids of colour tables that Slicer gives to a label map that has none: nobody said that label 2 is bone."""
+_GENERIC = "FileGeneric"
+"""Files of colours that Slicer gives to a label map that has none: nobody said that label 2 is bone."""
 
 
 class ContradictionError(InputError):
     """Segments claim the same voxels although neither is an ancestor of the other in the label tree."""
+
+    @property
+    def plain(self):
+        """The same without what to do, for questions."""
+        return InputError(self.message, file=self.file, field=self.field)
 
 
 def contradiction(overlaps, labelsNode):
@@ -37,7 +42,7 @@ def itemsOf(labelsNode, layers):
     layers: its layers (:func:`Exchange.LabelReader.layersOf`); segments without voxels are not among them.
     """
     if not labelsNode.IsA("vtkMRMLSegmentationNode"):
-        given = not any(name in _tableOf(labelsNode) for name in _DEFAULT_TABLES)
+        given = _namesAreGiven(labelsNode)
         return [_labelItem(value, name, given) for value, name in layers[0].labels if value]
     segmentation = labelsNode.GetSegmentation()
     found = {segmentId: value for layer in layers for value, segmentId in layer.labels}
@@ -78,7 +83,12 @@ def _codesOf(segment):
     return terminology_of_tag(str(text)) if there else None
 
 
-def _tableOf(volumeNode):
-    """Return the id of a volume's colour table, empty where it has none."""
+def _namesAreGiven(volumeNode):
+    """Whether somebody gave a label map its colour table; Slicer's own ones have a tag and call values as they like.
+
+    Tables of atlases that come with Slicer (FreeSurfer's) are files, too, and nobody gets them without a choice.
+    """
     display = volumeNode.GetDisplayNode()
-    return (display.GetColorNodeID() if display else "") or ""
+    colors = display.GetColorNode() if display else None
+    tag = (colors.GetSingletonTag() if colors is not None else "") or ""
+    return not tag or (tag.startswith("File") and not tag.startswith(_GENERIC))

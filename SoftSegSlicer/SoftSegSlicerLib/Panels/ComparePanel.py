@@ -17,11 +17,12 @@ from ..Compare.ComparisonNodes import ComparisonNodes, jump
 from ..Compare.ComparisonTables import ComparisonTables, place, tablesAreThere
 from ..Dependencies import DeclinedError, Dependencies
 from ..Process.Runner import CANCELLED, FAILED
+from .CompareMatches import chosenMappings
 from .CompareTables import CompareTables, detail
+from .Contradictions import AskingStepwise
 from .MessageLine import MessageLine
 from .PanelWidgets import loadPanel, shippedTrees
 from .Selectors import chosen
-from .Stepwise import Stepwise
 
 OF_RESULT, SHIPPED, FILE, ASK = "result", "shipped", "file", "ask"
 
@@ -151,7 +152,16 @@ class ComparePanel:
         self._folder = tempfile.mkdtemp(prefix="softseg-compare-", dir=slicer.app.temporaryPath)
         try:
             self.dependencies.ensure()
-            self._comparison = Comparison(self._context.logic, result, reference, self._folder, self._tree())
+            mappings = chosenMappings(self._context, result, reference, self._tree())
+            if mappings is None:
+                return
+            self._writing = AskingStepwise(
+                self._context.dialogs,
+                lambda overlaps: self._started(result, reference, mappings, overlaps),
+                self._onWritten,
+                self._run,
+                self._onError,
+            )
         except DeclinedError:
             self._message.info(_("Nothing was installed, so nothing is compared."))
             return
@@ -160,8 +170,14 @@ class ComparePanel:
             return
         self._resultId, self._title = result.GetID(), result.GetName()
         self.result = None
-        self._writing = Stepwise(self._comparison.write(), self._onWritten, self._run, self._onError)
         self._update()
+
+    def _started(self, result, reference, mappings, overlaps):
+        """Return the steps of a new comparison."""
+        self._comparison = Comparison(
+            self._context.logic, result, reference, self._folder, self._tree(), overlaps=overlaps, **mappings
+        )
+        return self._comparison.write()
 
     def _onWritten(self, done, total):
         self.ui.progressBar.maximum, self.ui.progressBar.value = total, done
@@ -173,6 +189,8 @@ class ComparePanel:
 
     def _run(self):
         self._writing = None
+        if self._comparison.said:
+            self._message.info(f"{self._comparison.said}.")
         self.ui.progressBar.maximum = 0  # busy
         self._runner = self._context.runner()
         self._runner.start(self._comparison.arguments, self._onEvent, self._onFinished)

@@ -42,7 +42,7 @@ class LookPanel:
         self.menu = BranchMenu(self.tree, self.onBranchToggled)
         self.level = LevelSlider(self.ui.levelSlider, self.ui.levelLabel, self.onLevel)
         self.search = SearchLine(self.ui.searchEdit, self.tree)
-        self.adopt = AdoptBar(self.ui, self.onAdopt, context)
+        self.adopt = AdoptBar(self.ui, self.onAdopted, context)
         self.maps = HeatMapControls(self.ui, context.logic, self._try)
         self.sureness = SurenessControls(self.ui, context.logic, self._try)
         self.export = ExportButtons(self.ui, context.logic, self._try, self.message.info)
@@ -190,15 +190,12 @@ class LookPanel:
         self.volumes.explain(self.tree.headerItem(), self.context.logic.volumesAreWorld(self._node))
         self.tree.refreshCells()
 
-    def onAdopt(self, tree, missing):
-        """Give the chosen segmentation a tree; whether that worked."""
-        node = self._node
-        adopted = self._try(lambda: self.context.logic.adopt(node, tree, missing), None)
-        if adopted is not None:
-            self.context.segmentation = adopted
-            self._choose(adopted)
-            self._show(adopted)
-        return adopted is not None
+    def onAdopted(self, adopted):
+        """Show the segmentation that got a tree."""
+        self.message.clear()
+        self.context.segmentation = adopted
+        self._choose(adopted)
+        self._show(adopted)
 
     # -- cut ------------------------------------------------------------------------------------------------------
 

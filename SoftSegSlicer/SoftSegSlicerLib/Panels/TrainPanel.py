@@ -12,16 +12,17 @@ from softseg.errors import SoftSegError
 
 from ..Dependencies import DeclinedError, Dependencies
 from ..Training.Launcher import Launcher
-from ..Training.SceneDataset import SceneDataset, dataFile
+from ..Training.SceneDataset import SceneDataset, dataFile, fittingTree
 from ..Training.TrainingRun import FAILED, RUNNING, Request, TrainingRun
 from .CloseGuard import CloseGuard
+from .Contradictions import AskingStepwise
 from .MessageLine import MessageLine
 from .PanelWidgets import loadPanel
 from .Selectors import chosen
-from .Stepwise import Stepwise
 from .TrainAfter import TrainAfter
 from .TrainCases import TrainCases
 from .TrainChoices import TrainChoices
+from .TrainMatches import TrainMatches
 from .TrainMonitor import TrainMonitor
 from .TrainRuns import TrainRuns
 from .TrainStrokes import BACKGROUND, STROKES, TrainStrokes
@@ -61,6 +62,8 @@ class TrainPanel:
         self.choices = TrainChoices(ui, context, self._update)
         self.strokes, self.after = TrainStrokes(ui), TrainAfter(ui)
         self._cases = TrainCases(ui, self._onSource)
+        self.matches = TrainMatches(context.dialogs)
+        ui.matchesButton.clicked.connect(self._onMatches)
         ui.sourceSelector.currentIndexChanged.connect(self._onSource)
         ui.datasetEdit.currentPathChanged.connect(self._onSource)
         ui.settingsEdit.textChanged.connect(self._update)
@@ -136,6 +139,7 @@ class TrainPanel:
         run, why = self.monitor.run, self._whyNot()
         resume = run is not None and not why.startswith(_("A training")) and run.canResume
         self.ui.startButton.enabled = not why
+        self.ui.matchesButton.enabled = bool(self._cases.cases())
         self.ui.startButton.toolTip = why or _("Start in the background; Slicer stays usable")
         busy = self._writing is not None or self.monitor.state == RUNNING
         self.ui.stopButton.text = _("Stop") if busy or not resume else _("Resume")
@@ -183,26 +187,43 @@ class TrainPanel:
 
     def _startFromScene(self, folder, request, tree):
         unpainted = self.strokes.unpainted
-        dataset = SceneDataset(
-            os.path.basename(folder), tree, self._cases.cases(), unpainted != BACKGROUND, unpainted == STROKES
-        )
-        dataset.check()
+        SceneDataset("", tree, self._cases.cases()).check()
+        settled = self.matches.settle(self._cases.cases(), fittingTree(tree, unpainted == STROKES))
+        if settled is None:
+            return
+        cases, tree = settled
+        dataset = SceneDataset(os.path.basename(folder), tree, cases, unpainted != BACKGROUND, unpainted == STROKES)
         request.sets += self.strokes.sets(request.sets)
         files = os.path.join(folder, "dataset")
         request.dataset = dataFile(files)
         self.ui.statusLabel.text = _("Writing the scans…")
-        self._writing = Stepwise(
-            dataset.write(files), self._onWritten, lambda: self._launch(folder, request), self._onWriteError
-        )
 
-    def _onWritten(self, done, total):
-        self.ui.progressFrame.visible = self.ui.progressBar.visible = True
-        self.ui.progressBar.maximum, self.ui.progressBar.value = total, done
+        def start(overlaps):
+            dataset.overlaps = overlaps
+            return dataset.write(files)
+
+        def done():
+            self._launch(folder, request)
+            self._message.info(" ".join(f"{remark}." for remark in dataset.remarks))
+
+        self._writing = AskingStepwise(self._context.dialogs, start, self._onWritten, done, self._onWriteError)
 
     def _onWriteError(self, error):
         self._stopWriting()
         self._message.error(error)
         self._update()
+
+    def _onMatches(self, *_args):
+        """Show what belongs to what, with the tree that is chosen now."""
+        try:
+            tree = fittingTree(self.choices.tree(self._cases.cases()), self.strokes.unpainted == STROKES)
+            self.matches.settle(self._cases.cases(), tree, always=True)
+        except SoftSegError as error:
+            self._message.error(error)
+
+    def _onWritten(self, done, total):
+        self.ui.progressFrame.visible = self.ui.progressBar.visible = True
+        self.ui.progressBar.maximum, self.ui.progressBar.value = total, done
 
     def _stopWriting(self):
         work, self._writing = self._writing, None

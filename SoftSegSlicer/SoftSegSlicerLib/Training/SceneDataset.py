@@ -105,7 +105,7 @@ class SceneDataset:
         ContradictionError: segments contradict each other.
         """
         self.check()
-        tree = _fittingTree(self.tree, self.positiveOnly)
+        tree = fittingTree(self.tree, self.positiveOnly)
         if self.positiveOnly:
             refuseBackground(self.cases)
         masked = self.strokes and not self.positiveOnly  # else label 0 says the same: nothing is known
@@ -241,7 +241,7 @@ def _shifted(steps, before, total):
         yield before + done, total
 
 
-def _fittingTree(tree, positiveOnly):
+def fittingTree(tree, positiveOnly):
     """Return the tree with the background that a training needs, or without one where it must not have any."""
     if not positiveOnly:
         return tree if tree.background is not None else tree.with_background()
