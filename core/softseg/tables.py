@@ -1,7 +1,8 @@
 """Tables as people and programs write them: rows of cells, whatever stands between the cells.
 
 A cell ends at a tab, a semicolon, a comma or a vertical line; in other tables at blanks. Quoted cells may hold any of
-these. Empty lines and lines that begin with ``#``, ``%`` or ``//`` are no rows, but a comment may name the columns.
+these. Empty lines, lines that begin with ``#``, ``%`` or ``//`` and those in ``[]`` are no rows, but a comment may name
+the columns.
 """
 
 from __future__ import annotations
@@ -20,8 +21,9 @@ DELIMITERS = ("\t", ";", ",", "|")
 BLANKS = " "
 """Stands for any number of blanks and tabs between two cells."""
 
-_COMMENT = re.compile(r"\s*(#|%|//)")
+_COMMENT = re.compile(r"\s*(#|%|//|\[[^\]]*\]\s*$)")
 _HEX_COLOR = re.compile(r"#[0-9a-fA-F]{6}(?![0-9a-zA-Z])")
+_NUMBERED = re.compile(r"\d+[:=.)]")
 _TOKEN = re.compile(r"\"([^\"]*)\"|“([^”]*)”|'([^']*)'(?=\s|$)|(\S+)")
 
 
@@ -99,7 +101,10 @@ def _words(text: str) -> Iterable[Cell]:
             return  # a remark behind value and name
         gap = sum(8 if sign == "\t" else 1 for sign in text[end : match.start()])
         quoted = next((group for group in match.groups()[:3] if group is not None), None)
-        yield Cell(plain if quoted is None else " ".join(quoted.split()), gap, quoted is not None)
+        if plain is not None and place == 0 and _NUMBERED.fullmatch(plain):
+            plain = plain[:-1]
+        if plain is None or place != 1 or plain not in ("=", ":", "-", "->", "=>"):
+            yield Cell(plain if quoted is None else " ".join(quoted.split()), gap, quoted is not None)
         end = match.end()
 
 

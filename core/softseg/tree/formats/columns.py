@@ -45,6 +45,10 @@ _UNCLEAR = frozenset(
 )
 """Names of columns that hold values only where their cells are numbers."""
 
+_NAMES = ("name", "structure", "region")
+_VALUES = ("index", "value", "id", "no", "number", "label")
+"""How columns of names and of values end whose whole name is not known."""
+
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
 _WHOLE = re.compile(r"[+-]?\d+(\.0*)?")
 _HEX = re.compile(r"#[0-9a-fA-F]{6}")
@@ -84,8 +88,14 @@ def of_header(texts: Sequence[str], rows: Sequence[Line]) -> Layout | None:
             if place is not None and (role != "value" or _holds_values(place, called, rows)):
                 roles[place] = role
                 break
+    if "name" not in roles and (place := _ending(plain, roles, _NAMES)) is not None:
+        roles[place] = "name"
     if "name" not in roles and "short" in roles:
         roles[roles.index("short")] = "name"
+    if not {"value", "left", "right"} & set(roles):
+        numbers = [n for n, text in enumerate(plain) if not roles[n] and text.endswith(_VALUES) and _all_whole(n, rows)]
+        if len(numbers) == 1:  # of several nobody knows which
+            roles[numbers[0]] = "value"
     sides = "left" in roles and "right" in roles
     if sides and "value" in roles:
         roles[roles.index("value")] = ""
@@ -94,6 +104,16 @@ def of_header(texts: Sequence[str], rows: Sequence[Line]) -> Layout | None:
     if ("value" in roles or sides) and ("name" in roles or {"red", "green", "blue"} <= set(roles)):
         return tuple(roles)
     return None
+
+
+def _ending(plain: Sequence[str], roles: Sequence[str], ends: tuple[str, ...]) -> int | None:
+    """Return the first column without a role whose name ends so: ``TotalSegmentator_name``."""
+    return next((n for n, text in enumerate(plain) if not roles[n] and text.endswith(ends)), None)
+
+
+def _all_whole(place: int, rows: Sequence[Line]) -> bool:
+    """Whether every cell of a column is a whole number."""
+    return bool(rows) and all(place < len(row.cells) and is_whole(row.texts[place]) for row in rows)
 
 
 def _holds_values(place: int, called: str, rows: Sequence[Line]) -> bool:
@@ -162,11 +182,11 @@ def _value_first(rows: Sequence[Line], comments: Sequence[tuple[int, str]], blan
         texts = _texts([body[:-1] for body in bodies], said, blanks)
         return None if texts is None else ("value", *texts, "color")
     numbers = _numbers(bodies, blanks)
-    if numbers == 1 and not _is_code(bodies):
-        numbers = 0
+    if numbers in (0, 1):
+        numbers = int(max(map(trailing_numbers, bodies)) == 1 and _is_code(rows))
     if numbers is None or numbers == 2:
         return None
-    texts = _texts([body[: len(body) - numbers] for body in bodies], said, blanks)
+    texts = _texts([body[: len(body) - min(numbers, trailing_numbers(body))] for body in bodies], said, blanks)
     colors = _COLORS[:numbers] + ("",) * (numbers - 4) if numbers > 1 else ("",) * numbers
     return None if texts is None else ("value", *texts, *colors)
 
@@ -175,10 +195,16 @@ def _ends_with_color(cells: Sequence[Cell]) -> bool:
     return len(cells) > 1 and (_HEX.fullmatch(cells[-1].text) or _CHANNELS.fullmatch(cells[-1].text)) is not None
 
 
-def _is_code(bodies: Sequence[Sequence[Cell]]) -> bool:
-    """Whether the only number behind the names is a second code (AAL) and not the end of a name (``Area 4``)."""
-    names = [" ".join(cell.text for cell in body[:-1]) for body in bodies]
-    return all(is_number(body[-1]) for body in bodies) and len(set(names)) == len(names)
+def _is_code(rows: Sequence[Line]) -> bool:
+    """Whether the only number behind the names is a second code and not the end of a name (``Area 4``).
+
+    AAL has a code in every row; AAL3 repeats the value, not in all rows.
+    """
+    bodies = [row.cells[1:] for row in rows]
+    ends = [(row.texts[0], row.texts[-1]) for row in rows if len(row.cells) > 2 and is_number(row.cells[-1])]
+    names = {" ".join(cell.text for cell in body[: max(1, len(body) - trailing_numbers(body))]) for body in bodies}
+    repeated = all(value == end for value, end in ends)
+    return len(names) == len(rows) and (repeated or len(ends) == len(rows))
 
 
 def _numbers(bodies: Sequence[Sequence[Cell]], blanks: bool) -> int | None:

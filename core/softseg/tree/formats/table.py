@@ -138,7 +138,8 @@ def _columns(rows: Sequence[Line], lines: Lines, blanks: bool) -> Table | None:
         layout = of_words(line.texts, len(line.cells), below) or (
             of_words(line.texts, width, below) if blanks else None
         )
-        if layout is None and place == 0 and not blanks:
+        even = bool(below) and all(len(row.cells) == len(line.cells) for row in below)
+        if layout is None and (even if blanks else len(line.cells) > 1):
             layout = of_header(line.texts, below)
         if layout is not None and (len(layout) > 1):
             header = line.texts if len(layout) == len(line.cells) else None
@@ -161,6 +162,8 @@ def _cells(line: Line, table: Table) -> dict[str, str]:
     cells, layout = list(line.cells), table.layout
     while len(cells) > len(layout) and not cells[-1].text:
         cells.pop()
+    if len(cells) == len(layout) - 1 and not layout[-1] and table.header is None:
+        cells.append(Cell(""))  # a code that some rows lack
     if len(cells) > len(layout) and "name" in layout and table.header is None:
         cells = _fitted(cells, table)
     elif len(cells) > len(layout) and "name" in layout and table.blanks:
