@@ -38,6 +38,19 @@ def test_integer_volumes_are_label_maps_too_and_scans_are_not(logic, addVolume, 
         logic.adopt(addVolume(np.full(grid.shape, 0.5, np.float32), grid, "scan"), tree)
 
 
+def test_label_values_one_rounding_step_from_whole_are_rounded_and_said(
+    logic, addVolume, grid, parcellation, tree, shownLabels, caplog
+):
+    labels = parcellation.labels(3)
+    volume = addVolume((labels - 5e-4 * (labels > 0)).astype(np.float32), grid, "scaled")
+    node = logic.adopt(volume, tree)
+    np.testing.assert_array_equal(shownLabels(node, grid, logic), labels)
+    assert "'scaled': " in caplog.text
+    assert "values were rounded to whole label values, the largest difference was " in caplog.text
+    with pytest.raises(InputError, match=r"'scan' is no label map: 2\.5 at voxel \(0, 0, 0\); label values are whole"):
+        logic.adopt(addVolume(np.full(grid.shape, 2.5, np.float32), grid, "scan"), tree)
+
+
 def test_labels_that_the_tree_lacks_are_named_and_what_to_do(logic, labelMap, grid, parcellation, tree, scene):
     labels = parcellation.labels(3)
     labels[0, 0, :2] = 77, 78

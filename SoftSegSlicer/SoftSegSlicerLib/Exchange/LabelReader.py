@@ -6,6 +6,7 @@ import vtk
 from vtk.util import numpy_support
 
 from softseg.errors import InputError
+from softseg.tree.labels import farthest_from_whole, nearly_whole
 from softseg.tree.overlaps import Overlaps
 from softseg.types import IGNORE_INDEX
 
@@ -52,7 +53,8 @@ class LabelReader:
     def said(self):
         """What people should know of how the labels were read; empty where there is nothing."""
         overlapping = "" if self._overlaps is None else self._overlaps.said()
-        return "; ".join(text for text in (self.matching.said(), overlapping) if text)
+        rounded = [layer.said for layer in self._layers]
+        return "; ".join(text for text in (*rounded, self.matching.said(), overlapping) if text)
 
     def slabs(self):
         """Yield ``(labels, painted)``: whole slices ``(k, j, i)`` as uint16 tree values, and where any label lies.
@@ -81,11 +83,13 @@ class Layer:
     ----------
     image: vtkOrientedImageData.
     labels: ``[(label value, segment id)]`` or, of a label map, ``[(label value, name)]``.
+    said: what people should know of how the values were read.
     """
 
-    def __init__(self, image, labels):
+    def __init__(self, image, labels, said=""):
         self.image = image
         self.labels = labels
+        self.said = said
 
 
 def layersOf(labelsNode):
@@ -154,7 +158,23 @@ def _labelMapLayers(volumeNode):
     volumeNode.GetIJKToRASMatrix(matrix)
     image.SetGeometryFromImageToWorldMatrix(matrix)
     colors = volumeNode.GetDisplayNode().GetColorNode() if volumeNode.GetDisplayNode() else None
-    return [Layer(image, [(value, _colorName(colors, value)) for value in _present(data, volumeNode)])]
+    said = _roundedScalars(image, volumeNode)
+    return [Layer(image, [(value, _colorName(colors, value)) for value in _present(image, volumeNode)], said)]
+
+
+def _roundedScalars(image, volumeNode):
+    """Make label values that are whole but for a rounding step integers; return what was done."""
+    found = arrayOf(image)
+    if found.dtype.kind != "f":
+        return ""
+    rounded = nearly_whole(found) if np.isfinite(found).all() else None
+    if rounded is None:
+        raise InputError(
+            f"'{volumeNode.GetName()}' is no label map: {farthest_from_whole(np.nan_to_num(found, nan=0.5))}",
+            hint="label values are whole numbers from 0 on",
+        )
+    image.GetPointData().SetScalars(numpy_support.numpy_to_vtk(rounded.values.ravel(), deep=True))
+    return f"'{volumeNode.GetName()}': {rounded.said}" if rounded.said else ""
 
 
 def _present(data, volumeNode):

@@ -1,5 +1,7 @@
 """Segmentations and label maps made elsewhere, brought to a label tree."""
 
+import logging
+
 import numpy as np
 
 from softseg.errors import InputError
@@ -20,7 +22,8 @@ def matchesOf(labelsNode, tree, mapping=None):
 
     Parameters
     ----------
-    labelsNode: segmentation node, or volume node of whole numbers.
+    labelsNode: segmentation node, or volume node of whole numbers; values within 0.001 of them are rounded, which the
+        log says.
     tree: LabelTree.
     mapping: what people chose, see :func:`Exchange.LabelMatching.chosenOf`.
 
@@ -59,6 +62,9 @@ def readLabels(labelsNode, tree, missing=REFUSE, mapping=None, overlaps=REFUSE_O
     ContradictionError: segments contradict each other.
     """
     layers = layersOf(labelsNode)
+    for layer in layers:
+        if layer.said:
+            logging.warning(layer.said)
     matching = matchLabels(labelsNode, layers, tree, mapping)
     if missing == ADD:
         matching = matching.adding()

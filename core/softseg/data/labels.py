@@ -24,10 +24,8 @@ from softseg.image import Geometry, Image, say_notes
 from softseg.soft.labels import SoftLabels
 from softseg.soft.raters import OVERSHOOT
 from softseg.tree import LabelTree
+from softseg.tree.labels import farthest_from_whole, nearly_whole
 from softseg.types import IGNORE_INDEX, BoolArray, FloatArray
-
-WHOLE = 1e-3
-"""Values of a label map that are so near to whole numbers are rounded, and it is said (our default)."""
 
 CONFLICT = 0.01
 """A node's children may together exceed it by this much without a warning (our default)."""
@@ -89,8 +87,8 @@ def read_mask(path: Path, geometry: Geometry, take: Take) -> BoolArray:
 def settled_labels(array: npt.NDArray[Any], file: str | PathLike[str], warn: Warn) -> npt.NDArray[Any]:
     """Return the label values of one file as integers if they are whole, or soft labels as they are.
 
-    Values within :data:`WHOLE` of whole numbers (a scale factor of the file, or one step of rounding, leaves 0.99997)
-    are rounded if that is true of all of them, and ``warn`` says how many and how far.
+    Values within :data:`softseg.tree.labels.WHOLE` of whole numbers (a scale factor of the file, or one step of
+    rounding, leaves 0.99997) are rounded if that is true of all of them, and ``warn`` says how many and how far.
 
     Parameters
     ----------
@@ -106,23 +104,12 @@ def settled_labels(array: npt.NDArray[Any], file: str | PathLike[str], warn: War
         return array
     if not np.isfinite(array).all():
         raise InputError("labels hold NaN or infinity", file=file, field="labels")
-    whole = np.rint(array)
-    differs = whole != array
-    count = int(np.count_nonzero(differs))
-    if count:
-        largest = float(np.abs(whole[differs] - array[differs].astype(np.float64)).max())
-        if largest > WHOLE:
-            return array
-        warn(f"{file}: {count} values were rounded to whole label values, the largest difference was {largest:.2g}")
-    highest = max(abs(float(array.min(initial=0))), abs(float(array.max(initial=0))))
-    return np.asarray(whole.astype(np.int32 if highest < 2**31 else np.int64))
-
-
-def farthest_from_whole(array: npt.NDArray[Any]) -> str:
-    """Return the value that is farthest from a whole number and its voxel ``(i, j, k)``, for messages."""
-    place = np.unravel_index(int(np.abs(np.rint(array) - array).argmax()), array.shape)
-    voxel = ", ".join(str(int(index)) for index in reversed(place))
-    return f"{float(array[place]):.6g} at voxel ({voxel})"
+    rounded = nearly_whole(array)
+    if rounded is None:
+        return array
+    if rounded.said:
+        warn(f"{file}: {rounded.said}")
+    return rounded.values
 
 
 def labels_from_map(

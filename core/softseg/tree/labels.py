@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,9 @@ import numpy.typing as npt
 
 from softseg.errors import InputError
 from softseg.tree.node import MAX_VALUE
+
+WHOLE = 1e-3
+"""Values of a label map that are so near to whole numbers are rounded, and it is said (our default)."""
 
 
 def whole_numbers(labels: npt.ArrayLike) -> npt.NDArray[np.integer[Any]]:
@@ -33,6 +37,53 @@ def whole_numbers(labels: npt.ArrayLike) -> npt.NDArray[np.integer[Any]]:
             hint="soft maps are given per node, not as label values",
         )
     return array.astype(np.int64)
+
+
+@dataclass(frozen=True, eq=False)
+class Rounded:
+    """Label values that were whole numbers, or so near to them that a scale factor or one rounding step explains it.
+
+    Attributes
+    ----------
+    values: int32 (int64 where they are too large), same shape.
+    count: how many values differed from a whole number.
+    largest: the largest difference.
+    """
+
+    values: npt.NDArray[np.integer[Any]]
+    count: int
+    largest: float
+
+    @property
+    def said(self) -> str:
+        """What people should know, empty where nothing was rounded."""
+        if not self.count:
+            return ""
+        return f"{self.count} values were rounded to whole label values, the largest difference was {self.largest:.2g}"
+
+
+def nearly_whole(array: npt.NDArray[Any]) -> Rounded | None:
+    """Return the label values of a float array if all lie within :data:`WHOLE` of whole numbers, None if one does not.
+
+    Parameters
+    ----------
+    array: finite floats, any shape.
+    """
+    whole = np.rint(array)
+    differs = whole != array
+    count = int(np.count_nonzero(differs))
+    largest = float(np.abs(whole[differs] - array[differs].astype(np.float64)).max()) if count else 0.0
+    if largest > WHOLE:
+        return None
+    highest = max(abs(float(whole.min(initial=0))), abs(float(whole.max(initial=0))))
+    return Rounded(whole.astype(np.int32 if highest < 2**31 else np.int64), count, largest)
+
+
+def farthest_from_whole(array: npt.NDArray[Any]) -> str:
+    """Return the value that is farthest from a whole number and its voxel ``(i, j, k)``, for messages."""
+    place = np.unravel_index(int(np.abs(np.rint(array) - array).argmax()), array.shape)
+    voxel = ", ".join(str(int(index)) for index in reversed(place))
+    return f"{float(array[place]):.6g} at voxel ({voxel})"
 
 
 def look_up(

@@ -10,11 +10,12 @@ import numpy as np
 
 from softseg.data.cubes import read_label_map
 from softseg.data.importers.description import flat_tree
-from softseg.data.labels import WHOLE, farthest_from_whole, settled_labels
+from softseg.data.labels import settled_labels
 from softseg.errors import InputError
 from softseg.events import Events
 from softseg.soft.raters import OVERSHOOT
 from softseg.tree import LabelTree, Node
+from softseg.tree.labels import WHOLE, farthest_from_whole
 
 CONTAINED = 0.98
 """A structure counts as part of another when at least this much of it lies inside (our default)."""
