@@ -67,6 +67,30 @@ def _bids(folder: Path) -> Path:
     return folder
 
 
+def test_import_takes_people_splits_and_a_fold_and_says_what_is_left_out(cli: Callable, tmp_path: Path) -> None:
+    for name in ("p1_a", "p1_b", "p2_a", "p3_a"):
+        _mask(tmp_path / "src/images" / f"{name}.nii.gz", slice(4))
+        if name != "p3_a":
+            _mask(tmp_path / "src/labels" / f"{name}.nii.gz", slice(2))
+    (tmp_path / "people.tsv").write_bytes("\ufeffscan\tperson\r\np1_a\tA\r\np1_b\tA\r\np2_a\tB\r\n".encode("utf-16-le"))
+    folds = [{"train": ["p1_a", "p1_b", "p2_a"], "val": []}, {"train": ["p2_a"], "val": ["p1_a", "p1_b"]}]
+    (tmp_path / "splits.json").write_text(json.dumps(folds))
+    command = ("data", "import", "folder", tmp_path / "src", "--out", tmp_path / "D.json")
+    answer = cli(*command)
+    assert answer.code == 0, answer.err
+    assert "there are no labels for 'p3_a'; left out" in answer.err + answer.out
+    assert "these names look like scans of one person" in answer.err + answer.out
+    answer = cli(*command, "--people", tmp_path / "people.tsv", "--splits", tmp_path / "splits.json", "--fold", "1")
+    assert answer.code == 0, answer.err
+    assert "look like scans of one person" not in answer.err + answer.out
+    dataset = Dataset.load(tmp_path / "D.json")
+    assert {case.id: (case.group, case.split) for case in dataset.cases} == {
+        "p1_a": ("A", "val"), "p1_b": ("A", "val"), "p2_a": ("B", "train"),
+    }  # fmt: skip
+    answer = cli(*command, "--label-map", "dseg")
+    assert (answer.code, "the layout folder has no such option" in answer.err) == (2, True)
+
+
 def test_import_takes_tree_labels_suffix_and_fractions(cli: Callable, tmp_path: Path) -> None:
     command = ("data", "import", "bids", _bids(tmp_path / "src"), "--out", tmp_path / "DATA.json", "--suffix", "T1w")
     tree = ("--tree", "spinal-cord-grey-matter", "--label", "grey-matter=gm", "--label", "cord=_cord")
