@@ -23,6 +23,7 @@ from SoftSegSlicerLib.Diagnostics import Diagnostics  # noqa: E402
 from SoftSegSlicerLib.PaletteWatcher import PaletteWatcher  # noqa: E402
 from SoftSegSlicerLib.PanelContext import PanelContext  # noqa: E402
 from SoftSegSlicerLib.Parameters import parametersOf  # noqa: E402
+from SoftSegSlicerLib.Scene.SceneWatch import SceneWatch  # noqa: E402
 from SoftSegSlicerLib.SoftSegSlicerLogic import SoftSegSlicerLogic  # noqa: E402 - Slicer looks for it here
 
 PANELS = ("Segment", "Look", "Tree", "Train", "Compare")
@@ -41,6 +42,8 @@ class SoftSegSlicer(ScriptedLoadableModule):
             "Segments scans into soft shares of the structures of a label tree, shows any node of it as a heat map, "
             "merges branches by folding them, edits trees, and trains models on soft or sparse labels."
         )
+        # results are followed through transforms, copies and deletion also before the module is opened
+        self.sceneWatch = SceneWatch.of(slicer.mrmlScene)
         parent.acknowledgementText = _("Research software. Not a medical device; not for clinical decisions.")
 
 

@@ -194,3 +194,47 @@ def test_results_that_differ_by_repeated_answers_keep_that(logic, scene, result,
     scene.RemoveNode(result)
     shown = logic.showDisagreement(made)
     np.testing.assert_array_equal(slicer.util.arrayFromVolume(shown), values)
+
+
+@pytest.fixture
+def undoing(scene, result):
+    """A scene that can undo, and a result that takes part."""
+    scene.SetUndoOn()
+    result.SetUndoEnabled(True)
+    yield scene
+    scene.SetUndoOff()
+
+
+def test_undoing_a_hardened_transform_brings_the_map_back_too(logic, undoing, result, parcellation):
+    heat = logic.showNode(result, "brain")
+    result.SetAndObserveTransformNodeID(linearTransform(undoing, translation(0, 40, 0)).GetID())
+    undoing.SaveStateForUndo()
+    result.HardenTransform()
+    result.SetAndObserveTransformNodeID(linearTransform(undoing, translation(7, 0, 0)).GetID())
+    result.HardenTransform()
+    undoing.Undo()
+    np.testing.assert_allclose(
+        volumeCentre(heat), expectedMapCentre(parcellation, "brain", translation(0, 40, 0)), atol=0.2
+    )
+    assertSameCentres(segmentCentres(result), expectedCentres(parcellation, 3, translation(0, 40, 0)))
+    result.HardenTransform()
+    assertWhole(logic, result, parcellation, translation(0, 40, 0))
+
+
+def test_undoing_a_deletion_brings_the_whole_result_back(logic, undoing, result, parcellation):
+    name = result.GetName()
+    logic.showNode(result, "brain")
+    undoing.SaveStateForUndo()
+    undoing.RemoveNode(result)
+    undoing.Undo()
+    back = undoing.GetFirstNodeByName(name)
+    assert back.GetNodeReference("softseg.heatMap") is not None
+    assertWhole(logic, back, parcellation)
+
+
+def test_undoing_a_copy_leaves_the_original_whole(logic, undoing, result, parcellation):
+    undoing.SaveStateForUndo()
+    made = dataModule(undoing, result)
+    assertWhole(logic, made, parcellation)
+    undoing.Undo()
+    assertWhole(logic, result, parcellation)

@@ -47,10 +47,13 @@ def harden(segmentationNode, transform):
     source, after = _cropped(sourceVoxels(before, transform, reached), reached)
     if stored is not None:
         store.write(segmentationNode, stored.gathered(source, after))
-    for role in (References.LEAF_LABELS, *Placement.FOLLOWERS):
+    if kept is not None:
+        _gather(kept, Grids.arrayOf(kept.GetImageData()), source, after)
+    for role in Placement.FOLLOWERS:
         volumeNode = References.referenced(segmentationNode, role)
         if volumeNode is not None:
-            _gather(volumeNode, source, after)
+            _gather(volumeNode, Placement.gridArray(volumeNode), source, after)
+            volumeNode.RemoveAttribute(References.TURN)
     # volumes changed, and not alike everywhere: what was known about their spread is no longer true
     References.removeReferenced(segmentationNode, References.INTERVALS)
     Placement.begin(segmentationNode, after)
@@ -118,6 +121,5 @@ def _box(geometry, first, last):
     return Grids.geometryOf(corner, np.asarray(last) - np.asarray(first) + 1)
 
 
-def _gather(volumeNode, source, geometry):
-    image = volumeNode.GetImageData()
-    Grids.setArray(volumeNode, taken(Grids.arrayOf(image), source), geometry, image.GetScalarType())
+def _gather(volumeNode, array, source, after):
+    Grids.setArray(volumeNode, taken(array, source), after, volumeNode.GetImageData().GetScalarType())

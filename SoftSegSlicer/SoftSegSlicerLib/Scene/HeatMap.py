@@ -67,6 +67,7 @@ def keep(segmentationNode, role, array, geometry):
     """Put values into a map of a segmentation without showing it, and return its volume node."""
     volumeNode = References.referenced(segmentationNode, role) or _newMap(segmentationNode, role)
     Grids.setArray(volumeNode, array, geometry, vtk.VTK_FLOAT)
+    Placement.noteTurn(segmentationNode, volumeNode)
     Placement.follow(segmentationNode)
     return volumeNode
 

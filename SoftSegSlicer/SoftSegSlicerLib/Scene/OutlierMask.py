@@ -30,6 +30,7 @@ def show(segmentationNode, mask, geometry, opacity):
     """
     volumeNode = References.referenced(segmentationNode, References.OUTLIERS) or _newMask(segmentationNode)
     Grids.setArray(volumeNode, mask, geometry, vtk.VTK_UNSIGNED_CHAR)
+    Placement.noteTurn(segmentationNode, volumeNode)
     Placement.follow(segmentationNode)
     setOpacity(segmentationNode, opacityOf(segmentationNode) if opacity is None else opacity)
     return volumeNode

@@ -106,11 +106,9 @@ def _partsOf(node):
     if contour is not None:
         parts += [*_partsOf(contour), contour]
     if node.IsA("vtkMRMLDisplayableNode"):
-        parts += VolumeRendering.nodesOf(node)
-        parts += [node.GetNthDisplayNode(number) for number in range(node.GetNumberOfDisplayNodes())]
-    if node.IsA("vtkMRMLStorableNode"):
-        parts += [node.GetNthStorageNode(number) for number in range(node.GetNumberOfStorageNodes())]
-    return [part for part in parts if part is not None]
+        for each in VolumeRendering.nodesOf(node):
+            parts += [*References.displayAndStorageOf(each), each]
+    return parts + References.displayAndStorageOf(node)
 
 
 def _segmentations(scene):

@@ -32,7 +32,7 @@ FOLLOWERS = (
 
 def begin(segmentationNode, geometry):
     """Say on which grid the result of a segmentation lies, in the segmentation's own coordinates."""
-    _write(segmentationNode, geometry.affine, abs(np.linalg.det(geometry.affine[:3, :3])), False)
+    _write(segmentationNode, geometry.affine, geometry.affine)
 
 
 def geometryOf(segmentationNode, stored):
@@ -43,10 +43,10 @@ def geometryOf(segmentationNode, stored):
     segmentationNode: the segmentation.
     stored: the grid it was stored with; it is right until a transform is hardened.
     """
-    matrix = _matrixOf(segmentationNode)
-    if matrix is None or np.abs(matrix - stored.affine).max() < _SAME:
+    if not isMoved(segmentationNode):
         return stored
-    return Grids.geometryOf(matrix, stored.size)
+    moved = _matrixOf(segmentationNode) @ np.linalg.inv(_matrixOf(segmentationNode, "stored"))
+    return Grids.geometryOf(moved @ stored.affine, stored.size)
 
 
 def placeText(segmentationNode):
@@ -56,10 +56,10 @@ def placeText(segmentationNode):
 
 def growth(segmentationNode):
     """Return how many times larger a result became, in volume, by the transforms that were hardened."""
-    text = segmentationNode.GetAttribute(References.GRID)
-    if not text:
+    if not segmentationNode.GetAttribute(References.GRID):
         return 1.0
-    return abs(np.linalg.det(_matrixOf(segmentationNode)[:3, :3])) / json.loads(text)["voxel"]
+    voxel, stored = (_matrixOf(segmentationNode, name)[:3, :3] for name in ("matrix", "stored"))
+    return float(abs(np.linalg.det(voxel) / np.linalg.det(stored)))
 
 
 def worldGrowth(segmentationNode):
@@ -75,14 +75,13 @@ def move(segmentationNode, matrix):
     """Note that the segments were moved by a matrix ``(4, 4)`` in the segmentation's own coordinates (RAS mm)."""
     before = _matrixOf(segmentationNode)
     if before is not None:
-        voxel = json.loads(segmentationNode.GetAttribute(References.GRID))["voxel"]
-        _write(segmentationNode, matrix @ before, voxel, True)
+        _write(segmentationNode, matrix @ before, _matrixOf(segmentationNode, "stored"))
 
 
 def isMoved(segmentationNode):
     """Whether a result was moved since it was stored, so that the stored file says another place."""
-    text = segmentationNode.GetAttribute(References.GRID)
-    return bool(text) and json.loads(text)["moved"]
+    now, stored = _matrixOf(segmentationNode), _matrixOf(segmentationNode, "stored")
+    return now is not None and bool(np.abs(now - stored).max() > _SAME)
 
 
 def require(segmentationNode, stored, layer, box):
@@ -98,17 +97,20 @@ def require(segmentationNode, stored, layer, box):
     if segmentationNode.GetAttribute(References.GRID):
         return
     begin(segmentationNode, stored)
-    if layer is not None and Grids.boxOf(layer) == tuple(box):
-        move(segmentationNode, Grids.imageToRas(layer) @ np.linalg.inv(stored.affine))
+    if layer is None or Grids.boxOf(layer) != tuple(box):
+        return
+    matrix = Grids.imageToRas(layer)
+    if not _isTurnedRound(np.linalg.inv(stored.affine) @ matrix, stored.size):
+        move(segmentationNode, matrix @ np.linalg.inv(stored.affine))
 
 
-def _matrixOf(segmentationNode):
+def _matrixOf(segmentationNode, name="matrix"):
     text = segmentationNode.GetAttribute(References.GRID)
-    return np.reshape(json.loads(text)["matrix"], (4, 4)) if text else None
+    return np.reshape(json.loads(text)[name], (4, 4)) if text else None
 
 
-def _write(segmentationNode, matrix, voxel, moved):
-    content = {"matrix": matrix.ravel().tolist(), "voxel": voxel, "moved": moved}
+def _write(segmentationNode, matrix, stored):
+    content = {"matrix": matrix.ravel().tolist(), "stored": stored.ravel().tolist()}
     content["reference"] = referenceText(segmentationNode)
     segmentationNode.SetAttribute(References.GRID, json.dumps(content))
 
@@ -263,14 +265,58 @@ def follow(segmentationNode):
         if volumeNode is None:
             continue
         _under(volumeNode, segmentationNode)
-        moved = matrix is not None and np.abs(_volumeMatrix(volumeNode) - matrix).max() > _SAME
+        wanted = None if matrix is None else matrix @ _turnOf(volumeNode)
+        moved = wanted is not None and np.abs(_volumeMatrix(volumeNode) - wanted).max() > _SAME
         if moved:
-            volumeNode.SetIJKToRASMatrix(Grids.arrayToMatrix(matrix))
+            volumeNode.SetIJKToRASMatrix(Grids.arrayToMatrix(wanted))
         contour = References.referenced(volumeNode, References.CONTOUR)
         if contour is not None:
             _under(contour, segmentationNode)
             if moved:
                 Contour.update(volumeNode, True)
+
+
+def noteTurn(segmentationNode, volumeNode):
+    """Note along which axes a volume on the grid of a result counts its voxels from the other end.
+
+    Slicer turns volumes round when it reads them from files that are left-handed.
+    """
+    matrix, image = _matrixOf(segmentationNode), volumeNode.GetImageData()
+    if matrix is None or image is None:
+        return
+    turn = np.linalg.inv(matrix) @ _volumeMatrix(volumeNode)
+    if np.allclose(turn, np.eye(4), atol=1e-2):
+        volumeNode.RemoveAttribute(References.TURN)
+    elif _isTurnedRound(turn, image.GetDimensions()):
+        volumeNode.SetAttribute(References.TURN, json.dumps(np.rint(turn).ravel().tolist()))
+
+
+def noteTurns(segmentationNode):
+    """Do so for all volumes of a result, as after it was read from files."""
+    for role in FOLLOWERS:
+        volumeNode = References.referenced(segmentationNode, role)
+        if volumeNode is not None:
+            noteTurn(segmentationNode, volumeNode)
+
+
+def gridArray(volumeNode):
+    """Return the voxels ``(k, j, i)`` of a volume on the grid of a result, counted as the grid counts them."""
+    signs = np.diag(_turnOf(volumeNode))[2::-1]
+    return Grids.arrayOf(volumeNode.GetImageData())[tuple(slice(None, None, -1 if s < 0 else None) for s in signs)]
+
+
+def _turnOf(volumeNode):
+    text = volumeNode.GetAttribute(References.TURN)
+    return np.reshape(json.loads(text), (4, 4)) if text else np.eye(4)
+
+
+def _isTurnedRound(turn, size):
+    """Whether a matrix from one voxel number to another only counts some axes from the other end, or none."""
+    signs = np.diag(turn)[:3]
+    ends = np.where(signs < 0, np.asarray(size) - 1, 0)
+    expected = np.diag([*np.sign(signs), 1.0])
+    expected[:3, 3] = ends
+    return np.allclose(turn, expected, atol=1e-2)
 
 
 def _under(node, segmentationNode):

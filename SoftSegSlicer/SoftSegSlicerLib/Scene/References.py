@@ -24,6 +24,8 @@ SURENESS = "SoftSeg.Sureness"
 """JSON: what the labels are held to; see :class:`SoftSegSlicerLib.Scene.Sureness.Sureness`."""
 GRID = "SoftSeg.Grid"
 """JSON: on which grid the result lies, in the segmentation's own coordinates; see Placement."""
+TURN = "SoftSeg.Turn"
+"""JSON, on a map: how it counts the voxels of the grid, where that is not as the grid does; see Placement."""
 SHOWN_NODE = "SoftSeg.ShownNode"
 CONTENT = "SoftSeg.Content"
 """On a text node: digest of what it carries."""
@@ -62,17 +64,23 @@ def setReference(node, role, target):
 
 
 def removeReferenced(node, role):
-    """Remove the node that ``node`` refers to, and its display nodes, from the scene, if there is one."""
+    """Remove the node that ``node`` refers to from the scene, if there is one, with its display and storage nodes."""
     target = referenced(node, role)
     setReference(node, role, None)
     if target is not None:
-        scene, count = target.GetScene(), 0
-        if target.IsA("vtkMRMLDisplayableNode"):
-            count = target.GetNumberOfDisplayNodes()
-        displays = [target.GetNthDisplayNode(number) for number in range(count)]
-        for each in (target, *displays):
-            if each is not None:
-                scene.RemoveNode(each)
+        scene = target.GetScene()
+        for each in (target, *displayAndStorageOf(target)):
+            scene.RemoveNode(each)
+
+
+def displayAndStorageOf(node):
+    """Return the display and storage nodes of a node."""
+    found = []
+    if node.IsA("vtkMRMLDisplayableNode"):
+        found += [node.GetNthDisplayNode(number) for number in range(node.GetNumberOfDisplayNodes())]
+    if node.IsA("vtkMRMLStorableNode"):
+        found += [node.GetNthStorageNode(number) for number in range(node.GetNumberOfStorageNodes())]
+    return [each for each in found if each is not None]
 
 
 def textOf(node, role):

@@ -86,6 +86,7 @@ class SceneWatch:
         for watched in tuple(self._nodes.values()):
             watched.look()
             self.settle(watched.node)
+            Placement.noteTurns(watched.node)
             Placement.follow(watched.node)
 
     # -- one segmentation -----------------------------------------------------------------------------------------
