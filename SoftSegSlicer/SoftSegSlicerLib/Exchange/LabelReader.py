@@ -66,11 +66,16 @@ class LabelReader:
         ContradictionError: at the end, where voxels lie in segments that contradict each other and REFUSE holds.
         """
         self._overlaps = Overlaps(self._tree, orderOf(self.matching))
+        values = [self._tree.to_values(table) for table in self._tables]
         for first, last in slabRanges(self._geometry.shape):
             reference = _emptyImage(self._geometry, first, last)
-            labels = np.full((last - first, *self._geometry.shape[1:]), IGNORE_INDEX, np.int16)
-            for layer, table in zip(self._layers, self._tables, strict=True):
-                self._overlaps.add(labels, table[_resampled(layer.image, reference, self._transform)])
+            found = [_resampled(layer.image, reference, self._transform) for layer in self._layers]
+            if len(found) == 1:  # nothing can overlap
+                yield values[0][found[0]], (self._tables[0] != IGNORE_INDEX)[found[0]]
+                continue
+            labels = np.full(found[0].shape, IGNORE_INDEX, np.int16)
+            for part, table in zip(found, self._tables, strict=True):
+                self._overlaps.add(labels, table[part])
             yield self._tree.to_values(labels), labels != IGNORE_INDEX
         if self._overlaps.contradictions and not self._first:
             raise contradiction(self._overlaps, self._node)

@@ -91,11 +91,15 @@ def _merged(layers, matching, overlaps):
     first = [min(box[axis].start for box in boxes) for axis in range(3)]
     last = [max(box[axis].stop for box in boxes) for axis in range(3)]
     shape = [stop - start for start, stop in zip(first, last, strict=True)]
-    classes = np.full(shape, IGNORE_INDEX, np.int16)
-    for layer, box, table in zip(layers, boxes, classTables(layers, matching), strict=True):
-        here = tuple(slice(part.start - at, part.stop - at) for part, at in zip(box, first, strict=True))
-        overlaps.add(classes[here], table[Grids.arrayOf(layer.image)])
-    out = matching.tree.to_values(classes)
+    tables = classTables(layers, matching)
+    if len(layers) == 1:  # nothing can overlap
+        out = matching.tree.to_values(tables[0])[Grids.arrayOf(layers[0].image)]
+    else:
+        classes = np.full(shape, IGNORE_INDEX, np.int16)
+        for layer, box, table in zip(layers, boxes, tables, strict=True):
+            here = tuple(slice(part.start - at, part.stop - at) for part, at in zip(box, first, strict=True))
+            overlaps.add(classes[here], table[Grids.arrayOf(layer.image)])
+        out = matching.tree.to_values(classes)
     corner = affine.copy()
     corner[:3, 3] += affine[:3, :3] @ np.array(first[::-1])
     return out, Grids.geometryOf(corner, out.shape[::-1])

@@ -52,7 +52,7 @@ class Overlaps:
 
     def __init__(self, tree: LabelTree, order: Sequence[str] | None = None) -> None:
         self._tree, self._order = tree, None if order is None else tuple(order)
-        self._counts: Counter[tuple[int, int]] = Counter()
+        self._counts: Counter[int] = Counter()
 
     def add(self, labels: npt.NDArray[np.integer[Any]], added: npt.NDArray[np.integer[Any]]) -> None:
         """Lay a layer over what is there, in place.
@@ -62,24 +62,25 @@ class Overlaps:
         labels: class indices so far, ``IGNORE_INDEX`` where nothing is; changed in place.
         added: class indices of the new layer, same shape, ``IGNORE_INDEX`` where it has nothing.
         """
-        places = added != IGNORE_INDEX
-        old, new = labels[places].astype(np.intp), added[places].astype(np.intp)
-        labels[places] = self._joined[old, new]
-        clash = self._contradict[old, new]
-        if clash.any():
-            size = len(self._tree)
-            counts = np.bincount(old[clash] * size + new[clash], minlength=size * size)
-            for pair in np.flatnonzero(counts):
-                self._counts[divmod(int(pair), size)] += int(counts[pair])
+        width = len(self._tree) + 2
+        joined, contradict = self._joined, self._contradict
+        # slice by slice: the intermediate arrays stay in the processor's cache
+        for part, more in zip(labels, added, strict=True) if labels.ndim > 1 else ((labels, added),):
+            pair = (part.astype(np.int32) - CONTRADICTION) * width + (more.astype(np.int32) - CONTRADICTION)
+            clash = contradict.take(pair)
+            if clash.any():
+                self._counts.update(dict(zip(*_counted(pair[clash]), strict=True)))
+            part[...] = joined.take(pair)
 
     @property
     def contradictions(self) -> tuple[Contradiction, ...]:
         """Pairs of nodes that contradict each other, most voxels first."""
-        classes = self._tree.class_nodes
-        return tuple(
-            Contradiction(classes[one].name, classes[other].name, count)
-            for (one, other), count in sorted(self._counts.items(), key=lambda entry: (-entry[1], entry[0]))
-        )
+        classes, width = self._tree.class_nodes, len(self._tree) + 2
+        found = []
+        for pair, count in sorted(self._counts.items(), key=lambda entry: (-entry[1], entry[0])):
+            one, other = (place + CONTRADICTION for place in divmod(pair, width))
+            found.append(Contradiction(classes[one].name, classes[other].name, count))
+        return tuple(found)
 
     @property
     def voxels(self) -> int:
@@ -96,15 +97,15 @@ class Overlaps:
 
     @cached_property
     def _contradict(self) -> npt.NDArray[np.bool_]:
-        """``[V + 2, V + 2]``: whether two classes contradict each other; negative indices mean nothing and clash."""
+        """Whether two classes contradict each other, by ``(first + 2) * (V + 2) + second + 2``."""
         count = len(self._tree)
         table = np.zeros((count + 2, count + 2), np.bool_)
-        table[:count, :count] = ~(self._above | self._above.T)
-        return table
+        table[2:, 2:] = ~(self._above | self._above.T)
+        return table.ravel()
 
     @cached_property
     def _joined(self) -> npt.NDArray[np.int16]:
-        """``[V + 2, V + 2]``: the class of a voxel by what it had and what is added."""
+        """The class of a voxel by what it had and what is added, in the same order."""
         count = len(self._tree)
         before, new = np.arange(count)[:, None], np.arange(count)[None, :]
         if self._order is None:
@@ -113,10 +114,10 @@ class Overlaps:
             ranks = self._ranks(self._order)
             kept = np.where(ranks[:, None] <= ranks[None, :], before, new)
         table = np.full((count + 2, count + 2), CONTRADICTION, np.int16)
-        inner = np.where(self._above, new, np.where(self._above.T, before, kept))
-        table[:count, :count] = inner
-        table[IGNORE_INDEX, :count] = np.arange(count)
-        return table
+        table[2:, 2:] = np.where(self._above, new, np.where(self._above.T, before, kept))
+        table[1, 1:] = np.arange(IGNORE_INDEX, count)
+        table[2:, 1] = np.arange(count)
+        return table.ravel()
 
     def _ranks(self, order: Sequence[str]) -> npt.NDArray[np.intp]:
         places = {id_: place for place, id_ in enumerate(order)}
@@ -131,3 +132,9 @@ class Overlaps:
         for number, node in enumerate(classes):
             table[[index[above.id] for above in self._tree.path(node.id)], number] = True
         return table
+
+
+def _counted(values: npt.NDArray[np.int32]) -> tuple[list[int], list[int]]:
+    """Return the different values and how often each occurs."""
+    found, counts = np.unique(values, return_counts=True)
+    return found.tolist(), counts.tolist()
