@@ -11,6 +11,7 @@ from typing import Any
 from softseg.data.importers.bids_names import LabelFile, files_of_subjects, label_files, scan_of, suffix_of
 from softseg.data.importers.files import listed, require_folder
 from softseg.data.importers.people import DEFAULT_FRACTIONS, Choices, Fractions, with_people
+from softseg.data.importers.tables import require_same_meaning
 from softseg.data.importers.trees import tree_of_maps, tree_of_values
 from softseg.data.writing import write_dataset
 from softseg.errors import InputError
@@ -63,7 +64,8 @@ def import_bids(
 
     Raises
     ------
-    InputError: it is not such a dataset, or the labels cannot be told apart.
+    InputError: it is not such a dataset, the labels cannot be told apart, or a table beside them says other things than
+        the tree.
     """
     events = Events() if events is None else events
     if labels is not None and label_map is not None:
@@ -80,6 +82,7 @@ def import_bids(
     cases = _with_labels(cases, chosen, labels is not None, place, events)
     made: LabelTree | str | PathLike[str]
     if tree is not None:
+        require_same_meaning(cases, tree)
         made = tree
     elif nodes := [node for node in chosen if node]:
         made = tree_of_maps(cases, nodes, folder.name)
