@@ -6,13 +6,13 @@ from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 
-import psutil
 import torch
 import torch.nn.functional as F
 from measure import Curve, Line, interleaved_all, peak_memory
 from torch import Tensor
 
 from softseg.losses import build_loss
+from softseg.system import free_memory
 from softseg.tree import LabelTree, Node
 
 Loss = Callable[[Tensor, Tensor], Tensor]
@@ -186,7 +186,7 @@ def _grow(points: list[tuple[int, int, int]], rounds: int) -> dict[str, list[tup
     names = (OURS_LINE, "tree cross-entropy", PEER)
     series: dict[str, list[tuple[float, float]]] = {name: [] for name in names}
     for x, leaves, side in points:
-        if PEER_COPIES * 4 * leaves * side**3 > psutil.virtual_memory().available:
+        if PEER_COPIES * 4 * leaves * side**3 > free_memory():
             break
         logits, target = _inputs(leaves, side, "crisp")
         seconds = interleaved_all({name: _step(_loss(name, leaves), logits, target) for name in names}, rounds)

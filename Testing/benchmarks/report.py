@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import os
 import platform
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict
@@ -13,9 +12,10 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import psutil
 from measure import Curve, Line
 from rich.table import Table
+
+from softseg import system
 
 SCHEMA = 1
 TABLE_START, TABLE_STOP = "<!-- table: written by python dev.py bench -->", "<!-- end of table -->"
@@ -25,9 +25,9 @@ def machine_facts(threads: int) -> dict[str, Any]:
     """Return what a reader must know about the machine to judge the numbers."""
     return {
         "cpu": _cpu_model(),
-        "cores": psutil.cpu_count(logical=False) or os.cpu_count(),
+        "cores": system.cores(),
         "threads": threads,
-        "memory_gb": round(psutil.virtual_memory().total / 1e9),
+        "memory_gb": round(system.memory().total / 1e9),
         "system": f"{platform.system()} {platform.machine()}",
         "python": platform.python_version(),
         "torch": version("torch"),

@@ -25,10 +25,12 @@ if TYPE_CHECKING:
 HERE = Path(__file__).resolve().parent
 SUITE_PROCESS = HERE / "suite_process.py"
 ROOT = HERE.parents[1]
+FOLDERS = [str(ROOT / "core"), str(HERE)]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the chosen suites; return 1 when one of them failed, 2 for a wrong option. A missed target is no failure."""
+    sys.path[:0] = [folder for folder in FOLDERS if folder not in sys.path]
     options = _parser().parse_args(arguments)
     _prepare_process(options.threads)
     from report import machine_facts, screen_table, to_json
@@ -85,24 +87,23 @@ def suites() -> list[str]:
 
 
 def _parser() -> argparse.ArgumentParser:
+    from softseg.system import cores
+
     parser = argparse.ArgumentParser(prog="dev.py bench", description="Measure against what people would use instead.")
     parser.add_argument("--suite", action="append", default=[], choices=suites(), help="only this one; may be repeated")
     parser.add_argument("--quick", action="store_true", help="small sizes, to see that it runs; writes nothing")
     parser.add_argument(
         "--out", type=Path, help="folder for benchmarks.json and images/ (default: docs, none if quick)"
     )
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    parser.add_argument("--threads", type=int, default=cores, help=f"threads of every side (default: {cores})")
+    parser.add_argument("--threads", type=int, default=cores(), help="threads of every side (default: %(default)s)")
     return parser
 
 
 def _prepare_process(threads: int) -> None:
-    """Give this process and its children the same number of threads, and let it find engine and benchmarks."""
+    """Give this process and its children the same number of threads, and let these find engine and benchmarks."""
     for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS"):
         os.environ[name] = str(threads)
-    folders = [str(ROOT / "core"), str(SUITE_PROCESS.parent)]
-    os.environ["PYTHONPATH"] = os.pathsep.join(folders)
-    sys.path[:0] = [folder for folder in folders if folder not in sys.path]
+    os.environ["PYTHONPATH"] = os.pathsep.join(FOLDERS)
 
 
 def _write(document: dict[str, object], folder: Path, names: Sequence[str]) -> None:

@@ -4,7 +4,6 @@ import base64
 import json
 import time
 import zlib
-from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -13,7 +12,6 @@ import vtk
 from SoftSegSlicerLib.Scene import Grids
 
 from softseg.errors import InputError
-from softseg.headers import forms_of
 from softseg.image import Geometry
 from softseg.resources import label_tree_path
 from softseg.soft import SoftParcellation
@@ -192,23 +190,6 @@ def test_a_file_becomes_a_segmentation_of_its_name(logic, parcellation, tmp_path
     assert node.GetName() == "case7"
     np.testing.assert_array_equal(shownLabels(node, grid, logic), parcellation.labels(3))
     assert isinstance(logic.parcellationOf(node), SoftParcellation)
-
-
-def test_a_result_lies_on_its_scan_where_slicer_goes_by_the_other_form(logic, parcellation, tmp_path, grid, addVolume):
-    moved = np.array(grid.affine)
-    moved[0, 3] += 20
-    forms = replace(forms_of(moved, 2), **_qform(forms_of(grid.affine, 1)))
-    stored = replace(parcellation, geometry=Geometry.from_affine(grid.size, moved, forms))
-    file = stored.save(tmp_path / "case7.soft.npz")
-    volume = addVolume(np.zeros(grid.shape, np.int16), grid)  # as ITK reads the file
-    node = logic.loadParcellation(file, volume)
-    assert logic.parcellationOf(node).geometry.same_grid(grid)
-    alone = logic.loadParcellation(file)
-    np.testing.assert_allclose(logic.parcellationOf(alone).geometry.affine, moved, atol=1e-4)
-
-
-def _qform(forms):
-    return {name: getattr(forms, name) for name in ("qform_code", "quaternion", "offset", "qfac")}
 
 
 def test_an_empty_parcellation_gives_an_empty_segmentation(logic, tree, grid, shownLabels):

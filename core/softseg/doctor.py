@@ -7,19 +7,19 @@ they say "fits" or "does not fit", not how long it takes.
 from __future__ import annotations
 
 import importlib.metadata
-import importlib.util
 import math
 import os
 import platform
 import shutil
-import sys
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from softseg import system
+from softseg.system import GIB, Device
+
 PACKAGES = ("numpy", "scipy", "SimpleITK", "torch", "monai", "pydantic", "typer", "rich", "matplotlib")
 CPU_FEATURES = ("avx2", "avx512f", "avx512_bf16", "amx_bf16", "neon", "asimd", "bf16")
-GIB = 2**30
 
 _PROGRAM = 0.9 * GIB
 """Python, PyTorch and MONAI once loaded (an estimate)."""
@@ -34,15 +34,6 @@ _FILTERS = (32, 64, 128, 256)
 
 _ENGINE = ("torch", "monai", "pydantic")
 _NO_ENGINE = "PyTorch, MONAI and pydantic are not all installed (pip install softseg[engine])"
-
-
-@dataclass(frozen=True)
-class Device:
-    """Something that computes: ``name`` as for ``--device``, what it is, its memory (bytes)."""
-
-    name: str
-    description: str
-    memory: int
 
 
 @dataclass(frozen=True)
@@ -62,6 +53,7 @@ class Machine:
     ----------
     versions: package to version, None where it is not installed.
     cores: that this process may use.
+    cpu_tiles: whether the CPU multiplies bfloat16 in AMX tiles.
     memory, memory_free: bytes, within the limits of a container.
     disk_free: bytes where ``folder`` is.
     """
@@ -73,6 +65,7 @@ class Machine:
     processor: str
     cores: int
     cpu_features: tuple[str, ...]
+    cpu_tiles: bool
     memory: int
     memory_free: int
     folder: str
@@ -95,7 +88,7 @@ class Machine:
         """Return the arithmetic that ``precision: auto`` takes, in words."""
         if any(device.name.startswith("cuda") for device in self.devices):
             return "mixed precision on the GPU"
-        if "amx_bf16" in self.cpu_features:
+        if self.cpu_tiles:
             return "bfloat16 (this CPU has AMX tiles)"
         return "float32 (this CPU has no AMX tiles; bfloat16 would be slower)"
 
@@ -149,36 +142,24 @@ def examine(folder: str | os.PathLike[str] = ".") -> Machine:
     """Look at this machine; ``folder`` is where results would go."""
     from softseg import __version__
 
-    total, free = memory()
+    main, features = system.memory(), system.cpu_features()
     place = Path(folder).resolve()
     return Machine(
         system=f"{platform.system()} {platform.release()} {platform.machine()}",
         python=platform.python_version(),
         softseg=__version__,
         versions={name: _version(name) for name in PACKAGES},
-        processor=_processor(),
-        cores=_cores(),
-        cpu_features=_cpu_features(),
-        memory=total,
-        memory_free=free,
+        processor=system.processor() or platform.processor() or platform.machine(),
+        cores=system.cores(),
+        cpu_features=tuple(feature for feature in CPU_FEATURES if feature in features),
+        cpu_tiles=system.cpu_has_bfloat16_tiles(),
+        memory=main.total,
+        memory_free=main.free,
         folder=str(place),
         disk_free=shutil.disk_usage(place).free,
-        devices=_devices(total),
+        devices=system.devices(),
         models=_models(),
     )
-
-
-def memory() -> tuple[int, int]:
-    """Return total and free memory in bytes, within the limits of a container (cgroup v2)."""
-    import psutil
-
-    total, free = int(psutil.virtual_memory().total), int(psutil.virtual_memory().available)
-    try:
-        limit = int(Path("/sys/fs/cgroup/memory.max").read_text(encoding="ascii"))
-        used = int(Path("/sys/fs/cgroup/memory.current").read_text(encoding="ascii"))
-    except (OSError, ValueError):
-        return total, free
-    return min(total, limit), min(free, max(0, limit - used))
 
 
 def _compared(work: str, need: float, there: float, kind: str) -> Allowed:
@@ -190,41 +171,6 @@ def _version(package: str) -> str | None:
         return importlib.metadata.version(package)
     except importlib.metadata.PackageNotFoundError:
         return None
-
-
-def _cores() -> int:
-    if sys.platform == "linux":
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
-
-
-def _processor() -> str:
-    named = _cpuinfo("model name") or platform.processor() or platform.machine()
-    return " ".join(named.split())
-
-
-def _cpu_features() -> tuple[str, ...]:
-    flags = set((_cpuinfo("flags") or _cpuinfo("Features")).split())
-    return tuple(feature for feature in CPU_FEATURES if feature in flags)
-
-
-def _cpuinfo(key: str) -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
-    except OSError:
-        return ""
-    return next((line.partition(":")[2].strip() for line in lines if line.split(":")[0].strip() == key), "")
-
-
-def _devices(total: int) -> tuple[Device, ...]:
-    found = [Device("cpu", _processor(), total)]
-    if importlib.util.find_spec("torch") is not None:
-        import torch
-
-        for index in range(torch.cuda.device_count() if torch.cuda.is_available() else 0):
-            properties = torch.cuda.get_device_properties(index)
-            found.append(Device(f"cuda:{index}", properties.name, int(properties.total_memory)))
-    return tuple(found)
 
 
 def _models() -> tuple[str, ...]:

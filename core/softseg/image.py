@@ -21,6 +21,7 @@ from softseg.files import write_beside
 from softseg.geometry import Geometry
 from softseg.headers import IMAGE_SUFFIXES, PAIR_SUFFIXES, Header, place_notes, read_header, write_nifti
 from softseg.straight import is_sheared, straightened
+from softseg.system import raise_out_of_memory
 
 Warn: TypeAlias = Callable[[str], None]
 """Called with one sentence, without a full stop, about something odd."""
@@ -148,6 +149,7 @@ def write_image(image: Image, path: str | os.PathLike[str]) -> Path:
         try:
             sitk.WriteImage(image.to_sitk(), str(temporary), useCompression=True)
         except RuntimeError as error:
+            raise_out_of_memory(error, file)
             raise InputError("could not be written: is the disk full?", file=file) from error
     return file
 

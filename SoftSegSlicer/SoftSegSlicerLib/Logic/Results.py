@@ -60,9 +60,6 @@ class ResultsLogic:
     def _add(self, parcellation, content, volumeNode, name):
         if not isinstance(parcellation, SoftParcellation):
             raise InputError(f"expected a soft parcellation, got {type(parcellation).__name__}")
-        if volumeNode is not None and volumeNode.GetImageData() is not None:
-            placed = parcellation.placed_like(Grids.geometryOfVolume(volumeNode))  # Slicer may go by the other form
-            parcellation, content = placed, content if placed is parcellation else None
         tree = parcellation.tree
         name = name or (volumeNode.GetName() if volumeNode is not None else tree.name) or "segmentation"
         scene = References.sceneOf(volumeNode)

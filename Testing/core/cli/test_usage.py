@@ -118,7 +118,14 @@ def test_defects_are_one_line_unless_asked_for(cli: Callable, monkeypatch: pytes
 
 
 @pytest.mark.parametrize(
-    "error", [MemoryError(), RuntimeError("DefaultCPUAllocator: not enough memory: you tried to allocate 9 bytes.")]
+    "error",
+    [
+        MemoryError(),
+        RuntimeError("DefaultCPUAllocator: not enough memory: you tried to allocate 9 bytes."),
+        RuntimeError("could not create a primitive"),
+        RuntimeError("Exception thrown in SimpleITK: Failed to allocate memory for image."),
+        OSError(12, "Cannot allocate memory"),
+    ],
 )
 def test_out_of_memory_is_exit_code_3(cli: Callable, monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
     import softseg.doctor

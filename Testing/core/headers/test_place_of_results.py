@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 import tempfile
 from pathlib import Path
@@ -17,7 +16,7 @@ from hypothesis import strategies as st
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "prediction"))
 
-from prediction_kit import Intensity, make_model, two_leaves
+from prediction_kit import make_model, two_leaves
 
 from softseg.data import Dataset, check_dataset
 from softseg.errors import InputError
@@ -109,6 +108,8 @@ def _dataset(folder: Path, labels: Path, scan: Path) -> Dataset:
     two_leaves().save(folder / "tree.json")
     case = {"id": "a", "group": "a", "split": "train", "images": {"T1": scan.name}, "labels": labels.name}
     file = folder / "DATA.json"
+    import json
+
     content = {"name": "d", "channels": ["T1"], "tree": "tree.json", "cases": [case]}
     file.write_text(json.dumps(content), encoding="utf-8")
     return Dataset.load(file)
@@ -145,13 +146,3 @@ def test_a_tilted_scan_and_its_labels_are_checked_on_one_straight_grid(tmp_path:
     summaries = check_dataset(_dataset(tmp_path, labels, scan))
     assert summaries[0].volumes[1] == pytest.approx(np.count_nonzero(_ball(tilted) > 50), rel=0.05)
     assert summaries[0].geometry.shape != SHAPE[::-1]
-
-
-def test_channels_on_either_form_of_one_scan_are_predicted_voxel_by_voxel(tmp_path: Path) -> None:
-    turned = STRAIGHT @ np.diag([-1.0, -1.0, 1.0, 1.0])
-    first = save(tmp_path / "first.nii", _ball(SHIFTED), SHIFTED, 2, turned, 1)
-    second = save(tmp_path / "second.nii", _ball(SHIFTED), turned, 1, turned, 1)
-    model = make_model(Intensity((0.5, 0.5)), spacing=OWN, channels=("T1", "T2"))
-    found = predict_case(model, [first, second], nodes=["ball"])
-    alone = predict_case(make_model(spacing=OWN), [first], nodes=["ball"])
-    np.testing.assert_allclose(found.node_maps["ball"].array, alone.node_maps["ball"].array, atol=1e-4)

@@ -18,7 +18,7 @@ from softseg.errors import CancelledError, InputError, OutOfMemoryError
 from softseg.events import CancelToken, Events, ListSink
 from softseg.image import read_image, write_image
 from softseg.network import Head, ModelFolder, build_network
-from softseg.prediction import batch, collapse, outputs, predict, streaming
+from softseg.prediction import batch, case, collapse, outputs, predict, streaming
 from softseg.soft.parcellation import SoftParcellation
 from softseg.tree import LabelTree
 
@@ -152,6 +152,22 @@ def test_cases_too_large_for_memory_end_with_code_3(
     with pytest.raises(OutOfMemoryError, match="even with windows of 16 x 16 x 16 voxels"):
         predict(make_model(), [scan("a.nii.gz")], tmp_path / "other", device="cpu")
     assert everything_in(tmp_path / "other") == []
+
+
+def test_a_scan_that_cannot_be_read_for_want_of_memory_does_not_stop_the_others(
+    scan: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = case.read_channel
+
+    def read(file: Path) -> Any:
+        if file.name == "a.nii.gz":
+            raise RuntimeError("itk::ERROR: Failed to allocate memory for image.")
+        return real(file)
+
+    monkeypatch.setattr(case, "read_channel", read)
+    with pytest.raises(OutOfMemoryError, match=r"1 of 2 cases failed .*a\.nii\.gz: out of memory: itk::ERROR"):
+        predict(make_model(), [scan("a.nii.gz"), scan("b.nii.gz")], tmp_path / "out", device="cpu")
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["b", "results.json"]
 
 
 class _CancelAt:

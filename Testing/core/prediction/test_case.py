@@ -12,12 +12,13 @@ import torch
 from prediction_kit import CENTRE, RADIUS, STRAIGHT, Intensity, ball, grid, make_model, positions
 from scipy.spatial.transform import Rotation
 
+from softseg import cgroups
 from softseg.data import NetworkSpec
 from softseg.errors import InputError, OutOfMemoryError
 from softseg.events import Events, ListSink
 from softseg.image import Geometry, read_image, write_image
 from softseg.network import build_network
-from softseg.prediction import checks, memory, predict_case
+from softseg.prediction import checks, predict_case
 
 EYE = np.eye(3)
 GRIDS = {
@@ -171,10 +172,7 @@ def test_odd_spacing_is_warned_about(scan: Callable[..., Path]) -> None:
 def test_what_cannot_fit_into_memory_is_refused_before_it_starts(
     scan: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    class Little:
-        available = 100_000
-
-    monkeypatch.setattr(memory.psutil, "virtual_memory", lambda: Little)
+    monkeypatch.setattr(cgroups, "memory_limits", lambda: [cgroups.MemoryLimit(200_000, 100_000)])
     sink = ListSink()
     with pytest.raises(OutOfMemoryError, match=r"only 0.0 GB are free\); crop the image") as caught:
         predict_case(make_model(), [scan()], events=Events(sink))

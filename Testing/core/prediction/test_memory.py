@@ -21,7 +21,7 @@ from softseg.events import Events, ListSink
 from softseg.network import Head, Model, ModelFolder, build_network
 from softseg.network.architectures import window_multiple
 from softseg.prediction import predict_case
-from softseg.prediction.memory import halved, is_out_of_memory, network_memory
+from softseg.prediction.memory import halved, network_memory
 
 CORE = Path(__file__).resolve().parents[3] / "core"
 
@@ -69,21 +69,6 @@ def test_networks_take_the_smallest_window(
     least = [2 * side for side in multiple[3 - dimensions :]]
     network = build_network(spec, 1, 3, dimensions).eval()
     assert network(torch.zeros(1, 1, *least)).shape[2:] == tuple(least)
-
-
-@pytest.mark.parametrize(
-    ("error", "expected"),
-    [
-        (MemoryError(), True),
-        (torch.OutOfMemoryError(), True),
-        (RuntimeError("[enforce fail at alloc_cpu.cpp] DefaultCPUAllocator: can't allocate memory"), True),
-        (RuntimeError("std::bad_alloc"), True),
-        (RuntimeError("mat1 and mat2 shapes cannot be multiplied"), False),
-        (ValueError("out of memory"), False),
-    ],
-)
-def test_what_counts_as_out_of_memory(error: Exception, expected: bool) -> None:
-    assert is_out_of_memory(error) is expected
 
 
 def small_steps(network: torch.nn.Module) -> Model:

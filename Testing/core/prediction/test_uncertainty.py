@@ -19,11 +19,11 @@ from softseg.errors import InputError
 from softseg.events import Events
 from softseg.network import Head, Model, build_network
 from softseg.prediction import Uncertainty, predict_case, sliding_probabilities
-from softseg.prediction.devices import resolve_precision
 from softseg.prediction.layout import Layout, Picture
 from softseg.prediction.shares import SpreadMaps, dense, shares_of_blocks
 from softseg.prediction.sweep import Runner
 from softseg.prediction.uncertainty import Augmentation, Spread, dropout_on, entropy
+from softseg.system import resolve_precision
 from softseg.tree import LabelTree, Node
 
 SHAPE = (5, 6, 7)

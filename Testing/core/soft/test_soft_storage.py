@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +12,6 @@ import numpy as np
 import pytest
 
 from softseg.errors import InputError
-from softseg.headers import forms_of
 from softseg.image import Geometry, read_image
 from softseg.soft import SoftParcellation
 from softseg.tree import LabelTree
@@ -175,17 +173,3 @@ def test_many_leaves_need_two_bytes(helpers: Helpers, tmp_path: Path) -> None:
     back = SoftParcellation.load(stored.save(tmp_path / "many.soft.npz"))
     assert back.leaves.dtype == np.uint16
     assert np.array_equal(back.labels(3), stored.labels(3))
-
-
-def test_forms_of_the_scan_are_kept_and_files_without_them_are_read(stored: SoftParcellation, tmp_path: Path) -> None:
-    forms = replace(forms_of(stored.geometry.affine, 4), qform_code=1)
-    geometry = Geometry.from_affine(stored.geometry.size, stored.geometry.affine, forms)
-    file = replace(stored, geometry=geometry).save(tmp_path / "a.soft.npz")
-    assert SoftParcellation.load(file).geometry.forms == forms
-    header = json.loads(np.load(file)["header"].tobytes())
-    assert header["version"] == 1, "earlier readers pass over what they do not know"
-    plain = {name: value for name, value in header["geometry"].items() if name != "forms"}
-    old = SoftParcellation.load(rewritten(file, geometry=plain))
-    assert (old.geometry, old.geometry.forms) == (geometry, None)
-    with pytest.raises(InputError, match="not a sound soft parcellation"):
-        SoftParcellation.load(rewritten(file, geometry=plain | {"forms": {"sform_code": 1}}))

@@ -17,7 +17,7 @@ from softseg.cli import run
 from softseg.errors import InputError
 from softseg.events import Events, ListSink
 from softseg.prediction.ensemble_folder import save_ensemble
-from softseg.studies import Study, run_study
+from softseg.studies import Study, run_study, workers
 from softseg.studies.jobs import jobs_of
 from softseg.studies.running import Place
 from softseg.studies.tables import RESULT_COLUMNS, read_results
@@ -116,6 +116,24 @@ def test_a_failed_training_does_not_stop_the_others(
     assert "1 trainings failed; the first, whole_wrong_seed-0_fold-split" in line
     assert (out / "jobs" / "whole_tree_seed-0_fold-split" / "results.csv").is_file()
     assert (out / "report.html").is_file()
+
+
+def test_trainings_that_do_not_fit_into_memory_are_told_apart(
+    study_file: StudyFile, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    said = iter([RuntimeError("std::bad_alloc"), MemoryError(), RuntimeError("std::bad_alloc"), ZeroDivisionError()])
+
+    def fail(*_: object) -> None:
+        raise next(said)
+
+    monkeypatch.setattr(workers, "run_job", fail)
+    out = tmp_path / "out"
+    arguments = ["study", str(study_file()), "--out", str(out), "--device", "cpu", "--quiet"]
+    assert run(arguments) == 3, "memory was the only reason"
+    assert "2 trainings failed; the first, whole_plain_seed-0_fold-split: RuntimeError: std::bad_alloc" in (
+        capsys.readouterr().err
+    )
+    assert run(arguments) == 2, "the second failed for another reason"
 
 
 def test_a_finished_model_takes_the_place_of_training(study_file: StudyFile, tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ import pytest
 
 from softseg.errors import InputError
 from softseg.losses import build_loss
-from softseg.training.ranks import Ranks, local_device
+from softseg.training.ranks import Ranks
 from softseg.training.shared_step import require_shareable
 from softseg.tree import LabelTree
 
@@ -32,20 +32,6 @@ def test_one_process_agrees_with_itself() -> None:
         raise RuntimeError("gloo is nobody's business here")
     with pytest.raises(InputError, match="wrong"), alone.together():
         raise InputError("wrong")
-
-
-def test_each_process_takes_a_device_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
-    assert local_device("auto", 1, 2) == local_device("cpu", 1, 2) == "cpu"
-    with pytest.raises(InputError, match="2 processes were started on a machine with 0 GPUs; use --device cpu"):
-        local_device("cuda", 1, 2)
-    monkeypatch.setattr("torch.cuda.is_available", lambda: True)
-    monkeypatch.setattr("torch.cuda.device_count", lambda: 4)
-    assert [local_device(name, 3, 4) for name in ("auto", "cuda")] == ["cuda:3", "cuda:3"]
-    with pytest.raises(InputError, match=r"cuda:1 was asked for, but 4 processes need a device each"):
-        local_device("cuda:1", 0, 4)
-    with pytest.raises(InputError, match=r"8 processes .* 4 GPUs; use --nproc-per-node 4"):
-        local_device("auto", 0, 8)
 
 
 def test_losses_that_do_not_add_up_are_refused_for_several_processes(balls_tree: LabelTree) -> None:

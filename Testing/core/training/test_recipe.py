@@ -70,11 +70,35 @@ def test_sets_change_single_values() -> None:
         ("steps", r"--set: expected key=value, got 'steps'"),
         ("steps=[", r"--set steps: the value is not YAML"),
         ("targets=hard", r"targets: .*'soft' or 'crisp'"),
+        ("validation.metric=dice/leafs", r"validation.metric: expected dice or soft_dice, then /leaves or /level N"),
+        ("validation.metric=Dice/leaves", r"softseg: validation.metric: .*, got 'Dice/leaves'"),
+        ("validation.metric=dice/level 0", r"validation.metric: expected dice or soft_dice"),
+        ("validation.metric=dice", r"validation.metric: expected dice or soft_dice"),
+        ("validation.metric=f1/leaves", r"validation.metric: .* \(f1 is for recipes with sparse: true\), got"),
+        ("validation.metric=3", r"validation.metric: .*valid string, got 3"),
     ],
 )
 def test_wrong_changes_are_named(change: str, message: str) -> None:
     with pytest.raises(InputError, match=message):
         Recipe.load("softseg", [change])
+
+
+@pytest.mark.parametrize("metric", ["dice/leaves", "soft_dice/level 3", "dice/level 12"])
+def test_scores_that_there_may_be_are_taken(metric: str) -> None:
+    recipe = Recipe.load("tree-ce", [f"validation.metric={metric}"])
+    assert (recipe.validation.metric, Recipe.from_dict(recipe.model_dump())) == (metric, recipe)
+    sparse = Recipe.load("sparse", ["validation.metric=accuracy/level 2"])
+    assert sparse.validation.metric == "accuracy/level 2"
+    with pytest.raises(InputError, match=r"validation.metric: expected dice, soft_dice, accuracy or f1, then"):
+        Recipe.load("sparse", ["validation.metric=f2/leaves"])
+
+
+def test_a_misspelt_score_in_a_file_names_file_and_field(tmp_path: Path) -> None:
+    file = tmp_path / "mine.yaml"
+    file.write_text(Recipe.load("tree-ce").to_yaml().replace("dice/leaves", "dices/leaves"))
+    with pytest.raises(InputError, match=r"mine.yaml: validation.metric: expected .*, got 'dices/leaves'") as caught:
+        Recipe.load(file)
+    assert caught.value.field == "validation.metric"
 
 
 def test_a_file_with_an_unknown_key_is_named_with_the_key(tmp_path: Path) -> None:

@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 import torch
 
+from softseg import cgroups, system
 from softseg.data import Dataset
 from softseg.errors import CancelledError, InputError, OutOfMemoryError
 from softseg.events import CancelToken, Events, ListSink
 from softseg.network import ModelFolder, build_network, read_weights
-from softseg.prediction import devices
 from softseg.training import Recipe, train, trainer
 from softseg.training.warm_start import start_from
 from softseg.tree import LabelTree
@@ -80,7 +80,7 @@ def test_precision_auto_takes_what_the_processor_is_good_at(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(devices, "cpu_has_bfloat16_tiles", lambda: tiles)
+    monkeypatch.setattr(system, "cpu_has_bfloat16_tiles", lambda: tiles)
     sink = ListSink()
     recipe = Recipe.load("soft-tree", [*tiny, "plan.precision=auto", "steps=1"])
     train(balls, recipe, tmp_path / "run", device="cpu", cache=finished[0] / "cache", events=Events(sink))
@@ -270,6 +270,18 @@ def test_running_out_of_memory_is_said_plainly(
         train(balls, Recipe.load("soft-tree", tiny), tmp_path / "run", cache=finished[0] / "cache")
 
 
+def test_on_the_cpu_of_a_machine_with_a_gpu_the_cpus_memory_is_planned_with(
+    balls: Dataset, tiny: list[str], finished: tuple[Path, ListSink], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(system, "gpus", lambda: 1)
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda _: (80 * 2**30, 80 * 2**30))
+    monkeypatch.setattr(cgroups, "memory_limits", lambda: [cgroups.MemoryLimit(4 * 2**30, 2 * 2**30)])
+    sink = ListSink()
+    recipe = Recipe.load("soft-tree", [*tiny, "steps=1"])
+    train(balls, recipe, tmp_path / "run", device="cpu", cache=finished[0] / "cache", events=Events(sink))
+    assert any(text.startswith("plan for 2 GB of CPU memory: ") for text in texts(sink))
+
+
 def test_other_errors_of_the_network_are_not_called_memory(
     balls: Dataset, tiny: list[str], finished: tuple[Path, ListSink], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -310,13 +322,21 @@ def test_one_switch_of_softseg_alone_trains_with_a_warning(
         (["augmentation.wobble=1"], "augmentation.wobble: unknown key; the keys here are rotation_degrees"),
         (["plan.network.name=ResNet"], "network.name: unknown network 'ResNet'; there are DynUNet, UNet"),
         (["init=/nowhere"], "/nowhere: no such model folder"),
+        (["plan.precision=float16"], "precision: float16 is for GPUs"),
+        (["plan.network.options.norm=bach"], "network.options: DynUNet refuses its options"),
+        (
+            ["validation.metric=dice/level 3"],
+            "validation.metric: 'dice/level 3' is no score of a tree of 2 levels; choose from dice/leaves, "
+            "dice/level 1, dice/level 2, soft_dice/leaves",
+        ),
     ],
 )
 def test_what_does_not_fit_together_is_refused_before_any_work(
     changes: list[str], message: str, balls: Dataset, tiny: list[str], tmp_path: Path
 ) -> None:
     with pytest.raises(InputError, match=message):
-        train(balls, Recipe.load("soft-tree", [*tiny, *changes]), tmp_path / "run")
+        train(balls, Recipe.load("soft-tree", [*tiny, *changes]), tmp_path / "run", device="cpu")
+    assert not (tmp_path / "run" / "cache").exists()
 
 
 def test_the_output_must_be_a_folder(balls: Dataset, tiny: list[str], tmp_path: Path) -> None:

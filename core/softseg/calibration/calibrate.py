@@ -25,8 +25,8 @@ from softseg.events import Events
 from softseg.files import require_writable_folder, write_beside
 from softseg.network import Model
 from softseg.prediction.batch import load_model
-from softseg.prediction.devices import resolve_device
 from softseg.soft.calibration import COLDEST, FILE, HOTTEST, Calibration
+from softseg.system import resolve_device
 from softseg.tree import LabelTree
 
 VOXELS = 200_000

@@ -11,11 +11,11 @@ import numpy.typing as npt
 import torch
 
 from softseg.events import Events
-from softseg.prediction.devices import resolve_precision
 from softseg.prediction.layout import Layout, Picture
 from softseg.prediction.shares import shares_of_blocks
 from softseg.prediction.sweep import Runner
 from softseg.soft.labels import SoftLabels
+from softseg.system import resolve_precision
 from softseg.types import FloatArray
 
 if TYPE_CHECKING:

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import errno
-import sys
 
 from softseg.errors import InputError, OutOfMemoryError, SoftSegError
+from softseg.system import raise_out_of_memory
 
 _REPORT_HINT = "please report it with this line and the command you gave (SOFTSEG_DEBUG=1 shows where it happened)"
-_MEMORY_HINT = "close other programs, choose --device cpu, or a smaller patch or batch (softseg doctor shows what fits)"
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _FORBIDDEN = (errno.EACCES, errno.EPERM, errno.EROFS)
 _IN_THE_WAY = (errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.ENOENT)
@@ -18,9 +17,10 @@ def as_plain_error(error: BaseException) -> SoftSegError | None:
     """Return the one-line form of ``error``, or None when it is a defect of the program."""
     if isinstance(error, SoftSegError):
         return error
-    if _is_out_of_memory(error):
-        first_line = (str(error).splitlines() or [""])[0]
-        return OutOfMemoryError(f"out of memory: {first_line}".rstrip(": "), hint=_MEMORY_HINT)
+    try:
+        raise_out_of_memory(error)
+    except OutOfMemoryError as plain:
+        return plain
     if isinstance(error, ModuleNotFoundError) and error.name and not error.name.startswith("softseg"):
         return InputError(f"the Python package {error.name} is not installed", hint="pip install softseg[engine]")
     if isinstance(error, OSError):
@@ -33,19 +33,8 @@ def as_defect(error: BaseException) -> SoftSegError:
     return SoftSegError(f"unexpected {type(error).__name__}: {error}", hint=_REPORT_HINT)
 
 
-def _is_out_of_memory(error: BaseException) -> bool:
-    if isinstance(error, MemoryError):
-        return True
-    torch = sys.modules.get("torch")
-    if torch is not None and isinstance(error, torch.OutOfMemoryError):
-        return True
-    return isinstance(error, RuntimeError) and "not enough memory" in str(error).lower()
-
-
 def _from_os_error(error: OSError) -> SoftSegError | None:
     file = error.filename if isinstance(error.filename, str) else None
-    if error.errno == errno.ENOMEM:
-        return OutOfMemoryError("out of memory", hint=_MEMORY_HINT)
     if error.errno in _FULL:
         return InputError("the disk is full", file=file, hint="free space or choose another output")
     if error.errno in _FORBIDDEN:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -20,6 +20,10 @@ from softseg.data.survey import Scan, look_at, spread
 from softseg.errors import InputError
 from softseg.events import Events
 from softseg.image import Geometry
+from softseg.system import GIB, memory, resolve_device
+
+if TYPE_CHECKING:
+    import torch
 
 ANISOTROPY_2D = 3.0
 """Slices more than this many times thicker than their pixels are cut into 2D patches ..."""
@@ -44,16 +48,20 @@ class Machine:
     gpu: bool
 
     @staticmethod
-    def here(memory_gb: float | None = None) -> Machine:
-        """Look at this machine: the first GPU if there is one, else the memory that is free now."""
-        import torch
+    def here(memory_gb: float | None = None, device: str | torch.device = "auto") -> Machine:
+        """Look at the device that training will use: the memory of a GPU, or what is free for the CPU now.
 
-        if torch.cuda.is_available():
-            total = torch.cuda.get_device_properties(0).total_memory / 2**30
-            return Machine(total if memory_gb is None else memory_gb, True)
-        import psutil
-
-        return Machine(psutil.virtual_memory().available / 2**30 if memory_gb is None else memory_gb, False)
+        Parameters
+        ----------
+        memory_gb: takes the place of what is found.
+        device: as :func:`softseg.system.resolve_device` takes it.
+        """
+        chosen = resolve_device(device)
+        gpu = chosen.type == "cuda"
+        if memory_gb is None:
+            there = memory(chosen)
+            memory_gb = (there.total if gpu else there.free) / GIB
+        return Machine(memory_gb, gpu)
 
 
 def make_plan(
@@ -61,6 +69,7 @@ def make_plan(
     *,
     memory_gb: float | None = None,
     overrides: dict[str, Any] | None = None,
+    device: str | torch.device = "auto",
     gpu: bool | None = None,
     events: Events | None = None,
 ) -> Plan:
@@ -69,10 +78,11 @@ def make_plan(
     Parameters
     ----------
     dataset: what to train on; only its training cases are looked at.
-    memory_gb: memory that training may use; by default that of the GPU, or what is free.
+    memory_gb: memory that training may use; by default that of the GPU, or what is free for the CPU.
     overrides: values that stand whatever the data says, by dotted key (:meth:`Plan.with_overrides`); the other values
         follow from ``dimensions``, ``orientation`` and ``spacing`` where these are given.
-    gpu: plan for a GPU or for a CPU; by default for what is here.
+    device: what will be trained on; its memory counts, never another device's.
+    gpu: plan as for a GPU or as for a CPU, whatever ``device`` is; False alone means the device ``"cpu"``.
     events: told what was decided.
 
     Raises
@@ -83,7 +93,7 @@ def make_plan(
     cases = dataset.split("train")
     if not cases:
         raise InputError("no case is in the split 'train'", file=dataset.path, field="cases")
-    machine = Machine.here(memory_gb)
+    machine = Machine.here(memory_gb, "cpu" if gpu is False and str(device) == "auto" else device)
     machine = machine if gpu is None else Machine(machine.memory_gb, gpu)
     chosen = spread(cases, LOOKED_AT)
     first = [read_channel(case.images[dataset.channels[0]]).geometry for case in chosen]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from os import PathLike
 
 import numpy as np
@@ -50,7 +49,7 @@ def preprocess_images(
     """
     files = [None] * len(images) if names is None else list(names)
     check_channels(images, plan, files)
-    turned = [turn(image, plan.orientation) for image in on_one_grid(images)]
+    turned = [turn(image, plan.orientation) for image in images]
     grid, box = plan_grid(turned, plan)
     out = np.empty((plan.inputs, *grid.shape), np.float32)
     for image, (channel, place) in zip(turned, plan.input_slices.items(), strict=True):
@@ -203,17 +202,6 @@ def same_voxels(one: Geometry, other: Geometry) -> bool:
     """
     pairs = ((one, other), (one.other, other), (one, other.other))
     return any(a is not None and b is not None and same_grid(a, b) for a, b in pairs)
-
-
-def on_one_grid(images: Sequence[ChannelImage]) -> list[ChannelImage]:
-    """Return the channels of a case with those on the other form of the first one's file placed on the first."""
-    first = images[0].geometry
-    return [
-        replace(image, geometry=first)
-        if not same_grid(image.geometry, first) and same_voxels(image.geometry, first)
-        else image
-        for image in images
-    ]
 
 
 def describe_grid(geometry: Geometry) -> str:

@@ -20,7 +20,7 @@ from softseg.data.labelled import LABELLED, PAINTED, least_share, painted_part, 
 from softseg.data.labels import class_count, read_labels, read_mask
 from softseg.data.plan import Plan
 from softseg.data.points import runs_of_equals, sample_points
-from softseg.data.preprocess import Box, on_one_grid, plan_grid, preprocess_images
+from softseg.data.preprocess import Box, plan_grid, preprocess_images
 from softseg.errors import InputError
 from softseg.events import Events
 from softseg.files import write_folder_beside
@@ -140,7 +140,7 @@ class CaseStore:
     def _prepare_case(self, case: Case, events: Events) -> None:
         plan = self.plan
         files = [case.images[channel] for channel in plan.channels]
-        images = on_one_grid([read_channel(file) for file in files])
+        images = [read_channel(file) for file in files]
         array, grid = preprocess_images(images, plan, files)
         turned = [turn(image, plan.orientation) for image in images]
         _, box = plan_grid(turned, plan)

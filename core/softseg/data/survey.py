@@ -13,7 +13,7 @@ from softseg.data.cubes.cube import filled, turn
 from softseg.data.dataset import Case, Dataset
 from softseg.data.labels import read_labels, read_mask
 from softseg.data.plan import Crop
-from softseg.data.preprocess import check_image, crop_box, on_one_grid
+from softseg.data.preprocess import check_image, crop_box
 from softseg.errors import InputError
 from softseg.events import Events
 from softseg.image import Geometry, reorient
@@ -62,7 +62,7 @@ def look_at(cases: Sequence[Case], dataset: Dataset, orientation: str, dimension
     events.stage("plan", total=len(cases))
     scans = []
     for done, case in enumerate(cases):
-        read = on_one_grid([read_channel(case.images[channel]) for channel in dataset.channels])
+        read = [read_channel(case.images[channel]) for channel in dataset.channels]
         turned = [turn(image, orientation) for image in read]
         arrays = [filled(image) for image in turned]
         spacing = turned[0].geometry.spacing_kji

@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from softseg.errors import InputError
 from softseg.headers.header import DAMAGED
+from softseg.system import raise_out_of_memory
 
 _BLOCK = 1 << 14
 _RATIO = 1100  # deflate never packs tighter than 1 : 1032
@@ -41,6 +42,7 @@ def first_bytes(file: Path, count: int) -> bytes:
                     break
             return found[:count]
     except (OSError, EOFError, zlib.error) as error:
+        raise_out_of_memory(error, file)
         raise InputError(DAMAGED, file=file) from error
 
 
@@ -77,6 +79,7 @@ def read_numbers(
     except (OSError, EOFError, zlib.error, ValueError) as error:
         if isinstance(error, InputError):
             raise
+        raise_out_of_memory(error, file)
         raise InputError(DAMAGED, file=file) from error
     if filled != expected:
         raise InputError(DAMAGED, file=file)

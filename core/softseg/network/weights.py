@@ -9,6 +9,7 @@ from typing import Any
 import torch
 
 from softseg.errors import InputError
+from softseg.system import raise_out_of_memory
 
 
 def read_weights(path: Path, device: torch.device | str = "cpu") -> dict[str, Any]:
@@ -29,6 +30,7 @@ def read_weights(path: Path, device: torch.device | str = "cpu") -> dict[str, An
             hint="get the weights from a source you trust as a plain state dict",
         ) from error
     except (RuntimeError, EOFError, OSError, ValueError, KeyError) as error:
+        raise_out_of_memory(error, path)
         raise InputError("is damaged or not a file of weights", file=path) from error
     if not isinstance(state, dict):
         raise InputError(f"expected named weights, got {type(state).__name__}", file=path)

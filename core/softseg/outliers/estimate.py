@@ -19,9 +19,9 @@ from softseg.network.last_layer import last_layer
 from softseg.network.outlier_scores import make_score, score_class
 from softseg.outliers.reference import Reference
 from softseg.outliers.statistics import ClassStatistics
-from softseg.prediction.devices import autocast, resolve_precision
 from softseg.prediction.layout import Picture
 from softseg.prediction.window_grid import every_channel
+from softseg.system import autocast, resolve_precision
 
 
 def estimate_score(

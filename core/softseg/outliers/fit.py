@@ -23,6 +23,7 @@ from softseg.outliers.estimate import estimate_score
 from softseg.outliers.reference import Reference
 from softseg.outliers.scoring import score_case
 from softseg.outliers.threshold import MOST_LOSS, threshold_at, threshold_costing, with_threshold
+from softseg.system import resolve_device
 from softseg.types import BoolArray, FloatArray
 
 MOST_VOXELS = 1 << 20
@@ -88,7 +89,7 @@ def fit_outliers(
     """
     events = Events() if events is None else events
     reference = Reference.of(model, dataset, held_out)
-    device = torch.device(device)
+    device = resolve_device(device)
     if tpr is not None and not 0 < tpr <= 1:
         raise InputError(f"expected a share above 0, at most 1, got {tpr}", field="tpr")
     if not 0 <= most_loss < 1:

@@ -21,7 +21,7 @@ from softseg.network.outlier_scores import SCORES, score_class, scores_for
 from softseg.outliers.fit import fit_outliers
 from softseg.outliers.threshold import MOST_LOSS
 from softseg.prediction import load_model
-from softseg.prediction.devices import resolve_device
+from softseg.system import resolve_device
 
 
 def fit_folder(

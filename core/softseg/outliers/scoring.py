@@ -13,13 +13,13 @@ from softseg.data import PreparedCase
 from softseg.events import Events
 from softseg.network import Model
 from softseg.network.fitted_outliers import FittedOutliers
-from softseg.prediction.devices import resolve_precision
 from softseg.prediction.layout import Layout, Picture
 from softseg.prediction.scoring import NOT_JUDGED, WindowScorer
 from softseg.prediction.shares import dense, only_background, shares_of_blocks
 from softseg.prediction.sweep import Runner
 from softseg.prediction.window_grid import every_channel
 from softseg.soft.blocks import Index
+from softseg.system import resolve_device, resolve_precision
 from softseg.types import FloatArray
 
 
@@ -65,7 +65,7 @@ def score_case(
     InputError: a score does not fit the model.
     """
     events = Events() if events is None else events
-    device, head, plan = torch.device(device), model.head, model.plan
+    device, head, plan = resolve_device(device), model.head, model.plan
     network = model.network.to(device).eval()
     volume = torch.from_numpy(np.array(case.image, np.float32))
     shape: Index = (volume.shape[1], volume.shape[2], volume.shape[3])

@@ -17,7 +17,6 @@ from softseg.files import require_writable_folder
 from softseg.network import Model
 from softseg.prediction.case import Prediction, fitted_outliers, predict_case, require_one_for_outliers
 from softseg.prediction.cohort import CaseState, Share, Table, error_fields, volumes_of
-from softseg.prediction.devices import resolve_device, resolve_precision
 from softseg.prediction.ensemble import joint_name, load_model, load_models, require_once
 from softseg.prediction.inputs import CaseInput, find_cases
 from softseg.prediction.outputs import SOFT_FILE, CutSpec, Wanted, safe_name, volume_rows, write_case
@@ -25,6 +24,7 @@ from softseg.prediction.postprocessing import CleaningStep
 from softseg.prediction.record import is_made_by, model_digest, record_of
 from softseg.prediction.sweep import Blend
 from softseg.prediction.uncertainty import Uncertainty
+from softseg.system import MEMORY_ERRORS, gpus, raise_out_of_memory, resolve_device, resolve_precision
 
 __all__ = ["CaseResult", "load_model", "predict"]
 
@@ -206,7 +206,8 @@ def _cohort(
         files, began = tuple(map(str, case.images)), time.monotonic()
         try:
             prediction = _predicted(job, case, folders[case.name], events)
-        except (InputError, OutOfMemoryError) as error:
+        except (InputError, *MEMORY_ERRORS) as found:
+            error = _of_this_case(found, case)
             failed[case.name] = error
             events.warning(f"case {case.name} failed: {error}")
             table.add(CaseState(case.name, "failed", files, error=error_fields(error)))
@@ -221,6 +222,20 @@ def _cohort(
     if failed:
         raise _summary(failed, len(cases))
     return done
+
+
+def _of_this_case(error: Exception, case: CaseInput) -> SoftSegError:
+    """Return an error after which other cases may still work: wrong input, or too little memory.
+
+    Any other is raised.
+    """
+    if isinstance(error, (InputError, OutOfMemoryError)):
+        return error
+    try:
+        raise_out_of_memory(error, case.images[0])
+    except OutOfMemoryError as plain:
+        return plain
+    raise error
 
 
 def _predicted(job: _Job, case: CaseInput, folder: Path, events: Events) -> Prediction | None:
@@ -260,9 +275,9 @@ def _written(job: _Job, case: CaseInput, folder: Path, prediction: Prediction | 
 
 def _own_gpu(device: str | torch.device, share: Share) -> str | torch.device:
     """Return the GPU of this process where several share a machine and none was named."""
-    if str(device) != "auto" or share.world == 1 or not torch.cuda.is_available():
+    if str(device) != "auto" or share.world == 1 or gpus() == 0:
         return device
-    return f"cuda:{share.local % torch.cuda.device_count()}"
+    return f"cuda:{share.local % gpus()}"
 
 
 def _require_sensible(overlap: float, blend: str) -> None:

@@ -22,7 +22,7 @@ from softseg.network.architectures import window_multiple
 from softseg.prediction.checks import warn_about
 from softseg.prediction.ensemble import require_once, require_one_tree, see_one_grid
 from softseg.prediction.joint import KEPT, predict_jointly
-from softseg.prediction.memory import halved, is_out_of_memory
+from softseg.prediction.memory import halved
 from softseg.prediction.postprocessing import CleaningStep
 from softseg.prediction.spread import DecisionMaps
 from softseg.prediction.streaming import Found, Settings, pieces_of, stream
@@ -31,6 +31,7 @@ from softseg.prediction.uncertainty import Uncertainty
 from softseg.soft.blocks import Index
 from softseg.soft.fine import FineStore
 from softseg.soft.parcellation import NodeVolume, SoftParcellation
+from softseg.system import MEMORY_ERRORS, is_out_of_memory, resolve_device
 
 if TYPE_CHECKING:
     from softseg.network import Model
@@ -121,7 +122,7 @@ def predict_case(
     if outliers:
         require_one_for_outliers(models)
     settings = Settings(
-        device=torch.device(device),
+        device=resolve_device(device),
         uncertainty=Uncertainty.parse(uncertainty) if isinstance(uncertainty, str) else uncertainty,
         nodes=tuple(model.tree.find(node).id for node in nodes),
         postprocess=tuple(postprocess),
@@ -223,7 +224,7 @@ def _with_windows_that_fit(
     while True:
         try:
             return work(window)
-        except (MemoryError, RuntimeError) as error:
+        except MEMORY_ERRORS as error:
             if not is_out_of_memory(error):
                 raise
             smaller = halved(window, multiple)

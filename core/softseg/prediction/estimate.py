@@ -7,7 +7,6 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
-import psutil
 import torch
 
 from softseg.data import NetworkSpec
@@ -17,9 +16,10 @@ from softseg.image import Geometry
 from softseg.network.architectures import build_network
 from softseg.network.heads import Head
 from softseg.prediction.layout import Layout
-from softseg.prediction.memory import free_memory, network_memory
+from softseg.prediction.memory import network_memory
 from softseg.prediction.sweep import Runner
 from softseg.soft.blocks import Index
+from softseg.system import free_memory, held_memory
 
 
 @dataclass(frozen=True)
@@ -156,7 +156,7 @@ def announce(work: Work, device: torch.device, events: Events) -> Callable[[floa
     ------
     OutOfMemoryError: it is more than is free.
     """
-    held, free = psutil.Process().memory_info().rss, free_memory()
+    held, free = held_memory(), free_memory()
     total = held + work.needed
     events.estimate(
         f"about {total / 1e9:.2f} GB of memory will be needed, {held / 1e9:.2f} GB of it are held already; "

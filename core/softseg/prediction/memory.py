@@ -1,14 +1,12 @@
-"""How much memory there is, how much a network takes, and how to tell that there was too little."""
+"""How much memory a network takes, and which smaller windows take less."""
 
 from __future__ import annotations
 
 import copy
 import math
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
-import psutil
 import torch
 from torch import nn
 from torch.multiprocessing.reductions import StorageWeakRef
@@ -18,15 +16,6 @@ from torch.utils._pytree import tree_leaves
 from softseg.soft.blocks import Index
 
 _SCRATCH = 1.3  # measured memory of a pass over the size of the tensors that are alive at its peak
-
-_SIGNS = ("not enough memory", "can't allocate memory", "std::bad_alloc", "out of memory", "could not create a memory")
-
-
-def is_out_of_memory(error: BaseException) -> bool:
-    """Whether Python, PyTorch or a library below it says that memory ran out."""
-    if isinstance(error, (MemoryError, torch.OutOfMemoryError)):
-        return True
-    return isinstance(error, RuntimeError) and any(sign in str(error).lower() for sign in _SIGNS)
 
 
 def halved(window: Sequence[int], multiple: Sequence[int]) -> Index | None:
@@ -44,17 +33,6 @@ def halved(window: Sequence[int], multiple: Sequence[int]) -> Index | None:
             smaller = [half if n == axis else length for n, length in enumerate(window)]
             return smaller[0], smaller[1], smaller[2]
     return None
-
-
-def free_memory() -> int:
-    """Return the bytes that are free, within the limit of a container (cgroup v2)."""
-    free = int(psutil.virtual_memory().available)
-    try:
-        limit = int(Path("/sys/fs/cgroup/memory.max").read_text(encoding="ascii"))
-        used = int(Path("/sys/fs/cgroup/memory.current").read_text(encoding="ascii"))
-    except (OSError, ValueError):
-        return free
-    return min(free, max(0, limit - used))
 
 
 def network_memory(

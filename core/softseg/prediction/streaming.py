@@ -13,7 +13,6 @@ import torch
 
 from softseg.events import Events
 from softseg.image import Geometry, Image
-from softseg.prediction.devices import resolve_precision
 from softseg.prediction.ensemble import joint_name
 from softseg.prediction.estimate import announce, work_of
 from softseg.prediction.layout import Layout, Picture
@@ -28,6 +27,7 @@ from softseg.soft.compress import Compressor
 from softseg.soft.encoding import NODE_ERROR
 from softseg.soft.parcellation import SoftParcellation
 from softseg.soft.resample import resample_image
+from softseg.system import resolve_precision
 from softseg.types import FloatArray
 
 if TYPE_CHECKING:

@@ -18,12 +18,12 @@ from torch import Tensor, nn
 from softseg.events import Events
 from softseg.network.architectures import memory_format
 from softseg.network.heads import Head
-from softseg.prediction.devices import autocast
 from softseg.prediction.layout import Layout, Picture, Task
 from softseg.prediction.scoring import Material, WindowScorer, mean_of_pictures
 from softseg.prediction.sums import Region, WindowSums
 from softseg.prediction.window_grid import every_channel
 from softseg.soft.blocks import Index
+from softseg.system import autocast
 
 SIGMA_SCALE = 0.125
 """Standard deviation of the Gaussian window weight as a share of the window's size (MONAI's and nnU-Net's default)."""

@@ -13,11 +13,10 @@ from torch import Tensor, nn
 
 from softseg.errors import OutOfMemoryError
 from softseg.events import Events
-from softseg.prediction.devices import resolve_precision
 from softseg.prediction.layout import Layout, Picture
-from softseg.prediction.memory import is_out_of_memory
 from softseg.prediction.shares import dense, only_background, shares_of_blocks
 from softseg.prediction.sweep import Blend, Runner
+from softseg.system import MEMORY_ERRORS, is_out_of_memory, resolve_device, resolve_precision
 from softseg.types import FloatArray
 
 if TYPE_CHECKING:
@@ -70,7 +69,7 @@ def sliding_probabilities(
     CancelledError: cancelled between two windows.
     """
     events = Events() if events is None else events
-    device = torch.device(device)
+    device = resolve_device(device)
     volume = torch.as_tensor(image, dtype=torch.float32)
     shape = volume.shape[1], volume.shape[2], volume.shape[3]
     dtype = resolve_precision(plan.precision if precision is None else precision, device)
@@ -82,7 +81,7 @@ def sliding_probabilities(
             return only_background(head.classes, shape, head.background)
         blocks = shares_of_blocks(runner, layout, torch.arange(head.classes), events)
         return dense(blocks, layout.partition, head.classes, shape, head.background)
-    except (MemoryError, RuntimeError) as error:
+    except MEMORY_ERRORS as error:
         if not is_out_of_memory(error):
             raise
         gigabytes = head.classes * math.prod(shape) * 4 / 1e9

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import TypeVar
@@ -186,17 +186,6 @@ class SoftParcellation:
         from softseg.soft.gather import gather
 
         return gather(self, source, geometry)
-
-    def placed_like(self, grid: Geometry) -> SoftParcellation:
-        """Return the parcellation on the other form of its scan's file where that is ``grid``, else as it is.
-
-        A program built on ITK may show a scan by its qform where this product goes by the sform; there the voxels of
-        both are the same.
-        """
-        other = self.geometry.other
-        if self.geometry.same_grid(grid) or other is None or not other.same_grid(grid):
-            return self
-        return replace(self, geometry=other)
 
     @staticmethod
     def load(path: str | os.PathLike[str]) -> SoftParcellation:

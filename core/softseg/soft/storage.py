@@ -18,6 +18,7 @@ from softseg.soft.encoding import NODE_ERROR, SCALE
 from softseg.soft.outliers import StoredOutliers
 from softseg.soft.parcellation import SoftParcellation
 from softseg.soft.pieces import Leaves, Piece, pieces
+from softseg.system import raise_out_of_memory
 from softseg.tree import LabelTree
 
 SUFFIX = ".soft.npz"
@@ -118,6 +119,7 @@ def _arrays(file: Path) -> dict[str, np.ndarray[Any, np.dtype[Any]]]:
     except (OSError, EOFError, ValueError, zipfile.BadZipFile, zlib.error, NotImplementedError) as error:
         if isinstance(error, InputError):
             raise
+        raise_out_of_memory(error, file)
         raise InputError(
             f"cannot be read as a soft parcellation ({SUFFIX}): damaged, truncated or another format", file=file
         ) from error

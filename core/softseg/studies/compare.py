@@ -17,12 +17,12 @@ from softseg.evaluation.disagreement import RATER_METRICS
 from softseg.events import Events
 from softseg.network import Model
 from softseg.prediction import predict_case
-from softseg.prediction.devices import resolve_device
 from softseg.studies.jobs import Job
 from softseg.studies.metrics import TREE_DISTANCES
 from softseg.studies.sizes import SIZE
 from softseg.studies.study import Study
 from softseg.studies.tables import Result
+from softseg.system import resolve_device
 
 
 @dataclass(frozen=True)

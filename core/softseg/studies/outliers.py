@@ -17,11 +17,11 @@ from softseg.data import Case, CaseStore, Dataset, PreparedCase
 from softseg.evaluation.rows import BLOCK_VOXELS, TreeRows
 from softseg.events import Events
 from softseg.network import Model
-from softseg.prediction.devices import resolve_device
 from softseg.studies.jobs import Job
 from softseg.studies.scoring import estimated_scores, scored
 from softseg.studies.study import Study
 from softseg.studies.voxels import HELD_OUT, INSIDE, UNTRAINED, Voxels
+from softseg.system import resolve_device
 from softseg.tree import LabelTree
 from softseg.types import FloatArray
 

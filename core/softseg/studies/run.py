@@ -10,25 +10,26 @@ from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
 
-from softseg.errors import InputError
+from softseg.errors import InputError, OutOfMemoryError
 from softseg.events import Events
 from softseg.files import require_writable_folder, write_beside
 from softseg.prediction.cohort import Share
-from softseg.prediction.memory import free_memory
 from softseg.studies.jobs import Job, jobs_of
 from softseg.studies.relay import Relay
 from softseg.studies.running import Place, remaining, to_do
 from softseg.studies.smoke import keep_apart
 from softseg.studies.study import Study
 from softseg.studies.workers import attempt, run_in_processes
+from softseg.system import GIB, free_memory
 
 _PAUSE = 0.2  # seconds between two looks for the datasets that process 0 writes
 
 
 @dataclass(frozen=True)
 class Failure:
-    """A job that did not finish: its name and why."""
+    """A job that did not finish: ``"failed"`` or ``"memory"`` (it did not fit), its name, and why."""
 
+    kind: str
     job: str
     why: str
 
@@ -124,7 +125,7 @@ def _at_once(study: Study, asked: int | None, todo: int, share: Share, events: E
     if share.world > 1:
         return 1
     wanted = min(study.spec.jobs if asked is None else asked, todo)
-    fit = max(1, math.floor(free_memory() / (study.spec.memory_gb * 2**30)))
+    fit = max(1, math.floor(free_memory() / (study.spec.memory_gb * GIB)))
     if fit < wanted:
         events.warning(
             f"memory allows {fit} instead of {wanted} trainings at once ({study.spec.memory_gb:g} GB each, memory_gb)"
@@ -137,8 +138,8 @@ def _one_by_one(study: Study, jobs: Sequence[Job], place: Place, events: Events)
     relay = Relay(events)
     for number, job in enumerate(jobs):
         kind, name, why = attempt(study, job, place, relay.for_job(job.name))
-        if kind == "failed":
-            failures.append(Failure(name, why))
+        if kind != "done":
+            failures.append(Failure(kind, name, why))
             events.warning(f"{name} failed: {why}")
         events.progress(number + 1, len(jobs))
     return failures
@@ -166,7 +167,8 @@ def _summarise(
 
 def _tell(failures: Sequence[Failure], place: Place) -> None:
     if failures:
-        raise InputError(
+        short = all(failure.kind == "memory" for failure in failures)
+        raise (OutOfMemoryError if short else InputError)(
             f"{len(failures)} trainings failed; the first, {failures[0].job}: {failures[0].why}",
             file=place.out,
             hint="the same command tries them again",

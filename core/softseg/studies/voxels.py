@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from softseg.errors import InputError
+from softseg.system import raise_out_of_memory
 
 INSIDE, HELD_OUT, UNTRAINED = 0, 1, 2
 """What a voxel's class was to the training: labelled; held out; not held out, but by chance never labelled."""
@@ -74,4 +75,5 @@ class Voxels:
             with np.load(path, allow_pickle=False) as stored:
                 return Voxels(**{field.name: stored[field.name] for field in fields(Voxels)})
         except (OSError, ValueError, KeyError, EOFError) as error:
+            raise_out_of_memory(error, path)
             raise InputError("is missing or damaged", file=path, hint="delete its folder to train again") from error

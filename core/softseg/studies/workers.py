@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import multiprocessing
-import os
 import queue
 import signal
 import tempfile
@@ -19,6 +18,7 @@ from softseg.studies.jobs import Job, jobs_of
 from softseg.studies.relay import Relay
 from softseg.studies.running import Place, run_job
 from softseg.studies.study import Study
+from softseg.system import is_out_of_memory, threads_each
 
 _LOOK = 0.2  # seconds between two looks at the user's wish to stop
 _END = 20.0  # seconds that processes get to end
@@ -26,8 +26,8 @@ _END = 20.0  # seconds that processes get to end
 
 def run_in_processes(
     study: Study, jobs: Sequence[Job], place: Place, at_once: int, events: Events
-) -> list[tuple[str, str]]:
-    """Run jobs in ``at_once`` processes and return the name of each that failed, with the reason.
+) -> list[tuple[str, str, str]]:
+    """Run jobs in ``at_once`` processes and return what :func:`attempt` said of each that failed.
 
     Raises
     ------
@@ -41,7 +41,7 @@ def run_in_processes(
         todo.put(name)
     with tempfile.TemporaryDirectory(prefix="softseg-study-") as folder:
         stop = Path(folder) / "stop"
-        threads = max(1, (os.cpu_count() or 1) // at_once)
+        threads = threads_each(at_once)
         processes = [
             context.Process(
                 target=_work,
@@ -62,9 +62,9 @@ def run_in_processes(
                     process.join()
 
 
-def _listen(processes: Sequence[Any], told: Any, total: int, events: Events) -> list[tuple[str, str]]:
+def _listen(processes: Sequence[Any], told: Any, total: int, events: Events) -> list[tuple[str, str, str]]:
     relay = Relay(events)
-    failed: list[tuple[str, str]] = []
+    failed: list[tuple[str, str, str]] = []
     done = 0
     while done < total:
         events.check()
@@ -81,8 +81,8 @@ def _listen(processes: Sequence[Any], told: Any, total: int, events: Events) -> 
             relay.warn(name, text)
             continue
         done += 1
-        if kind == "failed":
-            failed.append((name, text))
+        if kind != "done":
+            failed.append((kind, name, text))
             events.warning(f"{name} failed: {text}")
         events.progress(done, total)
     return failed
@@ -103,7 +103,7 @@ def _work(study: Study, place: Place, todo: Any, told: Any, stop: str, threads: 
 
 
 def attempt(study: Study, job: Job, place: Place, events: Events) -> tuple[str, str, str]:
-    """Do one job and return ``"done"`` or ``"failed"``, its name, and why it failed.
+    """Do one job and return ``"done"``, ``"failed"`` or ``"memory"`` (it did not fit), its name, and why it failed.
 
     A defect in one job must not take the others with it.
 
@@ -115,10 +115,9 @@ def attempt(study: Study, job: Job, place: Place, events: Events) -> tuple[str, 
         run_job(study, job, place, events)
     except CancelledError:
         raise
-    except SoftSegError as error:
-        return "failed", job.name, str(error)
     except Exception as error:  # noqa: BLE001 - see above
-        return "failed", job.name, f"{type(error).__name__}: {error}"
+        kind = "memory" if is_out_of_memory(error) else "failed"
+        return kind, job.name, str(error) if isinstance(error, SoftSegError) else f"{type(error).__name__}: {error}"
     return "done", job.name, ""
 
 

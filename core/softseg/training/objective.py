@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from softseg.errors import InputError, OutOfMemoryError
+from softseg.system import MEMORY_ERRORS, is_out_of_memory
 
 if TYPE_CHECKING:
     from softseg.network import Head, Scope
@@ -50,16 +51,11 @@ def plain_memory_errors(device: torch.device, batch_size: int, patch: tuple[int,
     """Turn the many ways in which memory runs out into :class:`OutOfMemoryError`."""
     try:
         yield
-    except (MemoryError, RuntimeError) as error:
-        if isinstance(error, OutOfMemoryError) or not _is_about_memory(error):
+    except MEMORY_ERRORS as error:
+        if isinstance(error, OutOfMemoryError) or not is_out_of_memory(error):
             raise
         raise OutOfMemoryError(
             f"a step with {batch_size} patches of {' x '.join(map(str, patch))} voxels does not fit into the memory "
             f"of {device}",
             hint="try --set batch_size=1, a smaller --set plan.patch_size=[...] or a smaller network",
         ) from error
-
-
-def _is_about_memory(error: BaseException) -> bool:
-    known = ("not enough memory", "can't allocate memory", "out of memory")
-    return not isinstance(error, RuntimeError) or any(text in str(error).lower() for text in known)

@@ -18,6 +18,7 @@ from torch import Tensor
 
 from softseg.errors import FollowedError, InputError, LostProcessError, SoftSegError
 from softseg.events import Events
+from softseg.system import device_of_process
 
 STEP_MINUTES = 15
 """A process that has not answered within a step for so long counts as lost (our default)."""
@@ -174,7 +175,7 @@ def joined_ranks(device: str, events: Events) -> Iterator[tuple[Ranks, str]]:
         yield Ranks(), device
         return
     rank, local, local_size = (int(os.environ[name]) for name in ("RANK", "LOCAL_RANK", "LOCAL_WORLD_SIZE"))
-    device = local_device(device, local, local_size)
+    device = device_of_process(device, local, local_size)
     backend = "nccl" if device.startswith("cuda") else "gloo"
     if backend == "nccl":
         torch.cuda.set_device(local)
@@ -184,31 +185,6 @@ def joined_ranks(device: str, events: Events) -> Iterator[tuple[Ranks, str]]:
     yield Ranks(rank, size, local, local_size, control), device
     # after an error the others may be gone and would be waited for: then the end of the process closes everything
     dist.destroy_process_group()
-
-
-def local_device(device: str, local: int, local_size: int) -> str:
-    """Return the device of the process ``local`` of the ``local_size`` on this machine.
-
-    Raises
-    ------
-    InputError: fewer GPUs than processes, or one GPU was named for all.
-    """
-    gpus = torch.cuda.device_count() if torch.cuda.is_available() else 0
-    if device == "cpu" or (device == "auto" and gpus == 0):
-        return "cpu"
-    if device not in ("auto", "cuda"):
-        raise InputError(
-            f"{device} was asked for, but {local_size} processes need a device each",
-            field="device",
-            hint="use --device auto or --device cpu; CUDA_VISIBLE_DEVICES chooses among the GPUs",
-        )
-    if gpus < local_size:
-        raise InputError(
-            f"{local_size} processes were started on a machine with {gpus} GPUs",
-            field="device",
-            hint=f"use --nproc-per-node {gpus}, or --device cpu" if gpus else "use --device cpu",
-        )
-    return f"cuda:{local}"
 
 
 def _is_about_peers(error: RuntimeError) -> bool:

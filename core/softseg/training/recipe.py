@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from importlib import resources
 from pathlib import Path
 from typing import Any, Literal
@@ -12,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from softseg.errors import InputError
 from softseg.files import write_beside
 from softseg.texts import read_text
+from softseg.training.score_names import FIELD, problem_of_score
 from softseg.yaml_text import load_yaml
 
 SPARSE_METRIC = "f1/leaves"
@@ -66,8 +68,9 @@ class ValidationSpec(_Part):
         than about a tenth of the time.
     cases: validation cases that are used, the first ones of the dataset; null for all.
     overlap: share of a window that neighbours have in common, 0..1.
-    metric: the score that chooses the best network, e.g. ``dice/leaves`` or ``soft_dice/level 3``; a sparse recipe
-        that names none is judged by ``f1/leaves``, over labelled voxels.
+    metric: the score that chooses the best network: ``dice`` or ``soft_dice``, of sparse recipes also ``accuracy`` or
+        ``f1``, of the leaves or a level, as in ``dice/leaves`` or ``soft_dice/level 3``; a sparse recipe that names
+        none is judged by ``f1/leaves``, over labelled voxels.
     patience: validations without a better score after which the training ends, null for never.
     """
 
@@ -140,6 +143,13 @@ class Recipe(_Part):
         if not isinstance(validation, dict) or "metric" in validation:
             return data
         return data | {"validation": {**validation, "metric": SPARSE_METRIC}}
+
+    @model_validator(mode="after")
+    def _known_metric(self) -> Recipe:
+        problem = problem_of_score(self.validation.metric, self.sparse)
+        if problem is not None:
+            raise ValueError(f"{FIELD}: {problem}, got {self.validation.metric!r}")
+        return self
 
     @staticmethod
     def load(name_or_path: str | Path, sets: list[str] | None = None) -> Recipe:
@@ -276,6 +286,8 @@ def plain_error(
         return InputError("unknown recipe key", file=file, field=name, hint=hint)
     message = first["msg"].removeprefix("Value error, ")
     got = first["input"]
+    if not first["loc"] and (own := re.fullmatch(r"([\w.]+): (.*)", message)):  # about several keys: it names one
+        return InputError(own[2], file=file, field=".".join(filter(None, [field, own[1]])))
     return InputError(message if isinstance(got, dict) else f"{message}, got {got!r}", file=file, field=name)
 
 

@@ -19,7 +19,7 @@ from softseg.losses import build_loss
 from softseg.losses.compound import CompoundLoss
 from softseg.losses.generalized_wasserstein_dice import GeneralizedWassersteinDiceLoss
 from softseg.network import Head, build_network, set_output_bias
-from softseg.prediction.devices import resolve_device, resolve_precision
+from softseg.system import resolve_device, resolve_precision
 from softseg.training.board import Board
 from softseg.training.curves import Log
 from softseg.training.description import describe
@@ -28,6 +28,7 @@ from softseg.training.optimization import average_of, make_optimizer
 from softseg.training.ranks import Ranks
 from softseg.training.recipe import Recipe
 from softseg.training.run import Run
+from softseg.training.score_names import require_score
 from softseg.training.shared_step import require_shareable, shared_network
 from softseg.training.validation import least_pause
 from softseg.training.warm_start import start_from
@@ -130,6 +131,7 @@ def prepare_run(request: Request, ranks: Ranks, events: Events) -> Setup:
     with ranks.together():
         tree = suitable_tree(request.tree, request.recipe, events)
         request = replace(request, dataset=request.dataset.with_tree(tree))
+        require_score(request.recipe.validation.metric, tree, request.recipe.sparse)
         device = resolve_device(request.device, events)
         if ranks.main:
             _lay_out(request, ranks, device, events)
@@ -146,7 +148,7 @@ def _lay_out(request: Request, ranks: Ranks, device: torch.device, events: Event
         )
     if not request.training_cases:
         raise InputError("no case has the split train", file=request.dataset.path, field="cases")
-    plan = _plan(request, ranks, device.type == "cuda", events)
+    plan = _plan(request, ranks, device, events)
     ranks.items(plan.batch_size)
     loss = build_loss(recipe.losses, request.tree)
     check_fit(recipe, request.head, loss)
@@ -154,6 +156,9 @@ def _lay_out(request: Request, ranks: Ranks, device: torch.device, events: Event
         events.warning("normrelu belongs with soft targets: set targets: soft, unless this is a comparison of parts")
     require_shareable(loss, ranks)
     default_augmentation(plan, recipe.augmentation)
+    resolve_precision(plan.precision, device)
+    with torch.random.fork_rng():
+        _network(request, plan)
     if not request.checkpoint.exists():  # else they are what it was trained with
         recipe.save(folder / "recipe.yaml")
     plan.save(folder / "plan.json")
@@ -236,7 +241,7 @@ def check_fit(recipe: Recipe, head: Head, loss: CompoundLoss) -> None:
         )
 
 
-def _plan(request: Request, ranks: Ranks, gpu: bool, events: Events) -> Plan:
+def _plan(request: Request, ranks: Ranks, device: torch.device, events: Events) -> Plan:
     """Return the saved plan of a resumed run, or make one.
 
     The batch is that of all processes together. Where nobody chose it, each process gets what one would get alone.
@@ -248,8 +253,9 @@ def _plan(request: Request, ranks: Ranks, gpu: bool, events: Events) -> Plan:
     changes = {"raters": recipe.raters, **recipe.plan, **request.overrides}
     if recipe.batch_size is not None:
         changes["batch_size"] = recipe.batch_size
-    memory_gb = None if gpu else Machine.here().memory_gb / ranks.local_size
-    plan = make_plan(request.dataset, overrides=changes, memory_gb=memory_gb, gpu=gpu, events=events)
+    there = Machine.here(device=device)  # each process has a GPU of its own; the CPU's memory is for all of them
+    memory_gb = there.memory_gb if there.gpu else there.memory_gb / ranks.local_size
+    plan = make_plan(request.dataset, overrides=changes, memory_gb=memory_gb, device=device, events=events)
     if "batch_size" in changes or not ranks.several:
         return plan
     events.log(f"batch of {plan.batch_size} patches for each of {ranks.size} processes")
@@ -258,10 +264,9 @@ def _plan(request: Request, ranks: Ranks, gpu: bool, events: Events) -> Plan:
 
 def _new_run(request: Request, plan: Plan, ranks: Ranks, device: torch.device, events: Events) -> Run:
     recipe, head, tree = request.recipe, request.head, request.tree
-    network = build_network(plan.network, plan.inputs, head.out_channels, plan.dimensions)
-    if recipe.init is not None:
-        copied, total = start_from(recipe.init, network)
-        events.log(f"{copied} of {total} weight tensors start from {recipe.init}")
+    network, taken = _network(request, plan)
+    if taken is not None:
+        events.log(f"{taken[0]} of {taken[1]} weight tensors start from {recipe.init}")
     network.to(device)
     dtype = resolve_precision(plan.precision, device)
     return Run(
@@ -283,6 +288,12 @@ def _new_run(request: Request, plan: Plan, ranks: Ranks, device: torch.device, e
         scaler=torch.amp.GradScaler(device.type, enabled=dtype == torch.float16),
         average=None if recipe.average is None else average_of(network, recipe.average),
     )
+
+
+def _network(request: Request, plan: Plan) -> tuple[torch.nn.Module, tuple[int, int] | None]:
+    """Return the network and, where it starts from other weights, how many of how many tensors were taken."""
+    network = build_network(plan.network, plan.inputs, request.head.out_channels, plan.dimensions)
+    return network, None if request.recipe.init is None else start_from(request.recipe.init, network)
 
 
 def _start_bias(run: Run, sampler: PatchSampler) -> None:

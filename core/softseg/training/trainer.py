@@ -6,7 +6,6 @@ hook, a function that is called after every step.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,6 +19,7 @@ from softseg.data.sampler import Batch
 from softseg.errors import CancelledError, LostProcessError
 from softseg.events import Events
 from softseg.network import memory_format
+from softseg.system import autocast, cores
 from softseg.training.finish import finished_model
 from softseg.training.hooks import Hook, make_hooks
 from softseg.training.objective import loss_of, plain_memory_errors, require_finite
@@ -114,8 +114,8 @@ def _learn(run: Run, sampler: PatchSampler, hooks: list[Hook], events: Events) -
 
 def _workers(run: Run) -> int:
     """Return how many threads make batches: one beside a network on the CPU, which needs the cores itself."""
-    cores = (os.cpu_count() or 1) // run.ranks.local_size
-    return 1 if run.device.type == "cpu" else max(1, min(MOST_WORKERS, cores - 1))
+    own = cores() // run.ranks.local_size
+    return 1 if run.device.type == "cpu" else max(1, min(MOST_WORKERS, own - 1))
 
 
 def _after_step(run: Run, hooks: list[Hook], events: Events) -> None:
@@ -142,7 +142,7 @@ def _step(run: Run, batch: Batch, rate: float) -> float:
     coarse = None if batch.coarse is None else batch.coarse.to(run.device, non_blocking=True)
     run.draw_anew()
     with _statistics_put_back(run):
-        with torch.autocast(run.device.type, dtype=run.dtype, enabled=run.dtype != torch.float32):
+        with autocast(run.dtype, run.device):
             logits = run.learner(image)
         loss = _loss(run, logits, target, mask, coarse)
         run.optimizer.zero_grad(set_to_none=True)

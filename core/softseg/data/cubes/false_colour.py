@@ -15,6 +15,7 @@ from softseg.data.cubes.cube import ChannelImage, Cube
 from softseg.errors import InputError
 from softseg.files import write_beside
 from softseg.image import WRITTEN_SUFFIXES
+from softseg.system import raise_out_of_memory
 
 RED_GREEN_BLUE_NM = (650.0, 550.0, 450.0)
 """Wavelengths whose nearest bands become red, green and blue."""
@@ -96,6 +97,7 @@ def write_false_colour(
         try:
             sitk.WriteImage(picture, str(temporary), useCompression=True)
         except RuntimeError as error:
+            raise_out_of_memory(error, file)
             raise InputError("could not be written: is the disk full?", file=file) from error
     return file
 

@@ -11,6 +11,7 @@ import SimpleITK as sitk
 
 from softseg.data.cubes.tiff import is_whole
 from softseg.errors import InputError
+from softseg.system import raise_out_of_memory
 
 PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp")
 """Pictures of one, three or four values per pixel."""
@@ -43,6 +44,7 @@ def read_picture(file: Path, labels: bool = False) -> npt.NDArray[Any]:
                 return np.array(picture.convert("RGB"))
             array = np.array(picture)
     except (OSError, UnidentifiedImageError, SyntaxError, ValueError, Pillow.DecompressionBombError) as error:
+        raise_out_of_memory(error, file)
         raise InputError("cannot be read as a picture: damaged, truncated or another format", file=file) from error
     if array.ndim == 2:
         return array
@@ -63,6 +65,7 @@ def read_tiff(file: Path) -> npt.NDArray[Any]:
     try:
         image = sitk.ReadImage(str(file))
     except RuntimeError as error:
+        raise_out_of_memory(error, file)
         raise InputError(problem, file=file) from error
     array = np.asarray(sitk.GetArrayFromImage(image))
     if image.GetNumberOfComponentsPerPixel() == 1:
