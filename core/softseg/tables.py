@@ -119,7 +119,7 @@ def delimiter_of(lines: Lines, fits: Callable[[Sequence[Line], str], float], fil
     """
     best, found = 0.0, BLANKS
     for delimiter in (*DELIMITERS, BLANKS):
-        if delimiter != BLANKS and not any(delimiter in text for _, text in lines.rows):
+        if delimiter != BLANKS and 2 * sum(delimiter in text for _, text in lines.rows) < len(lines.rows):
             continue
         try:
             score = fits([split(line, delimiter, file) for line in lines.rows], delimiter)

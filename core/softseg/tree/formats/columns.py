@@ -40,6 +40,7 @@ _CALLED = {
     ),
 }  # fmt: skip
 
+_KNOWN = frozenset(name for names in _CALLED.values() for name in names)
 _UNCLEAR = frozenset(
     {"id", "no", "nr", "number", "key", "code", "label", "labels", "value", "values", "intensity", "#"}
 )
@@ -73,6 +74,13 @@ def trailing_numbers(cells: Sequence[Cell]) -> int:
     while count < len(cells) - 1 and is_number(cells[len(cells) - 1 - count]):
         count += 1
     return count
+
+
+def could_be_header(texts: Sequence[str]) -> bool:
+    """Whether two words or more are, or end like, names of columns; quick, and never wrong where it says no."""
+    plain = [plain_column(text) for text in texts]
+    ends = (*_NAMES, *_VALUES)
+    return sum(text in _KNOWN or text.endswith(ends) for text in plain) > 1
 
 
 def of_header(texts: Sequence[str], rows: Sequence[Line]) -> Layout | None:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 from softseg.errors import InputError
@@ -19,6 +20,7 @@ from softseg.tree.formats.codes import codes_from_row
 from softseg.tree.formats.columns import (
     Layout,
     by_content,
+    could_be_header,
     is_number,
     is_whole,
     of_header,
@@ -37,6 +39,7 @@ SOUGHT = (
 """What is looked for in a table, for messages."""
 
 _MISSING = ("", "n/a", "na", "nan", "none", "-")
+_ABOVE = 40  # lines in which a header is looked for
 _CLEAR = "Clear Label"
 _CTBL = re.compile(r"#\s*Color table file", re.IGNORECASE)
 _SHOWN = {"short": "short name", "": "a number", "color": "colour"}
@@ -114,6 +117,7 @@ def read_ctbl(text: str, file: Path, name: str) -> LabelTree:
     return read(text, file, name, underscores=True)
 
 
+@lru_cache(maxsize=1)  # what a file is, and what it says, are asked one after the other
 def _find(lines: Lines, file: Path) -> Table | None:
     """Return the table with the columns found, None if there are none."""
     found: dict[str, Table] = {}
@@ -130,9 +134,11 @@ def _find(lines: Lines, file: Path) -> Table | None:
 
 
 def _columns(rows: Sequence[Line], lines: Lines, blanks: bool) -> Table | None:
-    for place, line in enumerate(rows):
+    for place, line in enumerate(rows[:_ABOVE]):
         if any(is_whole(cell.text) for cell in line.cells[:1]):
             break  # rows have begun
+        if not could_be_header(line.texts):
+            continue
         below = rows[place + 1 :]
         width = max((len(row.cells) for row in below), default=len(line.cells))
         layout = of_words(line.texts, len(line.cells), below) or (
