@@ -278,6 +278,21 @@ def test_values_farther_from_whole_are_refused_with_their_place(tmp_path: Path) 
         import_folder(tmp_path / "src", tmp_path / "D.json")
 
 
+def test_tables_beside_label_maps_name_their_values(tmp_path: Path) -> None:
+    source = fmriprep(tmp_path / "src", {"dseg": (1, 2), "desc-aseg_dseg": (10, 49, 50)})
+    place = source / "derivatives/fmriprep"
+    (place / "desc-aseg_dseg.tsv").write_text("index\tname\n10\tLeft Thalamus\n49\tRight Thalamus\n77\tother\n")
+    (place / "dseg.tsv").write_text("index\tname\n1\tGM\n2\tGM\n")
+    dataset = Dataset.load(import_bids(source, tmp_path / "D.json", label_map="aseg"))
+    named = [(leaf.value, leaf.name) for leaf in dataset.tree.leaves]
+    assert named == [(0, "background"), (10, "Left Thalamus"), (49, "Right Thalamus"), (50, "label-50")]
+    dataset = Dataset.load(import_bids(source, tmp_path / "D.json"))
+    assert [leaf.name for leaf in dataset.tree.leaves] == ["background", "GM 1", "GM 2"]
+    (place / "sub-1/anat/sub-1_dseg.tsv").write_text("index\tname\n1\tWM\n2\tGM\n")
+    with pytest.raises(InputError, match=r"calls the label value 1 '(GM|WM)', which is '(GM|WM)' in .*dseg\.tsv"):
+        import_bids(source, tmp_path / "D.json")
+
+
 def test_bids_trees_can_be_given(tmp_path: Path) -> None:
     source = fmriprep(tmp_path / "src", {"dseg": (1, 2)})
     (tmp_path / "names.tsv").write_text("index\tname\n1\tGM\n2\tWM\n0\tbackground\n")

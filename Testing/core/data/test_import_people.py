@@ -88,6 +88,12 @@ def test_tables_that_do_not_fit(tmp_path: Path, text: str, message: str) -> None
     assert message in str(caught.value)
 
 
+def test_participants_are_matched_by_the_longest_name(tmp_path: Path) -> None:
+    (tmp_path / "participants.tsv").write_text("participant_id\np1\np1_2\np10\n07\n")
+    found, _ = assign(["p1", "p1_b", "p1_2", "p1_2-x", "p10", "sub-07_ses-1"], people=tmp_path / "participants.tsv")
+    assert [group for group, _ in found.values()] == ["p1", "p1", "p1_2", "p1_2", "p10", "07"]
+
+
 def test_a_table_can_give_the_splits(tmp_path: Path) -> None:
     (tmp_path / "t.csv").write_text(
         "case,person,split\np01_a,p,Training\np01_b,p,\np02_a,q,validation\np03_a,r,testing\n"

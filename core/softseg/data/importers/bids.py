@@ -11,7 +11,7 @@ from typing import Any
 from softseg.data.importers.bids_names import LabelFile, files_of_subjects, label_files, scan_of, suffix_of
 from softseg.data.importers.files import listed, require_folder
 from softseg.data.importers.people import DEFAULT_FRACTIONS, Choices, Fractions, with_people
-from softseg.data.importers.tables import require_same_meaning
+from softseg.data.importers.tables import names_of_values, require_same_meaning
 from softseg.data.importers.trees import tree_of_maps, tree_of_values
 from softseg.data.writing import write_dataset
 from softseg.errors import InputError
@@ -87,7 +87,7 @@ def import_bids(
     elif nodes := [node for node in chosen if node]:
         made = tree_of_maps(cases, nodes, folder.name)
     else:
-        made = tree_of_values(cases, folder.name, events)
+        made = tree_of_values(cases, folder.name, events, names_of_values(cases, events))
     choices = Choices(people, splits, fold, fractions)
     return write_dataset(out, folder.name, channels, made, with_people(cases, choices, events))
 

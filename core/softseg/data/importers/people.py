@@ -6,41 +6,23 @@ A person (the ``group`` of a case) never crosses splits.
 from __future__ import annotations
 
 import hashlib
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from softseg.data.importers.files import listed, stem
+from softseg.data.importers.files import listed
+from softseg.data.importers.people_files import read_people, read_splits
 from softseg.data.importers.sessions import scans_of_one
 from softseg.errors import InputError
 from softseg.events import Events
-from softseg.tables import NamedTable, read_named_table
-from softseg.texts import read_json
 
 Fractions: TypeAlias = tuple[float, float, float]
 """Parts of the people for train, val and test; they sum to 1."""
 
 DEFAULT_FRACTIONS: Fractions = (0.7, 0.15, 0.15)
 
-_COLUMNS = {
-    "case": (
-        "case", "case_id", "scan", "scan_id", "filename", "file", "file_name", "image", "image_id", "identifier",
-        "name", "id",
-    ),
-    "person": ("person", "person_id", "patient", "patient_id", "individual"),
-    "participant": ("participant_id", "participant", "subject", "subject_id", "sub"),
-    "group": ("group", "group_id"),
-    "rescan": ("rescan_of", "rescan", "repeat_of", "same_person_as", "follow_up_of"),
-    "split": ("split", "set", "partition"),
-}  # fmt: skip
-_SPLITS = {
-    "train": ("train", "training", "tr"),
-    "val": ("val", "valid", "validation", "dev"),
-    "test": ("test", "testing", "ts", "holdout"),
-}
 _SHOWN = 5
 
 
@@ -62,14 +44,6 @@ class Choices:
     fractions: Fractions = DEFAULT_FRACTIONS
 
 
-@dataclass(frozen=True)
-class _People:
-    """What a table says, by case id: whose scan it is, and its split (empty where it is not given)."""
-
-    person: Mapping[str, str]
-    split: Mapping[str, str]
-
-
 def with_people(cases: Sequence[Mapping[str, Any]], choices: Choices, events: Events) -> list[dict[str, Any]]:
     """Return the cases with ``group`` and ``split``.
 
@@ -86,7 +60,7 @@ def with_people(cases: Sequence[Mapping[str, Any]], choices: Choices, events: Ev
     """
     ids = [str(case["id"]) for case in cases]
     groups = {str(case["id"]): str(case.get("group", case["id"])) for case in cases}
-    table = None if choices.people is None else _read_people(Path(choices.people), ids, groups, events)
+    table = None if choices.people is None else read_people(Path(choices.people), ids, groups, events)
     if table is not None:
         groups |= table.person
     fixed = {str(case["id"]): str(case["split"]) for case in cases if "split" in case}
@@ -94,7 +68,7 @@ def with_people(cases: Sequence[Mapping[str, Any]], choices: Choices, events: Ev
     source: Path | None = None
     if choices.splits is not None:
         source = Path(choices.splits)
-        said = _read_splits(source, choices.fold, [name for name in ids if name not in fixed], events)
+        said = read_splits(source, choices.fold, [name for name in ids if name not in fixed], events)
     elif choices.fold is not None:
         raise InputError("no splits were found or given", field="fold", hint="give splits_final.json with --splits")
     elif table is not None and any(table.split.values()):
@@ -151,151 +125,6 @@ def _by_group(
         fractions = (fractions[0] / total, fractions[1] / total, 0.0)
     rest = split_people(open_groups, fractions)
     return {name: of_group[groups[name]][0] if groups[name] in of_group else rest[groups[name]] for name in ids}
-
-
-# -- the table of people --------------------------------------------------------------------------------------------
-
-
-def _read_people(file: Path, ids: Sequence[str], groups: Mapping[str, str], events: Events) -> _People:
-    table = read_named_table(file, _COLUMNS)
-    key, person = _key_and_person(table, file)
-    person_of: dict[str, str] = {}
-    split_of: dict[str, str] = {}
-    line_of: dict[str, int] = {}
-    rescans: list[tuple[str, str, int]] = []
-    for row in table.rows:
-        name = row.cells[key]
-        if not name or name.casefold() == "n/a":
-            raise InputError(f"no {table.columns[key]}", file=file, field=f"line {row.line}")
-        found = _cases_of(name, ids, groups, whole=key == "case")
-        who = row.cells.get(person, "") if person else ""
-        for case in found:
-            if case in line_of and person_of.get(case, "") != who:
-                raise InputError(
-                    f"case {case!r} is of {person_of.get(case)!r} in line {line_of[case]} and of {who!r} here",
-                    file=file,
-                    field=f"line {row.line}",
-                )
-            line_of[case], person_of[case] = row.line, who
-            split_of[case] = _split_name(row.cells.get("split", ""), file, row.line)
-            if row.cells.get("rescan", "").casefold() not in ("", "n/a", "no", "0"):
-                rescans.append((case, row.cells["rescan"], row.line))
-    if person:
-        _check_known(ids, groups, person_of, file, events)
-    people = {case: who or groups[case] for case, who in person_of.items()}
-    for case, other, line in rescans:
-        before = _cases_of(other, ids, groups, whole=True)
-        if len(before) != 1:
-            raise InputError(f"no case {other!r}, which {case!r} repeats", file=file, field=f"line {line}")
-        old, new = people.get(case, groups[case]), people.get(before[0], groups[before[0]])
-        people.setdefault(before[0], new)
-        people = {name: new if who == old else who for name, who in people.items()}
-    events.log(f"{file}: {len(set(people.values()))} people in {len(people)} cases")
-    return _People(people, split_of)
-
-
-def _key_and_person(table: NamedTable, file: Path) -> tuple[str, str]:
-    """Return which columns name the case and the person (empty: only rescans are named)."""
-    given = table.columns
-    person = next((column for column in ("person", "participant") if column in given), "")
-    if "case" in given:
-        person = person or ("group" if "group" in given else "")
-        if person or "rescan" in given:
-            return "case", person
-        raise InputError(
-            "no column says who a case is of", file=file, hint="name it person, subject, participant_id or group"
-        )
-    if "participant" in given:
-        return "participant", person
-    if "person" in given:
-        return "person", "person"
-    raise InputError(
-        "no column names the cases",
-        file=file,
-        hint="name it case, scan or filename; or list people by participant_id, subject or person",
-    )
-
-
-def _cases_of(name: str, ids: Sequence[str], groups: Mapping[str, str], whole: bool) -> list[str]:
-    """Return the cases that a cell means: by id, by the name of a file, or, unless ``whole``, by the person's name."""
-    plain = stem(Path(name.replace("\\", "/")))
-    without_channel = re.sub(r"_\d{4}$", "", plain)
-    for wanted in (name, plain, without_channel):
-        if wanted in ids:
-            return [wanted]
-    if not whole:
-        names = {name, f"sub-{name}"}
-        found = [case for case in ids if groups[case] in names and groups[case] != case]
-        ahead = [case for case in ids if any(re.match(rf"{re.escape(one)}(?![A-Za-z0-9])", case) for one in names)]
-        return found or ahead
-    longest = max((case for case in ids if plain.startswith(f"{case}_")), key=len, default=None)
-    return [] if longest is None else [longest]
-
-
-def _check_known(
-    ids: Sequence[str], groups: Mapping[str, str], person_of: Mapping[str, str], file: Path, events: Events
-) -> None:
-    missing = [case for case in ids if case not in person_of]
-    if not missing:
-        return
-    if len(missing) == len(ids):
-        raise InputError(f"names none of the cases, such as {ids[0]!r}", file=file, hint="are the ids written alike?")
-    alone = [case for case in missing if groups[case] == case]
-    if alone:
-        raise InputError(
-            f"does not say who {listed(alone)} {'is' if len(alone) == 1 else 'are'}",
-            file=file,
-            hint="add a row for each",
-        )
-    events.warning(f"{file}: does not name {listed(missing)}; the subject in the file name counts as the person")
-
-
-def _split_name(text: str, file: Path, line: int) -> str:
-    plain = text.strip().casefold()
-    if plain in ("", "n/a"):
-        return ""
-    for split, names in _SPLITS.items():
-        if plain in names:
-            return split
-    raise InputError(f"expected train, val or test, got {text!r}", file=file, field=f"line {line}")
-
-
-# -- splits of nnU-Net ----------------------------------------------------------------------------------------------
-
-
-def _read_splits(file: Path, fold: int | None, ids: Sequence[str], events: Events) -> dict[str, str]:
-    """Return the split of each case in one fold of ``[{"train": [...], "val": [...]}, ...]``."""
-    content = read_json(file)
-    folds = content if isinstance(content, list) else [content]
-    number = fold or 0
-    if not 0 <= number < len(folds):
-        raise InputError(f"has {len(folds)} folds, from 0; there is no fold {number}", file=file, field="fold")
-    chosen = folds[number]
-    lists = {name: chosen.get(name, []) for name in _SPLITS} if isinstance(chosen, dict) else {}
-    if not lists.get("train") or not all(isinstance(names, list) for names in lists.values()):
-        raise InputError('expected folds of {"train": [ids], "val": [ids]}', file=file, field=f"[{number}]")
-    found: dict[str, str] = {}
-    strange = []
-    for split, names in lists.items():
-        for name in map(str, names):
-            case = name if name in ids else stem(Path(name))
-            if case not in ids:
-                strange.append(name)
-            elif found.setdefault(case, split) != split:
-                raise InputError(f"case {case!r} is in {found[case]} and in {split}", file=file, field=f"[{number}]")
-    left = [case for case in ids if case not in found]
-    if left:
-        raise InputError(
-            f"fold {number} does not name {listed(left)}", file=file, field=f"[{number}]", hint="add them to a split"
-        )
-    if strange:
-        events.warning(f"{file}: fold {number} names {listed(strange)}, which the dataset does not have")
-    which = f"fold {number} of {len(folds)}" + ("" if fold is not None or len(folds) == 1 else "; choose with --fold")
-    events.log(f"{file}: train and val are those of {which}")
-    return found
-
-
-# -- ids that look like one person ----------------------------------------------------------------------------------
 
 
 def _warn_of_sessions(ids: Sequence[str], groups: Mapping[str, str], splits: Mapping[str, str], events: Events) -> None:

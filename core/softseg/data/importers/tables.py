@@ -1,4 +1,4 @@
-"""Tables beside BIDS label maps (``*_dseg.tsv``): what their values mean, compared with the tree that is to say it."""
+"""Tables beside BIDS label maps (``*_dseg.tsv``): what their values mean, for a tree and compared with one."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import Any
 
 from softseg.data.importers.files import stem
 from softseg.errors import InputError
+from softseg.events import Events
 from softseg.resources import label_tree_path
 from softseg.tree import LabelTree
 from softseg.tree.matching import contradictions, listed
@@ -39,6 +40,36 @@ def require_same_meaning(cases: Sequence[Mapping[str, Any]], tree: str | PathLik
                 file=table,
                 hint="give the tree that the label maps belong to, or none",
             )
+
+
+def names_of_values(cases: Sequence[Mapping[str, Any]], events: Events) -> dict[int, str]:
+    """Return what the tables beside the label maps call their values; empty where there is none.
+
+    Of the tables that fit a label map the one with the most words of its name counts (``desc-aseg_dseg.tsv`` rather
+    than ``dseg.tsv``), and of these the nearest.
+
+    Raises
+    ------
+    InputError: two label maps' tables name one value in two ways; both are named.
+    """
+    found: dict[int, tuple[str, Path]] = {}
+    tables: set[Path] = set()
+    for path in _label_maps(cases):
+        own = max(_tables_of(path), key=lambda table: len(table.name.split("_")), default=None)
+        if own is None or own in tables:
+            continue
+        tables.add(own)
+        for leaf in LabelTree.load(own).leaves:
+            name, first = found.setdefault(int(leaf.value or 0), (leaf.name, own))
+            if name != leaf.name:
+                raise InputError(
+                    f"calls the label value {leaf.value} {leaf.name!r}, which is {name!r} in {first}",
+                    file=own,
+                    hint="give the tree that the label maps belong to",
+                )
+    if tables:
+        events.log(f"{min(tables)}: names of the label values" + (f"; and {len(tables) - 1} more" * (len(tables) > 1)))
+    return {value: name for value, (name, _) in found.items()}
 
 
 def _label_maps(cases: Sequence[Mapping[str, Any]]) -> Iterator[Path]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -23,8 +24,17 @@ CONTAINED = 0.98
 _MOST_VALUES = 1000
 
 
-def tree_of_values(cases: Sequence[Mapping[str, Any]], name: str, events: Events) -> LabelTree:
+def tree_of_values(
+    cases: Sequence[Mapping[str, Any]], name: str, events: Events, names: Mapping[int, str] | None = None
+) -> LabelTree:
     """Return a flat tree of the values in all label files; soft ones have the single structure ``structure``.
+
+    Parameters
+    ----------
+    cases: with ``labels``.
+    name: of the tree.
+    events: told of values that were rounded.
+    names: of the values, as far as they are known; others are called ``label-VALUE``.
 
     Raises
     ------
@@ -50,12 +60,14 @@ def tree_of_values(cases: Sequence[Mapping[str, Any]], name: str, events: Events
             values.update(int(value) for value in np.unique(array))
             if len(values) > _MOST_VALUES:
                 raise InputError(f"holds more than {_MOST_VALUES} values: is it a label map?", file=path)
-    names = {f"label-{value}": value for value in sorted(values) if value != 0}
-    if not names:
+    called = {value: (names or {}).get(value, f"label-{value}") for value in sorted(values) if value != 0}
+    count = Counter(called.values())
+    leaves = {text if count[text] == 1 else f"{text} {value}": value for value, text in called.items()}
+    if not leaves:
         raise InputError("the labels hold nothing but 0", file=Path(name), field="labels")
-    if soft is not None and len(names) > 1:
+    if soft is not None and len(leaves) > 1:
         raise InputError("holds soft labels where others hold several label values", file=soft, field="labels")
-    return flat_tree(names, name)
+    return flat_tree(leaves, name)
 
 
 def tree_of_maps(cases: Sequence[Mapping[str, Any]], nodes: Sequence[str], name: str) -> LabelTree:
