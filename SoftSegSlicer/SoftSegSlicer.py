@@ -147,6 +147,10 @@ class SoftSegSlicerTest(ScriptedLoadableModuleTest):
         """A result is held to a confidence; a decision is looked at."""
         SelfTest.checkKnowing(self, SoftSegSlicerLogic())
 
+    def test_results_are_followed(self):
+        """A result is hardened, folded, cloned and deleted."""
+        SelfTest.checkFollowing(self, SoftSegSlicerLogic())
+
     def test_panels_open(self):
         """Every panel opens; Segment says what it lacks."""
         SelfTest.checkPanels(self, slicer.util.getModuleWidget("SoftSegSlicer"))

@@ -3,6 +3,7 @@
 
 import numpy as np
 import slicer
+import vtk
 
 from softseg.image import Geometry
 from softseg.resources import label_tree_path
@@ -56,6 +57,40 @@ def checkKnowing(test, logic):
     test.assertEqual(logic.shownDecision(segmentation), parent)
     test.assertIsNone(logic.outliersOf(segmentation))
     logic.hideHeatMap(segmentation)
+
+
+def checkFollowing(test, logic):
+    """Harden a transform, fold, clone, delete: map and labels stay together, and the clone stays whole."""
+    _volume, segmentation = headlessResult(logic)
+    leaf = logic.treeOf(segmentation).leaves[1].id
+    heatMap = logic.showNode(segmentation, leaf)
+    transform = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLLinearTransformNode")
+    matrix = transform.GetMatrixTransformToParent()
+    matrix.SetElement(0, 3, 50.0)
+    transform.SetMatrixTransformToParent(matrix)
+    segmentation.SetAndObserveTransformNodeID(transform.GetID())
+    test.assertEqual(heatMap.GetTransformNodeID(), transform.GetID())
+    segmentation.HardenTransform()
+    logic.collapse(segmentation, 1)
+    origins = [_originOf(segmentation), heatMap.GetOrigin()]
+    np.testing.assert_allclose(origins, [(50.0, 0.0, 0.0)] * 2, atol=1e-3)
+    hierarchy = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(slicer.mrmlScene)
+    cloning = slicer.vtkSlicerSubjectHierarchyModuleLogic.CloneSubjectHierarchyItem
+    item = cloning(hierarchy, hierarchy.GetItemByDataNode(segmentation), "the clone")
+    clone = hierarchy.GetItemDataNode(item) or slicer.mrmlScene.GetFirstNodeByName("the clone")
+    slicer.mrmlScene.RemoveNode(segmentation)
+    logic.collapse(clone, logic.treeOf(clone).depth)
+    heatMap = logic.showNode(clone, leaf)
+    np.testing.assert_allclose([_originOf(clone), heatMap.GetOrigin()], [(50.0, 0.0, 0.0)] * 2, atol=1e-3)
+    slicer.mrmlScene.RemoveNode(clone)
+    test.assertEqual(slicer.mrmlScene.GetNumberOfNodesByClass("vtkMRMLTextNode"), 0)
+
+
+def _originOf(segmentation):
+    """Return where the first voxel of the grid of the labels lies (RAS, mm)."""
+    matrix = vtk.vtkMatrix4x4()
+    segmentation.GetSegmentation().GetNthSegment(0).GetRepresentation("Binary labelmap").GetImageToWorldMatrix(matrix)
+    return tuple(matrix.GetElement(row, 3) for row in range(3))
 
 
 def checkPanels(test, widget):

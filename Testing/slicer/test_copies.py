@@ -238,3 +238,19 @@ def test_undoing_a_copy_leaves_the_original_whole(logic, undoing, result, parcel
     assertWhole(logic, made, parcellation)
     undoing.Undo()
     assertWhole(logic, result, parcellation)
+
+
+def test_what_a_comparison_found_goes_with_the_result_that_was_judged(logic, scene, result, parcellation):
+    from SoftSegSlicerLib.Compare.ComparisonNodes import ComparisonNodes
+
+    other = logic.addSegmentation(parcellation, name="other")
+    before = nodesOf(scene)
+    nodes = ComparisonNodes(scene)
+    chart = nodes.bars([{"name": "brain", "dice": 0.5, "soft_dice": 0.6}], "result")
+    nodes.belongTo(result)
+    nodes.belongTo(other)
+    made = nodesOf(scene) - before
+    scene.RemoveNode(result)
+    assert scene.IsNodePresent(chart)
+    scene.RemoveNode(other)
+    assert not made & nodesOf(scene)

@@ -3,6 +3,8 @@
 import slicer
 import vtk
 
+from ..Scene import References
+
 MOST_BARS = 20
 _COLUMNS = (
     ("name", "structure"),
@@ -28,11 +30,27 @@ class ComparisonNodes:
     """
 
     def __init__(self, scene):
-        self._scene, self._nodes = scene, {}
+        self._scene, self._nodes, self._result = scene, {}, None
 
     def of(self, scene):
         """Whether these are nodes of this scene."""
         return self._scene is scene
+
+    def belongTo(self, resultNode):
+        """Let the nodes belong to the result that was judged: they go when it goes.
+
+        Parameters
+        ----------
+        resultNode: the result, None where it is no longer in the scene.
+        """
+        before, self._result = self._result, resultNode
+        if before is not None and before is not resultNode and self._scene.IsNodePresent(before):
+            for role in References.COMPARISON:
+                References.setReference(before, role, None)
+        for role, name in zip(References.COMPARISON, ("comparison", "bars", "chart", *_COLORS), strict=True):
+            node = self._nodes.get(name)
+            if resultNode is not None and node is not None and self._scene.IsNodePresent(node):
+                References.setReference(resultNode, role, node)
 
     def write(self, tables, title):
         """Write the table of all levels and return its node."""

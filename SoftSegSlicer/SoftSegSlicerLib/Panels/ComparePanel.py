@@ -265,10 +265,12 @@ class ComparePanel:
 
     def _onPlot(self, *_args):
         chart = self._nodes.bars(self.tables.rows(), self._title)
+        self._nodes.belongTo(slicer.mrmlScene.GetNodeByID(self._resultId))
         slicer.modules.plots.logic().ShowChartInLayout(chart)
 
     def _onTable(self, *_args):
         table = self._nodes.write(self.result, self._title)
+        self._nodes.belongTo(slicer.mrmlScene.GetNodeByID(self._resultId))
         selection = slicer.app.applicationLogic().GetSelectionNode()
         selection.SetActiveTableID(table.GetID())
         slicer.app.applicationLogic().PropagateTableSelection()

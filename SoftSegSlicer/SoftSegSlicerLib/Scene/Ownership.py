@@ -26,6 +26,7 @@ MADE = (
     References.OUTLIERS,
     References.VOLUMES,
     References.COLORS,
+    *References.COMPARISON,
 )
 SHARED = (References.INPUT, slicer.vtkMRMLSegmentationNode.GetReferenceImageGeometryReferenceRole())
 """What a copy refers to as the original does: the scan."""

@@ -18,6 +18,9 @@ SOURCE_TREE = "softseg.sourceTree"
 CONTOUR = "softseg.contour"
 COLORS = "softseg.colors"
 
+COMPARISON = tuple(f"softseg.comparison.{part}" for part in ("table", "bars", "chart", "series", "softSeries"))
+"""Table, plot and series of what a comparison found."""
+
 CUT = "SoftSeg.Cut"
 MERGED = "SoftSeg.Merged"
 SURENESS = "SoftSeg.Sureness"
