@@ -127,6 +127,22 @@ def test_labels_in_the_images_own_space_are_taken(tmp_path: Path) -> None:
     assert values_of(dataset) == [0, 10, 11]
 
 
+def test_labels_of_a_scan_are_those_of_its_t1w_and_not_of_functional_images(tmp_path: Path) -> None:
+    source = fmriprep(tmp_path / "src", {"dseg": (1, 2)})
+    for subject in ("1", "10", "2"):
+        scan(source / f"sub-{subject}/anat/sub-{subject}_FLAIR.nii.gz")
+        for task in "abcd":
+            name = f"sub-{subject}/func/sub-{subject}_task-{task}"
+            scan(source / f"{name}_bold.nii.gz")
+            labels(source / f"derivatives/fmriprep/{name}_space-T1w_desc-aseg_dseg.nii.gz", 9)
+            labels(source / f"derivatives/fmriprep/{name}_desc-brain_mask.nii.gz", 1)
+    sink = ListSink()
+    dataset = Dataset.load(import_bids(source, tmp_path / "D.json", events=Events(sink)))
+    assert (dataset.channels, len(dataset.cases), values_of(dataset)) == (("T1w",), 3, [0, 1, 2])
+    assert "12 label files in other spaces are left out (T1w)" in said(sink, "log")
+    assert "labels of bold are left out; choose images with --suffix" in said(sink, "log")
+
+
 def test_label_maps_that_no_rule_tells_apart_are_refused_with_their_names(tmp_path: Path) -> None:
     source = fmriprep(tmp_path / "src", {"desc-aseg_dseg": (1,), "desc-aparcaseg_dseg": (2,)})
     with pytest.raises(

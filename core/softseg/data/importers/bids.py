@@ -74,9 +74,10 @@ def import_bids(
     places = _places(folder, derivatives)
     images = _images(folder)
     place, found = _label_folder(places, images, suffixes or (), events)
-    channels = (
-        list(suffixes) if suffixes else [_most_common([suffix_of(f.image) for f in found if f.image is not None])]
-    )
+    channels = list(suffixes) if suffixes else [_usual_suffix(found)]
+    other = sorted({suffix_of(f.image) for f in found if f.image is not None} - set(channels))
+    if other:
+        events.log(f"{place}: labels of {', '.join(other)} are left out; choose images with --suffix")
     cases = _cases(images, found, channels, place, events)
     chosen = _chosen(cases, labels, label_map, place, events)
     cases = _with_labels(cases, chosen, labels is not None, place, events)
@@ -260,8 +261,13 @@ def _with_labels(
     return ready
 
 
-def _most_common(names: Sequence[str]) -> str:
-    return max(sorted(set(names)), key=list(names).count)
+def _usual_suffix(found: Sequence[LabelFile]) -> str:
+    """Return the suffix of the images that most labels belong to; anatomical images before all others."""
+    images = [file.image for file in found if file.image is not None]
+    names = [suffix_of(image) for image in images if image.parent.name == "anat"] or [
+        suffix_of(image) for image in images
+    ]
+    return max(sorted(set(names)), key=names.count)
 
 
 def _node_name(ending: str) -> str:

@@ -103,12 +103,12 @@ def label_files(images: Sequence[Path], folder: Path, channels: Iterable[str] = 
     ----------
     images: those of the dataset.
     folder: of the derivatives.
-    channels: suffixes of images that labels of a scan belong to first.
+    channels: suffixes of images that labels of a scan belong to first; else that is the T1w.
     """
     by_stem = {stem(image): image for image in images}
     by_scan: dict[str, list[Path]] = {}
     first = list(channels)
-    for image in sorted(images, key=lambda path: (suffix_of(path) not in first, str(path))):
+    for image in sorted(images, key=lambda path: (suffix_of(path) not in first, suffix_of(path) != "T1w", str(path))):
         by_scan.setdefault(scan_of(image), []).append(image)
     known = _IMAGES | {suffix_of(image) for image in images}
     found = []
@@ -133,9 +133,13 @@ def label_files(images: Sequence[Path], folder: Path, channels: Iterable[str] = 
 
 
 def _space(name: str) -> str:
-    """Return the space or resolution that a name gives, empty if it is the image's own."""
+    """Return the space or resolution that a name gives, empty if it is the image's own.
+
+    ``space-T1w`` is that of an anatomical image, but not of one with a task, which was brought there.
+    """
+    own = _NATIVE if "_task-" not in name else frozenset({"orig", "native", "scanner", "func"})
     for part in name.split("_"):
         key, _, value = part.partition("-")
-        if key in ("space", "res") and value.casefold() not in _NATIVE:
+        if key in ("space", "res") and value.casefold() not in own:
             return value if key == "space" else f"res-{value}"
     return ""
