@@ -199,6 +199,51 @@ def test_labels_that_are_not_in_the_tree_are_named(panel, moduleWidget):
     assert "compared with itself" in message(panel)
 
 
+def segments(name, masks):
+    """A segmentation with a layer for each segment."""
+    from SoftSegSlicerLib.Scene.Grids import arrayOf, orientedImage
+
+    node = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLSegmentationNode", name)
+    node.CreateDefaultDisplayNodes()
+    for segmentName, mask in masks.items():
+        image = orientedImage(GRID, tuple(slice(0, size) for size in GRID.shape), 3)
+        arrayOf(image)[...] = mask
+        segment = slicer.vtkSegment()
+        segment.SetName(segmentName)
+        segment.AddRepresentation("Binary labelmap", image)
+        node.GetSegmentation().AddSegment(segment)
+    return node
+
+
+def test_what_is_not_sure_is_asked_before_it_is_compared(panel, moduleWidget, waitUntil):
+    """A segment without a name, and two that contradict each other: first a table, then a question."""
+    values = truth()
+    panel.ui.resultSelector.setCurrentNode(moduleWidget.logic.addSegmentation(soft(values), name="prediction"))
+    masks = {"lh.cortex": values == 1, "Cortex_R": (values == 2) | (values == 4), "Segment_3": values == 3}
+    reference = segments("drawn", masks | {"Putamen": values == 4})
+    panel.ui.referenceSelector.setCurrentNode(reference)
+    settle()
+    dialogs = moduleWidget.context.dialogs
+    dialogs.chosen = None
+    click(panel.ui.compareButton)
+    assert not panel.busy
+    assert [match.item.name for match in dialogs.matchings[-1].open] == ["Segment_3"]
+    dialogs.chosen = {dialogs.matchings[-1].open[0].item.key: "white"}
+    dialogs.answer = False
+    click(panel.ui.compareButton)
+    waitUntil(lambda: not panel.busy, 30)
+    count = int((values == 4).sum())
+    assert f"'right cortex' and 'putamen' ({count} voxels)" in dialogs.asked[-1]
+    assert "contradict each other" in message(panel)
+    dialogs.answer = True
+    click(panel.ui.compareButton)
+    waitUntil(lambda: not panel.busy, 120)
+    assert "contradict each other" in message(panel)  # said, and judged
+    dice = {row["name"]: row["dice"] for row in panel.result.nodes(panel.result.deepest)}
+    assert dice["white matter"] > 0.9
+    assert dice["left cortex"] > 0.9
+
+
 def test_cancel_ends_it_within_seconds_and_all_is_usable_again(panel, moduleWidget, waitUntil):
     result = moduleWidget.logic.addSegmentation(soft(truth()), name="prediction")
     panel.ui.resultSelector.setCurrentNode(result)

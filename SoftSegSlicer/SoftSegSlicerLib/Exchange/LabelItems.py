@@ -41,7 +41,7 @@ def itemsOf(labelsNode, layers):
     labelsNode: segmentation node, or volume node of whole numbers.
     layers: its layers (:func:`Exchange.LabelReader.layersOf`); segments without voxels are not among them.
     """
-    if not labelsNode.IsA("vtkMRMLSegmentationNode"):
+    if not _isSegmentation(labelsNode):
         given = _namesAreGiven(labelsNode)
         return [_labelItem(value, name, given) for value, name in layers[0].labels if value]
     segmentation = labelsNode.GetSegmentation()
@@ -64,8 +64,22 @@ def matchLabels(labelsNode, layers, tree, mapping=None):
     InputError: the mapping names what is not there.
     """
     items = itemsOf(labelsNode, layers)
-    segments = labelsNode.IsA("vtkMRMLSegmentationNode")
-    return match_items(items, tree, chosenOf(mapping, items, tree), numbered=segments)
+    return match_items(items, tree, chosenOf(mapping, items, tree), numbered=_isSegmentation(labelsNode))
+
+
+def isSure(labelsNode, matching):
+    """Whether nothing needs to be asked: all is found by name or id, or a label map has no names and fits by values.
+
+    Segments are numbered by Slicer, so values alone are never sure of them.
+    """
+    if matching.open:
+        return False
+    ways = {match.how for match in matching.matches}
+    return ways <= {"name", "id", "choice", "added", ""} or (ways == {"value"} and not _isSegmentation(labelsNode))
+
+
+def _isSegmentation(node):
+    return node.IsA("vtkMRMLSegmentationNode")
 
 
 def _labelItem(value, name, given):

@@ -11,7 +11,7 @@ from softseg.tree.overlaps import Overlaps
 from softseg.types import IGNORE_INDEX
 
 from ..Scene.Grids import arrayOf, arrayToMatrix
-from .LabelItems import FIRST, OVERLAPS, contradiction, matchLabels
+from .LabelItems import FIRST, OVERLAPS, contradiction, isSure, matchLabels
 
 _BINARY = "Binary labelmap"
 SLAB_VOXELS = 500_000
@@ -52,9 +52,10 @@ class LabelReader:
     @property
     def said(self):
         """What people should know of how the labels were read; empty where there is nothing."""
+        byValue = "" if isSure(self._node, self.matching) else self.matching.said()
         overlapping = "" if self._overlaps is None else self._overlaps.said()
         rounded = [layer.said for layer in self._layers]
-        return "; ".join(text for text in (*rounded, self.matching.said(), overlapping) if text)
+        return "; ".join(text for text in (*rounded, byValue, overlapping) if text)
 
     def slabs(self):
         """Yield ``(labels, painted)``: whole slices ``(k, j, i)`` as uint16 tree values, and where any label lies.

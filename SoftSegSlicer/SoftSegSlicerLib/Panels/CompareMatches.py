@@ -2,6 +2,8 @@
 
 from slicer.i18n import tr as _
 
+from ..Exchange.LabelItems import isSure
+
 __all__ = ["chosenMappings"]
 
 
@@ -34,7 +36,7 @@ def chosenMappings(context, result, reference, tree):
 def _chosenFor(context, node, tree):
     """Return what people choose for the labels of a node; nothing where all is sure, None if they cancel."""
     matching = context.logic.matches(node, tree)
-    if not matching.open and all(match.how in ("name", "id") for match in matching.matches):
+    if isSure(node, matching):
         return {}
     title = _("The labels of '{name}' and the structures that are judged").format(name=node.GetName())
     return context.dialogs.askMatches(matching, title, False)

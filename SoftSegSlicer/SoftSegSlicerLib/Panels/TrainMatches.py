@@ -7,7 +7,7 @@ from slicer.i18n import tr as _
 from softseg.tree.matching import Choice, Item, Match, Matching
 from softseg.tree.names import plain_name
 
-from ..Exchange.LabelItems import matchLabels
+from ..Exchange.LabelItems import isSure, matchLabels
 from ..Exchange.LabelReader import layersOf
 
 
@@ -41,12 +41,10 @@ class TrainMatches:
         ------
         InputError: a case has no labels.
         """
-        groups, members = _grouped(cases, tree)
+        groups, members, unsure = _grouped(cases, tree)
         known = {key: choice for key, choice in self._chosen.items() if key in groups and _fits(choice, tree)}
         matching = Matching(tree, tuple(groups.values())).choosing(known)
-        unsure = matching.open or any(match.how in ("value", "code") for match in matching.matches)
-        seen = all(match.item.key in known for match in matching.matches if match.how != "name")
-        if always or (unsure and not seen):
+        if always or not unsure <= set(known):
             title = _("The labels of {count} scan(s) and the structures of the label tree").format(count=len(cases))
             chosen = self._dialogs.askMatches(matching, title, True)
             if chosen is None:
@@ -58,12 +56,16 @@ class TrainMatches:
 
 
 def _grouped(cases, tree):
-    """Return one match for all items of one name and node, and for each case the group of each of its items."""
-    groups, members, counts = {}, [], {}
+    """Return one match for all items of one name and node, the group of each case's items, and which need a look."""
+    groups, members, counts, unsure = {}, [], {}, set()
     for case in cases:
         own = {}
-        for match in matchLabels(case.labels, layersOf(case.labels), tree, case.mapping).matches:
+        matching = matchLabels(case.labels, layersOf(case.labels), tree, case.mapping)
+        sure = isSure(case.labels, matching)
+        for match in matching.matches:
             key = _groupOf(match, case)
+            if not sure and match.how not in ("name", "id", "choice"):
+                unsure.add(key)
             groups.setdefault(key, match)
             counts[key] = counts.get(key, 0) + 1
             own[match.item.key] = key
@@ -74,7 +76,7 @@ def _grouped(cases, tree):
         if counts[key] > 1:
             item = replace(item, value=None)
         shown[key] = Match(item, match.node, match.how, match.reason, match.left_out)
-    return shown, members
+    return shown, members, unsure
 
 
 def _groupOf(match, case):
