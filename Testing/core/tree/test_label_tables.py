@@ -160,6 +160,10 @@ def test_rows_of_numbers_are_never_indented_text(tmp_path: Path) -> None:
         labels("1 a 2 3\n  2 b 2 3\n", tmp_path)
     with pytest.raises(InputError, match="line 2, node '1 grey matter': begins with a number and has no value"):
         labels("brain\n  1 grey matter\n  2 white matter\n", tmp_path)
+    with pytest.raises(InputError, match="line 2, node 'left 17': ends with a number and has no value; are these the"):
+        labels("hippocampus\n  left 17\n  right 53\n", tmp_path)
+    assert labels("areas\n  area 1\n  area 2\n", tmp_path) == [(1, "area 1", None), (2, "area 2", None)]
+    assert labels("2 sides\n  left = 17\n  right = 53\n", tmp_path) == [(17, "left", None), (53, "right", None)]
     assert labels("# ours\nbrain\n  # tissue\n  grey = 1\n", tmp_path) == [(1, "grey", None)]
     tree = LabelTree.from_json({"schema": "softseg-label-tree", "version": 1, "nodes": [
         {"id": "r", "name": "r", "parent": None}, {"id": "a", "name": "#a", "parent": "r", "value": 1}]})  # fmt: skip

@@ -16,6 +16,7 @@ SOUGHT = "indented text (one root, two spaces a level, `name` or `name = value`)
 """What a reader of indented text looks for, for messages."""
 
 _NUMBERED = re.compile(r"\d+\s+\S")
+_ENDS_WITH_NUMBER = re.compile(r"\s(\d{1,9})$")
 _LINE = re.compile(r"( *)(.*?)(?:\s*=\s*(.*))?")
 
 
@@ -25,10 +26,11 @@ def looks_indented(text: str) -> bool:
     Rows that begin with a number, or several lines without indent and no value, are something else.
     """
     rows = [row for row in text.split("\n") if row.strip() and not row.lstrip().startswith("#")]
-    if not rows or _NUMBERED.match(rows[0].lstrip()):
+    if not rows:
         return False
     valued = any(re.search(r"=\s*\S+\s*$", row) for row in rows)
-    return valued or (not rows[0][0].isspace() and any(row[0].isspace() for row in rows[1:]))
+    below = not rows[0][0].isspace() and any(row[0].isspace() for row in rows[1:])
+    return (valued and below) if _NUMBERED.match(rows[0].lstrip()) else (valued or below)
 
 
 def read(text: str, file: Path, name: str) -> LabelTree:
@@ -37,8 +39,8 @@ def read(text: str, file: Path, name: str) -> LabelTree:
     Raises
     ------
     InputError: a tab or an odd indent, a step of more than one level, a repeated name, a second root, a bad value,
-        values on some leaves only, or a leaf without value whose name begins with a number; file, line and node are
-        named.
+        values on some leaves only, or leaves without values whose names begin with a number or all end with one; file,
+        line and node are named.
     """
     rows: list[tuple[int, int, str, int | None]] = []
     for line, row in enumerate(text.split("\n"), start=1):
@@ -51,6 +53,8 @@ def read(text: str, file: Path, name: str) -> LabelTree:
     plain = all(value is None for leaf, (_, _, _, value) in zip(is_leaf, rows, strict=True) if leaf)
     if not rows:
         raise NodeError("no node in the file", file=file)
+    if plain:
+        _refuse_values_without_sign([row for leaf, row in zip(is_leaf, rows, strict=True) if leaf], file)
     nodes: list[Node] = []
     above: list[str] = []
     first: dict[str, int] = {}
@@ -72,6 +76,21 @@ def read(text: str, file: Path, name: str) -> LabelTree:
             nodes.append(Node(label, label, parent, value=count if plain and leaf else value))
         above[depth:] = [label]
     return build(nodes, [row[0] for row in rows], file, name)
+
+
+def _refuse_values_without_sign(leaves: list[tuple[int, int, str, int | None]], file: Path) -> None:
+    """Refuse leaves that all end with a number which is not the one they would get: ``left hippocampus 17``."""
+    ends = [_ENDS_WITH_NUMBER.search(label) for _, _, label, _ in leaves]
+    numbers = [int(end.group(1)) for end in ends if end is not None]
+    if len(leaves) > 1 and len(numbers) == len(leaves) and numbers != list(range(1, len(leaves) + 1)):
+        line, _, label, _ = leaves[0]
+        raise NodeError(
+            "ends with a number and has no value",
+            node=label,
+            line=line,
+            file=file,
+            hint="are these the values? write `name = value`",
+        )
 
 
 def _row(row: str, depth_above: int) -> tuple[int, str, int | None]:
