@@ -16,6 +16,7 @@ from softseg.errors import InputError
 from softseg.headers.header import DAMAGED
 from softseg.system import raise_out_of_memory
 
+_GZIP = b"\x1f\x8b"
 _BLOCK = 1 << 14
 _RATIO = 1100  # deflate never packs tighter than 1 : 1032
 
@@ -23,7 +24,7 @@ _RATIO = 1100  # deflate never packs tighter than 1 : 1032
 def is_gzip(file: Path) -> bool:
     """Whether a file is packed by gzip, whatever its name says."""
     with file.open("rb") as stream:
-        return stream.read(2) == b"\x1f\x8b"
+        return stream.read(2) == _GZIP
 
 
 def first_bytes(file: Path, count: int) -> bytes:
@@ -35,11 +36,16 @@ def first_bytes(file: Path, count: int) -> bytes:
     """
     try:
         with file.open("rb") as stream:
-            found = b""
-            for block in _unpacked(stream, "gzip" if is_gzip(file) else "raw", 1 << 10):
-                found += block
-                if len(found) >= count:
-                    break
+            if stream.read(2) != _GZIP:
+                stream.seek(0)
+                return stream.read(count)
+            stream.seek(0)
+            unpack, found = _unpacker("gzip"), b""
+            while len(found) < count and (packed := unpack.unconsumed_tail or stream.read(1 << 10)):
+                found += unpack.decompress(packed, count - len(found))
+                if unpack.eof:
+                    packed, unpack = unpack.unused_data, _unpacker("gzip")
+                    found += unpack.decompress(packed, max(1, count - len(found))) if packed[:2] == _GZIP else b""
             return found[:count]
     except (OSError, EOFError, zlib.error) as error:
         raise_out_of_memory(error, file)
