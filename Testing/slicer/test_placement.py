@@ -161,9 +161,9 @@ def test_hardening_after_painting_keeps_both(logic, scene, result, parcellation,
 def test_another_reference_grid_moves_nothing(logic, result, parcellation, grid):
     """As Segment Editor's 'Specify geometry' does: the labels get finer voxels, and stay where they are."""
     fine = grid.resampled((0.75, 0.5, 1.0))
-    from SoftSegSlicerLib.Scene import SegmentationBuilder
+    from SoftSegSlicerLib.Scene import Placement
 
-    SegmentationBuilder.setReferenceGeometry(result, fine)
+    Placement.setReferenceGeometry(result, fine)
     reference = slicer.vtkOrientedImageData()
     text = result.GetSegmentation().GetConversionParameter("Reference image geometry")
     slicer.vtkSegmentationConverter.DeserializeImageGeometry(text, reference, True)
@@ -296,3 +296,40 @@ def test_intervals_of_volumes_grow_too(scene, result):
     assert Answers.intervalsOf(result)["brain"] == pytest.approx((2.0, 4.0))
     result.HardenTransform()
     assert Answers.intervalsOf(result)["brain"] == pytest.approx((2.0, 4.0))
+
+
+def test_a_result_without_a_reference_grid_is_followed_from_when_it_has_one(logic, scene, result, parcellation, move):
+    """Segment Editor gives every segmentation a reference grid; without one Slicer itself forgets what it hardened."""
+    from SoftSegSlicerLib.Scene import Placement
+
+    name = Placement.referenceGeometryName()
+    result.GetSegmentation().SetConversionParameter(name, "")
+    logic.collapse(result, 1)
+    Placement.setReferenceGeometry(result, parcellation.geometry)
+    logic.collapse(result, 2)
+    result.SetAndObserveTransformNodeID(linearTransform(scene, move).GetID())
+    result.HardenTransform()
+    logic.collapse(result, 1)
+    assertSameCentres(segmentCentres(result), expectedCentres(parcellation, 1, move))
+
+
+def test_a_result_from_a_file_of_its_own_is_followed_once_it_was_folded(
+    logic, scene, result, parcellation, move, tmp_path
+):
+    storage = scene.AddNewNodeByClass("vtkMRMLSegmentationStorageNode")
+    storage.SetFileName(str(tmp_path / "alone.seg.nrrd"))
+    assert storage.WriteData(result)
+    alone = scene.AddNewNodeByClass("vtkMRMLSegmentationNode", "alone")
+    alone.CreateDefaultDisplayNodes()
+    assert storage.ReadData(alone)
+    leaves = expectedCentres(parcellation, 3, move)
+    for matrix in (move, np.eye(4)):  # before it is folded for the first time, and after
+        alone.SetAndObserveTransformNodeID(linearTransform(scene, matrix).GetID())
+        alone.HardenTransform()
+        logic.collapse(alone, 1)
+        logic.collapse(alone, 3)
+        assertSameCentres(segmentCentres(alone), leaves)
+    alone.SetAndObserveTransformNodeID(linearTransform(scene, translation(0, 0, 9)).GetID())
+    alone.HardenTransform()
+    logic.collapse(alone, 3)
+    assertSameCentres(segmentCentres(alone), expectedCentres(parcellation, 3, translation(0, 0, 9) @ move))

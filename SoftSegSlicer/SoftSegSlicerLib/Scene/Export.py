@@ -3,7 +3,7 @@
 import numpy as np
 import slicer
 
-from . import ColorMaps, Grids, References, SegmentationBuilder, Segments, SubjectHierarchy, TreeNode
+from . import ColorMaps, Grids, Placement, References, Segments, SubjectHierarchy, TreeNode
 
 
 def exportSegmentation(segmentationNode, tree, cut, name):
@@ -50,7 +50,7 @@ def copySegments(segmentationNode, copy):
 
 def sameGridAndPlace(exported, segmentationNode):
     """Give a copy the reference grid, transform and place of a segmentation."""
-    name = SegmentationBuilder.referenceGeometryName()
+    name = Placement.referenceGeometryName()
     geometry = segmentationNode.GetSegmentation().GetConversionParameter(name)
     exported.GetSegmentation().SetConversionParameter(name, geometry)
     SubjectHierarchy.placeBeside(exported, segmentationNode)

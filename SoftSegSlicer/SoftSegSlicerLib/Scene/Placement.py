@@ -32,6 +32,8 @@ FOLLOWERS = (
 
 def begin(segmentationNode, geometry):
     """Say on which grid the result of a segmentation lies, in the segmentation's own coordinates."""
+    if not referenceText(segmentationNode):
+        setReferenceGeometry(segmentationNode, geometry)  # else Slicer forgets what it hardened
     _write(segmentationNode, geometry.affine, geometry.affine)
 
 
@@ -118,10 +120,24 @@ def _write(segmentationNode, matrix, stored):
 # -- the reference grid, which shows what was hardened ----------------------------------------------------------------
 
 
+def setReferenceGeometry(segmentationNode, geometry):
+    """Let the segmentation's reference grid be ``geometry``, where its volume has another one, or is not there."""
+    i, j, k = geometry.size
+    image = slicer.vtkOrientedImageData()
+    image.SetExtent(0, i - 1, 0, j - 1, 0, k - 1)
+    image.SetGeometryFromImageToWorldMatrix(Grids.arrayToMatrix(geometry.affine))
+    text = slicer.vtkSegmentationConverter.SerializeImageGeometry(image)
+    segmentationNode.GetSegmentation().SetConversionParameter(referenceGeometryName(), text)
+
+
+def referenceGeometryName():
+    """Return the name under which a segmentation keeps its reference grid."""
+    return slicer.vtkSegmentationConverter.GetReferenceImageGeometryParameterName()
+
+
 def referenceText(segmentationNode):
     """Return the reference grid of a segmentation as Slicer writes it; empty where it has none."""
-    name = slicer.vtkSegmentationConverter.GetReferenceImageGeometryParameterName()
-    return segmentationNode.GetSegmentation().GetConversionParameter(name) or ""
+    return segmentationNode.GetSegmentation().GetConversionParameter(referenceGeometryName()) or ""
 
 
 def knownReference(segmentationNode):
@@ -172,7 +188,10 @@ def settle(segmentationNode, layer):
     layer: vtkOrientedImageData of its segments, None where it has none.
     """
     before, now = knownReference(segmentationNode), referenceText(segmentationNode)
-    if layer is None or not before or before == now:
+    if layer is None or not now or before == now:
+        return
+    if not before:
+        noteReference(segmentationNode)
         return
     was, found = slicer.vtkOrientedImageData(), slicer.vtkOrientedImageData()
     slicer.vtkSegmentationConverter.DeserializeImageGeometry(before, was, False)

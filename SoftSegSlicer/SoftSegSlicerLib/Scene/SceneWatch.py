@@ -65,7 +65,12 @@ class SceneWatch:
     # -- the scene ------------------------------------------------------------------------------------------------
 
     def _onAdded(self, node):
-        if node is not None and node.IsA("vtkMRMLSegmentationNode") and node.GetID() not in self._nodes:
+        if node is None or not node.IsA("vtkMRMLSegmentationNode"):
+            return
+        known = self._nodes.get(node.GetID())
+        if known is None or known.node is not node:
+            if known is not None:
+                known.stop()
             self._nodes[node.GetID()] = _Watched(node, self)
             self.settle(node)
 

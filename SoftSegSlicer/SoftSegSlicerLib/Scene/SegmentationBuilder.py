@@ -1,8 +1,6 @@
 """A new segmentation node for a result: named, placed beside its input, with its tree."""
 
-import slicer
-
-from . import Grids, References, SubjectHierarchy, TreeNode
+from . import Grids, Placement, References, SubjectHierarchy, TreeNode
 
 
 def newSegmentation(scene, tree, geometry, name, volumeNode=None):
@@ -27,20 +25,5 @@ def newSegmentation(scene, tree, geometry, name, volumeNode=None):
         SubjectHierarchy.placeBeside(segmentationNode, volumeNode)
     if volumeNode is None or not Grids.isOnGrid(volumeNode, geometry):
         # else saving, and Segment Editor, would resample every single segment to the volume's grid
-        setReferenceGeometry(segmentationNode, geometry)
+        Placement.setReferenceGeometry(segmentationNode, geometry)
     return segmentationNode
-
-
-def setReferenceGeometry(segmentationNode, geometry):
-    """Let the segmentation's reference grid be ``geometry``, where its volume has another one, or is not there."""
-    i, j, k = geometry.size
-    image = slicer.vtkOrientedImageData()
-    image.SetExtent(0, i - 1, 0, j - 1, 0, k - 1)
-    image.SetGeometryFromImageToWorldMatrix(Grids.arrayToMatrix(geometry.affine))
-    text = slicer.vtkSegmentationConverter.SerializeImageGeometry(image)
-    segmentationNode.GetSegmentation().SetConversionParameter(referenceGeometryName(), text)
-
-
-def referenceGeometryName():
-    """Return the name under which a segmentation keeps its reference grid."""
-    return slicer.vtkSegmentationConverter.GetReferenceImageGeometryParameterName()
