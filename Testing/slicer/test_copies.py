@@ -123,8 +123,8 @@ def test_one_goes_the_other_stays_whole_and_nothing_is_left(logic, scene, result
 
 def _ofSlicer(node):
     """Whether a node is there without any result."""
-    classes = ("vtkMRMLSubjectHierarchyNode", "vtkMRMLColorNode", "vtkMRMLViewNode", "vtkMRMLCameraNode")
-    return any(node.IsA(name) for name in classes) or node.GetName() in ("Shares", "other") or node.GetSingletonTag()
+    classes = ("vtkMRMLSubjectHierarchyNode", "vtkMRMLViewNode", "vtkMRMLCameraNode")
+    return any(node.IsA(name) for name in classes) or node.GetSingletonTag()
 
 
 def test_a_copy_of_a_copy_and_of_a_hardened_result(logic, scene, result, parcellation):
@@ -254,3 +254,13 @@ def test_what_a_comparison_found_goes_with_the_result_that_was_judged(logic, sce
     assert scene.IsNodePresent(chart)
     scene.RemoveNode(other)
     assert not made & nodesOf(scene)
+
+
+def test_a_colour_table_that_others_use_stays(logic, scene, result, addVolume, grid, parcellation):
+    table = logic.colorTable(result)
+    labels = addVolume(parcellation.labels(3), grid, "l", "vtkMRMLLabelMapVolumeNode")
+    labels.CreateDefaultDisplayNodes()
+    labels.GetDisplayNode().SetAndObserveColorNodeID(table.GetID())
+    scene.RemoveNode(result)
+    assert labels.GetDisplayNode().GetColorNode() is table
+    assert scene.IsNodePresent(table)

@@ -333,3 +333,16 @@ def test_a_result_from_a_file_of_its_own_is_followed_once_it_was_folded(
     alone.HardenTransform()
     logic.collapse(alone, 3)
     assertSameCentres(segmentCentres(alone), expectedCentres(parcellation, 3, translation(0, 0, 9) @ move))
+
+
+def test_the_contour_of_a_bent_map_is_where_the_map_is(logic, scene, result):
+    heat = logic.showNode(result, "brain", contour=True)
+    contour = heat.GetNodeReference("softseg.contour")
+    before = np.array(contour.GetPolyData().GetBounds())
+    result.SetAndObserveTransformNodeID(bentTransform(scene, shift=12.0).GetID())
+    result.HardenTransform()
+    assert contour.GetTransformNodeID() is None
+    found = np.array(contour.GetPolyData().GetBounds())
+    assert np.abs(found - before).max() > 1
+    logic.showNode(result, "brain", contour=True)
+    np.testing.assert_allclose(contour.GetPolyData().GetBounds(), found, atol=1e-6)

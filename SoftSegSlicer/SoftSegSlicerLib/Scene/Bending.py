@@ -6,7 +6,7 @@ import numpy as np
 import slicer
 import vtk
 
-from . import Grids, Placement, References
+from . import Contour, Grids, Placement, References
 from .ParcellationNode import ParcellationStore
 
 _POINTS = 9  # along each axis of the grid: how far a transform moves it is looked up at these
@@ -54,6 +54,7 @@ def harden(segmentationNode, transform):
         if volumeNode is not None:
             _gather(volumeNode, Placement.gridArray(volumeNode), source, after)
             volumeNode.RemoveAttribute(References.TURN)
+            Contour.update(volumeNode, References.referenced(volumeNode, References.CONTOUR) is not None)
     # volumes changed, and not alike everywhere: what was known about their spread is no longer true
     References.removeReferenced(segmentationNode, References.INTERVALS)
     Placement.begin(segmentationNode, after)

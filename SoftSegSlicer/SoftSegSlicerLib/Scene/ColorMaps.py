@@ -56,6 +56,7 @@ def _find(scene, name):
 
 def _ownMap(scene):
     node = References.addNode(scene, "vtkMRMLProceduralColorNode", _OWN, hidden=True)
+    node.SetAttribute(References.OF_ALL, "1")
     function = node.GetColorTransferFunction()
     function.RemoveAllPoints()
     for share, red, green, blue in _OWN_POINTS:

@@ -82,6 +82,7 @@ def _colors(scene):
     if table is not None and table.IsA("vtkMRMLColorTableNode"):
         return table
     table = References.addNode(scene, "vtkMRMLColorTableNode", _COLORS, hidden=True)
+    table.SetAttribute(References.OF_ALL, "1")
     table.SetTypeToUser()
     table.SetNumberOfColors(2)
     table.GetLookupTable().SetRange(0, 1)

@@ -85,9 +85,18 @@ def ownedBy(segmentationNode):
 
 def goingWith(segmentationNode):
     """Return all nodes that go when a segmentation goes; of one without a label tree none."""
-    used = [part for other in _others(segmentationNode) for part in _partsOf(other)]
     found = ownedBy(segmentationNode)
-    return found and found + [part for part in _partsOf(segmentationNode) if part not in used]
+    if not found:
+        return []
+    others = _others(segmentationNode)
+    used = [part for other in others for part in _partsOf(other)]
+    found += [part for part in _partsOf(segmentationNode) if part not in used]
+    colors = References.referenced(segmentationNode, References.COLORS)
+    if colors is not None and any(each not in [*found, segmentationNode] for each in References.referencing(colors)):
+        found = [node for node in found if node is not colors and node not in _partsOf(colors)]
+    if not any(References.referenced(other, References.TREE) is not None for other in others):
+        found += _ofAll(segmentationNode.GetScene())
+    return found
 
 
 def remove(scene, ids):
@@ -98,6 +107,13 @@ def remove(scene, ids):
                 SliceLayers.restore(node)
                 SliceLayers.hideLabels(node)
             scene.RemoveNode(node)
+
+
+def _ofAll(scene):
+    """Return the nodes that all results of a scene use."""
+    nodes = (scene.GetNthNode(number) for number in range(scene.GetNumberOfNodes()))
+    found = [node for node in nodes if node.GetAttribute(References.OF_ALL) is not None]
+    return [part for node in found for part in (*_partsOf(node), node)]
 
 
 def _partsOf(node):

@@ -21,6 +21,9 @@ COLORS = "softseg.colors"
 COMPARISON = tuple(f"softseg.comparison.{part}" for part in ("table", "bars", "chart", "series", "softSeries"))
 """Table, plot and series of what a comparison found."""
 
+OF_ALL = "SoftSeg.OfAll"
+"""On nodes that all results of a scene use: they go with the last one."""
+
 CUT = "SoftSeg.Cut"
 MERGED = "SoftSeg.Merged"
 SURENESS = "SoftSeg.Sureness"
@@ -74,6 +77,14 @@ def removeReferenced(node, role):
         scene = target.GetScene()
         for each in (target, *displayAndStorageOf(target)):
             scene.RemoveNode(each)
+
+
+def referencing(node):
+    """Return the nodes of the scene that refer to a node."""
+    scene = node.GetScene()
+    numbers = range(scene.GetNumberOfNodeReferences())
+    found = [scene.GetNthReferencingNode(n) for n in numbers if scene.GetNthReferencedID(n) == node.GetID()]
+    return [each for each in found if each is not None]
 
 
 def displayAndStorageOf(node):
