@@ -134,7 +134,9 @@ def test_training_asks_once_for_all_scans_and_remembers(moduleWidget, tmp_path, 
     from SoftSegSlicerLib.Training.SceneDataset import SceneDataset
 
     written = []
-    monkeypatch.setattr(SceneDataset, "write", lambda self, folder: iter(written.append((self, folder)) or [(1, 1)]))
+    monkeypatch.setattr(
+        SceneDataset, "write", lambda self, folder, _overlaps: iter(written.append((self, folder)) or [(1, 1)])
+    )
 
     def launch(self, *_args):
         self._writing = None

@@ -51,7 +51,6 @@ class MatchDialog:
         row.addWidget(self.leaveOutButton)
         self.addButton = qt.QPushButton(_("Add the open ones to the tree"))
         self.addButton.clicked.connect(lambda *_args: self.table.chooseOpen(leaveOut=False))
-        self.addButton.visible = allowAdd
         if allowAdd:
             row.addWidget(self.addButton)
         row.addStretch(1)

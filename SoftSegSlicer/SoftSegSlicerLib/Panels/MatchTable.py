@@ -131,11 +131,11 @@ def _texts(tree, allowAdd):
 
 def _model(entries):
     """Return one model for all selectors: a tree may have hundreds of structures, a scan as many labels."""
-    model = qt.QStandardItemModel()
-    for text, data in entries:
-        entry = qt.QStandardItem(text)
-        entry.setData(data, qt.Qt.UserRole)
-        model.appendRow(entry)
+    model = qt.QStandardItemModel(len(entries), 1)
+    for row, (text, data) in enumerate(entries):
+        place = model.index(row, 0)
+        model.setData(place, text, qt.Qt.DisplayRole)
+        model.setData(place, data, qt.Qt.UserRole)
     return model
 
 
@@ -151,7 +151,9 @@ def _place(match):
 
 def _reason(match):
     if match.open:
-        return match.reason or _("not in the tree")
+        return match.reason or (
+            _("no name, and no structure has its value") if match.item.nameless else _("no such name")
+        )
     return {
         "name": _("name"),
         "id": _("id"),

@@ -2,6 +2,7 @@
 
 import os
 import time
+from functools import partial
 
 import ctk
 import qt
@@ -198,15 +199,12 @@ class TrainPanel:
         request.dataset = dataFile(files)
         self.ui.statusLabel.text = _("Writing the scans…")
 
-        def start(overlaps):
-            dataset.overlaps = overlaps
-            return dataset.write(files)
-
         def done():
             self._launch(folder, request)
             self._message.info(" ".join(f"{remark}." for remark in dataset.remarks))
 
-        self._writing = AskingStepwise(self._context.dialogs, start, self._onWritten, done, self._onWriteError)
+        work = partial(dataset.write, files)
+        self._writing = AskingStepwise(self._context.dialogs, work, self._onWritten, done, self._onWriteError)
 
     def _onWriteError(self, error):
         self._stopWriting()

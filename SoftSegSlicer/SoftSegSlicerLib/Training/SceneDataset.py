@@ -89,7 +89,7 @@ class SceneDataset:
                     hint="use all scans of a person for the same",
                 )
 
-    def write(self, folder):
+    def write(self, folder, overlaps=None):
         """Write everything into ``folder`` in small steps: a generator of ``(done, total)``, of slices.
 
         DATA.json comes last; when the generator ends early, no half-written file stays.
@@ -97,6 +97,7 @@ class SceneDataset:
         Parameters
         ----------
         folder: made when missing; what an earlier dataset left in it is replaced.
+        overlaps: instead of the dataset's own.
 
         Raises
         ------
@@ -109,7 +110,7 @@ class SceneDataset:
         if self.positiveOnly:
             refuseBackground(self.cases)
         masked = self.strokes and not self.positiveOnly  # else label 0 says the same: nothing is known
-        exports = [_CaseExport(case, tree, masked, self.overlaps) for case in self.cases]
+        exports = [_CaseExport(case, tree, masked, overlaps or self.overlaps) for case in self.cases]
         self.remarks = []
         with plainErrors(folder):
             os.makedirs(folder, exist_ok=True)
