@@ -67,5 +67,8 @@ def test_another_tree_for_a_dataset_must_say_the_same_of_its_values(source, tmp_
     )
     with pytest.raises(InputError, match=r"DATA.json: tree: its label values mean other things in the tree 'swapped'"):
         Dataset.load(path, swapped)
+    with pytest.raises(InputError, match=r"1 is 'left cortex' in one and 'Right-Cortex' in the other"):
+        Dataset.load(path).with_tree(swapped)  # as with softseg train --tree
     renamed = TREE.rename("left", "Rinde links")
+    assert Dataset.load(path).with_tree(renamed).tree == renamed
     assert Dataset.load(path, renamed).tree == renamed

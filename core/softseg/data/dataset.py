@@ -128,8 +128,10 @@ class Dataset:
 
         Raises
         ------
-        InputError: a soft map is given for a node that ``tree`` does not have.
+        InputError: a soft map is given for a node that ``tree`` does not have, or a label value means something else
+            there.
         """
+        _check_values(self.tree, tree, self.path)
         _check_nodes(self.cases, tree, self.path)
         return replace(self, tree=tree)
 
@@ -151,8 +153,8 @@ class Dataset:
         file = Path(path).absolute()
         content = _parse(file)
         chosen = _load_tree(content.tree, file) if tree is None else tree
-        if tree is not None:
-            _check_values(content.tree, tree, file)
+        if tree is not None and (named := _named_tree(content.tree, file)) is not None:
+            _check_values(named, tree, file)
         cases = tuple(_case(entry, file.parent, content.unlabelled) for entry in content.cases)
         _check_names(content, file)
         _check_splits(content.cases, file)
@@ -162,12 +164,16 @@ class Dataset:
         return Dataset(content.name, tuple(content.channels), chosen, cases, file)
 
 
-def _check_values(own: str, tree: LabelTree, file: Path) -> None:
-    """Refuse a tree that says something else of the label maps' values than the tree that DATA.json names."""
+def _named_tree(name: str, file: Path) -> LabelTree | None:
+    """Return the tree that DATA.json names, None where it is not there: then nothing says what values meant."""
     try:
-        named = _load_tree(own, file)
+        return _load_tree(name, file)
     except InputError:
-        return  # nothing says what the values meant
+        return None
+
+
+def _check_values(named: LabelTree, tree: LabelTree, file: Path) -> None:
+    """Refuse a tree that says something else of the label maps' values than the one that they were made with."""
     found = [] if named == tree else contradictions(named, tree)
     if found:
         raise InputError(
