@@ -40,6 +40,8 @@ def write_dataset(
     channels: Sequence[str],
     tree: LabelTree | str | PathLike[str],
     cases: Sequence[Mapping[str, Any]],
+    *,
+    lies_in: Path | None = None,
 ) -> Path:
     """Write DATA.json, and ``DATA.tree.json`` beside it unless ``tree`` is a file already, with relative paths.
 
@@ -48,6 +50,7 @@ def write_dataset(
     out: DATA.json.
     tree: a tree, its file, or the name of a shipped one.
     cases: entries as in DATA.json, with absolute paths.
+    lies_in: the folder where the file will lie, to which its paths are relative; the one it is written to by default.
 
     Raises
     ------
@@ -58,17 +61,18 @@ def write_dataset(
     if not cases:
         raise InputError("found no case with labels", file=target, hint="check the source folder's layout")
     _keep_trees(target)
+    folder = target.parent if lies_in is None else lies_in.absolute()
     if isinstance(tree, LabelTree):
         tree_name = tree.save(companion(target, "tree.json")).name
     elif Path(tree).is_file():
-        tree_name = _relative(Path(tree).absolute(), target.parent)
+        tree_name = _relative(Path(tree).absolute(), folder)
     else:
         tree_name = label_tree_path(os.fspath(tree)).stem
     content = {
         "name": name,
         "channels": list(channels),
         "tree": tree_name,
-        "cases": [{field: _relative_paths(case[field], target.parent) for field in _fields(case)} for case in cases],
+        "cases": [{field: _relative_paths(case[field], folder) for field in _fields(case)} for case in cases],
     }
     with write_beside(target) as temporary:
         temporary.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")

@@ -159,12 +159,13 @@ def write_annotation(dataset: Dataset, annotation: Annotation, folder: Path, eve
                 labels = _annotated(image.array, dataset, annotation, case, number)
                 painted += int(np.count_nonzero(labels)) if case.split == "train" else 0
                 write_image(Image(labels, image.geometry), temporary / "labels" / f"{case.id}.nii.gz")
-                entry["labels"] = temporary / "labels" / f"{case.id}.nii.gz"  # the folder keeps its depth
+                entry["labels"] = folder.absolute() / "labels" / f"{case.id}.nii.gz"
                 entry.pop("unlabelled", None)
             entries.append(entry)
         if painted == 0:
             raise InputError("no training label is left", file=dataset.path, field="strokes")
-        write_dataset(temporary / "DATA.json", f"{dataset.name}, {folder.name}", dataset.channels, tree, entries)
+        name = f"{dataset.name}, {folder.name}"
+        write_dataset(temporary / "DATA.json", name, dataset.channels, tree, entries, lies_in=folder)
     return folder / "DATA.json"
 
 
