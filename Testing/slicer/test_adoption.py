@@ -169,6 +169,23 @@ def test_names_of_slicers_default_colour_table_are_nobodys(
     np.testing.assert_array_equal(shownLabels(logic.adopt(volume, tree), grid, logic), labels)
 
 
+def test_segments_of_an_imported_label_map_have_nobodys_names(logic, parcellation, grid, scene, tree, shownLabels):
+    """Importing a label map without a table names the segments by Slicer's own: 3 is called Brain."""
+    labels = parcellation.labels(3)
+    colors = slicer.vtkMRMLColorTableNode()
+    colors.SetTypeToLabels()
+    colors.SetSingletonTag("Labels")
+    colors = scene.AddNode(colors)
+    names = {leaf.value: colors.GetColorName(leaf.value) for leaf in tree.leaves}
+    assert names[3] == "Brain"
+    segments = segmentation(scene, labels, names, grid)
+    matches = logic.matches(segments, tree).matches
+    assert {match.how for match in matches} == {"value"}
+    np.testing.assert_array_equal(shownLabels(logic.adopt(segments, tree), grid, logic), labels)
+    segments.GetSegmentation().GetNthSegment(0).SetName("something else")
+    assert logic.matches(segments, tree).open
+
+
 @settings(deadline=None, max_examples=12, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.randoms(use_true_random=False))
 def test_any_permutation_of_segments_and_values_gives_the_same_voxels(

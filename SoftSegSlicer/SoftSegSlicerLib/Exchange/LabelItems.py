@@ -1,5 +1,7 @@
 """The segments of a segmentation, or the labels of a label map, as items that belong to nodes of a label tree."""
 
+from dataclasses import replace
+
 import vtk
 
 from softseg.errors import InputError
@@ -47,7 +49,8 @@ def itemsOf(labelsNode, layers):
     segmentation = labelsNode.GetSegmentation()
     found = {segmentId: value for layer in layers for value, segmentId in layer.labels}
     ids = [segmentation.GetNthSegmentID(n) for n in range(segmentation.GetNumberOfSegments())]
-    return [_segmentItem(segmentation, segmentId, found[segmentId]) for segmentId in ids if segmentId in found]
+    items = [_segmentItem(segmentation, segmentId, found[segmentId]) for segmentId in ids if segmentId in found]
+    return [replace(item, given=False) for item in items] if _namedByATable(items, labelsNode.GetScene()) else items
 
 
 def matchLabels(labelsNode, layers, tree, mapping=None):
@@ -98,11 +101,32 @@ def _codesOf(segment):
 
 
 def _namesAreGiven(volumeNode):
-    """Whether somebody gave a label map its colour table; Slicer's own ones have a tag and call values as they like.
-
-    Tables of atlases that come with Slicer (FreeSurfer's) are files, too, and nobody gets them without a choice.
-    """
+    """Whether somebody gave a label map its colour table."""
     display = volumeNode.GetDisplayNode()
     colors = display.GetColorNode() if display else None
-    tag = (colors.GetSingletonTag() if colors is not None else "") or ""
-    return not tag or (tag.startswith("File") and not tag.startswith(_GENERIC))
+    return colors is None or not _isDefaultTable(colors)
+
+
+def _isDefaultTable(colors):
+    """Whether this is a table that Slicer gives to label maps that have none; it calls values as it likes.
+
+    Slicer's own tables have a tag. Those of atlases (FreeSurfer's) are files, and nobody gets them without a choice.
+    """
+    tag = colors.GetSingletonTag() or ""
+    return bool(tag) and (not tag.startswith("File") or tag.startswith(_GENERIC))
+
+
+def _namedByATable(items, scene):
+    """Whether segments have the names of their values in a default table: as when a label map was imported."""
+    named = [item for item in items if not item.nameless]
+    if not named or scene is None:
+        return False
+    tables = scene.GetNodesByClass("vtkMRMLColorTableNode")
+    tables.UnRegister(None)
+    for number in range(tables.GetNumberOfItems()):
+        colors = tables.GetItemAsObject(number)
+        if _isDefaultTable(colors) and all(
+            item.value < colors.GetNumberOfColors() and colors.GetColorName(item.value) == item.name for item in named
+        ):
+            return True
+    return False

@@ -41,7 +41,7 @@ class MatchDialog:
         layout.addWidget(self._summary)
         self.table = MatchTable(tree, matching, allowAdd, self._update)
         layout.addLayout(self._buttons(allowAdd))
-        self.dialog.resize(720, 460)
+        self.dialog.resize(880, 460)
         self._update()
 
     def _buttons(self, allowAdd):

@@ -62,7 +62,8 @@ def match_items(
     rest = [item for item in items if item.key not in settled]
     rest, contradictory = _assumed(rest, tree, finder)
     named = _one_to_one([_by_name(item, tree, finder) for item in rest])
-    trusted = not _numbered_otherwise(named, tree) and not (numbered and any(not item.nameless for item in items))
+    names = any(not item.nameless for item in rest)
+    trusted = not _numbered_otherwise(named, tree) and not (numbered and (names or settled))
     taken = {match.node.id for match in (*settled.values(), *(one.match for one in named)) if match.node is not None}
     found = {one.match.item.key: one.match for one in named}
     by_value = [_by_value(one, tree, trusted, taken) for one in named if one.match.node is None]
