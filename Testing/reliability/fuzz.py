@@ -3,8 +3,8 @@
     python dev.py fuzz [--seconds N] [--trials N] [--seed S] [--keep FOLDER] [--only NAME]
 
 A trial copies a tiny valid world, damages one file by a seeded mutation and runs one command on it. It fails when the
-command crashes, shows a traceback, ends with a code other than 0, 2 or 3, takes over 10 s or 1 GB, or refuses without
-naming the file. The input of a failure is kept with its command, for ``Testing/reliability/kept``.
+command crashes, hangs, shows a traceback, ends with a code other than 0, 2 or 3, takes over 10 s of processor time or
+1 GB, or refuses without naming the file. The input of a failure is kept with its command.
 """
 
 from __future__ import annotations
@@ -33,10 +33,16 @@ ALLOWED = (0, 2, 3)
 
 _MODEL = "model/tree.json model/recipe.yaml model/configs/metadata.json model/models/model.pt"
 _DATASET = "DATA.json scan0.nii.gz labels0.nii.gz scan1.nii.gz labels1.nii.gz tree.json"
+_COMPLETE = "complete/outliers.json complete/models/outliers.pt complete/calibration.json"
 _TREES = " ".join(("tree.json", *world.TREE_FILES))
 _TRAIN = (
     "--device cpu --set steps=1 --set batch_size=1 --set plan.patch_size=[16,16,16]"
     " --set plan.network.options.filters=[4,8,16]"
+)
+_RESUME = (
+    "train DATA.json --recipe ce-dice --out run --resume --device cpu --set steps=2 --set batch_size=1"
+    " --set plan.patch_size=[16,16,16] --set plan.spacing=[1.5,1.5,1.5] --set plan.network.options.filters=[4,8,16]"
+    " --set validation.every=2"
 )
 
 
@@ -110,6 +116,90 @@ TARGETS = (
     ),
     Target("calibrate", f"DATA.json {_MODEL}", "calibrate model DATA.json --device cpu", f"model {_DATASET}"),
     Target("ensemble", _MODEL, "ensemble model model --out joint", "model"),
+    Target(
+        "predict-formats",
+        "volume.mgz second.nii pair.hdr pages.tiff picture.png",
+        "predict model {file} --out results",
+        "model pair.img pair.hdr",
+    ),
+    Target("predict-cut", "cut.txt", "predict model scan0.nii.gz --out results --cut cut.txt", "model scan0.nii.gz"),
+    Target(
+        "predict-complete",
+        f"{_COMPLETE} complete",
+        "predict complete scan0.nii.gz --out results --outliers --device cpu",
+        "complete scan0.nii.gz",
+    ),
+    Target("outliers-show", f"{_COMPLETE} complete", "outliers show complete", "complete"),
+    Target(
+        "predict-ensemble",
+        "joint/ensemble.json joint",
+        "predict joint scan0.nii.gz --out results --device cpu",
+        "joint scan0.nii.gz",
+    ),
+    Target(
+        "outliers-fit",
+        f"DATA.json {_MODEL}",
+        "outliers fit model DATA.json --score energy --device cpu --cases case0",
+        f"model {_DATASET}",
+    ),
+    Target("coarsen", _DATASET, "data coarsen DATA.json --out coarse --spacing 2", _DATASET),
+    Target("coarsen-soft", "DATA.json tree.json", "data coarsen DATA.json --out coarse --spacing 2 --soft", _DATASET),
+    Target("raters", "DATA.json labels0.nii.gz tree.json", "data raters DATA.json --out raters", _DATASET),
+    Target(
+        "strokes",
+        "DATA.json labels0.nii.gz tree.json",
+        "data strokes DATA.json --out painted --per-structure 2",
+        _DATASET,
+    ),
+    Target(
+        "false-colour", "bands.npz cube.hdr", "data false-colour {file} --out colours.png --bands 0,1,2", "cube.img"
+    ),
+    Target(
+        "import-decathlon",
+        "decathlon/dataset.json decathlon/labelsTr/case0.nii.gz",
+        "data import decathlon decathlon --out imported/DATA.json",
+        "decathlon",
+    ),
+    Target(
+        "import-folder",
+        "people.csv plainset/labels/case0.nii.gz plainset/images/case0.nii.gz",
+        "data import folder plainset --out imported/DATA.json --people people.csv",
+        "plainset people.csv",
+    ),
+    Target(
+        "import-splits",
+        "splits.json",
+        "data import nnunet nnunet --out imported/DATA.json --splits splits.json",
+        "nnunet",
+    ),
+    Target(
+        "import-tree",
+        "colours.ctbl lut.txt snap.label dseg.tsv",
+        "data import nnunet nnunet --out imported/DATA.json --tree {file}",
+        "nnunet",
+    ),
+    Target(
+        "evaluate-pairs",
+        "pairs.csv result.soft.npz labels0.nii.gz",
+        "evaluate --pairs pairs.csv --tree tree.json --out evaluation",
+        "pairs.csv result.soft.npz labels0.nii.gz tree.json",
+    ),
+    Target(
+        "evaluate-trees",
+        "lut.txt colours.ctbl",
+        "evaluate --prediction labels1.nii.gz --reference labels1.nii.gz --tree tree.json --prediction-tree {file}"
+        " --out evaluation",
+        "labels1.nii.gz tree.json",
+    ),
+    Target(
+        "collapse-cut",
+        "cut.txt result.soft.npz",
+        "collapse result.soft.npz --cut cut.txt --out labels.nii.gz",
+        "result.soft.npz cut.txt",
+    ),
+    Target(
+        "train-cache", "run/cache run/cache run/checkpoints run/log.jsonl run/metrics.csv", _RESUME, f"{_DATASET} run"
+    ),
 )
 
 
@@ -128,9 +218,33 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     targets = [target for target in TARGETS if options.only in (None, target.name)]
     preload()
-    with tempfile.TemporaryDirectory(prefix="softseg-fuzz-") as folder:
-        good = world.build(Path(folder) / "world")
-        return _loop(options, targets, good, Path(folder) / "trial")
+    with tempfile.TemporaryDirectory(prefix="softseg-fuzz-") as temporary:
+        folder = Path(temporary) / "trial"
+        good = Path(temporary) / "world" if options.world is None else options.world.absolute()
+        if not good.is_dir():
+            world.build(good)
+        return _loop(options, targets, _with_own_run(good, folder), folder)
+
+
+def _with_own_run(good: Path, folder: Path) -> Path:
+    """Return a copy of the world whose training run was made where trials run, so that its cache is taken there."""
+    own = folder.with_name("own")
+    shutil.copytree(good, own)
+    _lay_out(own, folder, _DATASET.split())
+    ending = run_forked([part for part in _RESUME.split() if part != "--resume"], folder, Limits(seconds=120))
+    if ending.code:
+        raise SystemExit(f"no run could be trained: {ending.text}")
+    shutil.rmtree(own / "run")
+    shutil.copytree(folder / "run", own / "run")
+    return own
+
+
+def _lay_out(good: Path, folder: Path, names: Sequence[str]) -> None:
+    """Make ``folder`` hold nothing but these files and folders of the world."""
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir()
+    for name in dict.fromkeys(names):
+        _copy(good / name, folder / name)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -142,6 +256,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--seed", type=int, default=0, help="of all choices; trial N of a seed is always the same [0]")
     parser.add_argument("--first", type=int, default=0, help="number of the first trial [0]")
     parser.add_argument("--only", choices=[target.name for target in TARGETS], help="one command")
+    parser.add_argument("--world", type=Path, help="folder of the valid files; built where it is missing")
     parser.add_argument("--keep", type=Path, default=Path("fuzz-failures"), help="folder for the inputs of failures")
     return parser
 
@@ -180,10 +295,7 @@ def run_trial(
     rng = random.Random(f"{seed}-{number}")
     target = rng.choices(targets, [len(each.damaged.split()) for each in targets])[0]
     file = rng.choice(target.damaged.split())
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir()
-    for name in dict.fromkeys((file, *target.needs.split())):
-        _copy(good / name, folder / name)
+    _lay_out(good, folder, (file, *target.needs.split()))
     if (folder / file).is_dir():
         file = rng.choice(
             sorted(str(path.relative_to(folder)) for path in (folder / file).rglob("*") if path.is_file())
@@ -229,7 +341,7 @@ def _copy(source: Path, target: Path) -> None:
     if source.is_dir():
         shutil.copytree(source, target, dirs_exist_ok=True)
     elif source.exists():
-        shutil.copy(source, target)
+        shutil.copy2(source, target)  # with its times, by which prepared cases are known
 
 
 def _keep(kept: Path, trial: Trial, ending: Ending, faults: Sequence[str], folder: Path) -> None:

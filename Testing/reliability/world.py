@@ -62,6 +62,7 @@ def build(folder: Path) -> Path:
     _model(folder)
     _results(folder)
     _imports(folder)
+    _companions(folder)
     return folder
 
 
@@ -193,6 +194,50 @@ def _imports(folder: Path) -> None:
         shutil.copy(folder / f"labels{number}.nii.gz", masks / f"sub-{number}_T1w_dseg.nii.gz")
     (bids / "dataset_description.json").write_text('{"Name": "tiny", "BIDSVersion": "1.8.0"}', encoding="utf-8")
     (bids / "participants.tsv").write_text("participant_id\tage\nsub-0\t30\nsub-1\t40\n", encoding="utf-8")
+
+
+def _companions(folder: Path) -> None:
+    """What stands beside models and predictions: an ensemble, a fitted score, a calibration, cuts and tables."""
+    from softseg.cli import run
+
+    source = folder / "plainset"
+    for part, name in (("images", "scan"), ("labels", "labels")):
+        (source / part).mkdir(parents=True)
+        for number in range(2):
+            shutil.copy(folder / f"{name}{number}.nii.gz", source / part / f"case{number}.nii.gz")
+    decathlon = folder / "decathlon"
+    for part in ("imagesTr", "labelsTr"):
+        shutil.copytree(folder / "nnunet" / part, decathlon / part)
+    pairs = [{"image": f"./imagesTr/case{n}_0000.nii.gz", "label": f"./labelsTr/case{n}.nii.gz"} for n in range(2)]
+    labels = {"0": "background", "1": "core", "2": "shell"}
+    description = {"name": "tiny", "modality": {"0": "T1"}, "labels": labels, "numTraining": 2, "training": pairs}
+    (decathlon / "dataset.json").write_text(json.dumps(description), encoding="utf-8")
+    (folder / "people.csv").write_text("case,person,split\ncase0,p0,train\ncase1,p1,val\n", encoding="utf-8")
+    (folder / "splits.json").write_text(json.dumps([{"train": ["case0"], "val": ["case1"]}]), encoding="utf-8")
+    (folder / "pairs.csv").write_text("prediction,reference\nresult.soft.npz,labels0.nii.gz\n", encoding="utf-8")
+    (folder / "cut.txt").write_text("background\ncore\nshell\n", encoding="utf-8")
+    _volume_files(folder)
+    data, complete = str(folder / "DATA.json"), folder / "complete"
+    shutil.copytree(folder / "model", complete)
+    _must(run(["calibrate", str(complete), data, "--split", "train", "--device", "cpu", "--quiet"]))
+    fit = ["outliers", "fit", str(complete), data, "--score", "mahalanobis", "--device", "cpu", "--quiet"]
+    _must(run([*fit, "--cases", "case0"]))
+    models = [str(folder / "model"), str(folder / "run" / "model")]
+    _must(run(["ensemble", *models, "--out", str(folder / "joint"), "--quiet"]))
+
+
+def _volume_files(folder: Path) -> None:
+    """A FreeSurfer volume, a TIFF and a picture, by the libraries that own these formats."""
+    import nibabel
+    import SimpleITK as sitk
+
+    scan = nibabel.load(folder / "scan0.nii.gz")
+    values = np.asarray(scan.dataobj)
+    nibabel.save(nibabel.MGHImage(values.astype(np.float32), scan.affine), folder / "volume.mgz")
+    nibabel.save(nibabel.Nifti2Image(values, scan.affine), folder / "second.nii")
+    nibabel.save(nibabel.Nifti1Pair(values, scan.affine), folder / "pair.img")
+    sitk.WriteImage(sitk.GetImageFromArray(values.T[:3].astype(np.uint16)), str(folder / "pages.tiff"))
+    sitk.WriteImage(sitk.GetImageFromArray(values.T[0].astype(np.uint8)), str(folder / "picture.png"))
 
 
 def unpacked(path: Path) -> bytes:

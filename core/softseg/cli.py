@@ -6,6 +6,7 @@ on standard error; ``SOFTSEG_DEBUG=1`` adds the traceback.
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 import traceback
@@ -15,7 +16,7 @@ from typing import Annotated
 
 import typer
 
-from softseg import __version__
+from softseg import __version__, native_output
 from softseg.commands import (
     calibrate,
     collapse,
@@ -77,8 +78,12 @@ _SEVERAL_VALUES = ("--prediction", "--reference", "--image")
 
 def main() -> None:
     """Run the command line of this process and end it with the exit code."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # file names that are no text can still be named
     if not _debug():
-        _mute_native_libraries()
+        native_output.keep_apart()
+    native_output.show_crashes()
     sys.exit(run(sys.argv[1:], settings=Settings(signals=True)))
 
 
@@ -112,21 +117,6 @@ def _debug() -> bool:
     return os.environ.get("SOFTSEG_DEBUG", "") not in ("", "0")
 
 
-def _mute_native_libraries() -> None:
-    """Keep what C and C++ libraries write to standard error (file readers above all) away from the one line.
-
-    Python's own standard error goes on to where it went before.
-    """
-    try:
-        ours = os.dup(2)
-    except OSError:
-        return
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, 2)
-    os.close(nowhere)
-    sys.stderr = open(ours, "w", encoding=sys.stderr.encoding, errors="backslashreplace", buffering=1)  # noqa: SIM115, PTH123
-
-
 def _report(error: Exception, debug: bool) -> int:
     """Write one line about ``error`` to standard error and return the exit code."""
     if debug:
@@ -142,7 +132,7 @@ def _report(error: Exception, debug: bool) -> int:
         context = getattr(error, "ctx", None)
         command = context.command_path if context is not None else "softseg"
         error = InputError(error.format_message().rstrip("."), hint=f"see {command} --help")  # type: ignore[attr-defined]
-    plain = as_plain_error(error) or as_defect(error)
+    plain = as_plain_error(error) or as_defect(error, native_output.last_lines())
     sys.stderr.write(f"softseg: {plain}\n")
     return plain.exit_code
 

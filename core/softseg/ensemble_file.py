@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from softseg.errors import InputError
-from softseg.files import read_json_object
+from softseg.files import read_json_object, require_inside
 
 FILE = "ensemble.json"
 MEMBERS = "members"
@@ -79,6 +79,7 @@ class EnsembleFile:
         for member in found.folders:
             if not member.is_dir():
                 raise InputError("the ensemble lacks this member", file=member)
+            require_inside(member, folder)
         return found
 
     def to_json(self) -> dict[str, Any]:

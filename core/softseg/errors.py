@@ -9,6 +9,9 @@ from __future__ import annotations
 from os import PathLike
 from typing import ClassVar
 
+LONGEST = 600
+"""Characters of a message, a place or a hint; the middle of a longer one is left out."""
+
 
 class SoftSegError(Exception):
     """Base of all errors meant for people.
@@ -32,16 +35,33 @@ class SoftSegError(Exception):
         field: str | None = None,
         hint: str | None = None,
     ) -> None:
-        self.message = " ".join(message.split())
+        self.message = on_one_line(message)
         self.file = None if file is None else str(file)
-        self.field = field
-        self.hint = None if hint is None else " ".join(hint.split())
+        self.field = None if field is None else on_one_line(field)
+        self.hint = None if hint is None else on_one_line(hint)
         super().__init__(str(self))
 
     def __str__(self) -> str:
         """Return the one line: ``file: field: message; hint``."""
-        line = ": ".join(part for part in (self.file, self.field, self.message) if part)
+        file = None if self.file is None else on_one_line(self.file, 4096)
+        line = ": ".join(part for part in (file, self.field, self.message) if part)
         return f"{line}; {self.hint}" if self.hint else line
+
+
+def on_one_line(text: str, longest: int = LONGEST) -> str:
+    """Return a text as one line that a terminal can take, whatever file it comes from.
+
+    White space becomes single blanks, other signs that do not print (control codes, changes of direction) are written
+    as escapes, and the middle of a text longer than ``longest`` is left out.
+    """
+    if len(text) > 4 * longest:
+        text = f"{text[: 2 * longest]} ... {text[-2 * longest :]}"
+    line = " ".join(text.split())
+    if not line.isprintable():
+        line = "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in line)
+    if len(line) <= longest:
+        return line
+    return f"{line[: 2 * longest // 3]} ... {line[-longest // 3 :]}"
 
 
 class InputError(SoftSegError, ValueError):

@@ -1,13 +1,15 @@
 """Text and JSON that people hand in: every reader of such files begins here.
 
 UTF-8 with or without a byte order mark, and UTF-16 or UTF-32 with one, as Windows' programs write them; line ends of
-any system become line feeds.
+any system become line feeds. Values have at most :data:`MAX_DEPTH` levels, so that nothing that walks through them
+runs out of stack, and hold only text that can be written again.
 """
 
 from __future__ import annotations
 
 import codecs
 import json
+from collections.abc import Callable
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -16,6 +18,17 @@ from softseg.errors import InputError
 
 MAX_BYTES = 64 * 2**20
 """Larger files are no text that people wrote or exported."""
+
+MAX_DEPTH = 64
+"""Lists and objects inside each other, in JSON and YAML."""
+
+
+class TooDeepError(ValueError):
+    """Lists and objects lie inside each other deeper than :data:`MAX_DEPTH`."""
+
+    def __init__(self) -> None:
+        super().__init__(f"nested too deeply (more than {MAX_DEPTH} levels)")
+
 
 _MARKS = (
     (codecs.BOM_UTF8, "utf-8-sig"),
@@ -39,9 +52,11 @@ def read_text(path: str | PathLike[str], what: str = "a text file") -> str:
     InputError: missing, a folder, not readable, empty, larger than 64 MiB, not text, or in an unknown encoding.
     """
     file = Path(path)
-    if file.is_dir():
-        raise InputError(f"expected {what}, got a folder", file=file)
     try:
+        if file.is_dir():
+            raise InputError(f"expected {what}, got a folder", file=file)
+        if file.exists() and not file.is_file():
+            raise InputError(f"expected {what}, got a device or a pipe", file=file)
         if file.stat().st_size > MAX_BYTES:
             raise InputError(f"too large for {what}", file=file)
         data = file.read_bytes()
@@ -62,15 +77,60 @@ def read_json(path: str | PathLike[str]) -> Any:
 
     Raises
     ------
-    InputError: as :func:`read_text`, or it is not JSON; the line is named.
+    InputError: as :func:`read_text`, or it is not JSON (the line is named), or :func:`check_values` refuses it.
     """
     text = read_text(path, "a JSON file")
     try:
-        return json.loads(text)
+        return parse_json(text)
     except json.JSONDecodeError as error:
         raise InputError(f"is not valid JSON: {error.msg}", file=path, field=f"line {error.lineno}") from error
-    except (ValueError, RecursionError) as error:
+    except ValueError as error:
         raise InputError(f"is not valid JSON: {error}", file=path) from error
+
+
+def parse_json(text: str, pairs: Callable[[list[tuple[str, Any]]], Any] | None = None) -> Any:
+    """Return what a JSON text says; ``pairs`` makes its objects, see :func:`json.loads`.
+
+    Raises
+    ------
+    ValueError: it is not JSON, or :func:`check_values` refuses it.
+    """
+    try:
+        value = json.loads(text, object_pairs_hook=pairs)
+    except RecursionError as error:
+        raise TooDeepError from error
+    check_values(value)
+    return value
+
+
+def check_values(value: Any) -> None:
+    """Refuse values that would surprise whoever works with them, whatever they stand for.
+
+    Raises
+    ------
+    ValueError: lists and mappings inside each other more than :data:`MAX_DEPTH` deep, or a text that is no Unicode
+        (half of a surrogate pair).
+    """
+    level, depth = [value], 0
+    while level:
+        inner: list[Any] = []
+        for item in level:
+            if depth >= MAX_DEPTH and isinstance(item, (dict, list, tuple)):
+                raise TooDeepError
+            if isinstance(item, dict):
+                inner += [*item.keys(), *item.values()]
+            elif isinstance(item, (list, tuple)):
+                inner += item
+            elif isinstance(item, str) and not item.isascii():
+                _check_text(item)
+        level, depth = inner, depth + 1
+
+
+def _check_text(text: str) -> None:
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError:
+        raise ValueError(f"the text {ascii(text)[:80]} is not Unicode") from None
 
 
 def _decoded(data: bytes, file: Path) -> str:

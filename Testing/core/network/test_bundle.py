@@ -11,14 +11,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from monai.bundle import ConfigParser
 from monai.data import MetaTensor
 
 from softseg.data import NetworkSpec, Plan, preprocess_images
 from softseg.data.preprocess import crop_box
+from softseg.errors import InputError
 from softseg.image import Geometry, Image, read_image, write_image
 from softseg.network import Head, ModelFolder, build_network, set_output_bias
 from softseg.network.bundle import inference_config
 from softseg.prediction import sliding_probabilities
+from softseg.requests.names import file_name
 from softseg.soft.resample import resample_image
 from softseg.tree import LabelTree, Node
 
@@ -168,3 +171,44 @@ def test_metadata_has_what_monai_asks_for(tmp_path: Path) -> None:
     outputs = metadata["network_data_format"]["outputs"]["pred"]
     assert outputs["channel_def"] == {"0": "background", "1": "core", "2": "rim"}
     assert metadata["version"] == "0.2.0"
+
+
+HOSTILE = ("$__import__('os').mkdir('ran')", "%/etc/passwd", "@network#0", "quote'; print(1) #", "x@####y", "[*]")
+
+
+def test_no_text_from_people_is_run_by_monai(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Channels, names and descriptions that MONAI's parser would evaluate, in everything that it may resolve."""
+    monkeypatch.chdir(tmp_path)
+    plan = Plan(
+        channels=HOSTILE,
+        spacing=(1.0, 1.0, 1.0),
+        patch_size=(16, 16, 16),
+        normalization={name: {"kind": "z-score"} for name in HOSTILE},
+        network={"name": "DynUNet", "options": {"filters": [4, 8, 8]}},
+        precision="float32",
+    )
+    nodes = [Node("$root", "$root", None)]
+    nodes += [Node(text, text, "$root", value=value) for value, text in enumerate(HOSTILE)]
+    tree, head = LabelTree(nodes, name="%tree"), Head("softmax", len(HOSTILE))
+    network = build_network(plan.network, plan.inputs, head.out_channels, 3)
+    details = dict.fromkeys(("name", "description", "authors", "version", "licence"), HOSTILE[0])
+    details |= {"_target_": "os.getcwd", "data_source": HOSTILE[1]}
+    ModelFolder.save(tmp_path / "model", network, plan, tree, "head: softmax\n", details, head=head)
+
+    parser = ConfigParser()
+    parser.read_meta(tmp_path / "model" / "configs" / "metadata.json")
+    parser.read_config(tmp_path / "model" / "configs" / "inference.json")
+    parser["bundle_root"] = str(tmp_path / "model")
+    parser.parse()
+    for key in parser.get():
+        if key not in ("run", "evaluator", "dataloader"):  # the dataset is empty
+            parser.get_parsed_content(key)
+    assert parser.get_parsed_content("suffix") == f"_{file_name(HOSTILE[0])}.nii.gz"
+    assert not (tmp_path / "ran").exists()
+    assert ModelFolder.load(tmp_path / "model").plan == plan
+
+
+@pytest.mark.parametrize("options", [{"res_block": "$1"}, {"norm_name": ["x", {"_target_": "os.getcwd"}]}])
+def test_options_of_networks_are_never_code(options: dict[str, object]) -> None:
+    with pytest.raises(InputError, match="MONAI would run as code"):
+        build_network(NetworkSpec(options=options), 1, 2, 3)

@@ -11,6 +11,20 @@ _REPORT_HINT = "please report it with this line and the command you gave (SOFTSE
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _FORBIDDEN = (errno.EACCES, errno.EPERM, errno.EROFS)
 _IN_THE_WAY = (errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.ENOENT)
+_WORDS = {
+    errno.ENAMETOOLONG: "the name is too long for a file",
+    errno.ELOOP: "is a link that leads back to itself",
+    errno.EMFILE: "too many files are open",
+    errno.ENFILE: "too many files are open",
+    errno.EIO: "the disk or the network drive cannot be read",
+    errno.ENXIO: "is no ordinary file",
+    errno.ENODEV: "is no ordinary file",
+    errno.EINVAL: "the system refuses this name or place",
+    errno.ESTALE: "the network drive is gone",
+    errno.ENOTCONN: "the network drive is gone",
+    errno.EBUSY: "another program uses it",
+    errno.ETXTBSY: "another program uses it",
+}
 
 
 def as_plain_error(error: BaseException) -> SoftSegError | None:
@@ -28,9 +42,13 @@ def as_plain_error(error: BaseException) -> SoftSegError | None:
     return None
 
 
-def as_defect(error: BaseException) -> SoftSegError:
-    """Return the one line about an error that is a defect of the program (exit code 1)."""
-    return SoftSegError(f"unexpected {type(error).__name__}: {error}", hint=_REPORT_HINT)
+def as_defect(error: BaseException, native: str = "") -> SoftSegError:
+    """Return the one line about an error that is a defect of the program (exit code 1).
+
+    ``native`` is what libraries wrote to standard error last.
+    """
+    said = f" (a library says: {native})" if native else ""
+    return SoftSegError(f"unexpected {type(error).__name__}: {error}{said}", hint=_REPORT_HINT)
 
 
 def _from_os_error(error: OSError) -> SoftSegError | None:
@@ -41,4 +59,6 @@ def _from_os_error(error: OSError) -> SoftSegError | None:
         return InputError("permission denied", file=file, hint="choose a file or folder you may use")
     if error.errno in _IN_THE_WAY and file is not None:
         return InputError((error.strerror or "cannot be used").lower(), file=file)
+    if error.errno in _WORDS:
+        return InputError(_WORDS[error.errno], file=file)
     return None

@@ -18,7 +18,9 @@ from typing import Literal, TypeAlias
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from softseg.data.cubes.address import file_of
+from softseg.data.identified import Identifier
 from softseg.errors import InputError
+from softseg.files import is_file, leaves_folder
 from softseg.texts import read_json
 from softseg.tree import LabelTree
 from softseg.tree.matching import contradictions, listed
@@ -32,10 +34,10 @@ class CaseEntry(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    id: str = Field(min_length=1)
-    group: str = Field(min_length=1)
+    id: Identifier
+    group: Identifier
     split: Split
-    images: dict[str, str]
+    images: dict[Identifier, str]
     labels: str | list[str] | dict[str, str]
     mask: str | None = None
     unlabelled: int | None = Field(default=None, ge=0, le=65535)
@@ -47,7 +49,7 @@ class DatasetFile(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     name: str = Field(min_length=1)
-    channels: list[str] = Field(min_length=1)
+    channels: list[Identifier] = Field(min_length=1)
     tree: str
     unlabelled: int | None = Field(default=None, ge=0, le=65535)
     cases: list[CaseEntry] = Field(min_length=1)
@@ -202,7 +204,9 @@ def _first_problem(error: ValidationError) -> tuple[str, str | None]:
             break
         keep.append(part)
     field = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in keep).lstrip(".")
-    message = {"extra_forbidden": "unknown key", "missing": "is missing"}.get(problem["type"], problem["msg"])
+    message = {"extra_forbidden": "unknown key", "missing": "is missing"}.get(
+        problem["type"], problem["msg"].removeprefix("Value error, ")
+    )
     if keep and keep[-1] == "labels" and problem["type"] != "missing":
         message = "expected a path, a list of paths (raters) or paths by node id"
     return message, field or None
@@ -210,7 +214,9 @@ def _first_problem(error: ValidationError) -> tuple[str, str | None]:
 
 def _load_tree(name: str, file: Path) -> LabelTree:
     path = file.parent / name
-    if path.is_file():
+    if is_file(path):
+        if leaves_folder(path, file.parent):
+            raise InputError(f"is a link out of the dataset's folder: {name}", file=file, field="tree")
         return LabelTree.load(path)
     from softseg.resources import label_tree_path, list_label_trees
 
@@ -284,8 +290,16 @@ def _check_splits(cases: Iterable[CaseEntry], file: Path) -> None:
 def _check_files(cases: Iterable[Case], file: Path) -> None:
     for position, case in enumerate(cases):
         for field, path in case.files():
-            if not file_of(path).is_file():
-                raise InputError(f"no such file: {file_of(path)}", file=file, field=f"cases[{position}].{field}")
+            place, named = f"cases[{position}].{field}", file_of(path)
+            if not is_file(named):
+                raise InputError(f"no such file: {named}", file=file, field=place)
+            if leaves_folder(named, file.parent):
+                raise InputError(
+                    f"is a link out of the dataset's folder: {named}",
+                    file=file,
+                    field=place,
+                    hint="name the file that it leads to, if that is meant",
+                )
 
 
 def _check_nodes(cases: Iterable[Case], tree: LabelTree, file: Path) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import copy
 import hashlib
 import json
+import math
 from os import PathLike
 from pathlib import Path
 from typing import Any, Literal
@@ -16,6 +17,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from softseg.data.cubes.bands import Bands
+from softseg.data.identified import Identifier
 from softseg.errors import InputError
 from softseg.files import write_beside
 from softseg.texts import read_json
@@ -123,7 +125,7 @@ class Plan(BaseModel):
 
     version: Literal[1] = 1
     dimensions: Literal[2, 3] = 3
-    channels: tuple[str, ...]
+    channels: tuple[Identifier, ...] = Field(min_length=1)
     orientation: str = Field(default="LPS", pattern="^[LRAPSI]{3}$")
     spacing: tuple[float | None, float | None, float | None]
     patch_size: tuple[int, ...]
@@ -143,8 +145,8 @@ class Plan(BaseModel):
             self.orientation
         ) or any(sum(letter in pair for letter in self.orientation) != 1 for pair in ("LR", "AP", "SI")):
             raise ValueError("orientation needs one letter each of L/R, A/P and S/I")
-        if any(value is not None and not value > 0 for value in self.spacing):
-            raise ValueError("spacing must be positive")
+        if any(value is not None and not 0 < value < math.inf for value in self.spacing):
+            raise ValueError("spacing must be positive and finite")
         if len(self.patch_size) != self.dimensions or min(self.patch_size) < 1:
             raise ValueError(f"patch_size needs {self.dimensions} positive numbers, got {list(self.patch_size)}")
         if set(self.normalization) != set(self.channels):

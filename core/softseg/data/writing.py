@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from softseg.errors import InputError
-from softseg.files import write_beside
+from softseg.files import leaves_folder, write_beside
 from softseg.resources import label_tree_path
 from softseg.texts import read_json
 from softseg.tree import LabelTree
@@ -87,7 +87,7 @@ def _fields(case: Mapping[str, Any]) -> list[str]:
 
 def _relative_paths(value: Any, folder: Path) -> Any:
     if isinstance(value, Path):
-        return _relative(value, folder)
+        return _relative(value.resolve() if leaves_folder(value, folder) else value, folder)
     if isinstance(value, Mapping):
         return {key: _relative_paths(item, folder) for key, item in value.items()}
     if isinstance(value, (list, tuple)):

@@ -6,6 +6,7 @@ the commit: a process that is killed between two renames leaves a journal that t
 (:func:`settle`). A staging folder without a journal is swept at the next start, unless its process still lives.
 """
 
+from softseg.files.links import is_file, leaves_folder, require_inside
 from softseg.files.reading import read_json_object
 from softseg.files.recovery import settle
 from softseg.files.staging import remove_unfinished
@@ -18,8 +19,11 @@ from softseg.files.writing import (
 )
 
 __all__ = [
+    "is_file",
+    "leaves_folder",
     "read_json_object",
     "remove_unfinished",
+    "require_inside",
     "require_writable_folder",
     "scratch_beside",
     "settle",

@@ -18,6 +18,7 @@ from monai.networks.nets.segresnet import SegResNet
 from monai.networks.nets.unet import UNet
 from torch import nn
 
+from softseg.bundle_text import is_inert
 from softseg.errors import InputError
 
 if TYPE_CHECKING:
@@ -84,7 +85,9 @@ def network_config(spec: NetworkSpec, in_channels: int, out_channels: int, dimen
     """
     network, options = _completed(spec, dimensions)
     allowed = set(inspect.signature(network).parameters)
-    for option in options:
+    for option, value in options.items():
+        if not is_inert(value):
+            raise InputError("holds a text that MONAI would run as code", field=f"network.options.{option}")
         if option not in allowed or option in ("in_channels", "out_channels"):
             raise InputError(f"{spec.name} has no such option", field=f"network.options.{option}")
     return {

@@ -15,10 +15,12 @@ import monai
 import numpy as np
 import torch
 
+from softseg.bundle_text import escaped, shown
 from softseg.data.cubes.bands import Bands
 from softseg.data.plan import Plan
 from softseg.network.architectures import network_config
 from softseg.network.heads import Head
+from softseg.requests.names import file_name
 from softseg.tree import LabelTree
 
 SCHEMA = "https://github.com/Project-MONAI/MONAI-extra-test-data/releases/download/0.8.1/meta_schema_20240725.json"
@@ -33,11 +35,11 @@ def metadata_config(
         for name, place in plan.input_slices.items()
         for n in range(place.start, place.stop)
     ]
-    channels = {str(n): name for n, name in enumerate(names)}
+    channels = {str(n): shown(name) for n, name in enumerate(names)}
     image = {
         "type": "image",
         "format": "magnitude",
-        "modality": str(details.get("modality", "MR")),
+        "modality": shown(str(details.get("modality", "MR"))),
         "num_channels": plan.inputs,
         "spatial_shape": list(plan.patch_size),
         "dtype": "float32",
@@ -53,27 +55,28 @@ def metadata_config(
         "dtype": "float32",
         "value_range": [],
         "is_patch_data": True,
-        "channel_def": {str(n): name for n, name in enumerate(_channel_names(tree, head))},
+        "channel_def": {str(n): shown(name) for n, name in enumerate(_channel_names(tree, head))},
     }
+    said = {key: shown(str(value)) for key, value in details.items()}
     return {
         "schema": SCHEMA,
-        "version": str(details.get("version", "0.1.0")),
-        "changelog": {str(details.get("version", "0.1.0")): "first version"},
+        "version": said.get("version", "0.1.0"),
+        "changelog": {said.get("version", "0.1.0"): "first version"},
         "monai_version": monai.__version__.partition("+")[0],
         "pytorch_version": torch.__version__.partition("+")[0],
         "numpy_version": np.__version__,
         "required_packages_version": {"nibabel": "5.2.0", "pytorch-ignite": "0.4.11"},
-        "name": str(details.get("name", tree.name)),
-        "task": f"soft segmentation into {head.classes} leaves of the label tree {tree.name!r}",
-        "description": str(details.get("description", "")),
-        "authors": str(details.get("authors", "")),
-        "copyright": str(details.get("copyright", "")),
-        "license": str(details.get("licence", "")),
-        "data_source": str(details.get("data_source", "")),
-        "intended_use": str(details.get("intended_use", "Research. Not for clinical decisions.")),
+        "name": said.get("name", shown(tree.name)),
+        "task": f"soft segmentation into {head.classes} leaves of the label tree {shown(tree.name)!r}",
+        "description": said.get("description", ""),
+        "authors": said.get("authors", ""),
+        "copyright": said.get("copyright", ""),
+        "license": said.get("licence", ""),
+        "data_source": said.get("data_source", ""),
+        "intended_use": said.get("intended_use", "Research. Not for clinical decisions."),
         "python_version": platform.python_version(),
         "network_data_format": {"inputs": {"image": image}, "outputs": {"pred": label}},
-        "softseg": dict(own),
+        "softseg": escaped(own),
     }
 
 
@@ -85,24 +88,26 @@ def _channel_names(tree: LabelTree, head: Head) -> list[str]:
 def inference_config(plan: Plan, tree: LabelTree, head: Head) -> dict[str, Any]:
     """Return ``configs/inference.json``.
 
-    It reads ``dataset_dir/*.nii.gz`` (one channel; with several, ``dataset_dir/*_<channel>.nii.gz``) and writes a map
-    of label values for each image into ``output_dir``.
+    It reads ``dataset_dir/*.nii.gz`` (one channel; with several, ``dataset_dir/*_<channel>.nii.gz``, with the channel
+    as a file name) and writes a map of label values for each image into ``output_dir``. No text from people stands in
+    it but as a file name, which MONAI's parser can take for nothing else.
     """
+    suffixes = [f"_{name}.nii.gz" for name in map(file_name, plan.channels)] if len(plan.channels) > 1 else [".nii.gz"]
     return {
         "imports": ["$import glob", "$import os", "$import torch", "$import numpy", "$import monai"],
         "bundle_root": ".",
         "dataset_dir": "$@bundle_root + '/images'",
         "output_dir": "$@bundle_root + '/predictions'",
         "device": "$torch.device('cuda:0' if torch.cuda.is_available() else 'cpu')",
-        "channels": list(plan.channels),
-        "first_channel": _first_channel(plan),
+        "channels": [file_name(name) for name in plan.channels],
+        "first_channel": "$sorted(glob.glob(os.path.join(@dataset_dir, '*' + @suffix)))",
         "dataset": {
             "_target_": "Dataset",
             "data": "$[{'image': [f[: -len(@suffix)] + s for s in @suffixes] if len(@suffixes) > 1 else f} "
             "for f in @first_channel]",
             "transform": "@preprocessing",
         },
-        "suffixes": [f"_{name}.nii.gz" for name in plan.channels] if len(plan.channels) > 1 else [".nii.gz"],
+        "suffixes": suffixes,
         "suffix": "$@suffixes[0]",
         "dataloader": {"_target_": "DataLoader", "dataset": "@dataset", "batch_size": 1, "num_workers": 0},
         "network_def": network_config(plan.network, plan.inputs, head.out_channels, plan.dimensions),
@@ -124,11 +129,6 @@ def inference_config(plan: Plan, tree: LabelTree, head: Head) -> dict[str, Any]:
             "$@evaluator.run()",
         ],
     }
-
-
-def _first_channel(plan: Plan) -> str:
-    ending = f"*_{plan.channels[0]}.nii.gz" if len(plan.channels) > 1 else "*.nii.gz"
-    return f"$sorted(glob.glob(os.path.join(@dataset_dir, '{ending}')))"
 
 
 def _preprocessing(plan: Plan) -> list[dict[str, Any]]:

@@ -25,13 +25,14 @@ from typing import Any
 from torch import Tensor, nn
 
 import softseg
+from softseg.bundle_text import unescaped
 from softseg.data.plan import Plan
 from softseg.ensemble_file import MEMBERS, EnsembleFile
 from softseg.errors import InputError
-from softseg.files import read_json_object, settle, write_folder_beside
+from softseg.files import read_json_object, require_inside, settle, write_folder_beside
 from softseg.network.architectures import build_network
 from softseg.network.bundle import inference_config, metadata_config
-from softseg.network.fitted_outliers import FittedOutliers
+from softseg.network.fitted_outliers import ESTIMATES_FILE, OUTLIERS_FILE, FittedOutliers
 from softseg.network.heads import Head
 from softseg.network.model_card import model_card
 from softseg.network.weights import read_weights, write_weights
@@ -44,6 +45,7 @@ FORMAT_VERSION = 1
 """Version of the ``softseg`` part of ``metadata.json``; newer ones are refused."""
 
 _FILES = ("configs/metadata.json", "models/model.pt", "tree.json", "recipe.yaml")
+_OPTIONAL = (CALIBRATION_FILE, OUTLIERS_FILE, ESTIMATES_FILE)
 
 
 @dataclass(frozen=True, eq=False)
@@ -211,10 +213,12 @@ def _require_files(folder: Path) -> None:
     for name in _FILES:
         if not (folder / name).is_file():
             raise InputError(f"the model folder lacks {name}", file=folder, hint="is it a model folder of softseg?")
+    for name in (*_FILES, *_OPTIONAL):
+        require_inside(folder / name, folder)
 
 
 def _own_part(metadata: dict[str, Any], file: Path) -> tuple[Plan, Head]:
-    own = metadata.get("softseg")
+    own = unescaped(metadata.get("softseg"))
     if not isinstance(own, dict):
         raise InputError("expected an object", file=file, field="softseg", hint="is it a model folder of softseg?")
     version = own.get("format_version")

@@ -6,14 +6,19 @@ from dataclasses import dataclass, replace
 from os import PathLike
 from pathlib import Path
 
+from softseg.bundle_text import unescaped
 from softseg.ensemble_file import FILE, EnsembleFile
 from softseg.errors import InputError
-from softseg.files import read_json_object
+from softseg.files import read_json_object, require_inside
 from softseg.prediction.scan_checks import Expected
 from softseg.resources import named_model
+from softseg.texts import read_text
 from softseg.tree import LabelTree
 
 _FILES = ("configs/metadata.json", "models/model.pt", "tree.json")
+CARD = "README.md"
+"""The model card."""
+
 _OTHERS = {
     "dataset.json": "an nnU-Net model",
     "plans.json": "an nnU-Net model",
@@ -76,7 +81,7 @@ class ModelSummary:
             return _of_ensemble(ensemble)
         file = folder / "configs" / "metadata.json"
         metadata = read_json_object(file)
-        own = metadata.get("softseg")
+        own = unescaped(metadata.get("softseg"))
         if not isinstance(own, dict):
             raise InputError("is a MONAI bundle, but not a model of softseg", file=folder, hint=_NOT_OURS)
         try:
@@ -87,7 +92,6 @@ class ModelSummary:
             raise InputError("the plan is not valid", file=file, field="softseg.plan") from error
         tree = LabelTree.load(folder / "tree.json")
         details = own.get("details") or {}
-        card = folder / "README.md"
         return ModelSummary(
             folder,
             str(metadata.get("name") or folder.name),
@@ -99,7 +103,7 @@ class ModelSummary:
             str(details.get("intended_use") or metadata.get("intended_use") or ""),
             str(details.get("limitations") or ""),
             {str(name): float(value) for name, value in (details.get("scores") or {}).items()},
-            card.read_text(encoding="utf-8") if card.is_file() else "",
+            _card(folder),
             _outlier_score(folder),
             (folder / "calibration.json").is_file(),
             cubes,
@@ -108,7 +112,7 @@ class ModelSummary:
 
 def _of_ensemble(ensemble: EnsembleFile) -> ModelSummary:
     members = [ModelSummary.load(member) for member in ensemble.folders]
-    details, card = ensemble.details, ensemble.folder / "README.md"
+    details = ensemble.details
     return replace(
         members[0],
         path=ensemble.folder,
@@ -118,11 +122,16 @@ def _of_ensemble(ensemble: EnsembleFile) -> ModelSummary:
         intended_use=str(details.get("intended_use") or members[0].intended_use),
         limitations=str(details.get("limitations") or ""),
         scores={str(name): float(value) for name, value in (details.get("scores") or {}).items()},
-        card=card.read_text(encoding="utf-8") if card.is_file() else "",
+        card=_card(ensemble.folder),
         outlier_score="",  # belongs to one model
         calibrated=all(member.calibrated for member in members),
         members=tuple(member.name for member in members),
     )
+
+
+def _card(folder: Path) -> str:
+    file = folder / CARD
+    return read_text(file, "a model card") if file.is_file() and file.stat().st_size else ""
 
 
 def _outlier_score(folder: Path) -> str:
@@ -140,6 +149,8 @@ def _folder_of(model: str | PathLike[str]) -> Path:
         path = path / "model"
     missing = [name for name in _FILES if not (path / name).is_file()]
     if not missing:
+        for name in (*_FILES, CARD, "outliers.json"):
+            require_inside(path / name, path)
         return path
     for name, product in _OTHERS.items():
         if (path / name).exists():

@@ -9,6 +9,7 @@ from os import PathLike
 from typing import Any, TypeAlias
 
 from softseg.errors import InputError
+from softseg.identifiers import identifier
 
 Color: TypeAlias = tuple[int, int, int]
 """Red, green, blue, each 0..255."""
@@ -125,11 +126,11 @@ class Node:
     def __post_init__(self) -> None:
         for field in ("id", "name"):
             text = getattr(self, field)
-            if not isinstance(text, str) or not text.strip() or text != text.strip() or not text.isprintable():
-                raise NodeError(
-                    f"expected {field} to be text on one line without blanks around it, got {text!r}",
-                    node=self.id if isinstance(self.id, str) and self.id else None,
-                )
+            try:
+                identifier(text)
+            except ValueError as error:
+                node = self.id if isinstance(self.id, str) and self.id else None
+                raise NodeError(str(error).replace("expected ", f"expected {field} to be ", 1), node=node) from error
         if self.parent is not None and not isinstance(self.parent, str):
             raise NodeError(f"expected parent to be the id of a node, got {self.parent!r}", node=self.id)
         object.__setattr__(self, "weight", _weight(self.weight, self.id))

@@ -84,13 +84,13 @@ def _one_root(nodes: Sequence[Node], positions: Mapping[str, int]) -> Node:
 def _cycle(nodes: Sequence[Node], reached: set[str], positions: Mapping[str, int]) -> NodeError:
     """Return the error for the first cycle among the nodes that the root does not reach."""
     node = next(node for node in nodes if node.id not in reached)
-    seen: list[str] = []
+    seen: dict[str, int] = {}
     while node.id not in seen:
-        seen.append(node.id)
+        seen[node.id] = len(seen)
         if node.parent is None:  # only unreached nodes come here, and they all have parents
             break
         node = nodes[positions[node.parent]]
-    loop = seen[seen.index(node.id) :]
+    loop = list(seen)[seen.get(node.id, 0) :]
     return NodeError(
         f"a cycle: {' > '.join([*loop[::-1], loop[-1]])}",
         node=node.id,

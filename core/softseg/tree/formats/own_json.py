@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from softseg.errors import InputError
+from softseg.texts import TooDeepError, parse_json
 from softseg.tree.formats.source import build, located
 from softseg.tree.labeltree import LabelTree
 from softseg.tree.node import Code, Node, NodeError, Terminology
@@ -62,13 +63,13 @@ def read(text: str, file: Path, name: str) -> LabelTree:
     InputError: not JSON, not a label tree, of a newer version, or not one valid tree; file, line and node are named.
     """
     try:
-        document = json.loads(text, object_pairs_hook=_object)
+        document = parse_json(text, _object)
     except json.JSONDecodeError as error:
         raise InputError(f"not JSON: {error.msg}", file=file, field=f"line {error.lineno}") from error
+    except TooDeepError as error:
+        raise InputError(f"not a label tree: {error}", file=file) from error
     except ValueError as error:
         raise InputError(f"not JSON: {error}", file=file) from error
-    except RecursionError as error:
-        raise InputError("not a label tree: nested too deeply", file=file) from error
     return _tree(document, file, _node_lines(text), name)
 
 
