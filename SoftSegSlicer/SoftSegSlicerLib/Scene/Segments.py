@@ -25,8 +25,11 @@ def ownSegments(segmentationNode):
 
 def layerOf(segmentationNode):
     """Return the image that the segments of nodes share, None where there are none."""
-    for _, segment in ownSegments(segmentationNode):
-        return segment.GetRepresentation(REPRESENTATION)
+    segmentation = segmentationNode.GetSegmentation()
+    for position in range(segmentation.GetNumberOfSegments()):
+        segment = segmentation.GetNthSegment(position)
+        if isOurs(segment):
+            return segment.GetRepresentation(REPRESENTATION)
     return None
 
 
