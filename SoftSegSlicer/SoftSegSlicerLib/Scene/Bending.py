@@ -40,9 +40,10 @@ def harden(segmentationNode, transform):
     stored, kept = store.read(segmentationNode), References.referenced(segmentationNode, References.LEAF_LABELS)
     if stored is None and kept is None:
         return False
-    before = Placement.geometryOf(
-        segmentationNode, stored.geometry if stored is not None else Grids.geometryOfVolume(kept)
-    )
+    if stored is not None:
+        before = stored.geometry
+    else:
+        before = Placement.geometryOf(segmentationNode, Grids.geometryOfVolume(kept))
     reached = reach(before, transform)
     source, after = _cropped(sourceVoxels(before, transform, reached), reached)
     if stored is not None:

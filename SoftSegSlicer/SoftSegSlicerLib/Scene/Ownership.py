@@ -79,7 +79,7 @@ def ownedBy(segmentationNode):
     for role in (*COPIED, *MADE):
         node = References.referenced(segmentationNode, role)
         if node is not None and not any(References.referenced(other, role) is node for other in others):
-            found += [*_partsOf(node), node]
+            found += [node, *_partsOf(node)]
     return found
 
 
@@ -113,7 +113,7 @@ def _ofAll(scene):
     """Return the nodes that all results of a scene use."""
     nodes = (scene.GetNthNode(number) for number in range(scene.GetNumberOfNodes()))
     found = [node for node in nodes if node.GetAttribute(References.OF_ALL) is not None]
-    return [part for node in found for part in (*_partsOf(node), node)]
+    return [part for node in found for part in (node, *_partsOf(node))]
 
 
 def _partsOf(node):
@@ -121,10 +121,10 @@ def _partsOf(node):
     parts = []
     contour = References.referenced(node, References.CONTOUR)
     if contour is not None:
-        parts += [*_partsOf(contour), contour]
+        parts += [contour, *_partsOf(contour)]
     if node.IsA("vtkMRMLDisplayableNode"):
         for each in VolumeRendering.nodesOf(node):
-            parts += [*References.displayAndStorageOf(each), each]
+            parts += [each, *References.displayAndStorageOf(each)]
     return parts + References.displayAndStorageOf(node)
 
 
