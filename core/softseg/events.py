@@ -4,8 +4,8 @@ Long functions take ``events: Events`` and call it; they never print. With ``--e
 object per line on standard output, with the key ``event``:
 
 ``stage`` (stage, total), ``progress`` (stage, done, total, seconds_left), ``metrics`` (stage, values), ``log`` (text),
-``warning`` (text), ``estimate`` (text, memory, memory_free, seconds), ``result`` (name, path), ``error`` (kind,
-message, file, field, hint, exit_code), ``done``.
+``warning`` (text), ``estimate`` (text, memory, memory_free, seconds), ``result`` (name, path, and case where it is one
+of a prediction), ``error`` (kind, message, file, field, hint, exit_code), ``done``.
 """
 
 from __future__ import annotations
@@ -45,7 +45,9 @@ class JsonSink:
 
     def write(self, event: Mapping[str, Any]) -> None:
         """Write one line."""
-        self._stream.write(json.dumps(_plain(event), ensure_ascii=False) + "\n")
+        line = json.dumps(_plain(event), ensure_ascii=False)
+        # names of files need not be valid text: what is not stays as it is in JSON, escaped
+        self._stream.write(line.encode("utf-8", "backslashreplace").decode("utf-8") + "\n")
         self._stream.flush()
 
 
@@ -180,9 +182,16 @@ class Events:
         numbers = {"memory": memory, "memory_free": free, "seconds": seconds}
         self.sink.write({"event": "estimate", "text": text, **numbers})
 
-    def result(self, name: str, path: str | os.PathLike[str]) -> None:
-        """Name a finished output."""
-        self.sink.write({"event": "result", "name": name, "path": str(path)})
+    def result(self, name: str, path: str | os.PathLike[str], case: Mapping[str, Any] | None = None) -> None:
+        """Name a finished output.
+
+        Parameters
+        ----------
+        name, path: of the file or folder.
+        case: of a predicted case, what :class:`softseg.requests.manifest.WrittenCase` says of it, as plain values.
+        """
+        told = {} if case is None else {"case": dict(case)}
+        self.sink.write({"event": "result", "name": name, "path": str(path), **told})
 
     def error(self, error: SoftSegError) -> None:
         """Report the error that ends the work."""

@@ -19,6 +19,8 @@ from softseg.events import CancelToken, Events, ListSink
 from softseg.image import read_image, write_image
 from softseg.network import Head, ModelFolder, build_network
 from softseg.prediction import batch, case, collapse, outputs, predict, streaming
+from softseg.requests.manifest import Manifest, WrittenCase
+from softseg.requests.names import file_name
 from softseg.soft.parcellation import SoftParcellation
 from softseg.tree import LabelTree
 
@@ -56,6 +58,7 @@ def test_everything_that_is_asked_for_is_written(scan: Callable[..., Path], tmp_
     )
     assert everything_in(out) == sorted(
         [
+            "results.json",
             "scan",
             "scan/.softseg-files.json",
             "scan/soft.soft.npz",
@@ -64,13 +67,23 @@ def test_everything_that_is_asked_for_is_written(scan: Callable[..., Path], tmp_
             "scan/entropy.nii.gz",
             "scan/mutual_information.nii.gz",
         ]
-        + [f"scan/labels_{name}.{end}" for name in ("leaves", "level1", "my-cut") for end in ("nii.gz", "ctbl")]
+        + [
+            f"scan/labels_{name}.{end}"
+            for name in ("leaves", "level1", file_name("my cut"))
+            for end in ("nii.gz", "ctbl")
+        ]
         + ["scan/node_ball.nii.gz", "scan/node_ball-left.nii.gz"]
     )
     assert [(result.name, result.folder) for result in results] == [("scan", out / "scan")]
-    assert {"event": "result", "name": "scan", "path": str(out / "scan")} in sink.events
+    told = [event for event in sink.events if event["event"] == "result"]
+    assert [(event["name"], event["path"]) for event in told] == [("scan", str(out / "scan"))]
+    assert WrittenCase.of_event(told[0]) == Manifest.read(out).cases[0] == results[0].written
+    assert sorted(f"scan/{file.path}" for file in results[0].written.files) == [
+        name for name in everything_in(out) if name.startswith("scan/") and not name.endswith("prediction.json")
+    ]
+    assert results[0].written.file("node", "ball-left") == out / "scan" / "node_ball-left.nii.gz"
     stored = SoftParcellation.load(out / "scan" / "soft.soft.npz")
-    for name, expected in (("leaves", 2), ("level1", 1), ("my-cut", 2)):
+    for name, expected in (("leaves", 2), ("level1", 1), (file_name("my cut"), 2)):
         labels = read_image(out / "scan" / f"labels_{name}.nii.gz")
         assert labels.geometry.same_grid(STRAIGHT)
         np.testing.assert_array_equal(labels.array, stored.labels(stored.tree.cut_at(expected)))

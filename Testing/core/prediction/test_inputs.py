@@ -69,7 +69,7 @@ def test_what_cannot_be_sorted_out_is_refused(tmp_path: Path) -> None:
     scan = touch(tmp_path / "one", "a.nii.gz")[0]
     with pytest.raises(InputError, match="no image was given"):
         find_cases([], ["T1"])
-    with pytest.raises(InputError, match="several cases would be written to one folder: one_a"):
+    with pytest.raises(InputError, match="IMAGE: given twice: a; give each image once"):
         find_cases([scan, scan], ["T1"])
     with pytest.raises(InputError, match=r"channels: the model needs 2 channels \(FLAIR, T1\), got 1 file"):
         find_cases([scan], ["FLAIR", "T1"])

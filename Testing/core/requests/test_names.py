@@ -106,6 +106,13 @@ def test_neither_order_nor_a_stranger_changes_a_name(texts, random):
     assert {text: names[text] for text in alone} == file_names(alone)
 
 
+@given(st.dictionaries(TEXTS, st.sampled_from(["scan", "Scan", "scan 1", "scan (1)", "x", ""]), min_size=1, max_size=8))
+def test_files_of_one_text_are_told_apart_by_what_they_are(texts):
+    names = file_names(texts, ["x"])
+    assert list(names) == list(texts)
+    assert len({folded(name) for name in [*names.values(), "x"]}) == len(texts) + 1
+
+
 def test_every_member_of_a_colliding_group_is_marked():
     names = file_names(["T1", "t1", "T2"])
     assert names["T2"] == "T2"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from softseg.data.writing import write_dataset
 from softseg.errors import InputError
 from softseg.events import Events
 from softseg.image import Geometry, Image, write_image
+from softseg.requests.names import file_names
 from softseg.soft.labels import SoftLabels
 from softseg.soft.resample import resample_image, resample_labels
 from softseg.tree import LabelTree
@@ -61,18 +62,30 @@ def coarsen(
         raise InputError(f"expected a margin of 0 mm or more, got {margin_mm:g}", field="margin")
     folder = Path(out).absolute()
     events.stage("coarsen", len(dataset.cases))
+    names = _image_names(dataset)
     entries = []
     for number, case in enumerate(dataset.cases):
-        entries.append(_coarse_case(case, dataset, folder, spacing, soft, margin_mm, events))
+        entries.append(_coarse_case(case, dataset, folder, names, spacing, soft, margin_mm, events))
         events.progress(number + 1, len(dataset.cases))
     size = " x ".join("own" if mm == 0 else f"{mm:g}" for mm in spacing)
     return write_dataset(folder / "DATA.json", f"{dataset.name} at {size} mm", dataset.channels, dataset.tree, entries)
+
+
+def _image_names(dataset: Dataset) -> dict[str, str]:
+    """Return the file name of every image of a dataset; ``a_b`` with ``c`` and ``a`` with ``b_c`` are told apart."""
+    texts = {_key(case.id, channel): f"{case.id}_{channel}" for case in dataset.cases for channel in dataset.channels}
+    return file_names(texts)
+
+
+def _key(case: str, channel: str) -> str:
+    return f"{case}\n{channel}"
 
 
 def _coarse_case(
     case: Case,
     dataset: Dataset,
     folder: Path,
+    names: Mapping[str, str],
     spacing: Sequence[float],
     soft: bool,
     margin_mm: float | None,
@@ -97,13 +110,13 @@ def _coarse_case(
         array = resample_image(image, grid).array
         if image.array.dtype.kind in "iu":
             array = np.rint(array).astype(image.array.dtype)
-        target = folder / "images" / f"{case.id}_{channel}.nii.gz"
+        target = folder / "images" / f"{names[_key(case.id, channel)]}.nii.gz"
         target.parent.mkdir(parents=True, exist_ok=True)
         entry["images"][channel] = write_image(Image(array, grid), target)
     events.check()
     averaged = resample_labels(labels, fine, grid)
     write = _write_soft if soft else _write_crisp
-    entry["labels"] = write(averaged, dataset.tree, grid, folder / "labels" / case.id)
+    entry["labels"] = write(averaged, dataset.tree, grid, folder / "labels" / dataset.file_names[case.id])
     return entry
 
 
@@ -155,8 +168,9 @@ def _write_soft(labels: SoftLabels, tree: LabelTree, grid: Geometry, stem: Path)
         )
     stem.mkdir(parents=True, exist_ok=True)
     dense = labels.dense(class_count(tree))
+    names = file_names(leaf.id for leaf in tree.leaves)
     return {
-        leaf.id: write_image(Image(dense[number], grid), stem / f"{leaf.id}.nii.gz")
+        leaf.id: write_image(Image(dense[number], grid), stem / f"{names[leaf.id]}.nii.gz")
         for number, leaf in enumerate(tree.leaves)
         if leaf is not tree.background
     }

@@ -11,6 +11,7 @@ import os
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from functools import cached_property
 from os import PathLike
 from pathlib import Path
 from typing import Literal, TypeAlias
@@ -21,6 +22,7 @@ from softseg.data.cubes.address import file_of
 from softseg.data.identified import Identifier
 from softseg.errors import InputError
 from softseg.files import is_file, leaves_folder
+from softseg.requests.names import file_names
 from softseg.texts import read_json
 from softseg.tree import LabelTree
 from softseg.tree.matching import contradictions, listed
@@ -108,6 +110,11 @@ class Dataset:
     tree: LabelTree
     cases: tuple[Case, ...]
     path: Path
+
+    @cached_property
+    def file_names(self) -> dict[str, str]:
+        """The names, by case id, that files of the cases carry wherever a dataset is made from this one."""
+        return file_names(case.id for case in self.cases)
 
     def split(self, *names: Split) -> tuple[Case, ...]:
         """Return the cases of the named splits, in file order."""

@@ -69,7 +69,7 @@ def write_raters(
             drawn = simulate_raters(
                 labels, how, geometry.spacing_kji, seed=seed, scan=number, unlabelled=_unlabelled(case, dataset)
             )
-            entry["labels"] = _write(drawn, geometry, folder / "labels" / case.id)
+            entry["labels"] = _write(drawn, geometry, folder / "labels" / dataset.file_names[case.id])
             table += [{"case": case.id, **row} for row in _agreement_rows(drawn, dataset)]
         entries.append(entry)
         events.progress(number + 1, len(dataset.cases))

@@ -242,7 +242,7 @@ def _derived(
         entry = {key: value for key, value in vars(case).items() if value is not None}
         if case.split in splits:
             image = read_only_map(case, dataset, events)
-            target = out.absolute() / "labels" / f"{case.id}.nii.gz"
+            target = out.absolute() / "labels" / f"{dataset.file_names[case.id]}.nii.gz"
             target.parent.mkdir(parents=True, exist_ok=True)
             write_image(Image(change(image.array, number), image.geometry), target)
             entry["labels"] = target

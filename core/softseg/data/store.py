@@ -25,6 +25,7 @@ from softseg.errors import InputError
 from softseg.events import Events
 from softseg.files import write_folder_beside
 from softseg.image import Geometry, Image, reorient, say_notes
+from softseg.requests.names import file_name
 from softseg.soft import fuse_raters
 from softseg.soft.labels import SoftLabels
 from softseg.soft.resample import resample_image, resample_labels
@@ -135,7 +136,7 @@ class CaseStore:
             stat = file_of(path).stat()
             parts.append([field, str(path), stat.st_size, stat.st_mtime_ns])
         key = hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:16]
-        return self.folder / f"{case.id}-{key}"
+        return self.folder / f"{file_name(case.id)}-{key}"
 
     def _prepare_case(self, case: Case, events: Events) -> None:
         plan = self.plan

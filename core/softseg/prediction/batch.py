@@ -16,14 +16,16 @@ from softseg.events import Events
 from softseg.files import require_writable_folder
 from softseg.network import Model
 from softseg.prediction.case import Prediction, fitted_outliers, predict_case, require_one_for_outliers
-from softseg.prediction.cohort import CaseState, Share, Table, error_fields, volumes_of
+from softseg.prediction.cohort import Share, Table, error_fields, volumes_of
 from softseg.prediction.ensemble import joint_name, load_model, load_models, require_once
 from softseg.prediction.inputs import CaseInput, find_cases
-from softseg.prediction.outputs import SOFT_FILE, CutSpec, Wanted, safe_name, volume_rows, write_case
+from softseg.prediction.outputs import SOFT_FILE, VOLUMES_FILE, CutSpec, Wanted, write_case
+from softseg.prediction.places import case_folders
 from softseg.prediction.postprocessing import CleaningStep
-from softseg.prediction.record import is_made_by, model_digest, record_of
+from softseg.prediction.record import files_of, is_made_by, model_digest, record_of, write_record
 from softseg.prediction.sweep import Blend
 from softseg.prediction.uncertainty import Uncertainty
+from softseg.requests.manifest import SOFT, VOLUMES, OutputFile, State, WrittenCase, absolute
 from softseg.system import MEMORY_ERRORS, gpus, raise_out_of_memory, resolve_device, resolve_precision
 
 __all__ = ["CaseResult", "load_model", "predict"]
@@ -39,12 +41,20 @@ class CaseResult:
     folder: its output folder.
     volumes: the rows of its volumes.csv.
     skipped: whether it was complete before.
+    written: what the manifest says of it: its images and files.
     """
 
     name: str
     folder: Path
     volumes: list[dict[str, str | int | float]]
-    skipped: bool = False
+    skipped: bool
+    written: WrittenCase
+
+    @staticmethod
+    def of(written: WrittenCase) -> CaseResult:
+        """Return what became of a case that did not fail."""
+        folder = written.folder or Path()
+        return CaseResult(written.case, folder, volumes_of(written), written.state == "skipped", written)
 
 
 def predict(
@@ -123,7 +133,7 @@ def predict(
         require_one_for_outliers([loaded, *others])
     score = fitted_outliers(loaded) if outliers else None
     all_cases = find_cases(inputs, loaded.plan.channels)
-    folders = {case.name: _output_folder(Path(out), case) for case in all_cases}
+    folders = case_folders(Path(out), all_cases)
     chosen = resolve_device(_own_gpu(device, share), events)
     job = _Job(
         model=loaded,
@@ -145,12 +155,10 @@ def predict(
     cases = share.of(all_cases)
     if share.world > 1:
         events.log(f"process {share.rank + 1} of {share.world}: {len(cases)} of {len(all_cases)} cases")
+    table = Table(Path(out), share, list(folders), job.name)
     if len(all_cases) == 1 and cases:
-        only = cases[0]
-        return [_written(job, only, folders[only.name], _predicted(job, only, folders[only.name], events), events)]
-    return _cohort(
-        job, cases, folders, Table(Path(out), share, list(folders), joint_name([loaded, *others])), share, events
-    )
+        return [_only(job, cases[0], folders[cases[0].name], table, events)]
+    return _cohort(job, cases, folders, table, share, events)
 
 
 @dataclass(frozen=True, eq=False)
@@ -171,8 +179,13 @@ class _Job:
     outliers: str | None = None
     calibrated: bool = True
 
-    def record(self, case: CaseInput) -> dict[str, Any]:
-        """Return what decides about a case's result, as plain values."""
+    @property
+    def name(self) -> str:
+        """Name of the model."""
+        return joint_name([self.model, *self.others])
+
+    def record(self) -> dict[str, Any]:
+        """Return what decides about a case's result, beside its images, as plain values."""
         how = self.uncertainty
         settings = {
             "cuts": {named.name: [node.id for node in named.cut.nodes] for named in self.wanted.cuts},
@@ -188,11 +201,20 @@ class _Job:
             "calibration": [self._temperatures(model) for model in (self.model, *self.others)],
             "branches": list(self.wanted.branches),
         }
-        return record_of(joint_name([self.model, *self.others]), self.digest, case.images, settings)
+        return record_of(self.name, self.digest, settings)
 
     def _temperatures(self, model: Model) -> list[float] | None:
         used = model.calibration if self.calibrated else None
         return None if used is None else list(used.temperatures)
+
+
+def _only(job: _Job, case: CaseInput, folder: Path, table: Table, events: Events) -> CaseResult:
+    """Predict the only case; its error is the command's."""
+    began = time.monotonic()
+    written = _written(job, case, folder, _predicted(job, case, folder, events), events, began)
+    table.add(written)
+    table.finish()
+    return CaseResult.of(written)
 
 
 def _cohort(
@@ -203,19 +225,20 @@ def _cohort(
     failed: dict[str, SoftSegError] = {}
     for number, case in enumerate(cases):
         events.log(f"case {number + 1} of {len(cases)}: {case.name}")
-        files, began = tuple(map(str, case.images)), time.monotonic()
+        began = time.monotonic()
         try:
             prediction = _predicted(job, case, folders[case.name], events)
         except (InputError, *MEMORY_ERRORS) as found:
             error = _of_this_case(found, case)
             failed[case.name] = error
             events.warning(f"case {case.name} failed: {error}")
-            table.add(CaseState(case.name, "failed", files, error=error_fields(error)))
+            table.add(
+                WrittenCase(case.name, "failed", absolute(case.images), error=error_fields(error), model=job.name)
+            )
             continue
-        result = _written(job, case, folders[case.name], prediction, events)
-        done.append(result)
-        seconds = round(time.monotonic() - began, 1)
-        table.add(CaseState(case.name, "skipped" if result.skipped else "done", files, str(result.folder), seconds))
+        written = _written(job, case, folders[case.name], prediction, events, began)
+        done.append(CaseResult.of(written))
+        table.add(written)
     for file in table.finish():
         events.result(file.stem, file)
     share.wait_for_all()
@@ -242,7 +265,7 @@ def _predicted(job: _Job, case: CaseInput, folder: Path, events: Events) -> Pred
     """Predict a case; ``None`` if its folder is there already."""
     if case.problem is not None:
         raise case.problem
-    if not job.overwrite and is_made_by(folder, job.record(case)):
+    if not job.overwrite and is_made_by(folder, job.record(), case.images):
         events.log(f"{case.name}: complete already, by the same model and settings (--overwrite predicts it again)")
         return None
     return predict_case(
@@ -263,14 +286,23 @@ def _predicted(job: _Job, case: CaseInput, folder: Path, events: Events) -> Pred
     )
 
 
-def _written(job: _Job, case: CaseInput, folder: Path, prediction: Prediction | None, events: Events) -> CaseResult:
-    """Write a case's folder, unless it is there already."""
+def _written(
+    job: _Job, case: CaseInput, folder: Path, prediction: Prediction | None, events: Events, began: float
+) -> WrittenCase:
+    """Write a case's folder, unless it is there already, and say what it holds."""
     if prediction is None:
-        events.result(case.name, folder)
-        return CaseResult(case.name, folder, volumes_of(folder), skipped=True)
-    write_case(folder, prediction, job.wanted, events, job.record(case))
-    events.result(case.name, folder)
-    return CaseResult(case.name, folder, volume_rows(prediction.volumes))
+        files = files_of(folder) or (OutputFile(SOFT, SOFT_FILE), OutputFile(VOLUMES, VOLUMES_FILE))
+    else:
+
+        def finish(unfinished: Path, files: tuple[OutputFile, ...]) -> None:
+            write_record(unfinished, job.record(), case.name, case.images, files)
+
+        files = write_case(folder, prediction, job.wanted, events, finish)
+    state: State = "skipped" if prediction is None else "done"
+    seconds = round(time.monotonic() - began, 1)
+    written = WrittenCase(case.name, state, absolute(case.images), folder, files, seconds, model=job.name)
+    events.result(case.name, folder, case=written.to_json())
+    return written
 
 
 def _own_gpu(device: str | torch.device, share: Share) -> str | torch.device:
@@ -285,20 +317,6 @@ def _require_sensible(overlap: float, blend: str) -> None:
         raise InputError(f"expected a number from 0 to below 1, got {overlap}", field="overlap")
     if blend not in get_args(Blend):
         raise InputError(f"expected {' or '.join(get_args(Blend))}, got {blend!r}", field="blend")
-
-
-def _output_folder(out: Path, case: CaseInput) -> Path:
-    """Return the case's folder, after making sure that nothing but an older prediction would be replaced."""
-    folder = out / safe_name(case.name)
-    for image in case.images:
-        if folder.resolve() in image.resolve().parents:
-            raise InputError("this image lies in the folder that its own prediction would replace", file=image)
-    older = folder.is_dir() and ((folder / SOFT_FILE).is_file() or not any(folder.iterdir()))
-    if folder.exists() and not older:
-        raise InputError(
-            "exists already and is not an older prediction", file=folder, hint="choose another output folder"
-        )
-    return folder
 
 
 def _summary(failed: dict[str, SoftSegError], total: int) -> SoftSegError:

@@ -10,17 +10,17 @@ import contextlib
 import csv
 import json
 import os
+from collections import Counter
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import TypeVar
 
 from softseg.errors import InputError, SoftSegError
 from softseg.files import write_beside
 from softseg.prediction.outputs import INTERVAL_COLUMNS, VOLUMES_FILE, write_volumes
-
-RESULTS_FILE = "results.json"
+from softseg.requests.manifest import Manifest, WrittenCase
 
 _LONGEST_WAIT = timedelta(days=30)  # for the slowest process of a cohort
 
@@ -84,35 +84,13 @@ class Share:
             distributed.destroy_process_group()
 
 
-@dataclass(frozen=True)
-class CaseState:
-    """One line of the table.
-
-    Attributes
-    ----------
-    case: its name.
-    state: ``"done"``, ``"skipped"`` (complete before) or ``"failed"``.
-    images: its files.
-    folder: of the results, empty where it failed.
-    seconds: that it took.
-    error: kind, message, file, field and hint of what went wrong.
-    """
-
-    case: str
-    state: Literal["done", "skipped", "failed"]
-    images: tuple[str, ...]
-    folder: str = ""
-    seconds: float = 0.0
-    error: dict[str, str | None] | None = None
-
-
 def error_fields(error: SoftSegError) -> dict[str, str | None]:
-    """Return an error as the table holds it."""
+    """Return an error as the manifest holds it."""
     return {"kind": error.kind, "message": error.message, "file": error.file, "field": error.field, "hint": error.hint}
 
 
 class Table:
-    """The table of one process's cases, written anew after each, and the joint one of all processes.
+    """The cases of one process, and the joint :class:`~softseg.requests.manifest.Manifest` of all processes.
 
     Parameters
     ----------
@@ -124,26 +102,29 @@ class Table:
 
     def __init__(self, out: Path, share: Share, names: Sequence[str], model: str) -> None:
         self._out, self._share, self._names, self._model = out, share, list(names), model
-        self._states: list[CaseState] = []
+        self._cases: list[WrittenCase] = []
         self._part(share.rank).unlink(missing_ok=True)
 
-    def add(self, state: CaseState) -> None:
+    def add(self, case: WrittenCase) -> None:
         """Note what became of a case."""
-        self._states.append(state)
+        self._cases.append(case)
 
     def finish(self) -> list[Path]:
         """Write this process's part; where all parts are there, join them and return the finished files.
 
-        These are ``results.json``, and ``volumes.csv`` with the volumes of all cases when there are several.
+        These are ``results.json``, and ``volumes.csv`` with the volumes of all cases when there are several. Cases of
+        earlier commands stay in both as long as their folders are there.
         """
+        if self._share.world == 1:
+            return self._join(self._cases)
         with write_beside(self._part(self._share.rank)) as part:
-            part.write_text(json.dumps([asdict(state) for state in self._states]), encoding="utf-8")
+            part.write_text(json.dumps([case.to_json(self._out) for case in self._cases]), encoding="utf-8")
         parts = [self._part(rank) for rank in range(self._share.world)]
         try:
             states = [state for part in parts for state in json.loads(part.read_text(encoding="utf-8"))]
         except (FileNotFoundError, ValueError):  # others still work, or have joined the parts already
             return []
-        finished = self._join(states)
+        finished = self._join([WrittenCase.from_json(state, self._out) for state in states])
         for part in parts:
             with contextlib.suppress(OSError):
                 part.unlink()
@@ -152,27 +133,37 @@ class Table:
     def _part(self, rank: int) -> Path:
         return self._out / f".results-{rank + 1}-of-{self._share.world}.json"
 
-    def _join(self, states: Sequence[dict[str, Any]]) -> list[Path]:
+    def _join(self, cases: Sequence[WrittenCase]) -> list[Path]:
         order = {name: number for number, name in enumerate(self._names)}
-        ordered = sorted(states, key=lambda state: order.get(str(state["case"]), len(order)))
-        counts = {kind: sum(state["state"] == kind for state in ordered) for kind in ("done", "skipped", "failed")}
-        target = self._out / RESULTS_FILE
-        with write_beside(target) as file:
-            text = json.dumps({"model": self._model, **counts, "cases": ordered}, indent=2, ensure_ascii=False)
-            file.write_text(text + "\n", encoding="utf-8")
-        finished = [target]
-        volumes = {state["case"]: _volumes(Path(state["folder"])) for state in ordered if state["state"] != "failed"}
+        ordered = sorted(cases, key=lambda case: order.get(case.case, len(order)))
+        manifest = Manifest(self._out, tuple(ordered), self._model)
+        with contextlib.suppress(InputError):  # there is none yet, or something else
+            manifest = manifest.with_earlier(Manifest.read(self._out))
+        finished = [manifest.write()]
+        there = [case for case in manifest.cases if case.folder is not None]
+        names = _labels(there)
+        volumes = {names[number]: rows for number, case in enumerate(there) if (rows := _volumes(case))}
         if len(volumes) > 1:
             finished.append(write_volumes(volumes, self._out / VOLUMES_FILE))
         return finished
 
 
-def _volumes(folder: Path) -> list[dict[str, str | int | float]]:
-    with (folder / VOLUMES_FILE).open(newline="", encoding="utf-8") as stream:
+def _labels(cases: Sequence[WrittenCase]) -> list[str]:
+    """Return what each case is called in the table of volumes: its name, or its folder's where names repeat."""
+    counts = Counter(case.case for case in cases)
+    return [case.folder.name if counts[case.case] > 1 and case.folder is not None else case.case for case in cases]
+
+
+def _volumes(case: WrittenCase) -> list[dict[str, str | int | float]]:
+    """Return the rows of a case's table of volumes as text, none where it cannot be read."""
+    path = (case.folder or Path()) / VOLUMES_FILE
+    if not path.is_file():
+        return []
+    with path.open(newline="", encoding="utf-8") as stream:
         return [dict(row) for row in csv.DictReader(stream)]
 
 
-def volumes_of(folder: Path) -> list[dict[str, str | int | float]]:
+def volumes_of(case: WrittenCase) -> list[dict[str, str | int | float]]:
     """Return the rows of a finished case's ``volumes.csv``, numbers as numbers."""
     return [
         {
@@ -180,5 +171,5 @@ def volumes_of(folder: Path) -> list[dict[str, str | int | float]]:
             "level": int(row["level"]),
             **{name: float(row[name]) for name in ("soft_ml", "hard_ml", *INTERVAL_COLUMNS) if name in row},
         }
-        for row in _volumes(folder)
+        for row in _volumes(case)
     ]

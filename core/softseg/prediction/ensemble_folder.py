@@ -14,7 +14,7 @@ from softseg.errors import InputError
 from softseg.files import write_folder_beside
 from softseg.network import Model
 from softseg.prediction.ensemble import load_models, require_one_tree
-from softseg.prediction.outputs import safe_name
+from softseg.requests.names import file_names
 
 _UNKNOWN = "not stated"
 _JOINED = ("licence", "data_source", "citation")
@@ -63,16 +63,17 @@ def save_ensemble(
 
 def _names(models: Sequence[Model]) -> tuple[str, ...]:
     """Return a folder name for each: its own, or that of its run where it is called ``model``; numbered if repeated."""
-    names: list[str] = []
+    texts: list[str] = []
     for model in models:
         path = model.path.resolve()
-        base = safe_name(path.parent.name if path.name == "model" else path.name)
-        name, number = base, 1
-        while name in names:
+        base = path.parent.name if path.name == "model" else path.name
+        text, number = base, 1
+        while text in texts:
             number += 1
-            name = f"{base}-{number}"
-        names.append(name)
-    return tuple(names)
+            text = f"{base}-{number}"
+        texts.append(text)
+    names = file_names(texts)
+    return tuple(names[text] for text in texts)
 
 
 def _of_members(models: Sequence[Model]) -> dict[str, str]:

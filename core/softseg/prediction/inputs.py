@@ -1,8 +1,9 @@
 """Which files make up which case: what people name on the command line becomes a list of cases.
 
 A model of one channel takes files and folders of files. A model of several channels takes, for each case, the files
-joined by commas in the model's channel order (``flair.nii.gz,t1.nii.gz``), or folders in which each file's name ends in
-its channel: by number (``case_0000.nii.gz``, as nnU-Net) or by name (``case_FLAIR.nii.gz``).
+joined by commas in the model's channel order (``flair.nii.gz,t1.nii.gz``; a name that holds a comma stands in double
+quotes), or folders in which each file's name ends in its channel: by number (``case_0000.nii.gz``, as nnU-Net) or by
+name (``case_FLAIR.nii.gz``).
 """
 
 from __future__ import annotations
@@ -15,6 +16,8 @@ from pathlib import Path
 
 from softseg.data.cubes import CHANNEL_SUFFIXES, channel_files, file_of
 from softseg.errors import InputError
+from softseg.requests.lists import split_list
+from softseg.requests.manifest import absolute
 
 MAX_LISTED = 5
 """How many names a message lists."""
@@ -26,7 +29,7 @@ class CaseInput:
 
     Attributes
     ----------
-    name: names the case's output folder.
+    name: for people; no two cases of a list have one. Its folder: :mod:`softseg.prediction.places`.
     images: one file per channel, in the model's order.
     problem: why the case cannot be predicted, ``None`` if nothing is known to be wrong.
     """
@@ -39,12 +42,13 @@ class CaseInput:
 def find_cases(inputs: Sequence[str | PathLike[str]], channels: Sequence[str]) -> list[CaseInput]:
     """Return the cases that ``inputs`` (files, files joined by commas, folders) name for a model with ``channels``.
 
-    Cases of one name get their folder's name in front (``sub-1_T1w``, ``sub-2_T1w``).
+    Cases of one name get the names of their folders in front, as many as tell them apart (``sub-1_T1w``,
+    ``sub-2_T1w``).
 
     Raises
     ------
     InputError: nothing is given, a folder holds no image, the number of files does not fit the number of channels, or
-        two cases have one name.
+        one case is given twice.
     """
     cases: list[CaseInput] = []
     for given in inputs:
@@ -55,7 +59,7 @@ def find_cases(inputs: Sequence[str | PathLike[str]], channels: Sequence[str]) -
         elif path.exists() or "," not in text:
             cases.append(_of_files([path], channels))
         else:
-            cases.append(_of_files([Path(part.strip()) for part in text.split(",") if part.strip()], channels))
+            cases.append(_of_files([Path(part) for part in split_list(text)], channels))
     if not cases:
         raise InputError("no image was given", field="IMAGE")
     return _distinct(cases)
@@ -140,19 +144,32 @@ def _split_channel(name: str, channels: Sequence[str]) -> tuple[str, int | None]
 
 
 def _distinct(cases: list[CaseInput]) -> list[CaseInput]:
-    counts = Counter(case.name for case in cases)
-    named = [
-        replace(case, name=f"{case.images[0].resolve().parent.name}_{case.name}") if counts[case.name] > 1 else case
-        for case in cases
-    ]
-    repeated = [name for name, count in Counter(case.name for case in named).items() if count > 1]
-    if repeated:
+    """Return the cases with names that tell them apart."""
+    given = Counter(absolute(case.images) for case in cases)
+    twice = [case for case in cases if given[absolute(case.images)] > 1]
+    if twice:
         raise InputError(
-            f"several cases would be written to one folder: {_listed(repeated)}",
+            f"given twice: {_listed(list(dict.fromkeys(case.name for case in twice)))}",
             field="IMAGE",
-            hint="give each image once, and images of one name in separate commands",
+            hint="give each image once",
         )
-    return named
+    names = [case.name for case in cases]
+    for depth in range(1, 1 + max(len(Path(absolute(case.images)[0]).parents) for case in cases)):
+        counts = Counter(names)
+        if len(counts) == len(names):
+            break
+        names = [
+            _with_folders(case, depth) if counts[name] > 1 else name for name, case in zip(names, cases, strict=True)
+        ]
+    counts = Counter(names)  # scan.nii beside scan.nii.gz: their whole paths tell them apart
+    paths = [absolute(case.images)[0] if counts[name] > 1 else name for name, case in zip(names, cases, strict=True)]
+    return [replace(case, name=name) for name, case in zip(paths, cases, strict=True)]
+
+
+def _with_folders(case: CaseInput, depth: int) -> str:
+    """Return a case's name with those of the folders that its first file lies in."""
+    folders = [parent.name for parent in Path(absolute(case.images)[0]).parents[:depth] if parent.name]
+    return "_".join([*reversed(folders), case.name])
 
 
 def _endings(channels: Sequence[str]) -> str:

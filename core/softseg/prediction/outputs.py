@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import csv
 import math
-import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from os import PathLike, fspath
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
@@ -19,7 +18,8 @@ from softseg.events import Events
 from softseg.files import write_beside, write_folder_beside
 from softseg.image import Image, write_image
 from softseg.prediction.answers import file_stem, write_answers
-from softseg.prediction.record import write_record
+from softseg.requests.manifest import LABELS, NODE, OUTLIERS, SOFT, VOLUMES, OutputFile
+from softseg.requests.names import file_names, folded
 from softseg.soft.confidence import steps_of
 from softseg.tree import Node
 
@@ -47,23 +47,51 @@ INTERVAL_COLUMNS = ("soft_ml_low", "soft_ml_high")
 
 @dataclass(frozen=True)
 class NamedCut:
-    """A cut and the name that its files carry: ``leaves``, ``level3``, or the stem of the file that lists its nodes."""
+    """A cut and what tells its files from those of others.
+
+    Attributes
+    ----------
+    name: for people: ``leaves``, ``level3``, or the stem of the file that lists its nodes.
+    cut: its nodes.
+    file_name: that its files carry.
+    """
 
     name: str
     cut: Cut
+    file_name: str
 
     @staticmethod
-    def of(tree: LabelTree, spec: CutSpec) -> NamedCut:
-        """Return the cut that a user names.
+    def several(tree: LabelTree, specs: Sequence[CutSpec]) -> tuple[NamedCut, ...]:
+        """Return the cuts that a user names.
 
         Raises
         ------
-        InputError: no such level or file, or its nodes are not a cut of the tree.
+        InputError: no such level or file, its nodes are not a cut of the tree, or one is named twice.
         """
-        text = fspath(spec) if isinstance(spec, PathLike) else str(spec)
-        cut = tree.cut_from(spec)
-        name = text if text == "leaves" else f"level{int(text)}" if text.isdigit() else Path(text).stem
-        return NamedCut(safe_name(name), cut)
+        cuts = [tree.cut_from(spec) for spec in specs]
+        names = [_cut_name(spec) for spec in specs]
+        keys = [_cut_key(spec) for spec in specs]
+        if len(set(keys)) < len(keys):
+            raise InputError(f"two cuts of one name: {', '.join(names)}", field="cut", hint="name each cut once")
+        answers = [name for name in names if folded(name).startswith("confidence")]  # those of --confidence
+        files = file_names(dict(zip(keys, names, strict=True)), answers)
+        return tuple(NamedCut(name, cut, files[key]) for name, cut, key in zip(names, cuts, keys, strict=True))
+
+
+def _cut_name(spec: CutSpec) -> str:
+    """Return what people call a cut."""
+    key = _cut_key(spec)
+    return key if key == "leaves" or _is_level(spec) else Path(key).stem
+
+
+def _cut_key(spec: CutSpec) -> str:
+    """Return what tells a cut from others: a file's place, not its name."""
+    text = fspath(spec) if isinstance(spec, PathLike) else str(spec)
+    return f"level{int(text)}" if _is_level(spec) else text if text == "leaves" else str(Path(text).resolve())
+
+
+def _is_level(spec: CutSpec) -> bool:
+    return isinstance(spec, int) or (isinstance(spec, str) and spec.isascii() and spec.isdigit())
 
 
 @dataclass(frozen=True)
@@ -98,15 +126,12 @@ class Wanted:
 
         Raises
         ------
-        InputError: a cut or node is not of this tree, two cuts have one name, the map type is unknown, the confidence
+        InputError: a cut or node is not of this tree, a cut is named twice, the map type is unknown, the confidence
             is not in 0.5..1, or a branch has nothing to decide.
         """
         if confidence is not None:
             steps_of(confidence)
-        named = tuple(NamedCut.of(tree, spec) for spec in (cuts or ["leaves"]))
-        names = [cut.name for cut in named]
-        if len(set(names)) < len(names):
-            raise InputError(f"two cuts of one name: {', '.join(names)}", field="cut", hint="rename one file")
+        named = NamedCut.several(tree, cuts or ["leaves"])
         ids = dict.fromkeys(tree.find(node).id for node in nodes)
         return Wanted(named, tuple(ids), map_type_of(map_type), confidence, _branches(tree, branches))
 
@@ -138,15 +163,19 @@ def map_type_of(name: str) -> MapType:
     return "uint8" if name == "uint8" else "float32"
 
 
-def safe_name(text: str) -> str:
-    """Return ``text`` as part of a file name: letters, digits, ``. + _ -``; anything else becomes ``-``."""
-    return re.sub(r"[^\w.+-]+", "-", text).strip("-") or "unnamed"
+def node_file_names(tree: LabelTree) -> dict[str, str]:
+    """Return what files of a node carry, by its id; it depends on the tree alone, not on which nodes are asked for."""
+    return file_names(node.id for node in tree.nodes)
 
 
 def write_case(
-    folder: Path, prediction: Prediction, wanted: Wanted, events: Events, record: Mapping[str, Any] | None = None
-) -> None:
-    """Write everything about one case into ``folder``, which appears only when complete.
+    folder: Path,
+    prediction: Prediction,
+    wanted: Wanted,
+    events: Events,
+    finish: Callable[[Path, tuple[OutputFile, ...]], object] | None = None,
+) -> tuple[OutputFile, ...]:
+    """Write everything about one case into ``folder``, which appears only when complete; return its files.
 
     Parameters
     ----------
@@ -154,42 +183,58 @@ def write_case(
     prediction: what was found.
     wanted: which files beside the soft parcellation and the volumes.
     events: cancelling between two files.
-    record: what made the prediction, for ``prediction.json``.
+    finish: called last with the unfinished folder and all its files.
 
     Raises
     ------
     InputError: the folder cannot be written, the disk is full, or something else of that name is in the way.
     CancelledError: cancelled; nothing is left.
     """
+    written: list[OutputFile] = []
     with write_folder_beside(folder) as unfinished:
-        for step in _steps(unfinished, prediction, wanted):
+        for files, write in _steps(prediction, wanted):
             events.check()
-            step()
-        if record is not None:
-            write_record(unfinished, record)
+            write(unfinished / files[0].path)
+            written += files
+        if finish is not None:
+            finish(unfinished, tuple(written))
         events.check()
+    return tuple(written)
 
 
-def _steps(folder: Path, prediction: Prediction, wanted: Wanted) -> Iterator[Callable[[], object]]:
-    found = prediction.parcellation
-    yield partial(found.save, folder / SOFT_FILE)
+_Step = tuple[tuple[OutputFile, ...], Callable[[Path], object]]
+"""Files that are written together, and what writes them, told the path of the first."""
+
+
+def _steps(prediction: Prediction, wanted: Wanted) -> Iterator[_Step]:
+    found, names = prediction.parcellation, node_file_names(prediction.parcellation.tree)
+    yield (OutputFile(SOFT, SOFT_FILE),), found.save
     for named in wanted.cuts:
-        yield partial(write_labels, found, named.cut, folder / f"labels_{named.name}.nii.gz")
+        files = _with_colors(LABELS, f"labels_{named.file_name}", named.name)
+        yield files, partial(write_labels, found, named.cut)
     if wanted.confidence is not None:
-        yield partial(write_answers, found, wanted.confidence, folder / f"{file_stem(wanted.confidence)}.nii.gz")
+        stem, level = file_stem(wanted.confidence), f"{wanted.confidence:g}"
+        table = OutputFile("answers table", f"{stem}.csv", level)
+        yield (*_with_colors("answers", stem, level), table), partial(write_answers, found, wanted.confidence)
     if found.outliers is not None:
-        yield partial(write_outliers, found, found.outliers, folder / OUTLIERS_FILE)
+        yield (OutputFile(OUTLIERS, OUTLIERS_FILE),), partial(write_outliers, found, found.outliers)
     for node, image in prediction.node_maps.items():
-        yield partial(write_image, as_map(image, wanted.map_type), folder / f"node_{safe_name(node)}.nii.gz")
-    for name, extra in (("entropy", prediction.entropy), ("mutual_information", prediction.mutual_information)):
+        file = OutputFile(NODE, f"node_{names[node]}.nii.gz", node)
+        yield (file,), partial(write_image, as_map(image, wanted.map_type))
+    for role, extra in (("entropy", prediction.entropy), ("mutual_information", prediction.mutual_information)):
         if extra is not None:
-            yield partial(write_image, extra, folder / f"{name}.nii.gz")
+            yield (OutputFile(role, f"{role}.nii.gz"),), partial(write_image, extra)
     for node in wanted.branches:
-        stem = f"decision_{safe_name(node)}"
-        yield partial(write_decision, found, node, folder / f"{stem}_entropy.nii.gz")
+        file = OutputFile("decision_entropy", f"decision_{names[node]}_entropy.nii.gz", node)
+        yield (file,), partial(write_decision, found, node)
         if prediction.decisions is not None:
-            yield partial(write_information, prediction.decisions, node, folder / f"{stem}_information.nii.gz")
-    yield partial(write_volumes, {"": volume_rows(prediction.volumes)}, folder / VOLUMES_FILE)
+            file = OutputFile("decision_information", f"decision_{names[node]}_information.nii.gz", node)
+            yield (file,), partial(write_information, prediction.decisions, node)
+    yield (OutputFile(VOLUMES, VOLUMES_FILE),), partial(write_volumes, {"": volume_rows(prediction.volumes)})
+
+
+def _with_colors(role: str, stem: str, of: str) -> tuple[OutputFile, OutputFile]:
+    return OutputFile(role, f"{stem}.nii.gz", of), OutputFile(f"{role} colors", f"{stem}.ctbl", of)
 
 
 def write_labels(parcellation: SoftParcellation, cut: Cut, path: Path) -> Path:

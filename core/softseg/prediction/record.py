@@ -5,35 +5,96 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import softseg
 from softseg.data.cubes import file_of
+from softseg.requests.manifest import OutputFile, absolute, files_from_json, files_to_json
 
 if TYPE_CHECKING:
     from softseg.network import Model
 
 RECORD_FILE = "prediction.json"
 
-_DECISIVE = ("model", "settings", "images")
+_DECISIVE = ("model", "settings")
+_WHOLE = (".nii", ".nii.gz", ".nrrd", ".mha", ".mgh", ".mgz", ".npz", ".npy", ".mat", ".tif", ".tiff", ".png")
+_CHUNK = 1 << 22
 
 
-def record_of(name: str, digest: str, images: Sequence[Path], settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what decides how the prediction of a case looks, as plain values.
+@dataclass(frozen=True)
+class Identity:
+    """What tells an image from another.
+
+    Attributes
+    ----------
+    path: absolute (before format 2 with links followed).
+    bytes: size of the file, None where it cannot be asked.
+    changed_ns: time of the last change, likewise.
+    sha256: of the file's content; empty where one file does not hold the whole image, or it is not known.
+    """
+
+    path: str
+    bytes: int | None = None
+    changed_ns: int | None = None
+    sha256: str = ""
+
+    @staticmethod
+    def of(path: Path, content: bool = False) -> Identity:
+        """Return the identity of an image, with its content where that is asked for."""
+        try:
+            state = file_of(path).stat()
+            return Identity(
+                absolute([path])[0], state.st_size, state.st_mtime_ns, _sha256(file_of(path)) if content else ""
+            )
+        except OSError:
+            return Identity(absolute([path])[0])
+
+    @staticmethod
+    def from_json(values: Any) -> Identity | None:
+        """Return the identity that a record holds, None if it is none."""
+        if not isinstance(values, Mapping) or "path" not in values:
+            return None
+        size, changed = values.get("bytes"), values.get("changed_ns")
+        return Identity(str(values["path"]), size, changed, str(values.get("sha256", "")))
+
+    def has_content_of(self, file: Path) -> bool:
+        """Whether a file holds what this image held; only content counts, not its place."""
+        now = Identity.of(file)
+        return bool(self.sha256) and now.bytes == self.bytes and Identity.of(file, content=True).sha256 == self.sha256
+
+    def is_still(self, file: Path) -> bool:
+        """Whether a file is this image: unchanged at its place, or of the same content."""
+        now = Identity.of(file)
+        here = self.path in (now.path, str(file.resolve()))
+        same = here and (now.bytes, now.changed_ns) == (self.bytes, self.changed_ns)
+        return same or self.has_content_of(file)
+
+
+def _sha256(file: Path) -> str:
+    if not file.name.lower().endswith(_WHOLE):
+        return ""
+    digest = hashlib.sha256()
+    with file.open("rb") as stream:
+        while chunk := stream.read(_CHUNK):
+            digest.update(chunk)
+    return digest.hexdigest()
+
+
+def record_of(name: str, digest: str, settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what decides, beside its images, how the prediction of a case looks, as plain values.
 
     Parameters
     ----------
     name, digest: of the model, see :func:`model_digest`.
-    images: by place, size and time of the last change.
     settings: values that JSON can hold.
     """
     return {
-        "format_version": 1,
+        "format_version": 2,
         "software": f"softseg {softseg.__version__}",
         "model": {"name": name, "digest": digest},
         "settings": dict(settings),
-        "images": [_image(path) for path in images],
     }
 
 
@@ -49,23 +110,40 @@ def model_digest(model: Model) -> str:
     return digest.hexdigest()[:32]
 
 
-def is_made_by(folder: Path, record: Mapping[str, Any]) -> bool:
-    """Whether a case's folder holds a complete prediction of the same images by the same model and settings."""
+def read_record(folder: Path) -> dict[str, Any]:
+    """Return the record of a case's folder; empty where there is none."""
     try:
         found = json.loads((folder / RECORD_FILE).read_text(encoding="utf-8"))
     except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def is_made_by(folder: Path, record: Mapping[str, Any], images: Sequence[Path]) -> bool:
+    """Whether a case's folder holds a complete prediction of the same images by the same model and settings."""
+    found = read_record(folder)
+    if not found or any(found.get(key) != record[key] for key in _DECISIVE):
         return False
-    return isinstance(found, dict) and all(found.get(key) == record[key] for key in _DECISIVE)
+    known = [Identity.from_json(image) for image in found.get("images", ())]
+    return len(known) == len(images) and all(
+        image is not None and image.is_still(file) for image, file in zip(known, images, strict=True)
+    )
 
 
-def write_record(folder: Path, record: Mapping[str, Any]) -> None:
-    """Write a record into a folder that is not complete yet."""
-    (folder / RECORD_FILE).write_text(json.dumps(record, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+def files_of(folder: Path) -> tuple[OutputFile, ...]:
+    """Return the files that a case's folder says it holds; none where it does not say (before format 2)."""
+    return files_from_json(read_record(folder).get("files"))
 
 
-def _image(path: Path) -> dict[str, Any]:
-    try:
-        state = file_of(path).stat()
-    except OSError:
-        return {"path": str(path.resolve())}
-    return {"path": str(path.resolve()), "bytes": state.st_size, "changed_ns": state.st_mtime_ns}
+def write_record(
+    folder: Path, record: Mapping[str, Any], case: str, images: Sequence[Path], files: Sequence[OutputFile]
+) -> None:
+    """Write a record into a folder that is not complete yet: what made it, of what, and which files it holds."""
+    content = {
+        **record,
+        "case": case,
+        "images": [asdict(Identity.of(image, content=True)) for image in images],
+        "files": files_to_json(files),
+    }
+    # pure ASCII: names of files need not be valid text
+    (folder / RECORD_FILE).write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")

@@ -20,7 +20,7 @@ import hashlib
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 LONGEST_BYTES = 120
 """Bytes of a name in UTF-8, mark included."""
@@ -60,7 +60,7 @@ def marked_file_name(text: str, identity: str, digits: int = _DIGITS) -> str:
     return (cut or _UNNAMED) + mark
 
 
-def file_names(texts: Iterable[str], taken: Iterable[str] = ()) -> dict[str, str]:
+def file_names(texts: Iterable[str] | Mapping[str, str], taken: Iterable[str] = ()) -> dict[str, str]:
     """Return the file name of every text, for files of one folder, safe where upper and lower case are one.
 
     Where names would be one for some file system, each of them gets its mark: no order and no further text that does
@@ -68,15 +68,21 @@ def file_names(texts: Iterable[str], taken: Iterable[str] = ()) -> dict[str, str
 
     Parameters
     ----------
-    texts: of the files of one folder; the same text twice is the same file.
+    texts: of the files of one folder; the same text twice is the same file. Where texts may repeat, a mapping to them
+        from what tells the files apart, such as their paths.
     taken: names that something else in the folder has.
+
+    Returns
+    -------
+    The name of every text, or of every key of the mapping.
     """
-    names = {text: file_name(text) for text in texts}
+    read = dict(texts) if isinstance(texts, Mapping) else {text: text for text in texts}
+    names = {key: file_name(text) for key, text in read.items()}
     occupied = {folded(name) for name in taken}
     for digits in (_DIGITS, 2 * _DIGITS, 64):  # two marks of ten digits are one once in 10^12 pairs that read alike
         counts = Counter(map(folded, names.values()))
-        clashing = [t for t, name in names.items() if counts[folded(name)] > 1 or folded(name) in occupied]
-        names.update((text, marked_file_name(text, text, digits)) for text in clashing)
+        clashing = [key for key, name in names.items() if counts[folded(name)] > 1 or folded(name) in occupied]
+        names.update((key, marked_file_name(read[key], key, digits)) for key in clashing)
     return names
 
 

@@ -89,7 +89,7 @@ def write_blocks(dataset: Dataset, spec: FoldSpec, out: str | PathLike[str], eve
                     )
                 name = f"{case.id}.{part}"
                 parts[name] = part
-                target = folder.absolute() / "labels" / f"{name}.nii.gz"
+                target = folder.absolute() / "labels" / f"{dataset.file_names[case.id]}.{part}.nii.gz"
                 entry = _entry(case) | {"id": name, "group": name, "split": part, "labels": target}
                 entry.pop("unlabelled", None)
                 entries.append(entry)
@@ -158,8 +158,9 @@ def write_annotation(dataset: Dataset, annotation: Annotation, folder: Path, eve
                 image = read_only_map(case, dataset, events)
                 labels = _annotated(image.array, dataset, annotation, case, number)
                 painted += int(np.count_nonzero(labels)) if case.split == "train" else 0
-                write_image(Image(labels, image.geometry), temporary / "labels" / f"{case.id}.nii.gz")
-                entry["labels"] = folder.absolute() / "labels" / f"{case.id}.nii.gz"
+                name = f"{dataset.file_names[case.id]}.nii.gz"
+                write_image(Image(labels, image.geometry), temporary / "labels" / name)
+                entry["labels"] = folder.absolute() / "labels" / name
                 entry.pop("unlabelled", None)
             entries.append(entry)
         if painted == 0:

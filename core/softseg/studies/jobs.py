@@ -14,6 +14,7 @@ from softseg.data.coarsen import coarsen
 from softseg.data.rater_dataset import ALL_SPLITS
 from softseg.errors import InputError
 from softseg.events import Events
+from softseg.requests.names import file_name
 from softseg.studies.data_specs import StrokesSpec
 from softseg.studies.derive import Annotation, rated, write_annotation, write_blocks, write_fold
 from softseg.studies.folds import Fold, folds_of
@@ -66,7 +67,7 @@ class Job:
     def name(self) -> str:
         """Unique within the study; the name of its folder."""
         parts = [self.density.replace("%", "pct"), self.variant.name, f"seed-{self.seed}", f"fold-{self.fold.name}"]
-        return "_".join([*parts, *([self.held_out] if self.held_out else [])])
+        return file_name("_".join([*parts, *([self.held_out] if self.held_out else [])]))
 
     def digest(self, study: Study) -> str:
         """Return a digest of everything that its result depends on but the version of the program."""
@@ -246,7 +247,7 @@ def _fold_files(study: Study, dataset: Dataset, out: Path, events: Events) -> li
 def _annotated(whole: Path, annotation: Annotation, group: str, events: Events) -> Path:
     if not annotation.changes_labels:
         return whole
-    folder = whole.parent.parent / "_".join([_density_folder(annotation), *([group] if group else [])])
+    folder = whole.parent.parent / file_name("_".join([_density_folder(annotation), *([group] if group else [])]))
     return write_annotation(Dataset.load(whole), annotation, folder, events)
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import json
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from os import PathLike
@@ -15,6 +14,7 @@ import yaml
 from pydantic import ValidationError
 
 from softseg.errors import InputError
+from softseg.requests.names import file_name, folded
 from softseg.studies.data_specs import StrokesSpec
 from softseg.studies.smoke import smoke_text, smoke_values
 from softseg.studies.study_file import BudgetSpec, Sets, StudyFile, VariantSpec
@@ -104,8 +104,9 @@ class Study:
         variants = tuple(_variants(spec, file))
         names = [variant.name for variant in variants]
         variants = _with_models(variants, models)
-        if len(set(names)) < len(names):
-            repeated = next(name for name in names if names.count(name) > 1)
+        kinds = [folded(name) for name in names]
+        if len(set(kinds)) < len(names):
+            repeated = next(name for name, kind in zip(names, kinds, strict=True) if kinds.count(kind) > 1)
             raise InputError(f"two variants are called {repeated!r}", file=file, field="variants")
         if spec.baseline is not None and spec.baseline not in names:
             raise InputError(
@@ -188,13 +189,13 @@ def _variants(spec: StudyFile, file: Path) -> list[Variant]:
                 raise InputError(
                     error.message, file=error.file if own else file, field=place, hint=error.hint
                 ) from error
-            found.append(Variant(_safe(name), recipe, variant.tree, variant.strokes, variant.model))
+            found.append(Variant(file_name(name), recipe, variant.tree, variant.strokes, variant.model))
     return found
 
 
 def _ensemble(variant: VariantSpec, before: Sequence[Variant], file: Path, field: str) -> Variant:
     members = {each.name: each for each in before if not each.members}
-    wrong = next((name for name in variant.members if _safe(name) not in members), None)
+    wrong = next((name for name in variant.members if file_name(name) not in members), None)
     if wrong is not None:
         raise InputError(
             f"{wrong!r} is no variant above that is trained",
@@ -202,8 +203,8 @@ def _ensemble(variant: VariantSpec, before: Sequence[Variant], file: Path, field
             field=f"{field}: members",
             hint=f"there are {', '.join(members) or 'none'}",
         )
-    names = tuple(_safe(name) for name in variant.members)
-    return Variant(_safe(variant.name), members[names[0]].recipe, members=names)
+    names = tuple(file_name(name) for name in variant.members)
+    return Variant(file_name(variant.name), members[names[0]].recipe, members=names)
 
 
 def _recipe(variant: VariantSpec, sets: list[str], file: Path) -> Recipe:
@@ -244,8 +245,3 @@ def _short(value: Any) -> str:
         if isinstance(value, (list, dict))
         else str(value)
     )
-
-
-def _safe(name: str) -> str:
-    """Return a name that may be a folder everywhere."""
-    return re.sub(r"[^A-Za-z0-9.=+_-]+", "_", name).strip("._") or "variant"
