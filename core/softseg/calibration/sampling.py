@@ -14,6 +14,7 @@ from softseg.events import Events
 from softseg.prediction.layout import Layout, Picture
 from softseg.prediction.shares import shares_of_blocks
 from softseg.prediction.sweep import Runner
+from softseg.requests.predict import OVERLAP
 from softseg.soft.labels import SoftLabels
 from softseg.system import resolve_precision
 from softseg.types import FloatArray
@@ -62,7 +63,7 @@ def sample_case(
     *,
     device: torch.device,
     precision: str | None = None,
-    overlap: float = 0.5,
+    overlap: float = OVERLAP,
     events: Events | None = None,
 ) -> Sample:
     """Return what the model says about voxels of a prepared case, drawn evenly among the labelled ones.

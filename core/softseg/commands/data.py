@@ -10,8 +10,11 @@ from typing import Annotated
 
 import typer
 
+from softseg.commands.asked import command_of
 from softseg.commands.common import CancelFileOption, EventsOption, QuietOption, long_work
 from softseg.errors import InputError
+from softseg.events import Events
+from softseg.requests.evaluate import FalseColourRequest
 
 app = typer.Typer(help="Check, import and fuse training data.", no_args_is_help=True, rich_markup_mode=None)
 
@@ -230,36 +233,20 @@ def raters(
         work.result("dataset", write_raters(Dataset.load(data), out, how, seed=seed, events=work))
 
 
-@app.command("false-colour")
-def false_colour(
-    context: typer.Context,
-    cube: Annotated[str, typer.Argument(metavar="CUBE", help="A cube of bands: a file, or FILE.npz:NAME.")],
-    out: Annotated[Path, typer.Option("--out", metavar="PNG|NRRD", help="The picture or volume to write.")],
-    bands: Annotated[
-        str | None,
-        typer.Option(
-            "--bands",
-            metavar="R,G,B",
-            help="Bands for red, green and blue, counted from 0. [default: those nearest 650, 550 and 450 nm]",
-        ),
-    ] = None,
-    percent: Annotated[
-        str, typer.Option("--percent", metavar="LOW,HIGH", help="Percentiles that become black and full colour.")
-    ] = "2,98",
-    events: EventsOption = None,
-    quiet: QuietOption = False,
-    cancel_file: CancelFileOption = None,
-) -> None:
+def _false_colour(request: FalseColourRequest, events: Events) -> None:
     """Write three bands of a cube as red, green and blue, to look at."""
-    with long_work(context, events, quiet, cancel_file) as work:
-        from softseg.data.cubes import read_channel
-        from softseg.data.cubes.false_colour import write_false_colour
+    from softseg.data.cubes import read_channel
+    from softseg.data.cubes.false_colour import write_false_colour
 
-        chosen = None if bands is None else [int(part) for part in _numbers(bands, "three", "--bands", "49,26,16")]
-        low, high = _numbers(percent, "two", "--percent", "2,98")
-        image = read_channel(cube)
-        work.check()
-        work.result("picture", write_false_colour(image, out, chosen, (low, high)))
+    bands, percent = request.bands, request.percent
+    chosen = None if bands is None else [int(part) for part in _numbers(bands, "three", "--bands", "49,26,16")]
+    low, high = _numbers(percent, "two", "--percent", "2,98")
+    image = read_channel(request.cube)
+    events.check()
+    events.result("picture", write_false_colour(image, request.out, chosen, (low, high)))
+
+
+false_colour = app.command("false-colour")(command_of(FalseColourRequest, _false_colour))
 
 
 def _numbers(text: str, count: str, option: str, example: str) -> tuple[float, ...]:

@@ -21,6 +21,7 @@ from softseg.data.plan import Plan
 from softseg.network.architectures import network_config
 from softseg.network.heads import Head
 from softseg.requests.names import file_name
+from softseg.requests.predict import OVERLAP
 from softseg.tree import LabelTree
 
 SCHEMA = "https://github.com/Project-MONAI/MONAI-extra-test-data/releases/download/0.8.1/meta_schema_20240725.json"
@@ -218,7 +219,7 @@ def _roi(plan: Plan) -> list[int]:
 
 
 def _inferer(plan: Plan) -> dict[str, Any]:
-    window = {"roi_size": list(plan.patch_size), "overlap": 0.5, "mode": "gaussian", "sw_batch_size": 1}
+    window = {"roi_size": list(plan.patch_size), "overlap": OVERLAP, "mode": "gaussian", "sw_batch_size": 1}
     if plan.dimensions == 2:
         return {"_target_": "SliceInferer", "spatial_dim": 0, **window}
     return {"_target_": "SlidingWindowInferer", **window}

@@ -18,6 +18,7 @@ from softseg.prediction.scoring import NOT_JUDGED, WindowScorer
 from softseg.prediction.shares import dense, only_background, shares_of_blocks
 from softseg.prediction.sweep import Runner
 from softseg.prediction.window_grid import every_channel
+from softseg.requests.predict import OVERLAP
 from softseg.soft.blocks import Index
 from softseg.system import resolve_device, resolve_precision
 from softseg.types import FloatArray
@@ -45,7 +46,7 @@ def score_case(
     device: torch.device | str = "cpu",
     events: Events | None = None,
     *,
-    overlap: float = 0.5,
+    overlap: float = OVERLAP,
     precision: str | None = None,
 ) -> ScoredCase:
     """Return probabilities and scores of a case as prediction computes them, before anything is stored.
@@ -93,7 +94,7 @@ def outlier_scores(
     device: torch.device | str = "cpu",
     events: Events | None = None,
     *,
-    overlap: float = 0.5,
+    overlap: float = OVERLAP,
 ) -> FloatArray:
     """Return one score of a case: float32 ``(k, j, i)``; see :func:`score_case`."""
     return np.asarray(score_case(model, [fitted], case, device, events, overlap=overlap).scores[0])

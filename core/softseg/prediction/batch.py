@@ -5,9 +5,9 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from os import PathLike
+from os import PathLike, fspath
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import torch
 
@@ -15,20 +15,19 @@ from softseg.errors import InputError, OutOfMemoryError, SoftSegError
 from softseg.events import Events
 from softseg.files import require_writable_folder
 from softseg.network import Model
-from softseg.prediction.case import Prediction, fitted_outliers, predict_case, require_one_for_outliers
+from softseg.prediction.case import Prediction, predict_with
 from softseg.prediction.cohort import Share, Table, error_fields, volumes_of
 from softseg.prediction.ensemble import joint_name, load_model, load_models, require_once
 from softseg.prediction.inputs import CaseInput, find_cases
-from softseg.prediction.outputs import SOFT_FILE, VOLUMES_FILE, CutSpec, Wanted, write_case
+from softseg.prediction.outputs import SOFT_FILE, VOLUMES_FILE, Wanted, write_case
 from softseg.prediction.places import case_folders
-from softseg.prediction.postprocessing import CleaningStep
 from softseg.prediction.record import files_of, is_made_by, model_digest, record_of, write_record
-from softseg.prediction.sweep import Blend
-from softseg.prediction.uncertainty import Uncertainty
+from softseg.prediction.settings import Settings
 from softseg.requests.manifest import SOFT, VOLUMES, OutputFile, State, WrittenCase, absolute
-from softseg.system import MEMORY_ERRORS, gpus, raise_out_of_memory, resolve_device, resolve_precision
+from softseg.requests.predict import PredictRequest
+from softseg.system import MEMORY_ERRORS, gpus, raise_out_of_memory, resolve_device
 
-__all__ = ["CaseResult", "load_model", "predict"]
+__all__ = ["CaseResult", "load_model", "predict", "run"]
 
 
 @dataclass(frozen=True)
@@ -62,55 +61,56 @@ def predict(
     inputs: Sequence[str | PathLike[str]],
     out: str | PathLike[str],
     *,
-    cut: CutSpec | Sequence[CutSpec] | None = None,
-    nodes: Sequence[str] = (),
-    confidence: float | None = None,
-    uncertainty: str | None = None,
-    outliers: bool = False,
     device: str | torch.device = "auto",
     events: Events | None = None,
-    map_type: str = "float32",
-    postprocess: Sequence[str] = (),
-    overlap: float = 0.5,
-    precision: str | None = None,
-    blend: str = "probabilities",
-    overwrite: bool = False,
-    calibrated: bool = True,
-    branches: Sequence[str] = (),
+    **asked: Any,
 ) -> list[CaseResult]:
-    """Predict cases and write, for each, ``OUT/<case>/``.
+    """Predict cases; :func:`run` with a request of these values.
+
+    Parameters
+    ----------
+    model: as in a request, or a loaded model, or several.
+    inputs: files and folders, see :mod:`softseg.prediction.inputs`.
+    out: the output folder.
+    device: ``"auto"``, ``"cpu"`` or ``"cuda:N"``.
+    events: stages, progress, warnings, estimates, results; cancelling.
+    asked: any further options of :class:`~softseg.requests.PredictRequest`: cut, nodes, confidence, uncertainty,
+        branches, calibrated, outliers, postprocess, map_type, overlap, precision, blend, overwrite.
+
+    Returns
+    -------
+    see :func:`run`.
+
+    Raises
+    ------
+    see :func:`run`.
+    """
+    models = None if isinstance(model, (str, PathLike)) else load_models(model)
+    name = fspath(model) if isinstance(model, (str, PathLike)) else ""
+    request = PredictRequest(name, tuple(fspath(each) for each in inputs), Path(out), device=str(device), **asked)
+    return run(request, events, models)
+
+
+def run(
+    request: PredictRequest, events: Events | None = None, models: Sequence[Model] | None = None
+) -> list[CaseResult]:
+    """Predict cases and write, for each, a folder of its own in ``request.out``.
 
     The folder holds ``soft.soft.npz`` (a SoftParcellation), ``labels_<cut>.nii.gz`` with ``labels_<cut>.ctbl``,
     ``node_<id>.nii.gz``, ``entropy.nii.gz`` and ``mutual_information.nii.gz`` (with uncertainty or several models),
     ``decision_<id>_entropy.nii.gz`` (and ``_information``), ``volumes.csv`` and ``prediction.json`` (what made it).
-    With several cases ``OUT/results.json`` says what became of each and ``OUT/volumes.csv`` holds all volumes. A case
-    that fails is warned about and the others go on. A case that was predicted from the same images by the same model
-    and settings before is not predicted again.
+    ``OUT/results.json`` says which input became which case, folder and files (:mod:`softseg.requests.manifest`); with
+    several cases ``OUT/volumes.csv`` holds all volumes. A case that fails is warned about and the others go on. A case
+    that was predicted from the same images by the same model and settings before is not predicted again. The folder
+    of another case is never replaced.
 
     Where RANK and WORLD_SIZE are set (``torchrun``), each process predicts its part of the cases.
 
     Parameters
     ----------
-    model: a model folder, the name of a shipped model, or a loaded model; or several, as a list or joined by commas:
-        their mean is stored (they must be of one tree, the same channels and the same crop).
-    inputs: files and folders, see :mod:`softseg.prediction.inputs`.
-    out: the output folder; a case's folder in it that an earlier prediction wrote is replaced.
-    cut: level, ``"leaves"`` or file of node ids, or several of these; the leaves by default.
-    nodes: ids or names of nodes whose soft maps are written.
-    confidence: 0.5..1: also write, per voxel, the deepest node of at least this probability.
-    uncertainty: ``"tta:N"`` or ``"dropout:N"``.
-    outliers: whether the model's outlier score is stored too, with a mask ``outliers.nii.gz`` and outliers marked in
-        the label maps; refused by models without a score (``softseg outliers fit``).
-    device: ``"auto"``, ``"cpu"`` or ``"cuda:N"``.
+    request: what is asked.
     events: stages, progress, warnings, estimates, results; cancelling.
-    map_type: of soft maps: ``"float32"`` (0..1) or ``"uint8"`` (round(255 x share)).
-    postprocess: cleaning steps, ``keep-largest:NODE``, ``fill-holes:LEAF``, ``remove-small:NODE:ML``; none by default.
-    overlap: of neighbouring windows, 0 <= overlap < 1.
-    precision: of the network's arithmetic; what the model's plan says by default.
-    blend: ``"probabilities"`` or ``"logits"``: what is averaged where windows overlap, with a softmax head.
-    overwrite: predict again what is complete already.
-    calibrated: whether a model's calibration (``softseg calibrate``) is applied, where it has one.
-    branches: ids or names of inner nodes, or ``["all"]``, for which the uncertainty of their decision is mapped.
+    models: loaded ones that stand in for ``request.model``.
 
     Returns
     -------
@@ -124,38 +124,19 @@ def predict(
     """
     events = Events() if events is None else events
     share = Share.of_environment()
-    loaded, *others = load_models(model)
-    cuts = [] if cut is None else [cut] if isinstance(cut, (int, str, PathLike)) else list(cut)
-    wanted = Wanted.of(loaded.tree, cuts, nodes, map_type, confidence, branches)
-    _require_sensible(overlap, blend)
-    require_once([loaded, *others], uncertainty)
-    if outliers:
-        require_one_for_outliers([loaded, *others])
-    score = fitted_outliers(loaded) if outliers else None
-    all_cases = find_cases(inputs, loaded.plan.channels)
-    folders = case_folders(Path(out), all_cases)
-    chosen = resolve_device(_own_gpu(device, share), events)
-    job = _Job(
-        model=loaded,
-        others=tuple(others),
-        digest="+".join(model_digest(each) for each in (loaded, *others)),
-        device=chosen,
-        uncertainty=None if uncertainty is None else Uncertainty.parse(uncertainty),
-        wanted=wanted,
-        postprocess=tuple(CleaningStep.parse(text, loaded.tree) for text in postprocess),
-        overlap=overlap,
-        precision=loaded.plan.precision if precision is None else precision,
-        blend="logits" if blend == "logits" else "probabilities",
-        overwrite=overwrite,
-        outliers=None if score is None else score.digest(),
-        calibrated=calibrated,
-    )
-    resolve_precision(job.precision, chosen)
-    require_writable_folder(out)
+    loaded, *others = load_models(request.model if models is None else models)
+    wanted = Wanted.of(loaded.tree, request)
+    require_once([loaded, *others], request.uncertainty)
+    all_cases = find_cases(request.inputs, loaded.plan.channels)
+    folders = case_folders(request.out, all_cases)
+    device = resolve_device(_own_gpu(request.device, share), events)
+    settings = Settings.of([loaded, *others], request, device)
+    job = _Job(loaded, "+".join(model_digest(each) for each in (loaded, *others)), settings, wanted)
+    require_writable_folder(request.out)
     cases = share.of(all_cases)
     if share.world > 1:
         events.log(f"process {share.rank + 1} of {share.world}: {len(cases)} of {len(all_cases)} cases")
-    table = Table(Path(out), share, list(folders), job.name)
+    table = Table(request.out, share, list(folders), job.name)
     if len(all_cases) == 1 and cases:
         return [_only(job, cases[0], folders[cases[0].name], table, events)]
     return _cohort(job, cases, folders, table, share, events)
@@ -166,45 +147,41 @@ class _Job:
     """What is done with every case."""
 
     model: Model
-    others: tuple[Model, ...]
     digest: str
-    device: torch.device
-    uncertainty: Uncertainty | None
+    settings: Settings
     wanted: Wanted
-    postprocess: tuple[CleaningStep, ...]
-    overlap: float
-    precision: str
-    blend: Blend
-    overwrite: bool
-    outliers: str | None = None
-    calibrated: bool = True
 
     @property
     def name(self) -> str:
         """Name of the model."""
-        return joint_name([self.model, *self.others])
+        return joint_name(self.models)
+
+    @property
+    def models(self) -> tuple[Model, ...]:
+        """All models."""
+        return (self.model, *self.settings.others)
 
     def record(self) -> dict[str, Any]:
         """Return what decides about a case's result, beside its images, as plain values."""
-        how = self.uncertainty
-        settings = {
-            "cuts": {named.name: [node.id for node in named.cut.nodes] for named in self.wanted.cuts},
+        settings, request = self.settings, self.settings.request
+        decisive = {
+            "cuts": {named.file_name: [node.id for node in named.cut.nodes] for named in self.wanted.cuts},
             "nodes": list(self.wanted.nodes),
-            "map_type": self.wanted.map_type,
-            "confidence": self.wanted.confidence,
-            "uncertainty": None if how is None else f"{how.kind}:{how.samples}",
-            "postprocess": [asdict(step) for step in self.postprocess],
-            "overlap": self.overlap,
-            "precision": str(resolve_precision(self.precision, self.device)).removeprefix("torch."),
-            "blend": self.blend,
-            "outliers": self.outliers,
-            "calibration": [self._temperatures(model) for model in (self.model, *self.others)],
+            "map_type": request.map_type,
+            "confidence": request.confidence,
+            "uncertainty": request.uncertainty,
+            "postprocess": [asdict(step) for step in settings.postprocess],
+            "overlap": request.overlap,
+            "precision": str(settings.dtype_of(self.model)).removeprefix("torch."),
+            "blend": request.blend,
+            "outliers": None if settings.outliers is None else settings.outliers.digest(),
+            "calibration": [self._temperatures(model) for model in self.models],
             "branches": list(self.wanted.branches),
         }
-        return record_of(self.name, self.digest, settings)
+        return record_of(self.name, self.digest, decisive)
 
     def _temperatures(self, model: Model) -> list[float] | None:
-        used = model.calibration if self.calibrated else None
+        used = model.calibration if self.settings.request.calibrated else None
         return None if used is None else list(used.temperatures)
 
 
@@ -265,25 +242,10 @@ def _predicted(job: _Job, case: CaseInput, folder: Path, events: Events) -> Pred
     """Predict a case; ``None`` if its folder is there already."""
     if case.problem is not None:
         raise case.problem
-    if not job.overwrite and is_made_by(folder, job.record(), case.images):
+    if not job.settings.request.overwrite and is_made_by(folder, job.record(), case.images):
         events.log(f"{case.name}: complete already, by the same model and settings (--overwrite predicts it again)")
         return None
-    return predict_case(
-        job.model,
-        case.images,
-        device=job.device,
-        events=events,
-        uncertainty=job.uncertainty,
-        nodes=job.wanted.nodes,
-        postprocess=job.postprocess,
-        overlap=job.overlap,
-        precision=job.precision,
-        blend=job.blend,
-        outliers=job.outliers is not None,
-        others=job.others,
-        calibrated=job.calibrated,
-        branches=job.wanted.branches,
-    )
+    return predict_with(job.model, case.images, job.settings, events)
 
 
 def _written(
@@ -310,13 +272,6 @@ def _own_gpu(device: str | torch.device, share: Share) -> str | torch.device:
     if str(device) != "auto" or share.world == 1 or gpus() == 0:
         return device
     return f"cuda:{share.local % gpus()}"
-
-
-def _require_sensible(overlap: float, blend: str) -> None:
-    if not 0 <= overlap < 1:
-        raise InputError(f"expected a number from 0 to below 1, got {overlap}", field="overlap")
-    if blend not in get_args(Blend):
-        raise InputError(f"expected {' or '.join(get_args(Blend))}, got {blend!r}", field="blend")
 
 
 def _summary(failed: dict[str, SoftSegError], total: int) -> SoftSegError:

@@ -8,26 +8,25 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import torch
 
 from softseg.data import preprocess_images
 from softseg.data.cubes import read_channel
 from softseg.data.cubes.cube import ChannelImage, filled
-from softseg.errors import InputError, OutOfMemoryError
+from softseg.errors import OutOfMemoryError
 from softseg.events import Events
 from softseg.image import Geometry, Image, say_notes
 from softseg.network.architectures import window_multiple
 from softseg.prediction.checks import warn_about
-from softseg.prediction.ensemble import require_once, require_one_tree, see_one_grid
+from softseg.prediction.ensemble import see_one_grid
 from softseg.prediction.joint import KEPT, predict_jointly
 from softseg.prediction.memory import halved
-from softseg.prediction.postprocessing import CleaningStep
+from softseg.prediction.settings import Settings
 from softseg.prediction.spread import DecisionMaps
-from softseg.prediction.streaming import Found, Settings, pieces_of, stream
-from softseg.prediction.sweep import Blend
-from softseg.prediction.uncertainty import Uncertainty
+from softseg.prediction.streaming import Found, pieces_of, stream
+from softseg.requests.predict import PredictRequest
 from softseg.soft.blocks import Index
 from softseg.soft.fine import FineStore
 from softseg.soft.parcellation import NodeVolume, SoftParcellation
@@ -35,7 +34,6 @@ from softseg.system import MEMORY_ERRORS, is_out_of_memory, resolve_device
 
 if TYPE_CHECKING:
     from softseg.network import Model
-    from softseg.network.fitted_outliers import FittedOutliers
 
 _Result = TypeVar("_Result")
 
@@ -76,20 +74,10 @@ def predict_case(
     *,
     device: torch.device | str = "cpu",
     events: Events | None = None,
-    uncertainty: Uncertainty | str | None = None,
-    nodes: Sequence[str] = (),
-    postprocess: Sequence[CleaningStep] = (),
-    overlap: float = 0.5,
-    precision: str | None = None,
-    blend: Blend = "probabilities",
-    outliers: bool = False,
     others: Sequence[Model] = (),
-    calibrated: bool = True,
-    branches: Sequence[str] = (),
+    **asked: Any,
 ) -> Prediction:
     """Predict one case.
-
-    Where memory runs out, windows are halved, with a warning, and the case begins again.
 
     Parameters
     ----------
@@ -97,16 +85,9 @@ def predict_case(
     images: one file per channel, in the model's order.
     device: where the network runs; it is moved there.
     events: stages, progress, warnings, estimates; cancelling between windows.
-    uncertainty: ``"tta:N"`` or ``"dropout:N"``; the mean of N predictions and two maps of how sure they are.
-    nodes: ids of nodes whose soft maps are wanted.
-    postprocess: cleaning of the mean distribution on the model's grid, in this order; none by default.
-    overlap: of the windows, 0 <= overlap < 1.
-    precision: of the network's arithmetic; the plan's by default.
-    blend: what is averaged where windows overlap, with a softmax head.
-    outliers: whether the model's outlier score is computed and stored beside the shares, which do not change.
     others: more models of the same tree, channels and crop; the mean of all answers is stored.
-    calibrated: whether the models' calibrations, where they have one, are applied to their answers.
-    branches: ids of inner nodes whose decisions are followed, where there are several predictions.
+    asked: any of nodes, uncertainty, branches, calibrated, outliers, postprocess, overlap, precision and blend of
+        :class:`~softseg.requests.PredictRequest`.
 
     Raises
     ------
@@ -115,25 +96,17 @@ def predict_case(
     OutOfMemoryError: it does not fit into memory, not even with the smallest windows.
     CancelledError: cancelled.
     """
-    events = Events() if events is None else events
-    models = [model, *others]
-    require_one_tree(models)
-    require_once(models, uncertainty)
-    if outliers:
-        require_one_for_outliers(models)
-    settings = Settings(
-        device=resolve_device(device),
-        uncertainty=Uncertainty.parse(uncertainty) if isinstance(uncertainty, str) else uncertainty,
-        nodes=tuple(model.tree.find(node).id for node in nodes),
-        postprocess=tuple(postprocess),
-        overlap=overlap,
-        precision=model.plan.precision if precision is None else precision,
-        blend=blend,
-        outliers=fitted_outliers(model) if outliers else None,
-        others=tuple(others),
-        calibrated=calibrated,
-        branches=tuple(branches),
-    )
+    request = PredictRequest("", (), Path(), **asked)
+    settings = Settings.of([model, *others], request, resolve_device(device))
+    return predict_with(model, images, settings, Events() if events is None else events)
+
+
+def predict_with(model: Model, images: Sequence[Path], settings: Settings, events: Events) -> Prediction:
+    """Predict one case as settings say; see :func:`predict_case`.
+
+    Where memory runs out, windows are halved, with a warning, and the case begins again.
+    """
+    models = [model, *settings.others]
     events.stage("read")
     scans = [read_channel(path) for path in images]
     target = scans[0].geometry
@@ -158,31 +131,6 @@ def predict_case(
         found.decisions,
         found.intervals,
     )
-
-
-def fitted_outliers(model: Model) -> FittedOutliers:
-    """Return the outlier score that was fitted to a model.
-
-    Raises
-    ------
-    InputError: there is none.
-    """
-    if model.outliers is None:
-        raise InputError(
-            "this model carries no outlier score",
-            file=model.path,
-            field="outliers",
-            hint="fit one with softseg outliers fit, or leave --outliers out",
-        )
-    return model.outliers
-
-
-def require_one_for_outliers(models: Sequence[Model]) -> None:
-    """Raise :class:`InputError` if an outlier score is wanted of several models."""
-    if len(models) > 1:
-        raise InputError(
-            "an outlier score belongs to one model", field="outliers", hint="leave --outliers out, or name one model"
-        )
 
 
 @dataclass(frozen=True, eq=False)

@@ -18,9 +18,10 @@ from softseg.events import Events
 from softseg.image import Geometry
 from softseg.prediction.estimate import require_free
 from softseg.prediction.postprocessing import clean
+from softseg.prediction.settings import Settings
 from softseg.prediction.shares import only_background
 from softseg.prediction.spread import SpreadMaps
-from softseg.prediction.streaming import Collected, Found, Settings
+from softseg.prediction.streaming import Collected, Found
 from softseg.prediction.uncertainty import Spread
 from softseg.soft.blocks import Piece
 from softseg.soft.fine import FineStore, side_by_side

@@ -16,6 +16,7 @@ from torch import Tensor
 from softseg.prediction.sums import Region
 from softseg.prediction.uncertainty import Augmentation
 from softseg.prediction.window_grid import WindowGrid, content_box, content_of, padded
+from softseg.requests.predict import OVERLAP
 from softseg.soft.blocks import Index, Partition
 
 MOST_TRIED = 1000
@@ -152,7 +153,7 @@ class Layout:
         return min(layouts, key=Layout.most_open)
 
     @staticmethod
-    def whole(volume: Tensor, patch: Sequence[int], rim: Index, overlap: float = 0.5) -> Layout:
+    def whole(volume: Tensor, patch: Sequence[int], rim: Index, overlap: float = OVERLAP) -> Layout:
         """Lay windows over all of one image ``[channels, k, j, i]``."""
         layout = Layout.over([Picture.of(volume, patch, overlap, skip_empty=False)], rim)
         if layout is None:

@@ -20,7 +20,7 @@ from softseg.image import Image, write_image
 from softseg.prediction.answers import file_stem, write_answers
 from softseg.requests.manifest import LABELS, NODE, OUTLIERS, SOFT, VOLUMES, OutputFile
 from softseg.requests.names import file_names, folded
-from softseg.soft.confidence import steps_of
+from softseg.requests.predict import MAP_TYPES, PredictRequest
 from softseg.tree import Node
 
 if TYPE_CHECKING:
@@ -114,29 +114,23 @@ class Wanted:
     branches: tuple[str, ...] = ()
 
     @staticmethod
-    def of(
-        tree: LabelTree,
-        cuts: Sequence[CutSpec],
-        nodes: Sequence[str],
-        map_type: str = "float32",
-        confidence: float | None = None,
-        branches: Sequence[str] = (),
-    ) -> Wanted:
-        """Return what is wanted, checked against the tree; without cuts, the leaves.
+    def of(tree: LabelTree, request: PredictRequest) -> Wanted:
+        """Return what a request wants, checked against the tree; without cuts, the leaves.
 
         Raises
         ------
-        InputError: a cut or node is not of this tree, a cut is named twice, the map type is unknown, the confidence
-            is not in 0.5..1, or a branch has nothing to decide.
+        InputError: a cut or node is not of this tree, a cut is named twice, or a branch has nothing to decide.
         """
-        if confidence is not None:
-            steps_of(confidence)
-        named = NamedCut.several(tree, cuts or ["leaves"])
-        ids = dict.fromkeys(tree.find(node).id for node in nodes)
-        return Wanted(named, tuple(ids), map_type_of(map_type), confidence, _branches(tree, branches))
+        return Wanted(
+            NamedCut.several(tree, request.cut or ["leaves"]),
+            tuple(dict.fromkeys(tree.find(node).id for node in request.nodes)),
+            map_type_of(request.map_type),
+            request.confidence,
+            branches_of(tree, request.branches),
+        )
 
 
-def _branches(tree: LabelTree, names: Sequence[str]) -> tuple[str, ...]:
+def branches_of(tree: LabelTree, names: Sequence[str]) -> tuple[str, ...]:
     """Return the ids of inner nodes; the one name ``all`` stands for every node with a decision to make."""
     if list(names) == ["all"] and "all" not in tree:
         return tuple(node.id for node in tree.inner_nodes if len(tree.children(node.id)) > 1)
@@ -158,8 +152,8 @@ def map_type_of(name: str) -> MapType:
     ------
     InputError: there is none.
     """
-    if name not in ("float32", "uint8"):
-        raise InputError(f"expected float32 or uint8, got {name!r}", field="map type")
+    if name not in MAP_TYPES:
+        raise InputError(f"expected {' or '.join(MAP_TYPES)}, got {name!r}", field="map-type")
     return "uint8" if name == "uint8" else "float32"
 
 

@@ -19,7 +19,21 @@ if TYPE_CHECKING:
 RECORD_FILE = "prediction.json"
 
 _DECISIVE = ("model", "settings")
-_WHOLE = (".nii", ".nii.gz", ".nrrd", ".mha", ".mgh", ".mgz", ".npz", ".npy", ".mat", ".tif", ".tiff", ".png")
+_WHOLE = (
+    ".nii",
+    ".nii.gz",
+    ".nrrd",
+    ".mha",
+    ".mgh",
+    ".mgz",
+    ".mgh.gz",
+    ".npz",
+    ".npy",
+    ".mat",
+    ".tif",
+    ".tiff",
+    ".png",
+)
 _CHUNK = 1 << 22
 
 

@@ -16,51 +16,28 @@ from softseg.image import Geometry, Image
 from softseg.prediction.ensemble import joint_name
 from softseg.prediction.estimate import announce, work_of
 from softseg.prediction.layout import Layout, Picture
-from softseg.prediction.postprocessing import CleaningStep, clean
+from softseg.prediction.postprocessing import clean
 from softseg.prediction.scoring import StepMap, WindowScorer
+from softseg.prediction.settings import Settings
 from softseg.prediction.shares import Member, Shares, cut_into_blocks, dense, shares_of_blocks
 from softseg.prediction.spread import DecisionMaps, SpreadMaps
-from softseg.prediction.sweep import Blend, Runner
-from softseg.prediction.uncertainty import Augmentation, Uncertainty, dropout_on
+from softseg.prediction.sweep import Runner
+from softseg.prediction.uncertainty import Augmentation, dropout_on
 from softseg.soft.blocks import BlockResampler, Index, Piece
 from softseg.soft.compress import Compressor
 from softseg.soft.encoding import NODE_ERROR
 from softseg.soft.parcellation import SoftParcellation
 from softseg.soft.resample import resample_image
-from softseg.system import resolve_precision
 from softseg.types import FloatArray
 
 if TYPE_CHECKING:
     from softseg.network import Model
-    from softseg.network.fitted_outliers import FittedOutliers
 
 WINDOWS_ON_GPU = 4
 """Windows in one pass on a GPU (our default); on a CPU one at a time is as fast and takes less memory."""
 
 STORED_LEAVES = 8
 """Leaves that a voxel stores unless they leave out too much (our default)."""
-
-
-@dataclass(frozen=True)
-class Settings:
-    """How a case is predicted; see :func:`softseg.prediction.case.predict_case`."""
-
-    device: torch.device
-    uncertainty: Uncertainty | None = None
-    nodes: tuple[str, ...] = ()
-    postprocess: tuple[CleaningStep, ...] = ()
-    overlap: float = 0.5
-    precision: str = "auto"
-    blend: Blend = "probabilities"
-    outliers: FittedOutliers | None = None
-    others: tuple[Model, ...] = ()
-    calibrated: bool = True
-    branches: tuple[str, ...] = ()
-
-    @property
-    def answers(self) -> int:
-        """How many predictions are averaged."""
-        return (1 if self.uncertainty is None else self.uncertainty.samples) * (1 + len(self.others))
 
 
 @dataclass(frozen=True, eq=False)
@@ -175,12 +152,12 @@ def _member(model: Model, settings: Settings, scorer: WindowScorer | None) -> Me
         head=model.head,
         dimensions=model.plan.dimensions,
         device=settings.device,
-        dtype=resolve_precision(settings.precision, settings.device),
+        dtype=settings.dtype_of(model),
         batch_size=1 if settings.device.type == "cpu" else WINDOWS_ON_GPU,
-        blend=settings.blend,
+        blend=settings.request.blend,
         scorer=scorer,
     )
-    if model.calibration is None or not settings.calibrated:
+    if model.calibration is None or not settings.request.calibrated:
         return Member(runner)
     return Member(runner, partial(model.calibration.apply, tree=model.tree))
 
@@ -191,10 +168,12 @@ def _pictures(model: Model, image: FloatArray, settings: Settings, window: Index
     skip = model.head.background is not None
     volume = torch.from_numpy(image)
     if how is None or how.kind == "dropout":
-        picture = Picture.of(volume, window, settings.overlap, skip)
+        picture = Picture.of(volume, window, settings.request.overlap, skip)
         return [picture] * (1 if how is None else how.samples)
     changes = Augmentation.several(how.samples, plan.dimensions)
-    return [Picture.of(volume, window, settings.overlap, skip, change, plan.left_right_axis) for change in changes]
+    return [
+        Picture.of(volume, window, settings.request.overlap, skip, change, plan.left_right_axis) for change in changes
+    ]
 
 
 def _scorer(model: Model, settings: Settings, steps: StepMap | None, layout: Layout) -> WindowScorer | None:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 import torch
 from monai.data.utils import compute_importance_map
@@ -22,6 +21,7 @@ from softseg.prediction.layout import Layout, Picture, Task
 from softseg.prediction.scoring import Material, WindowScorer, mean_of_pictures
 from softseg.prediction.sums import Region, WindowSums
 from softseg.prediction.window_grid import every_channel
+from softseg.requests.predict import BLENDS, Blend
 from softseg.soft.blocks import Index
 from softseg.system import autocast
 
@@ -30,8 +30,6 @@ SIGMA_SCALE = 0.125
 
 TIMED_WINDOWS = 2
 """After this many windows the time of all of them is estimated (the first warms up)."""
-
-Blend = Literal["probabilities", "logits"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,7 +54,7 @@ class Runner:
     device: torch.device
     dtype: torch.dtype
     batch_size: int = 1
-    blend: Blend = "probabilities"
+    blend: Blend = BLENDS[0]
     scorer: WindowScorer | None = None
 
     @property

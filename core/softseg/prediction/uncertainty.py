@@ -21,6 +21,7 @@ from torch import nn
 from torch.nn.modules.dropout import _DropoutNd
 
 from softseg.errors import InputError
+from softseg.requests.predict import repeats
 from softseg.types import FloatArray
 
 LARGEST_SHIFT = 4
@@ -52,14 +53,8 @@ class Uncertainty:
         ------
         InputError: it is neither, or N is not a number from 2 to 1000.
         """
-        kind, _, count = text.partition(":")
-        if kind not in ("tta", "dropout") or not (count.isascii() and count.isdigit()) or not 2 <= int(count) <= 1000:
-            raise InputError(
-                f"expected tta:N or dropout:N with N from 2 to 1000, got {text!r}",
-                field="uncertainty",
-                hint="for example tta:8",
-            )
-        return Uncertainty("tta" if kind == "tta" else "dropout", int(count))
+        kind, count = repeats(text)
+        return Uncertainty("tta" if kind == "tta" else "dropout", count)
 
 
 @dataclass(frozen=True, eq=False)

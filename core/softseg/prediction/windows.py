@@ -15,7 +15,8 @@ from softseg.errors import OutOfMemoryError
 from softseg.events import Events
 from softseg.prediction.layout import Layout, Picture
 from softseg.prediction.shares import dense, only_background, shares_of_blocks
-from softseg.prediction.sweep import Blend, Runner
+from softseg.prediction.sweep import Runner
+from softseg.requests.predict import BLENDS, OVERLAP, Blend
 from softseg.system import MEMORY_ERRORS, is_out_of_memory, resolve_device, resolve_precision
 from softseg.types import FloatArray
 
@@ -33,10 +34,10 @@ def sliding_probabilities(
     events: Events | None = None,
     precision: str | None = None,
     *,
-    overlap: float = 0.5,
+    overlap: float = OVERLAP,
     skip_empty: bool = True,
     batch_size: int = 1,
-    blend: Blend = "probabilities",
+    blend: Blend = BLENDS[0],
 ) -> FloatArray:
     """Return the probability of every leaf at every voxel of the plan's grid.
 

@@ -1,1 +1,31 @@
-"""What a command is asked, what it says it wrote, and the one rule for file names. Standard library only."""
+"""What a command is asked, what it says it wrote, and the one rule for file names. Standard library only.
+
+- Requests (:class:`PredictRequest` and its like) list a command's options once, with defaults and limits; ``to_argv``
+  and ``from_argv`` turn them into arguments of ``softseg`` and back.
+- :mod:`softseg.requests.manifest` says which input became which case, folder and files.
+- :mod:`softseg.requests.names` is the one rule from any text to a file name.
+"""
+
+from softseg.requests.evaluate import EvaluateRequest, FalseColourRequest
+from softseg.requests.manifest import Manifest, OutputFile, WrittenCase
+from softseg.requests.names import file_name, file_names
+from softseg.requests.predict import CollapseRequest, PredictRequest
+from softseg.requests.request import Request
+from softseg.requests.train import CalibrateRequest, EnsembleRequest, FitOutliersRequest, TrainRequest
+
+__all__ = [
+    "CalibrateRequest",
+    "CollapseRequest",
+    "EnsembleRequest",
+    "EvaluateRequest",
+    "FalseColourRequest",
+    "FitOutliersRequest",
+    "Manifest",
+    "OutputFile",
+    "PredictRequest",
+    "Request",
+    "TrainRequest",
+    "WrittenCase",
+    "file_name",
+    "file_names",
+]

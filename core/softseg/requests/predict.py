@@ -1,0 +1,188 @@
+"""What ``softseg predict`` and ``softseg collapse`` are asked. This is the one list of prediction's options."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar, Literal, get_args
+
+from softseg.errors import InputError
+from softseg.requests.request import Request, argument, device_option, option, out_option
+
+OVERLAP = 0.5
+"""Part of a window that its neighbours cover too, by default (our default)."""
+
+Blend = Literal["probabilities", "logits"]
+
+BLENDS = get_args(Blend)
+"""What may be averaged where windows overlap; the first by default."""
+
+MAP_TYPES = ("float32", "uint8")
+"""Number types of soft maps: 0..1, or round(255 x probability); the first by default."""
+
+PRECISIONS = ("auto", "float32", "bfloat16", "float16")
+"""Names of the number types that networks compute in."""
+
+REPEATS = ("tta", "dropout")
+"""How a scan is predicted several times."""
+
+MOST_REPEATS = 1000
+
+
+@dataclass(frozen=True)
+class PredictRequest(Request):
+    """Segment scans with a model.
+
+    Attributes
+    ----------
+    model: a model folder or the name of a shipped model; several joined by commas: their mean is stored (they must be
+        of one tree, the same channels and the same crop).
+    inputs: files and folders, see :mod:`softseg.prediction.inputs`.
+    out: the output folder; each case has a folder of its own in it (:mod:`softseg.requests.manifest`).
+    cut: levels, ``"leaves"`` or files of node ids; the leaves by default.
+    nodes: ids or names of nodes whose soft maps are written.
+    confidence: 0.5..1: also write, per voxel, the deepest node of at least this probability.
+    uncertainty: ``"tta:N"`` or ``"dropout:N"``: N predictions, and how much they differ.
+    branches: ids or names of inner nodes, or ``all``, for which the uncertainty of their decision is mapped.
+    calibrated: whether a model's calibration (``softseg calibrate``) is applied, where it has one.
+    outliers: whether the model's outlier score is stored too, with a mask and outliers marked in the label maps;
+        refused by models without a score (``softseg outliers fit``).
+    postprocess: cleaning steps, ``keep-largest:NODE``, ``fill-holes:LEAF``, ``remove-small:NODE:ML``; none by default.
+    map_type: of soft maps: ``"float32"`` (0..1) or ``"uint8"`` (round(255 x probability)).
+    overlap: of neighbouring windows, 0 <= overlap < 1.
+    precision: of the network's arithmetic; what the model's plan says by default.
+    blend: ``"probabilities"`` or ``"logits"``: what is averaged where windows overlap, with a softmax head.
+    overwrite: predict again what is complete already.
+    device: ``"auto"``, ``"cpu"`` or ``"cuda:N"``.
+    """
+
+    COMMAND: ClassVar[tuple[str, ...]] = ("predict",)
+
+    model: str = argument("MODEL", "A model folder or shipped model; several joined by commas.")
+    inputs: tuple[str, ...] = argument(
+        "IMAGE", "Scans, or folders of scans; several channels of one scan joined by commas.", several=True
+    )
+    out: Path = out_option("Folder for the results, one folder per scan.")
+    cut: tuple[str, ...] = option(
+        "--cut",
+        "Labels at this cut; may be repeated. [default: the leaves]",
+        metavar="LEVEL|FILE",
+        several=True,
+        default=(),
+    )
+    nodes: tuple[str, ...] = option(
+        "--nodes", "Also write soft maps of these.", metavar="ID,ID", several=True, listed=True, default=()
+    )
+    confidence: float | None = option(
+        "--confidence",
+        "Also answer as deep as it is this sure, from 0.5 to 1.",
+        metavar="C",
+        kind=float,
+        low=0.5,
+        high=1,
+        default=None,
+    )
+    uncertainty: str | None = option(
+        "--uncertainty", "Also estimate the uncertainty.", metavar="tta:N|dropout:N", default=None
+    )
+    branches: tuple[str, ...] = option(
+        "--branches",
+        "Also map how unsure the decision at these nodes is.",
+        metavar="ID,ID|all",
+        several=True,
+        listed=True,
+        default=(),
+    )
+    calibrated: bool = option(
+        "--no-calibration", "Leave the model's calibration out.", kind=bool, negated=True, default=True
+    )
+    outliers: bool = option("--outliers", "Also map what belongs to no trained class.", kind=bool, default=False)
+    postprocess: tuple[str, ...] = option(
+        "--postprocess",
+        "Clean the soft values: keep-largest:NODE, fill-holes:LEAF or remove-small:NODE:ML; may be repeated.",
+        metavar="STEP:NODE",
+        several=True,
+        default=(),
+    )
+    map_type: str = option("--map-type", "Number type of soft maps.", choices=MAP_TYPES, default=MAP_TYPES[0])
+    overlap: float = option(
+        "--overlap",
+        "Of neighbouring windows, from 0 to below 1.",
+        metavar="SHARE",
+        kind=float,
+        low=0,
+        high=1,
+        below=True,
+        default=OVERLAP,
+    )
+    precision: str | None = option(
+        "--precision", "Of the network's arithmetic. [default: as the model says]", choices=PRECISIONS, default=None
+    )
+    blend: Blend = option(
+        "--blend",
+        "What is averaged where windows overlap: probabilities or logits.",
+        choices=BLENDS,
+        default=BLENDS[0],
+    )
+    overwrite: bool = option("--overwrite", "Predict again what is complete already.", kind=bool, default=False)
+    device: str = device_option()
+
+    def check(self) -> None:
+        """Check the form of what has one."""
+        if self.uncertainty is not None:
+            repeats(self.uncertainty)
+
+
+@dataclass(frozen=True)
+class CollapseRequest(Request):
+    """Make a label map, or one node's soft map, of a stored soft parcellation: give one of cut, node and confidence.
+
+    Attributes
+    ----------
+    soft: a ``.soft.npz`` file.
+    out: the image to write; beside a label map that ends in .nii.gz goes a colour table (.ctbl) of the same name.
+    cut: a level, ``"leaves"`` or a file of node ids. The label of a voxel is the node of the largest *summed* share.
+    node: id or name of a node.
+    confidence: 0.5..1: in each voxel the deepest node of at least this probability (ours); beside it go a colour table
+        and a table (.csv) of how much was answered with each node.
+    map_type: of a node's map: ``"float32"`` (0..1) or ``"uint8"`` (round(255 x probability)).
+    """
+
+    COMMAND: ClassVar[tuple[str, ...]] = ("collapse",)
+
+    soft: Path = argument("SOFT", "A soft parcellation (.soft.npz).", kind=Path)
+    out: Path = out_option("The image to write: LABELS.nii.gz or MAP.nii.gz.")
+    cut: str | None = option("--cut", "Write labels at this cut.", metavar="LEVEL|FILE", default=None)
+    node: str | None = option("--node", "Write this node's soft map.", metavar="ID", default=None)
+    confidence: float | None = option(
+        "--confidence",
+        "Write the deepest node that is this sure (0.5..1).",
+        metavar="C",
+        kind=float,
+        low=0.5,
+        high=1,
+        default=None,
+    )
+    map_type: str = option("--map-type", "Number type of soft maps.", choices=MAP_TYPES, default=MAP_TYPES[0])
+
+    def check(self) -> None:
+        """One of three is given."""
+        if sum(given is not None for given in (self.cut, self.node, self.confidence)) != 1:
+            raise InputError("give either --cut, --node or --confidence", field="--cut/--node/--confidence")
+
+
+def repeats(text: str) -> tuple[str, int]:
+    """Return kind and number of the predictions that ``tta:N`` or ``dropout:N`` asks for.
+
+    Raises
+    ------
+    InputError: it is neither, or N is not a number from 2 to 1000.
+    """
+    kind, _, count = text.partition(":")
+    if kind not in REPEATS or not (count.isascii() and count.isdigit()) or not 2 <= int(count) <= MOST_REPEATS:
+        raise InputError(
+            f"expected tta:N or dropout:N with N from 2 to {MOST_REPEATS}, got {text!r}",
+            field="uncertainty",
+            hint="for example tta:8",
+        )
+    return kind, int(count)

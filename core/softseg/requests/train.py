@@ -1,0 +1,162 @@
+"""What is asked of commands that make or change a model: train, calibrate, outliers fit, ensemble."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar
+
+from softseg.requests.request import Request, argument, device_option, option, out_option
+
+SPLITS = ("train", "val", "test")
+"""Parts of a dataset."""
+
+
+@dataclass(frozen=True)
+class TrainRequest(Request):
+    """Train a model.
+
+    Attributes
+    ----------
+    data: the dataset description (DATA.json).
+    recipe: name or YAML file.
+    out: folder of the run: log, curves, checkpoints, model.
+    tree: another label tree than the dataset's.
+    sets: ``"key=value"`` texts that change recipe or plan.
+    device: ``"auto"``, ``"cpu"`` or ``"cuda:N"``.
+    seed: same seed, same data, same CPU: same model.
+    resume: go on from the last checkpoint in ``out``.
+    """
+
+    COMMAND: ClassVar[tuple[str, ...]] = ("train",)
+
+    data: Path = argument("DATA.json", "The dataset description.", kind=Path)
+    recipe: str = option("--recipe", "A recipe's name or a YAML file.")
+    out: Path = out_option("Folder of this run: log, curves, checkpoints, model.")
+    tree: Path | None = option("--tree", "Another label tree than the dataset's.", kind=Path, default=None)
+    sets: tuple[str, ...] = option(
+        "--set", "Change one value of recipe or plan.", metavar="KEY=VALUE", several=True, default=()
+    )
+    device: str = device_option()
+    seed: int = option("--seed", "Same seed, same data, same CPU: same model.", kind=int, default=0)
+    resume: bool = option("--resume", "Go on from the last checkpoint in --out.", kind=bool, default=False)
+
+
+@dataclass(frozen=True)
+class CalibrateRequest(Request):
+    """Find a temperature for each level of the tree on some cases, and store them in a model.
+
+    Attributes
+    ----------
+    model: a model folder; calibration.json is written into it.
+    data: the dataset description.
+    split: the cases that decide.
+    test_split: judge the result on these too; they do not decide.
+    out: folder for reliability plots and their numbers.
+    voxels: labelled voxels that are looked at, over all cases.
+    device: where the network runs.
+    seed: of the choice of voxels.
+    """
+
+    COMMAND: ClassVar[tuple[str, ...]] = ("calibrate",)
+
+    model: str = argument("MODEL", "A model folder; calibration.json is written into it.")
+    data: Path = argument("DATA.json", "The dataset description.", kind=Path)
+    split: str = option("--split", "The cases that decide.", choices=SPLITS, default="val")
+    test_split: str | None = option(
+        "--test-split", "Also judge the result on these; they do not decide.", choices=SPLITS, default=None
+    )
+    out: Path | None = out_option("Folder for the reliability plots and their numbers.", default=None)
+    voxels: int = option(
+        "--voxels",
+        "Labelled voxels that are looked at, over all cases.",
+        metavar="N",
+        kind=int,
+        default=200_000,
+    )
+    device: str = device_option()
+    seed: int = option("--seed", "Of the choice of voxels.", kind=int, default=0)
+
+
+@dataclass(frozen=True)
+class FitOutliersRequest(Request):
+    """Fit an outlier score to a model.
+
+    Attributes
+    ----------
+    model: a model folder or the name of a shipped model.
+    data: the dataset that it was trained on.
+    score: ``max-softmax``, ``energy``, ``entropy``, ``odin``, ``mahalanobis`` or ``godin``.
+    most_loss: accuracy on known voxels that it may cost, 0..1.
+    tpr: instead: part of the known voxels that stays below the threshold.
+    threshold: instead: the threshold itself, in units of the score.
+    held_out: branches that the model was not trained on.
+    cases: ids of the cases that the threshold is chosen on; validation cases by default.
+    sets: ``"key=value"`` options of the score.
+    out: a copy of the model is written here; in place by default.
+    device: where the network runs.
+    """
+
+    COMMAND: ClassVar[tuple[str, ...]] = ("outliers", "fit")
+
+    model: str = argument("MODEL", "A model folder or the name of a shipped model.")
+    data: Path = argument("DATA.json", "The dataset that it was trained on.", kind=Path)
+    score: str = option("--score", "max-softmax, energy, entropy, odin, mahalanobis or godin.", metavar="NAME")
+    most_loss: float = option(
+        "--most-loss",
+        "Accuracy on known voxels that it may cost, 0..1.",
+        metavar="SHARE",
+        kind=float,
+        default=0.005,
+    )
+    tpr: float | None = option(
+        "--tpr",
+        "Instead: part of the known voxels that stays below the threshold.",
+        metavar="SHARE",
+        kind=float,
+        default=None,
+    )
+    threshold: float | None = option(
+        "--threshold", "The threshold itself, in units of the score, instead.", kind=float, default=None
+    )
+    held_out: tuple[str, ...] = option(
+        "--held-out",
+        "Branches that the model was not trained on: not known.",
+        metavar="ID,ID",
+        several=True,
+        listed=True,
+        default=(),
+    )
+    cases: tuple[str, ...] = option(
+        "--cases",
+        "Choose the threshold on these. [default: validation cases]",
+        metavar="ID,ID",
+        several=True,
+        listed=True,
+        default=(),
+    )
+    sets: tuple[str, ...] = option(
+        "--set", "An option of the score, such as temperature=2.", metavar="KEY=VALUE", several=True, default=()
+    )
+    out: Path | None = out_option("Write a copy of the model. [default: in place]", "MODEL2", default=None)
+    device: str = device_option()
+
+
+@dataclass(frozen=True)
+class EnsembleRequest(Request):
+    """Put several models into one folder that predicts the mean of what they say.
+
+    Attributes
+    ----------
+    models: two or more model folders or names of shipped models.
+    out: the model folder to write.
+    name: of the ensemble; that of the folder by default.
+    description: for its card.
+    """
+
+    COMMAND: ClassVar[tuple[str, ...]] = ("ensemble",)
+
+    models: tuple[str, ...] = argument("MODEL...", "Model folders or shipped models, two or more.", several=True)
+    out: Path = out_option("The model folder to write.", "DIR")
+    name: str | None = option("--name", "Its name. [default: that of the folder]", default=None)
+    description: str | None = option("--description", "For its card.", default=None)
