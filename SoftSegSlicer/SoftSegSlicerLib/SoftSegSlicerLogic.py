@@ -8,7 +8,6 @@ from .Logic.Knowing import KnowingLogic
 from .Process.HeadlessRunner import HeadlessRunner
 from .Process.Outcomes import raiseUnlessDone
 from .Scene import Answers, ColorMaps, Export, FalseColor, LabelSource, References, SegmentJob, SliceLayers
-from .Scene.PredictOptions import PredictOptions
 from .Training.AfterTraining import arguments as followUp
 from .Training.SceneDataset import SceneDataset, dataFile
 from .Training.TrainingRun import Request
@@ -32,10 +31,8 @@ class SoftSegSlicerLogic(KnowingLogic):
         device="auto",
         mask=None,
         outputFolder=None,
-        outliers=False,
-        uncertainty="",
-        confidence=None,
         onEvent=None,
+        **asked,
     ):
         """Segment a scan with the engine in a process of its own, and wait for it.
 
@@ -48,10 +45,10 @@ class SoftSegSlicerLogic(KnowingLogic):
         device: "auto", "cpu" or "cuda:N".
         mask: what is outside is blanked: ``(segmentation node, segment id)`` or a label map node.
         outputFolder: where the engine's files stay; a temporary folder by default.
-        outliers: whether an outlier score is computed; the model must have a fitted one.
-        uncertainty: ``"tta:N"`` or ``"dropout:N"``: N repeated answers, and how much they differ.
-        confidence: shown is the deepest node that has this share, 0.5..1; see :meth:`setConfidence`.
         onEvent: called with each event of the engine (docs/events.md).
+        asked: further options of softseg.requests.PredictRequest, such as ``outliers=True`` (the model must have a
+            fitted score), ``uncertainty="tta:8"`` (repeated answers, and how much they differ) and ``confidence=0.9``
+            (shown is the deepest node of at least this probability; see :meth:`setConfidence`).
 
         Returns
         -------
@@ -61,12 +58,15 @@ class SoftSegSlicerLogic(KnowingLogic):
         ------
         InputError, OutOfMemoryError, CancelledError: as the engine says; nothing is added to the scene.
         """
-        options = PredictOptions(outliers, uncertainty, confidence)
-        job = self.prepareSegment(
-            volumes, model, cut=cut, device=device, mask=mask, outputFolder=outputFolder, options=options
-        )
+        job = self.prepareSegment(volumes, model, cut=cut, device=device, mask=mask, outputFolder=outputFolder, **asked)
+
+        def take(event):
+            job.take(event)
+            if onEvent is not None:
+                onEvent(event)
+
         try:
-            raiseUnlessDone(_run(job.arguments, onEvent))
+            raiseUnlessDone(_run(job.arguments, take))
             for arguments in job.more:
                 _run(arguments)
         except BaseException:
@@ -74,22 +74,22 @@ class SoftSegSlicerLogic(KnowingLogic):
             raise
         return self.finishSegment(job)
 
-    def prepareSegment(self, volumes, model, *, cut=None, device="auto", mask=None, outputFolder=None, options=None):
+    def prepareSegment(self, volumes, model, *, cut=None, device="auto", mask=None, outputFolder=None, **asked):
         """Return the SegmentJob for a runner: what :meth:`segment` does before the engine starts.
 
         Parameters
         ----------
-        options: :class:`Scene.PredictOptions.PredictOptions`: outliers, uncertainty and confidence; others as there.
+        volumes, model, cut, device, mask, outputFolder, asked: as there.
 
         Raises
         ------
         InputError: no volume, an empty one, a mask that does not fit, or an option that cannot be.
         """
         nodes = list(volumes) if isinstance(volumes, (list, tuple)) else [volumes]
-        options = options or PredictOptions()
+        asked.update(model=model, device=device)
         if nodes and all(isinstance(node, (str, os.PathLike)) for node in nodes):
-            return SegmentJob.prepareFiles(nodes, model, cut, device, outputFolder, options)
-        return SegmentJob.prepare(nodes, model, cut, device, mask, outputFolder, options)
+            return SegmentJob.prepareFiles(nodes, cut, outputFolder, **asked)
+        return SegmentJob.prepare(nodes, cut, mask, outputFolder, **asked)
 
     def finishSegment(self, job):
         """Return the segmentation node of a job whose process is done, with its table of volumes.
@@ -101,17 +101,17 @@ class SoftSegSlicerLogic(KnowingLogic):
         try:
             softFile, picture, volumeNode = job.softFile(), job.pictureFile(), job.volumeNode()
             if picture is not None:
-                volumeNode = self.loadPicture(picture, job.case)
-            segmentationNode = self.loadParcellation(softFile, volumeNode)
+                volumeNode = self.loadPicture(picture, job.name)
+            segmentationNode = self.loadParcellation(softFile, volumeNode, job.name)
             if volumeNode is not None and job.grid is not None:
                 self.moveWith(segmentationNode, volumeNode, job.grid)
             if volumeNode is None:
-                segmentationNode.SetName(f"{job.case} segmentation")
+                segmentationNode.SetName(f"{job.name} segmentation")
             Answers.keep(segmentationNode, job)
-            if job.cut is not None:
-                self.collapse(segmentationNode, job.cut)
-            if job.options.confidence is not None:
-                self.setConfidence(segmentationNode, job.options.confidence)
+            if job.shown is not None:
+                self.collapse(segmentationNode, job.shown)
+            if job.request.confidence is not None:
+                self.setConfidence(segmentationNode, job.request.confidence)
             self.volumesTable(segmentationNode)
             return segmentationNode
         finally:

@@ -6,6 +6,8 @@ from PySide6.QtCore import Qt
 from PySide6.QtTest import QTest
 from SoftSegSlicerLib.Process.Runner import Outcome
 
+from softseg.requests import Manifest, OutputFile, PredictRequest, WrittenCase
+
 
 def click(button):
     """Click a button as a person does."""
@@ -60,3 +62,16 @@ class Dependencies:
     def ensure(self):
         if self.error is not None:
             raise self.error
+
+
+def sayWritten(arguments, folder, name=None):
+    """Write the manifest that the engine would: the case of these arguments lies in ``folder``."""
+    request = PredictRequest.from_argv(arguments)
+    roles = {
+        "soft.soft.npz": "soft",
+        "mutual_information.nii.gz": "mutual_information",
+        "volumes.csv": "volumes",
+    }
+    files = tuple(OutputFile(role, file) for file, role in roles.items() if (folder / file).is_file())
+    images = tuple(request.inputs[0].split(","))
+    Manifest(request.out, (WrittenCase(name or folder.name, "done", images, folder, files),)).write()

@@ -8,9 +8,11 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 import slicer
-from gui_runs import Dependencies, Runner, click
+from gui_runs import Dependencies, Runner, click, sayWritten
 from SoftSegSlicerLib.SelfTest import headlessResult
 from vtk.util import numpy_support
+
+from softseg.requests import PredictRequest
 
 MODELS = Path(__file__).resolve().parents[2] / "Resources" / "Models"
 
@@ -44,12 +46,14 @@ def cube(tmp_path):
     return path
 
 
-def writeResult(panel, folder):
+def writeResult(panel, arguments):
     logic = panel._context.logic
     volume, node = headlessResult(logic)
     parcellation = logic.parcellationOf(node)
+    folder = Path(PredictRequest.from_argv(arguments).out) / "field"
     folder.mkdir(parents=True)
     parcellation.save(folder / "soft.soft.npz")
+    sayWritten(arguments, folder)
     slicer.mrmlScene.RemoveNode(node)
     slicer.mrmlScene.RemoveNode(volume)
     return parcellation
@@ -92,7 +96,7 @@ def test_the_result_lies_on_a_picture_in_false_colours(panel, runner, cube, modu
     click(panel.ui.applyButton)
     assert runner.arguments[0] == "predict"
     assert runner.arguments[2] == str(cube)
-    parcellation = writeResult(panel, Path(runner.arguments[4]) / "field")
+    parcellation = writeResult(panel, runner.arguments)
     runner.end("done")
     assert runner.arguments[:3] == ["data", "false-colour", str(cube)]
     colors = writePicture(runner.arguments[4], parcellation.geometry)
@@ -112,7 +116,7 @@ def test_the_result_lies_on_a_picture_in_false_colours(panel, runner, cube, modu
 def test_a_picture_that_cannot_be_made_costs_nothing_but_itself(panel, runner, cube, moduleWidget):
     panel.inputs.selector("cube").currentPath = str(cube)
     click(panel.ui.applyButton)
-    writeResult(panel, Path(runner.arguments[4]) / "field")
+    writeResult(panel, runner.arguments)
     runner.end("done")
     runner.end("failed", "no wavelengths", "give the bands", 2)
     assert moduleWidget.context.segmentation.GetName() == "field segmentation"
@@ -122,7 +126,7 @@ def test_a_picture_that_cannot_be_made_costs_nothing_but_itself(panel, runner, c
 def test_cancelling_during_the_picture_leaves_nothing(panel, runner, cube, moduleWidget):
     panel.inputs.selector("cube").currentPath = str(cube)
     click(panel.ui.applyButton)
-    writeResult(panel, Path(runner.arguments[4]) / "field")
+    writeResult(panel, runner.arguments)
     runner.end("done")
     click(panel.ui.cancelButton)
     runner.end("cancelled")
@@ -140,7 +144,7 @@ def test_a_folder_of_cubes_keeps_its_pictures_beside_the_results(panel, runner, 
     panel.ui.batchFolderEdit.currentPath = str(folder)
     panel.ui.batchOutputEdit.currentPath = str(tmp_path / "out")
     click(panel.ui.batchButton)
-    parcellation = writeResult(panel, tmp_path / "out" / "field")
+    parcellation = writeResult(panel, runner.arguments)
     runner.end("done")
     assert runner.arguments[4] == str(tmp_path / "out" / "field" / "false-colour.nrrd")
     colors = writePicture(runner.arguments[4], parcellation.geometry)

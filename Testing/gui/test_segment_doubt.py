@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import slicer
-from gui_runs import Dependencies, Runner, addHead, click
+from gui_runs import Dependencies, Runner, addHead, click, sayWritten
 from gui_training import choose
 from PySide6.QtGui import QImage
 from SoftSegSlicerLib.SelfTest import headlessResult
@@ -66,6 +66,7 @@ def writeResult(panel, arguments, disagreement=None, intervals=None):
         write_image(Image(values, parcellation.geometry), folder / "mutual_information.nii.gz")
     rows = [f"{id_},{low},{high}" for id_, (low, high) in (intervals or {}).items()]
     (folder / "volumes.csv").write_text("\n".join(["id,soft_ml_low,soft_ml_high", *rows]))
+    sayWritten(arguments, folder)
     slicer.mrmlScene.RemoveNode(node)
     slicer.mrmlScene.RemoveNode(volume)
 

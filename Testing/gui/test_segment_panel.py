@@ -7,12 +7,13 @@ from pathlib import Path
 import pytest
 import qt
 import slicer
-from gui_runs import Dependencies, Runner, addHead, click
+from gui_runs import Dependencies, Runner, addHead, click, sayWritten
 from PySide6.QtTest import QTest
 from SoftSegSlicerLib.Dependencies import DeclinedError
 from SoftSegSlicerLib.SelfTest import headlessResult
 
 from softseg.errors import InputError
+from softseg.requests import PredictRequest
 
 DATA = Path(__file__).resolve().parents[2] / "Resources"
 
@@ -46,13 +47,14 @@ def texts(panel, kind=None):
     return [text for said, text in panel.messages.messages if kind in (None, said)]
 
 
-def writeResult(panel, arguments):
+def writeResult(panel, arguments, name="head"):
     """Write what the engine would: the soft parcellation of a small scan."""
     logic = panel._context.logic
     volume, node = headlessResult(logic)
-    folder = Path(arguments[arguments.index("--out") + 1]) / "head"
+    folder = Path(arguments[arguments.index("--out") + 1]) / name
     folder.mkdir(parents=True)
     logic.parcellationOf(node).save(folder / "soft.soft.npz")
+    sayWritten(arguments, folder)
     slicer.mrmlScene.RemoveNode(node)
     slicer.mrmlScene.RemoveNode(volume)
 
@@ -375,10 +377,9 @@ def test_a_folder_of_files(panel, runner, tmp_path, shared_data):
     panel.ui.batchOutputEdit.currentPath = str(out)
     panel.ui.batchList.topLevelItem(0).setCheckState(0, qt.Qt.Unchecked)
     click(panel.ui.batchButton)
-    assert runner.arguments == [
-        *("predict", "brain-134", str(scans / "p2.nii.gz"), "--out", str(out)),
-        *("--device", "auto", "--cut", "leaves"),
-    ]
+    request = PredictRequest.from_argv(runner.arguments)
+    assert request == PredictRequest("brain-134", (str(scans / "p2.nii.gz"),), out, cut="leaves")
+    writeResult(panel, runner.arguments, "p2")
     runner.end("done")
     assert rows(panel) == {"p1": "", "p2": "done"}
 

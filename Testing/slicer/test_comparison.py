@@ -14,6 +14,7 @@ from SoftSegSlicerLib.Compare.ComparisonTables import ComparisonTables, place, t
 from softseg.errors import InputError
 from softseg.evaluation import evaluate
 from softseg.image import read_image
+from softseg.requests import EvaluateRequest
 from softseg.tree import LabelTree, Node
 
 
@@ -29,7 +30,9 @@ def labels(parcellation, tree):
 def compared(comparison):
     steps = list(comparison.write())
     assert steps[-1][0] == steps[-1][1]
-    _, _, prediction, _, reference, _, tree, _, out, *_ = comparison.arguments
+    request = EvaluateRequest.from_argv(comparison.arguments)
+    (prediction,), (reference,) = map(str, request.prediction), map(str, request.reference)
+    tree, out = request.tree, str(request.out)
     evaluate([prediction], [reference], LabelTree.load(tree), out, html=False)
     return ComparisonTables(comparison.folder)
 

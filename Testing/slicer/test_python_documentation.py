@@ -22,10 +22,12 @@ CONSOLE, DOUBT, ADOPT, SCRIPT = re.findall(r"```python\n(.*?)```", PAGE, re.DOTA
 
 ENGINE = """
 import shutil, sys
-from pathlib import Path
-arguments = sys.argv[1:]
-case = Path(arguments[arguments.index("--out") + 1]) / Path(arguments[2]).name.split(".")[0]
+from softseg.requests import Manifest, OutputFile, PredictRequest, WrittenCase
+request = PredictRequest.from_argv(sys.argv[1:sys.argv.index("--events")])
+case = request.out / "it"
 case.mkdir(parents=True)
+files = (OutputFile("soft", "soft.soft.npz"), OutputFile("mutual_information", "mutual_information.nii.gz"))
+Manifest(request.out, (WrittenCase("it", "done", request.inputs, case, files),)).write()
 shutil.copy({file!r}, case / "soft.soft.npz")
 shutil.copy({disagreement!r}, case / "mutual_information.nii.gz")
 print('{{"event": "done"}}')

@@ -14,6 +14,7 @@ from SoftSegSlicerLib.Process.Runner import CANCELLED, DONE, FAILED
 
 from softseg.errors import CancelledError, InputError, OutOfMemoryError
 from softseg.image import read_image
+from softseg.requests import Manifest, OutputFile, PredictRequest, WrittenCase
 
 
 def ignore(_):
@@ -44,15 +45,15 @@ def scan(addVolume, grid):
 
 COPY = """
     import json, shutil, sys
-    from pathlib import Path
-    arguments = sys.argv[1:]
-    out = Path(arguments[arguments.index("--out") + 1])
-    case = Path(arguments[2].split(",")[0]).name.split(".")[0]
-    (out / case).mkdir(parents=True)
-    shutil.copy({file!r}, out / case / "soft.soft.npz")
+    from softseg.requests import OutputFile, PredictRequest, WrittenCase
+    request = PredictRequest.from_argv(sys.argv[1:sys.argv.index("--events")])
+    folder = request.out / "wherever the engine wants"
+    folder.mkdir(parents=True)
+    shutil.copy({file!r}, folder / "found.soft.npz")
     for done in range(3):
         print(json.dumps({{"event": "progress", "stage": "predict", "done": done, "total": 3}}), flush=True)
-    print(json.dumps({{"event": "result", "arguments": arguments}}), flush=True)
+    case = WrittenCase("it", "done", request.inputs, folder, (OutputFile("soft", "found.soft.npz"),))
+    print(json.dumps({{"event": "result", "arguments": sys.argv[1:], "case": case.to_json()}}), flush=True)
 """
 
 
@@ -66,22 +67,22 @@ def test_a_scan_is_segmented_and_the_result_stands_in_the_scene(logic, scan, par
     assert node.GetNodeReference("softseg.volumes").GetNumberOfRows() == len(parcellation.tree)
     assert [event.get("done") for event in events] == [0, 1, 2, None]
     arguments = events[-1]["arguments"]
-    assert arguments[:2] == ["predict", "brain-134"]
-    assert arguments[arguments.index("--device") + 1] == "cpu"
-    assert not Path(arguments[2]).exists(), "temporary files are removed"
+    request = PredictRequest.from_argv(arguments[: arguments.index("--events")])
+    assert (request.model, request.device) == ("brain-134", "cpu")
+    assert not Path(request.inputs[0]).exists(), "temporary files are removed"
 
 
 def test_the_engine_gets_the_voxels_where_they_are(logic, scan, addVolume, grid):
     other = addVolume(np.ones(grid.shape, np.float32), grid, "T2")
     job = logic.prepareSegment([scan, other], "model")
-    first, second = (read_image(file) for file in job.arguments[2].split(","))
+    first, second = (read_image(file) for file in job.images)
     import slicer
 
     np.testing.assert_array_equal(first.array, slicer.util.arrayFromVolume(scan))
     assert first.geometry.same_grid(grid)
     assert second.array.dtype == np.float32
     job.discard()
-    assert not Path(job.arguments[2].split(",")[0]).exists()
+    assert not Path(job.images[0]).exists()
 
 
 def test_a_segment_or_a_label_map_serves_as_mask(logic, scan, parcellation, addVolume, grid, scene):
@@ -95,7 +96,7 @@ def test_a_segment_or_a_label_map_serves_as_mask(logic, scan, parcellation, addV
         moved.SetAndObserveTransformNodeID(transform.GetID())
     for mask in ((node, "stem"), addVolume(inside.astype(np.uint8), grid, "mask", "vtkMRMLLabelMapVolumeNode")):
         job = logic.prepareSegment(scan, "model", mask=mask)
-        written = read_image(job.arguments[2]).array
+        written = read_image(job.images[0]).array
         np.testing.assert_array_equal(written[inside], array[inside])
         assert (written[~inside] == array.min()).all()
         job.discard()
@@ -121,12 +122,42 @@ def test_a_volume_that_was_removed_during_the_run_does_not_cost_the_result(
 ):
     runner = engine(COPY.format(file=str(parcellation.save(tmp_path / "it.soft.npz"))))
     job = logic.prepareSegment(scan, "model")
-    runner.start(job.arguments, ignore, ignore)
+    runner.start(job.arguments, job.take, ignore)
     scene.RemoveNode(scan)
     assert runner.wait().state == DONE
     node = logic.finishSegment(job)
-    assert node.GetName() == "A-scan--of-1 segmentation"
+    assert node.GetName() == "A scan, of 1 segmentation"
     assert len(node.GetDisplayNode().GetVisibleSegmentIDs()) == 5
+
+
+def test_the_result_of_another_patient_in_the_same_folder_is_never_opened(
+    logic, scan, addVolume, grid, parcellation, tmp_path
+):
+    """Several channels and a folder that holds older results: only what the manifest says of these files counts."""
+    other = addVolume(np.ones(grid.shape, np.float32), grid, "T2")
+    out = tmp_path / "out"
+    (out / "0 another patient").mkdir(parents=True)
+    parcellation.save(out / "0 another patient" / "soft.soft.npz")
+    soft = (OutputFile("soft", "soft.soft.npz"),)
+    theirs = WrittenCase("0 another patient", "done", ("/theirs.nii",), out / "0 another patient", soft)
+    Manifest(out, (theirs,)).write()
+    job = logic.prepareSegment([scan, other], "model", outputFolder=out)
+    with pytest.raises(InputError, match="the segmentation left no result"):
+        job.softFile()
+    ours = WrittenCase("ours", "done", job.images, out / "it", soft)
+    Manifest(out, (theirs, ours)).write()
+    assert job.softFile() == str(out / "it" / "soft.soft.npz")
+    job.discard()
+
+
+def test_volumes_of_one_name_and_of_awkward_names_are_written_apart(logic, addVolume, grid):
+    for name in ("T1, axial / (2)", "..", "CON"):
+        volumes = [addVolume(np.full(grid.shape, value, np.int16), grid, name) for value in (1, 2)]
+        job = logic.prepareSegment(volumes, "model")
+        assert [read_image(file).array.max() for file in job.images] == [1, 2]
+        assert PredictRequest.from_argv(job.arguments) == job.request
+        assert job.name == name
+        job.discard()
 
 
 FAIL = """

@@ -15,6 +15,8 @@ if str(ROOT / "SoftSegSlicer") not in sys.path:
 from SoftSegSlicerLib.Training.AfterTraining import CALIBRATE, outlierStep  # noqa: E402
 from SoftSegSlicerLib.Training.TrainingRun import FINISHED, RUNNING, STOPPED, Request, TrainingRun  # noqa: E402
 
+from softseg.requests import CalibrateRequest  # noqa: E402
+
 
 class Launcher:
     """Starts nothing: the test says what the process would."""
@@ -77,7 +79,9 @@ def test_the_steps_follow_each_other_and_change_the_model_in_place(run, launcher
     model = str(Path(run.folder) / "model")
     train, calibrate, outliers = launcher.started
     assert train[:2] == ["train", "DATA.json"]
-    assert calibrate[:5] == ["calibrate", model, "DATA.json", "--split", "val"]
+    asked = CalibrateRequest.from_argv(calibrate[: calibrate.index("--events")])
+    plots = Path(run.folder) / "calibration"
+    assert asked == CalibrateRequest(model, "DATA.json", split="val", out=plots, device="cpu")
     assert outliers[:6] == ["outliers", "fit", model, "DATA.json", "--score", "energy"]
     assert all("--cancel-file" in arguments and "--events" in arguments for arguments in launcher.started)
     assert (run.poll(), len(launcher.started)) == (FINISHED, 3)

@@ -9,6 +9,7 @@ import slicer
 import vtk
 
 from softseg.errors import InputError
+from softseg.requests import EvaluateRequest, file_names
 
 from ..Exchange.LabelItems import REFUSE
 from ..Exchange.LabelReader import LabelReader, layersOf, slabRanges
@@ -16,6 +17,9 @@ from ..Exchange.NrrdWriter import NrrdWriter, plainErrors
 from ..Scene import LabelSource, Placement, References, World
 from ..Scene.Grids import arrayOf, boxOf, geometryOf, geometryOfVolume, matrixToArray
 from ..Scene.ParcellationNode import ParcellationStore
+
+_OWN_FILES = ("reference", "scan", "tree")
+"""Names, without endings, of what else is written."""
 
 
 class Comparison:
@@ -54,7 +58,8 @@ class Comparison:
         _check(logic, resultNode, referenceNode, tree)
         self.folder = str(folder)
         self.tree = logic.treeOf(resultNode) if tree is None else tree
-        self._name = _fileName(resultNode.GetName())
+        name = resultNode.GetName() or ""
+        self._name = file_names([name], _OWN_FILES)[name]
         self._content, self._labels = None, None
         managed = logic.isManaged(resultNode)
         self._toWorld = Placement.toWorld(resultNode)
@@ -117,9 +122,13 @@ class Comparison:
     @property
     def arguments(self):
         """The engine's command line, after :meth:`write`."""
-        found = ["evaluate", "--prediction", self._prediction, "--reference", self._file("reference.nrrd")]
-        found += ["--tree", self._file("tree.json"), "--out", self.folder]
-        return found + (["--image", self._file("scan.nrrd")] if self._scan is not None else [])
+        return EvaluateRequest(
+            tree=self._file("tree.json"),
+            out=self.folder,
+            prediction=[self._prediction],
+            reference=[self._file("reference.nrrd")],
+            image=[] if self._scan is None else [self._file("scan.nrrd")],
+        ).to_argv()
 
     @property
     def _prediction(self):
@@ -201,8 +210,3 @@ def _scanOf(resultNode, geometry):
     if matrix is None or not Placement.geometryIn(volume, None).same_grid(geometry):
         return None
     return arrayOf(volume.GetImageData())
-
-
-def _fileName(text):
-    kept = "".join(sign if sign.isalnum() or sign in "-_" else "_" for sign in text).strip("_")
-    return kept or "result"

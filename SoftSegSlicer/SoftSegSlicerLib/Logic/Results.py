@@ -37,21 +37,22 @@ class ResultsLogic:
 
     # -- results --------------------------------------------------------------------------------------------------
 
-    def loadParcellation(self, path, volumeNode=None):
+    def loadParcellation(self, path, volumeNode=None, name=""):
         """Return a new segmentation of a soft parcellation's file.
 
         Parameters
         ----------
         path: a .soft.npz file.
         volumeNode: the volume that was segmented, if it is in the scene.
+        name: of what was segmented; by default the volume's or the file's.
 
         Raises
         ------
         InputError: the file is missing or is no sound soft parcellation.
         """
         parcellation, content = self._store.readFile(path)
-        name = os.path.basename(os.fspath(path)).split(".")[0]
-        return self._add(parcellation, content, volumeNode, name if name != "soft" else "")
+        own = os.path.basename(os.fspath(path)).split(".")[0]
+        return self._add(parcellation, content, volumeNode, name or (own if own != "soft" else ""))
 
     def addSegmentation(self, parcellation, volumeNode=None, name=""):
         """Return a new segmentation of a SoftParcellation; see :meth:`loadParcellation`."""

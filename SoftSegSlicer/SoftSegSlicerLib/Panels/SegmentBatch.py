@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 
 import qt
@@ -11,29 +10,42 @@ from slicer.i18n import tr as _
 
 from softseg.errors import InputError, SoftSegError
 from softseg.prediction.inputs import find_cases
+from softseg.requests import FalseColourRequest
 from SoftSegSlicerLib.Panels.SegmentQueue import RUNNING, WAITING, Job
 from SoftSegSlicerLib.Process.Runner import CANCELLED, DONE, FAILED
 from SoftSegSlicerLib.Scene import FalseColor
+from SoftSegSlicerLib.Scene.EngineWork import SOFT, EngineWork
 from SoftSegSlicerLib.Scene.HeatMap import isMap
 
 FROM_SCENE, FROM_FOLDER = 0, 1
-SOFT_FILE = "soft.soft.npz"
 
 
-@dataclass(frozen=True)
-class FilesOfCase:
+class FilesOfCase(EngineWork):
     """A case whose files are where they are, so nothing has to be written or removed.
 
-    Attributes
+    Parameters
     ----------
-    arguments: of the engine; ``more``: further command lines after it.
+    images: its files.
+    cube: whether a picture in false colours is made of it, beside its result.
+    asked: see EngineWork.
     """
 
-    arguments: list
-    more: tuple = ()
+    def __init__(self, images, cube, **asked):
+        super().__init__(images, **asked)
+        self._cube = cube
+
+    @property
+    def more(self):
+        """Further command lines of the engine, once the case is written."""
+        return (FalseColourRequest(self.images[0], pictureOf(self.written())).to_argv(),) if self._cube else ()
 
     def discard(self):
         """Do nothing."""
+
+
+def pictureOf(written):
+    """Return where the picture of a cube lies beside its result."""
+    return written.folder / FalseColor.PICTURE_FILE
 
 
 class SegmentBatch:
@@ -119,7 +131,7 @@ class SegmentBatch:
         return None
 
     def jobs(self, device, cut, options):
-        """Return the jobs of all ticked scans; ``options`` are PredictOptions."""
+        """Return the jobs of all ticked scans; ``options``: see SegmentDoubt.options."""
         model, _summary = self._modelOf()
         output = self._ui.batchOutputEdit.currentPath
         self._results, self._states = {}, {}
@@ -160,32 +172,30 @@ class SegmentBatch:
         if result is None:
             return
         try:
-            node = slicer.mrmlScene.GetNodeByID(result) if not Path(result).exists() else None
-            self._context.segmentation = node or self._loaded(Path(result))
+            node = slicer.mrmlScene.GetNodeByID(result) if isinstance(result, str) else self._loaded(result)
+            if node is None:  # it was deleted since
+                return
+            self._context.segmentation = node
             self._context.showPanel("Look")
         except SoftSegError as error:
             self._onError(error)
 
-    def _loaded(self, softFile):
+    def _loaded(self, written):
         """Return a new segmentation of a result's file, with the picture beside it as what it lies on."""
-        logic, picture = self._context.logic, softFile.with_name(FalseColor.PICTURE_FILE)
-        name = softFile.parent.name
-        behind = logic.loadPicture(picture, name) if picture.is_file() else None
-        return logic.loadParcellation(softFile, behind)
+        logic, picture = self._context.logic, pictureOf(written)
+        behind = logic.loadPicture(picture, written.case) if picture.is_file() else None
+        return logic.loadParcellation(written.file(SOFT), behind, written.case)
 
     def _jobOfFiles(self, case, model, device, cut, output, options):
-        folder, summary = Path(output) / case.name, self._modelOf()[1]
+        cube = bool(self._modelOf()[1].cubes)
 
         def prepare():
             if case.problem is not None:
                 raise case.problem
-            files = ",".join(map(str, case.images))
-            arguments = ["predict", model, files, "--out", output, "--device", device, "--cut", cut]
-            picture = FalseColor.arguments(case.images[0], folder / FalseColor.PICTURE_FILE)
-            return FilesOfCase(arguments + options.arguments(), (picture,) if summary.cubes else ())
+            return FilesOfCase(case.images, cube, model=model, out=output, device=device, cut=cut, **options)
 
-        def finish(_prepared):
-            self._results[case.name] = str(folder / SOFT_FILE)
+        def finish(prepared):
+            self._results[case.name] = prepared.written()
 
         return Job(case.name, case.name, prepare, finish)
 
@@ -197,7 +207,7 @@ class SegmentBatch:
             if node is None:
                 raise InputError(_("the volume {name} was deleted").format(name=name))
             return logic.prepareSegment(
-                [node], model, cut=levelOf(cut), device=device, outputFolder=output or None, options=options
+                [node], model, cut=levelOf(cut), device=device, outputFolder=output or None, **options
             )
 
         def finish(prepared):

@@ -5,7 +5,6 @@ from __future__ import annotations
 from slicer.i18n import tr as _
 
 from SoftSegSlicerLib.Panels.Selectors import chosen
-from SoftSegSlicerLib.Scene.PredictOptions import PredictOptions
 
 
 class SegmentDoubt:
@@ -58,13 +57,13 @@ class SegmentDoubt:
         )
 
     def options(self):
-        """Return the PredictOptions as they stand; no outliers for a model without a score."""
+        """Return what further is asked of a prediction, by name; no outliers for a model without a score."""
         ui, kind = self._ui, chosen(self._ui.uncertaintyBox)
-        return PredictOptions(
-            ui.outliersCheck.checked and ui.outliersCheck.enabled,
-            f"{kind}:{ui.samplesBox.value}" if kind else "",
-            round(ui.confidenceBox.value, 3) if ui.confidenceCheck.checked else None,
-        )
+        return {
+            "outliers": bool(ui.outliersCheck.checked and ui.outliersCheck.enabled),
+            "uncertainty": f"{kind}:{ui.samplesBox.value}" if kind else None,
+            "confidence": round(ui.confidenceBox.value, 3) if ui.confidenceCheck.checked else None,
+        }
 
     def _onChanged(self, *_arguments):
         ui, parameters = self._ui, self._context.parameterNode

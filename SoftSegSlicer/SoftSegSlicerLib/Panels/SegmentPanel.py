@@ -102,7 +102,7 @@ class SegmentPanel:
         cut, device, options = levelOf(parameters.cut), parameters.device, self.doubt.options()
 
         def prepare():
-            return logic.prepareSegment(volumes, model, cut=cut, device=device, mask=mask, options=options)
+            return logic.prepareSegment(volumes, model, cut=cut, device=device, mask=mask, **options)
 
         name = os.path.basename(volumes[0]) if self.inputs.fromFiles else volumes[0].GetName()
         self._start([Job("", name, prepare, self._finishOne)])

@@ -25,8 +25,9 @@ class Job:
     ----------
     key: finds the job's row in the list.
     name: for people.
-    prepare: returns what has ``arguments`` and ``discard()``, and may have ``more``: further command lines for the
-        engine, on which the result does not depend. Called when it is this job's turn. May raise.
+    prepare: returns what has ``arguments`` and ``discard()``, and may have ``images``, its files; ``take``, called with
+        every event; and ``more``: further command lines for the engine, on which the result does not depend, asked for
+        when the first is done. Called when it is this job's turn. May raise.
     finish: called with what ``prepare`` returned, after the engine is done. May raise.
     state: WAITING, RUNNING, or the state of an Outcome.
     message: why it failed.
@@ -57,7 +58,7 @@ class SegmentQueue:
         self._onProgress, self._onMessage = onProgress, onMessage
         self._onJob, self._onFinished = onJob, onFinished
         self._jobs, self._waiting, self._current = [], [], None
-        self._prepared, self._cancelled, self._more = None, False, []
+        self._prepared, self._cancelled, self._more = None, False, None
         self._durations = []  # seconds of the scans that were finished; failures say nothing about the rest
 
     @property
@@ -99,12 +100,13 @@ class SegmentQueue:
         except (SoftSegError, OSError, RuntimeError) as error:
             self._end(Outcome(FAILED, sentence(error)))
             return
-        self._more = list(getattr(self._prepared, "more", ()))
+        self._more = None
         self._runner.start(self._prepared.arguments, self._onEvent, self._endOne)
 
     def _onEvent(self, event):
         if self._current is None:
             return
+        getattr(self._prepared, "take", _ignore)(event)
         if event["event"] == "warning":
             self._onMessage("warning", self._named(self._withoutPath(event["text"])))
         else:
@@ -114,6 +116,8 @@ class SegmentQueue:
 
     def _endOne(self, outcome):
         """Go on with the next command line of the job, if there is one."""
+        if outcome.state == DONE and self._more is None:
+            self._more = list(getattr(self._prepared, "more", ()))
         if outcome.state == DONE and self._more and self._current is not None:
             qt.QTimer.singleShot(0, self._further)
         else:
@@ -175,7 +179,7 @@ class SegmentQueue:
 
     def _withoutPath(self, text):
         """Return a text of the engine with the scan's name where it names the file that the scan was written to."""
-        files = self._prepared.arguments[2].split(",") if len(self._prepared.arguments) > 2 else []
+        files = getattr(self._prepared, "images", ())
         path = next((file for file in files if text.startswith(f"{file}: ")), None)
         if path is None:
             return text

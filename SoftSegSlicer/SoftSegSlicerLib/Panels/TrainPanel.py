@@ -10,6 +10,7 @@ import slicer
 from slicer.i18n import tr as _
 
 from softseg.errors import SoftSegError
+from softseg.requests import file_name
 
 from ..Dependencies import DeclinedError, Dependencies
 from ..Training.Launcher import Launcher
@@ -176,8 +177,7 @@ class TrainPanel:
 
     def _runName(self, tree):
         what = tree.name if tree is not None else os.path.basename(os.path.dirname(self.ui.datasetEdit.currentPath))
-        plain = "".join(sign if sign.isalnum() or sign in "-_" else "-" for sign in what or "training").strip("-")
-        return f"{plain}-{self.choices.recipe}-{time.strftime('%Y-%m-%d')}"
+        return f"{file_name(what or 'training')}-{self.choices.recipe}-{time.strftime('%Y-%m-%d')}"
 
     def _startFromFile(self, folder, request, tree):
         request.dataset = os.path.abspath(self.ui.datasetEdit.currentPath)

@@ -6,8 +6,7 @@ import json
 from softseg.image import read_image
 
 from . import HeatMap, Placement, References
-
-DISAGREEMENT_FILE, VOLUMES_FILE = "mutual_information.nii.gz", "volumes.csv"
+from .EngineWork import DISAGREEMENT, VOLUMES
 
 
 def keep(segmentationNode, job):
@@ -17,11 +16,11 @@ def keep(segmentationNode, job):
     ------
     InputError: a file cannot be read.
     """
-    path = job.resultFile(DISAGREEMENT_FILE)
+    path = job.resultFile(DISAGREEMENT)
     if path is not None:
         image = read_image(path)
         HeatMap.keep(segmentationNode, References.DISAGREEMENT, image.array, image.geometry)
-    path = job.resultFile(VOLUMES_FILE)
+    path = job.resultFile(VOLUMES)
     found = {} if path is None else _intervals(path)
     if found:
         name = f"{segmentationNode.GetName()} intervals"

@@ -13,11 +13,6 @@ from . import Grids, References
 PICTURE_FILE = "false-colour.nrrd"
 
 
-def arguments(cube, picture):
-    """Return the command line that lets the engine make the picture of a cube's file."""
-    return ["data", "false-colour", os.fspath(cube), "--out", os.fspath(picture)]
-
-
 def load(picture, name):
     """Return a new vector volume of a picture's file.
 

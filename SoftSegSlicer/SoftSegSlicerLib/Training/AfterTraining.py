@@ -2,6 +2,8 @@
 
 import os
 
+from softseg.requests import CalibrateRequest, FitOutliersRequest
+
 CALIBRATE, OUTLIERS = "calibrate", "outliers"
 
 
@@ -23,5 +25,5 @@ def arguments(step, request, folder):
     model = os.path.join(str(folder), "model")
     if kind == CALIBRATE:
         plots = os.path.join(str(folder), "calibration")
-        return [CALIBRATE, model, request.dataset, "--split", "val", "--out", plots, "--device", request.device]
-    return [OUTLIERS, "fit", model, request.dataset, "--score", score, "--device", request.device]
+        return CalibrateRequest(model, request.dataset, split="val", out=plots, device=request.device).to_argv()
+    return FitOutliersRequest(model, request.dataset, score, device=request.device).to_argv()

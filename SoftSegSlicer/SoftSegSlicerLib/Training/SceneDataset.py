@@ -8,6 +8,7 @@ import numpy as np
 import slicer
 
 from softseg.errors import InputError
+from softseg.requests import file_names
 
 from ..Exchange.LabelItems import REFUSE
 from ..Exchange.LabelReader import LabelReader, slabRanges
@@ -116,9 +117,9 @@ class SceneDataset:
             os.makedirs(folder, exist_ok=True)
         requireSpace(folder, sum(export.bytes for export in exports))
         total = sum(export.slices for export in exports)
-        done, entries, taken = 0, [], set()
-        for export in exports:
-            name = _freshName(export.name, taken)
+        done, entries, names = 0, [], _caseNames(exports)
+        for number, export in enumerate(exports):
+            name = names[number]
             entry = yield from _shifted(export.write(folder, name), done, total)
             entries.append(entry)
             self.remarks += [f"{export.name}: {export.said}"] if export.said else []
@@ -137,6 +138,12 @@ class SceneDataset:
         yield total, total
 
 
+def _caseNames(exports):
+    """Return a name for each case that may be a file's everywhere; volumes of one name are told apart."""
+    texts = {f"{export.name}\n{number}": export.name for number, export in enumerate(exports)}
+    return list(file_names(texts).values())
+
+
 def dataFile(folder):
     """Return the path of the dataset's description within its folder."""
     return os.path.join(str(folder), "DATA.json")
@@ -151,7 +158,7 @@ class _CaseExport:
     """One case on its way to files; holds on to the voxels, so that the scene may change."""
 
     def __init__(self, case, tree, masked, overlaps):
-        self.name = _fileName(case.volume.GetName())
+        self.name = case.volume.GetName() or ""
         self._case, self._masked = case, masked
         self._person, self._split = personOf(case), case.split
         # in the world; under a transform that is not linear in the volume's own coordinates, labels brought there
@@ -180,8 +187,9 @@ class _CaseExport:
         """Write the files and return the entry of DATA.json; yields the slices that are done."""
         entry = {"id": name, "group": self._person, "split": self._split, "images": {}}
         done = 0
+        channels = file_names(list(self._arrays))
         for channel, array in self._arrays.items():
-            path = f"images/{name}_{_fileName(channel)}.nrrd"
+            path = f"images/{channels[channel]}/{name}.nrrd"
             with _Files(folder, path) as files:
                 writer = files.open(path, self._geometry, array.dtype)
                 for first, last in slabRanges(array.shape):
@@ -256,17 +264,3 @@ def _withOwnValues(tree, exports):
         if node.value is None and tree.value_of(node.id) in painted:
             tree = tree.with_value(node.id, tree.value_of(node.id))
     return tree
-
-
-def _fileName(text):
-    kept = "".join(sign if sign.isalnum() or sign in "-_." else "_" for sign in text).strip("._ ")
-    return kept or "case"
-
-
-def _freshName(name, taken):
-    candidate, number = name, 1
-    while candidate.casefold() in taken:
-        number += 1
-        candidate = f"{name}-{number}"
-    taken.add(candidate.casefold())
-    return candidate

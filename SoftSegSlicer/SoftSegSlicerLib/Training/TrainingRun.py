@@ -5,6 +5,7 @@ import os
 from dataclasses import dataclass, field
 
 from softseg.errors import InputError
+from softseg.requests import TrainRequest
 
 from ..Exchange.NrrdWriter import plainErrors
 from . import AfterTraining
@@ -40,17 +41,18 @@ class Request:
     def arguments(self, folder):
         """Return the command line for a new run in ``folder``."""
         changes = list(self.sets) if self.minutes is None else [f"minutes={self.minutes:g}", *self.sets]
-        found = ["train", self.dataset, "--recipe", self.recipe, "--out", str(folder), "--device", self.device]
-        found += ["--tree", self.tree] if self.tree else []
-        return found + [part for change in changes for part in ("--set", change)]
+        return self._asked(folder, sets=changes).to_argv()
 
     def resumeArguments(self, folder):
         """Return the command line that goes on with a run."""
         recipe = os.path.join(str(folder), "recipe.yaml")
         if not os.path.isfile(recipe):  # it ended before the first step
-            return [*self.arguments(folder), "--resume"]
-        same = Request(self.dataset, recipe, self.tree, self.device)
-        return [*same.arguments(folder), "--resume"]
+            return TrainRequest.from_argv([*self.arguments(folder), "--resume"]).to_argv()
+        return self._asked(folder, recipe=recipe, resume=True).to_argv()
+
+    def _asked(self, folder, **others):
+        given = {"recipe": self.recipe, "tree": self.tree or None, "device": self.device, **others}
+        return TrainRequest(data=self.dataset, out=folder, **given)
 
 
 class TrainingRun:

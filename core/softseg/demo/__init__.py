@@ -87,13 +87,13 @@ def segment(folder: Path, models: Sequence[Model], device: str, events: Events) 
     levels = range(1, tree.depth + 1)
     case = predict(models, [scan], folder / "segmentation", cut=levels, nodes=shown, device=device, events=events)[0]
     events.stage("report")
-    soft = case.folder / "soft.soft.npz"
+    soft = case.written.file("soft")
     stored, image = SoftParcellation.load(soft), read_image(scan)
     report = render_prediction_report(stored, image, folder / "report.html", nodes=shown, events=events)
     events.check()
     picture = write_overview(stored, image, sorted({*levels[1:3], levels[-1]}), shown[0], folder / "overview.png")
-    maps = [*sorted(case.folder.glob("labels_*.nii.gz")), *sorted(case.folder.glob("node_*.nii.gz"))]
-    return [report, picture, soft, *maps, case.folder / "volumes.csv"]
+    maps = [case.folder / file.path for file in case.written.files if file.role in ("labels", "node")]
+    return [report, picture, soft, *maps, case.written.file("volumes")]
 
 
 def learn(maps: Maps, folder: Path, minutes: float, device: str, events: Events) -> list[Path]:
@@ -117,8 +117,9 @@ def learn(maps: Maps, folder: Path, minutes: float, device: str, events: Events)
     model = train(dataset, recipe, run, device=device, events=events)
     back = dataset.case("back")
     scan = back.images["T1"]
-    found = predict(model, [scan], folder / "prediction", nodes=["grey-matter"], device=device, events=events)[0].folder
-    evaluate([found], [back.labels], dataset.tree, folder / "evaluation", events, images=[scan])
-    shares = read_image(folder / "data" / "back_grey-matter.nii.gz"), read_image(found / "node_grey-matter.nii.gz")
+    results = predict(model, [scan], folder / "prediction", nodes=["grey-matter"], device=device, events=events)
+    found = results[0].written
+    evaluate([found.file("soft")], [back.labels], dataset.tree, folder / "evaluation", events, images=[scan])
+    shares = read_image(folder / "data" / "back_grey-matter.nii.gz"), read_image(found.file("node", "grey-matter"))
     picture = write_comparison(read_image(scan), *shares, "grey matter", folder / "soft_labels.png")
-    return [run / "curves.png", picture, folder / "evaluation" / "report.html", found / "soft.soft.npz", model]
+    return [run / "curves.png", picture, folder / "evaluation" / "report.html", found.file("soft"), model]

@@ -17,6 +17,8 @@ from softseg.evaluation.disagreement import RATER_METRICS
 from softseg.events import Events
 from softseg.network import Model
 from softseg.prediction import predict_case
+from softseg.prediction.outputs import SOFT_FILE
+from softseg.requests.manifest import SOFT, Manifest, OutputFile, WrittenCase, absolute
 from softseg.studies.jobs import Job
 from softseg.studies.metrics import TREE_DISTANCES
 from softseg.studies.sizes import SIZE
@@ -59,17 +61,21 @@ def judge(study: Study, job: Job, models: Sequence[Model], work: Path, device: s
     folder.mkdir(parents=True, exist_ok=True)
     quiet = Events(cancel=events.cancel)
     model, *others = models
+    written = []
     for number, case in enumerate(cases):
         images = [case.images[channel] for channel in model.plan.channels]
         found = predict_case(model, images, device=chosen, events=quiet, others=others)
-        found.parcellation.save(folder / f"{case.id}.soft.npz")
+        place = folder / dataset.file_names[case.id]
+        found.parcellation.save(place / SOFT_FILE)
+        written.append(WrittenCase(case.id, "done", absolute(images), place, (OutputFile(SOFT, SOFT_FILE),)))
         events.progress(number + 1, len(cases))
+    Manifest(folder, tuple(written)).write()
     options: dict[str, Any] = {"labelled_only": True} if study.labelled_only else {}
     if not study.spec.surfaces:
         options["tolerance_mm"] = None
     if study.spec.counted is not None:
         options["objects"] = study.spec.counted.connectivity
-    files = [folder / f"{case.id}.soft.npz" for case in cases]
+    files = [each.file(SOFT) for each in written]
     report = evaluate(files, [job.whole], job.tree, work / "evaluation", quiet, html=False, **options)
     units = {case.id: unit_of(study, job, case) for case in cases}
     rows = _rows(job, work / "evaluation" / "levels.csv", (*LEVEL_METRICS, *RATER_METRICS), units)
