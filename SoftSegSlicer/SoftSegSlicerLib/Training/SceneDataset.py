@@ -139,9 +139,16 @@ class SceneDataset:
 
 
 def _caseNames(exports):
-    """Return a name for each case that may be a file's everywhere; volumes of one name are told apart."""
-    texts = {f"{export.name}\n{number}": export.name for number, export in enumerate(exports)}
-    return list(file_names(texts).values())
+    """Return a name for each case that may be a file's everywhere; volumes of one name are numbered."""
+    texts = []
+    for export in exports:
+        text, number = export.name, 1
+        while text in texts:
+            number += 1
+            text = f"{export.name}-{number}"
+        texts.append(text)
+    names = file_names(texts)
+    return [names[text] for text in texts]
 
 
 def dataFile(folder):
