@@ -79,7 +79,7 @@ def test_everything_that_is_asked_for_is_written(scan: Callable[..., Path], tmp_
     assert [(event["name"], event["path"]) for event in told] == [("scan", str(out / "scan"))]
     assert WrittenCase.of_event(told[0]) == Manifest.read(out).cases[0] == results[0].written
     assert sorted(f"scan/{file.path}" for file in results[0].written.files) == [
-        name for name in everything_in(out) if name.startswith("scan/") and not name.endswith("prediction.json")
+        name for name in everything_in(out) if name.startswith("scan/") and not name.endswith(".json")
     ]
     assert results[0].written.file("node", "ball-left") == out / "scan" / "node_ball-left.nii.gz"
     stored = SoftParcellation.load(out / "scan" / "soft.soft.npz")
