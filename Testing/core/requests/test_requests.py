@@ -110,7 +110,7 @@ def test_lists_as_people_write_them():
         ({"overlap": "much"}, "overlap: expected a number, got 'much'"),
         ({"confidence": 0.4}, "confidence: expected a number from 0.5 to 1, got 0.4"),
         ({"blend": "best"}, "blend: expected probabilities or logits, got 'best'"),
-        ({"map_type": "int"}, "map-type: expected float32 or uint8, got 'int'"),
+        ({"map_type": "int"}, "map type: expected float32 or uint8, got 'int'"),
         ({"precision": "float8"}, "precision: expected auto, float32, bfloat16 or float16, got 'float8'"),
         ({"uncertainty": "tta"}, "uncertainty: expected tta:N or dropout:N with N from 2 to 1000, got 'tta'"),
         ({"outliers": "yes"}, "outliers: expected yes or no, got 'yes'"),

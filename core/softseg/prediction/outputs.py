@@ -153,7 +153,7 @@ def map_type_of(name: str) -> MapType:
     InputError: there is none.
     """
     if name not in MAP_TYPES:
-        raise InputError(f"expected {' or '.join(MAP_TYPES)}, got {name!r}", field="map-type")
+        raise InputError(f"expected {' or '.join(MAP_TYPES)}, got {name!r}", field="map type")
     return "uint8" if name == "uint8" else "float32"
 
 

@@ -56,7 +56,7 @@ class Option:
     @property
     def title(self) -> str:
         """What messages call it."""
-        return self.flag.lstrip("-") or self.metavar
+        return self.flag.lstrip("-").replace("-", " ") or self.metavar
 
     def value(self, given: Any) -> Any:
         """Return what is given as the field holds it.
