@@ -22,14 +22,12 @@ from typing import TYPE_CHECKING, Any
 from softseg import cgroups
 from softseg.errors import InputError, OutOfMemoryError
 from softseg.events import Events
+from softseg.requests.predict import PRECISIONS
 
 if TYPE_CHECKING:
     import torch
 
 GIB = 2**30
-
-PRECISIONS = ("auto", "float32", "bfloat16", "float16")
-"""Names of the precisions that :func:`resolve_precision` takes."""
 
 MEMORY_HINT = "close other programs, choose --device cpu, or a smaller patch or batch (softseg doctor shows what fits)"
 
