@@ -72,7 +72,14 @@ class TrainPanel:
         ui.folderEdit.currentPathChanged.connect(self._update)
         ui.startButton.clicked.connect(self._onStart)
         ui.stopButton.clicked.connect(self._onStop)
-        self._runs = TrainRuns(ui, self.monitor, self._launcher, self._askFolder, self._message, self._update)
+        self._runs = TrainRuns(
+            ui,
+            self.monitor,
+            self._launcher,
+            lambda *asked: context.dialogs.askFolder(*asked),
+            self._message,
+            self._update,
+        )
         ui.useButton.clicked.connect(self._onUse)
         ui.plotButton.clicked.connect(self._onPlot)
         ui.openFolderButton.clicked.connect(self._onOpenFolder)
@@ -262,9 +269,6 @@ class TrainPanel:
         if run.model:
             self._context.notify("modelsChanged", path=run.model)
         self._update()
-
-    def _askFolder(self, *arguments):
-        return self._context.dialogs.askFolder(*arguments)
 
     # -- using it -------------------------------------------------------------------------------------------------
 
