@@ -7,6 +7,7 @@ import slicer
 from slicer.i18n import tr as _
 
 from softseg.errors import InputError
+from softseg.requests import file_name
 from softseg.resources import label_tree_path
 from softseg.tree import LabelTree
 
@@ -143,7 +144,8 @@ class TrainChoices:
         parent = self._ui.folderEdit.currentPath.strip()
         if not parent:
             raise InputError("no folder is chosen to save the training in", hint="choose one under 'Save in'")
-        number, folder = 1, os.path.join(parent, name)
+        number, name = 1, file_name(name)
+        folder = os.path.join(parent, name)
         while os.path.exists(folder):
             number += 1
             folder = os.path.join(parent, f"{name}-{number}")

@@ -10,7 +10,6 @@ import slicer
 from slicer.i18n import tr as _
 
 from softseg.errors import SoftSegError
-from softseg.requests import file_name
 
 from ..Dependencies import DeclinedError, Dependencies
 from ..Training.Launcher import Launcher
@@ -72,14 +71,7 @@ class TrainPanel:
         ui.folderEdit.currentPathChanged.connect(self._update)
         ui.startButton.clicked.connect(self._onStart)
         ui.stopButton.clicked.connect(self._onStop)
-        self._runs = TrainRuns(
-            ui,
-            self.monitor,
-            self._launcher,
-            lambda *asked: context.dialogs.askFolder(*asked),
-            self._message,
-            self._update,
-        )
+        self._runs = TrainRuns(ui, self.monitor, self._launcher, self._askFolder, self._message, self._update)
         ui.useButton.clicked.connect(self._onUse)
         ui.plotButton.clicked.connect(self._onPlot)
         ui.openFolderButton.clicked.connect(self._onOpenFolder)
@@ -184,7 +176,7 @@ class TrainPanel:
 
     def _runName(self, tree):
         what = tree.name if tree is not None else os.path.basename(os.path.dirname(self.ui.datasetEdit.currentPath))
-        return f"{file_name(what or 'training')}-{self.choices.recipe}-{time.strftime('%Y-%m-%d')}"
+        return f"{what or 'training'}-{self.choices.recipe}-{time.strftime('%Y-%m-%d')}"
 
     def _startFromFile(self, folder, request, tree):
         request.dataset = os.path.abspath(self.ui.datasetEdit.currentPath)
@@ -269,6 +261,9 @@ class TrainPanel:
         if run.model:
             self._context.notify("modelsChanged", path=run.model)
         self._update()
+
+    def _askFolder(self, *arguments):
+        return self._context.dialogs.askFolder(*arguments)
 
     # -- using it -------------------------------------------------------------------------------------------------
 
