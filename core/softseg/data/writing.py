@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from softseg.errors import InputError
-from softseg.files import leaves_folder, write_beside
+from softseg.files import leaves_folder, write_together
 from softseg.resources import label_tree_path
 from softseg.texts import read_json
 from softseg.tree import LabelTree
@@ -45,6 +45,8 @@ def write_dataset(
 ) -> Path:
     """Write DATA.json, and ``DATA.tree.json`` beside it unless ``tree`` is a file already, with relative paths.
 
+    Both appear together.
+
     Parameters
     ----------
     out: DATA.json.
@@ -63,7 +65,7 @@ def write_dataset(
     _keep_trees(target)
     folder = target.parent if lies_in is None else lies_in.absolute()
     if isinstance(tree, LabelTree):
-        tree_name = tree.save(companion(target, "tree.json")).name
+        tree_name = companion(target, "tree.json").name
     elif Path(tree).is_file():
         tree_name = _relative(Path(tree).absolute(), folder)
     else:
@@ -74,8 +76,11 @@ def write_dataset(
         "tree": tree_name,
         "cases": [{field: _relative_paths(case[field], folder) for field in _fields(case)} for case in cases],
     }
-    with write_beside(target) as temporary:
-        temporary.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    with write_together(target) as place:
+        if isinstance(tree, LabelTree):
+            tree.save(place / tree_name)
+        text = json.dumps(content, indent=2, ensure_ascii=False) + "\n"
+        (place / target.name).write_text(text, encoding="utf-8")
     return target
 
 
