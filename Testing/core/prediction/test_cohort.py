@@ -57,7 +57,7 @@ def test_a_rerun_does_only_what_is_missing(scan: Callable[..., Path], broken: Pa
     assert states(out) == {"a": "done", "broken": "failed", "b": "done"}
     failure = results(out)["cases"][1]
     assert failure["error"]["kind"] == "input"
-    assert "1 voxels are NaN or infinite" in failure["error"]["message"]
+    assert "holds 1 values that are NaN or infinite" in failure["error"]["message"]
     assert (results(out)["done"], results(out)["failed"]) == (2, 1)
     before = (out / "a" / "soft.soft.npz").stat().st_mtime_ns
     write_image(ball(STRAIGHT), broken)
