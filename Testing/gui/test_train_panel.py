@@ -222,7 +222,7 @@ def test_a_tree_that_does_not_fit_is_refused_before_anything_starts(panel, tmp_p
     choose(panel.ui.treeSelector, "shipped|multiple-sclerosis")
     click(panel.ui.startButton)
     settle()
-    assert "has no node for core, rim" in message(panel)
+    assert "core: no node has this name" in message(panel)
     assert panel.monitor.run is None
     assert panel.ui.startButton.enabled
     assert not list((tmp_path / "trainings").rglob("DATA.json"))
