@@ -19,6 +19,7 @@ from softseg.evaluation.pairs import pair_up
 from softseg.evaluation.pairs_table import read_pairs
 from softseg.events import Events, ListSink
 from softseg.image import Image, write_image
+from softseg.requests.manifest import Manifest, WrittenCase
 
 WHAT = ("predictions", "references")
 
@@ -154,10 +155,10 @@ def test_what_the_prediction_wrote_down_counts(touch, small_tree, tmp_path):
     """Cases whose folders have other names than their scans."""
     touch("OUT/scan-1/soft.soft.npz", "OUT/scan-1-2/soft.soft.npz", "OUT/x/soft.soft.npz")
     cases = [
-        {"case": "scan 1", "folder": "scan-1", "images": ["/data/scan 1.nii.gz"]},
-        {"case": "scan (1)", "folder": "scan-1-2", "images": ["/data/scan (1).nii.gz"]},
+        WrittenCase("scan 1", "done", ("/data/scan 1.nii.gz",), tmp_path / "OUT" / "scan-1"),
+        WrittenCase("scan (1)", "done", ("/data/scan (1).nii.gz",), tmp_path / "OUT" / "scan-1-2"),
     ]
-    (tmp_path / "OUT" / "results.json").write_text(json.dumps({"format_version": 2, "cases": cases}))
+    Manifest(tmp_path / "OUT", tuple(cases)).write()
     (tmp_path / "OUT" / "x" / "prediction.json").write_text(json.dumps({"images": [{"path": "/data/p7_0000.nii.gz"}]}))
     references = touch("R/scan (1).nii.gz", "R/scan 1.nii.gz", "R/p7.nii.gz", "R/p70.nii.gz")
     found = pair_up([tmp_path / "OUT"], references, small_tree, Events())

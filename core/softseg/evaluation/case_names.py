@@ -15,6 +15,7 @@ from softseg.evaluation.pairing import Names, says_kind_only
 from softseg.evaluation.sources import SOFT_SUFFIX
 from softseg.files import read_json_object
 from softseg.image import IMAGE_SUFFIXES
+from softseg.requests.manifest import RESULTS_FILE, Manifest, WrittenCase
 
 _DEPTH = 4
 """Folders above a file that may say whose it is, where the file's name does not."""
@@ -77,13 +78,21 @@ def _recorded(path: Path) -> tuple[list[str], list[str]]:
     folder = path.absolute() if path.is_dir() else path.absolute().parent
     case: list[str] = []
     images: list[str] = []
-    for entry in _objects(folder.parent / "results.json", "cases"):
-        if entry.get("folder") and folder.parent / str(entry["folder"]) == folder:
-            case = [str(entry.get("case", ""))]
-            images += [str(image) for image in entry.get("images") or []]
+    for entry in _manifest(folder.parent):
+        if entry.folder is not None and entry.folder.absolute() == folder:
+            case = [entry.case]
+            images += entry.images
     images += [str(image.get("path", "")) for image in _objects(folder / "prediction.json", "images")]
     names = [case_name(Path(image)) for image in images if image]
     return [name for name in case if name], [name for name in names if not says_kind_only(name)]
+
+
+def _manifest(folder: Path) -> tuple[WrittenCase, ...]:
+    """Return the cases that a command predicted into a folder; none where it says nothing."""
+    try:
+        return Manifest.read(folder).cases if (folder / RESULTS_FILE).is_file() else ()
+    except (InputError, OSError):
+        return ()
 
 
 def _objects(file: Path, key: str) -> list[dict[str, Any]]:
