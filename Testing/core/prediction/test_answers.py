@@ -91,5 +91,5 @@ def test_predict_answers_as_deep_as_it_is_sure(tmp_path: Path) -> None:
     assert (result.folder / "labels_confidence0.9.ctbl").is_file()
     (again,) = predict(model, [image], tmp_path / "out", confidence=0.9)
     assert again.skipped
-    with pytest.raises(InputError, match=r"expected a confidence from 0\.5 to 1, got 0\.3"):
+    with pytest.raises(InputError, match=r"expected a number from 0\.5 to 1, got 0\.3"):
         predict(model, [image], tmp_path / "out", confidence=0.3)

@@ -15,6 +15,7 @@ from softseg.data.labels import class_count, read_labels
 from softseg.data.writing import write_dataset
 from softseg.errors import InputError
 from softseg.events import Events
+from softseg.files import write_together
 from softseg.image import Geometry, Image, write_image
 from softseg.requests.names import file_names
 from softseg.soft.labels import SoftLabels
@@ -64,11 +65,13 @@ def coarsen(
     events.stage("coarsen", len(dataset.cases))
     names = _image_names(dataset)
     entries = []
-    for number, case in enumerate(dataset.cases):
-        entries.append(_coarse_case(case, dataset, folder, names, spacing, soft, margin_mm, events))
-        events.progress(number + 1, len(dataset.cases))
-    size = " x ".join("own" if mm == 0 else f"{mm:g}" for mm in spacing)
-    return write_dataset(folder / "DATA.json", f"{dataset.name} at {size} mm", dataset.channels, dataset.tree, entries)
+    title = f"{dataset.name} at {' x '.join('own' if mm == 0 else f'{mm:g}' for mm in spacing)} mm"
+    with write_together(folder / "DATA.json") as place:
+        for number, case in enumerate(dataset.cases):
+            entries.append(_coarse_case(case, dataset, place, names, spacing, soft, margin_mm, events))
+            events.progress(number + 1, len(dataset.cases))
+        write_dataset(place / "DATA.json", title, dataset.channels, dataset.tree, entries, lies_in=folder)
+    return folder / "DATA.json"
 
 
 def _image_names(dataset: Dataset) -> dict[str, str]:

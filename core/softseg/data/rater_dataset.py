@@ -17,7 +17,7 @@ from softseg.data.labels import read_labels
 from softseg.data.writing import write_dataset
 from softseg.errors import InputError
 from softseg.events import Events
-from softseg.files import write_beside
+from softseg.files import write_beside, write_together
 from softseg.image import Geometry, Image, write_image
 from softseg.types import IGNORE_INDEX
 
@@ -61,20 +61,22 @@ def write_raters(
     events = Events() if events is None else events
     folder = Path(out).absolute()
     events.stage("raters", len(dataset.cases))
-    entries, table = [], []
-    for number, case in enumerate(dataset.cases):
-        entry: dict[str, Any] = {key: value for key, value in vars(case).items() if value is not None}
-        if case.split in splits:
-            labels, geometry = read_class_map(case, dataset, events.warning)
-            drawn = simulate_raters(
-                labels, how, geometry.spacing_kji, seed=seed, scan=number, unlabelled=_unlabelled(case, dataset)
-            )
-            entry["labels"] = _write(drawn, geometry, folder / "labels" / dataset.file_names[case.id])
-            table += [{"case": case.id, **row} for row in _agreement_rows(drawn, dataset)]
-        entries.append(entry)
-        events.progress(number + 1, len(dataset.cases))
-    _write_agreement(folder / AGREEMENT_FILE, table, events)
-    return write_dataset(folder / "DATA.json", f"{dataset.name}, raters", dataset.channels, dataset.tree, entries)
+    entries, table, title = [], [], f"{dataset.name}, raters"
+    with write_together(folder / "DATA.json") as place:
+        for number, case in enumerate(dataset.cases):
+            entry: dict[str, Any] = {key: value for key, value in vars(case).items() if value is not None}
+            if case.split in splits:
+                labels, geometry = read_class_map(case, dataset, events.warning)
+                drawn = simulate_raters(
+                    labels, how, geometry.spacing_kji, seed=seed, scan=number, unlabelled=_unlabelled(case, dataset)
+                )
+                entry["labels"] = _write(drawn, geometry, place / "labels" / dataset.file_names[case.id])
+                table += [{"case": case.id, **row} for row in _agreement_rows(drawn, dataset)]
+            entries.append(entry)
+            events.progress(number + 1, len(dataset.cases))
+        _write_agreement(place / AGREEMENT_FILE, table, events)
+        write_dataset(place / "DATA.json", title, dataset.channels, dataset.tree, entries, lies_in=folder)
+    return folder / "DATA.json"
 
 
 def read_class_map(case: Case, dataset: Dataset, warn: Callable[[str], None]) -> tuple[LabelMap, Geometry]:

@@ -22,6 +22,7 @@ from softseg.data.labels import settled_labels
 from softseg.data.writing import write_dataset
 from softseg.errors import InputError
 from softseg.events import Events
+from softseg.files import write_together
 from softseg.image import Image, write_image
 from softseg.tree import LabelTree
 from softseg.types import BoolArray
@@ -237,19 +238,19 @@ def _derived(
 ) -> Path:
     events = Events() if events is None else events
     events.stage("paint", len(dataset.cases))
-    entries = []
-    for number, case in enumerate(dataset.cases):
-        entry = {key: value for key, value in vars(case).items() if value is not None}
-        if case.split in splits:
-            image = read_only_map(case, dataset, events)
-            target = out.absolute() / "labels" / f"{dataset.file_names[case.id]}.nii.gz"
-            target.parent.mkdir(parents=True, exist_ok=True)
-            write_image(Image(change(image.array, number), image.geometry), target)
-            entry["labels"] = target
-            entry.pop("unlabelled", None)
-        entries.append(entry)
-        events.progress(number + 1, len(dataset.cases))
-    return write_dataset(out / "DATA.json", f"{dataset.name}, {what}", dataset.channels, dataset.tree, entries)
+    folder, title, entries = out.absolute(), f"{dataset.name}, {what}", []
+    with write_together(folder / "DATA.json") as place:
+        for number, case in enumerate(dataset.cases):
+            entry = {key: value for key, value in vars(case).items() if value is not None}
+            if case.split in splits:
+                image = read_only_map(case, dataset, events)
+                target = place / "labels" / f"{dataset.file_names[case.id]}.nii.gz"
+                entry["labels"] = write_image(Image(change(image.array, number), image.geometry), target)
+                entry.pop("unlabelled", None)
+            entries.append(entry)
+            events.progress(number + 1, len(dataset.cases))
+        write_dataset(place / "DATA.json", title, dataset.channels, dataset.tree, entries, lies_in=folder)
+    return folder / "DATA.json"
 
 
 def read_only_map(case: Case, dataset: Dataset, events: Events) -> Image:

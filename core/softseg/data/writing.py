@@ -53,6 +53,7 @@ def write_dataset(
     tree: a tree, its file, or the name of a shipped one.
     cases: entries as in DATA.json, with absolute paths.
     lies_in: the folder where the file will lie, to which its paths are relative; the one it is written to by default.
+        What lies beside ``out`` goes there with it.
 
     Raises
     ------
@@ -74,7 +75,9 @@ def write_dataset(
         "name": name,
         "channels": list(channels),
         "tree": tree_name,
-        "cases": [{field: _relative_paths(case[field], folder) for field in _fields(case)} for case in cases],
+        "cases": [
+            {field: _relative_paths(case[field], folder, target.parent) for field in _fields(case)} for case in cases
+        ],
     }
     with write_together(target) as place:
         if isinstance(tree, LabelTree):
@@ -90,13 +93,15 @@ def _fields(case: Mapping[str, Any]) -> list[str]:
     return [field for field in _FIELDS if field in case and not (soft and field == "unlabelled")]
 
 
-def _relative_paths(value: Any, folder: Path) -> Any:
+def _relative_paths(value: Any, folder: Path, beside: Path) -> Any:
+    if isinstance(value, Path) and beside != folder and value.is_relative_to(beside):
+        return value.relative_to(beside).as_posix()
     if isinstance(value, Path):
         return _relative(value.resolve() if leaves_folder(value, folder) else value, folder)
     if isinstance(value, Mapping):
-        return {key: _relative_paths(item, folder) for key, item in value.items()}
+        return {key: _relative_paths(item, folder, beside) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
-        return [_relative_paths(item, folder) for item in value]
+        return [_relative_paths(item, folder, beside) for item in value]
     return value
 
 

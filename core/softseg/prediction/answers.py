@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from softseg.files import write_beside
+from softseg.files import write_together
 from softseg.image import Image, write_image
 from softseg.soft.confidence import steps_of
 from softseg.tree import LabelTree, Node, node_colors
@@ -48,18 +48,16 @@ def write_answers(parcellation: SoftParcellation, confidence: float, path: Path,
     InputError: the confidence is not in 0.5..1, or a file cannot be written.
     """
     labels = parcellation.confident_labels(confidence, outliers)
-    write_image(Image(labels, parcellation.geometry), path)
     stem = path.name.removesuffix(".nii.gz")
-    color_tree(parcellation.tree).save(path.with_name(f"{stem}.ctbl"))
     counts = np.bincount(labels.reshape(-1), minlength=OUTLIER_VALUE + 1)
     rows = answer_rows(parcellation.tree, counts, parcellation.geometry.voxel_volume_ml)
-    with (
-        write_beside(path.with_name(f"{stem}.csv")) as temporary,
-        temporary.open("w", newline="", encoding="utf-8") as stream,
-    ):
-        writer = csv.DictWriter(stream, COLUMNS)
-        writer.writeheader()
-        writer.writerows(rows)
+    with write_together(path) as place:
+        write_image(Image(labels, parcellation.geometry), place / path.name)
+        color_tree(parcellation.tree).save(place / f"{stem}.ctbl")
+        with (place / f"{stem}.csv").open("w", newline="", encoding="utf-8") as stream:
+            writer = csv.DictWriter(stream, COLUMNS)
+            writer.writeheader()
+            writer.writerows(rows)
     return path
 
 

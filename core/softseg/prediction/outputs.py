@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import math
+import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -15,7 +16,7 @@ import numpy as np
 
 from softseg.errors import InputError
 from softseg.events import Events
-from softseg.files import write_beside, write_folder_beside
+from softseg.files import write_beside, write_folder_beside, write_together
 from softseg.image import Image, write_image
 from softseg.prediction.answers import file_stem, write_answers
 from softseg.requests.manifest import LABELS, NODE, OUTLIERS, SOFT, VOLUMES, OutputFile
@@ -40,6 +41,11 @@ MapType = Literal["float32", "uint8"]
 
 CutSpec = int | str | PathLike[str]
 """A level, ``"leaves"``, or a file of node ids."""
+
+_OWN_NAMES = re.compile(
+    r"soft\.soft\.npz|volumes\.csv|prediction\.json|(labels|node|decision)_.+\.(nii\.gz|ctbl|csv)"
+    r"|(entropy|mutual_information|outliers)\.nii\.gz"
+)
 
 VOLUME_COLUMNS = ("id", "name", "level", "soft_ml", "hard_ml", "certainty")
 INTERVAL_COLUMNS = ("soft_ml_low", "soft_ml_high")
@@ -185,7 +191,11 @@ def write_case(
     CancelledError: cancelled; nothing is left.
     """
     written: list[OutputFile] = []
-    with write_folder_beside(folder) as unfinished:
+
+    def tell(kept: list[str]) -> None:
+        events.warning(f"{folder}: files of yours in this folder are kept: {', '.join(kept[:5])}")
+
+    with write_folder_beside(folder, ours=_is_ours, kept=tell) as unfinished:
         for files, write in _steps(prediction, wanted):
             events.check()
             write(unfinished / files[0].path)
@@ -194,6 +204,11 @@ def write_case(
             finish(unfinished, tuple(written))
         events.check()
     return tuple(written)
+
+
+def _is_ours(name: str) -> bool:
+    """Whether a file of this name was written by a version that kept no record of its files."""
+    return _OWN_NAMES.fullmatch(name) is not None
 
 
 _Step = tuple[tuple[OutputFile, ...], Callable[[Path], object]]
@@ -237,11 +252,12 @@ def write_labels(parcellation: SoftParcellation, cut: Cut, path: Path) -> Path:
     Where an outlier score is stored, outliers have :attr:`SoftParcellation.outlier_value`.
     """
     marked = parcellation.outliers is not None
-    write_image(Image(parcellation.labels(cut, outliers=marked), parcellation.geometry), path)
     tree = cut.to_tree()
     if marked and parcellation.outlier_value:
         tree = tree.add(_outlier_node(tree, parcellation.outlier_value))
-    tree.save(path.with_name(path.name.removesuffix(".nii.gz") + ".ctbl"))
+    with write_together(path) as place:
+        write_image(Image(parcellation.labels(cut, outliers=marked), parcellation.geometry), place / path.name)
+        tree.save(place / (path.name.removesuffix(".nii.gz") + ".ctbl"))
     return path
 
 
