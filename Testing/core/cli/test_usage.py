@@ -82,7 +82,7 @@ def test_evaluate_pairs_what_folders_hold_and_takes_a_tolerance(cli: Callable, w
     answer = cli(*arguments, "--reference", world / "labels0.nii.gz")
     assert answer.code == 2
     assert "predictions case0, case1; references labels0; name them alike" in answer.err
-    assert inspect.signature(evaluate).parameters["tolerance"].default == TOLERANCE_MM
+    assert inspect.signature(evaluate).parameters["tolerance_mm"].default == TOLERANCE_MM
 
 
 def test_version(cli: Callable) -> None:

@@ -24,6 +24,7 @@ from softseg.evaluation import evaluate
 from softseg.events import Events, ListSink
 from softseg.prediction import collapse, predict_case
 from softseg.prediction.outputs import Wanted, write_case
+from softseg.requests import PredictRequest
 
 SHAPE = (26, 28, 24)
 CODES = [(1, 1), (2, 1), (4, 1), (1, 2), (0, 1), (1, 0), (4, 0), (3, 5), (0, 0)]
@@ -47,7 +48,7 @@ def _centre(array: Array, affine: Array) -> Array:
 def _predicted(scan: Path, out: Path, sink: ListSink) -> Path:
     model, events = make_model(spacing=OWN), Events(sink)
     found = predict_case(model, [scan], nodes=["ball"], events=events)
-    write_case(out, found, Wanted.of(model.tree, ["leaves"], ["ball"]), events)
+    write_case(out, found, Wanted.of(model.tree, PredictRequest("", (), out, nodes=("ball",))), events)
     return out
 
 
