@@ -65,7 +65,7 @@ def checkFollowing(test, logic):
     leaf = logic.treeOf(segmentation).leaves[1].id
     heatMap = logic.showNode(segmentation, leaf)
     transform = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLLinearTransformNode")
-    matrix = transform.GetMatrixTransformToParent()
+    matrix = vtk.vtkMatrix4x4()
     matrix.SetElement(0, 3, 50.0)
     transform.SetMatrixTransformToParent(matrix)
     segmentation.SetAndObserveTransformNodeID(transform.GetID())
