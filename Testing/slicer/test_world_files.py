@@ -21,6 +21,7 @@ from worlds import (
 from softseg.errors import InputError
 from softseg.evaluation import evaluate
 from softseg.image import Geometry, read_image
+from softseg.requests import EvaluateRequest
 from softseg.tree import LabelTree
 
 TURN = np.array([[0.8, -0.6, 0, 3], [0.6, 0.8, 0, -20], [0, 0, 1, 7], [0, 0, 0, 1.0]])
@@ -48,8 +49,9 @@ def truth(parcellation, grid, addVolume):
 
 def compared(comparison):
     list(comparison.write())
-    _, _, prediction, _, reference, _, tree, _, out, *_ = comparison.arguments
-    evaluate([prediction], [reference], LabelTree.load(tree), out, html=False)
+    request = EvaluateRequest.from_argv(comparison.arguments)
+    (prediction,), (reference,) = map(str, request.prediction), map(str, request.reference)
+    evaluate([prediction], [reference], LabelTree.load(request.tree), str(request.out), html=False)
     return ComparisonTables(comparison.folder)
 
 
@@ -143,8 +145,8 @@ def test_training_files_lie_where_the_scene_shows_them(
     if own:
         exported.HardenTransform()
     list(SceneDataset("d", tree, [SceneCase({"T1": scan}, exported)]).write(tmp_path))
-    image = sitk.ReadImage(next((tmp_path / "images").iterdir()))
-    drawn = sitk.ReadImage(next((tmp_path / "labels").iterdir()))
+    image = sitk.ReadImage(next((tmp_path / "images").rglob("*.nrrd")))
+    drawn = sitk.ReadImage(next((tmp_path / "labels").rglob("*.nrrd")))
 
     def centre(values):
         affine = Geometry.of(image).affine
@@ -165,7 +167,7 @@ def test_labels_of_a_bent_scan_are_brought_to_the_scan(logic, scene, parcellatio
     for node in (scan, exported):
         node.SetAndObserveTransformNodeID(bentTransform(scene).GetID())
     list(SceneDataset("d", tree, [SceneCase({"T1": scan}, exported)]).write(tmp_path))
-    drawn = read_image(next((tmp_path / "labels").iterdir()), labels=True)
+    drawn = read_image(next((tmp_path / "labels").rglob("*.nrrd")), labels=True)
     assert drawn.geometry.same_grid(grid)
     assert (drawn.array == parcellation.labels(3)).mean() > 0.98
 
@@ -176,7 +178,7 @@ def test_channels_are_handed_over_as_they_lie_on_the_first_one(logic, scene, gri
     second.SetAndObserveTransformNodeID(linearTransform(scene, TURN).GetID())
     second.HardenTransform()
     job = logic.prepareSegment([first, second], "model")
-    files = [read_image(file) for file in job.arguments[2].split(",")]
+    files = [read_image(file) for file in job.images]
     assert files[0].geometry.same_grid(grid)
     assert files[1].geometry.same_grid(grid)
     job.discard()
@@ -195,7 +197,7 @@ def test_a_mask_covers_what_it_covers_in_the_world(logic, scene, parcellation, g
         node.HardenTransform()
     for mask in ((result, "stem"), labels):
         job = logic.prepareSegment(scan, "model", mask=mask)
-        written = read_image(job.arguments[2].split(",")[0]).array
+        written = read_image(job.images[0]).array
         np.testing.assert_array_equal(written > 0, parcellation.labels(3) == 200)
         job.discard()
     labels.SetAndObserveTransformNodeID(linearTransform(scene, translation(900, 0, 0)).GetID())
@@ -209,7 +211,7 @@ def test_a_mask_under_a_bent_transform_covers_the_volume_under_the_same(logic, s
     for node in (scan, result):
         node.SetAndObserveTransformNodeID(bentTransform(scene).GetID())
     job = logic.prepareSegment(scan, "model", mask=(result, "stem"))
-    written = read_image(job.arguments[2]).array
+    written = read_image(job.images[0]).array
     assert ((written > 0) == (parcellation.labels(3) == 200)).mean() > 0.99
 
 
