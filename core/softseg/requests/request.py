@@ -100,7 +100,7 @@ class Option:
         if not (low <= found < high if self.below else low <= found <= high) or math.isinf(found):
             to = f" to {'below ' if self.below else ''}{high:g}" if self.high is not None else " or more"
             start = f"from {low:g}" if self.high is not None else f"of {low:g}"
-            raise InputError(f"expected a number {start}{to}, got {found:g}", field=self.title)
+            raise InputError(f"expected a number {start}{to}, got {found}", field=self.title)
 
     def argv(self, value: Any) -> list[str]:
         """Return a field's value as arguments with its flag."""
