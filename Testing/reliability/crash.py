@@ -57,10 +57,11 @@ class Command:
     ----------
     name: for reports and ``--only``.
     needs: files and folders of the world.
-    results: groups of files or folders that belong together, each group a text.
+    results: groups of files or folders that belong together, each group a text; readers look for the first.
     newer: the command that is killed.
     older: the command that makes an older result first, if there is one.
     again: what is started after the kill; as ``newer`` by default.
+    steps: whether whole results of earlier steps (a network that still learns) may stand there after the kill.
     """
 
     name: str
@@ -69,6 +70,7 @@ class Command:
     newer: str
     older: str = ""
     again: str = ""
+    steps: bool = False
 
 
 COMMANDS = (
@@ -92,18 +94,18 @@ COMMANDS = (
         ("results/scan0", "results/scan1"),
         "predict model scan0.nii.gz scan1.nii.gz --out results --device cpu",
     ),
-    Command("train", _DATASET, ("new/model",), _TRAIN, again=f"{_TRAIN} --resume"),
+    Command("train", _DATASET, ("new/model",), _TRAIN, again=f"{_TRAIN} --resume", steps=True),
     Command(
         "outliers-fit",
         f"model {_DATASET}",
-        ("model",),
+        ("model/outliers.json model",),
         "outliers fit model DATA.json --score mahalanobis --device cpu",
         older="outliers fit model DATA.json --score energy --device cpu",
     ),
     Command(
         "calibrate",
         f"model {_DATASET}",
-        ("model",),
+        ("model/calibration.json model",),
         "calibrate model DATA.json --device cpu --seed 1 --voxels 500",
         older="calibrate model DATA.json --device cpu",
     ),
@@ -117,21 +119,21 @@ COMMANDS = (
     Command(
         "coarsen",
         _DATASET,
-        ("made",),
+        ("made/DATA.json made",),
         "data coarsen DATA.json --out made --spacing 2",
         older="data coarsen DATA.json --out made --spacing 3",
     ),
     Command(
         "raters",
         _DATASET,
-        ("made",),
+        ("made/DATA.json made",),
         "data raters DATA.json --out made --count 3",
         older="data raters DATA.json --out made --count 2",
     ),
     Command(
         "scribbles",
         _DATASET,
-        ("made",),
+        ("made/DATA.json made",),
         "data strokes DATA.json --out made --per-structure 3",
         older="data strokes DATA.json --out made --per-structure 2",
     ),
@@ -142,11 +144,11 @@ COMMANDS = (
         "data fuse --method majority soft_core.nii.gz soft_core.nii.gz soft_shell.nii.gz --out fused.nii.gz",
         older="data fuse soft_core.nii.gz soft_shell.nii.gz --out fused.nii.gz",
     ),
-    Command("import", "nnunet", ("imported",), "data import nnunet nnunet --out imported/DATA.json"),
+    Command("import", "nnunet", ("imported/DATA.json imported",), "data import nnunet nnunet --out imported/DATA.json"),
     Command(
         "evaluate",
         "result.soft.npz labels0.nii.gz tree.json",
-        ("evaluation",),
+        ("evaluation/summary.json evaluation",),
         f"{_EVALUATE} --tolerance 3",
         older=_EVALUATE,
     ),
@@ -253,7 +255,7 @@ def kill_run(command: Command, known: Known, at: int, good: Path, folder: Path) 
         for names, now, old, new in zip(
             command.results, _state(command, folder), known.before, known.after, strict=True
         )
-        if now not in (old, new) and any(now) and not _partial(now, old, new)
+        if now[0] and now not in (old, new) and not command.steps
     ]
     ending = run_forked((command.again or command.newer).split(), folder, _LIMITS)
     if ending.code:
@@ -269,12 +271,6 @@ def kill_run(command: Command, known: Known, at: int, good: Path, folder: Path) 
     return wrong + ([f"left behind: {', '.join(left[:5])}"] if left else [])
 
 
-def _partial(now: Sequence[str], old: Sequence[str], new: Sequence[str]) -> bool:
-    """Whether a group lost members but holds no mixture: what is there is all old or all new."""
-    there = [number for number, each in enumerate(now) if each]
-    return all(now[n] == old[n] for n in there) or all(now[n] == new[n] for n in there)
-
-
 def _set_up(command: Command, good: Path, folder: Path) -> None:
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir()
@@ -283,7 +279,7 @@ def _set_up(command: Command, good: Path, folder: Path) -> None:
         if source.is_dir():
             shutil.copytree(source, folder / name)
         else:
-            shutil.copy(source, folder / name)
+            shutil.copy2(source, folder / name)
     if command.older:
         ending = run_forked(command.older.split(), folder, _LIMITS)
         if ending.code:

@@ -25,7 +25,7 @@ from softseg.evaluation.rows import TreeRows
 from softseg.evaluation.sources import Reference, read_prediction, read_reference, require_same_grid
 from softseg.evaluation.surface import TOLERANCE_MM
 from softseg.events import Events
-from softseg.files import require_writable_folder
+from softseg.files import require_writable_folder, write_together
 
 if TYPE_CHECKING:
     from softseg.tree import LabelTree
@@ -98,11 +98,12 @@ def evaluate(
         events.progress(number, len(report.pairs))
     if report.labelled is not None:
         _require_labels(report.labelled, report.pairs)
-    write_tables(report)
-    if html:
-        from softseg.evaluation.report import write_report
+    with write_together(folder / "summary.json") as place:
+        write_tables(report, place)
+        if html:
+            from softseg.evaluation.report import write_report
 
-        write_report(report, folder / "report.html", events)
+            write_report(report, place / "report.html", events)
     more = [*(["labelled.csv"] if labelled_only else []), *(["answers.csv"] if report.answers else [])]
     more += ["objects.csv"] if objects else []
     more += ["report.html"] if html else []

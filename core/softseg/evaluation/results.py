@@ -22,7 +22,6 @@ from softseg.evaluation.labelled import LabelledScores
 from softseg.evaluation.objects import Connectivity
 from softseg.evaluation.pairs import Pair, Pairs
 from softseg.evaluation.sources import Reference
-from softseg.files import write_beside
 
 if TYPE_CHECKING:
     from softseg.tree import LabelTree
@@ -174,8 +173,8 @@ class Report:
         return len({row["node"] for row in self.nodes if row["level"] == level and row["status"] != "absent"})
 
 
-def write_tables(report: Report) -> None:
-    """Write ``metrics.csv``, ``levels.csv``, ``summary.json`` and the tables of what else was asked for."""
+def write_tables(report: Report, folder: Path) -> None:
+    """Write ``metrics.csv``, ``levels.csv``, ``summary.json`` and what else was asked for into ``folder``."""
     tables = [("metrics.csv", report.nodes), ("levels.csv", report.levels)]
     if report.labelled is not None:
         tables.append(("labelled.csv", report.labelled.table()))
@@ -184,13 +183,12 @@ def write_tables(report: Report) -> None:
     if report.connectivity is not None:
         tables.append(("objects.csv", report.objects))
     for name, rows in tables:
-        with write_beside(report.folder / name) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
+        with (folder / name).open("w", newline="", encoding="utf-8") as file:
             writer = csv.DictWriter(file, fieldnames=list(rows[0]) if rows else ["case"])
             writer.writeheader()
             writer.writerows({key: _cell(value) for key, value in row.items()} for row in rows)
-    with write_beside(report.folder / "summary.json") as temporary:
-        text = json.dumps(_finite(report.summary()), indent=2, ensure_ascii=False, allow_nan=False)
-        temporary.write_text(text + "\n", encoding="utf-8")
+    text = json.dumps(_finite(report.summary()), indent=2, ensure_ascii=False, allow_nan=False)
+    (folder / "summary.json").write_text(text + "\n", encoding="utf-8")
 
 
 def _curve(curve: Reliability) -> dict[str, Any]:
