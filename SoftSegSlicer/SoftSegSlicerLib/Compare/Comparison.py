@@ -14,7 +14,7 @@ from softseg.requests import EvaluateRequest, file_names
 from ..Exchange.LabelItems import REFUSE
 from ..Exchange.LabelReader import LabelReader, layersOf, slabRanges
 from ..Exchange.NrrdWriter import NrrdWriter, plainErrors
-from ..Scene import LabelSource, Placement, References, World
+from ..Scene import LabelSource, Placement, References, Transforms, World
 from ..Scene.Grids import arrayOf, boxOf, geometryOf, geometryOfVolume, matrixToArray
 from ..Scene.ParcellationNode import ParcellationStore
 
@@ -62,7 +62,7 @@ class Comparison:
         self._name = file_names([name], _OWN_FILES)[name]
         self._content, self._labels = None, None
         managed = logic.isManaged(resultNode)
-        self._toWorld = Placement.toWorld(resultNode)
+        self._toWorld = Transforms.toWorld(resultNode)
         if managed and logic.parcellationOf(resultNode) is not None:
             own = logic.parcellationOf(resultNode)
             world = World.parcellationOf(own, resultNode)
@@ -70,7 +70,7 @@ class Comparison:
             self._content = _softFile(logic, resultNode, world, world is not own)
         else:
             self._labels, self.geometry = _crisp(logic, resultNode, self.tree, managed, resultMapping, overlaps)
-        toWorld = Placement.transformBetween(referenceNode, None)
+        toWorld = Transforms.transformBetween(referenceNode, None)
         self._reference = LabelReader(referenceNode, self.tree, self.geometry, mapping, overlaps, toWorld)
         self._scan = _scanOf(resultNode, self.geometry)
 
@@ -179,7 +179,7 @@ def _crisp(logic, resultNode, tree, managed, mapping, overlaps):
         labels, geometry = World.labelsOf(source.labels(tree.cut_at(tree.depth)), source.geometry, resultNode)
         return _Array(labels), geometry
     geometry = World.gridOf(resultNode, _gridOf(resultNode))
-    toWorld = Placement.transformBetween(resultNode, None)
+    toWorld = Transforms.transformBetween(resultNode, None)
     return LabelReader(resultNode, tree, geometry, mapping, overlaps, toWorld), geometry
 
 
@@ -206,7 +206,7 @@ def _scanOf(resultNode, geometry):
     volume = References.referenced(resultNode, References.INPUT)
     if volume is None or volume.GetImageData() is None or volume.GetImageData().GetNumberOfScalarComponents() != 1:
         return None
-    matrix = Placement.toWorld(volume)
-    if matrix is None or not Placement.geometryIn(volume, None).same_grid(geometry):
+    matrix = Transforms.toWorld(volume)
+    if matrix is None or not Transforms.geometryIn(volume, None).same_grid(geometry):
         return None
     return arrayOf(volume.GetImageData())

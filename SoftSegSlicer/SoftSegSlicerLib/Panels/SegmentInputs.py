@@ -13,7 +13,7 @@ from slicer.i18n import tr as _
 from softseg.data.cubes import file_of
 from softseg.image import Image
 from softseg.prediction.scan_checks import scan_warnings
-from SoftSegSlicerLib.Scene import Grids, Placement
+from SoftSegSlicerLib.Scene import Grids, Transforms
 
 ROLE = "channel."
 """Node references of the parameter node: this and the channel's name."""
@@ -229,6 +229,6 @@ def _volumeInView():
 
 def _onOneGrid(first, second):
     """Whether two volumes have the same voxels in the world."""
-    if Placement.between(second, first) is None:
+    if Transforms.between(second, first) is None:
         return False
-    return Placement.geometryIn(second, first).same_grid(Grids.geometryOfVolume(first))
+    return Transforms.geometryIn(second, first).same_grid(Grids.geometryOfVolume(first))

@@ -6,7 +6,7 @@ import numpy as np
 import slicer
 import vtk
 
-from . import Contour, Grids, Placement, References
+from . import Contour, Grids, Placement, References, Transforms
 from .ParcellationNode import ParcellationStore
 
 _POINTS = 9  # along each axis of the grid: how far a transform moves it is looked up at these
@@ -32,7 +32,7 @@ def harden(segmentationNode, transform):
     ------
     InputError: what the scene holds of the result is damaged.
     """
-    matrix = Placement.matrixOf(transform)
+    matrix = Transforms.matrixOf(transform)
     if matrix is not None:
         Placement.move(segmentationNode, matrix)
         return False

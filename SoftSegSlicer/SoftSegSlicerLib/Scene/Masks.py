@@ -5,7 +5,7 @@ import vtk
 
 from softseg.errors import InputError
 
-from . import Grids, Placement
+from . import Grids, Transforms
 
 
 def insideOf(mask, volumeNode):
@@ -25,7 +25,7 @@ def insideOf(mask, volumeNode):
     reference, found = slicer.vtkOrientedImageData(), slicer.vtkOrientedImageData()
     reference.SetExtent(*[edge for size in geometry.size for edge in (0, size - 1)])
     reference.SetGeometryFromImageToWorldMatrix(Grids.arrayToMatrix(geometry.affine))
-    transform = Placement.transformBetween(node, volumeNode)
+    transform = Transforms.transformBetween(node, volumeNode)
     resample = slicer.vtkOrientedImageDataResample.ResampleOrientedImageToReferenceOrientedImage
     inside = resample(image, reference, found, False, False, transform) and Grids.arrayOf(found) > 0
     if inside is False or not inside.any():

@@ -5,7 +5,7 @@ import weakref
 import slicer
 import vtk
 
-from . import Bending, Ownership, Placement, Segments
+from . import Bending, Ownership, Placement, Segments, Transforms
 
 _WATCHES = weakref.WeakValueDictionary()
 
@@ -148,9 +148,9 @@ class _Watched:
         """Remember the transform that the segmentation is under."""
         self._transform = None
         if self.node.GetParentTransformNode() is not None:
-            general = Placement.transformBetween(self.node, None)
-            matrix = Placement.matrixOf(general)
-            self._transform = general if matrix is None else Placement.linear(matrix)
+            general = Transforms.transformBetween(self.node, None)
+            matrix = Transforms.matrixOf(general)
+            self._transform = general if matrix is None else Transforms.linear(matrix)
 
     def _onModified(self):
         watch = self._watch()

@@ -11,7 +11,7 @@ from softseg.image import Image, write_image
 from softseg.prediction.inputs import stem
 from softseg.requests import FalseColourRequest, file_name
 
-from . import FalseColor, Grids, Masks, Placement, References
+from . import FalseColor, Grids, Masks, References, Transforms
 from .EngineWork import EngineWork
 
 
@@ -61,7 +61,7 @@ def prepare(volumeNodes, shown, mask, outputFolder, **asked):
             array = Grids.arrayOf(volumeNode.GetImageData())
             if inside is not None and array.shape == inside.shape:
                 array = np.where(inside, array, array.min())
-            own = Placement.geometryIn(volumeNode, volumeNodes[0])
+            own = Transforms.geometryIn(volumeNode, volumeNodes[0])
             # a folder for each channel: volumes may have one name
             path = os.path.join(temporary.name, f"in-{number}", f"{file_name(volumeNode.GetName() or '')}.nii")
             # not compressed: that would take longer than everything else here

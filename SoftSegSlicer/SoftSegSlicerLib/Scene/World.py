@@ -6,7 +6,7 @@ import numpy as np
 
 from softseg.straight import is_sheared, straight_grid
 
-from . import Bending, Grids, Placement
+from . import Bending, Grids, Transforms
 
 
 def gridOf(node, geometry):
@@ -21,10 +21,10 @@ def gridOf(node, geometry):
     -------
     the same voxels where the transform is linear and leaves their axes straight; else others, about as large.
     """
-    matrix = Placement.toWorld(node)
+    matrix = Transforms.toWorld(node)
     if matrix is None:
         lattice = straight_grid(geometry) if is_sheared(geometry) else geometry
-        return Bending.reach(lattice, Placement.transformBetween(node, None))
+        return Bending.reach(lattice, Transforms.transformBetween(node, None))
     world = geometry if np.array_equal(matrix, np.eye(4)) else Grids.geometryOf(matrix @ geometry.affine, geometry.size)
     return straight_grid(world) if is_sheared(world) else world
 
@@ -42,7 +42,7 @@ def parcellationOf(parcellation, node):
         return parcellation
     if _sameVoxels(node, parcellation.geometry, geometry):
         return replace(parcellation, geometry=geometry)
-    source = Bending.sourceVoxels(parcellation.geometry, Placement.transformBetween(node, None), geometry)
+    source = Bending.sourceVoxels(parcellation.geometry, Transforms.transformBetween(node, None), geometry)
     return parcellation.gathered(source, geometry)
 
 
@@ -51,12 +51,12 @@ def labelsOf(labels, geometry, node):
     world = gridOf(node, geometry)
     if _sameVoxels(node, geometry, world):
         return labels, world
-    source = Bending.sourceVoxels(geometry, Placement.transformBetween(node, None), world)
+    source = Bending.sourceVoxels(geometry, Transforms.transformBetween(node, None), world)
     return Bending.taken(labels, source), world
 
 
 def _sameVoxels(node, geometry, world):
     """Whether a grid in the world has the voxels of a node's own grid."""
-    matrix = Placement.toWorld(node)
+    matrix = Transforms.toWorld(node)
     moved = None if matrix is None else Grids.geometryOf(matrix @ geometry.affine, geometry.size)
     return moved is not None and moved.same_grid(world)

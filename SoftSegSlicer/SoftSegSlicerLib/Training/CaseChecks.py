@@ -6,7 +6,7 @@ from softseg.errors import InputError
 
 from ..Exchange.LabelMatching import backgroundAmong
 from ..Exchange.LabelReader import segmentNames
-from ..Scene import Grids, Placement
+from ..Scene import Grids, Transforms
 
 SPLITS = ("train", "val")
 SPARE_BYTES = 200 * 1024**2
@@ -27,9 +27,9 @@ def checkCase(case, channels):
     for node in case.images.values():
         if node.GetImageData().GetNumberOfScalarComponents() != 1:
             raise InputError(f"'{node.GetName()}' is a colour image", hint="choose a volume of grey values")
-        matrix = Placement.between(node, case.volume)
+        matrix = Transforms.between(node, case.volume)
         geometry = Grids.geometryOfVolume(case.volume)
-        if matrix is None or not Placement.geometryIn(node, case.volume).same_grid(geometry):
+        if matrix is None or not Transforms.geometryIn(node, case.volume).same_grid(geometry):
             raise InputError(
                 f"'{node.GetName()}' lies on another grid than '{name}'", hint="resample it first, or harden transforms"
             )
@@ -41,9 +41,9 @@ def trainingGrid(volumeNode):
     It is that of the world. Under a transform that is not linear a volume has no straight grid there, so that it is
     written as it is, and its labels are brought into its own coordinates.
     """
-    if Placement.toWorld(volumeNode) is None:
+    if Transforms.toWorld(volumeNode) is None:
         return Grids.geometryOfVolume(volumeNode), volumeNode
-    return Placement.worldGeometryOf(volumeNode), None
+    return Transforms.worldGeometryOf(volumeNode), None
 
 
 def refuseBackground(cases):

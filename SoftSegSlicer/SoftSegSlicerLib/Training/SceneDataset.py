@@ -13,7 +13,7 @@ from softseg.requests import file_names
 from ..Exchange.LabelItems import REFUSE
 from ..Exchange.LabelReader import LabelReader, slabRanges
 from ..Exchange.NrrdWriter import NrrdWriter, plainErrors
-from ..Scene.Placement import transformBetween
+from ..Scene.Transforms import transformBetween
 from .CaseChecks import checkCase, refuseBackground, requireBackground, requireSpace, trainingGrid
 
 
