@@ -14,10 +14,14 @@ import numpy as np
 import numpy.typing as npt
 import SimpleITK as sitk
 
+from softseg.errors import InputError
 from softseg.headers import Forms, form_notes, forms_of
 from softseg.headers.forms import nearest_rotation
 
 _ROUNDING = 1e-5
+
+MOST_FINER, FEW_VOXELS = 1000, 1 << 24
+"""A grid is resampled to at most so many times its voxels, or to so many voxels."""
 
 
 @dataclass(frozen=True)
@@ -76,8 +80,21 @@ class Geometry:
         return bool(np.abs(difference).max() <= tolerance_mm)
 
     def resampled(self, spacing: tuple[float, float, float]) -> Geometry:
-        """Return the grid with another ``spacing`` (i, j, k; mm) that covers the same box of space."""
+        """Return the grid with another ``spacing`` (i, j, k; mm) that covers the same box of space.
+
+        Raises
+        ------
+        InputError: it would have over a thousand times as many voxels, which no scan is worth.
+        """
         extent = np.asarray(self.size) * np.asarray(self.spacing)
+        many = float(np.prod(np.maximum(1.0, np.ceil(extent / np.asarray(spacing)))))
+        if many > max(MOST_FINER * float(np.prod(self.size, dtype=float)), FEW_VOXELS):
+            of = [" x ".join(f"{mm:.4g}" for mm in lengths) for lengths in (self.spacing, spacing)]
+            raise InputError(
+                f"voxels of {of[0]} mm would become {many:.2g} voxels of {of[1]} mm",
+                field="spacing",
+                hint="are its voxel lengths in mm?",
+            )
         size = np.maximum(1, np.ceil(extent / np.asarray(spacing) - 1e-3)).astype(int)
         first = (np.asarray(spacing) * size - extent) / -2 + (np.asarray(spacing) - np.asarray(self.spacing)) / 2
         origin = np.asarray(self.origin) + np.reshape(self.direction, (3, 3)) @ first

@@ -66,6 +66,32 @@ def free_memory() -> int:
     return memory().free
 
 
+def require_memory(count: int, what: str, file: str | PathLike[str] | None = None, field: str | None = None) -> None:
+    """Refuse work that cannot fit before anything is allocated: systems promise memory that they do not have.
+
+    Parameters
+    ----------
+    count: bytes that are needed.
+    what: for which, in words: "its arrays".
+    file, field: who asks for so much.
+
+    Raises
+    ------
+    OutOfMemoryError: it is more than is free now.
+    """
+    try:
+        free = free_memory()
+    except InputError:  # it cannot be known here
+        return
+    if count > free:
+        raise OutOfMemoryError(
+            f"{what} would take {count / 1e9:.3g} GB of memory, {free / 1e9:.3g} GB are free",
+            file=file,
+            field=field,
+            hint=MEMORY_HINT,
+        )
+
+
 def held_memory() -> int:
     """Return the bytes of main memory that this process holds."""
     return int(importlib.import_module("psutil").Process().memory_info().rss)

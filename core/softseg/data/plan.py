@@ -27,6 +27,9 @@ _FROZEN = ConfigDict(extra="forbid", frozen=True)
 NormalizationKind = Literal["z-score", "z-score-nonzero", "percentile", "ct", "bands"]
 
 
+MOST_VOXELS = 1 << 29
+"""Voxels of a patch; no network has room for the features of more."""
+
 MANY_BANDS = 8
 """From so many bands on, a 2D plan is one of spectra: the network begins with convolutions of one pixel, and what would
 mix neighbouring pixels is left out of the augmentation (our default)."""
@@ -149,6 +152,8 @@ class Plan(BaseModel):
             raise ValueError("spacing must be positive and finite")
         if len(self.patch_size) != self.dimensions or min(self.patch_size) < 1:
             raise ValueError(f"patch_size needs {self.dimensions} positive numbers, got {list(self.patch_size)}")
+        if math.prod(self.patch_size) > MOST_VOXELS:
+            raise ValueError(f"patch_size of more than {MOST_VOXELS} voxels: {list(self.patch_size)}")
         if set(self.normalization) != set(self.channels):
             raise ValueError(f"normalization needs an entry for each of the channels {list(self.channels)}")
         for channel in {*self.bands, *(name for name, how in self.normalization.items() if how.kind == "bands")}:

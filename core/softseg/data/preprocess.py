@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from os import PathLike
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -15,6 +17,7 @@ from softseg.data.plan import Crop, Normalization, Plan
 from softseg.errors import InputError
 from softseg.image import Geometry, Image
 from softseg.soft.resample import resample_image
+from softseg.system import require_memory
 from softseg.types import FloatArray
 
 GRID_TOLERANCE = 0.2
@@ -22,6 +25,8 @@ GRID_TOLERANCE = 0.2
 files are rounded differently by different programs (our default)."""
 
 _THICK = 1.5  # slices this many times thicker than their pixels tell by themselves across which axis they lie
+
+_USUAL = (-9, 60)  # binary exponents of an image's largest value that float32 sums and squares well
 
 Box = tuple[slice, slice, slice]
 
@@ -50,9 +55,13 @@ def preprocess_images(
     files = [None] * len(images) if names is None else list(names)
     check_channels(images, plan, files)
     turned = [turn(image, plan.orientation) for image in images]
-    grid, box = plan_grid(turned, plan)
+    try:
+        grid, box = plan_grid(turned, plan)
+    except InputError as error:
+        raise InputError(error.message, file=files[0], field=error.field, hint=error.hint) from error
+    require_memory(4 * plan.inputs * math.prod(grid.shape), "the scan at the model's spacing", files[0])
     out = np.empty((plan.inputs, *grid.shape), np.float32)
-    for image, (channel, place) in zip(turned, plan.input_slices.items(), strict=True):
+    for image, (channel, place), file in zip(turned, plan.input_slices.items(), files, strict=True):
         part = crop(image, box)
         if isinstance(image, Cube):
             normal = plan.bands[channel].apply(part.array)
@@ -60,6 +69,8 @@ def preprocess_images(
             normal = normalize(part.array, plan.normalization[channel])[None]
         else:
             normal = normalize(image.array, plan.normalization[channel])[box][None]
+        if not np.isfinite(normal).all():
+            raise InputError("its values are too large to compute with", file=file, field=f"channel {channel}")
         if part.geometry == grid:
             out[place] = normal
             continue
@@ -101,10 +112,12 @@ def crop_box(arrays: Sequence[npt.NDArray[np.generic]], spacing: Sequence[float]
 
 def normalize(array: npt.NDArray[np.generic], how: Normalization) -> FloatArray:
     """Return the array ``(k, j, i)`` with the intensities that :class:`~softseg.data.plan.Normalization` describes."""
-    values = array.astype(np.float32)
     if how.kind == "ct":
+        with np.errstate(over="ignore"):
+            values = array.astype(np.float32)  # what becomes infinite is clipped
         low, high, mean, sd = (float(x) for x in (how.lower, how.upper, how.mean, how.sd) if x is not None)
         return np.asarray((np.clip(values, low, high) - mean) / max(sd, 1e-6), np.float32)
+    values = _scaled(array)
     if how.kind == "percentile":
         percent = (1.0 if how.lower is None else how.lower, 99.0 if how.upper is None else how.upper)
         bottom, top = np.percentile(values, percent)
@@ -113,6 +126,19 @@ def normalize(array: npt.NDArray[np.generic], how: Normalization) -> FloatArray:
     chosen = values[values != 0] if how.kind == "z-score-nonzero" else values
     mean, sd = float(chosen.mean(dtype=np.float64)), float(chosen.std(dtype=np.float64))
     return np.asarray((values - mean) / max(sd, 1e-6), np.float32)
+
+
+def _scaled(array: npt.NDArray[np.generic]) -> FloatArray:
+    """Return float32 for arithmetic that does not depend on the unit: values of 1e300 or 1e-30 are brought near 1.
+
+    They are multiplied by a power of two, so that no digit changes; usual ones not at all.
+    """
+    numbers: npt.NDArray[Any] = array
+    peak = max(abs(float(numbers.min())), abs(float(numbers.max()))) if numbers.size else 0.0
+    exponent = math.frexp(peak)[1]
+    if peak == 0.0 or _USUAL[0] <= exponent <= _USUAL[1]:
+        return array.astype(np.float32)
+    return np.ldexp(array.astype(np.float64), -exponent).astype(np.float32)
 
 
 def check_channels(images: Sequence[ChannelImage], plan: Plan, files: Sequence[str | PathLike[str] | None]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from os import PathLike
@@ -23,7 +24,7 @@ from softseg.data.points import runs_of_equals, sample_points
 from softseg.data.preprocess import Box, plan_grid, preprocess_images
 from softseg.errors import InputError
 from softseg.events import Events
-from softseg.files import write_folder_beside
+from softseg.files import read_json_object, write_folder_beside
 from softseg.image import Geometry, Image, reorient, say_notes
 from softseg.requests.names import file_name
 from softseg.soft import fuse_raters
@@ -34,7 +35,7 @@ from softseg.types import BoolArray, FloatArray
 COMPLETE = 1e-3
 """Shares that sum to 1 up to this count as a full distribution and are left as they are."""
 
-_FORMAT = 8
+_FORMAT = 9
 
 
 @dataclass(frozen=True, eq=False)
@@ -105,7 +106,11 @@ class CaseStore:
         cases = [self.dataset.case(name) for name in case_ids] if case_ids is not None else list(self.dataset.cases)
         events.stage("prepare", total=len(cases))
         for done, case in enumerate(cases):
-            if not (self._path(case) / "case.json").is_file():
+            folder = self._path(case)
+            if not folder.is_dir():
+                self._prepare_case(case, events)
+            elif not _is_intact(folder):
+                events.warning(f"case {case.id}: what was prepared in {folder} is damaged; it is prepared again")
                 self._prepare_case(case, events)
             events.progress(done + 1, len(cases))
 
@@ -121,7 +126,11 @@ class CaseStore:
             folder = self._path(case)
             if not (folder / "case.json").is_file():
                 self._prepare_case(case, Events())
-            self._open[case_id] = _open_case(case_id, folder, class_count(self.dataset.tree))
+            try:
+                self._open[case_id] = _open_case(case_id, folder, class_count(self.dataset.tree))
+            except (OSError, ValueError, KeyError, TypeError, AttributeError, EOFError) as error:
+                hint = "delete this folder; it is made again"
+                raise InputError("what was prepared of this case is damaged", file=folder, hint=hint) from error
         return self._open[case_id]
 
     def _path(self, case: Case) -> Path:
@@ -259,12 +268,31 @@ def _write_case(
             "complete": all(_complete(item, leaves) for item in labels),
             "strokes": strokes,
             "class_voxels": {str(name): count for name, count in counts.items()},
+            "crc32": {file.name: _crc32(file) for file in sorted(temporary.glob("*.npy"))},
         }
         (temporary / "case.json").write_text(json.dumps(content), encoding="utf-8")
 
 
+def _crc32(file: Path) -> int:
+    checksum = 0
+    with file.open("rb") as stream:
+        while block := stream.read(1 << 20):
+            checksum = zlib.crc32(block, checksum)
+    return checksum
+
+
+def _is_intact(folder: Path) -> bool:
+    """Whether a prepared case is what was written."""
+    try:
+        checksums = read_json_object(folder / "case.json")["crc32"]
+        names = {file.name for file in folder.glob("*.npy")}
+        return names == set(checksums) and all(_crc32(folder / name) == checksums[name] for name in names)
+    except (InputError, OSError, KeyError, TypeError):
+        return False
+
+
 def _open_case(case_id: str, folder: Path, classes: int) -> PreparedCase:
-    content = json.loads((folder / "case.json").read_text(encoding="utf-8"))
+    content = read_json_object(folder / "case.json")
     labels = tuple(
         SoftLabels(
             np.load(folder / f"indices-{position}.npy", mmap_mode="r", allow_pickle=False),

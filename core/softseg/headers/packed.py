@@ -12,12 +12,14 @@ from typing import Any, BinaryIO
 import numpy as np
 import numpy.typing as npt
 
-from softseg.errors import InputError
+from softseg.errors import InputError, SoftSegError
 from softseg.headers.header import DAMAGED
-from softseg.system import raise_out_of_memory
+from softseg.system import raise_out_of_memory, require_memory
 
 _GZIP = b"\x1f\x8b"
 _BLOCK = 1 << 14
+_PIECE = 1 << 22  # unpacked at a time, however tightly it is packed
+_BEHIND = 64 << 20  # unpacked bytes behind the numbers that are still looked at
 _RATIO = 1100  # deflate never packs tighter than 1 : 1032
 
 
@@ -75,6 +77,7 @@ def read_numbers(
         there = file.stat().st_size - start
         if expected + offset > there * (1 if kind == "raw" else _RATIO if kind != "bzip2" else 1 << 30):
             raise InputError(DAMAGED, file=file)
+        require_memory(expected, "its voxels", file)
         array = np.empty(shape, number)
         with file.open("rb") as stream:
             stream.seek(start + (offset if kind == "raw" else 0))
@@ -83,7 +86,7 @@ def read_numbers(
             else:
                 filled = _fill(_bytes_of(array), offset, _unpacked(stream, kind, _BLOCK))
     except (OSError, EOFError, zlib.error, ValueError) as error:
-        if isinstance(error, InputError):
+        if isinstance(error, SoftSegError):
             raise
         raise_out_of_memory(error, file)
         raise InputError(DAMAGED, file=file) from error
@@ -113,9 +116,15 @@ def _bytes_of(array: npt.NDArray[Any]) -> memoryview:
 
 
 def _fill(target: memoryview, skip: int, blocks: Iterator[bytes]) -> int:
-    """Copy unpacked bytes after the first ``skip`` into ``target``; the checksum at the end is looked at, too."""
-    filled = 0
+    """Copy unpacked bytes after the first ``skip`` into ``target``; the checksum at the end is looked at, too.
+
+    Where far more follows than was asked for, nobody waits for that end.
+    """
+    filled, left = 0, skip + len(target) + _BEHIND
     for block in blocks:
+        left -= len(block)
+        if left < 0 and filled == len(target):
+            break
         if skip:
             skip, block = max(0, skip - len(block)), block[skip:]
         part = block[: len(target) - filled]
@@ -143,12 +152,19 @@ def _unpacked(stream: BinaryIO, kind: str, block: int) -> Iterator[bytes]:
                 if kind == "zlib" or not data.startswith(b"BZh" if kind == "bzip2" else b"\x1f"):
                     return
                 unpack, begun = _unpacker(kind), 0
-            yield unpack.decompress(data)
+            yield (piece := unpack.decompress(data, _PIECE))
+            while not unpack.eof and (len(piece) == _PIECE or _left(unpack)):
+                yield (piece := unpack.decompress(_left(unpack), _PIECE))
             begun += 1
             data = unpack.unused_data if unpack.eof else b""
             members += bool(unpack.eof)
     if not unpack.eof or not members:
         raise EOFError
+
+
+def _left(unpack: Any) -> bytes:
+    """Return the packed bytes that zlib has not looked at yet; bz2 keeps them itself."""
+    return b"" if isinstance(unpack, bz2.BZ2Decompressor) else bytes(unpack.unconsumed_tail)
 
 
 def _unpacker(kind: str) -> Any:

@@ -3,7 +3,7 @@
 from softseg.network.architectures import NETWORKS, build_network, memory_format, network_config, set_output_bias
 from softseg.network.fitted_outliers import FittedOutliers
 from softseg.network.heads import Head, NormReLU, Scope
-from softseg.network.model_folder import Model, ModelFolder
+from softseg.network.model_folder import Model, ModelFolder, load_state
 from softseg.network.weights import read_weights, write_weights
 
 __all__ = [
@@ -15,6 +15,7 @@ __all__ = [
     "NormReLU",
     "Scope",
     "build_network",
+    "load_state",
     "memory_format",
     "network_config",
     "read_weights",

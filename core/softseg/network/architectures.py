@@ -20,6 +20,7 @@ from torch import nn
 
 from softseg.bundle_text import is_inert
 from softseg.errors import InputError
+from softseg.system import raise_out_of_memory
 
 if TYPE_CHECKING:
     from softseg.data.plan import NetworkSpec
@@ -59,6 +60,11 @@ def _flexible_unet(options: dict[str, Any], dimensions: int) -> dict[str, Any]:
     return {"spatial_dims": 2, "pretrained": False} | options
 
 
+_COUNTS = ("num_res_units", "blocks_down", "blocks_up")  # of layers
+
+MOST_LEVELS, MOST_FILTERS = 32, 16_384
+"""Larger options of a network are refused before anything is built of them."""
+
 NETWORKS: Mapping[str, tuple[Callable[..., nn.Module], Callable[[dict[str, Any], int], dict[str, Any]]]] = {
     "DynUNet": (DynUNet, _dynunet),
     "UNet": (UNet, _unet),
@@ -88,6 +94,8 @@ def network_config(spec: NetworkSpec, in_channels: int, out_channels: int, dimen
     for option, value in options.items():
         if not is_inert(value):
             raise InputError("holds a text that MONAI would run as code", field=f"network.options.{option}")
+        if not _is_modest(value) or (option in _COUNTS and not _is_small(value)):
+            raise InputError("is far more than any network has", field=f"network.options.{option}")
         if option not in allowed or option in ("in_channels", "out_channels"):
             raise InputError(f"{spec.name} has no such option", field=f"network.options.{option}")
     return {
@@ -96,6 +104,20 @@ def network_config(spec: NetworkSpec, in_channels: int, out_channels: int, dimen
         "out_channels": out_channels,
         **options,
     }
+
+
+def _is_small(value: Any) -> bool:
+    numbers = value if isinstance(value, (list, tuple)) else [value]
+    return all(not isinstance(number, (int, float)) or number <= MOST_LEVELS for number in numbers)
+
+
+def _is_modest(value: Any) -> bool:
+    """Whether an option is of a size that networks have: building one takes time and memory by its numbers."""
+    if isinstance(value, (list, tuple)):
+        return len(value) <= MOST_LEVELS and all(map(_is_modest, value))
+    if isinstance(value, Mapping):
+        return len(value) <= MOST_LEVELS and all(map(_is_modest, value.values()))
+    return not isinstance(value, (int, float)) or abs(value) <= MOST_FILTERS
 
 
 def build_network(spec: NetworkSpec, in_channels: int, out_channels: int, dimensions: int) -> nn.Module:
@@ -109,11 +131,28 @@ def build_network(spec: NetworkSpec, in_channels: int, out_channels: int, dimens
     """
     arguments = network_config(spec, in_channels, out_channels, dimensions)
     del arguments["_target_"]
+    return _built(spec, arguments).to(memory_format=memory_format(dimensions))  # type: ignore[call-overload, no-any-return]
+
+
+def weight_count(spec: NetworkSpec, in_channels: int, out_channels: int, dimensions: int) -> int:
+    """Return how many weights a network has, without the memory for them.
+
+    Raises
+    ------
+    InputError: as :func:`build_network`.
+    """
+    arguments = network_config(spec, in_channels, out_channels, dimensions)
+    del arguments["_target_"]
+    with torch.device("meta"):
+        return sum(parameter.numel() for parameter in _built(spec, arguments).parameters())
+
+
+def _built(spec: NetworkSpec, arguments: dict[str, Any]) -> nn.Module:
     try:
-        network = NETWORKS[spec.name][0](**arguments)
-    except (ValueError, TypeError, AssertionError, KeyError) as error:
+        return NETWORKS[spec.name][0](**arguments)
+    except Exception as error:  # whatever MONAI makes of options that do not go together
+        raise_out_of_memory(error)
         raise InputError(f"{spec.name} refuses its options: {error}", field="network.options") from error
-    return network.to(memory_format=memory_format(dimensions))  # type: ignore[call-overload, no-any-return]
 
 
 def window_multiple(spec: NetworkSpec, dimensions: int) -> tuple[int, int, int]:

@@ -30,7 +30,7 @@ from softseg.data.plan import Plan
 from softseg.ensemble_file import MEMBERS, EnsembleFile
 from softseg.errors import InputError
 from softseg.files import read_json_object, require_inside, settle, write_folder_beside
-from softseg.network.architectures import build_network
+from softseg.network.architectures import build_network, weight_count
 from softseg.network.bundle import inference_config, metadata_config
 from softseg.network.fitted_outliers import ESTIMATES_FILE, OUTLIERS_FILE, FittedOutliers
 from softseg.network.heads import Head
@@ -151,13 +151,30 @@ class ModelFolder:
                 f"has {len(tree.leaves)} leaves, the network was trained on {head.classes}", file=folder / "tree.json"
             )
         weights = folder / "models" / "model.pt"
+        state = read_weights(weights)
+        _require_sound_plan(plan, head, weights.stat().st_size, folder / "configs" / "metadata.json")
         network = build_network(plan.network, plan.inputs, head.out_channels, plan.dimensions)
-        _load_state(network, read_weights(weights), weights)
+        load_state(network, state, weights)
         recipe = read_text(folder / "recipe.yaml")
         outliers = FittedOutliers.load(folder, head)
         file = folder / CALIBRATION_FILE
         calibration = Calibration.load(file, tree) if file.exists() else None
         return Model(network.eval(), plan, tree, head, recipe, metadata, folder, outliers, calibration)
+
+
+def _require_sound_plan(plan: Plan, head: Head, size: int, file: Path) -> None:
+    """Hold the network that the plan declares against the size of the file of weights, before it is built."""
+    try:
+        weights = weight_count(plan.network, plan.inputs, head.out_channels, plan.dimensions)
+    except InputError as error:
+        raise InputError(error.message, file=file, field=f"softseg.plan.{error.field}", hint=error.hint) from error
+    if weights > max(size, 1 << 22):  # stored in two bytes or more; small ones are said weight by weight
+        raise InputError(
+            f"the network of its plan has {weights} weights, the file of weights {size} bytes",
+            file=file,
+            field="softseg.plan.network",
+            hint="weights and plan are of two models",
+        )
 
 
 def head_of(recipe: str, tree: LabelTree) -> Head:
@@ -182,7 +199,15 @@ def _state(network: nn.Module, half: bool) -> dict[str, Tensor]:
     return state
 
 
-def _load_state(network: nn.Module, state: dict[str, Any], file: Path) -> None:
+def load_state(network: nn.Module, state: Any, file: Path) -> None:
+    """Put weights into a network.
+
+    Raises
+    ------
+    InputError: they are not the weights of this network; ``file`` and a weight are named.
+    """
+    if not isinstance(state, dict):
+        raise InputError("holds no named weights", file=file)
     expected = network.state_dict()
     for name, value in expected.items():
         found = state.get(name)
@@ -194,7 +219,7 @@ def _load_state(network: nn.Module, state: dict[str, Any], file: Path) -> None:
                 file=file,
                 hint="weights and plan are of two models",
             )
-    extra = sorted(set(state) - set(expected))
+    extra = sorted(map(str, set(state) - set(expected)))
     if extra:
         raise InputError(f"holds weights that the network lacks, e.g. {extra[0]!r}", file=file)
     network.load_state_dict(state)

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import pickle
+import struct
+import zipfile
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from softseg.errors import InputError
-from softseg.system import raise_out_of_memory
+from softseg.system import raise_out_of_memory, require_memory
 
 
 def read_weights(path: Path, device: torch.device | str = "cpu") -> dict[str, Any]:
@@ -21,6 +23,7 @@ def read_weights(path: Path, device: torch.device | str = "cpu") -> dict[str, An
     """
     if not path.is_file():
         raise InputError("no such file", file=path)
+    _require_plain_size(path)
     try:
         state = torch.load(path, map_location=device, weights_only=True)
     except pickle.UnpicklingError as error:
@@ -29,12 +32,31 @@ def read_weights(path: Path, device: torch.device | str = "cpu") -> dict[str, An
             file=path,
             hint="get the weights from a source you trust as a plain state dict",
         ) from error
-    except (RuntimeError, EOFError, OSError, ValueError, KeyError) as error:
+    except Exception as error:  # whatever the library makes of damage
         raise_out_of_memory(error, path)
         raise InputError("is damaged or not a file of weights", file=path) from error
     if not isinstance(state, dict):
         raise InputError(f"expected named weights, got {type(state).__name__}", file=path)
     return state
+
+
+def _require_plain_size(path: Path) -> None:
+    """Refuse an archive that would unpack to more than the file: weights are stored unpacked."""
+    size = path.stat().st_size
+    try:
+        if not zipfile.is_zipfile(path):
+            return
+        with zipfile.ZipFile(path) as archive:
+            unpacked = sum(info.file_size for info in archive.infolist())
+    except (OSError, zipfile.BadZipFile, ValueError, NotImplementedError, RuntimeError, struct.error) as error:
+        raise InputError("is damaged or not a file of weights", file=path) from error
+    if unpacked > size:
+        raise InputError(
+            f"is damaged or not a file of weights: {size} bytes that unpack to {unpacked}",
+            file=path,
+            hint="get the weights from a source you trust as a plain state dict",
+        )
+    require_memory(size, "the weights", path)
 
 
 def write_weights(state: dict[str, Any], path: Path) -> None:

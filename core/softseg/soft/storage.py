@@ -3,28 +3,31 @@
 from __future__ import annotations
 
 import json
+import math
 import os
-import zipfile
-import zlib
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from softseg.errors import InputError
+from softseg.arrays import declared_arrays, read_arrays
+from softseg.errors import InputError, SoftSegError
 from softseg.files import write_beside
 from softseg.image import Geometry
 from softseg.soft.encoding import NODE_ERROR, SCALE
 from softseg.soft.outliers import StoredOutliers
 from softseg.soft.parcellation import SoftParcellation
 from softseg.soft.pieces import Leaves, Piece, pieces
-from softseg.system import raise_out_of_memory
+from softseg.system import require_memory
+from softseg.texts import parse_json
 from softseg.tree import LabelTree
 
 SUFFIX = ".soft.npz"
 FORMAT = "softseg-soft-parcellation"
 VERSION = 2
 """Newest version: a file that holds an outlier score. A file without one is written as version 1."""
+
+_VOXELS_PER_BYTE = 1 << 19  # an empty result of the largest scans has a fourth of it
 
 _ARRAYS = ("header", "counts", "leaves", "shares")
 
@@ -88,10 +91,12 @@ def load(path: str | os.PathLike[str]) -> SoftParcellation:
         if [leaf["id"] for leaf in header["leaves"]] != [leaf.id for leaf in tree.leaves]:
             raise ValueError("the list of leaves is not that of the tree")
         _check_arrays(arrays)
+        grid = Geometry.from_json(header["geometry"])
+        _check_grid(grid, file)
         k, j, i = (int(n) for n in header["start"])
         return SoftParcellation(
             tree,
-            Geometry.from_json(header["geometry"]),
+            grid,
             (k, j, i),
             arrays["counts"],
             arrays["leaves"],
@@ -102,34 +107,34 @@ def load(path: str | os.PathLike[str]) -> SoftParcellation:
             node_error=float(header.get("node_error", NODE_ERROR)),
             outliers=_outliers(header, arrays),
         )
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, IndexError, OverflowError) as error:
+        if isinstance(error, SoftSegError) and not isinstance(error, InputError):
+            raise
         raise InputError(f"not a sound soft parcellation: {_reason(error)}", file=file) from error
 
 
 def _arrays(file: Path) -> dict[str, np.ndarray[Any, np.dtype[Any]]]:
     try:
-        archive = np.load(file, allow_pickle=False)
-        if not isinstance(archive, np.lib.npyio.NpzFile):
-            raise InputError(f"expected a soft parcellation ({SUFFIX}), got a single array", file=file)
-        with archive:
-            missing = [name for name in _ARRAYS if name not in archive.files]
-            if missing:
-                raise InputError(f"expected a soft parcellation ({SUFFIX}), but it lacks {missing[0]!r}", file=file)
-            return {name: archive[name] for name in (*_ARRAYS, "outliers") if name in archive.files}
-    except (OSError, EOFError, ValueError, zipfile.BadZipFile, zlib.error, NotImplementedError) as error:
-        if isinstance(error, InputError):
-            raise
-        raise_out_of_memory(error, file)
+        arrays = read_arrays(file, (*_ARRAYS, "outliers"))
+    except InputError as error:
         raise InputError(
-            f"cannot be read as a soft parcellation ({SUFFIX}): damaged, truncated or another format", file=file
+            f"cannot be read as a soft parcellation ({SUFFIX}): {error.message}", file=file, field=error.field
         ) from error
+    if not arrays and (single := declared_arrays(file).get("array")) is not None:
+        if single.dtype.hasobject:
+            raise InputError(f"cannot be read as a soft parcellation ({SUFFIX}): holds Python objects", file=file)
+        raise InputError(f"expected a soft parcellation ({SUFFIX}), got a single array", file=file)
+    missing = [name for name in _ARRAYS if name not in arrays]
+    if missing:
+        raise InputError(f"expected a soft parcellation ({SUFFIX}), but it lacks {missing[0]!r}", file=file)
+    return arrays
 
 
 def _header(array: np.ndarray[Any, np.dtype[Any]], file: Path) -> dict[str, Any]:
     try:
-        header = json.loads(array.astype(np.uint8).tobytes().decode())
+        header = parse_json(array.astype(np.uint8).tobytes().decode())
         kind, version = header["format"], header["version"]
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, IndexError) as error:
         raise InputError("expected JSON with format and version", file=file, field="header") from error
     if kind != FORMAT or not isinstance(version, int):
         raise InputError(f"expected format {FORMAT!r}, got {kind!r}", file=file, field="header")
@@ -160,6 +165,14 @@ def _outliers(header: dict[str, Any], arrays: dict[str, np.ndarray[Any, np.dtype
         arrays["outliers"],
         (int(size[2]), int(size[1]), int(size[0])),
     )
+
+
+def _check_grid(grid: Geometry, file: Path) -> None:
+    """Hold the grid against the file and the memory there is: label maps and soft maps of it must be possible."""
+    voxels = math.prod(grid.size)
+    if voxels > _VOXELS_PER_BYTE * file.stat().st_size:
+        raise ValueError(f"its grid of {' x '.join(map(str, grid.size))} voxels is too large for so small a file")
+    require_memory(2 * voxels, f"a label map of {' x '.join(map(str, grid.size))} voxels", file, "geometry")
 
 
 def _check_arrays(arrays: dict[str, np.ndarray[Any, np.dtype[Any]]]) -> None:

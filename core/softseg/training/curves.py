@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from softseg.files import write_beside
+from softseg.texts import parse_json
 
 
 @dataclass
@@ -46,8 +47,17 @@ class Curve:
 
     @staticmethod
     def from_state(state: Mapping[str, Any]) -> Curve:
-        """Return the curve that :meth:`state` described."""
-        return Curve(list(state["losses"]), list(state["rates"]), dict(state["scores"]))
+        """Return the curve that :meth:`state` described.
+
+        Raises
+        ------
+        KeyError, TypeError, ValueError, AttributeError: this is no state of a curve.
+        """
+        losses, rates = ([float(value) for value in state[name]] for name in ("losses", "rates"))
+        if len(losses) != len(rates):
+            raise ValueError("expected a learning rate for every loss")
+        scores = {int(step): {str(k): float(v) for k, v in found.items()} for step, found in state["scores"].items()}
+        return Curve(losses, rates, scores)
 
     def write_csv(self, path: Path) -> None:
         """Write one row per step: step, loss, learning rate, and the scores where there was a validation."""
@@ -83,12 +93,13 @@ class Log:
         if not self.path.is_file():
             return
         kept = []
-        for line in self.path.read_text(encoding="utf-8").splitlines():
+        for line in self.path.read_text(encoding="utf-8", errors="replace").splitlines():
             try:
-                entry = json.loads(line)
-            except json.JSONDecodeError:
+                entry = parse_json(line)
+            except ValueError:
                 continue
-            if entry.get("step", 0) <= step:
+            at = entry.get("step", 0) if isinstance(entry, dict) else None
+            if isinstance(at, (int, float)) and at <= step:
                 kept.append(line + "\n")
         with write_beside(self.path) as temporary:
             temporary.write_text("".join(kept), encoding="utf-8")

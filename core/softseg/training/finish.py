@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from softseg.network import ModelFolder, read_weights
+from softseg.network import ModelFolder, load_state, read_weights
 from softseg.training.run import Run
 
 
@@ -28,6 +28,6 @@ def finished_model(run: Run, dataset_name: str) -> Path:
     folder = run.folder / "model"
     if not folder.is_dir():
         if run.best_path.is_file():
-            run.judged.load_state_dict(read_weights(run.best_path, run.device)["network"])
+            load_state(run.judged, read_weights(run.best_path, run.device).get("network"), run.best_path)
         save_model(run, dataset_name)
     return folder

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -9,14 +10,16 @@ from typing import Any
 
 import numpy as np
 import torch
+import yaml
 from torch import nn
 from torch.optim.swa_utils import AveragedModel
 
 from softseg.data import Plan
-from softseg.errors import InputError
+from softseg.errors import InputError, SoftSegError
 from softseg.files import write_beside
 from softseg.losses.compound import CompoundLoss
 from softseg.network import Head, read_weights, write_weights
+from softseg.system import raise_out_of_memory
 from softseg.training.curves import Curve
 from softseg.training.optimization import learning_rate
 from softseg.training.ranks import Ranks
@@ -155,24 +158,46 @@ class Run:
         InputError: the file is damaged, or belongs to another training (seed, recipe, network).
         """
         state = read_weights(self.last_path, self.device)
+        try:
+            self._take(state)
+        except (KeyError, TypeError, ValueError, RuntimeError, AttributeError, IndexError, yaml.YAMLError) as error:
+            if isinstance(error, SoftSegError):
+                raise
+            raise_out_of_memory(error, self.last_path)
+            raise InputError(
+                "does not fit this training: it is damaged, or of another network",
+                file=self.last_path,
+                hint="start in another folder",
+            ) from error
+
+    def _take(self, state: dict[str, Any]) -> None:
+        """Take everything from a checkpoint; a ValueError, TypeError, KeyError or RuntimeError says it does not fit."""
         if state.get("version") != CHECKPOINT_VERSION:
             raise InputError("is not a checkpoint of this version of softseg", file=self.last_path)
         if state["seed"] != self.seed:
             hint = f"resume with --seed {state['seed']}"
             raise InputError(f"was trained with seed {state['seed']}, not {self.seed}", file=self.last_path, hint=hint)
-        if Recipe.from_dict(load_yaml(state["recipe"]), file=self.last_path) != self.recipe:
+        if Recipe.from_dict(_mapping(state["recipe"]), file=self.last_path) != self.recipe:
             hint = f"use --recipe {self.folder / 'recipe.yaml'} without changes, or start in another folder"
             raise InputError("was trained with another recipe", file=self.last_path, hint=hint)
         if state["cases"] != list(self.cases):
             raise InputError("was trained on other cases", file=self.last_path, hint="start in another folder")
         self.network.load_state_dict(state["network"])
         self.optimizer.load_state_dict(state["optimizer"])
+        for parameter, held in self.optimizer.state.items():
+            for value in held.values():
+                if isinstance(value, torch.Tensor) and value.ndim and value.shape != parameter.shape:
+                    raise ValueError("the optimizer's state has other shapes")
         self.scaler.load_state_dict(state["scaler"])
         if self.average is not None:
             self.average.load_state_dict(state["average"])
-        self.step, self.seconds = state["step"], state["seconds"]
-        self.best, self.best_step = state["best"], state["best_step"]
-        self.waited, self.stopped = state["waited"], state["stopped"]
+        counts = [state[name] for name in ("step", "best_step", "waited")]
+        if any(type(count) is not int or count < 0 for count in counts) or not 0 <= float(state["seconds"]) < math.inf:
+            raise ValueError("expected counts of steps and seconds")
+        self.step, self.seconds = state["step"], float(state["seconds"])
+        self.best = None if state["best"] is None else float(state["best"])
+        self.best_step = state["best_step"]
+        self.waited, self.stopped = state["waited"], bool(state["stopped"])
         self.curve = Curve.from_state(state["curve"])
         self.looked = time.monotonic()
 
@@ -181,3 +206,10 @@ class Run:
         state = {"step": self.step, "score": self.best, "network": self.judged.state_dict()}
         with write_beside(self.best_path) as temporary:
             write_weights(state, temporary)
+
+
+def _mapping(text: Any) -> dict[str, Any]:
+    value = load_yaml(text) if isinstance(text, str) else None
+    if not isinstance(value, dict):
+        raise TypeError("expected the text of a recipe")
+    return value

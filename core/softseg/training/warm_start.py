@@ -28,7 +28,11 @@ def start_from(source: str | Path, network: nn.Module) -> tuple[int, int]:
     checkpoint = Path(source) / "checkpoints" / "last.pt"
     given = _of_run(checkpoint) if checkpoint.is_file() else ModelFolder.load(source).network.state_dict()
     target = network.state_dict()
-    fitting = {name: value for name, value in given.items() if name in target and target[name].shape == value.shape}
+    fitting = {
+        name: value
+        for name, value in given.items()
+        if isinstance(value, Tensor) and name in target and target[name].shape == value.shape
+    }
     if not fitting:
         raise InputError("no weight in it fits the network of the plan", file=source, field="init")
     network.load_state_dict(target | fitting)
@@ -37,9 +41,10 @@ def start_from(source: str | Path, network: nn.Module) -> tuple[int, int]:
 
 def _of_run(checkpoint: Path) -> dict[str, Tensor]:
     state = read_weights(checkpoint)
-    if state.get("average") is None:
-        weights: dict[str, Tensor] = state["network"]
+    average = state.get("average")
+    weights = state.get("network") if average is None else average
+    if not isinstance(weights, dict) or not all(isinstance(name, str) for name in weights):
+        raise InputError("is not a checkpoint of softseg", file=checkpoint)
+    if average is None:
         return weights
-    return {
-        name.removeprefix(_AVERAGED): value for name, value in state["average"].items() if name.startswith(_AVERAGED)
-    }
+    return {name.removeprefix(_AVERAGED): value for name, value in weights.items() if name.startswith(_AVERAGED)}

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-import zipfile
-import zlib
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+import math
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from softseg.arrays import declared_arrays, read_arrays
 from softseg.errors import InputError
+from softseg.system import raise_out_of_memory, require_memory
 
 _HDF5 = b"\x89HDF\r\n\x1a\n"
+_DEFLATE = 1032  # never packs tighter
 _HDF5_IN_MAT = 512  # version 7.3 puts a MATLAB header of so many bytes before the HDF5 signature
 
 Shape = tuple[int, ...]
@@ -35,10 +36,9 @@ def read_array(file: Path, key: str | None, dimensions: tuple[int, ...], what: s
     InputError: the file is damaged, of MATLAB 7.3, or needs pickle; the key is not there; no array or several fit; the
         array has another number of axes, is empty, or holds no real numbers.
     """
-    with _opened(file) as shapes_and_content:
-        shapes, content = shapes_and_content
-        name = _named(file, key, shapes) if key is not None else _only(file, shapes, dimensions, what)
-        array = _load(file, name, content)
+    shapes = array_names(file)
+    name = _named(file, key, shapes) if key is not None else _only(file, shapes, dimensions, what)
+    array = _load_mat(file, name, shapes[name]) if _is_mat(file) else read_arrays(file, [name])[name]
     if array.dtype.kind not in "biuf":
         raise InputError(f"expected real numbers, got {array.dtype}", file=file, field=name)
     if array.ndim not in dimensions or array.size == 0:
@@ -53,45 +53,17 @@ def array_names(file: Path) -> dict[str, Shape]:
     ------
     InputError: the file is damaged, or of MATLAB 7.3.
     """
-    with _opened(file) as (shapes, _):
-        return shapes
+    if _is_mat(file):
+        return _mat_shapes(file)
+    return {name: array.shape for name, array in declared_arrays(file).items()}
 
 
-@contextmanager
-def _opened(file: Path) -> Iterator[tuple[dict[str, Shape], Mapping[str, Any] | Path]]:
-    """Give the arrays' shapes, and where they are read from."""
-    if file.name.lower().endswith(".mat"):
-        yield _mat_shapes(file), file
-        return
-    try:
-        found = np.load(file, allow_pickle=False)
-    except (ValueError, OSError, EOFError, zipfile.BadZipFile, zlib.error) as error:
-        raise InputError(
-            "cannot be read: damaged, truncated, or not plain arrays of NumPy",
-            file=file,
-            hint="save the arrays with numpy.savez, without objects",
-        ) from error
-    if isinstance(found, np.ndarray):
-        yield {"array": found.shape}, {"array": found}
-        return
-    with found:
-        yield {name: _shape_in(found, name, file) for name in found.files}, found
-
-
-def _shape_in(archive: Any, name: str, file: Path) -> Shape:
-    """Return an array's shape from its header, without reading its numbers."""
-    members = set(archive.zip.namelist())
-    try:
-        with archive.zip.open(f"{name}.npy" if f"{name}.npy" in members else name) as stream:
-            version = np.lib.format.read_magic(stream)
-            reader = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-            return tuple(int(size) for size in reader(stream)[0])
-    except (ValueError, OSError, zipfile.BadZipFile, zlib.error, EOFError) as error:
-        raise InputError("is damaged or truncated", file=file, field=name) from error
+def _is_mat(file: Path) -> bool:
+    return file.name.lower().endswith(".mat")
 
 
 def _mat_shapes(file: Path) -> dict[str, Shape]:
-    from scipy.io import matlab, whosmat
+    from scipy.io import whosmat
 
     with file.open("rb") as stream:
         start = stream.read(_HDF5_IN_MAT + len(_HDF5))
@@ -103,22 +75,21 @@ def _mat_shapes(file: Path) -> dict[str, Shape]:
         )
     try:
         return {name: tuple(shape) for name, shape, _ in whosmat(str(file))}
-    except (ValueError, TypeError, OSError, matlab.MatReadError, zlib.error, NotImplementedError) as error:
+    except Exception as error:  # whatever the library makes of damage
         raise InputError("cannot be read as a MATLAB file: damaged or truncated", file=file) from error
 
 
-def _load(file: Path, name: str, content: Mapping[str, Any] | Path) -> npt.NDArray[Any]:
-    try:
-        if isinstance(content, Path):
-            from scipy.io import loadmat
+def _load_mat(file: Path, name: str, shape: Shape) -> npt.NDArray[Any]:
+    from scipy.io import loadmat
 
-            return np.asarray(loadmat(str(file), variable_names=[name])[name])
-        return np.asarray(content[name])
-    except ValueError as error:
-        pickled = "pickle" in str(error)
-        message = "holds Python objects, which are not read" if pickled else "is damaged or truncated"
-        raise InputError(message, file=file, field=name) from error
-    except (KeyError, TypeError, OSError, EOFError, zipfile.BadZipFile, zlib.error, NotImplementedError) as error:
+    needed = 8 * math.prod(shape)
+    if needed > file.stat().st_size * _DEFLATE * 8:
+        raise InputError(f"declares {_by(shape)} numbers, which is more than is there", file=file, field=name)
+    require_memory(needed, "its array", file, name)
+    try:
+        return np.asarray(loadmat(str(file), variable_names=[name])[name])
+    except Exception as error:
+        raise_out_of_memory(error, file)
         raise InputError("is damaged or truncated", file=file, field=name) from error
 
 
