@@ -291,8 +291,9 @@ def _state(command: Command, folder: Path) -> tuple[tuple[str, ...], ...]:
 
 
 def _names(folder: Path) -> frozenset[str]:
-    """Return every file and folder, hidden ones too."""
-    return frozenset(str(path.relative_to(folder)) for path in folder.rglob("*"))
+    """Return every file and folder, hidden ones too; each start of a training has its own record for TensorBoard."""
+    names = (path.relative_to(folder) for path in folder.rglob("*"))
+    return frozenset(str(name) for name in names if "tensorboard" not in name.parts)
 
 
 # --- the shim that counts ----------------------------------------------------------------------------------------

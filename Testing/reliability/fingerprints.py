@@ -11,7 +11,7 @@ import world
 
 _VOLATILE = re.compile(
     r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d)?(\.\d+)?(Z|[+-]\d\d:?\d\d)?"  # dates
-    r'|"?\w*(seconds|minutes|changed_ns|time|elapsed|rate|memory\w*)"?\s*[:=]\s*"?[-\d.e+]+"?'  # durations
+    r'|"?\w*(seconds|minutes|changed_ns|time|elapsed|rate|memory)\w*"?\s*[:=]\s*"?[-\d.e+]+"?'  # durations
     r"|\d+(\.\d+)? ?(s|min|ms|MB|GB)\b"
 )
 _ROWS_WITH_TIMES = ("metrics.csv", "curves.csv", "log.txt", "results.csv")
@@ -26,7 +26,7 @@ def fingerprint(path: Path) -> str:
         parts = [
             f"{file.relative_to(path)}={fingerprint(file)}"
             for file in sorted(path.rglob("*"))
-            if file.is_file() and not file.name.startswith(".")
+            if file.is_file() and not any(part.startswith(".") for part in file.relative_to(path).parts)
         ]
         return _digest("\n".join(parts).encode())
     if path.name.endswith(_PICTURES) or path.name in _ROWS_WITH_TIMES:
