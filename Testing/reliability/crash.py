@@ -47,6 +47,7 @@ _TRAIN = (
 )
 _EVALUATE = "evaluate --prediction result.soft.npz --reference labels0.nii.gz --tree tree.json --out evaluation"
 _DATASET = "DATA.json scan0.nii.gz labels0.nii.gz scan1.nii.gz labels1.nii.gz tree.json"
+_JOBS = tuple(f"study/jobs/whole_{name}_seed-0_fold-{fold}" for name in ("plain", "tree") for fold in (0, 1))
 
 
 @dataclass(frozen=True)
@@ -159,11 +160,11 @@ COMMANDS = (
         "tree convert tree.json converted.csv",
         older="tree convert tree.json converted.csv --level 1",
     ),
-    Command("study", f"STUDY.yaml {_DATASET}", ("study/jobs",), "study STUDY.yaml --out study --device cpu --jobs 1"),
+    Command("study", f"STUDY.yaml {_DATASET}", _JOBS, "study STUDY.yaml --out study --device cpu --jobs 1"),
     Command(
         "study-two-jobs",
         f"STUDY.yaml {_DATASET}",
-        ("study/jobs",),
+        _JOBS,
         "study STUDY.yaml --out study --device cpu --jobs 2",
     ),
 )

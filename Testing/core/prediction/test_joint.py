@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from prediction_kit import STRAIGHT, Intensity, Sides, grid, make_model, sided, two_leaves
+from prediction_kit import STRAIGHT, Intensity, Sides, grid, make_model, sided
 
 from softseg.data import preprocess_images
 from softseg.errors import InputError, OutOfMemoryError
@@ -15,7 +15,6 @@ from softseg.events import Events, ListSink
 from softseg.image import Geometry, Image, read_image, write_image
 from softseg.network import Model
 from softseg.prediction import estimate, joint, predict, predict_case, sliding_probabilities, streaming
-from softseg.prediction.postprocessing import CleaningStep
 from softseg.prediction.uncertainty import Spread
 from softseg.soft.resample import resample_image
 from softseg.types import FloatArray
@@ -133,9 +132,8 @@ def test_cleaning_says_when_memory_is_short(scan: Callable[..., Path], monkeypat
         estimate.require_free(11 * 10**8)
     seen: list[int] = []
     monkeypatch.setattr(joint, "require_free", seen.append)
-    step = CleaningStep.parse("keep-largest:ball", two_leaves())
     models = [make_model(patch_size=size) for size in ((16, 16, 16), (24, 16, 16))]
-    predict_case(models[0], [scan()], others=models[1:], postprocess=[step])
+    predict_case(models[0], [scan()], others=models[1:], postprocess=["keep-largest:ball"])
     assert seen == [4 * 2 * int(np.prod(STRAIGHT.shape))]
 
 

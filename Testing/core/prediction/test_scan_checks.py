@@ -84,7 +84,7 @@ def test_folders_of_other_products_and_broken_ones_say_what_they_are(tmp_path, r
     with pytest.raises(InputError, match="is a MONAI bundle, but not a model of softseg"):
         ModelSummary.load(bundle)
     (bundle / "configs" / "metadata.json").write_text("{")
-    with pytest.raises(InputError, match=r"metadata\.json: is not valid JSON"):
+    with pytest.raises(InputError, match=r"metadata\.json: .*is not valid JSON"):
         ModelSummary.load(bundle)
     (bundle / "models" / "model.pt").unlink()
     with pytest.raises(InputError, match=r"lacks models/model\.pt"):

@@ -58,6 +58,7 @@ def test_other_names_stay_readable(text, readable):
 
 @settings(max_examples=500)
 @given(TEXTS)
+@example(".:.0")
 def test_a_name_can_be_written_anywhere(text):
     for name in (file_name(text), marked_file_name(text, "identity"), file_names([text, text.swapcase()])[text]):
         assert 0 < len(name.encode("utf-8")) <= LONGEST_BYTES

@@ -111,7 +111,7 @@ def _is_device(name: str) -> bool:
 
 def _readable(text: str) -> str:
     """Return the letters and digits of a text, composed, and ``-`` for whatever stands between them."""
-    kept = _OTHER.sub("-", unicodedata.normalize("NFC", text)).strip("-").lstrip(".").lstrip("-")
+    kept = _OTHER.sub("-", unicodedata.normalize("NFC", text)).rstrip("-").lstrip(".-")
     return f"_{kept}" if _is_device(kept) else kept
 
 
