@@ -14,6 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import nibabel
 import numpy as np
 import pytest
 import torch
@@ -238,3 +239,14 @@ def test_names_that_no_file_can_have(tmp_path: Path, name: str) -> None:
     (tmp_path / "DATA.json").write_text(json.dumps(description))
     with pytest.raises(InputError, match=r"DATA\.json: cases\[0\]\.images\.T1: no such file"):
         Dataset.load(tmp_path / "DATA.json")
+
+
+def test_a_form_code_that_the_output_cannot_hold(tmp_path: Path) -> None:
+    """NIfTI-2 keeps codes in 32 bits, NIfTI-1 in 16."""
+    file = tmp_path / "second.nii"
+    nibabel.save(nibabel.Nifti2Image(np.arange(8, dtype=np.int16).reshape(2, 2, 2), np.eye(4)), file)
+    content = bytearray(file.read_bytes())
+    struct.pack_into("<i", content, 344, 3_287_918)
+    file.write_bytes(bytes(content))
+    written = write_image(read_image(file), tmp_path / "out.nii")
+    assert read_image(written).array.tolist() == read_image(file).array.tolist()

@@ -29,6 +29,9 @@ if TYPE_CHECKING:
 
 GIB = 2**30
 
+SMALL = 64 << 20
+"""Bytes that are allocated without asking whether they are free."""
+
 MEMORY_HINT = "close other programs, choose --device cpu, or a smaller patch or batch (softseg doctor shows what fits)"
 
 
@@ -79,6 +82,8 @@ def require_memory(count: int, what: str, file: str | PathLike[str] | None = Non
     ------
     OutOfMemoryError: it is more than is free now.
     """
+    if count < SMALL:
+        return
     try:
         free = free_memory()
     except InputError:  # it cannot be known here

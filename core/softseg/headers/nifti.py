@@ -188,10 +188,11 @@ def _forms(raw: _Raw, file: Path, notes: list[str]) -> Forms:
         notes.append("it is an Analyze file, whose header does not say how it lies in space")
         return Forms(pixdim=(axes[0], axes[1], axes[2]), units=2)
     qform_code, sform_code = (int(n) for n in fields["codes"])
+    sform_written, qform_written = (code if abs(code) < 1 << 15 else 0 for code in (sform_code, qform_code))
     forms = Forms(
-        sform_code,
+        sform_written,
         tuple(float(n) for n in fields["sform"]),
-        qform_code,
+        qform_written,
         tuple(float(n) for n in fields["quaternion"]),  # type: ignore[arg-type]
         tuple(float(n) for n in fields["offset"]),  # type: ignore[arg-type]
         -1.0 if float(fields["pixdim"][0]) < 0 else 1.0,

@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from softseg.errors import InputError
+from softseg.texts import MAX_BYTES
 
 DATA_SUFFIXES = (".dat", ".img", ".raw", ".bsq", ".bil", ".bip")
 """Endings of the file of numbers; it may also have none, or stand before the header's (``scene.dat.hdr``)."""
@@ -60,6 +61,8 @@ class EnviHeader:
         ------
         InputError: it is no ENVI header, lacks a field, or holds something unknown; the field is named.
         """
+        if file.stat().st_size > MAX_BYTES:
+            raise InputError("too large for an ENVI header", file=file)
         text = file.read_text(encoding="latin-1")
         if not text.lstrip().startswith("ENVI"):
             raise InputError("is not an ENVI header: its first word is not ENVI", file=file)
