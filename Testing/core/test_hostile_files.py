@@ -250,3 +250,15 @@ def test_a_form_code_that_the_output_cannot_hold(tmp_path: Path) -> None:
     file.write_bytes(bytes(content))
     written = write_image(read_image(file), tmp_path / "out.nii")
     assert read_image(written).array.tolist() == read_image(file).array.tolist()
+
+
+def test_weights_whose_version_is_a_book(tmp_path: Path) -> None:
+    torch.save({"w": torch.zeros(4)}, tmp_path / "w.pt")
+    with zipfile.ZipFile(tmp_path / "w.pt") as archive:
+        members = {info.filename: archive.read(info) for info in archive.infolist()}
+    with zipfile.ZipFile(tmp_path / "book.pt", "w") as book:
+        for name, data in members.items():
+            book.writestr(name, bytes(17 << 20) if name.endswith("/version") else data)
+    error, peak = _peak(lambda: read_weights(tmp_path / "book.pt"), InputError)
+    assert "book.pt: is damaged" in str(error)
+    assert peak < 10 << 20

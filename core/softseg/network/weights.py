@@ -13,6 +13,8 @@ import torch
 from softseg.errors import InputError
 from softseg.system import raise_out_of_memory, require_memory
 
+_LARGEST_NOTE = 16 << 20  # bytes of a member that holds no numbers: names and shapes, the version
+
 
 def read_weights(path: Path, device: torch.device | str = "cpu") -> dict[str, Any]:
     """Read a file of plain weights; pickled code in it is refused, never run.
@@ -47,9 +49,12 @@ def _require_plain_size(path: Path) -> None:
         if not zipfile.is_zipfile(path):
             return
         with zipfile.ZipFile(path) as archive:
+            sizes = {info.filename: info.file_size for info in archive.infolist()}
             unpacked = sum(info.file_size for info in archive.infolist())
     except (OSError, zipfile.BadZipFile, ValueError, NotImplementedError, RuntimeError, struct.error) as error:
         raise InputError("is damaged or not a file of weights", file=path) from error
+    if any(count > _LARGEST_NOTE for name, count in sizes.items() if "/data/" not in name):
+        raise InputError("is damaged or not a file of weights", file=path)
     if unpacked > size:
         raise InputError(
             f"is damaged or not a file of weights: {size} bytes that unpack to {unpacked}",
