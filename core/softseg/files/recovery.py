@@ -10,7 +10,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 
-from softseg.files.staging import PREFIX, Staging, is_abandoned, remove_tree
+from softseg.files.staging import PREFIX, Staging, hold_abandoned, remove_tree
 
 
 def commit_files(staging: Staging, names: Sequence[str], durable: bool = True) -> None:
@@ -57,12 +57,13 @@ def settle(folder: str | os.PathLike[str]) -> None:
         names = [entry.name for entry in os.scandir(folder) if entry.name.startswith(PREFIX)]
         for name in names:
             left = Path(folder) / name
-            if left.is_symlink() or not left.is_dir() or not is_abandoned(left):
+            if left.is_symlink() or not left.is_dir():
                 continue
-            staging = Staging(left)
-            with contextlib.suppress(OSError):
-                _carry_out(staging, _read_journal(staging))
-                remove_tree(left)
+            with contextlib.suppress(OSError), hold_abandoned(left) as abandoned:
+                if abandoned:
+                    staging = Staging(left)
+                    _carry_out(staging, _read_journal(staging))
+                    remove_tree(left)
 
 
 def sync(path: Path) -> None:

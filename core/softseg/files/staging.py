@@ -65,8 +65,10 @@ def staging_in(base: Path) -> Iterator[Staging]:
     _unfinished.add(staging.folder)
     handle = None
     try:
-        handle = os.open(staging.folder / LOCK, os.O_RDWR | os.O_CREAT, 0o600)
+        unnamed = staging.folder / (LOCK if os.name == "nt" else f"{LOCK}.new")
+        handle = os.open(unnamed, os.O_RDWR | os.O_CREAT, 0o600)
         _lock(handle)
+        os.replace(unnamed, staging.folder / LOCK)  # locked before it has its name: nobody finds it unlocked
         staging.content.mkdir()
         yield staging
     finally:
@@ -89,17 +91,20 @@ def remove_unfinished() -> None:
             remove_tree(folder)
 
 
-def is_abandoned(folder: Path) -> bool:
-    """Whether the process that made a staging folder is gone."""
+@contextlib.contextmanager
+def hold_abandoned(folder: Path) -> Iterator[bool]:
+    """Say whether the process that made a staging folder is gone, and keep others away from it in the block."""
     try:
         age = time.time() - folder.lstat().st_mtime
         handle = os.open(folder / LOCK, os.O_RDWR)
     except FileNotFoundError:
-        return folder.exists() and (age > _YOUNG_SECONDS or _maker_is_gone(folder.name))
+        yield folder.exists() and (age > _YOUNG_SECONDS or _maker_is_gone(folder.name))
+        return
     except OSError:
-        return False
+        yield False
+        return
     try:
-        return _lock(handle) or age > _UNKNOWN_SECONDS
+        yield _lock(handle) or age > _UNKNOWN_SECONDS
     finally:
         os.close(handle)
 
