@@ -87,6 +87,16 @@ def test_results_lie_on_the_scan_whatever_its_forms(
     assert ("left and right are unknown" in said) == (codes == (0, 0))
 
 
+def test_a_format_that_claims_more_than_the_scan_is_warned_about(tmp_path: Path) -> None:
+    nothing = np.eye(4)
+    scan = save(tmp_path / "scan.nii", _ball(nothing), nothing, 0, nothing, 0)
+    soft = _predicted(scan, tmp_path / "out", ListSink()) / "soft.soft.npz"
+    for name, warned in (("map.nii.gz", False), ("map.nrrd", True)):
+        sink = ListSink()
+        collapse(soft, tmp_path / name, node="ball", events=Events(sink))
+        assert any("cannot keep what the scan's header" in str(event.get("text")) for event in sink.events) == warned
+
+
 @settings(max_examples=8, deadline=None)
 @given(affines(SHAPE, shears=(0.002, 0.1, 0.36, -0.5)))
 def test_a_tilted_scan_is_straightened_and_nothing_is_shifted(affine: Array) -> None:

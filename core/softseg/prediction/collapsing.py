@@ -46,6 +46,8 @@ def run_collapse(request: CollapseRequest, events: Events | None = None) -> Path
     events.stage("collapse")
     stored = SoftParcellation.load(request.soft)
     say_notes(stored.geometry.notes, request.soft, events.warning)
+    if stored.geometry.notes and not request.out.name.lower().endswith((".nii", ".nii.gz")):
+        events.warning(f"{request.out}: this format cannot keep what the scan's header leaves open; .nii.gz can")
     events.check()
     if request.cut is not None:
         path = write_labels(stored, stored.tree.cut_from(request.cut), request.out)
