@@ -21,7 +21,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from softseg.data.cubes.address import file_of
 from softseg.data.identified import Identifier
 from softseg.errors import InputError
-from softseg.files import is_file, leaves_folder
+from softseg.files import is_file, leaves_folder, settle
 from softseg.requests.names import file_names
 from softseg.texts import read_json
 from softseg.tree import LabelTree
@@ -160,6 +160,7 @@ class Dataset:
             tree and another in ``tree``; file and field are named.
         """
         file = Path(path).absolute()
+        settle(file.parent)
         content = _parse(file)
         chosen = _load_tree(content.tree, file) if tree is None else tree
         if tree is not None and (named := _named_tree(content.tree, file)) is not None:

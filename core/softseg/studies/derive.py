@@ -19,7 +19,7 @@ from softseg.data.simulate import paint_strokes, read_only_map, values_under
 from softseg.data.writing import write_dataset
 from softseg.errors import InputError
 from softseg.events import Events
-from softseg.files import write_folder_beside
+from softseg.files import settle, write_folder_beside
 from softseg.image import Image, write_image
 from softseg.studies.blocks import deal_blocks, part_masks
 from softseg.studies.data_specs import RatersSpec, StrokesSpec
@@ -126,6 +126,7 @@ def rated(dataset: Dataset, spec: RatersSpec, folder: Path, events: Events) -> D
     ------
     InputError: a case has several raters already, or nothing can be written.
     """
+    settle(folder)
     if not (folder / "DATA.json").is_file():  # written last
         how = Disagreement(spec.count, spec.shift_mm, spec.border_mm, spec.scale_mm, spec.habit)
         write_raters(dataset, folder, how, seed=spec.seed, events=events)
@@ -193,6 +194,7 @@ def _entry(case: Case) -> dict[str, Any]:
 
 def _write(folder: Path, name: str, dataset: Dataset, tree: LabelTree, entries: Sequence[dict[str, Any]]) -> None:
     """Write DATA.json unless it is there."""
+    settle(folder)
     if not (folder / "DATA.json").is_file():
         folder.mkdir(parents=True, exist_ok=True)
         write_dataset(folder / "DATA.json", name, dataset.channels, tree, list(entries))
