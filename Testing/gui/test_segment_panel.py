@@ -47,14 +47,14 @@ def texts(panel, kind=None):
     return [text for said, text in panel.messages.messages if kind in (None, said)]
 
 
-def writeResult(panel, arguments, name="head"):
-    """Write what the engine would: the soft parcellation of a small scan."""
+def writeResult(panel, arguments, name="head", case=None):
+    """Write what the engine would: the soft parcellation of a small scan, in a folder of this name."""
     logic = panel._context.logic
     volume, node = headlessResult(logic)
     folder = Path(arguments[arguments.index("--out") + 1]) / name
     folder.mkdir(parents=True)
     logic.parcellationOf(node).save(folder / "soft.soft.npz")
-    sayWritten(arguments, folder)
+    sayWritten(arguments, folder, case)
     slicer.mrmlScene.RemoveNode(node)
     slicer.mrmlScene.RemoveNode(volume)
 
@@ -382,6 +382,28 @@ def test_a_folder_of_files(panel, runner, tmp_path, shared_data):
     writeResult(panel, runner.arguments, "p2")
     runner.end("done")
     assert rows(panel) == {"p1": "", "p2": "done"}
+
+
+@pytest.mark.parametrize("name", ["p1_0000", "scan 1", "scan (1)"])
+def test_a_finished_file_opens_whatever_its_folder_is_called(panel, runner, moduleWidget, tmp_path, shared_data, name):
+    scans = tmp_path / "scans"
+    scans.mkdir()
+    for file in (f"{name}.nii.gz", "a.nii.gz"):
+        (scans / file).symlink_to(shared_data / "brain" / "images" / "1000.nii.gz")
+    panel.ui.batchSection.collapsed = False
+    panel.ui.batchSourceBox.currentIndex = 1
+    panel.ui.batchFolderEdit.currentPath = str(scans)
+    panel.ui.batchOutputEdit.currentPath = str(tmp_path / "out")
+    click(panel.ui.batchButton)
+    for folder in ("z", "b"):  # the wanted one is not the first in the alphabet
+        (image,) = PredictRequest.from_argv(runner.arguments).inputs
+        writeResult(panel, runner.arguments, folder, f"case of {Path(image).name}")
+        runner.end("done")
+    found = rows(panel)
+    assert set(found.values()) == {"done"}
+    row = next(n for n, label in enumerate(found) if label != "a")
+    panel.ui.batchList.itemDoubleClicked.emit(panel.ui.batchList.topLevelItem(row), 0)
+    assert moduleWidget.context.segmentation.GetName().startswith(f"case of {name}.nii.gz")
 
 
 def test_the_keyboard_goes_through_the_panel_in_reading_order(panel, head, moduleWidget):  # noqa: ARG001
