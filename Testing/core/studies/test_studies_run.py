@@ -57,8 +57,11 @@ def test_a_comparison_from_file_to_report(study_file: StudyFile, tmp_path: Path)
     assert "no difference can be called significant at 5 %" in page
     assert not any((out / "work").iterdir())
 
+    left = out / "work" / "whole_plain_seed-0_fold-split"  # as after a kill before it was removed
+    left.mkdir(parents=True)
     sink = ListSink()  # the same again: nothing is left to do
     run_study(study_file(), out, device="cpu", events=Events(sink))
+    assert not left.exists()
     assert "2 trainings, 0 of them to do" in [event["text"] for event in sink.events if event["event"] == "log"]
     changed = study_file(seeds=[0, 1])
     jobs = jobs_of(Study.load(changed), out, Events())

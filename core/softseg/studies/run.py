@@ -16,7 +16,7 @@ from softseg.files import require_writable_folder, write_beside
 from softseg.prediction.cohort import Share
 from softseg.studies.jobs import Job, jobs_of
 from softseg.studies.relay import Relay
-from softseg.studies.running import Place, remaining, to_do
+from softseg.studies.running import Place, remaining, sweep, to_do
 from softseg.studies.smoke import keep_apart
 from softseg.studies.study import Study
 from softseg.studies.workers import attempt, run_in_processes
@@ -78,6 +78,7 @@ def run_study(
     share = Share.of_environment()
     place = Place(require_writable_folder(out), device)
     all_jobs = _planned(loaded, place, share, events)
+    sweep(loaded, share.of(all_jobs), place)
     own = [] if report_only else to_do(loaded, share.of(all_jobs), place, judge_again)
     events.log(f"{len(all_jobs)} trainings, {len(own)} of them to do" + (" here" if share.world > 1 else ""))
     failures = _run([job for job in own if not job.members], loaded, jobs, place, share, events)

@@ -215,6 +215,13 @@ def remaining(study: Study, jobs: Sequence[Job], place: Place) -> list[Job]:
     return [job for job in jobs if not is_done(study, job, place)]
 
 
+def sweep(study: Study, jobs: Sequence[Job], place: Place) -> None:
+    """Remove what finished jobs worked with, where a kill came before they did so themselves."""
+    for job in jobs:
+        if place.work(job).is_dir() and is_done(study, job, place):
+            shutil.rmtree(place.work(job), ignore_errors=True)
+
+
 def to_do(study: Study, jobs: Sequence[Job], place: Place, judge_again: bool) -> list[Job]:
     """Return the jobs that are not finished and, with ``judge_again``, those that need no training to be judged."""
     if not judge_again:
