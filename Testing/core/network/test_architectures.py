@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import subprocess
+import sys
 from typing import Any
 
 import pytest
@@ -72,3 +74,18 @@ def test_an_efficientnet_encoder_takes_any_number_of_bands() -> None:
     assert (gradient.abs().amax(dim=(0, 2, 3)) > 0).all()
     with pytest.raises(InputError, match="efficientnet-b99"):
         build_network(NetworkSpec(name="FlexibleUNet", options={"backbone": "efficientnet-b99"}), 3, 2, 2)
+
+
+def test_weights_are_counted_without_pytorchs_compiler() -> None:
+    """Counting comes before every prediction: it takes no memory and loads nothing that takes half a second."""
+    code = """
+import sys
+from softseg.data.plan import NetworkSpec
+from softseg.network.architectures import build_network, weight_count
+spec = NetworkSpec(options={"filters": [4, 8, 16]})
+counted = weight_count(spec, 1, 3, 3)
+assert "torch._dynamo" not in sys.modules
+assert counted == sum(parameter.numel() for parameter in build_network(spec, 1, 3, 3).parameters())
+"""
+    answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert answer.returncode == 0, answer.stderr

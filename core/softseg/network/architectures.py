@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import inspect
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -17,6 +17,7 @@ from monai.networks.nets.flexible_unet import FlexibleUNet
 from monai.networks.nets.segresnet import SegResNet
 from monai.networks.nets.unet import UNet
 from torch import nn
+from torch.overrides import TorchFunctionMode
 
 from softseg.bundle_text import is_inert
 from softseg.errors import InputError
@@ -24,6 +25,9 @@ from softseg.system import raise_out_of_memory
 
 if TYPE_CHECKING:
     from softseg.data.plan import NetworkSpec
+
+_FILLING = frozenset(name for name in (*vars(nn.init), *vars(torch.Tensor)) if name.endswith("_") and name[0] != "_")
+"""Functions that change a tensor's values in place."""
 
 
 def _dynunet(options: dict[str, Any], dimensions: int) -> dict[str, Any]:
@@ -143,8 +147,19 @@ def weight_count(spec: NetworkSpec, in_channels: int, out_channels: int, dimensi
     """
     arguments = network_config(spec, in_channels, out_channels, dimensions)
     del arguments["_target_"]
-    with torch.device("meta"):
+    with torch.device("meta"), _WithoutValues():
         return sum(parameter.numel() for parameter in _built(spec, arguments).parameters())
+
+
+class _WithoutValues(TorchFunctionMode):
+    """Leaves out what fills weights with values: without memory that does nothing, and loads PyTorch's compiler."""
+
+    def __torch_function__(
+        self, func: Any, types: Any, args: Sequence[Any] = (), kwargs: Mapping[str, Any] | None = None
+    ) -> Any:
+        if func.__name__ in _FILLING:
+            return args[0] if args else (kwargs or {})["tensor"]
+        return func(*args, **(kwargs or {}))
 
 
 def _built(spec: NetworkSpec, arguments: dict[str, Any]) -> nn.Module:
