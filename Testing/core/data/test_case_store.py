@@ -76,6 +76,19 @@ def test_a_case_is_made_again_only_when_something_changed(make, tmp_path):
     assert len(list(folder.iterdir())) == 3
 
 
+def test_a_damaged_case_is_made_again_once(make, tmp_path):
+    make.head("a")
+    store_of(make, tmp_path / "cache").prepare()
+    (folder,) = (tmp_path / "cache").iterdir()
+    names = sorted(path.name for path in folder.iterdir())
+    (folder / "image.npy").write_bytes(b"damaged")
+    for warned in (True, False):
+        sink = ListSink()
+        store_of(make, tmp_path / "cache").prepare(Events(sink))
+        assert any("prepared again" in str(event.get("text")) for event in sink.events) == warned
+        assert sorted(path.name for path in folder.iterdir()) == names
+
+
 def test_raters_are_joined_or_kept(make, tmp_path):
     make.head("a")
     other = make.write("other.nii.gz", np.zeros((20, 22, 24), np.uint8))

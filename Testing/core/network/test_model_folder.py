@@ -127,6 +127,17 @@ def test_damaged_weights_are_named(folder: Path, content: bytes) -> None:
         ModelFolder.load(folder)
 
 
+def test_what_was_fitted_to_an_older_network_goes_with_it(folder: Path) -> None:
+    fitted = ("calibration.json", "outliers.json", "models/outliers.pt")
+    for name in (*fitted, "notes.txt"):
+        (folder / name).write_text("of the older network", encoding="utf-8")
+    plan = small_plan()
+    ModelFolder.save(folder, build_network(plan.network, 1, 3, 3), plan, small_tree(), RECIPE)
+    kept = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
+    assert "notes.txt" in kept
+    assert kept.isdisjoint(fitted)
+
+
 def test_truncated_weights_are_named(folder: Path) -> None:
     weights = folder / "models" / "model.pt"
     weights.write_bytes(weights.read_bytes()[:-1000])

@@ -252,7 +252,7 @@ def _write_case(
 ) -> None:
     """Write a case; ``labels`` are those of the raters and at the end, if there are several, their mean."""
     points, classes, counts = sample_points(labels[-1], mask)
-    with write_folder_beside(folder) as temporary:
+    with write_folder_beside(folder, durable=False) as temporary:  # made again where it is lost or damaged
         _save(temporary / "image.npy", image)
         for position, item in enumerate(labels):
             _save(temporary / f"indices-{position}.npy", item.indices)

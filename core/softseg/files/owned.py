@@ -7,7 +7,7 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 
 RECORD = ".softseg-files.json"
@@ -21,7 +21,7 @@ def record_files(folder: Path) -> None:
     (folder / RECORD).write_text(text + "\n", encoding="utf-8")
 
 
-def keep_foreign_files(older: Path, newer: Path, ours: Callable[[str], bool]) -> list[str]:
+def keep_foreign_files(older: Path, newer: Path, ours: Callable[[str], bool], stale: Collection[str] = ()) -> list[str]:
     """Bring what others put into an older folder, or changed there, into the one that replaces it.
 
     A file whose name is needed by a new one is kept as ``NAME.kept`` before its ending.
@@ -30,6 +30,7 @@ def keep_foreign_files(older: Path, newer: Path, ours: Callable[[str], bool]) ->
     ----------
     older, newer: folders.
     ours: whether a file of this name is ours, for folders without a record.
+    stale: names of files that other commands added and that hold for the older folder alone.
 
     Returns
     -------
@@ -38,6 +39,8 @@ def keep_foreign_files(older: Path, newer: Path, ours: Callable[[str], bool]) ->
     recorded = _recorded(older)
     kept = []
     for name in _names(older):
+        if name in stale:
+            continue
         mine = ours(name) if recorded is None else recorded.get(name) == _digest(older / name)
         if mine:
             continue

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 
 from softseg.errors import InputError
@@ -57,6 +57,7 @@ def write_folder_beside(
     *,
     durable: bool = True,
     ours: Callable[[str], bool] | None = None,
+    stale: Collection[str] = (),
     kept: Callable[[list[str]], None] | None = None,
 ) -> Iterator[Path]:
     """Give a temporary folder and rename it to ``path`` when the block ends well.
@@ -69,6 +70,7 @@ def write_folder_beside(
     path: the folder.
     durable: synced to the disk; what can be made again at any time does without, and keeps nobody's files.
     ours: whether a file of this name is ours, for older folders without a record; all are by default.
+    stale: names of files that other commands added and that hold for the older folder alone: they go with it.
     kept: is told the names of the files that were brought along.
 
     Raises
@@ -85,7 +87,7 @@ def write_folder_beside(
             yield made
             if durable:
                 record_files(made)
-                foreign = keep_foreign_files(target, made, ours or _all_ours) if target.is_dir() else []
+                foreign = keep_foreign_files(target, made, ours or _all_ours, stale) if target.is_dir() else []
                 if foreign and kept is not None:
                     kept(foreign)
             commit_folder(staging, target.name, durable)

@@ -120,7 +120,7 @@ class ModelFolder:
             "plan": plan.model_dump(mode="json"),
             "details": details,
         }
-        with write_folder_beside(folder) as temporary:
+        with write_folder_beside(folder, stale=_OPTIONAL) as temporary:  # these were fitted to another network
             (temporary / "configs").mkdir()
             (temporary / "models").mkdir()
             _write_json(temporary / "configs" / "metadata.json", metadata_config(plan, tree, head, details, own))
