@@ -20,6 +20,7 @@ Engine.makeImportable()
 
 from SoftSegSlicerLib import SelfTest  # noqa: E402 - the engine had to be found first
 from SoftSegSlicerLib.Diagnostics import Diagnostics  # noqa: E402
+from SoftSegSlicerLib.Integration.SharedLogic import dropSharedLogic, sharedLogic  # noqa: E402
 from SoftSegSlicerLib.PaletteWatcher import PaletteWatcher  # noqa: E402
 from SoftSegSlicerLib.PanelContext import PanelContext  # noqa: E402
 from SoftSegSlicerLib.Parameters import parametersOf  # noqa: E402
@@ -57,7 +58,7 @@ class SoftSegSlicerWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.layout.addWidget(self.shell)
         self.shell.setMRMLScene(slicer.mrmlScene)
         self.ui = slicer.util.childWidgetVariables(self.shell)
-        self.logic = SoftSegSlicerLogic()
+        self.logic = sharedLogic()
         self.context = PanelContext(self.logic)
         self.context.parameterNode = parametersOf()
         self.context.showPanel = self.showPanel
@@ -130,6 +131,7 @@ class SoftSegSlicerWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         for panel in self.panels.values():
             panel.cleanup()
         self.panels = {}
+        dropSharedLogic()
 
 
 class SoftSegSlicerTest(ScriptedLoadableModuleTest):

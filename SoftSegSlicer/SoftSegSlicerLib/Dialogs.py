@@ -28,6 +28,11 @@ class Dialogs:
         """Return the path of a file that exists, empty if none was chosen."""
         return _first(qt.QFileDialog.getOpenFileName(slicer.util.mainWindow(), title, "", filters))
 
+    def askOpenFiles(self, title, filters=""):
+        """Return the paths of files that exist, none if none was chosen."""
+        answer = qt.QFileDialog.getOpenFileNames(slicer.util.mainWindow(), title, "", filters)
+        return list(_first(answer) or ())
+
     def askSaveFile(self, title, fileName="", filters=""):
         """Return the path of a file to write, empty if none was chosen."""
         return _first(qt.QFileDialog.getSaveFileName(slicer.util.mainWindow(), title, fileName, filters))

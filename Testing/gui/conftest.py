@@ -42,6 +42,7 @@ class Dialogs:
     def __init__(self):
         self.answer = True
         self.path = ""
+        self.paths = []
         self.asked = []
         self.chosen = {}
         self.matchings = []
@@ -59,6 +60,9 @@ class Dialogs:
 
     def askOpenFile(self, title, filters=""):  # noqa: ARG002
         return self.path
+
+    def askOpenFiles(self, title, filters=""):  # noqa: ARG002
+        return self.paths
 
     def askSaveFile(self, title, fileName="", filters=""):  # noqa: ARG002
         return self.path

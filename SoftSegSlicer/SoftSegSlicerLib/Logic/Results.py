@@ -50,13 +50,20 @@ class ResultsLogic:
         ------
         InputError: the file is missing or is no sound soft parcellation.
         """
-        parcellation, content = self._store.readFile(path)
+        parcellation, content = self.readParcellation(path)
         own = os.path.basename(os.fspath(path)).split(".")[0]
         return self._add(parcellation, content, volumeNode, name or (own if own != "soft" else ""))
 
-    def addSegmentation(self, parcellation, volumeNode=None, name=""):
-        """Return a new segmentation of a SoftParcellation; see :meth:`loadParcellation`."""
-        return self._add(parcellation, None, volumeNode, name)
+    def readParcellation(self, path):
+        """Return the SoftParcellation of a file and the bytes of the file; see :meth:`loadParcellation`."""
+        return self._store.readFile(path)
+
+    def addSegmentation(self, parcellation, volumeNode=None, name="", content=None):
+        """Return a new segmentation of a SoftParcellation, or of a file's, with its bytes (``content``) to keep.
+
+        The other parameters are those of :meth:`loadParcellation`.
+        """
+        return self._add(parcellation, content, volumeNode, name)
 
     def _add(self, parcellation, content, volumeNode, name):
         if not isinstance(parcellation, SoftParcellation):

@@ -12,6 +12,7 @@ from SoftSegSlicerLib.Panels.HoverProbe import HoverProbe, hoverHtml
 from SoftSegSlicerLib.Panels.LabelTreeWidget import Column, LabelTreeWidget
 from SoftSegSlicerLib.Panels.LevelSlider import LevelSlider
 from SoftSegSlicerLib.Panels.MessageLine import MessageLine
+from SoftSegSlicerLib.Panels.OpenButton import OpenButton
 from SoftSegSlicerLib.Panels.PanelWidgets import loadPanel
 from SoftSegSlicerLib.Panels.SearchLine import SearchLine
 from SoftSegSlicerLib.Panels.SurenessControls import SurenessControls
@@ -46,6 +47,7 @@ class LookPanel:
         self.maps = HeatMapControls(self.ui, context.logic, self._try)
         self.sureness = SurenessControls(self.ui, context.logic, self._try)
         self.export = ExportButtons(self.ui, context.logic, self._try, self.message.info)
+        self.open = OpenButton(self.ui.openButton, context, lambda _nodes: self.message.clear(), self.message.errors)
         self.hover = HoverProbe(self.onHover)
         # room for the longest path, so that nothing moves under the mouse
         self.ui.hoverLabel.minimumHeight = self.ui.hoverLabel.maximumHeight = 3 * self.tree.fontMetrics().lineSpacing()
@@ -185,7 +187,11 @@ class LookPanel:
     def _showVolumes(self):
         if self._closing or self.tree.labelTree is None:
             return
-        volumes = self._try(lambda: self.context.logic.nodeVolumes(self._node), {})
+        try:  # what the panel says meanwhile is not about the volumes, and stays
+            volumes = self.context.logic.nodeVolumes(self._node)
+        except SoftSegError as error:
+            self.message.error(error)
+            volumes = {}
         self.volumes.set(volumes)
         self.volumes.explain(self.tree.headerItem(), self.context.logic.volumesAreWorld(self._node))
         self.tree.refreshCells()

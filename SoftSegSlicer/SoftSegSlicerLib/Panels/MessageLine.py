@@ -45,6 +45,10 @@ class MessageLine:
         color = "#ff8a80" if isDark(self._label) else "#b3261e"
         self._say(error if isinstance(error, str) else sentence(error), f"color: {color};")
 
+    def errors(self, errors) -> None:
+        """Say all that is wrong, one after the other."""
+        self.error(" ".join(sentence(error) for error in errors))
+
     def info(self, text: str) -> None:
         """Say what was done."""
         self._say(text, "")

@@ -10,6 +10,7 @@ from slicer.i18n import tr as _
 from softseg.errors import SoftSegError
 from SoftSegSlicerLib.Dependencies import DeclinedError, Dependencies
 from SoftSegSlicerLib.Panels.MessageList import MessageList
+from SoftSegSlicerLib.Panels.OpenButton import OpenButton
 from SoftSegSlicerLib.Panels.PanelWidgets import loadPanel
 from SoftSegSlicerLib.Panels.SegmentBatch import SegmentBatch, levelOf
 from SoftSegSlicerLib.Panels.SegmentDoubt import SegmentDoubt
@@ -47,6 +48,7 @@ class SegmentPanel:
         self.batch = SegmentBatch(self.ui, context, self._model, self._update, self._onError)
         self.options = SegmentOptions(self.ui, context)
         self.doubt = SegmentDoubt(self.ui, context)
+        self.open = OpenButton(self.ui.openButton, context, self._onOpened, self._onNotOpened)
         self.ui.applyButton.clicked.connect(self.onApply)
         self.ui.batchButton.clicked.connect(self.onBatch)
         self.ui.cancelButton.clicked.connect(self.onCancel)
@@ -156,6 +158,16 @@ class SegmentPanel:
         node = self._context.logic.finishSegment(prepared)
         self._result = node.GetID()
         self._context.segmentation = node
+
+    def _onOpened(self, nodes):
+        self.messages.clear()
+        self._result = nodes[-1].GetID()
+        self.messages.add("info", _("Opened: {names}.").format(names=", ".join(node.GetName() for node in nodes)))
+        self._update()
+
+    def _onNotOpened(self, errors):
+        for error in errors:
+            self._onError(error)
 
     def _onMessage(self, kind, text):
         if (kind, f"{text.rstrip('.')}.") not in self._checks.messages:  # said above the buttons already
