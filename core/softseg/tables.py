@@ -15,6 +15,7 @@ from os import PathLike
 from pathlib import Path
 
 from softseg.errors import InputError
+from softseg.spreadsheets import plain
 from softseg.texts import read_text
 
 DELIMITERS = ("\t", ";", ",", "|")
@@ -90,7 +91,7 @@ def split(line: tuple[int, str], delimiter: str, file: Path) -> Line:
         cells = next(csv.reader([text], delimiter=delimiter, strict=True, skipinitialspace=True))
     except csv.Error as error:
         raise InputError(f"not a table: {error}", file=file, field=f"line {number}") from error
-    return Line(number, tuple(Cell(" ".join(cell.split())) for cell in cells))
+    return Line(number, tuple(Cell(plain(" ".join(cell.split()))) for cell in cells))
 
 
 def _words(text: str) -> Iterable[Cell]:

@@ -1,10 +1,10 @@
 """What a comparison found: the engine's tables, read back."""
 
-import csv
 import math
 import os
 
 from softseg.errors import InputError
+from softseg.spreadsheets import read_rows
 
 TEXTS = ("case", "node", "name", "status", "leaf")
 
@@ -66,7 +66,7 @@ def place(row, kind):
 def _rows(path):
     try:
         with open(path, newline="", encoding="utf-8") as stream:
-            rows = [{key: _value(key, text) for key, text in row.items()} for row in csv.DictReader(stream)]
+            rows = [{key: _value(key, text) for key, text in row.items()} for row in read_rows(stream)]
     except (OSError, ValueError) as error:
         raise InputError("the tables of the comparison cannot be read", file=path, hint="compare again") from error
     if not rows:

@@ -1,11 +1,12 @@
 """What repeated answers of a model say beside their mean: how much they differ, and intervals of volumes."""
 
-import csv
 import json
 
+from softseg.errors import InputError
 from softseg.image import read_image
+from softseg.spreadsheets import read_rows
 
-from . import HeatMap, Placement, References
+from . import HeatMap, Placement, References, Stored
 from .EngineWork import DISAGREEMENT, VOLUMES
 
 
@@ -35,11 +36,22 @@ def intervalsOf(segmentationNode):
     text = References.textOf(segmentationNode, References.INTERVALS)
     if not text:
         return {}
+    try:
+        found = Stored.parsed(text)
+        if not isinstance(found, dict) or not all(map(_isInterval, found.values())):
+            raise ValueError("these are no intervals")
+    except ValueError as error:
+        textNode = References.referenced(segmentationNode, References.INTERVALS)
+        raise InputError("the intervals of the volumes in the scene are damaged", file=textNode.GetName()) from error
     factor = Placement.growth(segmentationNode) * (Placement.worldGrowth(segmentationNode) or 1.0)
-    return {id_: (low * factor, high * factor) for id_, (low, high) in json.loads(text).items()}
+    return {id_: (low * factor, high * factor) for id_, (low, high) in found.items()}
+
+
+def _isInterval(value):
+    return isinstance(value, list) and len(value) == 2 and all(map(Stored.isNumber, value))
 
 
 def _intervals(path):
     with open(path, newline="", encoding="utf-8") as stream:
-        rows = [row for row in csv.DictReader(stream) if row.get("soft_ml_low") and row.get("soft_ml_high")]
+        rows = [row for row in read_rows(stream) if row.get("soft_ml_low") and row.get("soft_ml_high")]
     return {row["id"]: (float(row["soft_ml_low"]), float(row["soft_ml_high"])) for row in rows}

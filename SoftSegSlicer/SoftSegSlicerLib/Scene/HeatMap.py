@@ -5,7 +5,7 @@ import json
 import slicer
 import vtk
 
-from . import ColorMaps, Contour, Grids, Placement, References, SliceLayers, SubjectHierarchy
+from . import ColorMaps, Contour, Grids, Placement, References, SliceLayers, Stored, SubjectHierarchy
 
 UNCERTAINTY = "uncertainty map"
 """What is shown when it is no node but the uncertainty at the cut."""
@@ -125,7 +125,7 @@ def styleOf(volumeNode):
     legend = slicer.vtkSlicerColorLogic.GetColorLegendDisplayNode(volumeNode)
     return {
         "threshold": display.GetLowerThreshold(),
-        "opacity": float(volumeNode.GetAttribute(_OPACITY)),
+        "opacity": Stored.optional(volumeNode, _OPACITY, Stored.isShare, DEFAULT_STYLE["opacity"]),
         "colorMap": display.GetColorNode().GetName() if display.GetColorNode() else "",
         "contour": References.referenced(volumeNode, References.CONTOUR) is not None,
         "legend": legend is not None and bool(legend.GetVisibility()),
@@ -176,12 +176,15 @@ def hide(segmentationNode):
     for role in _WORDS:
         _hideOne(segmentationNode, role)
     segmentationNode.RemoveAttribute(References.SHOWN_NODE)
-    before = segmentationNode.GetAttribute(_FILL_BEFORE)
-    if before:
-        fill, outline = json.loads(before)
+    if segmentationNode.GetAttribute(_FILL_BEFORE):
+        fill, outline = Stored.optional(segmentationNode, _FILL_BEFORE, _areTwoFlags, (True, True))
         segmentationNode.RemoveAttribute(_FILL_BEFORE)
         segmentationNode.GetDisplayNode().SetVisibility2DFill(fill)
         segmentationNode.GetDisplayNode().SetVisibility2DOutline(outline)
+
+
+def _areTwoFlags(value):
+    return isinstance(value, list) and len(value) == 2 and all(isinstance(flag, bool) for flag in value)
 
 
 def _hideOne(segmentationNode, role):

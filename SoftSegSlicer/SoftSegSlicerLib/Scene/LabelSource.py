@@ -110,6 +110,8 @@ def sourceOf(segmentationNode, store):
     """
     text, merged = References.textOf(segmentationNode, References.TREE), mergedOf(segmentationNode)
     tree = TreeNode.treeOf(segmentationNode)
+    if tree is None:
+        raise InputError("this segmentation has no label tree", hint="choose a tree for it first")
     stored = store.read(segmentationNode)
     if stored is not None:
         key = (store.keyOf(segmentationNode), text, tuple(sorted(merged.items())))
@@ -120,7 +122,7 @@ def sourceOf(segmentationNode, store):
         return store.derived(key, derive)
     source = TreeNode.treeOf(segmentationNode, References.SOURCE_TREE) or tree
     kept = References.referenced(segmentationNode, References.LEAF_LABELS) or keepLabels(segmentationNode, source)
-    array, geometry = Grids.arrayOf(kept.GetImageData()), Grids.geometryOfVolume(kept)
+    array, geometry = _keptArray(kept, source), Grids.geometryOfVolume(kept)
     layer = Segments.layerOf(segmentationNode)
     Placement.require(segmentationNode, geometry, layer, tuple(slice(0, size) for size in geometry.shape))
     Placement.settle(segmentationNode, layer)
@@ -153,6 +155,24 @@ def keepLabels(segmentationNode, tree):
     corner[:3, 3] += corner[:3, :3] @ np.array([i.start, j.start, k.start])
     geometry = Grids.geometryOf(corner, (i.stop - i.start, j.stop - j.start, k.stop - k.start))
     return writeKept(segmentationNode, array, geometry, tree)
+
+
+def _keptArray(kept, tree):
+    """Return the voxels of labels that were kept aside.
+
+    Raises
+    ------
+    InputError: the volume is damaged, or holds labels that its tree lacks.
+    """
+    image, name = kept.GetImageData(), f"'{kept.GetName()}' in the scene"
+    scalars = None if image is None else image.GetPointData().GetScalars()
+    if scalars is None or scalars.GetNumberOfComponents() != 1 or not scalars.GetNumberOfTuples():
+        raise InputError("the volume is empty or damaged", file=name, hint="load the segmentation again")
+    array = Grids.arrayOf(image)
+    if array.dtype.kind not in "ui" or array.min() < 0:
+        raise InputError("expected whole numbers, none below 0", file=name, hint="load the segmentation again")
+    _requireKnown(array, tree)
+    return array
 
 
 def _requireKnown(array, tree):

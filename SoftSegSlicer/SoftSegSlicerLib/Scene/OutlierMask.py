@@ -4,7 +4,7 @@ import json
 
 import vtk
 
-from . import Grids, Placement, References, SliceLayers, SubjectHierarchy
+from . import Grids, Placement, References, SliceLayers, Stored, SubjectHierarchy
 from .Translation import tr as _
 
 OPACITY = 0.6
@@ -46,8 +46,7 @@ def setOpacity(segmentationNode, opacity):
 def opacityOf(segmentationNode):
     """Return how opaque the layer is, or would be."""
     volumeNode = References.referenced(segmentationNode, References.OUTLIERS)
-    text = None if volumeNode is None else volumeNode.GetAttribute(_SHOWN)
-    return json.loads(text) if text else OPACITY
+    return OPACITY if volumeNode is None else Stored.optional(volumeNode, _SHOWN, Stored.isShare, OPACITY)
 
 
 def isOn(segmentationNode):

@@ -26,6 +26,7 @@ class ParcellationStore:
     def __init__(self, most=4):
         self._most = most
         self._kept = OrderedDict()
+        self._checked = {}
 
     def readFile(self, path):
         """Return the parcellation of a .soft.npz file and the bytes of the file.
@@ -49,12 +50,11 @@ class ParcellationStore:
         """
         if content is None:
             content = _contentOf(parcellation)
-        digest = hashlib.sha256(content).hexdigest()
         name = f"{segmentationNode.GetName()} soft parcellation"
         textNode = References.setText(
             segmentationNode, References.PARCELLATION, name, base64.b64encode(content).decode()
         )
-        textNode.SetAttribute(References.CONTENT, digest)
+        digest = self._note(textNode, content)
         Placement.begin(segmentationNode, parcellation.geometry)
         self._keep(digest, parcellation)
 
@@ -80,22 +80,24 @@ class ParcellationStore:
 
     def _stored(self, textNode):
         """Return the parcellation of a text, on the grid it was stored with."""
-        digest = textNode.GetAttribute(References.CONTENT)
-        if digest and digest in self._kept:
-            return self.kept(digest)
-        try:
-            content = base64.b64decode(textNode.GetText() or "", validate=True)
-        except ValueError as error:
-            raise InputError("the soft parcellation in the scene is damaged", hint="load its file again") from error
+        if self._checked.get(textNode.GetMTime()) in self._kept:
+            return self.kept(self._checked[textNode.GetMTime()])
+        content = _checkedContent(textNode)
         with tempfile.TemporaryDirectory() as folder:
             path = os.path.join(folder, f"it{_SUFFIX}")
             with open(path, "wb") as stream:
                 stream.write(content)
             parcellation = SoftParcellation.load(path)
-        digest = hashlib.sha256(content).hexdigest()
-        textNode.SetAttribute(References.CONTENT, digest)
-        self._keep(digest, parcellation)
+        self._keep(self._note(textNode, content), parcellation)
         return parcellation
+
+    def _note(self, textNode, content):
+        """Write down the digest of what a text node carries, and that it was looked at; return it."""
+        digest = hashlib.sha256(content).hexdigest()
+        if textNode.GetAttribute(References.CONTENT) != digest:
+            textNode.SetAttribute(References.CONTENT, digest)
+        self._checked[textNode.GetMTime()] = digest  # VTK gives each time to one change of one object
+        return digest
 
     def keyOf(self, segmentationNode):
         """Return what is another one when another file is stored or the result has moved, None where there is none."""
@@ -126,6 +128,25 @@ class ParcellationStore:
     def clear(self):
         """Forget everything, as when the scene is closed."""
         self._kept.clear()
+        self._checked.clear()
+
+
+def _checkedContent(textNode):
+    """Return the bytes that a text node carries.
+
+    Raises
+    ------
+    InputError: it is no base64, or not what was stored, by the digest beside it.
+    """
+    digest = textNode.GetAttribute(References.CONTENT)
+    try:
+        content = base64.b64decode(textNode.GetText() or "", validate=True)
+        if digest and hashlib.sha256(content).hexdigest() != digest:
+            raise ValueError("another digest")
+    except ValueError as error:
+        name = f"'{textNode.GetName()}' in the scene"
+        raise InputError("the soft parcellation is damaged", file=name, hint="load its file again") from error
+    return content
 
 
 def _contentOf(parcellation):

@@ -11,7 +11,7 @@ import numpy as np
 import slicer
 import vtk
 
-from . import Contour, Grids, References, Transforms
+from . import Contour, Grids, References, Stored, Transforms
 
 _SAME = 1e-4
 """Elements of two matrices that differ by less are the same."""
@@ -104,9 +104,25 @@ def require(segmentationNode, stored, layer, box):
         move(segmentationNode, matrix @ np.linalg.inv(stored.affine))
 
 
+def _gridOf(segmentationNode):
+    """Return what is kept of the grid: ``matrix``, ``stored`` and ``reference``; None where nothing is.
+
+    Raises
+    ------
+    InputError: it is damaged.
+    """
+    return Stored.required(segmentationNode, References.GRID, _isGrid)
+
+
+def _isGrid(value):
+    if not isinstance(value, dict) or not isinstance(value.get("reference"), str):
+        return False
+    return all(Stored.isMatrix(value.get(name)) for name in ("matrix", "stored"))
+
+
 def _matrixOf(segmentationNode, name="matrix"):
-    text = segmentationNode.GetAttribute(References.GRID)
-    return np.reshape(json.loads(text)[name], (4, 4)) if text else None
+    content = _gridOf(segmentationNode)
+    return None if content is None else np.reshape(content[name], (4, 4))
 
 
 def _write(segmentationNode, matrix, stored):
@@ -140,15 +156,14 @@ def referenceText(segmentationNode):
 
 def knownReference(segmentationNode):
     """Return the reference grid that belongs to the grid that is known."""
-    text = segmentationNode.GetAttribute(References.GRID)
-    return json.loads(text)["reference"] if text else ""
+    content = _gridOf(segmentationNode)
+    return "" if content is None else content["reference"]
 
 
 def noteReference(segmentationNode):
     """Note that the segmentation was given another reference grid; it moved nothing."""
-    text = segmentationNode.GetAttribute(References.GRID)
-    if text and knownReference(segmentationNode) != referenceText(segmentationNode):
-        content = json.loads(text)
+    content = _gridOf(segmentationNode)
+    if content is not None and content["reference"] != referenceText(segmentationNode):
         content["reference"] = referenceText(segmentationNode)
         segmentationNode.SetAttribute(References.GRID, json.dumps(content))
 
@@ -262,8 +277,8 @@ def hasVoxelsOf(volumeNode, geometry):
 
 
 def _turnOf(volumeNode):
-    text = volumeNode.GetAttribute(References.TURN)
-    return np.reshape(json.loads(text), (4, 4)) if text else np.eye(4)
+    turn = Stored.required(volumeNode, References.TURN, Stored.isMatrix)
+    return np.eye(4) if turn is None else np.reshape(turn, (4, 4))
 
 
 def _isTurnedRound(turn, size):

@@ -2,6 +2,10 @@
 
 import slicer
 
+from softseg.errors import InputError
+
+from . import Stored
+
 TREE = "softseg.tree"
 PARCELLATION = "softseg.parcellation"
 INPUT = "softseg.input"
@@ -20,6 +24,17 @@ COLORS = "softseg.colors"
 
 COMPARISON = tuple(f"softseg.comparison.{part}" for part in ("table", "bars", "chart", "series", "softSeries"))
 """Table, plot and series of what a comparison found."""
+
+KINDS = {
+    **dict.fromkeys((TREE, SOURCE_TREE, PARCELLATION, INTERVALS), "vtkMRMLTextNode"),
+    **dict.fromkeys((HEAT_MAP, ENTROPY, DISAGREEMENT, OUTLIER_SCORE), "vtkMRMLScalarVolumeNode"),
+    **dict.fromkeys((OUTLIERS, LEAF_LABELS), "vtkMRMLLabelMapVolumeNode"),
+    INPUT: "vtkMRMLVolumeNode",
+    VOLUMES: "vtkMRMLTableNode",
+    CONTOUR: "vtkMRMLModelNode",
+    COLORS: "vtkMRMLColorNode",
+}
+"""Class of the nodes that a reference may name."""
 
 OF_ALL = "SoftSeg.OfAll"
 """On nodes that all results of a scene use: they go with the last one."""
@@ -60,8 +75,20 @@ def addNode(scene, className, name, hidden=False):
 
 
 def referenced(node, role):
-    """Return the node that ``node`` refers to, or None."""
-    return node.GetNodeReference(role)
+    """Return the node that ``node`` refers to, or None: where there is none, and where a damaged scene names another.
+
+    What a reference may name is said in :data:`KINDS`.
+    """
+    target = node.GetNodeReference(role)
+    if target is None or role not in KINDS or target.IsA(KINDS[role]):
+        return target
+    Stored.tell(
+        InputError(
+            f"the reference {role} names '{target.GetName()}', which is no {KINDS[role][len('vtkMRML') :]}",
+            file=f"'{node.GetName()}' in the scene",
+        )
+    )
+    return None
 
 
 def setReference(node, role, target):

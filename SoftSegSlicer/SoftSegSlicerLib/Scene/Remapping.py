@@ -8,7 +8,7 @@ import numpy as np
 from softseg.errors import InputError
 from softseg.tree import LabelTree, Node
 
-from . import References
+from . import References, Stored
 
 
 @dataclass(frozen=True)
@@ -146,8 +146,11 @@ def _knownPart(tree, targets):
 
 def mergedOf(segmentationNode):
     """Return what became of nodes that are gone since the result was made: from their ids to present ones."""
-    text = segmentationNode.GetAttribute(References.MERGED)
-    return json.loads(text) if text else {}
+    return Stored.required(segmentationNode, References.MERGED, _isMapping, {})
+
+
+def _isMapping(value):
+    return isinstance(value, dict) and all(isinstance(each, str) for each in value.values())
 
 
 def writeMerged(segmentationNode, merged):

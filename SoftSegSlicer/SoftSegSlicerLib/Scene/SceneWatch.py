@@ -5,7 +5,9 @@ import weakref
 import slicer
 import vtk
 
-from . import Bending, Ownership, Placement, Segments, Transforms
+from softseg.errors import SoftSegError
+
+from . import Bending, Ownership, Placement, Segments, Stored, Transforms
 
 _WATCHES = weakref.WeakValueDictionary()
 
@@ -72,7 +74,7 @@ class SceneWatch:
             if known is not None:
                 known.stop()
             self._nodes[node.GetID()] = _Watched(node, self)
-            self.settle(node)
+            _safely(self.settle, node)
 
     def _onAboutToBeRemoved(self, node):
         if node is not None and node.GetID() in self._nodes:
@@ -89,10 +91,13 @@ class SceneWatch:
         for number in range(self._scene.GetNumberOfNodesByClass("vtkMRMLSegmentationNode")):
             self._onAdded(self._scene.GetNthNodeByClass(number, "vtkMRMLSegmentationNode"))
         for watched in tuple(self._nodes.values()):
-            watched.look()
-            self.settle(watched.node)
-            Placement.noteTurns(watched.node)
-            Placement.follow(watched.node)
+            _safely(self._catchUp, watched)
+
+    def _catchUp(self, watched):
+        watched.look()
+        self.settle(watched.node)
+        Placement.noteTurns(watched.node)
+        Placement.follow(watched.node)
 
     # -- one segmentation -----------------------------------------------------------------------------------------
 
@@ -170,6 +175,14 @@ class _Watched:
             watch._moved(node, bent)
 
 
+def _safely(method, *arguments):
+    """Call a method nobody waits for: what is damaged is said in the log, and everything else goes on."""
+    try:
+        method(*arguments)
+    except SoftSegError as error:
+        Stored.tell(error)
+
+
 def _calling(target, method):
     """Return a callback that calls ``method(target, node)`` as long as the target lives."""
     reference = weakref.ref(target)
@@ -178,7 +191,7 @@ def _calling(target, method):
     def call(caller, event, node=None):  # noqa: ARG001 - VTK's signature
         target = reference()
         if target is not None:
-            method(target, node)
+            _safely(method, target, node)
 
     return call
 
@@ -190,6 +203,6 @@ def _telling(target, method):
     def call(_caller, _event):
         target = reference()
         if target is not None:
-            method(target)
+            _safely(method, target)
 
     return call

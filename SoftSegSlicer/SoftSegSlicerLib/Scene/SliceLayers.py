@@ -2,7 +2,7 @@
 
 import json
 
-from . import References
+from . import References, Stored
 
 _BEFORE = "SoftSeg.ForegroundBefore"
 _LABELS_BEFORE = "SoftSeg.LabelsBefore"
@@ -13,6 +13,16 @@ def _composites(scene):
         scene.GetNthNodeByClass(number, "vtkMRMLSliceCompositeNode")
         for number in range(scene.GetNumberOfNodesByClass("vtkMRMLSliceCompositeNode"))
     ]
+
+
+def _isLayer(value):
+    """Whether this is the id of a volume, or None, and an opacity."""
+    return (
+        isinstance(value, list)
+        and len(value) == 2
+        and (value[0] is None or isinstance(value[0], str))
+        and Stored.isShare(value[1])
+    )
 
 
 def showForeground(volumeNode, opacity, backgroundNode=None):
@@ -40,7 +50,7 @@ def restore(volumeNode):
     scene = References.sceneOf(volumeNode)
     for composite in _composites(scene):
         if composite.GetForegroundVolumeID() == volumeNode.GetID():
-            id_, opacity = json.loads(composite.GetAttribute(_BEFORE) or "[null, 0.0]")
+            id_, opacity = Stored.optional(composite, _BEFORE, _isLayer, (None, 0.0))
             there = id_ is not None and scene.GetNodeByID(id_) is not None
             composite.SetForegroundVolumeID(id_ if there else None)
             composite.SetForegroundOpacity(opacity)
@@ -69,7 +79,7 @@ def hideLabels(volumeNode):
     scene = References.sceneOf(volumeNode)
     for composite in _composites(scene):
         if composite.GetLabelVolumeID() == volumeNode.GetID():
-            id_, opacity = json.loads(composite.GetAttribute(_LABELS_BEFORE) or "[null, 1.0]")
+            id_, opacity = Stored.optional(composite, _LABELS_BEFORE, _isLayer, (None, 1.0))
             there = id_ is not None and scene.GetNodeByID(id_) is not None
             composite.SetLabelVolumeID(id_ if there else None)
             composite.SetLabelOpacity(opacity)

@@ -8,7 +8,7 @@ import numpy as np
 
 from softseg.types import OUTLIER_VALUE
 
-from . import Folding, References
+from . import Folding, References, Stored
 from .LabelSource import SoftSource
 
 
@@ -30,8 +30,7 @@ class Sureness:
     @staticmethod
     def of(segmentationNode):
         """Return what the attributes of a segmentation say."""
-        text = segmentationNode.GetAttribute(References.SURENESS)
-        return Sureness(**json.loads(text)) if text else Sureness()
+        return Sureness(**Stored.optional(segmentationNode, References.SURENESS, _canBe, {}))
 
     def write(self, segmentationNode):
         """Keep it with the segmentation."""
@@ -42,6 +41,18 @@ class Sureness:
     def plain(self):
         """Whether labels are what they always are."""
         return self.confidence is None and not self.leaveOut
+
+
+def _canBe(value):
+    """Whether a value of a scene can be a :class:`Sureness`."""
+    if not isinstance(value, dict) or not set(value) <= {"confidence", "leaveOut", "threshold"}:
+        return False
+    confidence, threshold = value.get("confidence"), value.get("threshold")
+    return (
+        (confidence is None or (Stored.isShare(confidence) and confidence >= 0.5))
+        and isinstance(value.get("leaveOut", False), bool)
+        and (threshold is None or Stored.isNumber(threshold))
+    )
 
 
 @dataclass(frozen=True)

@@ -1,16 +1,14 @@
 """The label tree of a segmentation, its cut, and what they look like: text node, attribute, segment tags."""
 
-import base64
 import functools
 import json
-import zlib
 
 import vtk
 
 from softseg.errors import InputError
 from softseg.tree import LabelTree
 
-from . import References
+from . import References, Stored
 
 PATH_TAG = "SoftSeg.Path"
 """Segment tag: names from the root down to the node."""
@@ -22,7 +20,7 @@ _SEPARATOR = " > "
 @functools.lru_cache(maxsize=16)
 def _parsed(text):
     try:
-        return LabelTree.from_json(json.loads(text))
+        return LabelTree.from_json(Stored.parsed(text))
     except ValueError as error:
         if isinstance(error, InputError):
             raise
@@ -48,13 +46,13 @@ def writeTree(segmentationNode, tree, role=References.TREE):
 
 def cutOf(segmentationNode, tree):
     """Return the cut that a segmentation shows: its attribute, or the leaves where that does not fit the tree."""
-    text = segmentationNode.GetAttribute(References.CUT)
-    if text:
-        try:
-            return tree.cut(json.loads(text))
-        except ValueError:
-            return carriedOver(json.loads(text), tree)
-    return tree.cut_at(tree.depth)
+    ids = Stored.optional(segmentationNode, References.CUT, Stored.areTexts, None)
+    if ids is None:
+        return tree.cut_at(tree.depth)
+    try:
+        return tree.cut(ids)
+    except ValueError:
+        return carriedOver(ids, tree)
 
 
 def carriedOver(ids, tree):
@@ -131,12 +129,7 @@ def tagOf(segment, name):
 
 @functools.lru_cache(maxsize=8)
 def _packed(text):
-    """Return text without the characters that a .seg.nrrd file uses to separate tags."""
-    return base64.urlsafe_b64encode(zlib.compress(text.encode())).decode()
-
-
-def _unpacked(text):
-    return zlib.decompress(base64.urlsafe_b64decode(text)).decode()
+    return Stored.packed(text)
 
 
 def carriesTree(segmentationNode):
@@ -153,9 +146,12 @@ def restoreTree(segmentationNode):
     """
     carrier = _carrier(segmentationNode)
     try:
-        tree = _parsed(_unpacked(tagOf(carrier, TREE_TAG)))
-        cut = tree.cut(json.loads(_unpacked(tagOf(carrier, CUT_TAG))))
-    except (ValueError, KeyError, TypeError, zlib.error) as error:
+        tree = _parsed(Stored.unpacked(tagOf(carrier, TREE_TAG)))
+        ids = Stored.parsed(Stored.unpacked(tagOf(carrier, CUT_TAG) or ""))
+        if not Stored.areTexts(ids):
+            raise ValueError("a cut is a list of ids")
+        cut = tree.cut(ids)
+    except (ValueError, KeyError, TypeError) as error:
         raise InputError("the label tree that this segmentation carries is damaged", hint="choose a tree") from error
     writeTree(segmentationNode, tree)
     writeCut(segmentationNode, cut)

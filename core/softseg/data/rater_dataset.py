@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Callable, Sequence
 from os import PathLike
 from pathlib import Path
@@ -19,6 +18,7 @@ from softseg.errors import InputError
 from softseg.events import Events
 from softseg.files import write_beside, write_together
 from softseg.image import Geometry, Image, write_image
+from softseg.spreadsheets import write_rows
 from softseg.types import IGNORE_INDEX
 
 ALL_SPLITS: tuple[Split, ...] = ("train", "val", "test")
@@ -144,9 +144,7 @@ def _agreement_rows(drawn: Sequence[LabelMap], dataset: Dataset) -> list[dict[st
 
 def _write_agreement(file: Path, table: Sequence[dict[str, Any]], events: Events) -> None:
     with write_beside(file) as temporary, temporary.open("w", newline="", encoding="utf-8") as stream:
-        writer = csv.DictWriter(stream, fieldnames=("case", "node", "dice"))
-        writer.writeheader()
-        writer.writerows({**row, "dice": f"{row['dice']:.4f}"} for row in table)
+        write_rows(stream, ("case", "node", "dice"), ({**row, "dice": f"{row['dice']:.4f}"} for row in table))
     if table:
         scores = np.array([row["dice"] for row in table])
         events.log(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 import math
 from collections.abc import Mapping
@@ -22,6 +21,7 @@ from softseg.evaluation.labelled import LabelledScores
 from softseg.evaluation.objects import Connectivity
 from softseg.evaluation.pairs import Pair, Pairs
 from softseg.evaluation.sources import Reference
+from softseg.spreadsheets import write_rows
 
 if TYPE_CHECKING:
     from softseg.tree import LabelTree
@@ -184,9 +184,8 @@ def write_tables(report: Report, folder: Path) -> None:
         tables.append(("objects.csv", report.objects))
     for name, rows in tables:
         with (folder / name).open("w", newline="", encoding="utf-8") as file:
-            writer = csv.DictWriter(file, fieldnames=list(rows[0]) if rows else ["case"])
-            writer.writeheader()
-            writer.writerows({key: _cell(value) for key, value in row.items()} for row in rows)
+            columns = list(rows[0]) if rows else ["case"]
+            write_rows(file, columns, ({key: _cell(value) for key, value in row.items()} for row in rows))
     text = json.dumps(_finite(report.summary()), indent=2, ensure_ascii=False, allow_nan=False)
     (folder / "summary.json").write_text(text + "\n", encoding="utf-8")
 

@@ -6,7 +6,6 @@ tree, ``LABELS.csv`` says how much was answered with each.
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Container
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,6 +16,7 @@ import numpy.typing as npt
 from softseg.files import write_together
 from softseg.image import Image, write_image
 from softseg.soft.confidence import steps_of
+from softseg.spreadsheets import write_rows
 from softseg.tree import LabelTree, Node, node_colors
 from softseg.types import OUTLIER_VALUE
 
@@ -55,9 +55,7 @@ def write_answers(parcellation: SoftParcellation, confidence: float, path: Path,
         write_image(Image(labels, parcellation.geometry), place / path.name)
         color_tree(parcellation.tree).save(place / f"{stem}.ctbl")
         with (place / f"{stem}.csv").open("w", newline="", encoding="utf-8") as stream:
-            writer = csv.DictWriter(stream, COLUMNS)
-            writer.writeheader()
-            writer.writerows(rows)
+            write_rows(stream, COLUMNS, rows)
     return path
 
 

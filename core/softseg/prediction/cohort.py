@@ -7,7 +7,6 @@ not talk to each other: each writes its own part of the table, and whoever finds
 from __future__ import annotations
 
 import contextlib
-import csv
 import json
 import os
 from collections import Counter
@@ -21,6 +20,7 @@ from softseg.errors import InputError, SoftSegError
 from softseg.files import write_beside
 from softseg.prediction.outputs import INTERVAL_COLUMNS, VOLUMES_FILE, write_volumes
 from softseg.requests.manifest import Manifest, WrittenCase
+from softseg.spreadsheets import read_rows
 
 _LONGEST_WAIT = timedelta(days=30)  # for the slowest process of a cohort
 
@@ -160,7 +160,7 @@ def _volumes(case: WrittenCase) -> list[dict[str, str | int | float]]:
     if not path.is_file():
         return []
     with path.open(newline="", encoding="utf-8") as stream:
-        return [dict(row) for row in csv.DictReader(stream)]
+        return [dict(row) for row in read_rows(stream)]
 
 
 def volumes_of(case: WrittenCase) -> list[dict[str, str | int | float]]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import math
 import re
 from collections.abc import Callable, Iterator, Sequence
@@ -22,6 +21,7 @@ from softseg.prediction.answers import file_stem, write_answers
 from softseg.requests.manifest import LABELS, NODE, OUTLIERS, SOFT, VOLUMES, OutputFile
 from softseg.requests.names import file_names, folded
 from softseg.requests.predict import MAP_TYPES, PredictRequest
+from softseg.spreadsheets import write_rows
 from softseg.tree import Node
 
 if TYPE_CHECKING:
@@ -320,8 +320,5 @@ def write_volumes(cases: dict[str, list[dict[str, str | int | float]]], path: Pa
     columns = list(VOLUME_COLUMNS) if list(cases) == [""] else ["case", *VOLUME_COLUMNS]
     columns += [name for name in INTERVAL_COLUMNS if any(name in row for rows in cases.values() for row in rows)]
     with write_beside(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as stream:
-        writer = csv.DictWriter(stream, columns, extrasaction="ignore")
-        writer.writeheader()
-        for case, rows in cases.items():
-            writer.writerows({"case": case, **row} for row in rows)
+        write_rows(stream, columns, ({"case": case, **row} for case, rows in cases.items() for row in rows))
     return path

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 import math
 from collections.abc import Mapping, Sequence
@@ -19,6 +18,7 @@ from softseg.network import Model
 from softseg.prediction import predict_case
 from softseg.prediction.outputs import SOFT_FILE
 from softseg.requests.manifest import SOFT, Manifest, OutputFile, WrittenCase, absolute
+from softseg.spreadsheets import read_rows
 from softseg.studies.jobs import Job
 from softseg.studies.metrics import TREE_DISTANCES
 from softseg.studies.sizes import SIZE
@@ -132,7 +132,7 @@ def _rows(job: Job, file: Path, metrics: tuple[str, ...], units: dict[str, str])
                 metric,
                 float(row[metric]) if row[metric] else math.nan,
             )
-            for row in csv.DictReader(stream)
+            for row in read_rows(stream)
             for metric in metrics
             if metric in row
         ]

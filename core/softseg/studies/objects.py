@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -10,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+from softseg.spreadsheets import read_rows
 from softseg.studies.data_specs import ObjectsSpec
 from softseg.studies.tables import Result, write_rows
 
@@ -66,7 +66,7 @@ def read_objects(path: Path) -> tuple[FoundObject, ...]:
                 float(row["volume_ml"]),
                 float(row["covered"]),
             )
-            for row in csv.DictReader(stream)
+            for row in read_rows(stream)
         )
 
 

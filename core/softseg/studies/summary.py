@@ -13,6 +13,7 @@ import numpy as np
 
 from softseg.events import Events
 from softseg.files import read_json_object, write_beside
+from softseg.spreadsheets import read_rows
 from softseg.studies.jobs import Job
 from softseg.studies.judge import Judged, judged_rows
 from softseg.studies.metrics import NOT_AVERAGED, NOT_COMPARED, SEES_ALL, SMALLER_IS_BETTER
@@ -306,9 +307,7 @@ def summary(study: Study, found: Findings, missing: int, command: Sequence[str])
 
 def read_curves(file: Path) -> list[dict[str, str]]:
     """Return the rows of a training's metrics.csv."""
-    import csv
-
     if not file.is_file():
         return []
     with file.open(newline="", encoding="utf-8") as stream:
-        return list(csv.DictReader(stream))
+        return list(read_rows(stream))

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import csv
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
+from softseg import spreadsheets
 from softseg.files import write_beside
 
 
@@ -48,9 +48,7 @@ def write_rows(path: Path, rows: Sequence[Any], columns: Sequence[str] | None = 
     table = [row if isinstance(row, dict) else asdict(row) for row in rows]
     names = list(columns) if columns is not None else list(table[0]) if table else []
     with write_beside(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as stream:
-        writer = csv.DictWriter(stream, fieldnames=names)
-        writer.writeheader()
-        writer.writerows({name: _cell(row[name]) for name in names} for row in table)
+        spreadsheets.write_rows(stream, names, ({name: _cell(row[name]) for name in names} for row in table))
     return path
 
 
@@ -62,7 +60,7 @@ def write_results(path: Path, rows: Iterable[Result]) -> Path:
 def read_results(path: Path) -> list[Result]:
     """Read what :func:`write_results` wrote."""
     with path.open(newline="", encoding="utf-8") as stream:
-        return [Result(**_typed(row)) for row in csv.DictReader(stream)]
+        return [Result(**_typed(row)) for row in spreadsheets.read_rows(stream)]
 
 
 def _typed(row: dict[str, str]) -> dict[str, Any]:

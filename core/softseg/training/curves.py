@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import csv
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from softseg.files import write_beside
+from softseg.spreadsheets import write_cells
 from softseg.texts import parse_json
 
 
@@ -63,11 +63,13 @@ class Curve:
         """Write one row per step: step, loss, learning rate, and the scores where there was a validation."""
         names = sorted({name for scores in self.scores.values() for name in scores}, key=_natural)
         with write_beside(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
-            writer = csv.writer(file, lineterminator="\n")
-            writer.writerow(["step", "loss", "learning_rate", *names])
-            for step, (loss, rate) in enumerate(zip(self.losses, self.rates, strict=True), start=1):
-                scores = self.scores.get(step, {})
-                writer.writerow([step, repr(loss), repr(rate), *(_cell(scores.get(name)) for name in names)])
+            write_cells(file, [["step", "loss", "learning_rate", *names]], "\n")
+            write_cells(file, (self._row(step, names) for step in range(1, len(self.losses) + 1)), "\n")
+
+    def _row(self, step: int, names: Sequence[str]) -> list[Any]:
+        scores = self.scores.get(step, {})
+        numbers = (repr(self.losses[step - 1]), repr(self.rates[step - 1]))
+        return [step, *numbers, *(_cell(scores.get(name)) for name in names)]
 
     def write_picture(self, path: Path, title: str) -> None:
         """Draw loss, Dice per level and learning rate as PNG."""

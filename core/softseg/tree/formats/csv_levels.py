@@ -8,13 +8,14 @@ repeated in the next column is the same node, an empty cell ends the path. Optio
 
 from __future__ import annotations
 
-import csv
 import io
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from softseg.errors import InputError
+from softseg.spreadsheets import write_cells
 from softseg.tables import DELIMITERS
 from softseg.tree.formats.codes import CODE_COLUMNS, codes_from_row, codes_to_row
 from softseg.tree.formats.source import build, hex_color, located, number, slug, table_rows, unique_id, whole
@@ -166,12 +167,10 @@ def write(tree: LabelTree) -> str:
                 )
     levels = [f"level{level}" for level in range(1, tree.depth + 2)]
     coded = any(node.terminology is not None for node in tree.nodes)
-    stream = io.StringIO()
-    table = csv.writer(stream, lineterminator="\n")
-    table.writerow(["value", "name", "node", "color", "weight", *levels, *(CODE_COLUMNS if coded else ())])
+    rows: list[list[Any]] = [["value", "name", "node", "color", "weight", *levels, *(CODE_COLUMNS if coded else ())]]
     for node in tree.nodes:
         names = [above.name for above in tree.path(node.id)]
-        table.writerow(
+        rows.append(
             [
                 "" if node.value is None else node.value,
                 node.name,
@@ -183,4 +182,6 @@ def write(tree: LabelTree) -> str:
                 *(codes_to_row(node.terminology) if coded else ()),
             ]
         )
+    stream = io.StringIO()
+    write_cells(stream, rows, "\n")
     return stream.getvalue()

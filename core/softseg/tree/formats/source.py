@@ -11,6 +11,7 @@ from pathlib import Path
 
 from softseg import texts
 from softseg.errors import InputError
+from softseg.spreadsheets import plain
 from softseg.tree.labeltree import LabelTree
 from softseg.tree.node import Color, Node, NodeError
 
@@ -53,13 +54,13 @@ def table_rows(text: str, file: Path, delimiter: str) -> Iterator[tuple[int, dic
             if not any(cell.strip() for cell in cells):
                 continue
             if not header:
-                header = [cell.strip() for cell in cells]
+                header = [plain(cell.strip()) for cell in cells]
                 if repeated := [column for column in header if column and header.count(column) > 1]:
                     raise InputError(f"the column '{repeated[0]}' is there twice", file=file, field=f"line {line}")
                 continue
             if len(cells) != len(header):
                 raise InputError(f"expected {len(header)} cells, got {len(cells)}", file=file, field=f"line {line}")
-            yield line, {column: cell.strip() for column, cell in zip(header, cells, strict=True)}
+            yield line, {column: plain(cell.strip()) for column, cell in zip(header, cells, strict=True)}
     except csv.Error as error:
         raise InputError(f"not a table: {error}", file=file, field=f"line {rows.line_num}") from error
 

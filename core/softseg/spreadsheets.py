@@ -1,0 +1,58 @@
+"""CSV tables that people open in a spreadsheet, and that we read again: no cell of ours is ever taken for a formula.
+
+Names of structures and cases come from files, and Excel and LibreOffice calculate a cell that begins with ``=``, ``+``,
+``-``, ``@``, a tab or a carriage return. Such a cell is written with an apostrophe before it, the sign by which
+spreadsheets know text; numbers stay as they are. :func:`read_rows` and :func:`plain` take the apostrophe off again, so
+what was written is what is read, also where a text began with apostrophes of its own.
+"""
+
+from __future__ import annotations
+
+import csv
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, TextIO
+
+_FORMULA = re.compile(r"'*[=+\-@\t\r]")
+_GUARDED = re.compile(r"'+[=+\-@\t\r]")
+
+
+def guarded(value: Any) -> Any:
+    """Return a cell that no spreadsheet takes for a formula: the value itself, or its text behind an apostrophe."""
+    if not isinstance(value, str) or not _FORMULA.match(value) or _is_number(value):
+        return value
+    return f"'{value}"
+
+
+def plain(text: str) -> str:
+    """Return the text that :func:`guarded` was given."""
+    return text[1:] if _GUARDED.match(text) else text
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return text == text.strip()
+
+
+def write_cells(stream: TextIO, rows: Iterable[Sequence[Any]], line_end: str = "\r\n") -> None:
+    """Write rows of cells as CSV into a file that was opened with ``newline=""``."""
+    writer = csv.writer(stream, lineterminator=line_end)
+    writer.writerows([guarded(cell) for cell in row] for row in rows)
+
+
+def write_rows(stream: TextIO, columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> None:
+    """Write a header and a row for each mapping; what is no column is left out, what is missing stays empty."""
+    write_cells(stream, [columns])
+    write_cells(stream, ([row.get(column, "") for column in columns] for row in rows))
+
+
+def read_rows(stream: TextIO) -> Iterator[dict[str, str]]:
+    """Yield the rows of a table that :func:`write_rows` wrote, cells by column."""
+    reader = csv.reader(stream)
+    header = [plain(cell) for cell in next(reader, [])]
+    for cells in reader:
+        if cells:
+            yield dict(zip(header, map(plain, cells), strict=False))
