@@ -20,6 +20,8 @@ Engine.makeImportable()
 
 from SoftSegSlicerLib import SelfTest  # noqa: E402 - the engine had to be found first
 from SoftSegSlicerLib.Diagnostics import Diagnostics  # noqa: E402
+from SoftSegSlicerLib.Integration.FileReader import SoftSegSlicerFileReader  # noqa: E402, F401 - Slicer looks for it here
+from SoftSegSlicerLib.Integration.FileWriter import SoftSegSlicerFileWriter  # noqa: E402, F401 - Slicer looks for it here
 from SoftSegSlicerLib.Integration.SharedLogic import dropSharedLogic, sharedLogic  # noqa: E402
 from SoftSegSlicerLib.PaletteWatcher import PaletteWatcher  # noqa: E402
 from SoftSegSlicerLib.PanelContext import PanelContext  # noqa: E402

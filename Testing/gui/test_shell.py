@@ -129,3 +129,9 @@ def test_leaving_the_module_ends_what_runs(moduleWidget):
     click(moduleWidget.ui.copyDiagnosticsButton)
     moduleWidget.diagnostics.cleanup()
     assert answer.killed
+
+
+def test_slicer_finds_the_reader_and_the_writer_by_their_names():
+    module = importlib.import_module("SoftSegSlicer")
+    assert module.SoftSegSlicerFileReader(None).fileType() == "SoftParcellation"
+    assert module.SoftSegSlicerFileWriter(None).fileType() == "SoftParcellation"
