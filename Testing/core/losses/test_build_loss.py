@@ -22,6 +22,7 @@ def test_public_names() -> None:
         "DiceLoss",
         "GeneralizedWassersteinDiceLoss",
         "TreeCrossEntropyLoss",
+        "TreeDiceLoss",
         "TreeWassersteinLoss",
         "WassersteinCrossEntropyLoss",
         "build_loss",

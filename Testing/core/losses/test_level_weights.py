@@ -12,7 +12,7 @@ from torch import Tensor
 
 from softseg.errors import InputError
 from softseg.losses import TreeCrossEntropyLoss, build_loss
-from softseg.losses.tree_cross_entropy import weights_by_word
+from softseg.losses.level_weights import weights_by_word
 from softseg.tree import LabelTree
 
 

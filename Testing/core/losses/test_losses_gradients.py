@@ -18,6 +18,7 @@ SPECS = {
     "tree-cross-entropy": [{"name": "tree-cross-entropy", "level_weights": [2, 0, 0.5]}],
     "tree-cross-entropy, nodes": [{"name": "tree-cross-entropy", "level_weights": [2, 0.3, 0.5], "form": "node"}],
     "dice": [{"name": "dice"}],
+    "tree-dice": [{"name": "tree-dice", "level_weights": [2, 0.5, 1]}],
     "adaptive-wing": [{"name": "adaptive-wing"}],
     "calibration-error": [
         {"name": "calibration-error", "levels": "all", "bins": 5},

@@ -15,6 +15,7 @@ from softseg.errors import InputError
 from softseg.losses import (
     AdaptiveWingLoss,
     TreeCrossEntropyLoss,
+    TreeDiceLoss,
     TreeWassersteinLoss,
     WassersteinCrossEntropyLoss,
     build_loss,
@@ -38,6 +39,7 @@ LOSSES: dict[str, Callable[[], Loss]] = {
     "Dice": DiceLoss,
     "Dice of the tree": lambda: DiceLoss(tree=TREE, background=0),
     "Dice of probabilities": lambda: DiceLoss(on="probabilities", batch=True),
+    "tree Dice": lambda: TreeDiceLoss(TREE, "top", background=0),
     "adaptive wing": AdaptiveWingLoss,
     "adaptive wing, sum": lambda: AdaptiveWingLoss(reduction="sum", weight_map=10, background=1, tree=TREE),
     "calibration error": lambda: CalibrationErrorLoss(TREE, bins=5, levels="all"),

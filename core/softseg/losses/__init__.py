@@ -10,6 +10,7 @@ from softseg.losses.cross_entropy import CrossEntropyLoss
 from softseg.losses.dice import DiceLoss
 from softseg.losses.generalized_wasserstein_dice import GeneralizedWassersteinDiceLoss
 from softseg.losses.tree_cross_entropy import TreeCrossEntropyLoss
+from softseg.losses.tree_dice import TreeDiceLoss
 from softseg.losses.tree_wasserstein import TreeWassersteinLoss
 from softseg.losses.wasserstein_cross_entropy import WassersteinCrossEntropyLoss
 
@@ -20,6 +21,7 @@ __all__ = [
     "DiceLoss",
     "GeneralizedWassersteinDiceLoss",
     "TreeCrossEntropyLoss",
+    "TreeDiceLoss",
     "TreeWassersteinLoss",
     "WassersteinCrossEntropyLoss",
     "build_loss",

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from softseg.losses.checked import Checked
 from softseg.losses.loss import Loss
-from softseg.losses.tree_loss import TreeLoss
 
 
-def uses_coarse(part: nn.Module) -> bool:
+def uses_coarse(part: Loss) -> bool:
     """Whether a loss can learn from a voxel that is labelled with an inner node: only those over the tree can."""
-    return isinstance(part, TreeLoss)
+    return part.uses_inner_nodes
 
 
 def value_with_coarse(part: Loss, given: Checked, groups: Checked | None) -> Tensor:

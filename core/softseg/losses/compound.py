@@ -23,6 +23,7 @@ from softseg.losses.fused import Evaluated, fused
 from softseg.losses.generalized_wasserstein_dice import GeneralizedWassersteinDiceLoss
 from softseg.losses.loss import FusedLoss, Loss
 from softseg.losses.tree_cross_entropy import TreeCrossEntropyLoss
+from softseg.losses.tree_dice import TreeDiceLoss
 from softseg.losses.tree_loss import TreeLoss
 from softseg.losses.tree_wasserstein import TreeWassersteinLoss
 from softseg.losses.wasserstein_cross_entropy import WassersteinCrossEntropyLoss
@@ -34,6 +35,7 @@ LOSSES: dict[str, Callable[..., Loss]] = {
     "wasserstein-cross-entropy": WassersteinCrossEntropyLoss,
     "tree-wasserstein": TreeWassersteinLoss,
     "tree-cross-entropy": TreeCrossEntropyLoss,
+    "tree-dice": TreeDiceLoss,
     "adaptive-wing": AdaptiveWingLoss,
     "calibration-error": CalibrationErrorLoss,
     "generalized-wasserstein-dice": GeneralizedWassersteinDiceLoss,

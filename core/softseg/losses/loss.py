@@ -20,6 +20,8 @@ class Loss(nn.Module):
     """
 
     on: Literal["logits", "probabilities"] = "logits"
+    uses_inner_nodes: bool = False
+    """Whether it can learn from a voxel that is labelled with an inner node."""
 
     def __init__(self, classes: Classes) -> None:
         super().__init__()

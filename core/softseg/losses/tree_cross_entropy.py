@@ -2,40 +2,17 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import Literal
 
 import torch
 
 from softseg.errors import InputError
+from softseg.losses.level_weights import level_weights as checked_level_weights
 from softseg.losses.tree_layout import TreeLayout
 from softseg.losses.tree_loss import TreeLoss
 from softseg.losses.tree_terms import TreeTerms
 from softseg.tree import LabelTree
-
-WORDS = ("top", "even", "bottom")
-"""Level weights that a recipe can name without knowing the depth of the tree."""
-
-
-def weights_by_word(word: str, depth: int) -> list[float]:
-    """Return lambda for depths ``1..depth`` of a tree; they sum to ``depth``, as 1 everywhere does (ours).
-
-    ``"even"``: 1 everywhere. ``"top"``: each level counts twice as much as the one below it, so that the upper levels
-    together outweigh the leaves. ``"bottom"``: the reverse. Wang et al. report that top-level weighting "substantially
-    influences performance" with sparse labels; their numbers could not be read, the factor 2 is ours.
-
-    Raises
-    ------
-    InputError: another word.
-    """
-    if word not in WORDS:
-        raise InputError(
-            f"{word!r} is not known, expected {', '.join(map(repr, WORDS))} or {depth} numbers", field="level_weights"
-        )
-    factor = {"top": 0.5, "even": 1.0, "bottom": 2.0}[word]
-    raw = [factor**level for level in range(depth)]
-    return [weight * depth / sum(raw) for weight in raw]
 
 
 class TreeCrossEntropyLoss(TreeLoss):
@@ -50,7 +27,7 @@ class TreeCrossEntropyLoss(TreeLoss):
     ----------
     tree: the label tree.
     level_weights: lambda per depth, depth 1 (below the root) first, each 0 or more; None: 1 everywhere (ours). Or a
-        word for :func:`weights_by_word`: ``"top"``, ``"even"`` or ``"bottom"``.
+        word for :func:`~softseg.losses.level_weights.weights_by_word`: ``"top"``, ``"even"`` or ``"bottom"``.
     form: ``"path"`` or ``"node"``.
     every_level: a leaf above the deepest level counts again, for itself, at each level below it, as it does in the cut
         at that level (ours). Every level is then a distribution that sums to 1, and the minimum for a soft target is
@@ -71,18 +48,7 @@ class TreeCrossEntropyLoss(TreeLoss):
     ) -> None:
         if form not in ("path", "node"):
             raise InputError(f"{form!r} is not known, expected 'path' or 'node'", field="form")
-        if level_weights is None or isinstance(level_weights, str):
-            weights = weights_by_word("even" if level_weights is None else level_weights, tree.depth)
-        else:
-            weights = [float(weight) for weight in level_weights]
-        if len(weights) != tree.depth:
-            raise InputError(
-                f"{len(weights)} weights for a tree of depth {tree.depth}",
-                field="level_weights",
-                hint=f"give {tree.depth} numbers, the level below the root first",
-            )
-        if not all(weight >= 0 and math.isfinite(weight) for weight in weights) or not any(weights):
-            raise InputError(f"{weights} are not all finite and at least 0 with one above 0", field="level_weights")
+        weights = checked_level_weights(level_weights, tree)
         layout = TreeLayout.from_tree(tree)
         per_node = torch.tensor([weights[depth - 1] for depth in layout.depths], dtype=torch.float64)
         if every_level:

@@ -31,6 +31,8 @@ class TreeLoss(FusedLoss):
     logits).
     """
 
+    uses_inner_nodes = True
+
     def __init__(self, terms: TreeTerms) -> None:
         layout = terms.layout
         super().__init__(Classes(layout.classes, len(layout.targets), layout.root_class))
