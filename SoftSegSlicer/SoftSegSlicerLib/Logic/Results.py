@@ -16,6 +16,7 @@ from ..Scene import (
     References,
     Remapping,
     SegmentationBuilder,
+    SegmentList,
     Segments,
     TreeNode,
 )
@@ -239,7 +240,7 @@ class ResultsLogic:
         TreeNode.writeTree(segmentationNode, tree)
         Remapping.writeMerged(segmentationNode, merged)
         if merged == before and _structure(tree) == _structure(old):
-            Segments.updateSegments(segmentationNode, tree)
+            SegmentList.update(segmentationNode, tree, old)
             TreeNode.writeCut(segmentationNode, cut)
             return None
         try:
@@ -250,7 +251,7 @@ class ResultsLogic:
             Remapping.writeMerged(segmentationNode, before)
             raise
         kept = self._handEdits.keep(segmentationNode, earlier, shown)
-        Segments.updateSegments(segmentationNode, tree)
+        SegmentList.update(segmentationNode, tree, old)
         self._write(segmentationNode, source, cut, labels)
         return kept
 

@@ -3,7 +3,7 @@
 import numpy as np
 import slicer
 
-from . import ColorMaps, Grids, Placement, References, Segments, SubjectHierarchy, TreeNode
+from . import ColorMaps, Grids, Placement, References, SegmentList, Segments, SubjectHierarchy, TreeNode
 
 
 def exportSegmentation(segmentationNode, tree, cut, name):
@@ -20,13 +20,19 @@ def exportSegmentation(segmentationNode, tree, cut, name):
         value = tree.value_of(node.id)
         if node.id not in shown and value < present.size and present[value]:
             shown.add(node.id)
-    Segments.ensureSegments(exported, tree, shown, layer)
+    with SegmentList.batch(exported):
+        Segments.ensureSegments(exported, tree, shown, layer)
     sameGridAndPlace(exported, segmentationNode)
     return exported
 
 
 def copySegments(segmentationNode, copy):
     """Copy all segments, hidden ones as hidden, into an empty segmentation; what makes them ours is left out."""
+    with SegmentList.batch(copy):
+        _copyInto(segmentationNode, copy)
+
+
+def _copyInto(segmentationNode, copy):
     images = {}
     for segmentId in segmentationNode.GetSegmentation().GetSegmentIDs():
         segment = segmentationNode.GetSegmentation().GetSegment(segmentId)
@@ -45,7 +51,8 @@ def copySegments(segmentationNode, copy):
         other.AddRepresentation(Segments.REPRESENTATION, images[image])
         copy.GetSegmentation().AddSegment(other, segmentId)
         visible = segmentationNode.GetDisplayNode().GetSegmentVisibility(segmentId)
-        copy.GetDisplayNode().SetSegmentVisibility(segmentId, visible)
+        if not visible:
+            copy.GetDisplayNode().SetSegmentVisibility(segmentId, False)
 
 
 def sameGridAndPlace(exported, segmentationNode):

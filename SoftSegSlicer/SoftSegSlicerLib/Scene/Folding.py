@@ -1,10 +1,10 @@
-"""Folding: the shared layer gets the labels of another cut, in place; no segment is rebuilt."""
+"""Folding: the shared layer gets the labels of another cut, in place, and the segments become those of the cut."""
 
 import numpy as np
 
 from softseg.types import OUTLIER_VALUE
 
-from . import Grids, Segments, TreeNode
+from . import EditorSelection, Grids, SegmentList, Segments, TreeNode
 
 
 def shownCut(cut):
@@ -104,7 +104,11 @@ def coarserNodes(cut, values):
 
 
 def writeLayer(segmentationNode, source, cut, labels):
-    """Show labels in the shared layer of a segmentation; segments of nodes that have none yet are added.
+    """Show labels in the shared layer of a segmentation, and let its segments be those of the cut.
+
+    A node of the cut without any voxel has no segment: native tools would list dozens of empty ones. It stays in the
+    tree, and gets its segment when it gets voxels. Where no node has voxels the first one keeps a segment, which
+    carries the tree into files. Segments that people added stay as they are.
 
     Parameters
     ----------
@@ -117,11 +121,11 @@ def writeLayer(segmentationNode, source, cut, labels):
     image = Segments.ensureLayer(segmentationNode, source.geometry, source.box, cut.tree)
     Grids.arrayOf(image)[:] = labels
     image.GetPointData().GetScalars().Modified()
-    ids = [node.id for node in cut.nodes] + source.coarser(cut)
-    modifying = segmentationNode.StartModify()
-    Segments.ensureSegments(segmentationNode, cut.tree, ids, image)
-    Segments.shareLayer(segmentationNode, image, cut.tree)
-    Segments.showOnly(segmentationNode, ids)
-    TreeNode.writeCut(segmentationNode, cut)
-    segmentationNode.EndModify(modifying)
-    image.Modified()
+    selections = EditorSelection.selections(segmentationNode)
+    ids = Segments.withVoxels(cut.tree, [node.id for node in cut.nodes] + source.coarser(cut), labels)
+    SegmentList.bringTo(segmentationNode, cut.tree, ids, image)
+    with SegmentList.batch(segmentationNode):
+        Segments.shareLayer(segmentationNode, image, cut.tree)
+        TreeNode.writeCut(segmentationNode, cut)
+        image.Modified()
+    EditorSelection.restore(selections, segmentationNode, cut.tree)

@@ -1,5 +1,8 @@
-"""The segments of a result: one per node that was shown so far, all in one shared layer, ids those of the nodes."""
+"""The segments of a result: one per node of the cut with voxels, all in one shared layer, ids those of the nodes."""
 
+from dataclasses import dataclass
+
+import numpy as np
 import slicer
 import vtk
 
@@ -61,23 +64,73 @@ def ensureLayer(segmentationNode, geometry, box, tree):
     return image
 
 
-def ensureSegments(segmentationNode, tree, nodeIds, image):
-    """Add the segments of these nodes that are not there yet, where they belong in the order of the tree."""
+def withVoxels(tree, ids, labels):
+    """Return those of some nodes that have voxels, without the background; where none has any, the first of them.
+
+    Parameters
+    ----------
+    tree: LabelTree.
+    ids: which nodes.
+    labels: integers, label values of nodes.
+    """
+    counts = np.bincount(labels.reshape(-1))
+    ids = [id_ for id_ in ids if tree.background is None or id_ != tree.background.id]
+    present = [id_ for id_ in ids if tree.value_of(id_) < counts.size and counts[tree.value_of(id_)]]
+    return present or ids[:1]
+
+
+def ensureSegments(segmentationNode, tree, nodeIds, image, made=None):
+    """Add the segments of these nodes that are not there yet, where they belong in the order of the tree.
+
+    Parameters
+    ----------
+    segmentationNode: the segmentation.
+    tree: LabelTree.
+    nodeIds: which nodes; the background never has a segment.
+    image: the shared layer.
+    made: vtkSegments to use again, by their ids; the others are new.
+
+    Returns
+    -------
+    the ids of those that were added.
+    """
     segmentation = segmentationNode.GetSegmentation()
     there = set(segmentation.GetSegmentIDs())
     missing = set(nodeIds) - there - ({tree.background.id} if tree.background else set())
     if not missing:
-        return
-    colors = node_colors(tree)
-    following = ""
+        return []
+    described, following, next_ = descriptions(tree), {}, ""
     for node in reversed(tree.nodes):
+        following[node.id] = next_
+        next_ = node.id if node.id in there else next_
+    added = []
+    for node in tree.nodes:
         if node.id in missing:
-            segment = slicer.vtkSegment()
-            describeSegment(segment, tree, node, colors)
+            segment = (made or {}).get(node.id) or _newSegment(described[node.id])
             segment.AddRepresentation(REPRESENTATION, image)
-            segmentation.AddSegment(segment, node.id, following)
-        if node.id in missing or node.id in there:
-            following = node.id
+            segmentation.AddSegment(segment, node.id, following[node.id])
+            added.append(node.id)
+    _observeLayers(segmentation, segmentation.GetSegment(added[-1]))
+    return added
+
+
+def _observeLayers(segmentation, segment):
+    """Let a segmentation observe the label map of the segment that was added last; Slicer begins with the next change.
+
+    Nobody else is told of that change.
+    """
+    event = slicer.vtkSegmentation.SegmentModified
+    tag = segmentation.AddObserver(event, lambda *_: segmentation.GetCommand(tag).AbortFlagOn(), 1e6)
+    try:
+        segment.Modified()
+    finally:
+        segmentation.RemoveObserver(tag)
+
+
+def _newSegment(description):
+    segment = slicer.vtkSegment()
+    describe(segment, description)
+    return segment
 
 
 def shareLayer(segmentationNode, image, tree):
@@ -97,33 +150,45 @@ def setOthersApart(segmentationNode, image):
             segmentation.SeparateSegmentLabelmap(id_)
 
 
-def describeSegment(segment, tree, node, colors):
-    """Give a segment the name, colour, label value, terminology and path of a tree node."""
-    segment.SetName(node.name)
-    segment.SetColor(*(channel / 255 for channel in colors[node.id]))
-    segment.SetLabelValue(tree.value_of(node.id))
-    segment.SetTag(TreeNode.PATH_TAG, TreeNode.pathText(tree, node.id))
-    segment.SetTag(segment.GetTerminologyEntryTagName(), terminologyText(node))
+@dataclass(frozen=True)
+class Description:
+    """What the segment of a node is given by the tree.
+
+    Attributes
+    ----------
+    name, value: of the node.
+    color: three shares, 0..1.
+    path: names from the root down to the node.
+    terminology: its codes, as Slicer writes them.
+    """
+
+    name: str
+    value: int
+    color: tuple
+    path: str
+    terminology: str
 
 
-def updateSegments(segmentationNode, tree):
-    """Bring every segment to an edited tree; segments of nodes that are gone are removed."""
-    segmentation = segmentationNode.GetSegmentation()
+def descriptions(tree):
+    """Return the description of the segment of every node that may have one: all but the background."""
     colors = node_colors(tree)
-    for segmentId, segment in ownSegments(segmentationNode):
-        if segmentId in tree and tree.node(segmentId) != tree.background:
-            describeSegment(segment, tree, tree.node(segmentId), colors)
-        else:  # with a label map of its own, removal does not go through all voxels of the shared one
-            segment.AddRepresentation(REPRESENTATION, slicer.vtkOrientedImageData())
-            segmentation.RemoveSegment(segmentId)
+    return {
+        node.id: Description(
+            node.name,
+            tree.value_of(node.id),
+            tuple(channel / 255 for channel in colors[node.id]),
+            TreeNode.pathText(tree, node.id),
+            terminologyText(node),
+        )
+        for node in tree.nodes
+        if node != tree.background
+    }
 
 
-def showOnly(segmentationNode, nodeIds):
-    """Make the segments of these nodes visible and hide those of other nodes."""
-    display = segmentationNode.GetDisplayNode()
-    shown = set(nodeIds)
-    modifying = display.StartModify()
-    for segmentId, _ in ownSegments(segmentationNode):
-        if display.GetSegmentVisibility(segmentId) != (segmentId in shown):
-            display.SetSegmentVisibility(segmentId, segmentId in shown)
-    display.EndModify(modifying)
+def describe(segment, description):
+    """Give a segment what the tree says of its node."""
+    segment.SetName(description.name)
+    segment.SetColor(*description.color)
+    segment.SetLabelValue(description.value)
+    segment.SetTag(TreeNode.PATH_TAG, description.path)
+    segment.SetTag(segment.GetTerminologyEntryTagName(), description.terminology)

@@ -46,13 +46,18 @@ def writeTree(segmentationNode, tree, role=References.TREE):
 
 def cutOf(segmentationNode, tree):
     """Return the cut that a segmentation shows: its attribute, or the leaves where that does not fit the tree."""
-    ids = Stored.optional(segmentationNode, References.CUT, Stored.areTexts, None)
+    ids = cutIds(segmentationNode)
     if ids is None:
         return tree.cut_at(tree.depth)
     try:
         return tree.cut(ids)
     except ValueError:
         return carriedOver(ids, tree)
+
+
+def cutIds(segmentationNode):
+    """Return the ids of the cut that a segmentation shows, as they were written; None where none was."""
+    return Stored.optional(segmentationNode, References.CUT, Stored.areTexts, None)
 
 
 def carriedOver(ids, tree):
