@@ -25,6 +25,7 @@ from SoftSegSlicerLib.Integration.FileWriter import SoftSegSlicerFileWriter  # n
 from SoftSegSlicerLib.Integration.SharedLogic import dropSharedLogic, sharedLogic  # noqa: E402
 from SoftSegSlicerLib.PaletteWatcher import PaletteWatcher  # noqa: E402
 from SoftSegSlicerLib.PanelContext import PanelContext  # noqa: E402
+from SoftSegSlicerLib.Panels.ScrollPage import ScrollPage  # noqa: E402
 from SoftSegSlicerLib.Parameters import parametersOf  # noqa: E402
 from SoftSegSlicerLib.Scene.SceneWatch import SceneWatch  # noqa: E402
 from SoftSegSlicerLib.SoftSegSlicerLogic import SoftSegSlicerLogic  # noqa: E402 - Slicer looks for it here
@@ -79,7 +80,7 @@ class SoftSegSlicerWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         if name not in self.panels:
             panelClass = getattr(importlib.import_module(f"SoftSegSlicerLib.Panels.{name}Panel"), f"{name}Panel")
             self.panels[name] = panel = panelClass(self.context)
-            getattr(self.ui, f"{name.lower()}Page").layout().addWidget(panel.widget)
+            getattr(self.ui, f"{name.lower()}Page").layout().addWidget(ScrollPage(panel.widget).area)
             if hasattr(panel.widget, "setMRMLScene"):
                 panel.widget.setMRMLScene(slicer.mrmlScene)
             panel.refresh()

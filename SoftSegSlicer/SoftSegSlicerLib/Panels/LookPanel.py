@@ -16,6 +16,7 @@ from SoftSegSlicerLib.Panels.OpenButton import OpenButton
 from SoftSegSlicerLib.Panels.PanelWidgets import loadPanel
 from SoftSegSlicerLib.Panels.SearchLine import SearchLine
 from SoftSegSlicerLib.Panels.SurenessControls import SurenessControls
+from SoftSegSlicerLib.Panels.TreeWindow import TreeWindow
 from SoftSegSlicerLib.Panels.VolumeColumns import VolumeColumns
 
 __all__ = ["LookPanel"]
@@ -38,6 +39,7 @@ class LookPanel:
         self.tree = LabelTreeWidget(self.ui.treeFrame)
         self.tree.objectName = "lookTree"
         self.ui.treeFrame.layout().addWidget(self.tree)
+        self.window = TreeWindow(self.ui.treeSplitter, self.ui.popOutButton, _("Structures"))
         self.volumes = VolumeColumns()
         self._setUpTree()
         self.menu = BranchMenu(self.tree, self.onBranchToggled)
@@ -89,6 +91,7 @@ class LookPanel:
         """Let go of the scene."""
         self._closing = True
         self.hover.stop()
+        self.window.putBack()
         for event, callback in self._observed():
             self.context.removeObserver(event, callback)
 

@@ -16,6 +16,7 @@ from SoftSegSlicerLib.Panels.TreeButtons import TreeButtons
 from SoftSegSlicerLib.Panels.TreeDiffView import TreeDiffView
 from SoftSegSlicerLib.Panels.TreeEditor import TreeEditor
 from SoftSegSlicerLib.Panels.TreeFileButtons import TreeFileButtons
+from SoftSegSlicerLib.Panels.TreeWindow import TreeWindow
 
 __all__ = ["TreePanel"]
 
@@ -44,7 +45,9 @@ class TreePanel:
         self.diff = TreeDiffView(self.ui, lambda id_: self.tree.select([id_]))
         self.buttons = TreeButtons(self)
         self.files = TreeFileButtons(self)
-        self._keys = PanelKeys(self.widget, self.buttons.keys())
+        keys = self.buttons.keys()
+        # the part with the tree can have a window of its own, which the panel's keys do not reach
+        self._keys = [PanelKeys(self.widget, keys), PanelKeys(self.ui.treePart, keys)]
         self.ui.treeNameEdit.editingFinished.connect(self._onTreeName)
         self.ui.attachCheck.toggled.connect(self._onAttachToggled)
         context.addObserver("segmentationChanged", self.onSegmentationChanged)
@@ -54,6 +57,7 @@ class TreePanel:
     def _setUpTree(self):
         self.tree.objectName = "editTree"
         self.ui.editTreeFrame.layout().addWidget(self.tree)
+        self.window = TreeWindow(self.ui.treeSplitter, self.ui.popOutButton, _("Label tree"))
         self.tree.setEditable(True)
         self.tree.setColumns(
             _("Structure"),
@@ -80,6 +84,7 @@ class TreePanel:
 
     def cleanup(self):
         """Stop listening to the other panels."""
+        self.window.putBack()
         self.context.removeObserver("segmentationChanged", self.onSegmentationChanged)
         self.context.removeObserver("treeChanged", self.onTreeChanged)
 

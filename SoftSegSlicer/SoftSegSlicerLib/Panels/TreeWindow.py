@@ -1,0 +1,98 @@
+"""The tree of a panel above the settings that belong to it, or in a window of its own that is as high as the screen."""
+
+import qt
+import slicer
+
+__all__ = ["TreeWindow"]
+
+WISHED_HEIGHT, LEAST_BELOW = 540, 60
+"""Pixels: the part with the tree gets this much before what is below it gets more than that."""
+WINDOW_WIDTH, LEAST_WINDOW_WIDTH = 420, 340
+
+
+class TreeWindow(qt.QObject):
+    """Divides a panel's height between tree and settings, and moves the tree into a dock window and back.
+
+    Parameters
+    ----------
+    splitter: the part with the tree, and a QScrollArea with the settings.
+    button: checkable; on while the part has its own window.
+    title: of the window.
+    """
+
+    def __init__(self, splitter, button, title):
+        qt.QObject.__init__(self, splitter)
+        self._splitter, self._button, self._title = splitter, button, title
+        self._part, self._below = splitter.widget(0), splitter.widget(1)
+        self._window, self._dragged = None, False
+        splitter.setCollapsible(1, True)
+        splitter.setStretchFactor(0, 1)
+        splitter.setStretchFactor(1, 0)
+        splitter.splitterMoved.connect(self._onDragged)
+        splitter.installEventFilter(self)
+        self._below.widget().installEventFilter(self)
+        button.icon = button.style().standardIcon(qt.QStyle.SP_TitleBarNormalButton)
+        button.toggled.connect(self._onToggled)
+
+    @property
+    def window(self):
+        """The dock window; None where the tree is in the panel."""
+        return self._window
+
+    def putBack(self, *_args):
+        """Close the window; the tree is in the panel again."""
+        window, self._window = self._window, None
+        if window is None:
+            return
+        window.removeEventFilter(self)
+        self._part.minimumWidth = 0
+        self._splitter.insertWidget(0, self._part)
+        self._splitter.setStretchFactor(0, 1)
+        self._part.show()
+        self._share()
+        self._button.checked = False
+        window.hide()
+        window.deleteLater()
+
+    def eventFilter(self, watched, event):
+        """Divide the height again when it changes; put the tree back when its window is closed."""
+        kind = event.type()
+        if kind == qt.QEvent.Close and self._window is not None and watched is not self._splitter:
+            qt.QTimer.singleShot(0, self.putBack)
+        elif kind in (qt.QEvent.Resize, qt.QEvent.LayoutRequest) and not self._dragged:
+            qt.QTimer.singleShot(0, self._share)
+        return False
+
+    def _share(self):
+        """Give the settings what they ask for, as far as that leaves the tree the height that it should have."""
+        total = self._splitter.height - self._splitter.handleWidth
+        if self._window is not None or self._dragged or total <= 0:
+            return
+        wished = self._below.widget().sizeHint.height()
+        tree = max(total - wished, min(total - LEAST_BELOW, WISHED_HEIGHT))
+        if list(self._splitter.sizes()) != [tree, total - tree]:
+            self._splitter.setSizes([tree, total - tree])
+
+    def _onDragged(self, *_args):
+        self._dragged = True
+
+    def _onToggled(self, on):
+        if on and self._window is None:
+            self._takeOut()
+        elif not on:
+            self.putBack()
+
+    def _takeOut(self):
+        main = slicer.util.mainWindow()
+        window = self._window = qt.QDockWidget(self._title, main)
+        window.objectName = f"SoftSeg {self._title}"
+        self._part.minimumWidth = LEAST_WINDOW_WIDTH
+        window.setWidget(self._part)
+        window.installEventFilter(self)
+        if main is None:
+            window.resize(WINDOW_WIDTH, 2 * WINDOW_WIDTH)
+        else:
+            main.addDockWidget(qt.Qt.RightDockWidgetArea, window)
+            main.resizeDocks([window], [WINDOW_WIDTH], qt.Qt.Horizontal)
+        self._part.show()
+        window.show()
