@@ -6,17 +6,19 @@ import qt
 import slicer
 from slicer.i18n import tr as _
 
+from SoftSegSlicerLib.Panels.AsWritten import asWritten
+
 
 class Dialogs:
     """Asks in the application's own dialogs."""
 
     def confirm(self, text, title=None):
         """Return whether the answer to a question is yes."""
-        return slicer.util.confirmYesNoDisplay(text, windowTitle=title or _("SoftSeg"))
+        return slicer.util.confirmYesNoDisplay(asWritten(text), windowTitle=title or _("SoftSeg"))
 
     def message(self, text, title=None):
         """Show a text until it is closed."""
-        slicer.util.infoDisplay(text, windowTitle=title or _("SoftSeg"))
+        slicer.util.infoDisplay(asWritten(text), windowTitle=title or _("SoftSeg"))
 
     def askMatches(self, matching, title, allowAdd=True):
         """Return what each item of a Matching is, by key: the id of a node, LEAVE_OUT or ADD; None if cancelled."""

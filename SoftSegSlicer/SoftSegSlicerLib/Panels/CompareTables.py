@@ -5,6 +5,8 @@ import math
 import qt
 from slicer.i18n import tr as _
 
+from SoftSegSlicerLib.Panels.AsWritten import asWritten
+
 from ..Compare.ComparisonTables import place
 
 ROW_HEIGHT = 21
@@ -95,7 +97,7 @@ class CompareTables:
             item = qt.QTreeWidgetItem(table)
             item.setText(_NAME, row["name"])
             item.setData(_NAME, ROLE, row["node"])
-            item.setToolTip(_NAME, _statusText(row))
+            item.setToolTip(_NAME, asWritten(_statusText(row)))
             item.setIcon(_DICE, barIcon(row["dice"]))
             for column in (_DICE, _SOFT, _VOLUME, _REFERENCE):
                 value = row[_KEYS[column]]

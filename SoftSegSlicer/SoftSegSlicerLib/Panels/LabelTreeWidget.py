@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import qt
 
 from softseg.tree import LabelTree, Node, node_colors
+from SoftSegSlicerLib.Panels.AsWritten import asWritten
 from SoftSegSlicerLib.Panels.RowFilter import RowFilter, firstExpanded
 from SoftSegSlicerLib.Panels.Swatch import swatchIcon
 
@@ -144,7 +145,7 @@ class LabelTreeWidget(qt.QTreeWidget):
 
     def _fill(self, item, node: Node) -> None:
         item.setText(0, node.name)
-        item.setToolTip(0, node.name)
+        item.setToolTip(0, asWritten(node.name))
         item.setIcon(0, self._swatch(self._colors[node.id]))
         item.setData(0, NODE_ID, node.id)
         flags = qt.Qt.ItemIsEnabled | qt.Qt.ItemIsSelectable

@@ -3,6 +3,7 @@
 import qt
 from slicer.i18n import tr as _
 
+from SoftSegSlicerLib.Panels.AsWritten import showAsWritten
 from SoftSegSlicerLib.Panels.MatchTable import MatchTable
 
 __all__ = ["MatchDialog"]
@@ -32,6 +33,7 @@ class MatchDialog:
         layout = qt.QVBoxLayout(self.dialog)
         self._title = qt.QLabel(title)
         self._title.wordWrap = True
+        showAsWritten(self._title)
         layout.addWidget(self._title)
         tree = qt.QTreeWidget()
         tree.objectName = "matchTable"

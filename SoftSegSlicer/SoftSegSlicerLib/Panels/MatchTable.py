@@ -4,6 +4,7 @@ import qt
 from slicer.i18n import tr as _
 
 from softseg.tree.matching import ADD, LEAVE_OUT
+from SoftSegSlicerLib.Panels.AsWritten import asWritten
 from SoftSegSlicerLib.Panels.MessageLine import isDark
 from SoftSegSlicerLib.Panels.Selectors import chosen
 
@@ -70,7 +71,7 @@ class MatchTable:
         item = qt.QTreeWidgetItem(self._table)
         name = match.item.name or _("no name")
         item.setText(LABEL, name)
-        item.setToolTip(LABEL, name)
+        item.setToolTip(LABEL, asWritten(name))
         item.setText(VALUE, "" if match.item.value is None else str(match.item.value))
         box = self._box(match)
         self._table.setItemWidget(item, STRUCTURE, box)
@@ -111,7 +112,7 @@ class MatchTable:
         data = chosen(box)
         text = _reason(match) if data == _data(match) else _("your choice")
         item.setText(HOW, text)
-        item.setToolTip(HOW, text)
+        item.setToolTip(HOW, asWritten(text))
         brush = qt.QBrush(qt.QColor(_OPEN_COLORS[isDark(self._table)])) if data == _OPEN else qt.QBrush()
         for column in (LABEL, VALUE, STRUCTURE, HOW):
             item.setBackground(column, brush)

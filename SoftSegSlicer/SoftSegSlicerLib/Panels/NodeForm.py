@@ -5,6 +5,7 @@ from slicer.i18n import tr as _
 
 from softseg.errors import InputError
 from softseg.tree import node_colors
+from SoftSegSlicerLib.Panels.AsWritten import asWritten
 from SoftSegSlicerLib.Panels.TerminologyTable import TerminologyTable
 
 __all__ = ["NodeForm", "parseValue", "parseWeight"]
@@ -78,7 +79,7 @@ class NodeForm:
         terms = {node.terminology for node in nodes}
         common = terms.pop() if len(terms) == 1 else None
         ui.terminologyLabel.text = _describe(common, bool(nodes))
-        ui.terminologyLabel.toolTip = ui.terminologyLabel.text
+        ui.terminologyLabel.toolTip = asWritten(ui.terminologyLabel.text)
         self._terminology.show(common)
         ui.terminologyTable.enabled = bool(nodes)
         self._filling = False

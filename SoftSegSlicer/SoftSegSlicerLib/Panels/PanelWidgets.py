@@ -2,7 +2,10 @@
 
 from pathlib import Path
 
+import qt
 import slicer
+
+from SoftSegSlicerLib.Panels.AsWritten import showAsWritten
 
 __all__ = ["loadPanel", "shippedTrees"]
 
@@ -14,7 +17,11 @@ def loadPanel(name: str):
     """Return the widget of ``Resources/UI/NAME.ui`` and its children by name."""
     widget = slicer.util.loadUI(str(RESOURCES / "UI" / f"{name}.ui"))
     widget.setMRMLScene(slicer.mrmlScene)
-    return widget, slicer.util.childWidgetVariables(widget)
+    ui = slicer.util.childWidgetVariables(widget)
+    for child in vars(ui).values():
+        if isinstance(child, qt.QLabel):
+            showAsWritten(child)
+    return widget, ui
 
 
 def shippedTrees() -> list[str]:

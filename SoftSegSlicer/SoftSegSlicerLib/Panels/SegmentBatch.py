@@ -11,6 +11,7 @@ from slicer.i18n import tr as _
 from softseg.errors import InputError, SoftSegError
 from softseg.prediction.inputs import find_cases
 from softseg.requests import FalseColourRequest
+from SoftSegSlicerLib.Panels.AsWritten import asWritten
 from SoftSegSlicerLib.Panels.SegmentQueue import RUNNING, WAITING, Job
 from SoftSegSlicerLib.Process.Runner import CANCELLED, DONE, FAILED
 from SoftSegSlicerLib.Scene import FalseColor
@@ -102,8 +103,8 @@ class SegmentBatch:
         for key, name, problem in self._listed():
             state = self._states.get(key, problem)
             item = qt.QTreeWidgetItem([name, state])
-            item.setToolTip(0, name)
-            item.setToolTip(1, state)
+            item.setToolTip(0, asWritten(name))
+            item.setToolTip(1, asWritten(state))
             item.setFlags(qt.Qt.ItemIsEnabled | qt.Qt.ItemIsSelectable | qt.Qt.ItemIsUserCheckable)
             item.setCheckState(0, qt.Qt.Unchecked if key in unticked or problem else qt.Qt.Checked)
             self._ui.batchList.addTopLevelItem(item)
@@ -162,7 +163,7 @@ class SegmentBatch:
             return
         self._filling = True
         item.setText(1, text)
-        item.setToolTip(1, text)
+        item.setToolTip(1, asWritten(text))
         self._filling = False
 
     def onDoubleClicked(self, item, *_arguments):

@@ -13,6 +13,7 @@ from slicer.i18n import tr as _
 from softseg.data.cubes import file_of
 from softseg.image import Image
 from softseg.prediction.scan_checks import scan_warnings
+from SoftSegSlicerLib.Panels.AsWritten import asWritten, showAsWritten
 from SoftSegSlicerLib.Scene import Grids, Transforms
 
 ROLE = "channel."
@@ -61,11 +62,14 @@ class SegmentInputs:
         for channel in channels:
             if self.fromFiles:
                 self._selectors[channel] = edit = _newFileEdit(channel)
-                form.addRow(qt.QLabel(_("{channel} file:").format(channel=channel)), edit)
+                label = qt.QLabel(_("{channel} file:").format(channel=channel))
+                showAsWritten(label)
+                form.addRow(label, edit)
                 edit.currentPathChanged.connect(lambda *_args: self._onChanged())
                 continue
             self._selectors[channel] = selector = _newSelector(channel, noneEnabled=len(self._selectors) > 0)
             label = qt.QLabel(_("{channel} scan:").format(channel=channel))
+            showAsWritten(label)
             label.setBuddy(selector)
             form.addRow(label, selector)
             selector.setMRMLScene(slicer.mrmlScene)
@@ -207,7 +211,7 @@ def _newSelector(channel, noneEnabled):
     selector.addEnabled = False
     selector.removeEnabled = False
     selector.selectNodeUponCreation = False
-    selector.toolTip = _("The volume with the {channel} scan").format(channel=channel)
+    selector.toolTip = asWritten(_("The volume with the {channel} scan").format(channel=channel))
     return selector
 
 

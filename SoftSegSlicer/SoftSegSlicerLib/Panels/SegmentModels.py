@@ -13,6 +13,7 @@ from slicer.i18n import tr as _
 from softseg.errors import SoftSegError
 from softseg.prediction.model_summary import ModelSummary
 from softseg.resources import list_models
+from SoftSegSlicerLib.Panels.AsWritten import asWritten
 
 SETTING = "SoftSegSlicer/ModelFolders"
 MOST_FOLDERS = 10
@@ -99,7 +100,7 @@ class SegmentModels:
     def redraw(self):
         """Show summary and card of the chosen model, in the colours of the present palette."""
         summary = self.summary
-        self._ui.modelBox.toolTip = _("No model") if summary is None else str(summary.path)
+        self._ui.modelBox.toolTip = _("No model") if summary is None else asWritten(summary.path)
         if summary is None:
             self._ui.modelSummary.text = _("No model can be used: choose a model folder.")
             self._ui.cardText.visible = False
@@ -108,9 +109,8 @@ class SegmentModels:
         link = _("Hide the card") if self._cardShown else _("Model card")
         licence = summary.licence.partition(":")[0].partition("(")[0].strip()
         lines = f"{_factsOf(summary)}<br>{html.escape(licence)}"
-        self._ui.modelSummary.toolTip = " ".join(
-            part for part in (summary.description, summary.intended_use, summary.licence) if part
-        )
+        known = (summary.description, summary.intended_use, summary.licence)
+        self._ui.modelSummary.toolTip = asWritten(" ".join(part for part in known if part))
         self._ui.modelSummary.text = f'{lines} \u00b7 <a href="card" style="color: {color}">{link}</a>'
         self._ui.cardText.markdown = summary.card
         self._ui.cardText.visible = self._cardShown

@@ -9,6 +9,7 @@ from slicer.i18n import tr as _
 
 from softseg.errors import SoftSegError
 from SoftSegSlicerLib.Dependencies import DeclinedError, Dependencies
+from SoftSegSlicerLib.Panels.AsWritten import asWritten
 from SoftSegSlicerLib.Panels.MessageList import MessageList
 from SoftSegSlicerLib.Panels.OpenButton import OpenButton
 from SoftSegSlicerLib.Panels.PanelWidgets import loadPanel
@@ -283,4 +284,4 @@ class SegmentPanel:
 
 def _offer(button, problem, tip):
     button.enabled = problem is None
-    button.toolTip = problem or tip
+    button.toolTip = asWritten(problem or tip)

@@ -5,6 +5,7 @@ from slicer.i18n import tr as _
 
 from softseg.errors import InputError
 from softseg.tree import Code, Terminology
+from SoftSegSlicerLib.Panels.AsWritten import asWritten
 
 __all__ = ["TerminologyTable", "terminologyOf"]
 
@@ -84,7 +85,7 @@ class TerminologyTable:
             texts = ("", "", "") if code is None else (code.value, code.scheme, code.meaning)
             for column, text in enumerate(texts):
                 self._table.setItem(row, column, qt.QTableWidgetItem(text))
-                self._table.item(row, column).setToolTip(text)
+                self._table.item(row, column).setToolTip(asWritten(text))
         self._table.blockSignals(wasBlocked)
 
     def rows(self) -> list[list[str]]:

@@ -4,6 +4,8 @@ import qt
 import slicer
 from slicer.i18n import tr as _
 
+from SoftSegSlicerLib.Panels.AsWritten import asWritten
+
 from ..Training.SceneDataset import SceneCase, personOf
 from .Selectors import chosen
 
@@ -74,9 +76,9 @@ class TrainCases:
         for case in self._cases:
             item = qt.QTreeWidgetItem(table)
             item.setText(VOLUME, case.volume.GetName())
-            item.setToolTip(VOLUME, case.volume.GetName())
+            item.setToolTip(VOLUME, asWritten(case.volume.GetName()))
             item.setText(LABELS, case.labels.GetName())
-            item.setToolTip(LABELS, case.labels.GetName())
+            item.setToolTip(LABELS, asWritten(case.labels.GetName()))
             item.setText(PERSON, personOf(case))
             item.setToolTip(PERSON, _("Double-click to say whose scan this is"))
             item.setFlags(item.flags() | qt.Qt.ItemIsEditable)

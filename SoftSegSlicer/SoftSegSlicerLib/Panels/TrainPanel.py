@@ -10,6 +10,7 @@ import slicer
 from slicer.i18n import tr as _
 
 from softseg.errors import SoftSegError
+from SoftSegSlicerLib.Panels.AsWritten import asWritten
 
 from ..Dependencies import DeclinedError, Dependencies
 from ..Training.Launcher import Launcher
@@ -141,7 +142,7 @@ class TrainPanel:
         resume = run is not None and not why.startswith(_("A training")) and run.canResume
         self.ui.startButton.enabled = not why
         self.ui.matchesButton.enabled = bool(self._cases.cases())
-        self.ui.startButton.toolTip = why or _("Start in the background; Slicer stays usable")
+        self.ui.startButton.toolTip = asWritten(why) or _("Start in the background; Slicer stays usable")
         busy = self._writing is not None or self.monitor.state == RUNNING
         self.ui.stopButton.text = _("Stop") if busy or not resume else _("Resume")
         self.ui.stopButton.enabled = busy or resume

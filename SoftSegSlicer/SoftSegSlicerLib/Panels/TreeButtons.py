@@ -3,6 +3,8 @@
 import qt
 from slicer.i18n import tr as _
 
+from SoftSegSlicerLib.Panels.AsWritten import asWritten
+
 __all__ = ["TreeButtons"]
 
 
@@ -75,8 +77,9 @@ class TreeButtons:
         ui.deleteButton.enabled = some
         undo, redo = editor.undoText, editor.redoText
         ui.undoButton.enabled, ui.redoButton.enabled = bool(undo), bool(redo)
-        ui.undoButton.toolTip = _("Undo: {what} (Ctrl+Z)").format(what=undo) if undo else _("Nothing to undo")
-        ui.redoButton.toolTip = _("Redo: {what} (Ctrl+Shift+Z)").format(what=redo) if redo else _("Nothing to redo")
+        undo = _("Undo: {what} (Ctrl+Z)").format(what=undo) if undo else _("Nothing to undo")
+        redo = _("Redo: {what} (Ctrl+Shift+Z)").format(what=redo) if redo else _("Nothing to redo")
+        ui.undoButton.toolTip, ui.redoButton.toolTip = asWritten(undo), asWritten(redo)
 
     # -- acts -----------------------------------------------------------------------------------------------------
 

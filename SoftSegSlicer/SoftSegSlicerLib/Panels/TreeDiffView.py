@@ -3,6 +3,7 @@
 import qt
 from slicer.i18n import tr as _
 
+from SoftSegSlicerLib.Panels.AsWritten import asWritten
 from SoftSegSlicerLib.Panels.LabelTreeWidget import NODE_ID
 from SoftSegSlicerLib.Panels.MessageLine import isDark
 from SoftSegSlicerLib.Panels.TreeChangesText import changeText, summary
@@ -53,7 +54,7 @@ class TreeDiffView:
             item = qt.QTreeWidgetItem()
             text = changeText(change, old, new)
             item.setText(0, text)
-            item.setToolTip(0, text)
+            item.setToolTip(0, asWritten(text))
             item.setData(0, NODE_ID, change.id)
             item.setForeground(0, qt.QBrush(qt.QColor(INK[text[0]][dark])))
             self._ui.changesTree.addTopLevelItem(item)

@@ -6,6 +6,7 @@ from slicer.i18n import tr as _
 
 from softseg.errors import InputError, SoftSegError
 from softseg.tree import LabelTree, Node
+from SoftSegSlicerLib.Panels.AsWritten import asWritten
 from SoftSegSlicerLib.Panels.LabelTreeWidget import Column, LabelTreeWidget
 from SoftSegSlicerLib.Panels.MessageLine import MessageLine
 from SoftSegSlicerLib.Panels.NodeForm import NodeForm, parseValue, parseWeight
@@ -277,7 +278,7 @@ class TreePanel:
         tree, remarks = self.editor.tree, self.editor.remarks()
         line = _("Valid: {leaves} leaves in {levels} levels.").format(leaves=len(tree.leaves), levels=tree.depth)
         self.ui.remarksLabel.text = " ".join([line, *(_headline(text) for text in remarks)])
-        self.ui.remarksLabel.toolTip = "\n".join(remarks) or _("Nothing that is worth a look")
+        self.ui.remarksLabel.toolTip = asWritten("\n".join(remarks)) or _("Nothing that is worth a look")
 
     def _onSelectionChanged(self, *_args):
         ids = [id_ for id_ in self.tree.selectedIds() if id_ in self.editor.tree]

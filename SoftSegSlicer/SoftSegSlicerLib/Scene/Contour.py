@@ -34,6 +34,8 @@ def _newModel(volumeNode):
 def surface(volumeNode):
     """Return the surface at one half: vtkPolyData in the coordinates of the volume node (RAS mm)."""
     image = volumeNode.GetImageData()
+    if image is None or image.GetNumberOfScalarComponents() != 1:  # a damaged scene
+        return vtk.vtkPolyData()
     inside = Grids.arrayOf(image) >= LEVEL
     places = [np.flatnonzero(inside.any(axis=axes)) for axes in ((0, 1), (0, 2), (1, 2))]
     if not all(place.size for place in places):

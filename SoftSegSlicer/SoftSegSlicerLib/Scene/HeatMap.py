@@ -27,6 +27,7 @@ _WORDS = {
 }
 _MAP = "SoftSeg.Map"
 """Attribute of every map: it is no scan, also while it is not shown."""
+_DISPLAY = "vtkMRMLScalarVolumeDisplayNode"
 _LEGEND_SIZE, _LEGEND_POSITION, _LEGEND_FONT = (0.05, 0.25), (0.97, 0.5), 10
 
 
@@ -53,8 +54,9 @@ def show(segmentationNode, role, array, geometry, shown, title, style, span=(0.0
         style = {**_styleBefore(segmentationNode, role), **style}
     segmentationNode.SetAttribute(References.SHOWN_NODE, shown)
     volumeNode.SetAttribute(References.SHOWN_NODE, shown)
-    volumeNode.GetDisplayNode().SetVisibility(True)
-    volumeNode.GetDisplayNode().SetWindowLevelMinMax(*span)
+    display = _displayOf(volumeNode)
+    display.SetVisibility(True)
+    display.SetWindowLevelMinMax(*span)
     for other in _WORDS:
         if other != role:
             _hideOne(segmentationNode, other)
@@ -81,16 +83,27 @@ def _newMap(segmentationNode, role):
     scene = References.sceneOf(segmentationNode)
     volumeNode = References.addNode(scene, "vtkMRMLScalarVolumeNode", f"{segmentationNode.GetName()} {_WORDS[role]}")
     volumeNode.SetAttribute(_MAP, role)
-    display = scene.AddNewNodeByClass("vtkMRMLScalarVolumeDisplayNode")
+    _displayOf(volumeNode)
+    References.setReference(segmentationNode, role, volumeNode)
+    inputNode = References.referenced(segmentationNode, References.INPUT)
+    SubjectHierarchy.listBeside(volumeNode, segmentationNode if inputNode is None else inputNode)
+    return volumeNode
+
+
+def _displayOf(volumeNode):
+    """Return the display node of a map, made where it is missing, as in a damaged scene."""
+    every = (volumeNode.GetNthDisplayNode(number) for number in range(volumeNode.GetNumberOfDisplayNodes()))
+    found = next((each for each in every if each is not None and each.IsA(_DISPLAY)), None)
+    if found is not None:
+        return found
+    scene = References.sceneOf(volumeNode)
+    display = scene.AddNewNodeByClass(_DISPLAY)
     display.AutoWindowLevelOff()
     display.SetThreshold(DEFAULT_STYLE["threshold"], 1)
     display.ApplyThresholdOn()
     display.SetAndObserveColorNodeID(ColorMaps.colorMapNode(scene, DEFAULT_STYLE["colorMap"]).GetID())
     volumeNode.SetAndObserveDisplayNodeID(display.GetID())
-    References.setReference(segmentationNode, role, volumeNode)
-    inputNode = References.referenced(segmentationNode, References.INPUT)
-    SubjectHierarchy.listBeside(volumeNode, segmentationNode if inputNode is None else inputNode)
-    return volumeNode
+    return display
 
 
 def _styleBefore(segmentationNode, role):
@@ -121,7 +134,7 @@ def styleOf(volumeNode):
     """Return how a map is drawn, read from its nodes: threshold, opacity, colorMap, contour, legend."""
     if not isOn(volumeNode):
         return dict(DEFAULT_STYLE)
-    display = volumeNode.GetDisplayNode()
+    display = _displayOf(volumeNode)
     legend = slicer.vtkSlicerColorLogic.GetColorLegendDisplayNode(volumeNode)
     return {
         "threshold": display.GetLowerThreshold(),
@@ -135,7 +148,7 @@ def styleOf(volumeNode):
 def applyStyle(segmentationNode, volumeNode, style, title=None):
     """Draw a map otherwise; what ``style`` does not name stays as it is."""
     style = {**styleOf(volumeNode), **style}
-    display = volumeNode.GetDisplayNode()
+    display = _displayOf(volumeNode)
     colorNode = ColorMaps.colorMapNode(References.sceneOf(volumeNode), style["colorMap"])
     modifying = display.StartModify()
     low, top = display.GetWindowLevelMin(), display.GetWindowLevelMax()

@@ -131,7 +131,7 @@ def displayAndStorageOf(node):
 def textOf(node, role):
     """Return the text of the text node that ``node`` refers to, or None."""
     target = referenced(node, role)
-    return None if target is None else target.GetText()
+    return None if target is None else target.GetText() or ""
 
 
 def setText(node, role, name, text):

@@ -35,7 +35,7 @@ def treeOf(segmentationNode, role=References.TREE):
     InputError: the text is not a label tree.
     """
     text = References.textOf(segmentationNode, role)
-    return _parsed(text) if text else None
+    return None if text is None else _parsed(text)
 
 
 def writeTree(segmentationNode, tree, role=References.TREE):
