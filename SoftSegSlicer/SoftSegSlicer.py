@@ -23,6 +23,7 @@ from SoftSegSlicerLib.Diagnostics import Diagnostics  # noqa: E402
 from SoftSegSlicerLib.Integration.FileReader import SoftSegSlicerFileReader  # noqa: E402, F401 - Slicer looks for it here
 from SoftSegSlicerLib.Integration.FileWriter import SoftSegSlicerFileWriter  # noqa: E402, F401 - Slicer looks for it here
 from SoftSegSlicerLib.Integration.SharedLogic import dropSharedLogic, sharedLogic  # noqa: E402
+from SoftSegSlicerLib.Integration.Startup import registerAll  # noqa: E402
 from SoftSegSlicerLib.PaletteWatcher import PaletteWatcher  # noqa: E402
 from SoftSegSlicerLib.PanelContext import PanelContext  # noqa: E402
 from SoftSegSlicerLib.Panels.ScrollPage import ScrollPage  # noqa: E402
@@ -48,6 +49,7 @@ class SoftSegSlicer(ScriptedLoadableModule):
         )
         # results are followed through transforms, copies and deletion also before the module is opened
         self.sceneWatch = SceneWatch.of(slicer.mrmlScene)
+        slicer.app.connect("startupCompleted()", registerAll)
         parent.acknowledgementText = _("Research software. Not a medical device; not for clinical decisions.")
 
 

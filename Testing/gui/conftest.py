@@ -87,11 +87,12 @@ def moduleWidget(cleanScene):  # noqa: ARG001 - wanted for its effect
     module = importlib.import_module("SoftSegSlicer")
     slicer.modules.softsegslicer = scene.Module("SoftSegSlicer", path=str(MODULE / "SoftSegSlicer.py"))
     widget = module.SoftSegSlicerWidget()
-    slicer.modules.softsegslicer.pythonWidget = widget
+    slicer.modules.softsegslicer.pythonWidget = slicer.modules.SoftSegSlicerWidget = widget
     widget.context.dialogs = Dialogs()
     widget.parent.resize(400, 820)
     slicer.app.processEvents()
     yield widget
+    del slicer.modules.SoftSegSlicerWidget
     widget.cleanup()
     widget.parent.close()
     widget.parent.deleteLater()

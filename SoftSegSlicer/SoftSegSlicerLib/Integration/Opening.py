@@ -6,7 +6,7 @@ import zipfile
 
 from softseg.errors import InputError, OutOfMemoryError, SoftSegError
 
-from ..Scene import Placement, References, SliceLayers
+from ..Scene import Grids, Placement, References, SliceLayers
 
 SUFFIX = ".soft.npz"
 FILTERS = "Soft parcellation (*.soft.npz *.npz)"
@@ -101,7 +101,7 @@ def scanOf(geometry, name=""):
         scene.GetNthNodeByClass(number, "vtkMRMLScalarVolumeNode")
         for number in range(scene.GetNumberOfNodesByClass("vtkMRMLScalarVolumeNode"))
     ]
-    fitting = [node for node in volumes if _isScan(node) and Placement.hasVoxelsOf(node, geometry)]
+    fitting = [node for node in volumes if _isScan(node) and Grids.hasVoxelsOf(node, geometry)]
     return max(fitting, key=lambda node: (node.GetName() == name, _isShown(node)), default=None)
 
 

@@ -55,6 +55,21 @@ def isOnGrid(volumeNode, geometry):
     return np.allclose(matrixToArray(matrix), geometry.affine, atol=1e-4)
 
 
+def hasVoxelsOf(volumeNode, geometry):
+    """Return whether the voxels of a volume node are those of a grid, whatever end each axis is counted from."""
+    image = volumeNode.GetImageData()
+    if image is None or image.GetDimensions() != tuple(geometry.size):
+        return False
+    matrix = vtk.vtkMatrix4x4()
+    volumeNode.GetIJKToRASMatrix(matrix)
+    turn = np.linalg.inv(geometry.affine) @ matrixToArray(matrix)
+    last = np.asarray(geometry.size) - 1
+    ends = np.sort(turn[:3] @ np.array([[0, 0, 0, 1], [*last, 1]]).T, axis=1)
+    return bool(
+        np.allclose(np.abs(turn[:3, :3]), np.eye(3), atol=1e-2) and np.allclose(ends.T, [last * 0, last], atol=0.1)
+    )
+
+
 def orientedImage(geometry, box, scalarType):
     """Return a vtkOrientedImageData of zeros that covers a box of a grid.
 

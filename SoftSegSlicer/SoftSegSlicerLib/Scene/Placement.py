@@ -268,14 +268,6 @@ def gridArray(volumeNode):
     return Grids.arrayOf(volumeNode.GetImageData())[tuple(slice(None, None, -1 if s < 0 else None) for s in signs)]
 
 
-def hasVoxelsOf(volumeNode, geometry):
-    """Whether the voxels of a volume are those of a grid, whatever end each axis is counted from."""
-    image = volumeNode.GetImageData()
-    if image is None or image.GetDimensions() != tuple(geometry.size):
-        return False
-    return _isTurnedRound(np.linalg.inv(geometry.affine) @ _volumeMatrix(volumeNode), geometry.size)
-
-
 def _turnOf(volumeNode):
     turn = Stored.required(volumeNode, References.TURN, Stored.isMatrix)
     return np.eye(4) if turn is None else np.reshape(turn, (4, 4))
