@@ -11,8 +11,11 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import random
+import re
 import shutil
+import stat
 import sys
 import tempfile
 import time
@@ -25,6 +28,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 import world
 from mutations import mutations_for
+from places import PLACES, odd_name
 from trials import GIB, Ending, Limits, preload, run_forked
 
 SLOW, FAT = 10.0, GIB
@@ -210,7 +214,7 @@ class Trial:
     target: Target
     file: str
     mutation: str
-    seed: int
+    arguments: list[str]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -300,13 +304,25 @@ def run_trial(
         file = rng.choice(
             sorted(str(path.relative_to(folder)) for path in (folder / file).rglob("*") if path.is_file())
         )
-    mutation = rng.choice(mutations_for(file))
-    damaged = folder / file
-    damaged.write_bytes(mutation(damaged.read_bytes(), rng))
-    arguments = target.command.replace("{file}", file).split()
+    named, mutation = _damage(folder, file, "{file}" in target.command, rng)
+    arguments = [part.replace("{file}", named) for part in target.command.split()]
     ending = run_forked(arguments, folder, Limits())
-    trial = Trial(target, file, mutation.__name__, number)
-    return trial, ending, faults_of(ending, file, folder)
+    trial = Trial(target, file, mutation, arguments)
+    return trial, ending, faults_of(ending, named, folder)
+
+
+def _damage(folder: Path, file: str, renamed: bool, rng: random.Random) -> tuple[str, str]:
+    """Damage a file, or what stands in its place; return how it is named now, and the name of the mutation."""
+    damaged, chance = folder / file, rng.random()
+    if chance < 0.08:
+        place = rng.choice(PLACES)
+        place(damaged, rng)
+        return file, place.__name__
+    if renamed and chance < 0.2:
+        return str(odd_name(damaged, rng).relative_to(folder)), odd_name.__name__
+    mutation = rng.choice(mutations_for(file))
+    damaged.write_bytes(mutation(damaged.read_bytes(), rng))
+    return file, mutation.__name__
 
 
 def faults_of(ending: Ending, file: str, folder: Path) -> list[str]:
@@ -330,10 +346,11 @@ def faults_of(ending: Ending, file: str, folder: Path) -> list[str]:
 
 
 def _names_a_file(text: str, file: str, folder: Path) -> bool:
-    """Whether the refusal names the damaged file, or the folder or description through which it is read."""
+    """Whether the refusal names the damaged file, the folder or description through which it is read, or an option."""
     last = text.strip().splitlines()[-1] if text.strip() else ""
     names = {Path(file).name, *(path.name for path in folder.iterdir())}
-    return any(name in last for name in names if not name.startswith("."))
+    names = {"odd" if name.startswith("odd") else name for name in names}  # the rest of it is written as escapes
+    return any(name in last for name in names if not name.startswith(".")) or bool(re.search(r"--[a-z][a-z-]+", last))
 
 
 def _copy(source: Path, target: Path) -> None:
@@ -344,13 +361,16 @@ def _copy(source: Path, target: Path) -> None:
         shutil.copy2(source, target)  # with its times, by which prepared cases are known
 
 
+def _pipes(folder: str, names: list[str]) -> list[str]:
+    return [name for name in names if stat.S_ISFIFO(os.lstat(os.path.join(folder, name)).st_mode)]  # noqa: PTH118
+
+
 def _keep(kept: Path, trial: Trial, ending: Ending, faults: Sequence[str], folder: Path) -> None:
     shutil.rmtree(kept, ignore_errors=True)
-    shutil.copytree(folder, kept / "input", symlinks=True)
-    arguments = trial.target.command.replace("{file}", trial.file).split()
+    shutil.copytree(folder, kept / "input", symlinks=True, ignore=_pipes)
     facts = {
         "target": trial.target.name,
-        "arguments": arguments,
+        "arguments": [ascii(part)[1:-1] for part in trial.arguments],
         "file": trial.file,
         "mutation": trial.mutation,
         "faults": list(faults),

@@ -10,6 +10,7 @@ import gzip
 import io
 import json
 import random
+import re
 import struct
 import zipfile
 import zlib
@@ -33,6 +34,9 @@ ODD_TEXTS = (
     "{{ 7 * 7 }}",
     "\u202e gnp.exe",
     "<b>bold</b>",
+    "\ud800",
+    "a\udcffb",
+    "\ufeff",
 )
 ODD_NUMBERS = (0, -1, 1, 2**31, 2**63, -(2**63), 10**40, 10**5000, 1e308, -1e-308, 0.5, float("nan"), float("inf"))
 ODD_LINES = (
@@ -241,7 +245,39 @@ def unknown_key(content: bytes, rng: random.Random) -> bytes:
     return _edited(content, rng, edit)
 
 
-STRUCTURED: tuple[Mutation, ...] = (odd_value, odd_value, odd_value, missing_key, unknown_key)
+def repeated_key(content: bytes, rng: random.Random) -> bytes:
+    """Write one key twice, the second time with another value."""
+    lines = content.decode("utf-8", "replace").replace(", ", ",\n").splitlines(keepends=True)
+    keyed = [number for number, line in enumerate(lines) if re.match(r"""\s*(-\s+|\{\s*)?["\w.]+\s*:""", line)]
+    if not keyed:
+        return flip_bytes(content, rng)
+    at = rng.choice(keyed)
+    key, colon, _value = lines[at].partition(":")
+    twin = f"{key.replace('{', ' ')}{colon} {rng.choice(('1', 'null', '[]', 'NaN', '-Infinity', '1e999'))}"
+    lines.insert(at + 1, twin + (",\n" if lines[at].rstrip().endswith(",") else "\n"))
+    return "".join(lines).encode("utf-8", "replace")
+
+
+def deep_value(content: bytes, rng: random.Random) -> bytes:
+    """Put lists or objects inside each other, deeper than any reader walks, in the place of one value."""
+    mark = "fuzz-deep-value"
+    levels = rng.choice((63, 70, 1000, 20_000))
+    deep = rng.choice(("[" * levels + "]" * levels, '{"a": ' * levels + "1" + "}" * levels))
+    edited = _edited(content, rng, lambda holder, key: _set(holder, key, mark))
+    return edited.replace(f'"{mark}"'.encode(), deep.encode()).replace(mark.encode(), deep.encode())
+
+
+def huge_integer(content: bytes, rng: random.Random) -> bytes:
+    """Write an integer of many digits in the place of one value."""
+    mark = "fuzz-huge-integer"
+    digits = rng.choice(("-", "")) + "9" * rng.choice((19, 40, 400, 5000, 200_000))
+    edited = _edited(content, rng, lambda holder, key: _set(holder, key, mark))
+    return edited.replace(f'"{mark}"'.encode(), digits.encode()).replace(mark.encode(), digits.encode())
+
+
+STRUCTURED: tuple[Mutation, ...] = (
+    *(odd_value, odd_value, odd_value, missing_key, unknown_key, repeated_key, deep_value, huge_integer),
+)
 
 
 def _edited(content: bytes, rng: random.Random, edit: Callable[[Any, Any], None]) -> bytes:

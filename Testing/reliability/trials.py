@@ -44,7 +44,7 @@ class Ending:
     code: exit code; negative: the signal that ended it.
     text: what it wrote to standard error and output.
     seconds: of processor time that it used, its children's included.
-    peak: bytes of memory beyond those of the parent at the fork.
+    peak: bytes of resident memory beyond those that it began with.
     timed_out: whether the time limit ended it.
     """
 
@@ -77,11 +77,15 @@ def run_forked(
     ``prepare`` runs in the child before the command; what it leaves behind ends with the child.
     """
     log = folder / ".trial-log"
-    before = _resident()
+    reader, writer = os.pipe()
     began = time.monotonic()
     child = os.fork()
     if child == 0:
+        os.write(writer, str(_resident()).encode())  # a child has not mapped all that its parent has
         _become(arguments, folder, log, limits, prepare)
+    os.close(writer)
+    before = int(os.read(reader, 32))
+    os.close(reader)
     timed_out = False
     while True:
         ended, status, usage = os.wait4(child, os.WNOHANG)

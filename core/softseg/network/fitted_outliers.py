@@ -152,12 +152,32 @@ def _fitted(content: dict[str, Any], estimates: Path, head: Head) -> FittedOutli
         options=dict(content["options"]),
         tensors=tensors,
         layer=None if layer is None else str(layer),
-        chosen=dict(content["chosen"]),
-        estimated=dict(content["estimated"]),
+        chosen=_account(content["chosen"], "chosen"),
+        estimated=_account(content["estimated"], "estimated"),
     )
     if fitted.make(head).needs == "features" and fitted.layer is None:
         raise ValueError("it does not say which layer the features come from")
     return fitted
+
+
+_LISTS = ("cases", "held_out", "missing")
+
+
+def _account(value: Mapping[str, Any], name: str) -> dict[str, Any]:
+    """Return what a file says of how a score was fitted, as people are told it.
+
+    Raises
+    ------
+    ValueError, TypeError: a list is no list of texts, or another value is no number.
+    """
+    account = dict(value)
+    for key, found in account.items():
+        if key in _LISTS:
+            if not isinstance(found, list) or not all(isinstance(each, str) for each in found):
+                raise ValueError(f"expected a list of texts in {name}.{key}, got {str(found)[:80]!r}")
+        elif key != "how" and (isinstance(found, bool) or not isinstance(found, (int, float))):
+            raise ValueError(f"expected a number in {name}.{key}, got {str(found)[:80]!r}")
+    return account
 
 
 def _check_version(version: Any, file: Path) -> None:

@@ -150,7 +150,7 @@ def _target(model: Model, named: str | PathLike[str], out: str | PathLike[str] |
 def _summary(fitted: FittedOutliers) -> list[str]:
     chosen, estimated = fitted.chosen, fitted.estimated
     lines = []
-    if estimated:
+    if {"voxels", "cases", "classes", "features"} <= estimated.keys():
         lines.append(
             f"estimated from {estimated['voxels']:g} labelled voxels of {len(estimated['cases'])} cases: "
             f"{estimated['classes']} class means of {estimated['features']} features"
@@ -160,13 +160,13 @@ def _summary(fitted: FittedOutliers) -> list[str]:
         "most-loss": f"chosen to cost at most {chosen.get('most_loss', np.nan):.2%} of accuracy",
     }.get(str(chosen.get("how")), "given")
     kept = f", of which it keeps {chosen['known_kept']:.2%}" if "known_kept" in chosen else ""
-    if "accuracy_lost" in chosen:
+    if {"accuracy_before", "accuracy_lost"} <= chosen.keys():
         kept += f"; accuracy {chosen['accuracy_before']:.2%}, {chosen['accuracy_lost']:.2%} of it lost"
     lines.append(
         f"threshold {fitted.threshold:.6g}, {how}: {chosen.get('voxels', 0)} known voxels of "
         f"{len(chosen.get('cases', ()))} cases{kept}"
     )
-    if "held_out_found" in chosen:
+    if {"held_out_found", "held_out_voxels", "held_out"} <= chosen.keys():
         lines.append(
             f"{chosen['held_out_found']:.2%} of {chosen['held_out_voxels']} voxels of {', '.join(chosen['held_out'])} "
             "are beyond it"

@@ -66,7 +66,7 @@ def _nothing() -> InputError:
     return InputError(
         "no labelled voxel of a known class to choose a threshold on",
         field="cases",
-        hint="name cases with labels, or give a threshold",
+        hint="name cases with labels (--cases), or give a threshold (--threshold)",
     )
 
 
