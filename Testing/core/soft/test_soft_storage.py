@@ -123,7 +123,7 @@ def test_pickles_are_refused_and_not_executed(file: Path, tmp_path: Path, monkey
         ({"header": np.frombuffer(b"{", np.uint8)}, "header: expected JSON with format and version"),
         ({"header": np.frombuffer(b"[1]", np.uint8)}, "header: expected JSON with format and version"),
         ({"format": "other"}, "header: expected format 'softseg-soft-parcellation', got 'other'"),
-        ({"version": 3}, "header: written in version 3 of the format, expected at most 2; update SoftSegSlicer"),
+        ({"version": 4}, "header: written in version 4 of the format, expected at most 3; update SoftSegSlicer"),
         ({"tree": {"nodes": []}}, "tree"),
         ({"tree": 3}, "tree"),
         ({"leaves_": 1, "start": [0, 0]}, "not a sound soft parcellation"),

@@ -23,7 +23,7 @@ from softseg.soft.node_sums import Group, NodeSums
 from softseg.types import OUTLIER_VALUE, FloatArray
 
 if TYPE_CHECKING:
-    from softseg.soft.parcellation import SoftParcellation
+    from softseg.soft.distribution import StoredDistribution
     from softseg.tree import LabelTree
 
 Nodes = npt.NDArray[np.uint16]
@@ -35,7 +35,7 @@ LEAST_SHARE = 0.05
 """Where a node has less than this, nothing is said of the decision among its children (our default)."""
 
 
-def answers(parcellation: SoftParcellation, confidence: float) -> Nodes:
+def answers(parcellation: StoredDistribution, confidence: float) -> Nodes:
     """Return the deepest node that is sure: uint16, voxels of the flattened box, positions in ``tree.nodes``.
 
     Where not even the root passes the level it is ``len(tree.nodes)``.
@@ -67,7 +67,7 @@ def steps_of(confidence: float) -> int:
     return max(_HALF, math.ceil(confidence * SCALE - 1e-6))
 
 
-def confident_labels(parcellation: SoftParcellation, confidence: float, outliers: bool) -> npt.NDArray[np.uint16]:
+def confident_labels(parcellation: StoredDistribution, confidence: float, outliers: bool) -> npt.NDArray[np.uint16]:
     """Return the label map of mixed depth; see :meth:`SoftParcellation.confident_labels`."""
     values = list(parcellation.tree.node_values().values())
     unknown = 0 if parcellation.background is None else OUTLIER_VALUE
@@ -77,13 +77,13 @@ def confident_labels(parcellation: SoftParcellation, confidence: float, outliers
     return _filled(parcellation, table, confidence, outliers)
 
 
-def answer_depth(parcellation: SoftParcellation, confidence: float, outliers: bool) -> npt.NDArray[np.uint8]:
+def answer_depth(parcellation: StoredDistribution, confidence: float, outliers: bool) -> npt.NDArray[np.uint8]:
     """Return how deep the answers are; see :meth:`SoftParcellation.answer_depth`."""
     depths = np.append(parcellation.tree.depths, 0).astype(np.uint8)
     return _filled(parcellation, depths, confidence, outliers)
 
 
-def branch_entropy(parcellation: SoftParcellation, node_id: str, normalize: bool) -> FloatArray:
+def branch_entropy(parcellation: StoredDistribution, node_id: str, normalize: bool) -> FloatArray:
     """Return the entropy of one decision, flattened box; see :meth:`SoftParcellation.branch_entropy`."""
     tree, sums = parcellation.tree, parcellation.sums
     children = tree.children(node_id)
@@ -120,7 +120,7 @@ def _inside(part: Group, first: int, number: int) -> Group:
 
 
 def _filled(
-    parcellation: SoftParcellation, table: npt.NDArray[_Value], confidence: float, outliers: bool
+    parcellation: StoredDistribution, table: npt.NDArray[_Value], confidence: float, outliers: bool
 ) -> npt.NDArray[_Value]:
     """Return ``table[answer]`` for the whole grid ``(k, j, i)``; its last entry stands for no answer."""
     found = table[answers(parcellation, confidence)].reshape(parcellation.counts.shape)

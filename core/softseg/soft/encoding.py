@@ -94,14 +94,14 @@ def encode(values: FloatArray, k: int) -> Encoded:
     error = _largest_error(ends[:, flat], steps[:, flat]) if flat.size else 0.0
     shares = np.ascontiguousarray(ends.T)
     shares[:, 1:] -= ends[:-1].T
-    _keep_largest(shares, values, steps)
+    keep_largest(shares, values, steps)
     stored = shares > 0
     rows = np.broadcast_to(np.arange(leaves, dtype=np.int16), shares.shape)
     counts = stored.view(np.uint8).sum(axis=1, dtype=np.uint8)
     return Encoded(counts, rows[stored], shares[stored], error)
 
 
-def _keep_largest(shares: npt.NDArray[np.uint8], values: FloatArray, steps: FloatArray) -> None:
+def keep_largest(shares: npt.NDArray[np.uint8], values: FloatArray, steps: FloatArray) -> None:
     """Let the leaf with the largest share win in what is stored, too, where rounding has made another one win.
 
     One step goes to the right leaf, or from the winner, so that nodes are off as little as possible; none goes where a

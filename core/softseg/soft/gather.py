@@ -13,6 +13,8 @@ import numpy as np
 import numpy.typing as npt
 
 from softseg.image import Geometry
+from softseg.soft.corrections.apply import with_corrections
+from softseg.soft.corrections.follow import on_grid
 from softseg.soft.encoding import SCALE
 from softseg.soft.outliers import StoredOutliers
 
@@ -29,6 +31,8 @@ def gather(parcellation: SoftParcellation, source: Indices, geometry: Geometry) 
     voxels = int(np.prod(parcellation.geometry.shape))
     if source.size and (int(source.min()) < -1 or int(source.max()) >= voxels):
         raise ValueError(f"expected voxels -1 to {voxels - 1}, got {int(source.min())} to {int(source.max())}")
+    corrections = on_grid(parcellation.corrections, source, geometry.shape)
+    parcellation = parcellation.predicted
     stored = np.full(voxels, -1, np.int64)
     stored.reshape(parcellation.geometry.shape)[parcellation.box] = np.arange(parcellation.counts.size).reshape(
         parcellation.counts.shape
@@ -45,7 +49,7 @@ def gather(parcellation: SoftParcellation, source: Indices, geometry: Geometry) 
     number = counts[taken].astype(np.int64)
     begins = np.cumsum(number) - number
     places = np.repeat(first[taken] - begins, number) + np.arange(int(number.sum()))
-    return replace(
+    gathered = replace(
         parcellation,
         geometry=geometry,
         start=start,
@@ -54,6 +58,7 @@ def gather(parcellation: SoftParcellation, source: Indices, geometry: Geometry) 
         shares=shares[places],
         outliers=None if parcellation.outliers is None else _scores(parcellation.outliers, source, geometry),
     )
+    return with_corrections(gathered, corrections)
 
 
 def _scores(outliers: StoredOutliers, source: Indices, geometry: Geometry) -> StoredOutliers:

@@ -14,7 +14,7 @@ Shares and sums are in steps of 1/255; positions are those of nodes in a cut.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TypeVar
@@ -27,7 +27,7 @@ from softseg.soft.pieces import Indices, Leaves
 from softseg.types import FloatArray
 
 _SIZES = (*range(1, 9), 12, 16, 24, 32, 48, 64, 128, 255)  # rows of a group; a voxel with fewer leaves is filled up
-_COLUMNS = 1 << 15  # voxels at a time: the steps on their rows stay within a processor's cache
+COLUMNS = 1 << 15  # voxels at a time: the steps on their rows stay within a processor's cache
 
 Steps = npt.NDArray[np.uint8]
 Positions = npt.NDArray[np.int32]
@@ -36,7 +36,7 @@ _Table = TypeVar("_Table", np.uint8, np.uint16)
 
 @dataclass(frozen=True, eq=False)
 class Group:
-    """Voxels that store about the same number of leaves.
+    """Voxels that store about the same number of leaves; there are at most ``COLUMNS`` in a group that is made anew.
 
     Attributes
     ----------
@@ -51,8 +51,8 @@ class Group:
 
     def parts(self) -> Iterator[Group]:
         """Go through the voxels, a few at a time."""
-        for first in range(0, self.voxels.size, _COLUMNS):
-            columns = slice(first, first + _COLUMNS)
+        for first in range(0, self.voxels.size, COLUMNS):
+            columns = slice(first, first + COLUMNS)
             yield Group(self.voxels[columns], self.leaves[:, columns], self.shares[:, columns])
 
     def undecided(self) -> Group:
@@ -208,24 +208,46 @@ def node_sums(counts: Steps, leaves: Leaves, shares: Steps, number: int) -> Node
     for group in groups:
         voxels, leaf = group.decided()
         largest[voxels] = leaf
-    return NodeSums(number, certain, largest, groups, tuple(group.undecided() for group in groups))
+    return NodeSums(number, certain, largest, groups, tuple(joined(group.undecided() for group in groups)))
+
+
+def joined(groups: Iterable[Group]) -> Iterator[Group]:
+    """Go through groups with those of the same size, and without the empty ones, put together."""
+    by_size: dict[int, list[Group]] = {}
+    for group in groups:
+        if group.voxels.size:
+            by_size.setdefault(len(group.leaves), []).append(group)
+    for size in sorted(by_size):
+        parts = by_size[size]
+        yield (
+            parts[0]
+            if len(parts) == 1
+            else Group(
+                np.concatenate([part.voxels for part in parts]),
+                np.concatenate([part.leaves for part in parts], axis=1),
+                np.concatenate([part.shares for part in parts], axis=1),
+            )
+        )
 
 
 def _groups(counts: Steps, first: Indices, leaves: Leaves, shares: Steps) -> Iterator[Group]:
     fewer = 0
     for size in _SIZES:
-        voxels = np.flatnonzero((counts > fewer) & (counts <= size))
+        chosen = np.flatnonzero((counts > fewer) & (counts <= size))
         fewer = size
-        if not voxels.size:
-            continue
-        begin, last = first[voxels], counts[voxels] - np.uint8(1)
-        own_leaves = np.empty((size, voxels.size), leaves.dtype)
-        own_shares = np.empty((size, voxels.size), np.uint8)
-        for row in range(size):
-            there = begin + np.minimum(last, np.uint8(row))
-            own_leaves[row] = leaves[there]
-            own_shares[row] = shares[there] * (last >= row)
-        yield Group(voxels, own_leaves, own_shares)
+        for begin in range(0, chosen.size, COLUMNS):
+            yield _group(chosen[begin : begin + COLUMNS], size, counts, first, leaves, shares)
+
+
+def _group(voxels: Indices, size: int, counts: Steps, first: Indices, leaves: Leaves, shares: Steps) -> Group:
+    begin, last = first[voxels], counts[voxels] - np.uint8(1)
+    own_leaves = np.empty((size, voxels.size), leaves.dtype)
+    own_shares = np.empty((size, voxels.size), np.uint8)
+    for row in range(size):
+        there = begin + np.minimum(last, np.uint8(row))
+        own_leaves[row] = leaves[there]
+        own_shares[row] = shares[there] * (last >= row)
+    return Group(voxels, own_leaves, own_shares)
 
 
 def _look_up(image: Leaves, table: npt.NDArray[_Table]) -> npt.NDArray[_Table]:

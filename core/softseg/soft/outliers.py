@@ -33,6 +33,8 @@ class StoredOutliers:
     start: first voxel ``(k, j, i)`` of the stored box; outside it the step is 0.
     steps: uint8 ``(k, j, i)`` of the box.
     shape: ``(k, j, i)`` of the whole grid.
+    known: int64, flat indices of voxels that are no outliers, whatever their step: somebody said what they are. Their
+        score is ``low``.
     """
 
     score_name: str
@@ -42,6 +44,7 @@ class StoredOutliers:
     start: tuple[int, int, int]
     steps: npt.NDArray[np.uint8]
     shape: tuple[int, int, int]
+    known: npt.NDArray[np.int64] | None = None
 
     def __post_init__(self) -> None:
         if not all(math.isfinite(value) for value in (self.threshold, self.low, self.high)) or self.low >= self.high:
@@ -76,6 +79,8 @@ class StoredOutliers:
         """Return the score: float32 ``(k, j, i)``, in its own units, from ``low`` to ``high``."""
         out = np.full(self.shape, np.float32(self.low))
         out[self.box] = np.linspace(self.low, self.high, STEPS + 1).astype(np.float32)[self.steps]
+        if self.known is not None:
+            out.reshape(-1)[self.known] = np.float32(self.low)
         return out
 
     def mask(self, threshold: float | None = None) -> BoolArray:
@@ -88,6 +93,8 @@ class StoredOutliers:
         first = self.first_step if threshold is None else first_step_beyond(threshold, self.low, self.high)
         out = np.full(self.shape, first <= 0)
         out[self.box] = self.steps >= first
+        if self.known is not None:
+            out.reshape(-1)[self.known] = False
         return out
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -10,6 +10,9 @@ import numpy as np
 import numpy.typing as npt
 
 from softseg.errors import InputError
+from softseg.soft.corrections.apply import with_corrections
+from softseg.soft.corrections.correction import Correction
+from softseg.soft.corrections.follow import on_tree, speak_alike
 from softseg.soft.parcellation import SoftParcellation
 from softseg.soft.pieces import Leaves, Piece, pieces
 from softseg.tree import LabelTree, Node
@@ -20,13 +23,24 @@ Changed = npt.NDArray[np.int32]
 
 def remap(parcellation: SoftParcellation, tree: LabelTree, merged: Mapping[int, int]) -> SoftParcellation:
     """Return the parcellation on ``tree``; see :meth:`SoftParcellation.with_tree`."""
-    target = _targets(parcellation, tree, merged)
+    target = _targets(parcellation.predicted, tree, merged)
+    corrections = on_tree(parcellation.corrections, parcellation.tree, tree, target)
     if len(target) == len(tree.leaves) and bool((target == np.arange(len(target))).all()):
-        same = replace(parcellation, tree=tree)  # other names, colours or groups: what is stored does not change
-        if "sums" in vars(parcellation):
-            vars(same)["sums"] = parcellation.sums
-        return same
-    return _regrouped(parcellation, tree, lambda _, leaves: target[leaves])
+        if speak_alike(parcellation.corrections, corrections, parcellation.tree, tree):
+            return _renamed(parcellation, tree, corrections)
+        return with_corrections(replace(parcellation.predicted, tree=tree), corrections)
+    return with_corrections(_regrouped(parcellation.predicted, tree, lambda _, leaves: target[leaves]), corrections)
+
+
+def _renamed(parcellation: SoftParcellation, tree: LabelTree, corrections: Sequence[Correction]) -> SoftParcellation:
+    """Return the parcellation on a tree with other names, colours or groups: what is stored does not change."""
+    layer = parcellation.layer
+    same = replace(
+        parcellation, tree=tree, layer=None if layer is None else replace(layer, corrections=tuple(corrections))
+    )
+    if "sums" in vars(parcellation):
+        vars(same)["sums"] = parcellation.sums
+    return same
 
 
 def mask_node(parcellation: SoftParcellation, node_id: str, keep: BoolArray) -> SoftParcellation:
@@ -38,6 +52,7 @@ def mask_node(parcellation: SoftParcellation, node_id: str, keep: BoolArray) -> 
     if background is not None and span.start <= background < span.stop:
         raise InputError("expected a node without the background", field=f"node '{node_id}'")
     nowhere = -1 if background is None else background
+    corrections, parcellation = parcellation.corrections, parcellation.predicted
     kept = keep[parcellation.box].reshape(-1)
 
     def masked(piece: Piece, leaves: Leaves) -> Changed:
@@ -46,7 +61,7 @@ def mask_node(parcellation: SoftParcellation, node_id: str, keep: BoolArray) -> 
         out[(out >= span.start) & (out < span.stop) & ~inside] = nowhere
         return out
 
-    return _regrouped(parcellation, parcellation.tree, masked)
+    return with_corrections(_regrouped(parcellation, parcellation.tree, masked), corrections)
 
 
 def _regrouped(

@@ -14,6 +14,8 @@ from softseg.arrays import declared_arrays, read_arrays
 from softseg.errors import InputError, SoftSegError
 from softseg.files import write_beside
 from softseg.image import Geometry
+from softseg.soft.corrections.apply import with_corrections
+from softseg.soft.corrections.storage import RUN_ARRAYS, header_entries, read_corrections, run_arrays
 from softseg.soft.encoding import NODE_ERROR, SCALE
 from softseg.soft.outliers import StoredOutliers
 from softseg.soft.parcellation import SoftParcellation
@@ -24,8 +26,8 @@ from softseg.tree import LabelTree
 
 SUFFIX = ".soft.npz"
 FORMAT = "softseg-soft-parcellation"
-VERSION = 2
-"""Newest version: a file that holds an outlier score. A file without one is written as version 1."""
+VERSION = 3
+"""Newest version: a file with corrections. One with an outlier score alone is written as version 2, others as 1."""
 
 _VOXELS_PER_BYTE = 1 << 19  # an empty result of the largest scans has a fourth of it
 
@@ -37,10 +39,11 @@ def save(parcellation: SoftParcellation, path: str | os.PathLike[str]) -> Path:
     file = Path(path)
     if not file.name.endswith(SUFFIX):
         raise InputError(f"expected a name that ends in {SUFFIX}", file=file)
-    geometry, outliers = parcellation.geometry, parcellation.outliers
+    geometry, outliers, corrections = parcellation.geometry, parcellation.outliers, parcellation.corrections
+    parcellation = parcellation.predicted
     header = {
         "format": FORMAT,
-        "version": 1 if outliers is None else VERSION,
+        "version": VERSION if corrections else 1 if outliers is None else 2,
         "software": parcellation.software,
         "model": parcellation.model,
         "k": parcellation.k,
@@ -65,6 +68,9 @@ def save(parcellation: SoftParcellation, path: str | os.PathLike[str]) -> Path:
             "start": list(outliers.start),
         }
         arrays["outliers"] = outliers.steps
+    if corrections:
+        header["corrections"] = header_entries(corrections)
+        arrays |= run_arrays(corrections)
     with write_beside(file) as temporary, temporary.open("wb") as stream:
         np.savez_compressed(
             stream,
@@ -94,7 +100,7 @@ def load(path: str | os.PathLike[str]) -> SoftParcellation:
         grid = Geometry.from_json(header["geometry"])
         _check_grid(grid, file)
         k, j, i = (int(n) for n in header["start"])
-        return SoftParcellation(
+        predicted = SoftParcellation(
             tree,
             grid,
             (k, j, i),
@@ -111,11 +117,12 @@ def load(path: str | os.PathLike[str]) -> SoftParcellation:
         if isinstance(error, SoftSegError) and not isinstance(error, InputError):
             raise
         raise InputError(f"not a sound soft parcellation: {_reason(error)}", file=file) from error
+    return with_corrections(predicted, read_corrections(header, arrays, tree, grid.shape, file))
 
 
 def _arrays(file: Path) -> dict[str, np.ndarray[Any, np.dtype[Any]]]:
     try:
-        arrays = read_arrays(file, (*_ARRAYS, "outliers"))
+        arrays = read_arrays(file, (*_ARRAYS, "outliers", *RUN_ARRAYS))
     except InputError as error:
         raise InputError(
             f"cannot be read as a soft parcellation ({SUFFIX}): {error.message}", file=file, field=error.field

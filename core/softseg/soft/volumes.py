@@ -11,7 +11,7 @@ import numpy as np
 from softseg.soft.encoding import SCALE
 
 if TYPE_CHECKING:
-    from softseg.soft.parcellation import SoftParcellation
+    from softseg.soft.distribution import StoredDistribution
     from softseg.tree import Cut
 
 
@@ -45,7 +45,7 @@ class NodeVolume:
         return replace(self, soft_ml_low=self.soft_ml * low, soft_ml_high=self.soft_ml * high)
 
 
-def node_volumes(parcellation: SoftParcellation, cut: Cut | None) -> list[NodeVolume]:
+def node_volumes(parcellation: StoredDistribution, cut: Cut | None) -> list[NodeVolume]:
     """Return the volumes of the nodes of a cut, or of all; see :meth:`SoftParcellation.volumes`."""
     tree, background, sums = parcellation.tree, parcellation.background, parcellation.sums
     outside = int(np.prod(parcellation.geometry.shape)) - parcellation.counts.size

@@ -1,0 +1,79 @@
+"""Sums that follow a change of few voxels, without sorting all others again."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import numpy as np
+
+from softseg.soft.node_sums import COLUMNS, Group, NodeSums, joined
+from softseg.soft.pieces import Indices, Leaves
+from softseg.types import BoolArray
+
+Index = tuple[int, ...]
+
+
+def patched(sums: NodeSums, places: Indices, changed: NodeSums) -> NodeSums:
+    """Return the sums with other leaves in some voxels.
+
+    Parameters
+    ----------
+    sums: of a box.
+    places: the voxels that change, as indices of the flattened box.
+    changed: the sums of these voxels alone, in the same order.
+    """
+    certain, largest = sums.certain.copy(), sums.largest.copy()
+    certain[places], largest[places] = changed.certain, changed.largest
+    stays = np.ones(certain.size, bool)
+    stays[places] = False
+    return NodeSums(
+        sums.number,
+        certain,
+        largest,
+        _merged(sums.groups, stays, changed.groups, places),
+        _merged(sums.undecided, stays, changed.undecided, places),
+    )
+
+
+def moved(sums: NodeSums, places: Indices, size: int, outside: int | None) -> NodeSums:
+    """Return the sums of a larger box.
+
+    Parameters
+    ----------
+    sums: of the smaller box.
+    places: where each of its voxels is in the larger flattened box.
+    size: voxels of the larger box.
+    outside: leaf that the new voxels hold with all of the share; ``None``: nothing.
+    """
+    fill = sums.number if outside is None else outside
+    return NodeSums(
+        sums.number,
+        _spread(sums.certain, places, size, fill),
+        _spread(sums.largest, places, size, fill),
+        tuple(Group(places[group.voxels], group.leaves, group.shares) for group in sums.groups),
+        tuple(Group(places[group.voxels], group.leaves, group.shares) for group in sums.undecided),
+    )
+
+
+def _spread(values: Leaves, places: Indices, size: int, fill: int) -> Leaves:
+    out = np.full(size, fill, values.dtype)
+    out[places] = values
+    return out
+
+
+def _merged(groups: Iterable[Group], stays: BoolArray, new: Iterable[Group], places: Indices) -> tuple[Group, ...]:
+    """Return groups with the voxels of ``new`` (positions in ``places``) in place of those that do not stay."""
+    kept = [_kept(group, stays, int(places.min()), int(places.max())) for group in groups]
+    own = [Group(places[group.voxels], group.leaves, group.shares) for group in new]
+    full = [group for group in kept if group.voxels.size > COLUMNS // 2]
+    return (*full, *joined([group for group in kept if group.voxels.size <= COLUMNS // 2] + own))
+
+
+def _kept(group: Group, stays: BoolArray, first: int, last: int) -> Group:
+    if not group.voxels.size or group.voxels.min() > last or group.voxels.max() < first:
+        return group
+    there = stays[group.voxels]
+    if there.all():
+        return group
+    where = np.flatnonzero(there)
+    return Group(group.voxels[where], group.leaves[:, where], group.shares[:, where])
