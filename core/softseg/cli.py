@@ -20,6 +20,7 @@ from softseg import __version__, native_output
 from softseg.commands import (
     calibrate,
     collapse,
+    correct,
     data,
     demo,
     doctor,
@@ -57,6 +58,7 @@ app.command("train")(train.train)
 app.command("predict")(predict.predict)
 app.command("ensemble")(ensemble.ensemble)
 app.command("collapse")(collapse.collapse)
+app.command("correct")(correct.correct)
 app.command("evaluate")(evaluate.evaluate)
 app.command("study")(study.study)
 app.command("calibrate")(calibrate.calibrate)

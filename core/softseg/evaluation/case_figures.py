@@ -41,7 +41,7 @@ def case_figures(report: Report, pair: Pair, colors: dict[str, Color], events: E
     InputError: a file is missing or damaged.
     """
     rows = TreeRows.of(report.tree)
-    prediction = read_prediction(pair.prediction, report.tree, lambda _: None)
+    prediction = read_prediction(pair.prediction, report.tree, lambda _: None, corrected=report.corrected)
     reference = read_reference(
         pair.reference,
         report.tree,

@@ -48,6 +48,7 @@ def evaluate(
     html: bool = True,
     labelled_only: bool = False,
     objects: Connectivity | None = None,
+    corrected: bool = True,
 ) -> Report:
     """Compare predictions with references; write ``metrics.csv``, ``levels.csv``, ``summary.json``, ``report.html``.
 
@@ -74,6 +75,7 @@ def evaluate(
         painted); surfaces are left out, accuracy and macro F1 over the voxels of all cases come in.
     objects: count connected parts, too, in the volume or in each slice by itself, and write ``objects.csv``
         (:mod:`softseg.evaluation.objects`).
+    corrected: judge predictions with the corrections that their files hold; else what the model itself said.
 
     Raises
     ------
@@ -90,7 +92,7 @@ def evaluate(
         tree, list(paired.cases), tolerance_mm, folder, np.zeros((count, count), np.int64), np.zeros((count, count))
     )
     report.labelled = LabelledScores(tree) if labelled_only else None
-    report.connectivity, report.unpaired = objects, paired
+    report.connectivity, report.unpaired, report.corrected = objects, paired, corrected
     own = _Own(_own_values(prediction_tree, tree, events), _own_values(reference_tree, tree, events))
     events.stage("evaluate", len(report.pairs))
     for number, pair in enumerate(report.pairs, 1):
@@ -146,7 +148,9 @@ def _own_values(own: LabelTree | None, tree: LabelTree, events: Events) -> OwnVa
 
 
 def _add_case(report: Report, pair: Pair, rows: TreeRows, events: Events, own: _Own) -> None:
-    prediction = read_prediction(pair.prediction, report.tree, events.warning, own.prediction)
+    prediction = read_prediction(
+        pair.prediction, report.tree, events.warning, own.prediction, corrected=report.corrected
+    )
     reference = read_reference(
         pair.reference,
         report.tree,

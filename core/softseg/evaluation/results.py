@@ -43,6 +43,7 @@ class Report:
     distances: one row per case: tree distance of the errors.
     objects: one row per object (``objects.csv``) where these were asked for.
     connectivity: of the objects; None where they were not asked for.
+    corrected: whether corrections that the predictions hold are judged too.
     winner: per level the reliability of the winning node, over all cases with a soft prediction.
     reliability: per level and node id the reliability of the node's share.
     confusion: ``[C, C]`` voxels by true and predicted leaf, all cases.
@@ -67,6 +68,7 @@ class Report:
     distances: list[Row] = field(default_factory=list)
     objects: list[Row] = field(default_factory=list)
     connectivity: Connectivity | None = None
+    corrected: bool = True
     winner: dict[int, Reliability] = field(default_factory=dict)
     reliability: dict[tuple[int, str], Reliability] = field(default_factory=dict)
     models: list[str] = field(default_factory=list)

@@ -50,7 +50,9 @@ class Reading:
     model: str = ""
 
 
-def read_prediction(path: Path, tree: LabelTree, warn: Warn, own: OwnValues | None = None) -> Reading:
+def read_prediction(
+    path: Path, tree: LabelTree, warn: Warn, own: OwnValues | None = None, *, corrected: bool = True
+) -> Reading:
     """Read a soft parcellation, a label map (values of any node, also those of a cut), or a predicted case's folder.
 
     Outliers in a label map (``OUTLIER_VALUE``, where no node has it) are no answer. ``own`` says what the values of a
@@ -62,7 +64,7 @@ def read_prediction(path: Path, tree: LabelTree, warn: Warn, own: OwnValues | No
     """
     file = _in_case_folder(path) if path.is_dir() else path
     if file.name.endswith(SOFT_SUFFIX):
-        return _parcellation(file, tree)
+        return _parcellation(file, tree, corrected)
     image = read_label_map(file)
     say_notes(image.notes, file, warn)
     image = Image(settled_labels(image.array, file, warn), image.geometry)
@@ -242,7 +244,8 @@ def _whole(shares: NodeShares, classes: int) -> SoftLabels:
     return SoftLabels(indices, values, classes)
 
 
-def _parcellation(file: Path, tree: LabelTree) -> Reading:
+def _parcellation(file: Path, tree: LabelTree, corrected: bool = True) -> Reading:
     parcellation = SoftParcellation.load(file)
+    parcellation = parcellation if corrected else parcellation.predicted
     shares = ParcellationShares(parcellation, tree, file)
     return Reading(shares, file, shares.deepest, parcellation.model)

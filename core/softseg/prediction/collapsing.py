@@ -24,7 +24,7 @@ def collapse(
     soft: a ``.soft.npz`` file.
     out: the image to write.
     events: stages, the result, cancelling.
-    asked: one of cut, node and confidence, and map_type, of :class:`~softseg.requests.CollapseRequest`.
+    asked: one of cut, node and confidence, map_type and corrected, of :class:`~softseg.requests.CollapseRequest`.
 
     Raises
     ------
@@ -45,6 +45,8 @@ def run_collapse(request: CollapseRequest, events: Events | None = None) -> Path
     kind = map_type_of(request.map_type)
     events.stage("collapse")
     stored = SoftParcellation.load(request.soft)
+    if not request.corrected:
+        stored = stored.predicted
     say_notes(stored.geometry.notes, request.soft, events.warning)
     if stored.geometry.notes and not request.out.name.lower().endswith((".nii", ".nii.gz")):
         events.warning(f"{request.out}: this format cannot keep what the scan's header leaves open; .nii.gz can")

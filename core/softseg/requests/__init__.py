@@ -6,6 +6,7 @@
 - :mod:`softseg.requests.names` is the one rule from any text to a file name.
 """
 
+from softseg.requests.correct import CorrectRequest
 from softseg.requests.evaluate import EvaluateRequest, FalseColourRequest
 from softseg.requests.manifest import Manifest, OutputFile, WrittenCase
 from softseg.requests.names import file_name, file_names
@@ -16,6 +17,7 @@ from softseg.requests.train import CalibrateRequest, EnsembleRequest, FitOutlier
 __all__ = [
     "CalibrateRequest",
     "CollapseRequest",
+    "CorrectRequest",
     "EnsembleRequest",
     "EvaluateRequest",
     "FalseColourRequest",

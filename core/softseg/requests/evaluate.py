@@ -25,6 +25,7 @@ class EvaluateRequest(Request):
     prediction_tree, reference_tree: tree or colour table of the label maps of one side, where it is another.
     tolerance_mm: distance that the surface Dice forgives.
     labelled_only: judge labelled voxels alone: what is not painted is not background.
+    corrected: whether the corrections of soft parcellations are judged too; else what the model itself said.
     """
 
     COMMAND: ClassVar[tuple[str, ...]] = ("evaluate",)
@@ -71,6 +72,13 @@ class EvaluateRequest(Request):
         "Judge labelled voxels alone: what is not painted is not background.",
         kind=bool,
         default=False,
+    )
+    corrected: bool = option(
+        "--without-corrections",
+        "Judge what the model said, without what people have corrected.",
+        kind=bool,
+        negated=True,
+        default=True,
     )
 
     def check(self) -> None:

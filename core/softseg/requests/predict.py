@@ -146,6 +146,7 @@ class CollapseRequest(Request):
     confidence: 0.5..1: in each voxel the deepest node of at least this probability (ours); beside it go a colour table
         and a table (.csv) of how much was answered with each node.
     map_type: of a node's map: ``"float32"`` (0..1) or ``"uint8"`` (round(255 x probability)).
+    corrected: whether corrections are seen, where there are any; else what the model itself said.
     """
 
     COMMAND: ClassVar[tuple[str, ...]] = ("collapse",)
@@ -164,6 +165,9 @@ class CollapseRequest(Request):
         default=None,
     )
     map_type: str = option("--map-type", "Number type of soft maps.", choices=MAP_TYPES, default=MAP_TYPES[0])
+    corrected: bool = option(
+        "--without-corrections", "Leave out what people have corrected.", kind=bool, negated=True, default=True
+    )
 
     def check(self) -> None:
         """One of three is given."""

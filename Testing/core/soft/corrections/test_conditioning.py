@@ -95,12 +95,22 @@ def test_sums_that_are_patched_are_those_made_anew(case: tuple[int, bool]) -> No
     assert model.sums is not None
     patched = apply(model, said)
     fresh = apply(random_parcellation(*case), said)
+    assert "sums" not in vars(fresh)
     if patched.corrections:
-        assert "sums" in vars(patched)
-        assert "sums" not in vars(fresh)
         last = patched.without(patched.corrections[-1])
         assert_views_equal(last, apply(random_parcellation(*case), [one for one in said if one.voxels.any()][:-1]))
     assert_views_equal(patched, fresh)
+
+
+def test_sums_are_patched_and_not_made_anew() -> None:
+    model = random_parcellation(3, True)
+    inside = np.zeros(model.geometry.shape, bool)
+    inside[model.box] = model.counts > 1
+    assert inside.any()
+    assert model.sums is not None
+    corrected = model.corrected("back", inside)
+    assert "sums" in vars(corrected)
+    assert "sums" in vars(corrected.without(corrected.corrections[0]))
 
 
 def assert_views_equal(first: SoftParcellation, second: SoftParcellation) -> None:

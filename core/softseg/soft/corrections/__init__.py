@@ -3,6 +3,7 @@
 Loads with numpy alone.
 """
 
+from softseg.soft.corrections.choosing import Suggestion, ball
 from softseg.soft.corrections.correction import Correction
 
-__all__ = ["Correction"]
+__all__ = ["Correction", "Suggestion", "ball"]

@@ -68,15 +68,13 @@ def without(parcellation: _Parcellation, id_: str) -> _Parcellation:
 
 def _with_layer(parcellation: _Parcellation, layer: CorrectionLayer, changed: Indices) -> _Parcellation:
     """Return a parcellation with another layer, which differs in the voxels ``changed`` (increasing) alone."""
-    if not layer.corrections:
-        return predicted(parcellation)
     low, high = layer.own.bounds(layer.shares)
     box = parcellation.stored_box
     if not _holds(low, high, box):
         box, changed = layer.own, layer.rows.voxels  # the box shrinks: begin again
     _, at = layer.shares.find(changed)
     box = box.grown(low, high).replaced(layer.own.rows(changed).replaced(layer.shares.take(at)))
-    out = _with_box(parcellation, box, layer)
+    out = predicted(parcellation) if not layer.corrections else _with_box(parcellation, box, layer)
     if "sums" in vars(parcellation):
         sums = _moved_sums(parcellation.sums, parcellation.stored_box, box)
         if sums is not None:

@@ -6,11 +6,15 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 import numpy as np
+import numpy.typing as npt
 
 from softseg.soft.corrections.apply import predicted, with_added, without
+from softseg.soft.corrections.choosing import Suggestion, region, suggestions
 from softseg.soft.corrections.correction import Correction
+from softseg.soft.corrections.edited import corrected_by_labels, correction_map
 from softseg.soft.corrections.runs import Runs
 from softseg.soft.views import ParcellationViews
+from softseg.tree import Cut
 from softseg.types import BoolArray
 
 if TYPE_CHECKING:
@@ -75,6 +79,79 @@ class Correctable(ParcellationViews):
         self.tree.node(node_id)
         correction = Correction.new(node_id, Runs.of_mask(voxels), is_node, author, time)
         return with_added(self, [correction]) if correction.voxel_count else self
+
+    def corrected_by_labels(
+        self,
+        cut: Cut | int,
+        labels: npt.ArrayLike,
+        *,
+        box: tuple[slice, slice, slice] | None = None,
+        author: str = "",
+        time: datetime | str | None = None,
+    ) -> Self:
+        """Return the parcellation corrected where an edited label map differs from :meth:`labels` of the cut.
+
+        One correction for each node: where the value became that of a node of the cut, the voxels are this node. What
+        was erased (0) is background; in a tree without, it is not the node that it was.
+
+        Parameters
+        ----------
+        cut: a cut of this tree, or a level.
+        labels: integers (or whole floats) ``(k, j, i)``: the edited map. Where :attr:`outliers` are stored it may be
+            that of ``labels(cut, outliers=True)``: what is left of their value says nothing.
+        box: slices ``(k, j, i)`` of the grid that ``labels`` covers; all of it by default.
+        author, time: as for :meth:`corrected`.
+
+        Returns
+        -------
+        The parcellation itself where nothing was changed.
+
+        Raises
+        ------
+        InputError: a changed voxel has a value that no node of the cut has (it is named).
+        ValueError: ``labels`` has another shape.
+        """
+        return corrected_by_labels(self, self._own(cut), labels, box, author, time)
+
+    def correction_map(self) -> npt.NDArray[np.uint16]:
+        """Return what was last said of each voxel, as a label map of mixed depth: uint16 ``(k, j, i)``.
+
+        Values are those of :meth:`LabelTree.node_values`; 0 where nothing was said. As 0 is the value of a background,
+        too, ask :attr:`corrected_voxels` where anything was said. "Is not N" gives the deepest node that holds what was
+        said before without N (said "cortex", then "is not left": its right half), the root where that says nothing.
+        """
+        return correction_map(self.tree, self.corrections, self.geometry.shape)
+
+    def region(self, cut: Cut | int, voxel: tuple[int, int, int]) -> BoolArray:
+        """Return the voxels connected to one (by 6 neighbours) with the same label at a cut: bool ``(k, j, i)``.
+
+        Parameters
+        ----------
+        cut: a cut of this tree, or a level.
+        voxel: ``(k, j, i)``.
+
+        Raises
+        ------
+        ValueError: the voxel is outside the grid.
+        """
+        return region(self, cut, voxel)
+
+    def suggestions(self, cut: Cut | int, voxel: tuple[int, int, int]) -> tuple[Suggestion, ...]:
+        """Return which other nodes of a cut a voxel could be, the most probable first.
+
+        These are all siblings of the node that is shown there, and whatever the model itself gave a share (also where
+        a correction has taken it).
+
+        Parameters
+        ----------
+        cut: a cut of this tree, or a level.
+        voxel: ``(k, j, i)``.
+
+        Raises
+        ------
+        ValueError: the voxel is outside the grid.
+        """
+        return suggestions(self, self.predicted, self._own(cut), voxel)
 
     def without(self, correction: Correction | str) -> Self:
         """Return the parcellation as it would be without a correction; the others are answered anew, in their order.

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from softseg.errors import InputError
 from softseg.soft.corrections.correction import Correction
-from softseg.soft.corrections.layer import allowed_leaves
+from softseg.soft.corrections.layer import allowed_leaves, smallest_node
 from softseg.soft.corrections.runs import Runs
 from softseg.tree import LabelTree
 
@@ -44,7 +44,7 @@ def _node(correction: Correction, old: LabelTree, new: LabelTree, target: Target
         places = target[span]
         if (places < 0).any():
             raise _lost(correction, "is no longer in the tree, and it is not said what it was merged into")
-        id_ = _smallest(new, int(places.min()), int(places.max()))
+        id_ = smallest_node(new, int(places.min()), int(places.max()))
         inside = new.leaf_slice(id_)
         others = np.delete(target, np.arange(span.start, span.stop))
         if not correction.is_node and bool(((others >= inside.start) & (others < inside.stop)).any()):
@@ -62,12 +62,6 @@ def _lost(correction: Correction, why: str) -> InputError:
         field=f"node '{correction.node_id}'",
         hint=f"undo that edit, or remove the correction {correction.id}",
     )
-
-
-def _smallest(tree: LabelTree, first: int, last: int) -> str:
-    """Return the deepest node that holds the leaves ``first`` to ``last``."""
-    path = tree.path(tree.leaves[first].id)
-    return next(node.id for node in reversed(path) if last < tree.leaf_slice(node.id).stop)
 
 
 def speak_alike(before: Sequence[Correction], after: Sequence[Correction], old: LabelTree, new: LabelTree) -> bool:

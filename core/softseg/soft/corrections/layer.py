@@ -88,6 +88,12 @@ def allowed_leaves(node_id: str, is_node: bool, tree: LabelTree) -> BoolArray:
     return out
 
 
+def smallest_node(tree: LabelTree, first: int, last: int) -> str:
+    """Return the deepest node that holds the leaves ``first`` to ``last``."""
+    path = tree.path(tree.leaves[first].id)
+    return next(node.id for node in reversed(path) if last < tree.leaf_slice(node.id).stop)
+
+
 def _answer(
     layer: CorrectionLayer, correction: Correction, tree: LabelTree, spacing: Spacing
 ) -> tuple[Correction, Rows]:

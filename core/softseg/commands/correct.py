@@ -1,0 +1,19 @@
+"""``softseg correct``: say what voxels of a stored result are, list what was said, take it back."""
+
+from __future__ import annotations
+
+import typer
+
+from softseg.commands.asked import command_of
+from softseg.events import Events
+from softseg.requests.correct import CorrectRequest
+
+
+def _run(request: CorrectRequest, events: Events) -> None:
+    """Correct a soft parcellation: say what voxels are, list what was said, or take it back."""
+    from softseg.prediction.correcting import run_correct
+
+    run_correct(request, events, typer.echo)
+
+
+correct = command_of(CorrectRequest, _run)
