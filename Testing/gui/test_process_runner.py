@@ -116,6 +116,36 @@ def test_a_killed_process_is_explained(watcher, waitUntil):
     assert "memory" in watcher.outcomes[0].message
 
 
+CRASH = """
+import ctypes, os
+from softseg import native_output
+native_output.keep_apart()
+native_output.show_crashes()
+os.write(2, b"libinference: bad pointer in layer 7\\n")
+def forward(): ctypes.string_at(0) if KIND else os.abort()
+forward()
+"""
+
+
+@pytest.mark.skipif(os.name == "nt", reason="signals")
+@pytest.mark.parametrize(("kind", "said"), [(1, "Segmentation fault"), (0, "Aborted")])
+def test_a_crash_of_native_code_is_told_with_its_last_lines(watcher, waitUntil, kind, said):
+    watcher.start(python(CRASH.replace("KIND", str(kind))))
+    waitUntil(lambda: watcher.ended)
+    (outcome,) = watcher.outcomes
+    assert outcome.state == "failed"
+    for part in ("crashed in native code", said, "string_at" if kind else "forward", "bad pointer in layer 7"):
+        assert part in outcome.message
+    assert "Fatal Python error" in outcome.details
+    assert "report" in outcome.hint
+
+
+def test_a_process_without_a_word_is_said_to_have_none(watcher, waitUntil):
+    watcher.start(python("import os; os._exit(7)"))
+    waitUntil(lambda: watcher.ended)
+    assert "ended with code 7: No error output." in watcher.outcomes[0].message
+
+
 @pytest.mark.parametrize("obedient", [True, False])
 def test_cancel_ends_the_whole_tree(watcher, waitUntil, obedient):
     runner = watcher.start(python(PARENT.replace("OBEDIENT", str(obedient))))

@@ -8,15 +8,19 @@ import os
 import sys
 import tempfile
 
+NATIVE_LOG = "SOFTSEG_NATIVE_LOG"
+"""Environment variable: a file that native output is added to, for a program that starts this one and outlives it."""
+
 _LINES, _BYTES = 3, 4096
 
 _kept: list[int] = []  # the file that standard error of native code goes to, once it is kept apart
 
 
 def keep_apart() -> None:
-    """Let native code write to a file that nobody sees; Python's own standard error goes on to where it went before.
+    """Let native code write to a file; Python's own standard error goes on to where it went before.
 
-    The file has no name, so that nothing is left of it.
+    The file is the one that :data:`NATIVE_LOG` names, so that what was written before a crash can still be read, or one
+    without a name, so that nothing is left of it.
     """
     if _kept:
         return
@@ -26,12 +30,20 @@ def keep_apart() -> None:
         return
     sys.stderr = open(ours, "w", encoding=sys.stderr.encoding, errors="backslashreplace", buffering=1)  # noqa: SIM115, PTH123
     try:
-        with tempfile.TemporaryFile(buffering=0) as file:
-            kept = os.dup(file.fileno())
+        kept = _log()
     except OSError:  # no place for temporary files: not heard is better than not started
         kept = os.open(os.devnull, os.O_RDWR)
     os.dup2(kept, 2)
     _kept.append(kept)
+
+
+def _log() -> int:
+    """Open the file for native output and return its descriptor."""
+    named = os.environ.get(NATIVE_LOG)
+    if named:
+        return os.open(named, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o600)
+    with tempfile.TemporaryFile(buffering=0) as file:
+        return os.dup(file.fileno())
 
 
 def show_crashes() -> None:

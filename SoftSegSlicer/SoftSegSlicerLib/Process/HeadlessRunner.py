@@ -9,13 +9,13 @@ import time
 from pathlib import Path
 
 from .. import Engine
+from . import Crashes
 from .EventStream import EventStream
 from .Outcomes import notStarted, outcomeOf
 from .ProcessTree import ProcessTree
 
 PATIENCE = 2.3
 """Seconds that a cancelled process has to end by itself (the engine promises two)."""
-_TAIL = 4000
 
 
 class HeadlessRunner:
@@ -51,7 +51,10 @@ class HeadlessRunner:
         command = [*self._leading, *map(str, arguments), "--events", "json", "--cancel-file", str(self._cancelFile)]
         try:
             self._process = subprocess.Popen(
-                [self._program, *command], stdout=subprocess.PIPE, stderr=self._errors, env=_environment()
+                [self._program, *command],
+                stdout=subprocess.PIPE,
+                stderr=self._errors,
+                env=Crashes.environment(_environment(), self._folder.name),
             )
         except OSError:
             self._process = None
@@ -102,8 +105,9 @@ class HeadlessRunner:
                 self._onEvent(event)
         code = self._process.wait()
         self._errors.seek(0)
-        details = self._errors.read()[-_TAIL:].decode("utf-8", "replace")
-        return outcomeOf(code, error, details, self._cancelled, crashed=code < 0)
+        details = self._errors.read()[-Crashes.TAIL :].decode("utf-8", "replace")
+        native = Crashes.nativeLines(self._folder.name)
+        return outcomeOf(code, error, details, self._cancelled, crashed=code < 0, native=native)
 
     def _release(self):
         if self._process is not None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from softseg.errors import CancelledError, InputError, OutOfMemoryError, SoftSegError
 
 from ..Scene.Translation import tr as _
+from . import Crashes
 from .Runner import CANCELLED, DONE, FAILED, Outcome
 
 CANCEL_EXIT_CODE = 130
@@ -16,7 +17,7 @@ def notStarted(program):
     return Outcome(FAILED, text, _("Reinstall the extension, or start the application again."), -1)
 
 
-def outcomeOf(exitCode, error=None, details="", cancelled=False, crashed=False):
+def outcomeOf(exitCode, error=None, details="", cancelled=False, crashed=False, native=""):
     """Return the outcome of a process that has ended.
 
     Parameters
@@ -25,11 +26,17 @@ def outcomeOf(exitCode, error=None, details="", cancelled=False, crashed=False):
     error: its ``error`` event, where it sent one.
     details: the end of what it wrote to standard error.
     cancelled: whether it was asked to stop.
-    crashed: whether it was ended from outside.
+    crashed: whether it was ended by a signal.
+    native: what native libraries wrote last.
     """
-    details = details.strip()
+    details, said = details.strip(), details
+    if native.strip():
+        details = f"{details}\n{native.strip()}".strip()
     if cancelled or (exitCode == CANCEL_EXIT_CODE and not crashed):
         return Outcome(CANCELLED, exitCode=exitCode, details=details)
+    if Crashes.crashed(exitCode if crashed else 0, said):
+        hint = _("Try another file or device; if it happens again, report it with this line.")
+        return Outcome(FAILED, Crashes.summary(exitCode, said, native), hint, -1, details)
     if crashed:
         text = _("The process was ended from outside, most often because memory ran out.")
         return Outcome(FAILED, text, _("Close other programs, or choose a smaller scan."), -1, details)
@@ -39,7 +46,7 @@ def outcomeOf(exitCode, error=None, details="", cancelled=False, crashed=False):
         parts = (error.get("file"), error.get("field"), error.get("message"))
         text = ": ".join(str(part) for part in parts if part)
         return Outcome(FAILED, text, error.get("hint") or "", exitCode, details)
-    last = details.splitlines()[-1] if details else _("It said nothing.")
+    last = Crashes.lastLines(said) or Crashes.lastLines(native) or _("No error output.")
     text = _("The process ended with code {code}: {text}").format(code=exitCode, text=last)
     return Outcome(FAILED, text, "", exitCode, details)
 

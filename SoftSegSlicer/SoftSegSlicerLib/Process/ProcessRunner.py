@@ -8,6 +8,7 @@ from pathlib import Path
 import qt
 
 from SoftSegSlicerLib import Engine
+from SoftSegSlicerLib.Process import Crashes
 from SoftSegSlicerLib.Process.EngineProcess import asBytes, newProcess, pidOf
 from SoftSegSlicerLib.Process.EventStream import EventStream
 from SoftSegSlicerLib.Process.Outcomes import notStarted, outcomeOf
@@ -15,7 +16,6 @@ from SoftSegSlicerLib.Process.ProcessTree import ProcessTree
 
 PATIENCE = 2300
 """Milliseconds that a cancelled process has to end by itself (the engine promises two seconds)."""
-_TAIL = 4000
 _CHUNK = 1 << 16
 """Bytes of output that are worked off at a time."""
 
@@ -48,7 +48,7 @@ class ProcessRunner:
         self._cancelled, self._tree = False, None
         self._folder = tempfile.TemporaryDirectory(prefix="softseg-", ignore_cleanup_errors=True)
         self._cancelFile = Path(self._folder.name) / "cancel"
-        process = self._process = newProcess()
+        process = self._process = newProcess(self._folder.name)
         process.readyReadStandardOutput.connect(self._readOutput)
         process.readyReadStandardError.connect(self._readErrors)
         process.errorOccurred.connect(self._failedToStart)
@@ -90,7 +90,7 @@ class ProcessRunner:
 
     def _readErrors(self, *_arguments):
         if self._process is not None:
-            self._errors = (self._errors + asBytes(self._process.readAllStandardError()))[-_TAIL:]
+            self._errors = (self._errors + asBytes(self._process.readAllStandardError()))[-Crashes.TAIL :]
 
     def _take(self, events):
         for event in events:
@@ -115,7 +115,8 @@ class ProcessRunner:
         if self._tree is not None:
             self._tree.kill()
         details = self._errors.decode("utf-8", "replace")
-        self._end(outcomeOf(exitCode, self._error, details, self._cancelled, crashed))
+        native = Crashes.nativeLines(self._folder.name)
+        self._end(outcomeOf(exitCode, self._error, details, self._cancelled, crashed, native))
 
     def _endIfStill(self, process):
         if process is not self._process:

@@ -1,5 +1,6 @@
 """Starting the engine so that it outlives Slicer: detached, with files instead of pipes."""
 
+import contextlib
 import os
 import subprocess
 import sys
@@ -7,6 +8,7 @@ import sys
 from softseg.errors import InputError
 
 from .. import Engine
+from ..Process import Crashes
 from ..Process.ProcessTree import ProcessTree
 from .ProcessIdentity import startOf
 
@@ -36,6 +38,8 @@ class Launcher:
         ------
         InputError: the program cannot be started.
         """
+        with contextlib.suppress(OSError):
+            os.remove(Crashes.logOf(os.path.dirname(errorFile)))
         with open(outputFile, "ab") as output, open(errorFile, "wb") as errors:
             try:
                 process = subprocess.Popen(
@@ -43,7 +47,7 @@ class Launcher:
                     stdin=subprocess.DEVNULL,
                     stdout=output,
                     stderr=errors,
-                    env=_environment(),
+                    env=Crashes.environment(_environment(), os.path.dirname(errorFile)),
                     **_detached(),
                 )
             except OSError as error:

@@ -8,11 +8,11 @@ from softseg.errors import InputError
 from softseg.requests import TrainRequest
 
 from ..Exchange.NrrdWriter import plainErrors
+from ..Process import Crashes
 from . import AfterTraining
 from .LineReader import LineReader
 
 RUNNING, FINISHED, STOPPED, FAILED = "running", "finished", "stopped", "failed"
-_TAIL_BYTES = 4000
 
 
 @dataclass
@@ -240,15 +240,17 @@ class TrainingRun:
             return []
 
     def _lastError(self):
-        """Return the last line that the process wrote to standard error; empty if there is none."""
+        """Return the last line that the process wrote to standard error, or what it crashed in; empty if neither."""
         try:
             with open(self._own("errors.txt"), "rb") as stream:
                 stream.seek(0, os.SEEK_END)
-                stream.seek(max(0, stream.tell() - _TAIL_BYTES))
-                lines = stream.read().decode("utf-8", "replace").split("\n")
+                stream.seek(max(0, stream.tell() - Crashes.TAIL))
+                said = stream.read().decode("utf-8", "replace")
         except OSError:
             return ""
-        return next((line.strip() for line in reversed(lines) if line.strip()), "")
+        if Crashes.crashed(0, said):
+            return Crashes.summary(0, said, Crashes.nativeLines(self._own()))
+        return next((line.strip() for line in reversed(said.splitlines()) if line.strip()), "")
 
     def _launch(self, arguments, step=""):
         with plainErrors(self.folder):

@@ -11,6 +11,7 @@ _REPORT_HINT = "please report it with this line and the command you gave (SOFTSE
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _FORBIDDEN = (errno.EACCES, errno.EPERM, errno.EROFS)
 _IN_THE_WAY = (errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.ENOENT)
+_LOOP = "Symlink loop from "
 _WORDS = {
     errno.ENAMETOOLONG: "the name is too long for a file",
     errno.ELOOP: "is a link that leads back to itself",
@@ -39,6 +40,8 @@ def as_plain_error(error: BaseException) -> SoftSegError | None:
         return InputError(f"the Python package {error.name} is not installed", hint="pip install softseg[engine]")
     if isinstance(error, OSError):
         return _from_os_error(error)
+    if isinstance(error, RuntimeError) and str(error).startswith(_LOOP):  # what Path.resolve says before Python 3.13
+        return InputError(_WORDS[errno.ELOOP], file=str(error).removeprefix(_LOOP).strip("'"))
     return None
 
 
