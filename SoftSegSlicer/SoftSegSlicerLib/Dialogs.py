@@ -26,6 +26,12 @@ class Dialogs:
 
         return MatchDialog(matching, title, allowAdd, slicer.util.mainWindow()).ask()
 
+    def askTerminology(self, terminology, title):
+        """Return the Terminology chosen in Slicer's browser, which begins with one or None; None if cancelled."""
+        from .Integration.TerminologySelector import askTerminology
+
+        return askTerminology(terminology, title, slicer.util.mainWindow())
+
     def askOpenFile(self, title, filters=""):
         """Return the path of a file that exists, empty if none was chosen."""
         return _first(qt.QFileDialog.getOpenFileName(slicer.util.mainWindow(), title, "", filters))

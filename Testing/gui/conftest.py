@@ -46,6 +46,7 @@ class Dialogs:
         self.asked = []
         self.chosen = {}
         self.matchings = []
+        self.terminology = None
 
     def confirm(self, text, title=None):  # noqa: ARG002 - the panels' protocol
         self.asked.append(text)
@@ -57,6 +58,10 @@ class Dialogs:
     def askMatches(self, matching, title, allowAdd=True):  # noqa: ARG002
         self.matchings.append(matching)
         return self.chosen
+
+    def askTerminology(self, terminology, title):
+        self.asked.append((terminology, title))
+        return self.terminology
 
     def askOpenFile(self, title, filters=""):  # noqa: ARG002
         return self.path

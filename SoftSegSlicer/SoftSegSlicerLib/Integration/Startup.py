@@ -7,10 +7,12 @@ from pathlib import Path
 
 import slicer
 
+from . import SampleScans
+
 
 def registerAll():
     """Register the statistics, the sample data and the context menus; one that fails does not keep the others out."""
-    for register in (registerStatistics, registerMenus):
+    for register in (registerStatistics, registerMenus, registerSamples):
         _attempt(register)
 
 
@@ -29,6 +31,12 @@ def registerStatistics():
     plugin = importlib.import_module(".SegmentStatistics", __package__).SoftSegStatisticsPlugin
     if plugin not in statistics.registeredPlugins:
         statistics.registerPlugin(plugin())
+
+
+def registerSamples():
+    """Add our scans to Sample Data, where the application has it."""
+    if importlib.util.find_spec("SampleData") is not None:
+        SampleScans.registerSamples(importlib.import_module("SampleData").SampleDataLogic)
 
 
 def registerMenus():

@@ -5,6 +5,7 @@ from slicer.i18n import tr as _
 
 from softseg.errors import InputError
 from softseg.tree import node_colors
+from SoftSegSlicerLib.Integration import TerminologySelector
 from SoftSegSlicerLib.Panels.AsWritten import asWritten
 from SoftSegSlicerLib.Panels.TerminologyTable import TerminologyTable
 
@@ -37,11 +38,12 @@ class NodeForm:
     ui: widgets of the Tree panel.
     edit: runs an edit (a function of the TreeEditor) and shows why it was refused.
     incomplete: shows what is missing in a terminology (an InputError).
+    dialogs: returns what asks people (``dialogs().askTerminology``).
     """
 
-    def __init__(self, ui, edit, incomplete):
+    def __init__(self, ui, edit, incomplete, dialogs):
         self._ui = ui
-        self._edit = edit
+        self._edit, self._dialogs, self._common = edit, dialogs, None
         self._ids = []
         self._filling = False
         self._terminology = TerminologyTable(ui.terminologyTable, self._onTerminology, incomplete)
@@ -52,6 +54,8 @@ class NodeForm:
         ui.nodeColorButton.colorChanged.connect(self._onColor)
         ui.nodeColorClearButton.clicked.connect(lambda *_args: self._all("recolor", None))
         ui.terminologyButton.toggled.connect(self._onTerminologyToggled)
+        ui.terminologySelectButton.clicked.connect(self._onTerminologySelect)
+        ui.terminologySelectButton.visible = TerminologySelector.isThere()
 
     def show(self, tree, ids) -> None:
         """Show nodes of a tree: all fields for one, what can be set together for several, nothing for none."""
@@ -75,11 +79,12 @@ class NodeForm:
             ui.nodeColorButton.color = qt.QColor(*node_colors(tree)[nodes[0].id])
         ui.nodeColorButton.enabled = bool(nodes)
         ui.nodeColorClearButton.enabled = any(node.color is not None for node in nodes)
-        ui.terminologyButton.enabled = bool(nodes)
+        ui.terminologyButton.enabled = ui.terminologySelectButton.enabled = bool(nodes)
         terms = {node.terminology for node in nodes}
         common = terms.pop() if len(terms) == 1 else None
         ui.terminologyLabel.text = _describe(common, bool(nodes))
         ui.terminologyLabel.toolTip = asWritten(ui.terminologyLabel.text)
+        self._common = common
         self._terminology.show(common)
         ui.terminologyTable.enabled = bool(nodes)
         self._filling = False
@@ -105,6 +110,12 @@ class NodeForm:
 
     def _onTerminology(self, terminology):
         self._all("setTerminology", terminology)
+
+    def _onTerminologySelect(self, *_args):
+        title = _("Terminology of {name}").format(name=self._ui.nodeNameEdit.text or _("several structures"))
+        chosen = self._dialogs().askTerminology(self._common, title)
+        if chosen is not None and chosen != self._common:
+            self._onTerminology(chosen)
 
     def _onTerminologyToggled(self, *_args):
         self._ui.terminologyTable.visible = self._ui.terminologyButton.checked

@@ -42,7 +42,7 @@ class TreePanel:
         self._setUpTree()
         self.ui.changesButton.collapsed = True
         self.search = SearchLine(self.ui.treeSearchEdit, self.tree)
-        self.form = NodeForm(self.ui, self.edit, self.message.error)
+        self.form = NodeForm(self.ui, self.edit, self.message.error, lambda: self.context.dialogs)
         self.diff = TreeDiffView(self.ui, lambda id_: self.tree.select([id_]))
         self.buttons = TreeButtons(self)
         self.files = TreeFileButtons(self)

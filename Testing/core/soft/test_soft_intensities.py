@@ -23,6 +23,7 @@ def stored(tree: LabelTree, seed: int) -> tuple[SoftParcellation, np.ndarray]:
     """Return a parcellation of shares that can be stored as they are, and these: ``(C, k, j, i)``."""
     generator = np.random.default_rng(seed)
     counts = generator.multinomial(255, generator.dirichlet(np.full(len(tree.leaves), 0.3), SHAPE))
+    counts[counts[..., 0] >= 250] = [255] + [0] * (len(tree.leaves) - 1)  # what lies beside is not stored there
     dense = np.moveaxis(counts, -1, 0).astype(np.float32) / np.float32(255)
     return SoftParcellation.from_dense(dense, tree, GRID, k=len(tree.leaves)), dense
 
