@@ -28,9 +28,11 @@ from SoftSegSlicerLib.PaletteWatcher import PaletteWatcher  # noqa: E402
 from SoftSegSlicerLib.PanelContext import PanelContext  # noqa: E402
 from SoftSegSlicerLib.Panels.ScrollPage import ScrollPage  # noqa: E402
 from SoftSegSlicerLib.Parameters import parametersOf  # noqa: E402
+from SoftSegSlicerLib.Scene import Layouts  # noqa: E402
 from SoftSegSlicerLib.Scene.SceneWatch import SceneWatch  # noqa: E402
 from SoftSegSlicerLib.SoftSegSlicerLogic import SoftSegSlicerLogic  # noqa: E402 - Slicer looks for it here
 
+HOMEPAGE = "https://github.com/softseg/SlicerSoftSeg"
 PANELS = ("Segment", "Look", "Tree", "Train", "Compare")
 
 
@@ -47,10 +49,17 @@ class SoftSegSlicer(ScriptedLoadableModule):
             "Segments scans into soft shares of the structures of a label tree, shows any node of it as a heat map, "
             "merges branches by folding them, edits trees, and trains models on soft or sparse labels."
         )
+        parent.helpText += self.getDefaultModuleDocumentationLink(HOMEPAGE)
         # results are followed through transforms, copies and deletion also before the module is opened
         self.sceneWatch = SceneWatch.of(slicer.mrmlScene)
         slicer.app.connect("startupCompleted()", registerAll)
-        parent.acknowledgementText = _("Research software. Not a medical device; not for clinical decisions.")
+        parent.acknowledgementText = _(
+            "Research software. Not a medical device; not for clinical decisions. If it helps your work, please cite "
+            '<a href="{homepage}">{homepage}</a> and what the card of the model names. The weights of brain-134 were '
+            "trained on OASIS scans with labels by Neuromorphometrics, Inc. (CC BY-NC), those of cord-gm-soft on the "
+            "data of the spinal cord grey matter imaging challenge (CC0). The sample head is the ICBM 152 average of "
+            "the Montreal Neurological Institute."
+        ).format(homepage=HOMEPAGE)
 
 
 class SoftSegSlicerWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
@@ -104,7 +113,15 @@ class SoftSegSlicerWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
     def enter(self):
         """Slicer calls this when the user comes to the module."""
         self.context.parameterNode = parametersOf()
+        self.context.entered = True
         self.refresh()
+
+    def exit(self):
+        """Slicer calls this when the user leaves: nothing of ours follows the mouse, the views are put back."""
+        self.context.entered = False
+        if "Look" in self.panels:
+            self.panels["Look"].hover.stop()
+        Layouts.restore()
 
     def refresh(self):
         """Let all panels catch up with scene and palette."""

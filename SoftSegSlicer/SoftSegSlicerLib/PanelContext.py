@@ -19,6 +19,7 @@ class PanelContext:
     Attributes
     ----------
     parameterNode: the wrapped parameter node of this scene; None while a scene is being closed.
+    entered: whether the module is the one that is looked at; what follows the mouse in the views rests meanwhile.
     showPanel: called with a panel's name, brings its tab to the front; the shell sets it.
     makeRunner: called without arguments, returns a new Runner; tests replace it.
     """
@@ -28,6 +29,7 @@ class PanelContext:
         self.dialogs = dialogs or Dialogs()
         self.makeRunner = ProcessRunner
         self.showPanel = None
+        self.entered = True
         self.parameterNode = None
         self._observers = {event: [] for event in EVENTS}
         self._known = None

@@ -25,7 +25,9 @@ def askTerminology(terminology, title, parent=None):
     dialog.windowTitle = title
     layout = qt.QVBoxLayout(dialog)
     layout.addWidget(browser)
-    buttons = qt.QDialogButtonBox(qt.QDialogButtonBox.Ok | qt.QDialogButtonBox.Cancel)
+    buttons = qt.QDialogButtonBox()
+    buttons.addButton(qt.QDialogButtonBox.Ok)
+    buttons.addButton(qt.QDialogButtonBox.Cancel)
     layout.addWidget(buttons)
     buttons.accepted.connect(dialog.accept)
     buttons.rejected.connect(dialog.reject)

@@ -17,6 +17,7 @@ from ..Compare.ComparisonNodes import ComparisonNodes, jump
 from ..Compare.ComparisonTables import ComparisonTables, place, tablesAreThere
 from ..Dependencies import DeclinedError, Dependencies
 from ..Process.Runner import CANCELLED, FAILED
+from ..Scene import Layouts
 from .CompareMatches import chosenMappings
 from .CompareTables import CompareTables, detail
 from .Contradictions import AskingStepwise
@@ -266,6 +267,7 @@ class ComparePanel:
     def _onPlot(self, *_args):
         chart = self._nodes.bars(self.tables.rows(), self._title)
         self._nodes.belongTo(slicer.mrmlScene.GetNodeByID(self._resultId))
+        Layouts.show(slicer.vtkMRMLLayoutNode.SlicerLayoutFourUpPlotView)
         slicer.modules.plots.logic().ShowChartInLayout(chart)
 
     def _onTable(self, *_args):
@@ -274,7 +276,7 @@ class ComparePanel:
         selection = slicer.app.applicationLogic().GetSelectionNode()
         selection.SetActiveTableID(table.GetID())
         slicer.app.applicationLogic().PropagateTableSelection()
-        slicer.app.layoutManager().setLayout(slicer.vtkMRMLLayoutNode.SlicerLayoutFourUpTableView)
+        Layouts.show(slicer.vtkMRMLLayoutNode.SlicerLayoutFourUpTableView)
 
     def _onReport(self, *_args):
         qt.QDesktopServices.openUrl(qt.QUrl.fromLocalFile(self.result.report))

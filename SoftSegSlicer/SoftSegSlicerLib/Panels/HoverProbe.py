@@ -51,15 +51,18 @@ class HoverProbe:
     Parameters
     ----------
     moved: called with the position (RAS, mm), or ``None`` outside the views.
+    wanted: returns whether it is to follow now; it is not while another module is looked at.
     """
 
-    def __init__(self, moved):
-        self._moved = moved
+    def __init__(self, moved, wanted=lambda: True):
+        self._moved, self._wanted = moved, wanted
         self._crosshair = None
         self._tag = None
 
     def start(self) -> None:
-        """Begin to follow; does nothing where it follows already."""
+        """Begin to follow, where that is wanted; does nothing where it follows already."""
+        if not self._wanted():
+            return
         crosshair = slicer.mrmlScene.GetFirstNodeByClass("vtkMRMLCrosshairNode")
         if crosshair is self._crosshair and self._tag is not None:
             return

@@ -50,7 +50,7 @@ class LookPanel:
         self.sureness = SurenessControls(self.ui, context.logic, self._try)
         self.export = ExportButtons(self.ui, context.logic, self._try, self.message.info)
         self.open = OpenButton(self.ui.openButton, context, lambda _nodes: self.message.clear(), self.message.errors)
-        self.hover = HoverProbe(self.onHover)
+        self.hover = HoverProbe(self.onHover, lambda: context.entered)
         # room for the longest path, so that nothing moves under the mouse
         self.ui.hoverLabel.minimumHeight = self.ui.hoverLabel.maximumHeight = 3 * self.tree.fontMetrics().lineSpacing()
         self._connect()

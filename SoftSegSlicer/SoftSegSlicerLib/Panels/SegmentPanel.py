@@ -10,6 +10,7 @@ from slicer.i18n import tr as _
 from softseg.errors import SoftSegError
 from SoftSegSlicerLib.Dependencies import DeclinedError, Dependencies
 from SoftSegSlicerLib.Panels.AsWritten import asWritten
+from SoftSegSlicerLib.Panels.LicenceQuestion import LicenceQuestion
 from SoftSegSlicerLib.Panels.MessageList import MessageList
 from SoftSegSlicerLib.Panels.OpenButton import OpenButton
 from SoftSegSlicerLib.Panels.PanelWidgets import loadPanel
@@ -40,6 +41,7 @@ class SegmentPanel:
     def __init__(self, context):
         self._context = context
         self.dependencies = Dependencies(context)
+        self.licence = LicenceQuestion(context)
         self.widget, self.ui = loadPanel("SegmentPanel")
         self.messages = MessageList(self.ui.messagesLabel)
         self._checks = MessageList(self.ui.checksLabel)
@@ -140,6 +142,9 @@ class SegmentPanel:
 
     def _start(self, jobs):
         self.messages.clear()
+        if not self.licence.agreed(*self._model()):
+            self.messages.add("warning", _("The licence of the weights was not agreed to, so nothing was segmented."))
+            return
         try:
             self.dependencies.ensure()
         except DeclinedError:
