@@ -8,7 +8,7 @@ import torch
 from scipy.ndimage import map_coordinates
 
 from softseg.data import AugmentationSpec, CaseStore, PatchSampler, make_plan
-from softseg.data.sampler import mirrored_classes
+from softseg.data.mirrored import mirrored_classes
 from softseg.data.spatial import Corners, add_label_patch, random_grid, read_image_patch
 from softseg.types import IGNORE_INDEX
 

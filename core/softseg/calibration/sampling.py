@@ -108,8 +108,8 @@ def sample_case(
 
 def _inside_mask(case: PreparedCase) -> SoftLabels:
     if case.mask is None:
-        return case.labels
-    return SoftLabels(case.labels.indices, case.labels.shares * case.mask.astype(np.float32), case.labels.classes)
+        return case.truth
+    return SoftLabels(case.truth.indices, case.truth.shares * case.mask.astype(np.float32), case.truth.classes)
 
 
 def _widened(array: npt.NDArray[np.generic], slots: int) -> npt.NDArray[np.generic]:

@@ -26,6 +26,7 @@ class Layout(str, enum.Enum):
     NNUNET = "nnunet"
     DECATHLON = "decathlon"
     FOLDER = "folder"
+    CORRECTIONS = "corrections"
 
 
 class Fusion(str, enum.Enum):
@@ -55,7 +56,9 @@ def check(
 def import_data(
     context: typer.Context,
     layout: Annotated[Layout, typer.Argument(help="How SRC is organised.")],
-    source: Annotated[Path, typer.Argument(metavar="SRC", help="The folder to describe.")],
+    source: Annotated[
+        list[Path], typer.Argument(metavar="SRC...", help="The folder to describe; corrected results (corrections).")
+    ],
     out: Annotated[Path, typer.Option("--out", metavar="DATA.json", help="The dataset description to write.")],
     tree: Annotated[
         str | None, typer.Option("--tree", help="A tree file or the name of a shipped tree (bids, folder).")
@@ -69,7 +72,30 @@ def import_data(
         typer.Option("--suffix", help="Image suffix that is a channel, such as T1w; may be repeated (bids)."),
     ] = None,
     derivatives: Annotated[Path | None, typer.Option("--derivatives", help="Folder of the labels (bids).")] = None,
-    channel: Annotated[str | None, typer.Option("--channel", help="Name of the only channel (folder).")] = None,
+    channel: Annotated[
+        str | None,
+        typer.Option("--channel", help="Name of the only channel (folder), or of all, A,B (corrections)."),
+    ] = None,
+    images: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--images", metavar="SCAN", help="The scan of each result; channels joined by commas (corrections)."
+        ),
+    ] = None,
+    original: Annotated[
+        Path | None,
+        typer.Option("--with", metavar="DATA.json", help="Mix in the model's own training data (corrections)."),
+    ] = None,
+    opinion_weight: Annotated[
+        float | None,
+        typer.Option(
+            "--opinion-weight",
+            metavar="W",
+            min=0,
+            max=1,
+            help="How much a voxel counts that nobody corrected (corrections). [default: 0.1]",
+        ),
+    ] = None,
     label_map: Annotated[
         str | None, typer.Option("--label-map", metavar="ENDING", help="Which label files are the label maps (bids).")
     ] = None,
@@ -95,15 +121,16 @@ def import_data(
     quiet: QuietOption = False,
     cancel_file: CancelFileOption = None,
 ) -> None:
-    """Describe a folder of known layout as DATA.json; no image is copied."""
+    """Describe a folder of known layout, or corrected results, as DATA.json; no image is copied."""
     with long_work(context, events, quiet, cancel_file) as work:
-        from softseg.data import import_bids, import_decathlon, import_folder, import_nnunet
+        from softseg.data import import_bids, import_corrections, import_decathlon, import_folder, import_nnunet
 
         importers: dict[Layout, Callable[..., Path]] = {
             Layout.BIDS: import_bids,
             Layout.NNUNET: import_nnunet,
             Layout.DECATHLON: import_decathlon,
             Layout.FOLDER: import_folder,
+            Layout.CORRECTIONS: import_corrections,
         }
         options = {
             "tree": tree,
@@ -112,6 +139,9 @@ def import_data(
             "derivatives": derivatives,
             "label_map": label_map,
             "channel": channel,
+            "images": images,
+            "original": original,
+            "opinion_weight": opinion_weight,
             "people": people,
             "splits": splits,
             "fold": fold,
@@ -121,9 +151,12 @@ def import_data(
         known = inspect.signature(importers[layout]).parameters
         for name in given:
             if name not in known:
-                option = {"labels": "label", "suffixes": "suffix", "label_map": "label-map"}.get(name, name)
+                option = {"labels": "label", "suffixes": "suffix", "original": "with"}.get(name, name.replace("_", "-"))
                 raise InputError(f"the layout {layout.value} has no such option", field=f"--{option}")
-        work.result("dataset", importers[layout](source, out, **given, events=work))
+        if len(source) > 1 and layout is not Layout.CORRECTIONS:
+            raise InputError(f"the layout {layout.value} describes one folder, got {len(source)}", field="SRC")
+        described = source if layout is Layout.CORRECTIONS else source[0]
+        work.result("dataset", importers[layout](described, out, **given, events=work))
 
 
 @app.command("fuse")

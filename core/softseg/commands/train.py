@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import typer
 
@@ -12,6 +12,9 @@ from softseg.commands.common import long_work
 from softseg.errors import FollowedError, InputError
 from softseg.events import Events
 from softseg.requests.train import TrainRequest
+
+if TYPE_CHECKING:
+    from softseg.data import Dataset
 
 
 def _train(
@@ -31,12 +34,18 @@ def _run(request: TrainRequest, events: Events, follower: bool) -> None:
     from softseg.tree import LabelTree
 
     try:
-        chosen, dataset = Recipe.load(request.recipe, list(request.sets)), Dataset.load(request.data)
+        _require_fit(request)
+        dataset = Dataset.load(request.data)
+        chosen = None if request.recipe is None else Recipe.load(request.recipe, list(request.sets))
         other_tree = None if request.tree is None else LabelTree.load(request.tree)
     except InputError as error:
         if follower:
             raise FollowedError(0, error.exit_code) from error
         raise
+    if request.model is not None:
+        _fine_tune(request, dataset, events, follower)
+        return
+    assert chosen is not None  # noqa: S101 - a request has a recipe or a model
     from softseg.training import train as run_training  # loads torch: after what can be said without it
 
     run_training(
@@ -51,10 +60,35 @@ def _run(request: TrainRequest, events: Events, follower: bool) -> None:
     )
 
 
+def _require_fit(request: TrainRequest) -> None:
+    """Raise :class:`InputError` unless there is something to train by, and one tree."""
+    if request.recipe is None and request.model is None:
+        raise InputError("missing", field="--recipe", hint="name a recipe, or a model to fine-tune with --from")
+    if request.tree is not None and request.model is not None:
+        raise InputError("a model that is fine-tuned keeps its label tree", field="--tree", hint="leave --tree out")
+
+
+def _fine_tune(request: TrainRequest, dataset: Dataset, events: Events, follower: bool) -> None:
+    from softseg.fine_tuning import fine_tune
+
+    fine_tune(
+        dataset,
+        str(request.model),
+        request.out,
+        recipe=request.recipe,
+        sets=request.sets,
+        device=request.device,
+        seed=request.seed,
+        resume=request.resume,
+        follower=follower,
+        events=events,
+    )
+
+
 train = with_options(
     _train,
     TrainRequest,
-    """Train a model on DATA.json by a recipe; the finished model is RUN/model.
+    """Train a model on DATA.json by a recipe, or a finished one further (--from); the new model is RUN/model.
 
     For several GPUs or machines: torchrun --nproc-per-node N -m softseg train ... (docs/scaling.md).
     """,

@@ -12,7 +12,13 @@ if TYPE_CHECKING:
     from softseg.data.augmentation import AugmentationSpec, default_augmentation
     from softseg.data.check import CaseSummary, check_dataset
     from softseg.data.dataset import Case, Dataset
-    from softseg.data.importers import import_bids, import_decathlon, import_folder, import_nnunet
+    from softseg.data.importers import (
+        import_bids,
+        import_corrections,
+        import_decathlon,
+        import_folder,
+        import_nnunet,
+    )
     from softseg.data.plan import Crop, NetworkSpec, Normalization, Plan, Sampling
     from softseg.data.planning import Machine, make_plan
     from softseg.data.preprocess import preprocess_images
@@ -38,6 +44,7 @@ __all__ = [
     "check_dataset",
     "default_augmentation",
     "import_bids",
+    "import_corrections",
     "import_decathlon",
     "import_folder",
     "import_nnunet",
@@ -64,6 +71,7 @@ _HOME = {
     "check_dataset": "check",
     "default_augmentation": "augmentation",
     "import_bids": "importers",
+    "import_corrections": "importers",
     "import_decathlon": "importers",
     "import_folder": "importers",
     "import_nnunet": "importers",

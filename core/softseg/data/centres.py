@@ -16,18 +16,39 @@ class PatchCentres:
     """Draws cases and the middles of patches in them, by the plan's shares (:class:`softseg.data.plan.Sampling`).
 
     Where there is no background or only strokes are painted, patches that would lie anywhere lie around labelled voxels
-    too, and cases without any are never drawn.
+    too, and cases without any are never drawn. Samples of a corrected result lie around its corrected voxels.
 
     Parameters
     ----------
     store: the cases.
     case_ids: which of them.
     plan: shares of patch centres, size of a patch.
+    corrected: share of the patches from corrected results, 0..1, where there are other cases too.
 
     Raises
     ------
     InputError: only labelled voxels count and no case has any.
     """
+
+    def __init__(self, store: CaseStore, case_ids: Sequence[str], plan: Plan, corrected: float = 0.5) -> None:
+        weighted = {name for name in case_ids if store.load(name).weighted}
+        parts = [[name for name in case_ids if (name in weighted) == kind] for kind in (True, False)]
+        self._pools = [_Pool(store, part, plan) for part in parts if part]
+        self._corrected, self._plan = corrected, plan
+
+    def draw(self, generator: np.random.Generator) -> tuple[PreparedCase, npt.NDArray[np.float64]]:
+        """Draw a case and the middle of a patch in it."""
+        pool = self._pools[0]
+        if len(self._pools) > 1 and generator.random() >= self._corrected:
+            pool = self._pools[1]
+        case, point, shift = pool.draw(generator)
+        patch = np.asarray(self._plan.patch_kji)
+        point = point + np.floor(shift * patch) * (patch > 1)
+        return case, _fit(point, patch, np.asarray(case.geometry.shape))
+
+
+class _Pool:
+    """Cases of one kind; see :class:`PatchCentres`."""
 
     def __init__(self, store: CaseStore, case_ids: Sequence[str], plan: Plan) -> None:
         self._store, self._ids, self._plan = store, tuple(case_ids), plan
@@ -36,8 +57,10 @@ class PatchCentres:
         self._cases_of_class = self._index_classes()
         self._drawn = self._worth_drawing()
 
-    def draw(self, generator: np.random.Generator) -> tuple[PreparedCase, npt.NDArray[np.float64]]:
-        """Draw a case and the middle of a patch in it."""
+    def draw(
+        self, generator: np.random.Generator
+    ) -> tuple[PreparedCase, npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+        """Draw a case, a voxel of it, and how far from there the middle of the patch lies, in patches."""
         sampling = self._plan.sampling
         kind, name, draw = generator.random(), generator.integers(len(self._drawn)), generator.random(2)
         shift = generator.uniform(-0.25, 0.25, 3)
@@ -49,21 +72,20 @@ class PatchCentres:
             case = self._store.load(owners[int(name) % len(owners)])
             point = _pick(case, label, draw[1])
         elif kind < sampling.balanced + sampling.foreground:
-            point = self._labelled_point(case, draw, without=self._background)
+            point = self._labelled_point(case, draw, without=None if case.weighted else self._background)
         if point is None and self._only_labels(case):  # elsewhere there is nothing to learn
             point = self._labelled_point(case, draw)
         if point is None:
             point = np.floor(generator.random(3) * case.geometry.shape)
-        patch = np.asarray(self._plan.patch_kji)
-        point = point + np.floor(shift * patch) * (patch > 1)
-        return case, _fit(point, patch, np.asarray(case.geometry.shape))
+        return case, point, shift
 
     def _index_classes(self) -> dict[int, list[str]]:
-        """Return, by class other than background, the cases that have sample points of it."""
+        """Return, by class, the cases with sample points of it; of background only where somebody said so."""
         found: dict[int, list[str]] = {}
         for name in self._ids:
-            for label in self._store.load(name).point_classes:
-                if label != self._background:
+            case = self._store.load(name)
+            for label in case.point_classes:
+                if label != self._background or case.weighted:
                     found.setdefault(label, []).append(name)
         return dict(sorted(found.items()))
 

@@ -30,6 +30,11 @@ from softseg.tree.matching import contradictions, listed
 Split: TypeAlias = Literal["train", "val", "test"]
 LabelFiles: TypeAlias = "Path | list[Path] | dict[str, Path]"
 
+OPINION_WEIGHT = 0.1
+"""How much a voxel of a corrected result counts that nobody corrected, unless DATA.json says it (our default)."""
+
+SOFT_SUFFIX = ".soft.npz"
+
 
 class CaseEntry(BaseModel):
     """One case as it stands in DATA.json; paths are relative to that file."""
@@ -43,6 +48,7 @@ class CaseEntry(BaseModel):
     labels: str | list[str] | dict[str, str]
     mask: str | None = None
     unlabelled: int | None = Field(default=None, ge=0, le=65535)
+    opinion_weight: float | None = Field(default=None, ge=0, le=1)
 
 
 class DatasetFile(BaseModel):
@@ -54,6 +60,7 @@ class DatasetFile(BaseModel):
     channels: list[Identifier] = Field(min_length=1)
     tree: str
     unlabelled: int | None = Field(default=None, ge=0, le=65535)
+    opinion_weight: float | None = Field(default=None, ge=0, le=1)
     cases: list[CaseEntry] = Field(min_length=1)
 
 
@@ -67,9 +74,10 @@ class Case:
     group: the person; a group never crosses splits.
     split: ``"train"``, ``"val"`` or ``"test"``.
     images: file per channel.
-    labels: one label map; several raters' label maps; or soft maps (0..1) by node id.
+    labels: one label map; several raters' label maps; soft maps (0..1) by node id; or a corrected result (.soft.npz).
     mask: where (non-zero) the labels are valid; everywhere when absent.
     unlabelled: value in the label maps that says nothing about a voxel, None if there is none.
+    opinion_weight: how much a voxel of a corrected result counts that nobody corrected, 0..1; a corrected one counts 1.
     """
 
     id: str
@@ -79,6 +87,13 @@ class Case:
     labels: LabelFiles
     mask: Path | None = None
     unlabelled: int | None = None
+    opinion_weight: float = OPINION_WEIGHT
+
+    @property
+    def corrected(self) -> Path | None:
+        """The corrected result that its labels are, None where they are anything else."""
+        is_result = isinstance(self.labels, Path) and self.labels.name.endswith(SOFT_SUFFIX)
+        return self.labels if is_result and isinstance(self.labels, Path) else None
 
     def files(self) -> list[tuple[str, Path]]:
         """Return all files with the field that names each, e.g. ``("images.T1", path)``."""
@@ -165,7 +180,7 @@ class Dataset:
         chosen = _load_tree(content.tree, file) if tree is None else tree
         if tree is not None and (named := _named_tree(content.tree, file)) is not None:
             _check_values(named, tree, file)
-        cases = tuple(_case(entry, file.parent, content.unlabelled) for entry in content.cases)
+        cases = tuple(_case(entry, file.parent, content) for entry in content.cases)
         _check_names(content, file)
         _check_splits(content.cases, file)
         _check_files(cases, file)
@@ -235,7 +250,7 @@ def _load_tree(name: str, file: Path) -> LabelTree:
     )
 
 
-def _case(entry: CaseEntry, folder: Path, unlabelled: int | None) -> Case:
+def _case(entry: CaseEntry, folder: Path, content: DatasetFile) -> Case:
     def absolute(name: str) -> Path:
         return Path(os.path.normpath(folder / name))
 
@@ -253,8 +268,13 @@ def _case(entry: CaseEntry, folder: Path, unlabelled: int | None) -> Case:
         images={channel: absolute(name) for channel, name in entry.images.items()},
         labels=labels,
         mask=None if entry.mask is None else absolute(entry.mask),
-        unlabelled=unlabelled if entry.unlabelled is None else entry.unlabelled,
+        unlabelled=content.unlabelled if entry.unlabelled is None else entry.unlabelled,
+        opinion_weight=_first_given(entry.opinion_weight, content.opinion_weight, OPINION_WEIGHT),
     )
+
+
+def _first_given(*values: float | None) -> float:
+    return next(value for value in values if value is not None)
 
 
 def _check_names(content: DatasetFile, file: Path) -> None:

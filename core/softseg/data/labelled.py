@@ -31,9 +31,10 @@ def paints_strokes(case: Case, dataset: Dataset) -> bool:
     """Whether a case may be labelled in part: what is not painted says nothing.
 
     True where the tree has no background leaf or the file names a value for unlabelled voxels; not for soft maps, whose
-    small values are shares, not paint.
+    small values are shares, not paint, nor for corrected results, whose voxels have weights.
     """
-    return (dataset.tree.background is None or case.unlabelled is not None) and not isinstance(case.labels, dict)
+    in_part = dataset.tree.background is None or case.unlabelled is not None
+    return in_part and not isinstance(case.labels, dict) and case.corrected is None
 
 
 def least_share(source: Geometry, grid: Geometry) -> float:

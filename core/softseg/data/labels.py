@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from softseg.data.corrected import corrected_labels
 from softseg.data.cubes import read_label_map
 from softseg.data.dataset import Case, Dataset
 from softseg.data.preprocess import describe_grid, same_grid, same_voxels
@@ -40,7 +41,7 @@ def class_count(tree: LabelTree) -> int:
 
 
 def read_labels(case: Case, dataset: Dataset, geometry: Geometry, take: Take, warn: Warn) -> list[SoftLabels]:
-    """Read the labels of a case, one item per rater.
+    """Read the labels of a case, one item per rater; those of a corrected result are weighted.
 
     Parameters
     ----------
@@ -54,6 +55,8 @@ def read_labels(case: Case, dataset: Dataset, geometry: Geometry, take: Take, wa
     InputError: a file is missing or damaged, lies on another grid, or holds values that are no labels.
     """
     tree = dataset.tree
+    if case.corrected is not None:
+        return [corrected_labels(case.corrected, tree, geometry, take, warn, case.opinion_weight)]
     if isinstance(case.labels, dict):
         maps = {
             node: clip_soft(take(_read_on(path, geometry, f"labels.{node}", warn)), path, warn)

@@ -10,13 +10,13 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor
 
 from softseg.data.augmentation import AugmentationSpec, change_intensities
 from softseg.data.buffers import Buffers
 from softseg.data.centres import PatchCentres
+from softseg.data.mirrored import mirrored_classes
 from softseg.data.plan import Plan
 from softseg.data.spatial import (
     Corners,
@@ -29,8 +29,10 @@ from softseg.data.spatial import (
 )
 from softseg.data.store import CaseStore, PreparedCase
 from softseg.soft.labels import SoftLabels
-from softseg.tree import LabelTree
 from softseg.types import IGNORE_INDEX
+
+LEAST_WEIGHT = 1e-4
+"""A voxel of a corrected result that weighs no more than this is not known."""
 
 INNER = 1e-3
 """A soft target's voxel of which more than this is labelled with an inner node takes no part in the soft loss. If not
@@ -46,7 +48,7 @@ class Batch:
     image: float32 ``[B, channels, *patch]``.
     target: float32 ``[B, C, *patch]``, distributions over the leaves (``"soft"``), or int64 ``[B, 1, *patch]``, class
         indices (leaves, inner nodes, -1 unlabelled; ``"crisp"``).
-    mask: bool ``[B, 1, *patch]``, which voxels count; None when all do.
+    mask: bool ``[B, 1, *patch]``, which voxels count, or float32, how much each does; None when all do alike.
     coarse: int64 ``[B, 1, *patch]``, beside a soft target: class indices of inner nodes where nothing finer is known
         (the mask leaves these voxels out), -1 elsewhere; None when there are none.
     """
@@ -59,7 +61,7 @@ class Batch:
 
 @dataclass(frozen=True, eq=False)
 class _Known:
-    """What is known of a patch beside its target: bool ``[N]`` or None (all), int64 ``[N]`` or None (nothing)."""
+    """What is known of a patch beside its target, ``[N]`` each: mask (bool or float32; None: all), coarse (int64)."""
 
     mask: Tensor | None
     coarse: Tensor | None = None
@@ -78,6 +80,7 @@ class PatchSampler:
     augmentation: random changes; none by default.
     seed: of everything random here.
     items: which of a step's ``batch_size`` patches are made, all by default; each depends on its number alone.
+    corrected: share of the patches from corrected results, 0..1, where there are other cases too.
     """
 
     def __init__(
@@ -89,6 +92,7 @@ class PatchSampler:
         augmentation: AugmentationSpec | None = None,
         seed: int = 0,
         items: range | None = None,
+        corrected: float = 0.5,
     ) -> None:
         if not case_ids:
             raise ValueError("expected at least one case")
@@ -102,7 +106,7 @@ class PatchSampler:
         self._mirror = torch.from_numpy(mirrored_classes(tree))
         self._buffers = Buffers()
         self._cubes = [place for name, place in plan.input_slices.items() if name in plan.bands]
-        self._centres = PatchCentres(store, self._ids, plan)
+        self._centres = PatchCentres(store, self._ids, plan, corrected)
 
     def batch(self, step: int) -> Batch:
         """Return the patches of one step."""
@@ -125,6 +129,9 @@ class PatchSampler:
         if all(part is None for part in parts):
             return None
         shape = (1, *self.plan.patch_size)
+        if any(part is not None and part.is_floating_point() for part in parts):  # some voxels count less than others
+            otherwise = otherwise.float()
+            parts = [None if part is None else part.float() for part in parts]
         return torch.stack([otherwise.expand(shape) if part is None else part.view(shape) for part in parts])
 
     def batches(self, first_step: int = 0, prefetch: int = 2, workers: int = 1) -> Iterator[tuple[int, Batch]]:
@@ -169,7 +176,7 @@ class PatchSampler:
         if case.mask is not None:
             valid = read_mask_patch(case.mask, corners)
             known = _Known(
-                valid if known.mask is None else known.mask & valid,
+                valid if known.mask is None else known.mask * valid,
                 None if known.coarse is None else known.coarse.masked_fill(~valid, IGNORE_INDEX),
             )
         return image, known
@@ -181,6 +188,8 @@ class PatchSampler:
         classes = self._mirror if mirrored else torch.arange(labels.classes)
         leaf = classes < leaves
         add_label_patch(labels, corners, torch.where(leaf, classes, -1), target)
+        if case.weighted:
+            return self._weighted_target(labels, corners, classes, target)
         self._fill_outside(target[self._background], corners)
         if case.complete:
             return _Known(None if self._known_outside(corners) else corners.inside)
@@ -194,6 +203,27 @@ class PatchSampler:
         target *= torch.where(mask, 1 / total[0].clamp_min(case.least), 0.0)
         coarse = self._coarse_target(labels, corners, classes, mixed & (total[0] <= INNER), case)
         return _Known(None if bool(mask.all()) else mask, coarse)
+
+    def _weighted_target(self, labels: SoftLabels, corners: Corners, classes: Tensor, target: Tensor) -> _Known:
+        """Turn ``target``, shares times weights ``[C, N]``, into shares, and return the weights.
+
+        A voxel counts as the inner node that was said of it where that weighs more than what is said of leaves; nothing
+        is known outside the case.
+        """
+        rows = torch.where(classes < self._leaves, -1, classes - self._leaves)
+        weight = target.sum(dim=0)
+        present = classes_in_box(labels, corners)
+        if not (present >= self._leaves).any():
+            target *= torch.where(weight > LEAST_WEIGHT, 1 / weight.clamp_min(LEAST_WEIGHT), 0.0)
+            return _Known(torch.where(weight > LEAST_WEIGHT, weight, 0.0))
+        inner = self._buffers.zeros(max(1, labels.classes - self._leaves), target.shape[1])
+        add_label_patch(labels, corners, rows, inner)
+        row, share = largest_row(inner)
+        group = share > weight
+        weight = torch.where(group | (weight <= LEAST_WEIGHT), 0.0, weight)
+        target *= torch.where(weight > 0, 1 / weight.clamp_min(LEAST_WEIGHT), 0.0)
+        coarse = torch.where(group, row.long() + self._leaves, IGNORE_INDEX)
+        return _Known(weight, coarse if bool(group.any()) else None)
 
     def _coarse_target(
         self, labels: SoftLabels, corners: Corners, classes: Tensor, candidates: Tensor, case: PreparedCase
@@ -225,16 +255,18 @@ class PatchSampler:
         rows[names] = torch.arange(len(present))
         dense = self._buffers.zeros(max(1, len(present)), target.shape[1])
         add_label_patch(labels, corners, rows, dense)
-        self._fill_outside(dense[rows[self._background]], corners)
+        if not case.weighted:
+            self._fill_outside(dense[rows[self._background]], corners)
         names = torch.cat([self._mirror[names] if mirrored else names, torch.tensor([IGNORE_INDEX])])
         target[0] = names[largest_row(dense)[0].long()]
         if case.complete and self._known_outside(corners):
             return _Known(None)
-        mask = dense.sum(dim=0) >= case.least
-        if bool(mask.all()):
-            return _Known(None)
+        total = dense.sum(dim=0)
+        mask = total >= (LEAST_WEIGHT if case.weighted else case.least)
         target[0, ~mask] = IGNORE_INDEX
-        return _Known(mask)
+        if case.weighted:
+            return _Known(torch.where(mask, total, 0.0))
+        return _Known(None if bool(mask.all()) else mask)
 
     def _known_outside(self, corners: Corners) -> bool:
         """Whether the patch lies within the case, or in what is background all around it."""
@@ -244,28 +276,6 @@ class PatchSampler:
         """Call all outside the box of non-zero voxels background; around other images nothing is known."""
         if corners.inside is not None and self._known_outside(corners):
             background[~corners.inside] = 1
-
-
-def mirrored_classes(tree: LabelTree) -> npt.NDArray[np.int64]:
-    """Return ``[classes]``: the class index of each class after left and right are swapped.
-
-    Leaves follow :meth:`LabelTree.mirror_permutation`; an inner node becomes the smallest node above its leaves'
-    mirror images.
-    """
-    leaves = np.asarray(tree.mirror_permutation(), np.int64)
-    inner = []
-    for node in tree.inner_nodes:
-        images = {int(leaves[leaf]) for leaf in range(*tree.leaf_slice(node.id).indices(len(leaves)))}
-        above = [
-            (part.stop - part.start, tree.class_index(other.id))
-            for other in tree.inner_nodes
-            if images <= set(range((part := tree.leaf_slice(other.id)).start, part.stop))
-        ]
-        own = tree.class_index(node.id)
-        smallest = min(size for size, _ in above)
-        best = [index for size, index in above if size == smallest]
-        inner.append(own if own in best else best[0])
-    return np.concatenate([leaves, np.asarray(inner, np.int64)])
 
 
 def _compute_alone() -> None:

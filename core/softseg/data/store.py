@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from softseg.data.corrected import only_corrected
 from softseg.data.cubes import file_of, read_channel
 from softseg.data.cubes.cube import turn
 from softseg.data.dataset import Case, Dataset
@@ -35,7 +36,7 @@ from softseg.types import BoolArray, FloatArray
 COMPLETE = 1e-3
 """Shares that sum to 1 up to this count as a full distribution and are left as they are."""
 
-_FORMAT = 9
+_FORMAT = 10
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,6 +58,8 @@ class PreparedCase:
     class_voxels: by class index, the number of voxels where it has the largest share.
     complete: whether every voxel is a full distribution over leaves.
     strokes: whether only a part is labelled and what is not labelled says nothing.
+    weighted: whether the shares of a voxel sum to its weight (:mod:`softseg.data.corrected`); samples are then those of
+        the corrected voxels.
     """
 
     id: str
@@ -71,6 +74,12 @@ class PreparedCase:
     class_voxels: dict[int, int]
     complete: bool
     strokes: bool = False
+    weighted: bool = False
+
+    @property
+    def truth(self) -> SoftLabels:
+        """What a network may be judged by: the labels, of a corrected result those of the corrected voxels."""
+        return only_corrected(self.labels) if self.weighted else self.labels
 
     @property
     def least(self) -> float:
@@ -136,7 +145,7 @@ class CaseStore:
     def _path(self, case: Case) -> Path:
         tree = json.dumps(self.dataset.tree.to_json(), sort_keys=True)
         parts: list[Any] = [_FORMAT, self.plan.preprocessing_key(), hashlib.sha256(tree.encode()).hexdigest()]
-        parts.append(case.unlabelled)
+        parts.append(case.unlabelled if case.corrected is None else case.opinion_weight)
         if _draws_raters(self.plan, case):
             parts.append("mean")
         for field, path in case.files():
@@ -197,6 +206,7 @@ class CaseStore:
             images[0].geometry,
             len(self.dataset.tree.leaves),
             strokes,
+            case.corrected is not None,
         )
 
 
@@ -249,9 +259,10 @@ def _write_case(
     source: Geometry,
     leaves: int,
     strokes: bool,
+    weighted: bool,
 ) -> None:
     """Write a case; ``labels`` are those of the raters and at the end, if there are several, their mean."""
-    points, classes, counts = sample_points(labels[-1], mask)
+    points, classes, counts = sample_points(only_corrected(labels[-1]) if weighted else labels[-1], mask)
     with write_folder_beside(folder, durable=False) as temporary:  # made again where it is lost or damaged
         _save(temporary / "image.npy", image)
         for position, item in enumerate(labels):
@@ -267,6 +278,7 @@ def _write_case(
             "source_geometry": source.to_json(),
             "complete": all(_complete(item, leaves) for item in labels),
             "strokes": strokes,
+            "weighted": weighted,
             "class_voxels": {str(name): count for name, count in counts.items()},
             "crc32": {file.name: _crc32(file) for file in sorted(temporary.glob("*.npy"))},
         }
@@ -315,4 +327,5 @@ def _open_case(case_id: str, folder: Path, classes: int) -> PreparedCase:
         class_voxels={int(name): count for name, count in content["class_voxels"].items()},
         complete=content["complete"],
         strokes=content["strokes"],
+        weighted=content["weighted"],
     )

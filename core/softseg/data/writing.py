@@ -9,6 +9,7 @@ from os import PathLike
 from pathlib import Path
 from typing import Any
 
+from softseg.data.dataset import SOFT_SUFFIX
 from softseg.errors import InputError
 from softseg.files import leaves_folder, write_together
 from softseg.resources import label_tree_path
@@ -16,7 +17,7 @@ from softseg.texts import read_json
 from softseg.tree import LabelTree
 from softseg.tree.formats.own_json import SCHEMA
 
-_FIELDS = ("id", "group", "split", "images", "labels", "mask", "unlabelled")
+_FIELDS = ("id", "group", "split", "images", "labels", "mask", "unlabelled", "opinion_weight")
 
 
 def companion(data: str | PathLike[str], ending: str) -> Path:
@@ -88,9 +89,12 @@ def write_dataset(
 
 
 def _fields(case: Mapping[str, Any]) -> list[str]:
-    """Return the fields that a case has; soft maps have no value for unlabelled voxels."""
-    soft = isinstance(case.get("labels"), Mapping)
-    return [field for field in _FIELDS if field in case and not (soft and field == "unlabelled")]
+    """Return the fields that a case has; each kind of labels has its own."""
+    labels = case.get("labels")
+    result = isinstance(labels, Path) and labels.name.endswith(SOFT_SUFFIX)
+    unfit = {"unlabelled"} if result or isinstance(labels, Mapping) else set()
+    unfit |= set() if result else {"opinion_weight"}
+    return [field for field in _FIELDS if field in case and field not in unfit]
 
 
 def _relative_paths(value: Any, folder: Path, beside: Path) -> Any:

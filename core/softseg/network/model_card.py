@@ -49,7 +49,7 @@ def model_card(plan: Plan, tree: LabelTree, head: Head, details: Mapping[str, An
     ]
     if details.get("command"):
         lines += ["```", str(details["command"]), "```", ""]
-    lines += ["## Scores", ""]
+    lines += [*_origin(details), "## Scores", ""]
     scores = details.get("scores") or {}
     if scores:
         lines += ["| score | value |", "|---|---|"]
@@ -57,6 +57,21 @@ def model_card(plan: Plan, tree: LabelTree, head: Head, details: Mapping[str, An
     else:
         lines.append(_UNKNOWN)
     return "\n".join([*lines, "", "## Limits", "", str(details.get("limitations", _UNKNOWN)), ""])
+
+
+def _origin(details: Mapping[str, Any]) -> list[str]:
+    """Return what it was fine-tuned from and on which corrections; nothing for other models."""
+    origin, corrections = details.get("fine_tuned_from"), details.get("corrections") or []
+    if not origin:
+        return []
+    lines = ["## Fine-tuned", "", f"From {origin.get('name')} ({origin.get('digest', 'an ensemble')}).", ""]
+    if corrections:
+        lines += ["| case | node | voxels | author | time | correction |", "|---|---|---|---|---|---|"]
+    for one in corrections:
+        node = one["node"] if one["is_node"] else f"not {one['node']}"
+        author = one["author"] or _UNKNOWN
+        lines.append(f"| {one['case']} | {node} | {one['voxels']} | {author} | {one['time']} | {one['id']} |")
+    return [*lines, ""] if corrections else lines
 
 
 def _spacing(plan: Plan) -> str:

@@ -85,7 +85,7 @@ class Reference:
 
     def largest(self, case: PreparedCase) -> npt.NDArray[np.int64]:
         """Return the class index with the largest share in each voxel ``(k, j, i)``; -1 where it is unlabelled."""
-        labels = case.labels
+        labels = case.truth
         best = np.argmax(labels.shares, axis=0, keepdims=True)
         found = np.take_along_axis(labels.indices, best, axis=0)[0].astype(np.int64)
         labelled = labels.total() >= case.least

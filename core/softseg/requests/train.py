@@ -19,20 +19,24 @@ class TrainRequest(Request):
     Attributes
     ----------
     data: the dataset description (DATA.json).
-    recipe: name or YAML file.
+    recipe: name or YAML file; that of the model, changed to fine-tune it, where ``model`` is given.
     out: folder of the run: log, curves, checkpoints, model.
     tree: another label tree than the dataset's.
     sets: ``"key=value"`` texts that change recipe or plan.
     device: ``"auto"``, ``"cpu"`` or ``"cuda:N"``.
     seed: same seed, same data, same CPU: same model.
     resume: go on from the last checkpoint in ``out``.
+    model: fine-tune this model folder or shipped model, an ensemble member by member; it stays as it is.
     """
 
     COMMAND: ClassVar[tuple[str, ...]] = ("train",)
 
     data: Path = argument("DATA.json", "The dataset description.", kind=Path)
-    recipe: str = option("--recipe", "A recipe's name or a YAML file.")
     out: Path = out_option("Folder of this run: log, curves, checkpoints, model.")
+    recipe: str | None = option("--recipe", "A recipe's name or a YAML file; not needed with --from.", default=None)
+    model: str | None = option(
+        "--from", "Fine-tune this model, which stays as it is, on DATA.json.", metavar="MODEL", default=None
+    )
     tree: Path | None = option("--tree", "Another label tree than the dataset's.", kind=Path, default=None)
     sets: tuple[str, ...] = option(
         "--set", "Change one value of recipe or plan.", metavar="KEY=VALUE", several=True, default=()

@@ -17,6 +17,7 @@ def save_model(run: Run, dataset_name: str) -> Path:
         "training": f"{run.step} steps, {run.seconds / 60:.0f} minutes on {run.device.type}, seed {run.seed}; "
         "scores are those of the validation cases on the plan's grid.",
         "scores": run.curve.scores.get(run.step, {}),
+        **run.details,
     }
     folder = run.folder / "model"
     recipe = run.recipe.to_yaml()

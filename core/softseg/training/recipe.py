@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import re
+from collections.abc import Sequence
 from importlib import resources
 from pathlib import Path
 from typing import Any, Literal
@@ -104,7 +106,9 @@ class Recipe(_Part):
     average: decay per step of the running mean of the weights, which is validated and saved; null for none. While the
         training is young the decay is smaller: ``(1 + step) / (10 + step)``.
     frequency_bias: start the last layer at the class frequencies (softmax) or slightly active (normrelu).
-    init: model folder, or folder of an earlier run, to start from (fine-tuning), null for random weights.
+    init: model folder, or folder of an earlier run, whose weights it starts from, null for random weights.
+    keep_statistics: batch normalisation goes on with the means and variances that it starts from.
+    corrected_share: share of the patches from corrected results, 0..1, where there are other training cases too.
     plan: changes to the automatic plan.
     """
 
@@ -125,6 +129,8 @@ class Recipe(_Part):
     average: float | None = Field(default=0.999, gt=0, lt=1)
     frequency_bias: bool = True
     init: str | None = None
+    keep_statistics: bool = False
+    corrected_share: float = Field(default=0.5, ge=0, le=1)
     plan: dict[str, Any] = Field(default_factory=dict)
 
     @model_validator(mode="before")
@@ -175,19 +181,19 @@ class Recipe(_Part):
             raise InputError(
                 f"no recipe or file {source!r}", field="recipe", hint=f"the recipes are {', '.join(recipe_names())}"
             )
-        values = _parse(text, path)
-        for change in sets or []:
-            _set(values, change)
-        return Recipe.from_dict(values, file=path)
+        return Recipe.from_dict(_parse(text, path), file=path, sets=sets)
 
     @staticmethod
-    def from_dict(values: dict[str, Any], file: str | Path | None = None) -> Recipe:
-        """Check ``values``; ``file`` is named in errors.
+    def from_dict(values: dict[str, Any], file: str | Path | None = None, sets: Sequence[str] | None = None) -> Recipe:
+        """Check ``values``, changed as :meth:`load` does; ``file`` is named in errors.
 
         Raises
         ------
         InputError: a key that recipes do not have, or a value that does not fit.
         """
+        values = copy.deepcopy(values)
+        for change in sets or []:
+            _set(values, change)
         try:
             return Recipe.model_validate(values)
         except ValidationError as error:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -47,6 +48,7 @@ class Run:
     waited: validations since then.
     curve: loss and scores so far.
     pictures: whether curves and validation are drawn.
+    details: what the model's card says beside what the run knows, such as the model that it was fine-tuned from.
     """
 
     folder: Path
@@ -74,6 +76,14 @@ class Run:
     curve: Curve = field(default_factory=Curve)
     looked: float = field(default_factory=time.monotonic)
     pictures: bool = True
+    details: Mapping[str, Any] = field(default_factory=dict)
+
+    def start_learning(self) -> None:
+        """Put the network into training mode; batch normalisation only where the recipe lets it learn anew."""
+        self.network.train()
+        for module in self.network.modules() if self.recipe.keep_statistics else ():
+            if isinstance(module, nn.modules.batchnorm._BatchNorm):
+                module.eval()
 
     @property
     def precision(self) -> str:

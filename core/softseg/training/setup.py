@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +42,10 @@ LEAST_FREQUENCY = 1e-4
 
 VALIDATION_SHARE = 0.1
 """With a time budget, validation takes at most this share of it (our default)."""
+
+
+FREE_TO_CHANGE = ("batch_size", "patch_size", "precision", "raters", "sampling")
+"""What may change in the plan of a model that is trained further."""
 
 
 class Pace:
@@ -95,6 +99,8 @@ class Request:
     overrides: dict[str, Any]
     cache: Path
     pictures: bool = True
+    plan: Plan | None = None
+    details: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def tree(self) -> LabelTree:
@@ -180,7 +186,9 @@ def _build(request: Request, ranks: Ranks, device: torch.device, events: Events)
     store = CaseStore(request.dataset, plan, request.cache)
     augmentation = default_augmentation(plan, recipe.augmentation)
     items = ranks.items(plan.batch_size)
-    sampler = PatchSampler(store, request.training_cases, plan, recipe.targets, augmentation, request.seed, items)
+    sampler = PatchSampler(
+        store, request.training_cases, plan, recipe.targets, augmentation, request.seed, items, recipe.corrected_share
+    )
     run = _new_run(request, plan, ranks, device, events)
     if request.resume and request.checkpoint.exists():
         run.restore()
@@ -253,6 +261,8 @@ def _plan(request: Request, ranks: Ranks, device: torch.device, events: Events) 
     changes = {"raters": recipe.raters, **recipe.plan, **request.overrides}
     if recipe.batch_size is not None:
         changes["batch_size"] = recipe.batch_size
+    if request.plan is not None:
+        return _same_preparation(request.plan, request.plan.with_overrides(changes))
     there = Machine.here(device=device)  # each process has a GPU of its own; the CPU's memory is for all of them
     memory_gb = there.memory_gb if there.gpu else there.memory_gb / ranks.local_size
     plan = make_plan(request.dataset, overrides=changes, memory_gb=memory_gb, device=device, events=events)
@@ -260,6 +270,18 @@ def _plan(request: Request, ranks: Ranks, device: torch.device, events: Events) 
         return plan
     events.log(f"batch of {plan.batch_size} patches for each of {ranks.size} processes")
     return plan.with_overrides({"batch_size": plan.batch_size * ranks.size})
+
+
+def _same_preparation(plan: Plan, changed: Plan) -> Plan:
+    """Return a model's plan with changes that leave its network and what it sees as they are."""
+    for name in sorted(Plan.model_fields):
+        if name not in FREE_TO_CHANGE and getattr(plan, name) != getattr(changed, name):
+            raise InputError(
+                "a model that is trained further keeps its preparation and its network",
+                field=f"plan.{name}",
+                hint=f"of its plan only {', '.join(FREE_TO_CHANGE)} may change; for another one train a new model",
+            )
+    return changed
 
 
 def _new_run(request: Request, plan: Plan, ranks: Ranks, device: torch.device, events: Events) -> Run:
@@ -280,6 +302,7 @@ def _new_run(request: Request, plan: Plan, ranks: Ranks, device: torch.device, e
         seed=request.seed,
         cases=tuple(request.training_cases),
         pictures=request.pictures,
+        details=request.details,
         network=network,
         learner=network,
         ranks=ranks,

@@ -6,7 +6,7 @@ hook, a function that is called after every step.
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, cast
@@ -14,7 +14,7 @@ from typing import Any, cast
 import torch
 from torch import Tensor
 
-from softseg.data import Dataset, PatchSampler
+from softseg.data import Dataset, PatchSampler, Plan
 from softseg.data.sampler import Batch
 from softseg.errors import CancelledError, LostProcessError
 from softseg.events import Events
@@ -46,6 +46,8 @@ def train(
     overrides: dict[str, Any] | None = None,
     cache: str | Path | None = None,
     pictures: bool = True,
+    plan: Plan | None = None,
+    details: Mapping[str, Any] | None = None,
     events: Events | None = None,
 ) -> Path:
     """Train a network on the ``train`` cases of ``dataset`` and return the model folder ``out/model``.
@@ -64,6 +66,8 @@ def train(
     resume: go on from ``checkpoints/last.pt``; on a CPU the result equals that of an uninterrupted run.
     overrides: changes to the plan, with dotted keys; they win over the recipe's.
     cache: folder of preprocessed cases that several runs may share, ``out/cache`` by default.
+    plan: the plan of a model that is trained further, instead of one made for the dataset.
+    details: what the model's card says beside what the training knows.
     pictures: whether ``curves.png`` and ``validation.png`` are drawn; with trainings of seconds that takes its time.
     events: progress, metrics, warnings; and the user's wish to stop, after which the run can be resumed.
 
@@ -81,7 +85,9 @@ def train(
     cache = folder / "cache" if cache is None else Path(cache)
     with joined_ranks(device, events) as (ranks, own_device), torch.random.fork_rng():
         torch.manual_seed(seed)
-        request = Request(dataset, recipe, folder, own_device, seed, resume, overrides or {}, cache, pictures)
+        request = Request(
+            dataset, recipe, folder, own_device, seed, resume, overrides or {}, cache, pictures, plan, details or {}
+        )
         setup = prepare_run(request, ranks, events)
         run = setup.run
         events.stage("train", total=run.recipe.steps, done=run.step)
@@ -94,7 +100,7 @@ def train(
 
 
 def _learn(run: Run, sampler: PatchSampler, hooks: list[Hook], events: Events) -> None:
-    run.network.train()
+    run.start_learning()
     batches = cast("Generator[tuple[int, Batch], None, None]", sampler.batches(run.step, workers=_workers(run)))
     try:
         with run.ranks.told_of_losses():

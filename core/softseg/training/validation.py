@@ -56,7 +56,8 @@ def validate(run: Run, store: CaseStore, case_ids: list[str], events: Events) ->
                 draw_validation(probabilities, reference, case, run.tree, picture, run.step)
             events.check()
     finally:
-        network.train(training)
+        if training:
+            run.start_learning()
     means = {name: float(np.mean(values)) for name, values in scores.items()}
     return means if pooled is None else {**means, **pooled.scores()}
 
@@ -84,7 +85,8 @@ def least_pause(shapes: Iterable[Sequence[int]], plan: Plan, overlap: float) -> 
 
 
 def labels_inside_mask(case: PreparedCase) -> SoftLabels:
-    """Return the labels of a case, unlabelled outside its mask."""
+    """Return what a case may be judged by, unlabelled outside its mask; of a corrected result the corrected voxels."""
+    labels = case.truth
     if case.mask is None:
-        return case.labels
-    return replace(case.labels, shares=case.labels.shares * case.mask.astype(np.float32))
+        return labels
+    return replace(labels, shares=labels.shares * case.mask.astype(np.float32))

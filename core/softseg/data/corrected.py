@@ -1,0 +1,194 @@
+"""Corrected results as labels: what people said counts as truth, the rest as the model's opinion.
+
+A voxel's shares sum to its weight: 1 where somebody corrected it, the case's ``opinion_weight`` elsewhere. Wherever
+voxels are mixed (another grid, a rotated patch) their weights are mixed with them.
+
+- "is N": the class index of the node N, a leaf or not: the truth at its depth. What is below N is not known.
+- "is not N": the losses have no class index for it. The target is the distribution that the result holds: the model's
+  own, given that it is not N. For cross-entropy its gradient is at first that of ``-ln(1 - P_N)``.
+- Several corrections of one voxel: what they leave together, if that is one node; else the result's distribution.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from softseg.data.preprocess import describe_grid, same_voxels
+from softseg.errors import InputError
+from softseg.image import Geometry, Image
+from softseg.soft.labels import SoftLabels
+from softseg.soft.parcellation import SoftParcellation
+from softseg.tree import LabelTree
+from softseg.types import IGNORE_INDEX, BoolArray
+
+KEPT = 8
+"""Leaves of a voxel that an opinion names, the largest; they are scaled to the weight of the voxel (our default)."""
+
+FULL = 0.99
+"""A voxel whose weight is at least this was corrected through and through: people, not the model, said all of it."""
+
+MIXED = -2
+"""Beside class indices: corrected, but not to one node; the result's own distribution says what was left."""
+
+Take = Callable[[Image], npt.NDArray[Any]]
+
+
+def corrected_labels(
+    path: Path, tree: LabelTree, geometry: Geometry, take: Take, warn: Callable[[str], None], opinion_weight: float
+) -> SoftLabels:
+    """Read a corrected result as labels; the shares of a voxel sum to its weight.
+
+    Parameters
+    ----------
+    path: the result (.soft.npz).
+    tree: of the dataset.
+    geometry: grid of the images.
+    take: what part of the grid, turned how, is wanted: from an image to an array ``(k, j, i)``.
+    warn: told of a result that nobody corrected.
+    opinion_weight: of voxels that nobody corrected, 0..1; 0: they are unlabelled.
+
+    Raises
+    ------
+    InputError: the file is missing or damaged, is of another tree, or lies on another grid.
+    """
+    result = SoftParcellation.load(path)
+    require_tree(result.tree, tree, path)
+    if not same_voxels(result.geometry, geometry):
+        raise InputError(
+            f"lies on another grid than the images: {describe_grid(result.geometry)} against {describe_grid(geometry)}",
+            file=path,
+            field="labels",
+            hint="give the scan that it was predicted from",
+        )
+    if not result.corrections:
+        warn(f"{path}: holds no correction, only the model's own opinion")
+
+    def turned(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        return take(Image(array, geometry))
+
+    said = turned(said_nodes(result))
+    indices, shares = (np.stack([turned(slot) for slot in slots]) for slots in largest_leaves(result))
+    weight = np.where(said == IGNORE_INDEX, np.float32(opinion_weight), np.float32(1))
+    total = shares.sum(axis=0)
+    shares *= np.divide(weight, total, out=np.zeros_like(total), where=total > 0)
+    known = said >= 0
+    indices[0][known] = said[known]
+    shares[0][known] = 1
+    shares[1:, known] = 0
+    return SoftLabels(indices, shares, len(tree.class_nodes))
+
+
+def only_corrected(labels: SoftLabels) -> SoftLabels:
+    """Return the labels of a corrected result without what is, in part at least, the model's opinion."""
+    return SoftLabels(labels.indices, labels.shares * (labels.total() >= FULL), labels.classes)
+
+
+def require_tree(own: LabelTree, tree: LabelTree, path: Path) -> None:
+    """Raise :class:`InputError` unless a result has the leaves and groups of a tree; names and colours may differ."""
+    leaves, wanted = ([(leaf.id, leaf.value) for leaf in each.leaves] for each in (own, tree))
+    hint = "results teach a model of their own tree: predict again with it, or give the tree of the results"
+    if leaves != wanted:
+        differing = [name for name, _ in dict.fromkeys([*leaves, *wanted]) if ((name in own) != (name in tree))]
+        which = f"only one of them has {', '.join(map(repr, differing[:3]))}" if differing else "values or order differ"
+        raise InputError(
+            f"its label tree {own.name!r} is not {tree.name!r}: {which}", file=path, field="labels", hint=hint
+        )
+    for node in own.inner_nodes:
+        if node.id not in tree or tree.leaf_slice(node.id) != own.leaf_slice(node.id):
+            raise InputError(
+                f"its group {node.id!r} is not that of the label tree {tree.name!r}",
+                file=path,
+                field="labels",
+                hint=hint,
+            )
+
+
+def said_nodes(result: SoftParcellation) -> npt.NDArray[np.int16]:
+    """Return what people said of each voxel: int16 ``(k, j, i)``.
+
+    The class index of the node that it is, :data:`MIXED` where what was said is no single node, ``IGNORE_INDEX`` where
+    nothing was said (also "it is the root").
+    """
+    states = _States(result.tree)
+    state = np.zeros(math.prod(result.geometry.shape), np.int32)
+    for correction in result.corrections:
+        voxels = correction.runs.voxels()
+        before, place = np.unique(state[voxels], return_inverse=True)
+        allowed = states.allowed(correction.node_id, correction.is_node)
+        after = [states.given(int(each), allowed) for each in before]
+        state[voxels] = np.asarray(after, np.int32)[place.reshape(-1)]
+    return np.asarray(states.class_indices(), np.int16)[state].reshape(result.geometry.shape)
+
+
+@dataclass
+class _States:
+    """Sets of leaves that corrections leave possible, numbered in the order in which they occur; 0: all of them."""
+
+    tree: LabelTree
+    sets: list[BoolArray] = field(default_factory=list)
+    numbers: dict[bytes, int] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self._number(np.ones(len(self.tree.leaves), np.bool_))
+
+    def allowed(self, node_id: str, is_node: bool) -> BoolArray:
+        """Return the leaves that a single correction leaves."""
+        leaves = np.full(len(self.tree.leaves), not is_node)
+        leaves[self.tree.leaf_slice(node_id)] = is_node
+        return leaves
+
+    def given(self, state: int, allowed: BoolArray) -> int:
+        """Return the set that is left; a correction that contradicts the earlier ones stands alone."""
+        both = self.sets[state] & allowed
+        return self._number(both if both.any() else allowed)
+
+    def class_indices(self) -> list[int]:
+        """Return the class index of each set."""
+        found = []
+        for leaves in self.sets:
+            places = np.flatnonzero(leaves)
+            first, last = int(places[0]), int(places[-1]) + 1
+            alike = [
+                self.tree.class_index(node.id)
+                for node in self.tree.class_nodes
+                if self.tree.leaf_slice(node.id) == slice(first, last) and last - first == places.size
+            ]
+            found.append(IGNORE_INDEX if leaves.all() else min(alike, default=MIXED))
+        return found
+
+    def _number(self, leaves: BoolArray) -> int:
+        key = leaves.tobytes()
+        if key not in self.numbers:
+            self.numbers[key] = len(self.sets)
+            self.sets.append(leaves)
+        return self.numbers[key]
+
+
+def largest_leaves(
+    result: SoftParcellation, kept: int = KEPT
+) -> tuple[npt.NDArray[np.uint16], npt.NDArray[np.float32]]:
+    """Return the largest leaves of every voxel and their shares: ``(K, k, j, i)`` each, of at most ``kept`` leaves."""
+    counts = result.counts.reshape(-1).astype(np.int64)
+    owner = np.repeat(np.arange(counts.size), counts)
+    order = np.lexsort((-result.shares.astype(np.int16), owner))
+    rank = np.arange(owner.size) - np.repeat(np.cumsum(counts) - counts, counts)
+    stays = rank < kept
+    slots = max(1, min(kept, int(counts.max(initial=0))))
+    boxes = np.zeros((slots, counts.size), np.uint16), np.zeros((slots, counts.size), np.float32)
+    boxes[0][rank[stays], owner[stays]] = result.leaves[order][stays]
+    boxes[1][rank[stays], owner[stays]] = result.shares[order][stays] / np.float32(255)
+    indices = np.zeros((slots, *result.geometry.shape), np.uint16)
+    shares = np.zeros((slots, *result.geometry.shape), np.float32)
+    if result.background is not None:
+        indices[0], shares[0] = result.background, 1
+    k, j, i = result.box
+    indices[:, k, j, i] = boxes[0].reshape(slots, *result.counts.shape)
+    shares[:, k, j, i] = boxes[1].reshape(slots, *result.counts.shape)
+    return indices, shares

@@ -1,0 +1,74 @@
+"""What a fine-tuned model comes from: the model before, and the corrections it was taught."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from softseg.data.corrected import require_tree
+from softseg.errors import InputError
+from softseg.events import Events
+from softseg.prediction.record import model_digest
+from softseg.soft.parcellation import SoftParcellation
+
+if TYPE_CHECKING:
+    from softseg.data import Case, Dataset
+    from softseg.network import Model
+
+_KEPT = ("licence", "citation", "intended_use", "limitations")
+
+
+def details_of(model: Model, corrections: list[dict[str, Any]], dataset: Dataset) -> dict[str, Any]:
+    """Return what the card of a model says that is fine-tuned from ``model``."""
+    own = model.metadata.get("softseg", {})
+    before: Mapping[str, Any] = own.get("details") if isinstance(own.get("details"), dict) else {}
+    return {
+        **{key: before[key] for key in _KEPT if before.get(key)},
+        "name": model.name if model.name.endswith("fine-tuned") else f"{model.name}, fine-tuned",
+        "description": f"{model.name}, fine-tuned on {dataset.name}.",
+        "data_source": "; ".join(filter(None, [str(before.get("data_source") or ""), dataset.name])),
+        "fine_tuned_from": {"name": model.name, "digest": model_digest(model)},
+        "corrections": corrections,
+    }
+
+
+def corrections_of(cases: Iterable[Case]) -> list[dict[str, Any]]:
+    """Return every correction in some cases: case, id, node, whether it is or is not, author, time, voxels."""
+    return [
+        {
+            "case": case.id,
+            "id": said.id,
+            "node": said.node_id,
+            "is_node": said.is_node,
+            "author": said.author,
+            "time": said.time,
+            "voxels": said.voxel_count,
+        }
+        for case in cases
+        if case.corrected is not None
+        for said in SoftParcellation.load(case.corrected).corrections
+    ]
+
+
+def suited(dataset: Dataset, model: Model, events: Events) -> Dataset:
+    """Return the dataset with the tree and the names of channels of a model.
+
+    Raises
+    ------
+    InputError: its tree or its channels are others.
+    """
+    require_tree(dataset.tree, model.tree, dataset.path)
+    names = model.plan.channels
+    if dataset.channels == names:
+        return replace(dataset, tree=model.tree)
+    if len(dataset.channels) != 1 or len(names) != 1:
+        raise InputError(
+            f"its channels are {', '.join(dataset.channels)}, those of {model.name} are {', '.join(names)}",
+            file=dataset.path,
+            field="channels",
+            hint="name and order them as the model does",
+        )
+    events.log(f"the channel {dataset.channels[0]!r} is the model's {names[0]!r}")
+    cases = tuple(replace(case, images={names[0]: next(iter(case.images.values()))}) for case in dataset.cases)
+    return replace(dataset, tree=model.tree, channels=names, cases=cases)
