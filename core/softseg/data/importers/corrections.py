@@ -118,7 +118,7 @@ def _only_result(folder: Path) -> Path:
 
 def _name(file: Path) -> str:
     name = file.name.removesuffix(SOFT_SUFFIX)
-    return file.parent.name if name in ("", "parcellation", "result") else name
+    return file.parent.name if name in ("", "soft") else name
 
 
 def _corrected(results: Sequence[tuple[Path, tuple[Path, ...], str]], events: Events) -> list[_Found]:
