@@ -139,6 +139,18 @@ def test_what_a_result_does_not_store_is_its_background(make):
     np.testing.assert_allclose(found, dense, atol=1 / 255)
 
 
+def test_for_losses_of_leaves_a_group_is_the_distribution_within_it(make, tmp_path):
+    result = random_result(make.head_tree(), 4).corrected("grey", box(slice(0, 3))).corrected("white", box(slice(4, 5)))
+    path, tree = tmp_path / "a.soft.npz", result.tree
+    result.save(path)
+    labels = corrected_labels(path, tree, result.geometry, lambda image: image.array, pytest.fail, 0.5, groups=False)
+    dense = labels.dense()
+    assert not dense[len(tree.leaves) :].any()
+    left = result.probability("grey-left")[:3] / result.probability("grey")[:3]
+    np.testing.assert_allclose(dense[tree.leaf_index("grey-left"), :3], left, atol=1e-5)
+    np.testing.assert_allclose(dense[tree.leaf_index("white"), 4], 1)
+
+
 def test_only_corrected_voxels_judge(make, tmp_path):
     result = random_result(make.head_tree(), 2).corrected("white", box(slice(1, 3)))
     kept = only_corrected(as_labels(result, tmp_path / "a.soft.npz", 0.5))

@@ -3,7 +3,8 @@
 A voxel's shares sum to its weight: 1 where somebody corrected it, the case's ``opinion_weight`` elsewhere. Wherever
 voxels are mixed (another grid, a rotated patch) their weights are mixed with them.
 
-- "is N": the class index of the node N, a leaf or not: the truth at its depth. What is below N is not known.
+- "is N": the class index of the node N, a leaf or not: the truth at its depth. What is below N is not known. For losses
+  that know leaves alone a group is the distribution that the result holds, all of it within N.
 - "is not N": the losses have no class index for it. The target is the distribution that the result holds: the model's
   own, given that it is not N. For cross-entropy its gradient is at first that of ``-ln(1 - P_N)``.
 - Several corrections of one voxel: what they leave together, if that is one node; else the result's distribution.
@@ -41,7 +42,13 @@ Take = Callable[[Image], npt.NDArray[Any]]
 
 
 def corrected_labels(
-    path: Path, tree: LabelTree, geometry: Geometry, take: Take, warn: Callable[[str], None], opinion_weight: float
+    path: Path,
+    tree: LabelTree,
+    geometry: Geometry,
+    take: Take,
+    warn: Callable[[str], None],
+    opinion_weight: float,
+    groups: bool = True,
 ) -> SoftLabels:
     """Read a corrected result as labels; the shares of a voxel sum to its weight.
 
@@ -53,6 +60,7 @@ def corrected_labels(
     take: what part of the grid, turned how, is wanted: from an image to an array ``(k, j, i)``.
     warn: told of a result that nobody corrected.
     opinion_weight: of voxels that nobody corrected, 0..1; 0: they are unlabelled.
+    groups: whether voxels that were said to be an inner node get its class index, else shares of its leaves.
 
     Raises
     ------
@@ -78,7 +86,7 @@ def corrected_labels(
     weight = np.where(said == IGNORE_INDEX, np.float32(opinion_weight), np.float32(1))
     total = shares.sum(axis=0)
     shares *= np.divide(weight, total, out=np.zeros_like(total), where=total > 0)
-    known = said >= 0
+    known = (said >= 0) & (groups | (said < len(tree.leaves)))
     indices[0][known] = said[known]
     shares[0][known] = 1
     shares[1:, known] = 0

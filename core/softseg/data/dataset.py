@@ -78,6 +78,7 @@ class Case:
     mask: where (non-zero) the labels are valid; everywhere when absent.
     unlabelled: value in the label maps that says nothing about a voxel, None if there is none.
     opinion_weight: how much a voxel of a corrected result counts that nobody corrected, 0..1; a corrected one counts 1.
+    groups: whether a voxel that was said to be an inner node keeps that label, else it has shares of the node's leaves.
     """
 
     id: str
@@ -88,6 +89,7 @@ class Case:
     mask: Path | None = None
     unlabelled: int | None = None
     opinion_weight: float = OPINION_WEIGHT
+    groups: bool = True
 
     @property
     def corrected(self) -> Path | None:
@@ -158,6 +160,10 @@ class Dataset:
         _check_values(self.tree, tree, self.path)
         _check_nodes(self.cases, tree, self.path)
         return replace(self, tree=tree)
+
+    def without_groups(self) -> Dataset:
+        """Return the same for losses that know leaves alone: what was corrected to an inner node becomes shares."""
+        return replace(self, cases=tuple(replace(case, groups=False) for case in self.cases))
 
     @staticmethod
     def load(path: str | PathLike[str], tree: LabelTree | None = None) -> Dataset:

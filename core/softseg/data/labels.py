@@ -56,7 +56,7 @@ def read_labels(case: Case, dataset: Dataset, geometry: Geometry, take: Take, wa
     """
     tree = dataset.tree
     if case.corrected is not None:
-        return [corrected_labels(case.corrected, tree, geometry, take, warn, case.opinion_weight)]
+        return [corrected_labels(case.corrected, tree, geometry, take, warn, case.opinion_weight, case.groups)]
     if isinstance(case.labels, dict):
         maps = {
             node: clip_soft(take(_read_on(path, geometry, f"labels.{node}", warn)), path, warn)

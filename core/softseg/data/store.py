@@ -145,7 +145,7 @@ class CaseStore:
     def _path(self, case: Case) -> Path:
         tree = json.dumps(self.dataset.tree.to_json(), sort_keys=True)
         parts: list[Any] = [_FORMAT, self.plan.preprocessing_key(), hashlib.sha256(tree.encode()).hexdigest()]
-        parts.append(case.unlabelled if case.corrected is None else case.opinion_weight)
+        parts.append(case.unlabelled if case.corrected is None else [case.opinion_weight, case.groups])
         if _draws_raters(self.plan, case):
             parts.append("mean")
         for field, path in case.files():

@@ -16,6 +16,7 @@ from softseg.errors import InputError
 from softseg.events import Events
 from softseg.files import require_writable_folder
 from softseg.losses import build_loss
+from softseg.losses.coarse import uses_coarse
 from softseg.losses.compound import CompoundLoss
 from softseg.losses.generalized_wasserstein_dice import GeneralizedWassersteinDiceLoss
 from softseg.network import Head, build_network, set_output_bias
@@ -137,6 +138,8 @@ def prepare_run(request: Request, ranks: Ranks, events: Events) -> Setup:
     with ranks.together():
         tree = suitable_tree(request.tree, request.recipe, events)
         request = replace(request, dataset=request.dataset.with_tree(tree))
+        if not any(map(uses_coarse, build_loss(request.recipe.losses, tree).parts)):
+            request = replace(request, dataset=request.dataset.without_groups())
         require_score(request.recipe.validation.metric, tree, request.recipe.sparse)
         device = resolve_device(request.device, events)
         if ranks.main:
