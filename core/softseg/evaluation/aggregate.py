@@ -98,11 +98,20 @@ def _volumes(level: LevelMeasures, position: int, voxel_ml: float) -> Row:
     return values
 
 
+def by_level(rows: Iterable[Row]) -> dict[int, list[Row]]:
+    """Return the rows of each level, in their order."""
+    found: dict[int, list[Row]] = {}
+    for row in rows:
+        found.setdefault(row["level"], []).append(row)
+    return found
+
+
 def level_rows(case: str, measures: CaseMeasures, rows: Sequence[Row]) -> list[Row]:
     """Return one row per level: means over its nodes, accuracy, calibration of the winning node, missed structures."""
     found: list[Row] = []
+    of_level = by_level(rows)
     for number, level in enumerate(measures.levels, 1):
-        here = [row for row in rows if row["level"] == number and row["status"] != "absent"]
+        here = [row for row in of_level.get(number, ()) if row["status"] != "absent"]
         more = RATER_METRICS if rows and RATER_METRICS[0] in rows[0] else ()
         values: Row = {name: _mean(row[name] for row in here) for name in (*NODE_METRICS, *more)}
         for name in ("volume_error_percent", "soft_volume_error_percent"):

@@ -170,5 +170,4 @@ def _between(
 
 def level_names(tree: LabelTree) -> list[str]:
     """Return a few words for each level: how many nodes its cut has."""
-    counts = [len(tree.cut_at(level).nodes) for level in range(1, tree.depth + 1)]
-    return [f"level {level} ({count} nodes)" for level, count in enumerate(counts, 1)]
+    return [f"level {level} ({count} nodes)" for level, count in enumerate(tree.level_sizes[1:], 1)]

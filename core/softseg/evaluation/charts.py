@@ -26,6 +26,9 @@ INK, FAINT, ACCENT, SECOND = "#1d2330", "#d9dde3", "#1f6f8b", "#d1793b"
 FEWEST = 30
 """A bin of a reliability curve with fewer voxels is not drawn: chance decides where it lies (our default)."""
 
+MOST_LEVELS = 12
+"""A diagram marks at most so many levels of a tree (our default)."""
+
 SCORE_METRICS = {"dice": "Dice", "soft_dice": "soft Dice", "surface_dice": "surface Dice"}
 
 
@@ -35,6 +38,13 @@ def to_uri(figure: Figure, kind: str = "svg", dpi: int = 150) -> str:
     figure.savefig(buffer, format=kind, dpi=dpi, facecolor="white", metadata={"Date": None} if kind == "svg" else None)
     mime = "image/svg+xml" if kind == "svg" else f"image/{kind}"
     return f"data:{mime};base64,{base64.b64encode(buffer.getvalue()).decode()}"
+
+
+def some_of(levels: Sequence[int], most: int = MOST_LEVELS) -> list[int]:
+    """Return levels that stand for all in a diagram: the first, the last, and evenly spaced ones between them."""
+    if len(levels) <= most:
+        return list(levels)
+    return [levels[place] for place in np.linspace(0, len(levels) - 1, most).round().astype(int)]
 
 
 def level_chart(report: Report) -> Figure:
@@ -49,7 +59,8 @@ def level_chart(report: Report) -> Figure:
             continue
         sds = np.nan_to_num([summary[level][metric]["sd"] for level in levels])
         axes.errorbar(levels, means, yerr=sds, color=color, marker=marker, ms=5, lw=1.6, capsize=3, label=label)
-    axes.set_xticks(levels, [f"{level}\n({report.judged(level)})" for level in levels])
+    marked = some_of(levels)
+    axes.set_xticks(marked, [f"{level}\n({report.judged(level)})" for level in marked])
     axes.set_ylim(0, 1.02)
     _dress(axes, "Score at each level of the tree", "level (nodes judged)", "mean over nodes (0 to 1)")
     axes.legend(frameon=False, fontsize=8, loc="lower left")
@@ -231,8 +242,7 @@ def _groups_legend(figure: Figure, report: Report, table: Sequence[dict[str, Any
 
 def group_level(tree: LabelTree) -> int:
     """Return the deepest level with at most 10 nodes beside the background; 1 where there is none."""
-    few = [level for level in range(1, tree.depth + 1) if len(tree.cut_at(level).nodes) <= 11]
-    return max(few, default=1)
+    return max((level for level, size in enumerate(tree.level_sizes) if level and size <= 11), default=1)
 
 
 def group_of(report: Report, node: str) -> str:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -152,8 +153,9 @@ def measure(
             levels[-1], int(np.flatnonzero(rows.leaves == rows.background)[0]) if rows.background >= 0 else -1
         )
     if tolerance_mm is not None:
+        known: Known = {}
         for level in levels:
-            result.surfaces.append(_surfaces(level, rows, predicted.geometry.spacing_kji, tolerance_mm, events))
+            result.surfaces.append(_surfaces(level, rows, predicted.geometry.spacing_kji, tolerance_mm, known, events))
     return result
 
 
@@ -173,8 +175,17 @@ def _confusion(leaves: LevelMeasures, background: int) -> npt.NDArray[np.int64]:
     return table
 
 
+Known: TypeAlias = dict[tuple[tuple[int, ...], bytes], tuple[float, float]]
+"""Surface scores by the masks they are of: a structure looks the same at most levels it appears at."""
+
+
 def _surfaces(
-    level: LevelMeasures, rows: TreeRows, spacing: tuple[float, float, float], tolerance_mm: float, events: Events
+    level: LevelMeasures,
+    rows: TreeRows,
+    spacing: tuple[float, float, float],
+    tolerance_mm: float,
+    known: Known,
+    events: Events,
 ) -> npt.NDArray[np.float64]:
     scores = np.full((len(level.rows), 2), np.nan)
     shape = level.predicted.shape
@@ -186,7 +197,10 @@ def _surfaces(
             continue
         events.check()
         masks = level.predicted[box] == position, level.reference[box] == position
-        scores[position] = surface_scores(*masks, spacing, tolerance_mm, flat)
+        key = masks[0].shape, hashlib.sha256(np.packbits(masks).tobytes()).digest()
+        if key not in known:
+            known[key] = surface_scores(*masks, spacing, tolerance_mm, flat)
+        scores[position] = known[key]
     return scores
 
 

@@ -11,6 +11,7 @@ import numpy as np
 
 import softseg
 from softseg.evaluation import charts
+from softseg.evaluation.aggregate import by_level
 from softseg.evaluation.answers import TARGETS
 from softseg.evaluation.case_figures import case_figures
 from softseg.evaluation.colors import as_hex, node_colors, score_color
@@ -114,10 +115,11 @@ def _card(label: str, metric: dict[str, Any], digits: int, unit: str, what: str)
 
 def _level_table(report: Report) -> list[dict[str, Any]]:
     table = []
+    rows_of = by_level(report.levels)
     for level, metrics in report.level_summary().items():
         nodes = sorted(report.node_summary(level), key=lambda row: -row["volume_reference_ml"]["mean"])
         names = ", ".join(row["name"] for row in nodes[:3]) + (" …" if len(nodes) > 3 else "")
-        rows = [row for row in report.levels if row["level"] == level]
+        rows = rows_of[level]
         table.append(
             {
                 "level": level,
@@ -185,7 +187,7 @@ def _distance(report: Report) -> dict[str, Any] | None:
 def _reliability(report: Report) -> str | None:
     if not report.soft:
         return None
-    curves = [(f"level {level}", curve[0]) for level, curve in report.winner.items()]
+    curves = [(f"level {level}", report.winner[level][0]) for level in charts.some_of(list(report.winner))]
     return charts.to_uri(charts.reliability_chart(curves, "accuracy"))
 
 

@@ -8,12 +8,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from os import PathLike
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
-from softseg.evaluation.aggregate import LEVEL_METRICS, NODE_METRICS, Row, over_cases
+from softseg.evaluation.aggregate import LEVEL_METRICS, NODE_METRICS, Row, by_level, over_cases
 from softseg.evaluation.answers import Answers
 from softseg.evaluation.calibration import BINS, FLOOR, Reliability
 from softseg.evaluation.disagreement import RATER_METRICS, Disputes, raters_of
@@ -25,6 +25,9 @@ from softseg.spreadsheets import write_rows
 
 if TYPE_CHECKING:
     from softseg.tree import LabelTree
+
+LevelSummary: TypeAlias = dict[int, dict[str, dict[str, float | int]]]
+"""By level and metric: mean, deviation and range over the cases."""
 
 SCHEMA = "softseg-evaluation"
 SCHEMA_VERSION = 1
@@ -76,6 +79,8 @@ class Report:
     answers: Answers | None = None
     unpaired: Pairs = field(default_factory=lambda: Pairs(()))
     disagreement: Disputes = field(default_factory=Disputes)
+    _summaries: dict[tuple[str, int], LevelSummary] = field(default_factory=dict, repr=False)
+    _sorted: tuple[int, dict[int, list[Row]]] = field(default=(0, {}), repr=False)
 
     @property
     def soft(self) -> bool:
@@ -92,13 +97,18 @@ class Report:
         """Names of the groups of cases, sorted; none where no case says one."""
         return sorted({pair.group for pair in self.pairs if pair.group})
 
-    def level_summary(self, group: str = "") -> dict[int, dict[str, dict[str, float | int]]]:
+    def level_summary(self, group: str = "") -> LevelSummary:
         """Return, per level, each metric's mean, deviation and range over the cases, all or those of a group."""
+        key = group, len(self.levels)  # rows are only ever added
+        if key not in self._summaries:
+            self._summaries[key] = self._level_summary(group)
+        return self._summaries[key]
+
+    def _level_summary(self, group: str) -> LevelSummary:
         cases = {pair.case for pair in self.pairs if not group or pair.group == group}
-        rows = [row for row in self.levels if row["case"] in cases]
-        numbers = sorted({row["level"] for row in rows})
+        rows = by_level(row for row in self.levels if row["case"] in cases)
         metrics = (*LEVEL_METRICS, *RATER_METRICS) if self.raters else LEVEL_METRICS
-        return {n: over_cases([row for row in rows if row["level"] == n], metrics) for n in numbers}
+        return {number: over_cases(rows[number], metrics) for number in sorted(rows)}
 
     def node_summary(self, level: int | None = None) -> list[Row]:
         """Return, per node of a level (the deepest by default), each metric over the cases; the lowest Dice first.
@@ -107,8 +117,8 @@ class Report:
         """
         number = max(row["level"] for row in self.levels) if level is None else level
         rows: dict[str, list[Row]] = {}
-        for row in self.nodes:
-            if row["level"] == number and row["status"] != "absent":
+        for row in self._nodes_at(number):
+            if row["status"] != "absent":
                 rows.setdefault(row["node"], []).append(row)
         table = [
             {
@@ -172,7 +182,12 @@ class Report:
 
     def judged(self, level: int) -> int:
         """Return how many nodes of a level were found in any reference or prediction."""
-        return len({row["node"] for row in self.nodes if row["level"] == level and row["status"] != "absent"})
+        return len({row["node"] for row in self._nodes_at(level) if row["status"] != "absent"})
+
+    def _nodes_at(self, level: int) -> list[Row]:
+        if self._sorted[0] != len(self.nodes):  # rows are only ever added
+            self._sorted = len(self.nodes), by_level(self.nodes)
+        return self._sorted[1].get(level, [])
 
 
 def write_tables(report: Report, folder: Path) -> None:

@@ -48,15 +48,22 @@ class LabelTree(TreeEdits):
         """
         if isinstance(level, bool) or not isinstance(level, (int, np.integer)) or not 0 <= level <= self.depth:
             raise InputError(f"expected a level from 0 to {self.depth}, got {level!r}")
-        depths = self.depths
-        return Cut(
-            self,
-            tuple(
-                node
-                for position, node in enumerate(self._nodes)
-                if depths[position] == level or (depths[position] < level and not self._children[node.id])
-            ),
-        )
+        if level not in self._cuts:
+            nodes = zip(self._nodes, self.depths.tolist(), strict=True)
+            chosen = (n for n, depth in nodes if depth == level or (depth < level and not self._children[n.id]))
+            self._cuts[level] = Cut(self, tuple(chosen))
+        return self._cuts[level]
+
+    @cached_property
+    def _cuts(self) -> dict[int, Cut]:
+        return {}
+
+    @cached_property
+    def level_sizes(self) -> tuple[int, ...]:
+        """Number of nodes of the cut at each level, from the root's (1) to the leaves'."""
+        nodes = np.bincount(self.depths)
+        leaves = np.bincount(self.depths[[self._positions[leaf.id] for leaf in self._leaves]], minlength=nodes.size)
+        return tuple((nodes + np.cumsum(leaves) - leaves).tolist())
 
     def cut(self, ids: Iterable[str]) -> Cut:
         """Return the cut made of these nodes (ids, or names that occur once).
