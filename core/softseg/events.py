@@ -23,11 +23,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Protocol, TextIO
 
+from softseg import supervision
 from softseg.errors import CancelledError, SoftSegError
 from softseg.files import remove_unfinished
-
-GRACE_SECONDS = 1.5
-"""How long work may go on after a cancel request before the process is ended from outside the working thread."""
 
 
 class Sink(Protocol):
@@ -104,12 +102,16 @@ class CancelToken:
     def install(self) -> None:
         """Let SIGTERM, SIGINT and CTRL-BREAK set this token, and end the process if the work does not notice in time.
 
-        Only for command-line processes, from the main thread. The watching thread removes unfinished files and ends
-        the process with exit code 130, so a request is honoured within two seconds also inside one long operation.
+        Only for command-line processes, from the main thread. A supervisor (:mod:`softseg.supervision`), or without
+        one a watching thread, removes unfinished files and ends the process, so a request is honoured within two
+        seconds also inside one long operation; the thread has to wait for libraries that keep Python's lock.
         """
-        numbers = {getattr(signal, name) for name in ("SIGTERM", "SIGINT", "SIGBREAK") if hasattr(signal, name)}
+        numbers = set(supervision.cancel_signals())
         for number in numbers:
             signal.signal(number, lambda *_: self._flag.set())
+        if supervision.is_supervised():
+            supervision.ready()
+            return
         # Python runs handlers between two of its own instructions, which one long library call delays; the number of
         # the signal is written to this socket at once.
         arrivals, writer = socket.socketpair()
@@ -119,12 +121,12 @@ class CancelToken:
         self._writer = writer
         threading.Thread(target=self._watch, args=(arrivals, numbers), name="softseg-cancel", daemon=True).start()
 
-    def _watch(self, arrivals: socket.socket, numbers: set[int]) -> None:
+    def _watch(self, arrivals: socket.socket, numbers: set[signal.Signals]) -> None:
         while not self.requested:
             with contextlib.suppress(TimeoutError):
                 if numbers.intersection(arrivals.recv(64)):
                     self._flag.set()
-        time.sleep(GRACE_SECONDS)
+        time.sleep(supervision.GRACE_SECONDS)
         remove_unfinished()
         os._exit(CancelledError.exit_code)
 

@@ -6,7 +6,8 @@ import contextlib
 import faulthandler
 import os
 import sys
-import tempfile
+
+from softseg.files import nameless_file
 
 NATIVE_LOG = "SOFTSEG_NATIVE_LOG"
 """Environment variable: a file that native output is added to, for a program that starts this one and outlives it."""
@@ -42,7 +43,7 @@ def _log() -> int:
     named = os.environ.get(NATIVE_LOG)
     if named:
         return os.open(named, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o600)
-    with tempfile.TemporaryFile(buffering=0) as file:
+    with nameless_file() as file:
         return os.dup(file.fileno())
 
 

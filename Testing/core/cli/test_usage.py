@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from softseg import __version__
-from softseg.cli import _repeat_options
+from softseg.commands.application import _repeat_options
 from softseg.commands.evaluate import evaluate
 from softseg.evaluation.surface import TOLERANCE_MM
 

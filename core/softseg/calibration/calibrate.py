@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timezone
@@ -22,7 +21,7 @@ from softseg.data import CaseStore, Dataset
 from softseg.data.dataset import Split
 from softseg.errors import InputError
 from softseg.events import Events
-from softseg.files import require_writable_folder, write_beside
+from softseg.files import require_writable_folder, scratch_beside, write_beside
 from softseg.network import Model
 from softseg.prediction.batch import load_model
 from softseg.soft.calibration import COLDEST, FILE, HOTTEST, Calibration
@@ -142,7 +141,7 @@ def _sample(
         raise InputError(f"the dataset has no case in the split '{split}'", file=dataset.path, field="split")
     generator = np.random.default_rng(seed)
     samples = []
-    with tempfile.TemporaryDirectory(prefix="softseg-") as folder:
+    with scratch_beside(model.path / FILE) as folder:
         store = CaseStore(dataset, model.plan, folder)
         events.stage(f"predict {split}", len(cases))
         for done, case in enumerate(cases):

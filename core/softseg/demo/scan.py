@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from softseg.errors import InputError
-from softseg.files import write_beside
+from softseg.files import scratch_beside, write_beside
 from softseg.image import Image, read_image, write_image
 from softseg.tree import LabelTree, Node
 
@@ -43,10 +42,10 @@ def read_maps(folder: Path) -> Maps:
     except ModuleNotFoundError as error:
         raise InputError("the demo's scan comes with nilearn", hint="pip install softseg[engine,demo]") from error
     folder.mkdir(parents=True, exist_ok=True)
-    brain = _read(datasets.load_mni152_brain_mask(resolution=1)).array > 0
-    t1 = _read(datasets.load_mni152_template(resolution=1))
-    grey = _read(datasets.load_mni152_gm_template(resolution=1)).array.astype(np.float32)
-    white = _read(datasets.load_mni152_wm_template(resolution=1)).array.astype(np.float32)
+    brain = _read(datasets.load_mni152_brain_mask(resolution=1), folder).array > 0
+    t1 = _read(datasets.load_mni152_template(resolution=1), folder)
+    grey = _read(datasets.load_mni152_gm_template(resolution=1), folder).array.astype(np.float32)
+    white = _read(datasets.load_mni152_wm_template(resolution=1), folder).array.astype(np.float32)
     other = np.where(brain, np.maximum(0, 1 - grey - white), 0).astype(np.float32)
     shares = {"other": other, "grey-matter": grey, "white-matter": white}
     shares = {"background": np.maximum(0, 1 - sum(shares.values())).astype(np.float32), **shares}
@@ -86,9 +85,9 @@ def _coronal(image: Image, first: int, last: int) -> Image:
     return Image(np.ascontiguousarray(image.array[:, first:last, :]), geometry)
 
 
-def _read(volume: Any) -> Image:
+def _read(volume: Any, folder: Path) -> Image:
     """Turn a nibabel image into an :class:`Image` by way of a file, so that the grid is read as always."""
-    with tempfile.TemporaryDirectory() as folder:
-        file = Path(folder) / "volume.nii"
+    with scratch_beside(folder / "volume.nii") as scratch:
+        file = scratch / "volume.nii"
         volume.to_filename(file)
         return read_image(file)

@@ -8,19 +8,22 @@ the commit: a process that is killed between two renames leaves a journal that t
 
 from softseg.files.links import is_file, leaves_folder, require_inside
 from softseg.files.reading import read_json_object
-from softseg.files.recovery import settle
+from softseg.files.recovery import finish_abandoned, settle
+from softseg.files.scratch import ScratchFolder, nameless_file, scratch_beside
 from softseg.files.staging import remove_unfinished
 from softseg.files.writing import (
     require_writable_folder,
-    scratch_beside,
     write_beside,
     write_folder_beside,
     write_together,
 )
 
 __all__ = [
+    "ScratchFolder",
+    "finish_abandoned",
     "is_file",
     "leaves_folder",
+    "nameless_file",
     "read_json_object",
     "remove_unfinished",
     "require_inside",

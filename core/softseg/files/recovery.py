@@ -61,9 +61,16 @@ def settle(folder: str | os.PathLike[str]) -> None:
                 continue
             with contextlib.suppress(OSError), hold_abandoned(left) as abandoned:
                 if abandoned:
-                    staging = Staging(left)
-                    _carry_out(staging, _read_journal(staging))
-                    remove_tree(left)
+                    finish_abandoned(left)
+
+
+def finish_abandoned(folder: str | os.PathLike[str]) -> None:
+    """Carry out or sweep one staging folder whose process is known to be gone; what cannot be removed stays."""
+    staging = Staging(Path(folder))
+    with contextlib.suppress(OSError):
+        if staging.folder.is_dir():
+            _carry_out(staging, _read_journal(staging))
+            remove_tree(staging.folder)
 
 
 def sync(path: Path) -> None:

@@ -6,14 +6,16 @@ import contextlib
 import hashlib
 import os
 import platform
+import secrets
 import shutil
 import stat
 import sys
-import tempfile
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+
+from softseg import supervision
 
 PREFIX = ".unfinished-"
 """How the names of staging folders begin."""
@@ -61,10 +63,12 @@ class Staging:
 @contextlib.contextmanager
 def staging_in(base: Path) -> Iterator[Staging]:
     """Give a locked staging folder in ``base``, private to the user, and remove it with whatever is left in it."""
-    staging = Staging(Path(tempfile.mkdtemp(prefix=f"{PREFIX}{os.getpid()}-{_host()}-", dir=base)))
+    staging = Staging(Path(base).absolute() / f"{PREFIX}{os.getpid()}-{_host()}-{secrets.token_hex(6)}")
     _unfinished.add(staging.folder)
+    supervision.unfinished(staging.folder)
     handle = None
     try:
+        staging.folder.mkdir(mode=0o700)
         unnamed = staging.folder / (LOCK if os.name == "nt" else f"{LOCK}.new")
         handle = os.open(unnamed, os.O_RDWR | os.O_CREAT, 0o600)
         _lock(handle)
@@ -74,8 +78,9 @@ def staging_in(base: Path) -> Iterator[Staging]:
     finally:
         if handle is not None:
             os.close(handle)
-        _unfinished.discard(staging.folder)
         remove_tree(staging.folder)
+        _unfinished.discard(staging.folder)
+        supervision.unfinished(staging.folder, over=True)
 
 
 def is_unfinished(path: Path) -> bool:

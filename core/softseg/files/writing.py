@@ -1,10 +1,9 @@
-"""The ways to write: a file, files that belong together, a folder; and scratch space beside the output."""
+"""The ways to write: a file, files that belong together, a folder."""
 
 from __future__ import annotations
 
 import contextlib
 import os
-import tempfile
 from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 
@@ -12,6 +11,7 @@ from softseg.errors import InputError
 from softseg.files.os_errors import plain_os_errors
 from softseg.files.owned import keep_foreign_files, record_files
 from softseg.files.recovery import commit_files, commit_folder, settle
+from softseg.files.scratch import nameless_file
 from softseg.files.staging import Staging, is_unfinished, staging_in
 
 
@@ -93,25 +93,6 @@ def write_folder_beside(
             commit_folder(staging, target.name, durable)
 
 
-@contextlib.contextmanager
-def scratch_beside(path: str | os.PathLike[str]) -> Iterator[Path]:
-    """Give an empty folder beside ``path``, private to the user, that is removed when the block ends.
-
-    For data of scans while a command runs: it stays on the disk that the user chose. After a kill it is swept at the
-    next start.
-
-    Raises
-    ------
-    InputError: the folder cannot be written.
-    """
-    target = Path(path)
-    with plain_os_errors(target):
-        target.parent.mkdir(parents=True, exist_ok=True)
-        settle(target.parent)
-        with staging_in(target.parent) as staging:
-            yield staging.content
-
-
 def require_writable_folder(path: str | os.PathLike[str]) -> Path:
     """Make ``path`` if it is missing and prove, before long work begins, that files can be written there.
 
@@ -127,7 +108,7 @@ def require_writable_folder(path: str | os.PathLike[str]) -> Path:
     with plain_os_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
         settle(folder)
-        with tempfile.TemporaryFile(dir=folder):
+        with nameless_file(folder):
             pass
     return folder
 

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
@@ -17,8 +16,9 @@ import torch
 from softseg.data import CaseStore, Dataset
 from softseg.errors import InputError
 from softseg.events import Events
+from softseg.files import scratch_beside
 from softseg.network import Model
-from softseg.network.fitted_outliers import FittedOutliers
+from softseg.network.fitted_outliers import OUTLIERS_FILE, FittedOutliers
 from softseg.outliers.estimate import estimate_score
 from softseg.outliers.reference import Reference
 from softseg.outliers.scoring import score_case
@@ -80,7 +80,7 @@ def fit_outliers(
     threshold: instead, the threshold itself, in units of the score.
     held_out: ids of branches that the model was not trained on: their voxels are not known ones.
     options: of the score, e.g. ``{"temperature": 2}``.
-    cache: folder for prepared cases, a temporary one by default.
+    cache: folder for prepared cases, a temporary one in the model folder by default.
 
     Raises
     ------
@@ -94,7 +94,7 @@ def fit_outliers(
         raise InputError(f"expected a share above 0, at most 1, got {tpr}", field="tpr")
     if not 0 <= most_loss < 1:
         raise InputError(f"expected a share from 0 to below 1, got {most_loss}", field="most loss")
-    with _folder(cache) as folder:
+    with scratch_beside(model.path / OUTLIERS_FILE) if cache is None else contextlib.nullcontext(Path(cache)) as folder:
         fitted = estimate_score(model, reference, cases, score_name, folder, device, options or {}, events)
         judged = _threshold_cases(dataset, cases, threshold_cases, events)
         found = known_scores(model, fitted, reference, judged, folder, device, events)
@@ -164,12 +164,3 @@ def _threshold_cases(dataset: Dataset, cases: Sequence[str], chosen: Sequence[st
         return validation
     events.warning("the dataset has no validation cases: the threshold comes from the training cases, and is too low")
     return list(cases)
-
-
-@contextlib.contextmanager
-def _folder(cache: str | PathLike[str] | None) -> Iterator[Path]:
-    if cache is not None:
-        yield Path(cache)
-        return
-    with tempfile.TemporaryDirectory(prefix="softseg-outliers-") as folder:
-        yield Path(folder)

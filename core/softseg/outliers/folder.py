@@ -14,9 +14,9 @@ import numpy as np
 from softseg.data import Dataset
 from softseg.errors import InputError
 from softseg.events import Events
-from softseg.files import require_writable_folder, write_folder_beside
+from softseg.files import require_writable_folder, scratch_beside, write_folder_beside
 from softseg.network import Model
-from softseg.network.fitted_outliers import FittedOutliers
+from softseg.network.fitted_outliers import OUTLIERS_FILE, FittedOutliers
 from softseg.network.outlier_scores import SCORES, score_class, scores_for
 from softseg.outliers.fit import fit_outliers
 from softseg.outliers.threshold import MOST_LOSS
@@ -64,20 +64,22 @@ def fit_folder(
     loaded = load_model(model)
     target = _target(loaded, model, out)
     score_class(score, loaded.head)
-    fitted = fit_outliers(
-        loaded,
-        dataset,
-        [case.id for case in dataset.split("train")],
-        score,
-        resolve_device(device, events),
-        events,
-        threshold_cases=threshold_cases,
-        most_loss=most_loss,
-        tpr=tpr,
-        threshold=threshold,
-        held_out=held_out,
-        options=options,
-    )
+    with scratch_beside(target / OUTLIERS_FILE if target == loaded.path else target) as cache:
+        fitted = fit_outliers(
+            loaded,
+            dataset,
+            [case.id for case in dataset.split("train")],
+            score,
+            resolve_device(device, events),
+            events,
+            threshold_cases=threshold_cases,
+            most_loss=most_loss,
+            tpr=tpr,
+            threshold=threshold,
+            held_out=held_out,
+            options=options,
+            cache=cache,
+        )
     for line in _summary(fitted):
         events.log(line)
     events.check()

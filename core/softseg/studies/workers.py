@@ -6,14 +6,16 @@ import contextlib
 import multiprocessing
 import queue
 import signal
-import tempfile
 import threading
+import time
 from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
+from multiprocessing.connection import Connection, wait
 from typing import Any
 
-from softseg.errors import CancelledError, LostProcessError, SoftSegError
+from softseg import supervision
+from softseg.errors import CancelledError, LostProcessError, OutOfMemoryError, SoftSegError
 from softseg.events import CancelToken, Events
+from softseg.files import scratch_beside
 from softseg.studies.jobs import Job, jobs_of
 from softseg.studies.relay import Relay
 from softseg.studies.running import Place, run_job
@@ -21,7 +23,9 @@ from softseg.studies.study import Study
 from softseg.system import is_out_of_memory, threads_each
 
 _LOOK = 0.2  # seconds between two looks at the user's wish to stop
-_END = 20.0  # seconds that processes get to end
+_END_SECONDS = 20.0  # that processes get to end
+
+_FEWER = "the same command goes on; use fewer at once (--jobs) if memory is short"
 
 
 def run_in_processes(
@@ -32,34 +36,65 @@ def run_in_processes(
     Raises
     ------
     CancelledError: cancelled; every process has ended.
-    LostProcessError: a process ended by itself (killed, or out of memory); finished jobs stay.
+    LostProcessError: processes ended by themselves (killed); finished jobs stay.
+    OutOfMemoryError: the same, because the system ran out of memory.
     """
     context = multiprocessing.get_context("spawn")
+    kills_before = supervision.kernel_kills()
     names = [job.name for job in jobs]
     todo, told = context.Queue(), context.Queue()
     for name in [*names, *[None] * at_once]:  # None: no more work
         todo.put(name)
-    with tempfile.TemporaryDirectory(prefix="softseg-study-") as folder:
-        stop = Path(folder) / "stop"
+    with scratch_beside(place.out / "stop") as folder:
+        stop = folder / "stop"
         threads = threads_each(at_once)
         processes = [
             context.Process(
                 target=_work,
-                args=(study, place, todo, told, str(stop), threads),
+                args=(study, place, todo, told, str(stop), threads, supervision.line_for_child()),
             )
             for _ in range(at_once)
         ]
-        for process in processes:
-            process.start()
         try:
+            with _signals_wait():
+                for process in processes:
+                    process.start()
+                    if process.pid is not None:
+                        supervision.child(process.pid)
             return _listen(processes, told, len(names), events)
+        except LostProcessError as error:
+            if supervision.kernel_kills() > kills_before:
+                raise OutOfMemoryError(f"{error.message}: the system ended them", hint=_FEWER) from error
+            raise
         finally:
             stop.touch()
-            for process in processes:
-                process.join(_END)
-                if process.is_alive():
-                    process.kill()
-                    process.join()
+            _end(processes)
+
+
+@contextlib.contextmanager
+def _signals_wait() -> Iterator[None]:
+    """Hold signals back in the block, and in the processes that are started there: their parent hears them for all."""
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, supervision.cancel_signals())
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _end(processes: Sequence[Any]) -> None:
+    """Wait until processes that were asked to stop have ended, and kill those that do not."""
+    until = time.monotonic() + _END_SECONDS
+    for process in processes:
+        if process.pid is None:  # it could not be started
+            continue
+        process.join(max(0.0, until - time.monotonic()))
+        if process.is_alive():
+            process.kill()
+            process.join()
+        supervision.child(process.pid, over=True)
 
 
 def _listen(processes: Sequence[Any], told: Any, total: int, events: Events) -> list[tuple[str, str, str]]:
@@ -74,7 +109,7 @@ def _listen(processes: Sequence[Any], told: Any, total: int, events: Events) -> 
             if not any(process.is_alive() for process in processes):
                 raise LostProcessError(
                     f"all training processes ended before the work was done ({done} of {total} trainings)",
-                    hint="the same command goes on; use fewer at once if memory is short",
+                    hint=_FEWER,
                 ) from None
             continue
         if kind == "warning":
@@ -88,13 +123,19 @@ def _listen(processes: Sequence[Any], told: Any, total: int, events: Events) -> 
     return failed
 
 
-def _work(study: Study, place: Place, todo: Any, told: Any, stop: str, threads: int) -> None:
+def _work(
+    study: Study, place: Place, todo: Any, told: Any, stop: str, threads: int, line: Connection | None = None
+) -> None:
     """Do jobs until none is left; the body of a process."""
+    parent = multiprocessing.parent_process()
+    if threading.current_thread() is threading.main_thread() and parent is not None:
+        for number in supervision.cancel_signals():
+            signal.signal(number, signal.SIG_IGN)  # a Ctrl-C reaches all; the process that started this one decides
+        supervision.join(line)
+        supervision.end_after(lambda: wait([parent.sentinel]))
     import torch
 
     torch.set_num_threads(threads)
-    if threading.current_thread() is threading.main_thread() and multiprocessing.parent_process() is not None:
-        signal.signal(signal.SIGINT, signal.SIG_IGN)  # a Ctrl-C reaches all; the process that started this one decides
     cancel = CancelToken(stop)
     with contextlib.suppress(CancelledError):
         jobs = {job.name: job for job in jobs_of(study, place.out, Events(cancel=cancel))}
