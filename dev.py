@@ -7,6 +7,7 @@
     python dev.py bench   time and memory against what people would use instead   (--quick, --suite NAME)
     python dev.py fuzz    damaged input of every format through every command   (--seconds N, --seed S)
     python dev.py crash   commands killed at any of their file operations   (--runs N, --seed S)
+                          with --cancel N: commands that are asked to stop at any moment
 
 Each makes ``.venv`` beside this file, installs what it needs there, and runs. A second call installs nothing unless
 ``pyproject.toml`` has changed.

@@ -1,6 +1,7 @@
 """Commands that are killed at any of their file operations: what stands under a result's name is whole, always.
 
     python dev.py crash [--runs N] [--seconds N] [--seed S] [--only NAME] [--keep FOLDER]
+    python dev.py crash --cancel N ...     commands are asked to stop instead (cancel.py)
 
 A run copies a tiny valid world with an older result, starts a command that replaces it, and kills the whole process
 group with SIGKILL at one of its file operations, chosen by seed. Then every group of results that belong together must
@@ -182,6 +183,11 @@ class Known:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Kill commands until the number of runs is done; 1 when one left something wrong."""
+    given = sys.argv[1:] if arguments is None else arguments
+    if any(each.split("=")[0] == "--cancel" for each in given):
+        import cancel
+
+        return cancel.main(given)
     options = _parser().parse_args(arguments)
     commands = [command for command in COMMANDS if options.only in (None, command.name)]
     preload()
