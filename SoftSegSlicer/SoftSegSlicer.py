@@ -20,6 +20,7 @@ Engine.makeImportable()
 
 from SoftSegSlicerLib import SelfTest  # noqa: E402 - the engine had to be found first
 from SoftSegSlicerLib.Diagnostics import Diagnostics  # noqa: E402
+from SoftSegSlicerLib.Integration.ChangeWatch import ChangeWatch  # noqa: E402
 from SoftSegSlicerLib.Integration.FileReader import SoftSegSlicerFileReader  # noqa: E402, F401 - Slicer looks for it here
 from SoftSegSlicerLib.Integration.FileWriter import SoftSegSlicerFileWriter  # noqa: E402, F401 - Slicer looks for it here
 from SoftSegSlicerLib.Integration.SharedLogic import dropSharedLogic, sharedLogic  # noqa: E402
@@ -78,6 +79,7 @@ class SoftSegSlicerWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.context.showPanel = self.showPanel
         self.diagnostics = Diagnostics(self.context, self.ui.copyDiagnosticsButton, self.ui.diagnosticsLabel)
         self.panels = {}
+        self.changeWatch = ChangeWatch(self.context)
         self.addObserver(slicer.mrmlScene, slicer.mrmlScene.StartCloseEvent, self.onSceneStartClose)
         self.addObserver(slicer.mrmlScene, slicer.mrmlScene.EndCloseEvent, self.onSceneEndClose)
         self.addObserver(slicer.mrmlScene, slicer.mrmlScene.EndImportEvent, self.onSceneEndClose)
@@ -149,6 +151,7 @@ class SoftSegSlicerWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         """Slicer calls this before the module goes: stop processes, remove observers."""
         self.removeObservers()
         self.paletteWatcher.cleanup()
+        self.changeWatch.cleanup()
         self.diagnostics.cleanup()
         for panel in self.panels.values():
             panel.cleanup()

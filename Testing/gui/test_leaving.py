@@ -121,3 +121,36 @@ def test_a_click_on_show_volumes_needs_no_second_one(moduleWidget, layout):
     panel._update()
     click(panel.ui.volumesButton)
     assert layout.layout != FOUR_UP
+
+
+# -- segments changed in Slicer's own modules -------------------------------------------------------------------------
+
+
+def test_a_segment_renamed_in_slicer_is_renamed_in_the_panels(moduleWidget):
+    node = moduleWidget.logic.addSegmentation(parcellation())
+    moduleWidget.context.segmentation = node
+    look, tree = moduleWidget.panel("Look"), moduleWidget.panel("Tree")
+    moduleWidget.showPanel("Tree")
+    node.GetSegmentation().GetSegment("cortex").SetName("my cortex")
+    for _round in range(3):
+        slicer.app.processEvents()
+    assert moduleWidget.logic.treeOf(node).node("cortex").name == "my cortex"
+    assert tree.editor.tree.node("cortex").name == "my cortex"
+    moduleWidget.showPanel("Look")
+    assert look.tree.labelTree.node("cortex").name == "my cortex"
+
+
+def test_an_edit_of_the_tree_is_not_taken_for_one_of_the_segments(moduleWidget):
+    node = moduleWidget.logic.addSegmentation(parcellation())
+    moduleWidget.context.segmentation = node
+    panel = moduleWidget.showPanel("Tree")
+    panel.edit(lambda editor: editor.rename("cortex", "one"))
+    panel.edit(lambda editor: editor.recolor(["white"], (1, 2, 3)))
+    for _round in range(3):
+        slicer.app.processEvents()
+    assert moduleWidget.logic.treeOf(node).node("cortex").name == "one"
+    click(panel.ui.undoButton)
+    click(panel.ui.undoButton)
+    for _round in range(3):
+        slicer.app.processEvents()
+    assert moduleWidget.logic.treeOf(node) == parcellation().tree

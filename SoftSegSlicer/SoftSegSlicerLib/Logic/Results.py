@@ -24,9 +24,10 @@ from ..Scene.HandEdits import HandEdits
 from ..Scene.ParcellationNode import ParcellationStore
 from ..Scene.SceneWatch import SceneWatch
 from ..Scene.Sureness import SureSource
+from .Following import FollowingLogic
 
 
-class ResultsLogic:
+class ResultsLogic(FollowingLogic):
     """Segmentations with a label tree and, where a soft model made them, a soft parcellation."""
 
     def __init__(self):
@@ -60,10 +61,7 @@ class ResultsLogic:
         return self._store.readFile(path)
 
     def addSegmentation(self, parcellation, volumeNode=None, name="", content=None):
-        """Return a new segmentation of a SoftParcellation, or of a file's, with its bytes (``content``) to keep.
-
-        The other parameters are those of :meth:`loadParcellation`.
-        """
+        """Return a new segmentation of a SoftParcellation, with the bytes of its file; see :meth:`loadParcellation`."""
         return self._add(parcellation, content, volumeNode, name)
 
     def _add(self, parcellation, content, volumeNode, name):
@@ -203,6 +201,7 @@ class ResultsLogic:
         ------
         InputError: no such level or node, or the nodes are no cut.
         """
+        self.takeChanges(segmentationNode)
         tree = self.treeOf(segmentationNode)
         wanted = TreeNode.asCut(tree, cut)
         source = self._shownSource(segmentationNode)
