@@ -79,20 +79,25 @@ def dense_of(parcellation: SoftParcellation) -> np.ndarray:
 def reference(parcellation: SoftParcellation, said: list[Said]) -> np.ndarray:
     """What the corrections make of it, voxel by voxel: float64 ``(C, k, j, i)``."""
     own = dense_of(parcellation)
-    now = own.copy()
+    now, possible = own.copy(), np.ones(own.shape, bool)
     for one in said:
-        now = _conditioned(parcellation, own, now, one)
+        now = _conditioned(parcellation, own, now, possible, one)
     return now
 
 
-def _conditioned(parcellation: SoftParcellation, own: np.ndarray, now: np.ndarray, said: Said) -> np.ndarray:
+def _conditioned(
+    parcellation: SoftParcellation, own: np.ndarray, now: np.ndarray, possible: np.ndarray, said: Said
+) -> np.ndarray:
     tree = parcellation.tree
-    allowed = np.array([(leaf in tree.leaves_under(said.node)) == said.is_node for leaf in tree.leaves])
-    mass = now[allowed].sum(axis=0)
-    there = np.argwhere(mass > 1e-12)
+    meant = np.array([(leaf in tree.leaves_under(said.node)) == said.is_node for leaf in tree.leaves])
     spacing = np.array(parcellation.geometry.spacing_kji)
     out = now.copy()
     for voxel in map(tuple, np.argwhere(said.voxels)):
+        allowed = meant & possible[(slice(None), *voxel)]
+        allowed = allowed if allowed.any() else meant
+        possible[(slice(None), *voxel)] = allowed
+        mass = now[allowed].sum(axis=0)
+        there = np.argwhere(mass > 1e-12)
         if mass[voxel] > 1e-12:
             source = now[(slice(None), *voxel)]
         elif own[(allowed, *voxel)].sum() > 1e-12:

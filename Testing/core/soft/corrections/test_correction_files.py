@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -208,3 +209,18 @@ def test_a_corrected_voxel_is_no_outlier(tmp_path: Path) -> None:
         assert result.outliers.degree()[block(0, 3)].max() == 0
         assert (result.predicted.labels(3, outliers=True) == 65535).all()
         assert (result.without(result.corrections[0]).labels(3, outliers=True) == 65535).all()
+
+
+def test_the_lines_in_the_document_read_what_was_said(corrected: SoftParcellation, tmp_path: Path) -> None:
+    document = (Path(__file__).resolve().parents[4] / "docs" / "soft-parcellation.md").read_text(encoding="utf-8")
+    model, people = re.findall(r"```python\n(.*?)```", document, re.DOTALL)[:2]
+    file = corrected.save(tmp_path / "case.soft.npz")
+    space: dict[str, Any] = {}
+    exec((model + people).replace("case.soft.npz", file.as_posix()), space)  # noqa: S102
+    left = corrected.tree.leaf_slice("left")
+    np.testing.assert_array_equal(space["probability"](left.start, left.stop), corrected.predicted.probability("left"))
+    names = [node["id"] for node in space["header"]["tree"]["nodes"]]
+    expected = np.zeros(SHAPE, int)
+    for one in corrected.corrections:
+        expected[one.voxels] = (1 + names.index(one.node_id)) * (1 if one.is_node else -1)
+    np.testing.assert_array_equal(space["said"](), expected)

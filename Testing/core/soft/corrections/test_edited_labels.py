@@ -32,7 +32,7 @@ def parcellation(background: bool = True, seed: int = 0) -> SoftParcellation:
 def test_an_edited_label_map_comes_back(case: tuple[int, bool]) -> None:
     model = random_parcellation(*case)
     random = np.random.default_rng(case[0])
-    cut = model.tree.cut_at(int(random.integers(0, model.tree.depth + 1)))
+    cut = model.tree.cut_at(int(random.integers(0 if model.tree.background else 1, model.tree.depth + 1)))
     before = model.labels(cut)
     values = [value for value in cut.values if value]
     edited = np.where(random.random(before.shape) < 0.3, random.choice([*values, 0]), before).astype(np.uint16)
@@ -107,7 +107,11 @@ def test_outliers_in_an_edited_map_say_nothing() -> None:
         assert scored.corrected_by_labels(3, labels) is scored
         edited = labels.copy()
         edited[2, 0] = 3
-        assert (scored.corrected_by_labels(3, edited).labels(3, outliers=True)[2, 0] == 3).all()
+        corrected = scored.corrected_by_labels(3, edited)
+        np.testing.assert_array_equal(corrected.corrected_voxels, edited != labels)
+        assert (corrected.labels(3, outliers=True)[2, 0][labels[2, 0] != 3] == 3).all()
+    with pytest.raises(InputError, match="value 65535"):
+        scored.corrected_by_labels(3, np.where(steps == 0, 65535, labels))
 
 
 def test_what_was_said_is_a_label_map_of_mixed_depth() -> None:

@@ -11,8 +11,9 @@ import numpy.typing as npt
 from softseg.soft.corrections.apply import predicted, with_added, without
 from softseg.soft.corrections.choosing import Suggestion, region, suggestions
 from softseg.soft.corrections.correction import Correction
-from softseg.soft.corrections.edited import corrected_by_labels, correction_map
+from softseg.soft.corrections.edited import corrected_by_labels
 from softseg.soft.corrections.runs import Runs
+from softseg.soft.corrections.said import Said, correction_map
 from softseg.soft.views import ParcellationViews
 from softseg.tree import Cut
 from softseg.types import BoolArray
@@ -58,8 +59,9 @@ class Correctable(ParcellationViews):
         model itself said is conditioned; where the model had nothing of it either, the nearest voxel (in mm; the first
         in C order of equally near ones) that has any answers; where no voxel has, all leaves of N are equally likely.
         "Is not N" conditions on the other leaves in the same way; where no voxel has any of these, it is background
-        (in a tree without, all of them are equally likely). The returned :attr:`corrections` say how many voxels were
-        answered in which way.
+        (in a tree without, all of them are equally likely). What was said before still holds where it can: after
+        "cortex", "is not left" means the other leaves of the cortex. Where it cannot, the later one wins. The returned
+        :attr:`corrections` say how many voxels were answered in which way.
 
         Parameters
         ----------
@@ -114,13 +116,15 @@ class Correctable(ParcellationViews):
         return corrected_by_labels(self, self._own(cut), labels, box, author, time)
 
     def correction_map(self) -> npt.NDArray[np.uint16]:
-        """Return what was last said of each voxel, as a label map of mixed depth: uint16 ``(k, j, i)``.
+        """Return what was said of each voxel, as a label map of mixed depth: uint16 ``(k, j, i)``.
 
         Values are those of :meth:`LabelTree.node_values`; 0 where nothing was said. As 0 is the value of a background,
-        too, ask :attr:`corrected_voxels` where anything was said. "Is not N" gives the deepest node that holds what was
-        said before without N (said "cortex", then "is not left": its right half), the root where that says nothing.
+        too, ask :attr:`corrected_voxels` where anything was said. It is the deepest node that holds what all of it
+        leaves possible: said "cortex" and then "is not left" it is its right half; "is not left" alone may be no more
+        than the root. Where two things exclude each other, the later one counts. The node has probability 1 there.
         """
-        return correction_map(self.tree, self.corrections, self.geometry.shape)
+        said = Said.nothing() if self.layer is None else self.layer.said
+        return correction_map(said, self.tree, self.geometry.shape)
 
     def region(self, cut: Cut | int, voxel: tuple[int, int, int]) -> BoolArray:
         """Return the voxels connected to one (by 6 neighbours) with the same label at a cut: bool ``(k, j, i)``.

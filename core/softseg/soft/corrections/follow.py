@@ -10,8 +10,8 @@ import numpy.typing as npt
 
 from softseg.errors import InputError
 from softseg.soft.corrections.correction import Correction
-from softseg.soft.corrections.layer import allowed_leaves, smallest_node
 from softseg.soft.corrections.runs import Runs
+from softseg.soft.corrections.said import allowed_leaves, smallest_node
 from softseg.tree import LabelTree
 
 Targets = npt.NDArray[np.int32]

@@ -7,12 +7,12 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from softseg.errors import InputError
 from softseg.soft.corrections.box import Index, StoredBox
 from softseg.soft.corrections.correction import Correction
 from softseg.soft.corrections.nearest import nearest_voxels
 from softseg.soft.corrections.rows import Rows
 from softseg.soft.corrections.runs import Indices
+from softseg.soft.corrections.said import Said, allowed_leaves
 from softseg.tree import LabelTree
 from softseg.types import BoolArray
 
@@ -30,6 +30,7 @@ class CorrectionLayer:
     answers: the distributions that each of them made of its voxels.
     rows: what of the answers counts, the last one in each voxel; before it is rounded.
     shares: the same as it is stored.
+    said: which leaves the corrections together leave possible.
     """
 
     own: StoredBox
@@ -37,6 +38,7 @@ class CorrectionLayer:
     answers: tuple[Rows, ...] = ()
     rows: Rows = field(default_factory=Rows.none)
     shares: Rows = field(default_factory=Rows.none)
+    said: Said = field(default_factory=Said.nothing)
 
     def added(self, correction: Correction, tree: LabelTree, spacing: Spacing) -> CorrectionLayer:
         """Return the layer with one more correction, which speaks last.
@@ -51,19 +53,24 @@ class CorrectionLayer:
         ------
         InputError: the tree has no such node, or nothing is left beside it.
         """
-        answered, rows = _answer(self, correction, tree, spacing)
+        allowed = allowed_leaves(correction.node_id, correction.is_node, tree)
+        said = self.said.with_said(correction.runs.voxels(), allowed)
+        answered, rows = _answer(self, correction, said, spacing)
         return CorrectionLayer(
             self.own,
             (*self.corrections, answered),
             (*self.answers, rows),
             self.rows.replaced(rows),
             self.shares.replaced(rows.shares()),
+            said,
         )
 
     def without(self, number: int, tree: LabelTree, spacing: Spacing) -> CorrectionLayer:
         """Return the layer without one correction: those after it are answered anew."""
         rows = Rows.stacked(self.answers[:number])
-        below = CorrectionLayer(self.own, self.corrections[:number], self.answers[:number], rows, rows.shares())
+        before = self.corrections[:number]
+        said = Said.of(before, tree)
+        below = CorrectionLayer(self.own, before, self.answers[:number], rows, rows.shares(), said)
         return below.with_all(self.corrections[number + 1 :], tree, spacing)
 
     def with_all(self, corrections: Iterable[Correction], tree: LabelTree, spacing: Spacing) -> CorrectionLayer:
@@ -74,50 +81,41 @@ class CorrectionLayer:
         return layer
 
 
-def allowed_leaves(node_id: str, is_node: bool, tree: LabelTree) -> BoolArray:
-    """Return which leaves a correction leaves possible: bool ``(C,)``.
-
-    Raises
-    ------
-    InputError: the tree has no such node, or "is not" is said of all leaves.
-    """
-    out = np.full(len(tree.leaves), not is_node)
-    out[tree.leaf_slice(node_id)] = is_node
-    if not out.any():
-        raise InputError("nothing is left beside this node, it holds every leaf", field=f"node '{node_id}'")
-    return out
-
-
-def smallest_node(tree: LabelTree, first: int, last: int) -> str:
-    """Return the deepest node that holds the leaves ``first`` to ``last``."""
-    path = tree.path(tree.leaves[first].id)
-    return next(node.id for node in reversed(path) if last < tree.leaf_slice(node.id).stop)
-
-
-def _answer(
-    layer: CorrectionLayer, correction: Correction, tree: LabelTree, spacing: Spacing
-) -> tuple[Correction, Rows]:
+def _answer(layer: CorrectionLayer, correction: Correction, said: Said, spacing: Spacing) -> tuple[Correction, Rows]:
     """Return the distributions in the voxels of a correction, and the correction with how many got which answer."""
-    allowed = allowed_leaves(correction.node_id, correction.is_node, tree)
     voxels = correction.runs.voxels()
+    numbers = said.at(voxels)
+    answers, near, even = [], 0, 0
+    for number in np.flatnonzero(np.bincount(numbers)):
+        own = voxels[numbers == number]
+        conditioned = _conditioned(layer, own, said.sets[number])
+        silent = np.flatnonzero(conditioned.counts == 0)
+        answers.append(conditioned)
+        if not silent.size:
+            continue
+        found = _nearest(layer, own[silent], said.sets[number], spacing)
+        near += 0 if found is None else silent.size
+        even += silent.size if found is None else 0
+        answers.append(_alike(layer, correction, own[silent], said.sets[number]) if found is None else found)
+    counted = replace(correction, conditioned=voxels.size - near - even, nearest=near, even=even)
+    return counted, Rows.stacked(answers)
+
+
+def _conditioned(layer: CorrectionLayer, voxels: Indices, allowed: BoolArray) -> Rows:
+    """Return the voxels' own distributions, given the leaves; without any leaf where they have none of these."""
+    leaves = np.flatnonzero(allowed)
+    if leaves.size == 1:  # there is nothing to share out
+        return Rows.alike(voxels, leaves)
     own = layer.own.rows(voxels).given(allowed)
     _, at = layer.rows.find(voxels)
     said = layer.rows.take(at).given(allowed)
-    answer = own.replaced(said.take(np.flatnonzero(said.counts)))  # earlier corrections may have taken all: the model's
-    silent = np.flatnonzero(answer.counts == 0)
-    leaves = np.flatnonzero(allowed)
-    if leaves.size == 1:  # there is nothing to share out
-        return replace(correction, conditioned=voxels.size), Rows.alike(voxels, leaves)
-    if not silent.size:
-        return replace(correction, conditioned=voxels.size, nearest=0, even=0), answer
-    found = _nearest(layer, voxels[silent], allowed, spacing)
-    near = 0 if found is None else silent.size
-    if found is None:
-        background = layer.own.background
-        spare = not correction.is_node and background is not None and allowed[background]
-        found = Rows.alike(voxels[silent], np.array([background]) if spare else leaves)
-    counted = replace(correction, conditioned=voxels.size - silent.size, nearest=near, even=silent.size - near)
-    return counted, answer.replaced(found)
+    return own.replaced(said.take(np.flatnonzero(said.counts)))  # corrections may have taken all: then the model's own
+
+
+def _alike(layer: CorrectionLayer, correction: Correction, voxels: Indices, allowed: BoolArray) -> Rows:
+    background = layer.own.background
+    spare = not correction.is_node and background is not None and allowed[background]
+    return Rows.alike(voxels, np.array([background]) if spare else np.flatnonzero(allowed))
 
 
 def _nearest(layer: CorrectionLayer, voxels: Indices, allowed: BoolArray, spacing: Spacing) -> Rows | None:

@@ -13,7 +13,7 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 
-from softseg.soft.corrections.runs import Indices, ranges
+from softseg.soft.corrections.runs import Indices, find, ranges
 from softseg.soft.encoding import SCALE, keep_largest
 from softseg.types import BoolArray
 
@@ -93,9 +93,7 @@ class Rows:
 
     def find(self, voxels: Indices) -> tuple[Indices, Indices]:
         """Return which of ``voxels`` (increasing) have a row here, and which row that is."""
-        at = np.searchsorted(self.voxels, voxels)
-        here = np.flatnonzero((at < self.voxels.size) & (np.append(self.voxels, -1)[at] == voxels))
-        return here, at[here]
+        return find(self.voxels, voxels)
 
     def shares(self) -> Rows:
         """Return the same with steps of 1/255 that sum to 255, as a soft parcellation stores them.

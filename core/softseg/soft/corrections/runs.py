@@ -75,3 +75,10 @@ def ranges(starts: npt.NDArray[np.integer], lengths: npt.NDArray[np.integer]) ->
     lengths = lengths.astype(np.int64, copy=False)
     begins = np.cumsum(lengths) - lengths
     return np.asarray(np.repeat(starts - begins, lengths) + np.arange(int(lengths.sum())), np.int64)
+
+
+def find(among: Indices, voxels: Indices) -> tuple[Indices, Indices]:
+    """Return which of ``voxels`` are in ``among`` (both increasing), and where they are in it."""
+    at = np.searchsorted(among, voxels)
+    here = np.flatnonzero((at < among.size) & (np.append(among, -1)[at] == voxels))
+    return here, at[here]

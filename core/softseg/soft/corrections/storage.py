@@ -15,8 +15,8 @@ import numpy.typing as npt
 
 from softseg.errors import InputError
 from softseg.soft.corrections.correction import Correction, utc_text
-from softseg.soft.corrections.layer import allowed_leaves
 from softseg.soft.corrections.runs import Runs
+from softseg.soft.corrections.said import allowed_leaves
 from softseg.system import require_memory
 from softseg.tree import LabelTree
 
