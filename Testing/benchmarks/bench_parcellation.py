@@ -18,9 +18,10 @@ from scipy.ndimage import distance_transform_edt, find_objects, gaussian_filter
 
 from softseg.image import Geometry, read_image
 from softseg.resources import label_tree_path
+from softseg.soft.corrections import ball
 from softseg.soft.parcellation import SoftParcellation
 from softseg.soft.slabs import Slab
-from softseg.tree import LabelTree
+from softseg.tree import Cut, LabelTree
 
 SUITE = "parcellation"
 BLUR_MM = 1.2
@@ -53,7 +54,7 @@ def run(quick: bool) -> list[Line]:
     sure = _seconds(lambda: head.confident_labels(0.9), rounds)
     lines.append(Line(SUITE, "as deep as 0.9 sure", sure * 1e3, 500.0, "ms", "limit", 1.0, "bound is ours"))
     lines.append(Line(SUITE, "volumes at level 3", volumes * 1e3, 100.0, "ms", "limit", 1.0, "bound is ours"))
-    return lines + _against_dense(head, rounds)
+    return lines + _against_dense(head, rounds) + _corrections(head, rounds)
 
 
 def _limit(head: SoftParcellation, name: str, level: int, rounds: int) -> Line:
@@ -85,6 +86,75 @@ def _against_dense(head: SoftParcellation, rounds: int) -> list[Line]:
         Line(SUITE, "labels at level 3, part", labels.ours * 1e3, labels.peer * 1e3, "ms", "dense float32", 1.0, note),
         Line(SUITE, "map of a node, part", maps.ours * 1e3, maps.peer * 1e3, "ms", "dense float32", 1.0, note),
     ]
+
+
+def _corrections(head: SoftParcellation, rounds: int) -> list[Line]:
+    """Measure a stroke of 10,000 voxels until labels, a map and the volumes follow; the peer encodes the head again."""
+    cut = head.tree.cut_at(3)
+    strokes = [_stroke(head, number) for number in range(20)]
+    corrected = head
+    for node, voxels in strokes[:-1]:
+        corrected = corrected.corrected(node, voxels)
+    node, voxels = strokes[-1]
+    _seen(corrected, cut, node)
+    seconds = _seconds(lambda: _seen(corrected.corrected(node, voxels), cut, node), rounds)
+    again = timed(lambda: _seen(_encoded_again(corrected, node, voxels), cut, node))[0]
+    last = corrected.corrected(node, voxels)
+    undone = _seconds(lambda: _seen(last.without(last.corrections[-1]), cut, node), rounds)
+    with tempfile.TemporaryDirectory() as folder:
+        files = [part.save(Path(folder) / f"{number}.soft.npz") for number, part in enumerate((head, last))]
+        sizes = [file.stat().st_size for file in files]
+        opened = _seconds(lambda: SoftParcellation.load(files[1]), rounds)
+    note = f"{int(voxels.sum())} voxels after 19 other strokes: corrected, labels, a map, volumes of level 3"
+    return [
+        Line(SUITE, "a stroke is everywhere", seconds * 1e3, 200.0, "ms", "limit", 1.0, note),
+        Line(SUITE, "a stroke, not the head again", seconds * 1e3, again * 1e3, "ms", "full re-encode", 0.1, note),
+        Line(SUITE, "a stroke taken back", undone * 1e3, 200.0, "ms", "limit", 1.0, note),
+        Line(SUITE, "open with 20 strokes", opened * 1e3, 1000.0, "ms", "limit", 1.0, "bound is ours"),
+        Line(SUITE, "file growth by 20 strokes", 100 * (sizes[1] / sizes[0] - 1), 1.0, "%", "limit", 1.0),
+    ]
+
+
+def _stroke(head: SoftParcellation, number: int) -> tuple[str, np.ndarray]:
+    """Return a ball of 10,000 voxels on a border, and the second most probable node of level 3 there."""
+    cut = head.tree.cut_at(3)
+    places = np.argwhere(head.entropy(cut) > 0.3)
+    k, j, i = (int(at) for at in places[np.random.default_rng(number).integers(len(places))])
+    radius = (10_000 * 0.75 / np.pi * np.prod(head.geometry.spacing)) ** (1 / 3)
+    return head.suggestions(cut, (k, j, i))[0].node_id, ball(head.geometry, (k, j, i), float(radius))
+
+
+def _seen(head: SoftParcellation, cut: Cut, node: str) -> None:
+    """Ask for what is on the screen."""
+    head.labels(cut)
+    head.probability(node)
+    head.volumes(cut)
+
+
+def _encoded_again(head: SoftParcellation, node: str, voxels: np.ndarray) -> SoftParcellation:
+    """Condition the dense distribution and encode all of it, row by row."""
+    inside = head.tree.leaf_slice(node)
+
+    def slabs() -> Iterator[Slab]:
+        first = 0
+        stops = np.cumsum(head.counts.sum(axis=(1, 2), dtype=np.int64))
+        for row, counts in enumerate(head.counts):
+            stop = int(stops[row])
+            flat = np.zeros((len(head.tree.leaves), counts.size), np.float32)
+            flat[head.leaves[first:stop], np.repeat(np.arange(counts.size), counts.reshape(-1))] = head.shares[
+                first:stop
+            ] / np.float32(255)
+            first = stop
+            dense = np.zeros((len(head.tree.leaves), *head.geometry.shape[1:]), np.float32)
+            dense[head.background] = 1
+            dense[:, head.box[1], head.box[2]] = flat.reshape(-1, *counts.shape)
+            said = voxels[head.start[0] + row]
+            given = dense[:, said]
+            given[: inside.start], given[inside.stop :] = 0, 0
+            dense[:, said] = given / np.maximum(given.sum(axis=0), 1e-6)
+            yield Slab.full(dense[:, None], head.start[0] + row)
+
+    return SoftParcellation.from_slabs(slabs(), head.tree, head.geometry)
 
 
 def _nodes(tree: LabelTree) -> list[str]:

@@ -84,6 +84,13 @@ COMMANDS = (
         older="collapse result.soft.npz --cut 1 --out labels.nii.gz",
     ),
     Command(
+        "correct",
+        "result.soft.npz labels0.nii.gz",
+        ("corrected.soft.npz",),
+        "correct result.soft.npz --node core --voxels labels0.nii.gz --out corrected.soft.npz",
+        older="correct result.soft.npz --node shell --voxels labels0.nii.gz --out corrected.soft.npz",
+    ),
+    Command(
         "predict",
         "model scan0.nii.gz",
         ("results/scan0",),

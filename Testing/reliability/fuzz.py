@@ -74,6 +74,20 @@ TARGETS = (
     Target("tree-diff", "tree.json indented.txt", "tree diff {file} levels.csv", "levels.csv"),
     Target("collapse-labels", "result.soft.npz", "collapse {file} --cut 1 --out labels.nii.gz"),
     Target("collapse-node", "result.soft.npz", "collapse {file} --node organ --out map.nii.gz"),
+    Target("correct-list", "corrected.soft.npz", "correct {file} --list"),
+    Target("correct-undo", "corrected.soft.npz", "correct {file} --undo last --out undone.soft.npz"),
+    Target(
+        "correct-voxels",
+        "labels0.nii.gz",
+        "correct result.soft.npz --node core --voxels {file} --out corrected2.soft.npz",
+        "result.soft.npz",
+    ),
+    Target(
+        "correct-labels",
+        "labels0.nii.gz",
+        "correct result.soft.npz --labels {file} --cut leaves --out corrected2.soft.npz",
+        "result.soft.npz",
+    ),
     Target(
         "evaluate",
         "result.soft.npz labels0.nii.gz tree.json",

@@ -64,7 +64,7 @@ def readers() -> dict[str, Reader]:
         "image": Reader(read_image, images),
         "labels": Reader(lambda file: read_image(file, labels=True), "labels0.nii.gz"),
         "channel": Reader(read_channel, "cube.hdr cube.img bands.npz pages.tiff picture.png second.nii"),
-        "parcellation": Reader(SoftParcellation.load, "result.soft.npz"),
+        "parcellation": Reader(SoftParcellation.load, "result.soft.npz corrected.soft.npz"),
         "dataset": Reader(Dataset.load, "DATA.json"),
         "dataset-tree": Reader(lambda file: Dataset.load(file.parent / "DATA.json"), "tree.json"),
         "plan": Reader(Plan.load, "run/plan.json"),

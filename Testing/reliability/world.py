@@ -166,6 +166,9 @@ def _results(folder: Path) -> None:
     arguments = ["train", str(folder / "DATA.json"), "--recipe", "ce-dice", "--out", str(folder / "run"), "--quiet"]
     _must(run([*arguments, "--device", "cpu", *chosen]))
     shutil.copy(folder / "out" / "scan0" / "soft.soft.npz", folder / "result.soft.npz")
+    out, mask = str(folder / "corrected.soft.npz"), ("--voxels", str(folder / "labels0.nii.gz"), "--quiet")
+    _must(run(["correct", str(folder / "result.soft.npz"), "--node", "organ", *mask, "--author", "A B", "--out", out]))
+    _must(run(["correct", out, "--node", "core", *mask, "--not", "--out", out]))
 
 
 def _must(code: int) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 
 import numpy as np
 
+from softseg.soft.encoding import SCALE
 from softseg.soft.node_sums import COLUMNS, Group, NodeSums, joined
 from softseg.soft.pieces import Indices, Leaves
 from softseg.types import BoolArray
@@ -13,26 +14,29 @@ from softseg.types import BoolArray
 Index = tuple[int, ...]
 
 
-def patched(sums: NodeSums, places: Indices, changed: NodeSums) -> NodeSums:
+def patched(sums: NodeSums, places: Indices, before: NodeSums, changed: NodeSums) -> NodeSums:
     """Return the sums with other leaves in some voxels.
 
     Parameters
     ----------
     sums: of a box.
     places: the voxels that change, as indices of the flattened box.
-    changed: the sums of these voxels alone, in the same order.
+    before, changed: the sums of these voxels alone, in the same order, as they were and as they are.
     """
     certain, largest = sums.certain.copy(), sums.largest.copy()
     certain[places], largest[places] = changed.certain, changed.largest
     stays = np.ones(certain.size, bool)
     stays[places] = False
-    return NodeSums(
+    out = NodeSums(
         sums.number,
         certain,
         largest,
         _merged(sums.groups, stays, changed.groups, places),
         _merged(sums.undecided, stays, changed.undecided, places),
     )
+    if "leaf_sums" in vars(sums):
+        vars(out)["leaf_sums"] = sums.leaf_sums - before.leaf_sums + changed.leaf_sums
+    return out
 
 
 def moved(sums: NodeSums, places: Indices, size: int, outside: int | None) -> NodeSums:
@@ -46,13 +50,18 @@ def moved(sums: NodeSums, places: Indices, size: int, outside: int | None) -> No
     outside: leaf that the new voxels hold with all of the share; ``None``: nothing.
     """
     fill = sums.number if outside is None else outside
-    return NodeSums(
+    out = NodeSums(
         sums.number,
         _spread(sums.certain, places, size, fill),
         _spread(sums.largest, places, size, fill),
         tuple(Group(places[group.voxels], group.leaves, group.shares) for group in sums.groups),
         tuple(Group(places[group.voxels], group.leaves, group.shares) for group in sums.undecided),
     )
+    if "leaf_sums" in vars(sums):
+        vars(out)["leaf_sums"] = leaf_sums = sums.leaf_sums.copy()
+        if outside is not None:
+            leaf_sums[outside] += SCALE * (size - places.size)
+    return out
 
 
 def _spread(values: Leaves, places: Indices, size: int, fill: int) -> Leaves:

@@ -151,16 +151,16 @@ def _targets(parcellation: SoftParcellation, tree: LabelTree, merged: Mapping[in
     old = parcellation.tree
     _same_background(old, tree)
     index = {leaf.value: position for position, leaf in enumerate(tree.leaves)}
-    stored = np.bincount(parcellation.leaves, minlength=len(old.leaves)) > 0
     target = np.full(len(old.leaves), -1, np.int32)
     for position, leaf in enumerate(old.leaves):
-        value = merged.get(int(leaf.value or 0), leaf.value)
-        found = index.get(value)
-        if found is None:
-            found = _folded(old, tree, leaf)
-        if found is None and stored[position]:
-            raise InputError(_why(tree, leaf), field=f"leaf '{leaf.id}'", hint="undo that edit, or predict again")
+        found = index.get(merged.get(int(leaf.value or 0), leaf.value))
+        found = _folded(old, tree, leaf) if found is None else found
         target[position] = -1 if found is None else found
+    if (target < 0).any():
+        stored = np.bincount(parcellation.leaves, minlength=len(old.leaves)) > 0
+        for position in np.flatnonzero(stored & (target < 0)).tolist():
+            leaf = old.leaves[position]
+            raise InputError(_why(tree, leaf), field=f"leaf '{leaf.id}'", hint="undo that edit, or predict again")
     return target
 
 

@@ -78,7 +78,7 @@ def _with_layer(parcellation: _Parcellation, layer: CorrectionLayer, changed: In
     if "sums" in vars(parcellation):
         sums = _moved_sums(parcellation.sums, parcellation.stored_box, box)
         if sums is not None:
-            vars(out)["sums"] = _patched_sums(sums, box, changed)
+            vars(out)["sums"] = _patched_sums(sums, parcellation.stored_box, box, changed)
     return out
 
 
@@ -104,10 +104,16 @@ def _moved_sums(sums: NodeSums, old: StoredBox, new: StoredBox) -> NodeSums | No
     return moved(sums, places, new.counts.size, new.background)
 
 
-def _patched_sums(sums: NodeSums, box: StoredBox, changed: Indices) -> NodeSums:
-    here, places = box.inside(changed)
+def _patched_sums(sums: NodeSums, old: StoredBox, new: StoredBox, changed: Indices) -> NodeSums:
+    """Return the sums of a box that differs from another in some voxels."""
+    here, places = new.inside(changed)
     if not places.size:
         return sums
-    rows = box.rows(changed[here])
+    before, after = (_sums_of(box, changed[here], sums.number) for box in (old, new))
+    return patched(sums, places, before, after)
+
+
+def _sums_of(box: StoredBox, voxels: Indices, number: int) -> NodeSums:
+    rows = box.rows(voxels)
     leaves = rows.leaves.astype(np.uint8 if box.leaves.dtype == np.uint8 else np.uint16)
-    return patched(sums, places, node_sums(rows.counts.astype(np.uint8), leaves, rows.steps, sums.number))
+    return node_sums(rows.counts.astype(np.uint8), leaves, rows.steps, number)
