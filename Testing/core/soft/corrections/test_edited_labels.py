@@ -32,17 +32,21 @@ def parcellation(background: bool = True, seed: int = 0) -> SoftParcellation:
 def test_an_edited_label_map_comes_back(case: tuple[int, bool]) -> None:
     model = random_parcellation(*case)
     random = np.random.default_rng(case[0])
-    cut = model.tree.cut_at(int(random.integers(0 if model.tree.background else 1, model.tree.depth + 1)))
+    cut = model.tree.cut_at(int(random.integers(0, model.tree.depth + 1)))
     before = model.labels(cut)
     values = [value for value in cut.values if value]
     edited = np.where(random.random(before.shape) < 0.3, random.choice([*values, 0]), before).astype(np.uint16)
     if 0 not in cut.values and model.tree.background is not None:
         edited[edited == 0] = before[edited == 0]  # 0 is finer than this cut
+    erased = (edited == 0) & (before != 0)
+    if model.tree.background is None and len(cut.nodes) == 1 and erased.any():
+        with pytest.raises(InputError, match="what was erased can be nothing else"):
+            model.corrected_by_labels(cut, edited)
+        edited[erased] = before[erased]
+        erased[:] = False
     corrected = model.corrected_by_labels(cut, edited, author="me")
     if model.tree.background is None:
-        erased = (edited == 0) & (before != 0)
-        if len(cut.nodes) > 1:
-            assert (corrected.labels(cut)[erased] != before[erased]).all()
+        assert (corrected.labels(cut)[erased] != before[erased]).all()
         edited = np.where(erased, corrected.labels(cut), edited)
     np.testing.assert_array_equal(corrected.labels(cut), edited)
     assert all(one.author == "me" for one in corrected.corrections)

@@ -84,5 +84,11 @@ def _said(
         return
     for node, value in zip(cut.nodes, cut.values, strict=True):  # an outlier, 0 before, cannot be erased
         mask = erased & (before == value)
+        if mask.any() and len(cut.nodes) == 1:
+            raise InputError(
+                f"what was erased can be nothing else, as '{node.id}' holds every leaf",
+                field="labels",
+                hint="edit a label map of a deeper cut",
+            )
         if mask.any():
             yield node.id, False, mask
