@@ -65,6 +65,8 @@ def requests(draw):
         chosen = draw(st.sampled_from(["cut", "node", "confidence"]))
         values = {key: value for key, value in values.items() if key not in ("cut", "node", "confidence")}
         values[chosen] = 0.75 if chosen == "confidence" else "1"
+    if kind is PredictRequest and values.get("confidence") is not None:
+        values.pop("guarantee", None)
     if kind is EvaluateRequest and not (values.get("prediction") and values.get("reference")):
         values["pairs"] = "pairs.csv"
     return kind(**values)

@@ -21,6 +21,7 @@ from softseg.commands import (
     doctor,
     ensemble,
     evaluate,
+    guarantee,
     outliers,
     predict,
     study,
@@ -57,6 +58,7 @@ app.command("correct")(correct.correct)
 app.command("evaluate")(evaluate.evaluate)
 app.command("study")(study.study)
 app.command("calibrate")(calibrate.calibrate)
+app.command("guarantee")(guarantee.guarantee)
 app.add_typer(outliers.app, name="outliers")
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from os import PathLike, fspath
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from softseg.network import Model
 from softseg.prediction.case import Prediction, predict_with
 from softseg.prediction.cohort import Share, Table, error_fields, volumes_of
 from softseg.prediction.ensemble import joint_name, load_model, load_models, require_once
+from softseg.prediction.guarantee import level_of
 from softseg.prediction.inputs import CaseInput, find_cases
 from softseg.prediction.outputs import SOFT_FILE, VOLUMES_FILE, Wanted, write_case
 from softseg.prediction.places import case_folders
@@ -125,7 +126,8 @@ def run(
     events = Events() if events is None else events
     share = Share.of_environment()
     loaded, *others = load_models(request.model if models is None else models)
-    wanted = Wanted.of(loaded.tree, request)
+    level = level_of(request, [loaded, *others], events)
+    wanted = replace(Wanted.of(loaded.tree, request), confidence=level)
     require_once([loaded, *others], request.uncertainty)
     all_cases = find_cases(request.inputs, loaded.plan.channels)
     folders = case_folders(request.out, all_cases)
@@ -168,7 +170,8 @@ class _Job:
             "cuts": {named.file_name: [node.id for node in named.cut.nodes] for named in self.wanted.cuts},
             "nodes": list(self.wanted.nodes),
             "map_type": request.map_type,
-            "confidence": request.confidence,
+            "confidence": self.wanted.confidence,
+            "guarantee": None if request.guarantee is None else [request.guarantee, request.guarantee_confidence],
             "uncertainty": request.uncertainty,
             "postprocess": [asdict(step) for step in settings.postprocess],
             "overlap": request.overlap,

@@ -12,7 +12,13 @@ from softseg.requests.manifest import Manifest, OutputFile, WrittenCase
 from softseg.requests.names import file_name, file_names
 from softseg.requests.predict import CollapseRequest, PredictRequest
 from softseg.requests.request import Request
-from softseg.requests.train import CalibrateRequest, EnsembleRequest, FitOutliersRequest, TrainRequest
+from softseg.requests.train import (
+    CalibrateRequest,
+    EnsembleRequest,
+    FitOutliersRequest,
+    GuaranteeRequest,
+    TrainRequest,
+)
 
 __all__ = [
     "CalibrateRequest",
@@ -22,6 +28,7 @@ __all__ = [
     "EvaluateRequest",
     "FalseColourRequest",
     "FitOutliersRequest",
+    "GuaranteeRequest",
     "Manifest",
     "OutputFile",
     "PredictRequest",

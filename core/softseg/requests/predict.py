@@ -42,6 +42,9 @@ class PredictRequest(Request):
     cut: levels, ``"leaves"`` or files of node ids; the leaves by default.
     nodes: ids or names of nodes whose soft maps are written.
     confidence: 0.5..1: also write, per voxel, the deepest node of at least this probability.
+    guarantee: instead: the share of wrong answers that a new person has at most (``softseg guarantee``); the level
+        follows from it.
+    guarantee_confidence: probability with which that holds.
     uncertainty: ``"tta:N"`` or ``"dropout:N"``: N predictions, and how much they differ.
     branches: ids or names of inner nodes, or ``all``, for which the uncertainty of their decision is mapped.
     calibrated: whether a model's calibration (``softseg calibrate``) is applied, where it has one.
@@ -81,6 +84,26 @@ class PredictRequest(Request):
         low=0.5,
         high=1,
         default=None,
+    )
+    guarantee: float | None = option(
+        "--guarantee",
+        "Answer as deep as at most this share of wrong answers allows on a new person.",
+        metavar="ALPHA",
+        kind=float,
+        low=0,
+        high=1,
+        below=True,
+        default=None,
+    )
+    guarantee_confidence: float = option(
+        "--guarantee-confidence",
+        "Probability with which that holds.",
+        metavar="C",
+        kind=float,
+        low=0,
+        high=1,
+        below=True,
+        default=0.9,
     )
     uncertainty: str | None = option(
         "--uncertainty", "Also estimate the uncertainty.", metavar="tta:N|dropout:N", default=None
@@ -129,6 +152,8 @@ class PredictRequest(Request):
 
     def check(self) -> None:
         """Check the form of what has one."""
+        if self.guarantee is not None and self.confidence is not None:
+            raise InputError("give either --confidence or --guarantee", field="--confidence/--guarantee")
         if self.uncertainty is not None:
             repeats(self.uncertainty)
 

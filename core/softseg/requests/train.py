@@ -83,6 +83,35 @@ class CalibrateRequest(Request):
 
 
 @dataclass(frozen=True)
+class GuaranteeRequest(Request):
+    """Find how sure a model's answers must be so that few are wrong on a new person, and store it in the model.
+
+    Attributes
+    ----------
+    model: a model folder, also an ensemble; guarantee.json is written into it.
+    data: the dataset description.
+    split: the people that are asked; none of them may have trained the model.
+    predictions: soft parcellations by models that other people trained; by default the model predicts the cases.
+    device: where the network runs.
+    """
+
+    COMMAND: ClassVar[tuple[str, ...]] = ("guarantee",)
+
+    model: str = argument("MODEL", "A model folder, also an ensemble; guarantee.json is written into it.")
+    data: Path = argument("DATA.json", "The dataset description.", kind=Path)
+    split: str = option("--split", "The people that are asked.", choices=SPLITS, default="val")
+    predictions: tuple[str, ...] = option(
+        "--prediction",
+        "Soft parcellation of a case by a model that others trained (cross-conformal), or a folder of them; may be"
+        " repeated. [default: the model predicts the cases]",
+        metavar="PATH",
+        several=True,
+        default=(),
+    )
+    device: str = device_option()
+
+
+@dataclass(frozen=True)
 class FitOutliersRequest(Request):
     """Fit an outlier score to a model.
 
