@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import slicer
+
 from SoftSegSlicerLib.Dialogs import Dialogs
+from SoftSegSlicerLib.Panels.DeviceList import DeviceList
+from SoftSegSlicerLib.Panels.MapFilter import MapFilter
 from SoftSegSlicerLib.Process.ProcessRunner import ProcessRunner
 
 EVENTS = ("segmentationChanged", "treeChanged", "cutChanged", "modelsChanged", "volumesChanged")
@@ -21,12 +25,16 @@ class PanelContext:
     parameterNode: the wrapped parameter node of this scene; None while a scene is being closed.
     entered: whether the module is the one that is looked at; what follows the mouse in the views rests meanwhile.
     showPanel: called with a panel's name, brings its tab to the front; the shell sets it.
+    mapFilter: keeps maps of results out of the selectors that are given to it.
+    devices: what computes on this computer.
     makeRunner: called without arguments, returns a new Runner; tests replace it.
     """
 
     def __init__(self, logic, dialogs=None):
         self.logic = logic
         self.dialogs = dialogs or Dialogs()
+        self.mapFilter = MapFilter(slicer.mrmlScene)
+        self.devices = DeviceList()
         self.makeRunner = ProcessRunner
         self.showPanel = None
         self.entered = True
@@ -34,6 +42,11 @@ class PanelContext:
         self._observers = {event: [] for event in EVENTS}
         self._known = None
         logic.onVolumesChanged = lambda node: self.notify("volumesChanged", node=node)
+
+    def cleanup(self):
+        """Let go of the scene, and stop what runs."""
+        self.mapFilter.cleanup()
+        self.devices.cleanup()
 
     def runner(self):
         """Return a new runner of engine processes."""

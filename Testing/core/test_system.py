@@ -97,7 +97,23 @@ def test_devices_of_a_machine_with_gpus() -> None:
     ]  # fmt: skip
 
 
-@pytest.mark.parametrize("name", ["gpu", "mps", "cpu:x", ""])
+def test_an_apple_gpu_is_listed_and_taken_when_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(system, "gpus", lambda: 0)
+    monkeypatch.setattr(system, "has_mps", lambda: False)
+    with pytest.raises(InputError, match="mps was asked for, but this machine offers no Apple GPU"):
+        system.resolve_device("mps")
+    monkeypatch.undo()
+    monkeypatch.setattr(system, "gpus", lambda: 0)
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: True)
+    sink = ListSink()
+    assert system.resolve_device("mps", Events(sink)).type == "mps"
+    assert sink.events[0]["text"] == "device: mps (Apple GPU)"
+    assert system.resolve_device("auto") == CPU
+    assert [device.name for device in system.devices()] == ["cpu", "mps"]
+    assert system.devices()[1].memory == system.memory().total
+
+
+@pytest.mark.parametrize("name", ["gpu", "xpu", "cpu:x", ""])
 def test_other_names_are_refused(name: str) -> None:
     with pytest.raises(InputError, match="expected auto, cpu or cuda:N"):
         system.resolve_device(name)

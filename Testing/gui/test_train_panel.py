@@ -119,7 +119,7 @@ def test_a_few_strokes_are_learned_from_after_a_click_stopped_resumed_to_the_end
         click(panel.ui.stopButton)
         waitUntil(lambda: panel.monitor.state == "finished", 400)
     assert panel.monitor.state == "finished", message(panel)
-    assert panel.ui.statusLabel.text == "Finished after 60 steps."
+    assert panel.ui.statusLabel.text.startswith("Finished after 60 steps.")
     assert [step for step, _ in panel.monitor.curves.losses] == list(range(1, 61))
     assert "Dice" in panel.ui.metricLabel.text
     assert not panel.ui.pictureLabel.pixmap.isNull()
@@ -179,29 +179,136 @@ def test_a_training_is_picked_up_again_after_a_restart(quick, moduleWidget, wait
     again.cleanup()
 
 
-def test_closing_slicer_asks_and_stops_only_if_told_to(quick, moduleWidget, waitUntil):
+class MainWindow(qt.QMainWindow):
+    """A main window that asks a question of its own before it closes, as the application's does."""
+
+    closes = True
+
+    def closeEvent(self, event):
+        event.setAccepted(self.closes)
+
+
+def test_closing_slicer_asks_and_stops_only_if_told_to_and_slicer_closes(quick, moduleWidget, waitUntil):
     panel = quick
     from SoftSegSlicerLib.Panels.CloseGuard import CloseGuard
 
-    window = qt.QMainWindow()
-    guard = CloseGuard(window, panel._mayClose)
+    window, dialogs = MainWindow(), moduleWidget.context.dialogs
+    guard = CloseGuard(window, panel._atClose)
     window.show()
     assert window.close()
-    assert moduleWidget.context.dialogs.asked == []  # nothing runs, nothing is asked
+    assert dialogs.asked == []  # nothing runs, nothing is asked
     prepared(panel, steps=5000)
     click(panel.ui.startButton)
     waitUntil(lambda: panel.monitor.state == "running")
+    for answer, closes in ((True, False), (True, True), (False, False)):
+        dialogs.answer, window.closes = answer, closes
+        window.show()
+        assert window.close() == closes
+        assert "A training is running" in dialogs.asked[-1]
+        assert panel.monitor.run.running
+        assert not panel.monitor.run.stopping
+    assert len(dialogs.asked) == 3
+    window.closes = True
     window.show()
     assert window.close()
-    assert "A training is running" in moduleWidget.context.dialogs.asked[-1]
-    assert panel.monitor.run.running
-    assert not panel.monitor.run.stopping
-    moduleWidget.context.dialogs.answer = False
-    slicer.mrmlScene.Clear(False)  # closing the scene asks too
-    assert "the scene is closed" in moduleWidget.context.dialogs.asked[-1]
     assert panel.monitor.run.stopping
     waitUntil(lambda: panel.monitor.state == "stopped")
     guard.release()
+
+
+def test_closing_the_scene_leaves_the_training_and_its_curve(quick, moduleWidget, waitUntil):
+    panel = quick
+    prepared(panel, steps=5000)
+    click(panel.ui.startButton)
+    waitUntil(lambda: panel.monitor.state == "running" and panel.monitor.curves.lastStep >= 3)
+    slicer.mrmlScene.Clear(False)
+    settle()
+    assert moduleWidget.context.dialogs.asked == []  # its scans were written to files: it needs no scene
+    assert panel.monitor.state == "running"
+    assert panel.monitor.curves.losses[0][0] == 1
+    assert panel.ui.curveLabel.visible
+    panel._onStop()
+    waitUntil(lambda: panel.monitor.state == "stopped")
+    steps = panel.monitor.curves.lastStep
+    for _scene in range(2):
+        slicer.mrmlScene.Clear(False)
+        settle()
+    assert panel.monitor.state == "stopped"
+    assert panel.ui.statusLabel.text == f"Stopped at step {steps}. Resume goes on from there."
+    assert [step for step, _loss in panel.monitor.curves.losses] == list(range(1, steps + 1))
+    assert panel.ui.plotButton.enabled
+    click(panel.ui.plotButton)
+    assert slicer.mrmlScene.GetNumberOfNodesByClass("vtkMRMLPlotChartNode") == 2
+
+
+ENDED = """
+import json, os, sys
+out, words = sys.argv[sys.argv.index("--out") + 1], json.loads(sys.argv[1])
+os.makedirs(out, exist_ok=True)
+with open(os.path.join(out, "log.jsonl"), "a") as log:
+    for step in range(1, 24):
+        log.write(json.dumps({"event": "step", "step": step, "loss": 1 / step, "learning_rate": 0.1}) + "\\n")
+    log.write(json.dumps({"event": "end", "step": 23, **words}) + "\\n")
+print(json.dumps({"event": "stage", "stage": "train", "total": None}))
+print(json.dumps({"event": "progress", "stage": "train", "done": 23, "total": 23, "seconds_left": 0}))
+print(json.dumps({"event": "done"}))
+"""
+
+
+@pytest.mark.parametrize(
+    ("reason", "best", "said"),
+    [
+        ("time", 20, "Finished after 23 steps: the time is up. The best model is that of step 20."),
+        ("steps", 23, "Finished after 23 steps."),
+        ("early stopping", 12, "Early stopping after 23 steps: no better validation score since step 12."),
+    ],
+)
+def test_a_training_that_ended_says_after_how_many_steps_and_why(panel, waitUntil, reason, best, said):
+    words = json.dumps({"reason": reason, "best_step": best})
+    panel._launcher._command = [sys.executable, "-c", ENDED, words]
+    prepared(panel)
+    click(panel.ui.startButton)
+    waitUntil(lambda: panel.monitor.state == "finished")
+    assert panel.ui.statusLabel.text == said
+    slicer.mrmlScene.Clear(False)
+    settle()
+    assert panel.ui.statusLabel.text == said
+
+
+def test_scribbles_are_seen_and_get_the_recipe_for_them(panel):
+    addCase(panel, *addPerson("P0", 0))
+    assert (panel.strokes.unpainted, panel.choices.recipe) == ("background", "tree-wasserstein-dice")
+    addCase(panel, *addPerson("P1", 1, strokes=True))  # with some background
+    assert (panel.strokes.unpainted, panel.choices.recipe) == ("unknown", "sparse")
+    assert panel.strokes.sets([]) == ["sparse=false"]  # the background that is painted counts
+
+
+def test_scribbles_without_a_background_are_learned_from_alone(panel):
+    volume, labels = addPerson("P0", 0, strokes=True)
+    segmentation = labels.GetSegmentation()
+    segmentation.RemoveSegment(segmentation.GetSegmentIdBySegmentName("Background"))
+    segmentation.RemoveSegment(segmentation.GetSegmentIdBySegmentName("rim"))
+    import numpy as np
+
+    values = slicer.util.arrayFromSegmentBinaryLabelmap(labels, segmentation.GetSegmentIdBySegmentName("core"), volume)
+    thin = np.zeros_like(values)
+    k = np.flatnonzero(values.any((1, 2)))[1]
+    thin[k] = values[k]
+    slicer.util.updateSegmentBinaryLabelmapFromArray(
+        thin, labels, segmentation.GetSegmentIdBySegmentName("core"), volume
+    )
+    addCase(panel, volume, labels)
+    assert (panel.strokes.unpainted, panel.choices.recipe) == ("strokes", "sparse")
+
+
+def test_what_people_chose_stays_when_scribbles_are_added(panel):
+    panel.ui.recipeSelector.currentIndex = panel.ui.recipeSelector.findText("tree-ce")
+    addCase(panel, *addPerson("P1", 1, strokes=True))
+    assert (panel.strokes.unpainted, panel.choices.recipe) == ("unknown", "tree-ce")
+    assert "Suggested recipe: sparse." in panel.ui.unpaintedLabel.text
+    choose(panel.ui.unpaintedSelector, "background")
+    addCase(panel, *addPerson("P2", 2, strokes=True))
+    assert panel.strokes.unpainted == "background"
 
 
 def test_a_killed_training_is_said_and_can_be_resumed(quick, waitUntil):
@@ -254,6 +361,9 @@ def test_painted_strokes_take_the_recipe_for_them_and_give_the_other_one_back(pa
     recipes.currentIndex = recipes.findText("sparse")
     assert panel.strokes.unpainted == "strokes"
     choose(strokes, "unknown")
+    assert recipes.currentText == "sparse"
+    assert panel.strokes.sets([]) == ["sparse=false"]
+    choose(strokes, "background")
     assert recipes.currentText == "tree-wasserstein-dice"
 
 

@@ -169,11 +169,13 @@ class Device:
 
 
 def devices() -> tuple[Device, ...]:
-    """Return the CPU and the GPUs of this machine."""
+    """Return the CPU and the GPUs of this machine; an Apple GPU shares the machine's memory."""
     found = [Device("cpu", processor(), memory().total)]
     for index in range(gpus()):
         properties = _torch().cuda.get_device_properties(index)
         found.append(Device(f"cuda:{index}", properties.name, int(properties.total_memory)))
+    if has_mps():
+        found.append(Device("mps", "Apple GPU (Metal)", memory().total))
     return tuple(found)
 
 
@@ -185,8 +187,18 @@ def gpus() -> int:
     return int(cuda.device_count()) if cuda.is_available() else 0
 
 
+def has_mps() -> bool:
+    """Whether PyTorch can use an Apple GPU."""
+    if importlib.util.find_spec("torch") is None:
+        return False
+    backend = getattr(_torch().backends, "mps", None)
+    return bool(backend is not None and backend.is_available())
+
+
 def resolve_device(device: str | torch.device, events: Events | None = None) -> torch.device:
     """Return the device of that name; ``"auto"`` is the first CUDA device if there is one, else the CPU.
+
+    ``"mps"`` is an Apple GPU, which is for predictions and only taken when named: nobody has measured it yet.
 
     The choice is announced through ``events``.
 
@@ -203,7 +215,11 @@ def resolve_device(device: str | torch.device, events: Events | None = None) -> 
             chosen = torch.device(device)
         except RuntimeError as error:
             raise InputError(f"expected auto, cpu or cuda:N, got {name!r}", field="device") from error
-    if chosen.type not in ("cpu", "cuda"):
+    if chosen.type == "mps" and not has_mps():
+        raise InputError(
+            "mps was asked for, but this machine offers no Apple GPU", field="device", hint="use --device auto"
+        )
+    if chosen.type not in ("cpu", "cuda", "mps"):
         raise InputError(f"expected auto, cpu or cuda:N, got {name!r}", field="device")
     if chosen.type == "cuda" and (chosen.index or 0) >= gpus():
         raise InputError(
@@ -276,6 +292,8 @@ def _described(device: Any) -> str:
     torch = _torch()
     if device.type == "cuda":
         return f"{device} ({torch.cuda.get_device_name(device)})"
+    if device.type == "mps":
+        return "mps (Apple GPU)"
     return f"cpu ({torch.get_num_threads()} threads)"
 
 

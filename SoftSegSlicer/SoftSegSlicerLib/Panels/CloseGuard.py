@@ -1,4 +1,4 @@
-"""Asking before the application closes while a training runs."""
+"""Asking, before the application closes, what becomes of a training that runs."""
 
 import qt
 
@@ -6,25 +6,38 @@ __all__ = ["CloseGuard"]
 
 
 class CloseGuard(qt.QWidget):
-    """Watches the main window; it closes unless the question is answered with "do not".
+    """Watches the main window: asks first, and acts only when the window really closes.
+
+    The application asks a question of its own (whether to save the scene), which can be answered with "do not close".
+    So the event is handed on from here, and what it became is looked at.
 
     Parameters
     ----------
     window: the main window.
-    mayClose: called without arguments when the window is asked to close; returns whether it may.
+    ask: called without arguments when the window is asked to close; returns what is to be done should it close, a
+        callable, or None for nothing.
     """
 
-    def __init__(self, window, mayClose):
+    def __init__(self, window, ask):
         qt.QWidget.__init__(self)
-        self._window, self._mayClose = window, mayClose
+        self._window, self._ask, self._asking = window, ask, False
         window.installEventFilter(self)
 
-    def eventFilter(self, _watched, event):
-        """Ask when the window is about to close."""
-        if event.type() == qt.QEvent.Close and not self._mayClose():
-            event.ignore()
-            return True
-        return False
+    def eventFilter(self, watched, event):
+        """Ask, let the window and other filters decide, and do what was asked for if they let it close."""
+        if event.type() != qt.QEvent.Close or self._asking:
+            return False
+        self._asking = True
+        try:
+            act = self._ask()
+            if act is None:
+                return False
+            qt.QCoreApplication.sendEvent(watched, event)
+            if event.isAccepted():
+                act()
+        finally:
+            self._asking = False
+        return True
 
     def release(self):
         """Stop watching."""

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from slicer.i18n import tr as _
 
+from SoftSegSlicerLib.Panels.DeviceList import DeviceChoice
 from SoftSegSlicerLib.Panels.Selectors import chosen
-
-DEVICES = ("auto", "cpu", "cuda:0", "cuda:1")
 
 
 class SegmentOptions:
@@ -20,15 +19,13 @@ class SegmentOptions:
 
     def __init__(self, ui, context):
         self._ui, self._context = ui, context
-        titles = (_("Automatic (GPU if there is one)"), _("Processor (CPU)"), _("GPU 0 (NVIDIA)"), _("GPU 1 (NVIDIA)"))
-        for title, device in zip(titles, DEVICES, strict=True):
-            ui.deviceBox.addItem(title, device)
+        self._devices = DeviceChoice(ui.deviceBox, context.devices)
         ui.cutBox.currentIndexChanged.connect(self._onCutChanged)
         ui.deviceBox.currentIndexChanged.connect(self._onDeviceChanged)
 
     def restore(self):
         """Show the device that the parameter node remembers."""
-        self._ui.deviceBox.currentIndex = max(0, self._ui.deviceBox.findData(self._context.parameterNode.device))
+        self._devices.choose(self._context.parameterNode.device)
 
     def fillCuts(self, summary):
         """Offer the levels of a model's tree (a ModelSummary, or None); the remembered one is chosen if it is there."""

@@ -1,4 +1,4 @@
-"""What follows the training by itself: calibrating the shares, fitting an outlier score."""
+"""What follows the training by itself: calibrating the probabilities, fitting an outlier score."""
 
 from slicer.i18n import tr as _
 
@@ -18,9 +18,9 @@ class TrainAfter:
         self._ui = ui
         for text, score in (
             (_("Energy"), "energy"),
-            (_("Largest share"), "max-softmax"),
+            (_("Maximum softmax"), "max-softmax"),
             (_("Entropy"), "entropy"),
-            (_("Distance to the classes"), "mahalanobis"),
+            (_("Mahalanobis distance"), "mahalanobis"),
             (_("ODIN (slow)"), "odin"),
         ):
             ui.scoreSelector.addItem(text, score)
@@ -31,10 +31,10 @@ class TrainAfter:
         """Enable the boxes, or say what is missing: both are fitted on scans for validation."""
         tips = {
             self._ui.calibrateCheck: _(
-                "Fit a temperature for each level of the tree, so that of voxels with a share of 0.8 about 80 % are "
-                "right (docs/uncertainty.md)"
+                "Fit a temperature for each level of the tree, so that about 80 % of the voxels with a probability of "
+                "0.8 are right (docs/uncertainty.md)"
             ),
-            self._ui.outliersCheck: _("Teach the model to say where a voxel belongs to no structure that it knows"),
+            self._ui.outliersCheck: _("Fit a score that finds voxels unlike the training data"),
         }
         for box, tip in tips.items():
             box.enabled = possible

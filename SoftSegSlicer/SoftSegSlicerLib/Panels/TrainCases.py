@@ -21,10 +21,11 @@ class TrainCases:
     ----------
     ui: the panel's widgets by name.
     onChanged: called without arguments when the list changes.
+    onAdded: called with the labels of a case that people added.
     """
 
-    def __init__(self, ui, onChanged):
-        self._ui, self._onChanged = ui, onChanged
+    def __init__(self, ui, onChanged, onAdded):
+        self._ui, self._onChanged, self._onAdded = ui, onChanged, onAdded
         self._cases, self._filling = [], False
         table = ui.caseTable
         table.columnCount = 4
@@ -125,7 +126,9 @@ class TrainCases:
         self._updateButtons()
 
     def _onAdd(self, *_args):
-        self.add(self._ui.volumeSelector.currentNode(), self._ui.labelsSelector.currentNode())
+        labels = self._ui.labelsSelector.currentNode()
+        self.add(self._ui.volumeSelector.currentNode(), labels)
+        self._onAdded(labels)
 
     def _onRemove(self, *_args):
         table = self._ui.caseTable

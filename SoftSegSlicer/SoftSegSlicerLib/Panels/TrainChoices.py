@@ -14,6 +14,7 @@ from softseg.tree import LabelTree
 from ..Exchange.LabelMatching import treeOfSegments
 from ..Exchange.LabelReader import layersOf, segmentColors, segmentNames
 from ..Training.RecipeTexts import recipeTexts
+from .DeviceList import DeviceChoice
 from .PanelWidgets import shippedTrees
 from .Selectors import chosen
 
@@ -48,8 +49,7 @@ class TrainChoices:
         ):
             ui.timeSelector.addItem(text, minutes)
         ui.timeSelector.currentIndex = 2
-        for text, device in ((_("Automatic"), "auto"), (_("Processor (CPU)"), "cpu"), (_("Graphics card"), "cuda")):
-            ui.deviceSelector.addItem(text, device)
+        self._devices = DeviceChoice(ui.deviceSelector, context.devices, without=("mps",))  # it cannot train
         ui.recipeSelector.currentIndexChanged.connect(self._onRecipe)
         ui.treeSelector.currentIndexChanged.connect(self._onTree)
         if not ui.folderEdit.currentPath:

@@ -43,6 +43,7 @@ class TrainMonitor:
             self._clear()
             return
         self.curves = LearningCurves(run.folder, os.path.basename(run.folder))
+        run.reread()  # what it has told before went into other curves
         self.look()
 
     def look(self, *_args):
@@ -116,7 +117,7 @@ class TrainMonitor:
     def _statusText(self, state):
         run = self.run
         if state == FINISHED:
-            return _("Finished after {step} steps.").format(step=self.curves.lastStep)
+            return finishedText(run, self.curves.lastStep)
         if state == STOPPED:
             return _("Stopped at step {step}. Resume goes on from there.").format(step=self.curves.lastStep)
         if state == FAILED:
@@ -126,12 +127,15 @@ class TrainMonitor:
                 else _("Not run yet.")
             )
         if run.stopping:
-            return _("Stopping: the last step is finished and saved…")
+            return _("Stopping after the current step…")
         if run.step:
-            doing = _("Calibrating the shares") if run.step == CALIBRATE else _("Fitting the outlier score")
+            doing = _("Calibrating the probabilities") if run.step == CALIBRATE else _("Fitting the outlier score")
             return f"{doing}: {_stageText(run.stage)}" if run.stage else f"{doing}…"
         if run.stage == "train":
-            text = _("Step {done} of {total}").format(done=run.done, total=run.total)
+            if not run.total:  # before the first step of a training with a time budget
+                return _("Step 1…")
+            text = _("Step {done} of about {total}") if run.timed else _("Step {done} of {total}")
+            text = text.format(done=run.done, total=run.total)
             left = timeText(run.secondsLeft)
             return f"{text}, {left}" if left else text
         if run.stage:
@@ -156,6 +160,20 @@ class TrainMonitor:
         for said in (*self.run.warnings[-1:], *self.run.notes):
             text += "\n" + _("Warning: {text}").format(text=said)
         return text.strip()
+
+
+def finishedText(run, lastStep):
+    """Return after how many steps a training ended, and why, in words."""
+    step = lastStep or run.endStep
+    if run.endReason == "early stopping":
+        text = _("Early stopping after {step} steps: no better validation score since step {best}.")
+        return text.format(step=step, best=run.bestStep)
+    text = _("Finished after {step} steps.")
+    if run.endReason == "time":
+        text = _("Finished after {step} steps: the time is up.")
+    if run.bestStep and run.bestStep != step:
+        text += " " + _("The best model is that of step {best}.")
+    return text.format(step=step, best=run.bestStep)
 
 
 def timeText(seconds):

@@ -63,7 +63,8 @@ class TrainPanel:
         self._cases = None
         self.choices = TrainChoices(ui, context, self._update)
         self.strokes, self.after = TrainStrokes(ui), TrainAfter(ui)
-        self._cases = TrainCases(ui, self._onSource)
+        self._cases = TrainCases(ui, self._onSource, self._onAdded)
+        context.mapFilter.apply(ui.volumeSelector, ui.labelsSelector)
         self.matches = TrainMatches(context.dialogs)
         ui.matchesButton.clicked.connect(self._onMatches)
         ui.sourceSelector.currentIndexChanged.connect(self._onSource)
@@ -72,7 +73,7 @@ class TrainPanel:
         ui.folderEdit.currentPathChanged.connect(self._update)
         ui.startButton.clicked.connect(self._onStart)
         ui.stopButton.clicked.connect(self._onStop)
-        self._runs = TrainRuns(ui, self.monitor, self._launcher, self._askFolder, self._message, self._update)
+        self._runs = TrainRuns(ui, self.monitor, self._launcher, context, self._message, self._update)
         ui.useButton.clicked.connect(self._onUse)
         ui.plotButton.clicked.connect(self._onPlot)
         ui.openFolderButton.clicked.connect(self._onOpenFolder)
@@ -101,13 +102,14 @@ class TrainPanel:
             self._guard.release()
 
     def onSceneStartClose(self):
-        """Ask whether the training shall go on without the scene."""
-        if self.monitor.state == RUNNING and not self._goesOn(_("the scene is closed")):
-            self.monitor.run.requestStop()
+        """Let a training go on: its scans were written to files, so that it needs no scene."""
+        self._stopWriting()
 
     def onSceneEndClose(self):
-        """Forget the cases of the old scene."""
+        """Forget the cases of the old scene; read the training's curves again from its folder."""
         self._cases.refresh()
+        self.monitor.follow(self.monitor.run)
+        self._update()
 
     # -- what to learn from ---------------------------------------------------------------------------------------
 
@@ -124,6 +126,12 @@ class TrainPanel:
         self.ui.datasetLabel.text = _("There is no such file.") if missing else ""
         self.choices.offerTrees(self._source, self._cases.cases())
         self._update()
+
+    def _onAdded(self, labels):
+        try:
+            self.strokes.follow(labels)
+        except SoftSegError as error:
+            self._message.error(error)
 
     def _whyNot(self):
         """Return why a training cannot start now; empty if it can."""
@@ -147,7 +155,7 @@ class TrainPanel:
         self.ui.stopButton.text = _("Stop") if busy or not resume else _("Resume")
         self.ui.stopButton.enabled = busy or resume
         self.ui.stopButton.toolTip = (
-            _("Stop after the present step; the training can be resumed later")
+            _("Stop after the current step; the training can be resumed later")
             if busy or not resume
             else _("Go on with the training below from where it was stopped")
         )
@@ -263,9 +271,6 @@ class TrainPanel:
             self._context.notify("modelsChanged", path=run.model)
         self._update()
 
-    def _askFolder(self, *arguments):
-        return self._context.dialogs.askFolder(*arguments)
-
     # -- using it -------------------------------------------------------------------------------------------------
 
     def _onUse(self, *_args):
@@ -283,17 +288,14 @@ class TrainPanel:
     def _watchMainWindow(self):
         window = slicer.util.mainWindow()
         if window is not None:
-            self._guard = CloseGuard(window, self._mayClose)
+            self._guard = CloseGuard(window, self._atClose)
 
-    def _mayClose(self):
-        """Ask what becomes of a training when Slicer closes; it closes either way."""
-        if self.monitor.state == RUNNING and not self._goesOn(_("Slicer is closed")):
-            self.monitor.run.requestStop()
-        return True
-
-    def _goesOn(self, when):
+    def _atClose(self):
+        """Ask what becomes of a training when Slicer closes; return what to do then, None for nothing."""
+        if self.monitor.state != RUNNING:
+            return None
         question = _(
-            "A training is running. Shall it go on when {when}? It can be picked up again in the Train tab. "
-            "With No it is stopped and saved."
+            "A training is running. Keep it running after Slicer is closed? The Train tab shows it again when Slicer "
+            "is started next. With No it is saved and stopped when Slicer closes."
         )
-        return self._context.dialogs.confirm(question.format(when=when), _("Training"))
+        return None if self._context.dialogs.confirm(question, _("Training")) else self.monitor.run.requestStop

@@ -19,14 +19,14 @@ class TrainRuns:
     ui: the panel's widgets by name.
     monitor: TrainMonitor.
     launcher: finds the processes of trainings.
-    askFolder: asks for a folder; returns "" if none was chosen.
+    context: PanelContext; its dialogs ask for a folder.
     message: MessageLine.
     onChanged: called without arguments when another training is shown.
     """
 
-    def __init__(self, ui, monitor, launcher, askFolder, message, onChanged):
+    def __init__(self, ui, monitor, launcher, context, message, onChanged):
         self._ui, self._monitor, self._launcher = ui, monitor, launcher
-        self._askFolder, self._message, self._onChanged = askFolder, message, onChanged
+        self._context, self._message, self._onChanged = context, message, onChanged
         ui.runSelector.currentIndexChanged.connect(self._onRun)
         ui.openRunButton.clicked.connect(self._onOpen)
 
@@ -60,7 +60,7 @@ class TrainRuns:
             self._onChanged()
 
     def _onOpen(self, *_args):
-        folder = self._askFolder(_("Folder of a training"), self._ui.folderEdit.currentPath)
+        folder = self._context.dialogs.askFolder(_("Folder of a training"), self._ui.folderEdit.currentPath)
         if not folder:
             return
         run = TrainingRun(os.path.normpath(folder), self._launcher)

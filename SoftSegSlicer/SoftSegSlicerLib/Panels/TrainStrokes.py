@@ -2,16 +2,19 @@
 
 from slicer.i18n import tr as _
 
+from ..Training.RecipeTexts import FIRST_CHOICE
+from ..Training.Scribbles import BACKGROUND, STROKES, UNKNOWN, unpaintedOf
 from .Selectors import chosen
 
-BACKGROUND, UNKNOWN, STROKES = "background", "unknown", "strokes"
 SPARSE = "sparse"
-"""The recipe for painted strokes, and the setting that makes any other recipe one for them."""
+"""The recipe for scribbles, and the setting that makes any other recipe one for them."""
 NARROWEST = 330
 
 
 class TrainStrokes:
     """Ties the selector of unpainted voxels, its explanation and the recipe together.
+
+    What people chose themselves stays; everything else follows the labels of the cases.
 
     Parameters
     ----------
@@ -19,11 +22,12 @@ class TrainStrokes:
     """
 
     def __init__(self, ui):
-        self._ui, self._recipeBefore, self._following = ui, None, False
+        self._ui, self._following = ui, False
+        self._unpaintedChosen = self._recipeChosen = False
         selector = ui.unpaintedSelector
         selector.addItem(_("are background"), BACKGROUND)
         selector.addItem(_("are unknown, background is painted"), UNKNOWN)
-        selector.addItem(_("Painted strokes only (positive-only)"), STROKES)
+        selector.addItem(_("Scribbles only (positive-only)"), STROKES)
         selector.currentIndexChanged.connect(self._onUnpainted)
         ui.recipeSelector.currentIndexChanged.connect(self._onRecipe)
         self._explain()
@@ -33,39 +37,70 @@ class TrainStrokes:
         """What unpainted voxels mean: BACKGROUND, UNKNOWN or STROKES."""
         return chosen(self._ui.unpaintedSelector)
 
+    def follow(self, labels):
+        """Suggest what unpainted voxels of these labels mean, and the recipe for that.
+
+        Parameters
+        ----------
+        labels: segmentation or label map node of a case that was added.
+        """
+        if not self._unpaintedChosen:
+            self._set(self._ui.unpaintedSelector, self._ui.unpaintedSelector.findData(unpaintedOf(labels)))
+            self._suggestRecipe()
+
     def sets(self, given):
         """Return the settings that the choice adds to those that were given, ``["key=value", ...]``."""
-        needed = self.unpainted == STROKES and self._ui.recipeSelector.currentText != SPARSE
-        return ["sparse=true"] if needed and not any(part.startswith("sparse=") for part in given) else []
+        isSparse = self._ui.recipeSelector.currentText == SPARSE
+        if any(part.startswith("sparse=") for part in given):
+            return []
+        if self.unpainted == STROKES and not isSparse:
+            return ["sparse=true"]
+        # painted background is a class like any other; the recipe's losses fit scribbles all the same
+        return ["sparse=false"] if self.unpainted == UNKNOWN and isSparse else []
 
     def _onUnpainted(self, *_args):
-        """Take the recipe for strokes with them, and the one from before without."""
-        self._explain()
-        recipes, strokes = self._ui.recipeSelector, self.unpainted == STROKES
-        if strokes == (recipes.currentText == SPARSE) or recipes.findText(SPARSE) < 0:
-            return
-        wanted = SPARSE if strokes else self._recipeBefore
-        self._recipeBefore = recipes.currentText
-        self._following = True
-        recipes.currentIndex = max(0, recipes.findText(wanted or ""))
-        self._following = False
+        if not self._following:
+            self._unpaintedChosen = True
+            self._suggestRecipe()
 
     def _onRecipe(self, *_args):
-        """Read the scans as strokes when the recipe for strokes is chosen; any other recipe can do so too."""
-        if not self._following and self._ui.recipeSelector.currentText == SPARSE and self.unpainted != STROKES:
-            self._recipeBefore = None
-            self._ui.unpaintedSelector.currentIndex = self._ui.unpaintedSelector.findData(STROKES)
+        """Read the scans as scribbles when the recipe for them is chosen; any other recipe can do so too."""
+        if self._following:
+            return
+        self._recipeChosen = True
+        if self._ui.recipeSelector.currentText == SPARSE and self.unpainted == BACKGROUND:
+            self._set(self._ui.unpaintedSelector, self._ui.unpaintedSelector.findData(STROKES))
+        self._explain()
+
+    def _suggestRecipe(self):
+        """Take the recipe for scribbles with them, unless people chose one; never without them."""
+        recipes, scribbles = self._ui.recipeSelector, self.unpainted != BACKGROUND
+        isSparse = recipes.currentText == SPARSE
+        if scribbles and not isSparse and not self._recipeChosen:
+            self._set(recipes, recipes.findText(SPARSE))
+        elif not scribbles and isSparse:
+            self._recipeChosen = False
+            self._set(recipes, recipes.findText(FIRST_CHOICE))
+        self._explain()
+
+    def _set(self, selector, place):
+        self._following = True
+        selector.currentIndex = max(0, place)
+        self._following = False
 
     def _explain(self):
         label = self._ui.unpaintedLabel
-        label.text = {
+        text = {
             BACKGROUND: "",
-            UNKNOWN: _("A few strokes of every structure, and of a segment called 'Background' around them."),
+            UNKNOWN: _("A few scribbles of every structure, and of a segment called 'Background' around them."),
             STROKES: _(
-                "A few strokes of every structure, also coarse ones ('cortex'); nothing else counts, and there is no "
-                "background. The model then names every voxel: fit an outlier score too, and it tells what it does "
-                "not know."
+                "A few scribbles of every structure, also coarse ones ('cortex'); nothing else counts, and there is no "
+                "background. The model then labels every voxel: fit an outlier score too, to find what it does not "
+                "know."
             ),
         }[self.unpainted]
-        label.visible = bool(label.text)
-        label.minimumHeight = label.heightForWidth(NARROWEST) if label.text else 0
+        if text and self._ui.recipeSelector.currentText != SPARSE:
+            text += " " + _("Suggested recipe: sparse.")
+        label.text = text
+        label.visible = bool(text)
+        label.minimumHeight = label.heightForWidth(NARROWEST) if text else 0

@@ -68,6 +68,8 @@ class TrainingRun:
     stage, done, total, secondsLeft: progress of the present stage.
     steps, validations: ``[(step, loss, learning rate)]`` and ``[(step, scores)]``, new since the last :meth:`poll`.
     restarted: whether the curves begin anew with what :meth:`poll` just brought.
+    endReason, endStep, bestStep: why and after which step the training ended ("early stopping", "steps", "time", empty
+        where that is not known), and the step of its best model (0: of no validation).
     message, hint: why it failed; warnings: what it warned of.
     step: which step that follows the training runs or ended last, empty for the training itself.
     notes: what went wrong in these steps.
@@ -76,12 +78,17 @@ class TrainingRun:
     def __init__(self, folder, launcher):
         self.folder = str(folder)
         self._launcher = launcher
+        self.reread()
+
+    def reread(self):
+        """Forget what was read: the next :meth:`poll` tells everything from the beginning."""
         self._events = LineReader(self._own("events.jsonl"))
         self._log = LineReader(os.path.join(self.folder, "log.jsonl"))
         self.stage, self.done, self.total, self.secondsLeft = "", 0, 0, None
         self.steps, self.validations, self.restarted = [], [], False
         self.message, self.hint, self.warnings, self.notes = "", "", [], []
         self._ending, self.step, self._followed = None, "", []
+        self.endReason, self.endStep, self.bestStep = "", 0, 0
 
     def start(self, request):
         """Start a new training in the folder.
@@ -153,6 +160,10 @@ class TrainingRun:
         self.restarted = self._log.restarts != restarts
         self.steps = [(e["step"], e["loss"], e["learning_rate"]) for e in entries if e["event"] == "step"]
         self.validations = [(e["step"], _scores(e)) for e in entries if e["event"] == "validation"]
+        for entry in entries:
+            if entry["event"] in ("step", "end"):  # a step after the end: the training was resumed with more to do
+                self.endReason, self.bestStep = entry.get("reason", ""), entry.get("best_step", 0)
+                self.endStep = entry["step"]
         for event in self._events.read():
             self._take(event)
         if alive or self.behind:
@@ -175,6 +186,14 @@ class TrainingRun:
         """The picture of the last validation; empty if there is none."""
         path = os.path.join(self.folder, "validation.png")
         return path if os.path.isfile(path) else ""
+
+    @property
+    def timed(self):
+        """Whether a time budget may end the training before its steps are done."""
+        try:
+            return self.request().minutes is not None
+        except InputError:
+            return False
 
     @property
     def canResume(self):

@@ -96,6 +96,15 @@ def test_progress_tells_the_time_left(finished: tuple[Path, ListSink]) -> None:
     assert all(event["seconds_left"] >= 0 for event in progress)
 
 
+def test_the_log_says_why_the_training_ended(finished: tuple[Path, ListSink]) -> None:
+    out, _ = finished
+    lines = [json.loads(line) for line in (out / "log.jsonl").read_text().splitlines()]
+    best = read_weights(out / "checkpoints" / "best.pt")["step"]
+    assert [line for line in lines if line["event"] == "end"] == [
+        {"event": "end", "step": 8, "reason": "steps", "best_step": best}
+    ]
+
+
 def test_the_model_is_the_best_network(finished: tuple[Path, ListSink]) -> None:
     out, _ = finished
     best = read_weights(out / "checkpoints" / "best.pt")
@@ -167,7 +176,10 @@ def test_early_stop(balls: Dataset, tiny: list[str], finished: tuple[Path, ListS
         events=Events(sink),
     )
     assert any("stopped early at step" in text for text in texts(sink))
-    assert read_weights(tmp_path / "run" / "checkpoints" / "last.pt")["step"] < 50
+    step = read_weights(tmp_path / "run" / "checkpoints" / "last.pt")["step"]
+    assert step < 50
+    end = json.loads((tmp_path / "run" / "log.jsonl").read_text().splitlines()[-1])
+    assert (end["event"], end["step"], end["reason"]) == ("end", step, "early stopping")
 
 
 def test_a_time_budget_ends_the_training_and_is_announced(
@@ -180,6 +192,12 @@ def test_a_time_budget_ends_the_training_and_is_announced(
     last = read_weights(tmp_path / "run" / "checkpoints" / "last.pt")
     assert last["step"] < 1000
     assert last["step"] in last["curve"]["scores"]  # validated at the end
+    progress = [event for event in sink.events if event["event"] == "progress" and event["stage"] == "train"]
+    assert [event["done"] for event in progress] == list(range(1, last["step"] + 1))  # true steps, not the time's share
+    assert all(event["done"] <= event["total"] for event in progress)
+    assert progress[-1]["total"] == last["step"]
+    end = json.loads((tmp_path / "run" / "log.jsonl").read_text().splitlines()[-1])
+    assert (end["event"], end["reason"]) == ("end", "time")
 
 
 def test_without_validation_cases_the_last_network_is_saved(balls: Dataset, tiny: list[str], tmp_path: Path) -> None:

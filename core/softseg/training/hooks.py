@@ -30,7 +30,7 @@ def make_hooks(setup: Setup, events: Events) -> list[Hook]:
     """
     if not setup.run.ranks.main:
         return []
-    return [_recorder(setup, events), _judge(setup, events), _saver(setup), _reporter(events)]
+    return [_recorder(setup, events), _judge(setup, events), _ender(setup), _saver(setup), _reporter(events)]
 
 
 def _recorder(setup: Setup, events: Events) -> Hook:
@@ -95,6 +95,18 @@ def _is_best(run: Run, scores: dict[str, float], events: Events) -> bool:
     return False
 
 
+def _ender(setup: Setup) -> Hook:
+    log, ended = Log(setup.run.folder / "log.jsonl"), setup.run.step if setup.run.finished else -1
+
+    def end(run: Run) -> None:
+        nonlocal ended
+        if run.finished and run.step != ended:
+            ended = run.step
+            log.write("end", step=run.step, reason=run.end_reason, best_step=run.best_step)
+
+    return end
+
+
 def _saver(setup: Setup) -> Hook:
     saved_step, saved_at = setup.run.step, time.monotonic()
 
@@ -116,7 +128,6 @@ def _saver(setup: Setup) -> Hook:
 
 def _reporter(events: Events) -> Hook:
     def report(run: Run) -> None:
-        done = max(run.step, round(run.passed * run.recipe.steps))
-        events.progress(min(done, run.recipe.steps), run.recipe.steps)
+        events.progress(run.step, run.expected_steps)
 
     return report

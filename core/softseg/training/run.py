@@ -122,6 +122,20 @@ class Run:
         return self.stopped or self.passed >= 1.0
 
     @property
+    def end_reason(self) -> str:
+        """Why the training ended: ``"early stopping"``, ``"steps"`` or ``"time"``; empty while it goes on."""
+        if self.stopped:
+            return "early stopping"
+        if self.step >= self.recipe.steps:
+            return "steps"
+        return "time" if self.finished else ""
+
+    @property
+    def expected_steps(self) -> int:
+        """How many steps there will be: those of the recipe, or fewer if the time budget ends before."""
+        return min(self.recipe.steps, math.ceil(self.step / self.passed)) if self.step else self.recipe.steps
+
+    @property
     def learning_rate(self) -> float:
         """The learning rate of the next step."""
         return learning_rate(self.recipe.optimizer, self.passed)

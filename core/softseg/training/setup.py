@@ -142,6 +142,8 @@ def prepare_run(request: Request, ranks: Ranks, events: Events) -> Setup:
             request = replace(request, dataset=request.dataset.without_groups())
         require_score(request.recipe.validation.metric, tree, request.recipe.sparse)
         device = resolve_device(request.device, events)
+        if device.type == "mps":  # the losses sum in float64, which it lacks
+            raise InputError("trainings need a CPU or a CUDA device", field="device", hint="use --device cpu")
         if ranks.main:
             _lay_out(request, ranks, device, events)
     with ranks.together():

@@ -90,7 +90,7 @@ def train(
         )
         setup = prepare_run(request, ranks, events)
         run = setup.run
-        events.stage("train", total=run.recipe.steps, done=run.step)
+        events.stage("train", total=run.recipe.steps if run.recipe.minutes is None else None, done=run.step)
         with plain_memory_errors(run.device, run.plan.batch_size, run.plan.patch_size):
             _learn(run, setup.sampler, make_hooks(setup, events), events)
         with ranks.together():
