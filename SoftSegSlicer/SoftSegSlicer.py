@@ -156,6 +156,7 @@ class SoftSegSlicerWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         for panel in self.panels.values():
             panel.cleanup()
         self.panels = {}
+        self.context.cleanup()
         dropSharedLogic()
 
 

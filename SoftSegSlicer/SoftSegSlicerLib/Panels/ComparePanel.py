@@ -52,6 +52,7 @@ class ComparePanel:
         self.tables = CompareTables(ui, self._onLevel, self._onStructure)
         ui.placeSelector.addItem(_("its largest error"), "error")
         ui.placeSelector.addItem(_("its middle"), "center")
+        context.mapFilter.apply(ui.resultSelector, ui.referenceSelector)
         ui.resultSelector.currentNodeChanged.connect(self._onResult)
         ui.referenceSelector.currentNodeChanged.connect(self._update)
         ui.treeSelector.currentIndexChanged.connect(self._onTree)

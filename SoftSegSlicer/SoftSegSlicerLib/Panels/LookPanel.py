@@ -34,8 +34,7 @@ class LookPanel:
         self.context = context
         self.widget, self.ui = loadPanel("LookPanel")
         self.message = MessageLine(self.ui.messageLabel)
-        self._node = None
-        self._closing = False
+        self._node, self._closing = None, False
         self.tree = LabelTreeWidget(self.ui.treeFrame)
         self.tree.objectName = "lookTree"
         self.ui.treeFrame.layout().addWidget(self.tree)
@@ -54,6 +53,7 @@ class LookPanel:
         # room for the longest path, so that nothing moves under the mouse
         self.ui.hoverLabel.minimumHeight = self.ui.hoverLabel.maximumHeight = 3 * self.tree.fontMetrics().lineSpacing()
         self._connect()
+        context.mapFilter.apply(self.ui.segmentationSelector)
         self.refresh()
 
     def _setUpTree(self):

@@ -16,7 +16,7 @@ from SoftSegSlicerLib.Panels.SegmentQueue import RUNNING, WAITING, Job
 from SoftSegSlicerLib.Process.Runner import CANCELLED, DONE, FAILED
 from SoftSegSlicerLib.Scene import FalseColor
 from SoftSegSlicerLib.Scene.EngineWork import SOFT, EngineWork
-from SoftSegSlicerLib.Scene.HeatMap import isMap
+from SoftSegSlicerLib.Scene.References import isMap
 
 FROM_SCENE, FROM_FOLDER = 0, 1
 

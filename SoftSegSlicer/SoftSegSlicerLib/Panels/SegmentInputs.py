@@ -15,6 +15,7 @@ from softseg.image import Image
 from softseg.prediction.scan_checks import scan_warnings
 from SoftSegSlicerLib.Panels.AsWritten import asWritten, showAsWritten
 from SoftSegSlicerLib.Scene import Grids, Transforms
+from SoftSegSlicerLib.Scene.References import isMap
 
 ROLE = "channel."
 """Node references of the parameter node: this and the channel's name."""
@@ -55,6 +56,9 @@ class SegmentInputs:
         if tuple(channels) == self.channels and bool(cubes) == self.fromFiles:
             return
         self.fromFiles = bool(cubes)
+        for selector in self._selectors.values():
+            if not isinstance(selector, ctk.ctkPathLineEdit):
+                self._context.mapFilter.forget(selector)
         form = self._ui.channelFrame.layout()  # an empty layout is no attribute of ui: PythonQt takes it for false
         while form.rowCount() > 0:
             form.removeRow(0)
@@ -72,6 +76,7 @@ class SegmentInputs:
             showAsWritten(label)
             label.setBuddy(selector)
             form.addRow(label, selector)
+            self._context.mapFilter.apply(selector)
             selector.setMRMLScene(slicer.mrmlScene)
             selector.currentNodeChanged.connect(lambda node, name=channel: self._onVolumeChanged(name, node))
         before = self._ui.modelFolderButton
@@ -146,7 +151,7 @@ class SegmentInputs:
             return found
         expected = summary.expected
         if self.mask() is not None:
-            expected = dataclasses.replace(expected, skull_stripped=False)
+            expected = [dataclasses.replace(one, skull_stripped=False) for one in expected]
         for volume in self.volumes():
             if volume is not None and volume.GetImageData() is not None:
                 found += [f"{volume.GetName()}: {text}" for text in warningsOf(volume, expected)]
@@ -195,11 +200,11 @@ class SegmentInputs:
 
 
 def warningsOf(volumeNode, expected):
-    """Return what speaks against one volume; see softseg.prediction.scan_checks."""
+    """Return what speaks against one volume for what each member of a model expects."""
     image = volumeNode.GetImageData()
     if image.GetNumberOfPoints() == 0 or image.GetNumberOfScalarComponents() != 1:
         return []
-    return scan_warnings(Image(Grids.arrayOf(image), Grids.geometryOfVolume(volumeNode)), expected)
+    return scan_warnings(Image(Grids.arrayOf(image), Grids.geometryOfVolume(volumeNode)), *expected)
 
 
 def _newSelector(channel, noneEnabled):
@@ -228,7 +233,8 @@ def _volumeInView():
     """Return the scalar volume in the background of the slice views, None if there is none."""
     composite = slicer.mrmlScene.GetFirstNodeByClass("vtkMRMLSliceCompositeNode")
     node = None if composite is None else slicer.mrmlScene.GetNodeByID(composite.GetBackgroundVolumeID() or "")
-    return node if node is not None and node.GetClassName() == "vtkMRMLScalarVolumeNode" else None
+    isScan = node is not None and node.GetClassName() == "vtkMRMLScalarVolumeNode" and not isMap(node)
+    return node if isScan else None
 
 
 def _onOneGrid(first, second):

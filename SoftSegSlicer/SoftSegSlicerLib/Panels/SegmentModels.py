@@ -140,7 +140,7 @@ def _factsOf(summary):
     parts = [_("{count} structures from {channels}").format(count=leaves, channels=", ".join(summary.channels))]
     if summary.members:
         parts.append(_("mean of {count} models").format(count=len(summary.members)))
-    if summary.expected.skull_stripped:
+    if any(expected.skull_stripped for expected in summary.expected):
         parts.append(_("skull-stripped scans"))
     if summary.calibrated:
         parts.append(_("calibrated"))

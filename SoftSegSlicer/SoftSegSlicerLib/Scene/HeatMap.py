@@ -25,8 +25,6 @@ _WORDS = {
     References.OUTLIER_SCORE: "outlier score",
     References.DISAGREEMENT: "disagreement",
 }
-_MAP = "SoftSeg.Map"
-"""Attribute of every map: it is no scan, also while it is not shown."""
 _DISPLAY = "vtkMRMLScalarVolumeDisplayNode"
 _LEGEND_SIZE, _LEGEND_POSITION, _LEGEND_FONT = (0.05, 0.25), (0.97, 0.5), 10
 
@@ -74,15 +72,10 @@ def keep(segmentationNode, role, array, geometry):
     return volumeNode
 
 
-def isMap(volumeNode):
-    """Whether a volume is a map of a segmentation, not a scan."""
-    return any(volumeNode.GetAttribute(name) is not None for name in (_MAP, References.SHOWN_NODE))
-
-
 def _newMap(segmentationNode, role):
     scene = References.sceneOf(segmentationNode)
-    volumeNode = References.addNode(scene, "vtkMRMLScalarVolumeNode", f"{segmentationNode.GetName()} {_WORDS[role]}")
-    volumeNode.SetAttribute(_MAP, role)
+    name = f"{segmentationNode.GetName()} {_WORDS[role]}"
+    volumeNode = References.addNode(scene, "vtkMRMLScalarVolumeNode", name, attributes={References.MAP: role})
     _displayOf(volumeNode)
     References.setReference(segmentationNode, role, volumeNode)
     inputNode = References.referenced(segmentationNode, References.INPUT)

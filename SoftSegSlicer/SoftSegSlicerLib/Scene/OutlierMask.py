@@ -66,7 +66,8 @@ def hide(segmentationNode):
 def _newMask(segmentationNode):
     scene = References.sceneOf(segmentationNode)
     name = f"{segmentationNode.GetName()} outliers"
-    volumeNode = References.addNode(scene, "vtkMRMLLabelMapVolumeNode", name)
+    attributes = {References.MAP: References.OUTLIERS}
+    volumeNode = References.addNode(scene, "vtkMRMLLabelMapVolumeNode", name, attributes=attributes)
     volumeNode.CreateDefaultDisplayNodes()
     volumeNode.GetDisplayNode().SetAndObserveColorNodeID(_colors(scene).GetID())
     References.setReference(segmentationNode, References.OUTLIERS, volumeNode)

@@ -52,6 +52,8 @@ GRID = "SoftSeg.Grid"
 TURN = "SoftSeg.Turn"
 """JSON, on a map: how it counts the voxels of the grid, where that is not as the grid does; see Placement."""
 SHOWN_NODE = "SoftSeg.ShownNode"
+MAP = "SoftSeg.Map"
+"""On the volume of a map: the reference that names it."""
 CONTENT = "SoftSeg.Content"
 """On a text node: digest of what it carries."""
 
@@ -69,13 +71,23 @@ def sceneOf(node=None):
     return scene
 
 
-def addNode(scene, className, name, hidden=False):
-    """Return a new node with a name that no other node has; hidden ones do not appear in selectors and trees."""
+def addNode(scene, className, name, hidden=False, attributes=None):
+    """Return a new node with a name that no other node has; hidden ones do not appear in selectors and trees.
+
+    Its attributes are there before the scene tells of it.
+    """
     node = scene.CreateNodeByClass(className)
     node.UnRegister(None)
     node.SetName(scene.GenerateUniqueName(name))
     node.SetHideFromEditors(hidden)
+    for key, value in (attributes or {}).items():
+        node.SetAttribute(key, value)
     return scene.AddNode(node)
+
+
+def isMap(volumeNode):
+    """Whether a volume is a map or mask of a result, not a scan or labels of people."""
+    return any(volumeNode.GetAttribute(name) is not None for name in (MAP, SHOWN_NODE))
 
 
 def referenced(node, role):

@@ -62,7 +62,9 @@ def test_voxels_that_nobody_scans_are_asked_about(spacing):
 def test_a_shipped_model_is_read_by_name():
     model = ModelSummary.load("brain-134")
     assert (model.name, model.channels, len(model.tree.leaves)) == ("brain-134", ("T1",), 135)
-    assert model.expected == Expected(True, (141.0, 185.0, 144.0), "LPS", (None, 1.0, 1.0))
+    axial, coronal = model.expected
+    assert axial == Expected(True, (141.0, 185.0, 144.0), "LPS", (None, 1.0, 1.0))
+    assert (coronal.orientation, coronal.spacing) == ("LSP", (None, 1.0, 1.0))
     assert model.licence.startswith("CC BY-NC")
     assert model.card.startswith("# brain-134")
 

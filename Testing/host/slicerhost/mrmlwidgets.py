@@ -76,6 +76,24 @@ class qMRMLWidget(QWidget):
         return self._scene
 
 
+class _NodeFilter:
+    """``qMRMLSortFilterProxyModel``: which nodes are not to be chosen."""
+
+    def __init__(self, changed):
+        self._hiddenIds, self._changed = [], changed
+
+    @property
+    def hiddenNodeIDs(self):
+        """Ids of nodes that are not shown."""
+        return list(self._hiddenIds)
+
+    @hiddenNodeIDs.setter
+    def hiddenNodeIDs(self, ids):
+        if list(ids) != self._hiddenIds:
+            self._hiddenIds = list(ids)
+            self._changed()
+
+
 class qMRMLNodeComboBox(QComboBox):
     """The scene's nodes of some classes, by name."""
 
@@ -95,6 +113,7 @@ class qMRMLNodeComboBox(QComboBox):
         self._ids = []
         self._last = None
         self._flags = {}
+        self._proxy = _NodeFilter(self._sceneChanged)
         self.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
         self.setMinimumContentsLength(8)
         self._watcher = _SceneObserver(self._sceneChanged)
@@ -110,6 +129,10 @@ class qMRMLNodeComboBox(QComboBox):
     def mrmlScene(self):
         """Return the scene."""
         return self._watcher.scene
+
+    def sortFilterProxyModel(self):
+        """Return what tells which nodes are hidden."""
+        return self._proxy
 
     def addAttribute(self, nodeType, name, value=None):
         """Show nodes of that class only if they have that attribute."""
@@ -150,7 +173,7 @@ class qMRMLNodeComboBox(QComboBox):
     def _fits(self, node):
         if not any(node.GetClassName() == t or (self._children and node.IsA(t)) for t in self._types):
             return False
-        if node.GetHideFromEditors() and not self._hidden:
+        if node.GetID() in self._proxy.hiddenNodeIDs or (node.GetHideFromEditors() and not self._hidden):
             return False
         for nodeType, name, value in self._attributes:
             if node.IsA(nodeType) and (node.GetAttribute(name) is None or value not in (None, node.GetAttribute(name))):

@@ -16,6 +16,5 @@ if TYPE_CHECKING:
 
 def warn_about(image: Image, file: Path, plans: Sequence[Plan], events: Events) -> None:
     """Warn, in a plain sentence each, about what may spoil the prediction of this scan by models with these plans."""
-    texts = [text for plan in plans for text in scan_warnings(image, Expected.of_plan(plan.model_dump(mode="json")))]
-    for text in dict.fromkeys(texts):
+    for text in scan_warnings(image, *(Expected.of_plan(plan.model_dump(mode="json")) for plan in plans)):
         events.warning(f"{file}: {text}")

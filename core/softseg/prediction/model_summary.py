@@ -39,7 +39,7 @@ class ModelSummary:
     name: of the model.
     channels: names of its input images, in order.
     tree: what it segments.
-    expected: what it was trained on.
+    expected: what it, and each member of an ensemble, was trained on.
     description, licence, intended_use, limitations: sentences of its card; may be empty.
     scores: numbers of its card by name.
     card: the whole card (Markdown); empty if the folder has none.
@@ -53,7 +53,7 @@ class ModelSummary:
     name: str
     channels: tuple[str, ...]
     tree: LabelTree
-    expected: Expected
+    expected: tuple[Expected, ...]
     description: str
     licence: str
     intended_use: str
@@ -68,8 +68,6 @@ class ModelSummary:
     @staticmethod
     def load(model: str | PathLike[str]) -> ModelSummary:
         """Read a model folder, a training run that holds one in ``model``, or the shipped model of this name.
-
-        Of an ensemble, what is expected of scans is that of its first member.
 
         Raises
         ------
@@ -97,7 +95,7 @@ class ModelSummary:
             str(metadata.get("name") or folder.name),
             channels,
             tree,
-            expected,
+            (expected,),
             str(details.get("description") or metadata.get("description") or ""),
             str(details.get("licence") or metadata.get("license") or ""),
             str(details.get("intended_use") or metadata.get("intended_use") or ""),
@@ -115,6 +113,7 @@ def _of_ensemble(ensemble: EnsembleFile) -> ModelSummary:
     details = ensemble.details
     return replace(
         members[0],
+        expected=tuple(dict.fromkeys(one for member in members for one in member.expected)),
         path=ensemble.folder,
         name=ensemble.name,
         description=str(details.get("description") or ""),

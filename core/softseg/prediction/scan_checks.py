@@ -55,20 +55,27 @@ class Expected:
         )
 
 
-def scan_warnings(image: Image, expected: Expected) -> list[str]:
-    """Return what speaks against this scan, one sentence each (without a full stop); empty if nothing does."""
+def scan_warnings(image: Image, *expected: Expected) -> list[str]:
+    """Return what speaks against this scan, one sentence each (without a full stop); empty if nothing does.
+
+    Parameters
+    ----------
+    image: the scan.
+    expected: of the model, or of each member of an ensemble; each fact is said once, as the worst of them sees it.
+    """
     warnings = []
-    reason = _not_stripped(image, expected) if expected.skull_stripped else None
-    if reason:
+    reasons = [reason for one in expected if one.skull_stripped and (reason := _not_stripped(image, one))]
+    if reasons:
         warnings.append(
-            f"the scan does not seem to be skull-stripped ({reason}), but the model was trained on skull-stripped "
+            f"the scan does not seem to be skull-stripped ({reasons[0]}), but the model was trained on skull-stripped "
             "scans; remove the skull first, or do not trust the result"
         )
     geometry = image.geometry
     if min(geometry.spacing) < PLAUSIBLE_MM[0] or max(geometry.spacing) > PLAUSIBLE_MM[1]:
         warnings.append(f"voxels of {_by(geometry.spacing)} mm are unusual; is the spacing in the file's header right?")
         return warnings
-    coarse = [own / wanted for own, wanted in _matched(geometry, expected) if wanted is not None]
+    pairs = [pair for one in expected for pair in _matched(geometry, one)]
+    coarse = [own / wanted for own, wanted in pairs if wanted is not None]
     if coarse and max(coarse) > COARSEST:
         warnings.append(
             f"voxels of {_by(geometry.spacing)} mm are up to {max(coarse):.1f} times as long as those the model was "
