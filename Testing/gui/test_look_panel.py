@@ -7,7 +7,9 @@ import slicer
 from gui_actions import CTRL, click, clickArrow, clickRow, key, names, settle, write
 from gui_results import labelMapNode, parcellation, phantom, rasOf, readableScenes, shownLabels, tree
 
-from softseg.tree.matching import LEAVE_OUT
+from softseg.resources import label_tree_path
+from softseg.tree import LabelTree
+from softseg.tree.matching import ADD, LEAVE_OUT
 
 LEAVES = ["cortex", "caudate", "putamen", "white matter"]
 
@@ -291,6 +293,76 @@ def test_what_belongs_to_what_is_asked_before_a_tree_is_used(look, tmp_path):
     click(look.ui.adoptButton)
     assert shownLabels(look.context.segmentation) == {"cortex": 40}
     assert not look.ui.messageLabel.visible
+
+
+def labelsOfTree(look, name, changed=()):
+    """A label map without names that has the values of a shipped tree's leaves, in cubes; some of them changed."""
+    values = [leaf.value for leaf in LabelTree.load(label_tree_path(name)).leaves if leaf.value]
+    values[: len(changed)] = changed
+    array = np.zeros((len(values), 4, 4), np.uint16)
+    array[:, :2] = np.array(values, np.uint16)[:, None, None]
+    node = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLLabelMapVolumeNode", "elsewhere")
+    node.CreateDefaultDisplayNodes()
+    slicer.util.updateVolumeFromArray(node, array)
+    look.ui.segmentationSelector.setCurrentNode(node)
+    settle()
+    return node
+
+
+def test_the_tree_that_fits_is_suggested_with_counts_and_taken_by_one_click(look):
+    labelsOfTree(look, "freesurfer-aseg-dkt")
+    assert look.ui.adoptTreeSelector.currentText == "freesurfer-aseg-dkt (105 of 105 labels fit)"
+    assert "The tree 'freesurfer-aseg-dkt' fits 105 of 105 labels, by their values." in look.ui.adoptLabel.text
+    click(look.ui.adoptButton)
+    assert look.context.dialogs.matchings == []  # nothing is open, so nothing is asked
+    assert look.context.logic.treeOf(look.context.segmentation).name == "freesurfer-aseg-dkt"
+    clickArrow(look.tree, "csf")
+    assert "CSF" in shownLabels(look.context.segmentation)
+
+
+def test_labels_that_no_structure_has_are_counted_and_asked_about(look):
+    labelsOfTree(look, "freesurfer-aseg-dkt", changed=(700, 701))
+    assert look.ui.adoptTreeSelector.currentText == "freesurfer-aseg-dkt (103 of 105 labels fit)"
+    look.context.dialogs.chosen = {700: ADD, 701: ADD}
+    click(look.ui.adoptButton)
+    assert len(look.context.dialogs.matchings[-1].open) == 2
+    assert len(look.context.logic.treeOf(look.context.segmentation).leaves) == 108
+
+
+def test_a_segmentation_of_totalsegmentator_folds_after_one_click(look):
+    names = ["liver", "right kidney", "left kidney", "vertebrae_L1", "L2 vertebra", "spleen"]
+    node = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLSegmentationNode", "total")
+    node.CreateDefaultDisplayNodes()
+    labels = labelMapNode(list(range(len(names) + 1)))
+    slicer.modules.segmentations.logic().ImportLabelmapToSegmentationNode(labels, node)
+    slicer.mrmlScene.RemoveNode(labels)
+    segmentation = node.GetSegmentation()
+    for n, name in enumerate(names):
+        segmentation.GetNthSegment(n).SetName(name)
+    look.ui.segmentationSelector.setCurrentNode(node)
+    settle()
+    assert look.ui.adoptTreeSelector.currentText == "totalsegmentator (6 of 6 labels fit)"
+    click(look.ui.adoptButton)
+    assert look.context.dialogs.matchings == []
+    clickArrow(look.tree, "spine")
+    assert shownLabels(look.context.segmentation)["spine"] == 80
+
+
+def test_a_tree_file_is_offered_again(look, tmp_path):
+    look.ui.segmentationSelector.setCurrentNode(labelMapNode([0, 1, 2, 3, 4]))
+    settle()
+    treeFile(look, tmp_path)
+    click(look.ui.adoptButton)
+    look.ui.segmentationSelector.setCurrentNode(labelMapNode([0, 1, 2, 3, 4]))
+    settle()
+    texts = [look.ui.adoptTreeSelector.itemText(n) for n in range(look.ui.adoptTreeSelector.count)]
+    assert "tree.json (4 of 4 labels fit)" in texts
+
+
+def test_labels_that_no_tree_has_say_so(look):
+    look.ui.segmentationSelector.setCurrentNode(labelMapNode([0, 60001, 60002]))
+    settle()
+    assert "none that is known here fits its labels" in look.ui.adoptLabel.text
 
 
 def test_tree_file_that_is_none_says_so(look, tmp_path):

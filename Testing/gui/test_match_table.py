@@ -67,12 +67,12 @@ def test_what_is_open_comes_first_is_marked_and_stops(ask):
     tree = dialog.dialog.findChild(qt.QTreeWidget, "matchTable")
     assert tree.topLevelItem(0).background(0).style() != qt.Qt.NoBrush
     assert tree.topLevelItem(1).background(0).style() == qt.Qt.NoBrush
-    assert not dialog.useButton.enabled
+    assert dialog.useButton.text == "Use these, add 1 to the tree"
     assert "1 marked" in dialog.useButton.toolTip
     click(dialog.leaveOutButton)
     assert rows(dialog)[0] == ["lesion", "leave it out", "your choice"]
     assert tree.topLevelItem(0).background(0).style() == qt.Qt.NoBrush
-    assert dialog.useButton.enabled
+    assert dialog.useButton.text == "Use these"
     assert dialog.table.chosen() == {"s1": "gyrus-left", "s2": LEAVE_OUT, "s3": "stem"}
 
 
@@ -107,6 +107,16 @@ def test_open_ones_become_structures_of_the_tree_where_that_may_be(ask):
     without = ask(matching("lesion"), allowAdd=False)
     assert not without.addButton.visible
     assert without.table.boxOf("s1").findText("add it to the tree") < 0
+
+
+@pytest.mark.parametrize(("allowAdd", "choice"), [(True, ADD), (False, LEAVE_OUT)])
+def test_one_click_takes_what_was_found_and_settles_what_was_not(ask, allowAdd, choice):
+    dialog = ask(matching("lesion", "brain stem"), allowAdd)
+    accepted = []
+    dialog.dialog.accepted.connect(lambda: accepted.append(True))
+    click(dialog.useButton)
+    assert accepted == [True]
+    assert dialog.table.chosen() == {"s1": choice, "s2": "stem"}
 
 
 def test_labels_found_by_value_alone_are_asked_about(ask):

@@ -43,7 +43,7 @@ def itemsOf(labelsNode, layers):
     labelsNode: segmentation node, or volume node of whole numbers.
     layers: its layers (:func:`Exchange.LabelReader.layersOf`); segments without voxels are not among them.
     """
-    if not _isSegmentation(labelsNode):
+    if not isSegmentation(labelsNode):
         given = _namesAreGiven(labelsNode)
         return [_labelItem(value, name, given) for value, name in layers[0].labels if value]
     segmentation = labelsNode.GetSegmentation()
@@ -67,7 +67,7 @@ def matchLabels(labelsNode, layers, tree, mapping=None):
     InputError: the mapping names what is not there.
     """
     items = itemsOf(labelsNode, layers)
-    return match_items(items, tree, chosenOf(mapping, items, tree), numbered=_isSegmentation(labelsNode))
+    return match_items(items, tree, chosenOf(mapping, items, tree), numbered=isSegmentation(labelsNode))
 
 
 def isSure(labelsNode, matching):
@@ -78,10 +78,11 @@ def isSure(labelsNode, matching):
     if matching.open:
         return False
     ways = {match.how for match in matching.matches}
-    return ways <= {"name", "id", "choice", "added", ""} or (ways == {"value"} and not _isSegmentation(labelsNode))
+    return ways <= {"name", "id", "choice", "added", ""} or (ways == {"value"} and not isSegmentation(labelsNode))
 
 
-def _isSegmentation(node):
+def isSegmentation(node):
+    """Whether this is a segmentation, not a label map."""
     return node.IsA("vtkMRMLSegmentationNode")
 
 

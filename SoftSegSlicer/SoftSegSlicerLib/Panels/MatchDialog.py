@@ -26,7 +26,7 @@ class MatchDialog:
     """
 
     def __init__(self, matching, title, allowAdd=True, parent=None):
-        self._matching = matching
+        self._matching, self._allowAdd = matching, allowAdd
         self.dialog = qt.QDialog(parent)
         self.dialog.objectName = "matchDialog"
         self.dialog.windowTitle = _("What belongs to what")
@@ -58,7 +58,7 @@ class MatchDialog:
         row.addStretch(1)
         self.useButton = qt.QPushButton(_("Use these"))
         self.useButton.default = True
-        self.useButton.clicked.connect(lambda *_args: self.dialog.accept())
+        self.useButton.clicked.connect(self._onUse)
         self.cancelButton = qt.QPushButton(_("Cancel"))
         self.cancelButton.autoDefault = False
         self.cancelButton.clicked.connect(lambda *_args: self.dialog.reject())
@@ -75,13 +75,22 @@ class MatchDialog:
         self.dialog.deleteLater()
         return chosen if accepted else None
 
+    def _onUse(self, *_args):
+        if self.table.openCount:
+            self.table.chooseOpen(leaveOut=not self._allowAdd)
+        self.dialog.accept()
+
     def _update(self):
         open_ = self.table.openCount
-        self.useButton.enabled = open_ == 0
+        self.useButton.text = _("Use these")
+        if open_:
+            text = _("Use these, add {count} to the tree") if self._allowAdd else _("Use these, leave {count} out")
+            self.useButton.text = text.format(count=open_)
         self.leaveOutButton.enabled = self.addButton.enabled = open_ > 0
         byValue = len(self._matching.by_value)
         if open_:
-            text = _("{count} marked: choose a structure for each, or leave it out.").format(count=open_)
+            text = _("No structure was found for {count} marked: choose one for each, add them, or leave them out.")
+            text = text.format(count=open_)
         elif byValue:
             text = _("{count} found by label value alone: are they right?").format(count=byValue)
         else:

@@ -6,7 +6,7 @@ from slicer.i18n import tr as _
 
 from softseg.tree import LabelTree
 
-__all__ = ["SAVE_FORMATS", "askOpenTree", "askSaveTree"]
+__all__ = ["SAVE_FORMATS", "askOpenTree", "askSaveTree", "askTreeFile"]
 
 OPEN_PATTERNS = "*.json *.txt *.csv *.tsv *.ctbl *.label *.lbl *.lut"
 
@@ -39,9 +39,14 @@ def formatTitle(name: str) -> str:
 
 def askOpenTree(dialogs) -> LabelTree | None:
     """Ask for a file and return its tree, ``None`` where the user thought better of it (InputError: no tree)."""
-    filters = [_("Label trees ({patterns})").format(patterns=OPEN_PATTERNS), _("All files (*)")]
-    path = dialogs.askOpenFile(_("Open a label tree"), ";;".join(filters))
+    path = askTreeFile(dialogs)
     return LabelTree.load(path) if path else None
+
+
+def askTreeFile(dialogs) -> str:
+    """Ask for the file of a tree; empty where the user thought better of it."""
+    filters = [_("Label trees ({patterns})").format(patterns=OPEN_PATTERNS), _("All files (*)")]
+    return dialogs.askOpenFile(_("Open a label tree"), ";;".join(filters))
 
 
 def askSaveTree(dialogs, tree: LabelTree) -> str:

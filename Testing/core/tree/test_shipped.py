@@ -14,10 +14,12 @@ import softseg.tree
 from softseg.errors import InputError
 from softseg.resources import label_tree_path, list_label_trees, list_models, model_path, named_model, resources_folder
 from softseg.tree import LabelTree, remarks
+from softseg.tree.matching import Item, match_items
+from softseg.tree.mirror import mirror_permutation
 
 NAMES = [
     "brain-134", "brain-134-side-first", "brats-tumour", "freesurfer-aseg-dkt", "indian-pines", "multiple-sclerosis",
-    "spinal-cord", "spinal-cord-grey-matter",
+    "spinal-cord", "spinal-cord-grey-matter", "totalsegmentator",
 ]  # fmt: skip
 
 
@@ -40,7 +42,9 @@ def test_every_tree_is_ready_for_use(name: str) -> None:
         assert tree.node("background").terminology is not None
     assert all(node.color is not None for node in tree.nodes[1:])
     assert all(node.id == node.id.lower() and " " not in node.id for node in tree.nodes)
-    assert not [remark for remark in remarks(tree) if "partner" in remark or "no colour" in remark]
+    single = [remark for remark in remarks(tree) if "partner" in remark]
+    assert len(single) == (name == "totalsegmentator")  # the middle lobe of the lung, the left atrial appendage
+    assert not [remark for remark in remarks(tree) if "no colour" in remark]
     if name != "freesurfer-aseg-dkt":  # its colours are FreeSurfer's, the same on both sides
         assert len({leaf.color for leaf in tree.leaves}) == len(tree.leaves)
     if name != "freesurfer-aseg-dkt":
@@ -109,6 +113,21 @@ def test_tumour_lesion_and_cord() -> None:
     assert [(node.id, node.value) for node in grey.nodes[1:]] == [
         ("background", 0), ("cord", None), ("grey-matter", 1), ("white-matter", 2),
     ]  # fmt: skip
+
+
+def test_totalsegmentator_knows_the_classes_by_number_and_by_either_name() -> None:
+    tree = shipped("totalsegmentator")
+    assert sorted(leaf.value for leaf in tree.leaves) == list(range(118))
+    names = {2: "kidney_right", 31: "vertebrae_L1", 67: "iliac_vena_left", 94: "rib_left_3", 117: "costal_cartilages"}
+    given = {2: "right kidney", 31: "L1 vertebra", 67: "Left iliac vein", 94: "left rib 3", 117: "Costal cartilages"}
+    for spelled in (names, given):
+        found = match_items([Item(value, name, name) for value, name in spelled.items()], tree, numbered=True)
+        assert {key: node.value for key, node in found.nodes.items()} == {value: value for value in spelled}
+    pairs = mirror_permutation(tree)
+    left, right = (tree.leaf_index(tree.find(name).id) for name in ("rib-left-3", "rib-right-3"))
+    assert (pairs[left], pairs[right]) == (right, left)
+    spine = tree.leaf_index("vertebrae-l1")
+    assert pairs[spine] == spine
 
 
 def test_resources_by_name(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, resources: Path) -> None:

@@ -14,7 +14,8 @@ if TYPE_CHECKING:
 
 _SWAP = {"left": "right", "lh": "rh", "l": "r", "right": "left", "rh": "lh", "r": "l"}
 SIDE = re.compile(
-    r"(?<![^\W\d_])(?i:left|right|lh|rh|l|r)(?![^\W\d_])"  # a word of its own, in any case: Left-Thalamus, thalamus_L
+    r"(?<![^\W\d_])(?i:left|right|lh|rh)(?![^\W\d_])"  # a word of its own, in any case: Left-Thalamus
+    r"|(?<![^\W_])(?i:l|r)(?![^\W_])"  # a letter of its own: thalamus_L, but not vertebra L1
     r"|(?<=[a-z])(?:Left|Right)(?![a-z])"  # thalamusLeft
     r"|(?<![^\W\d_])(?:[Ll]eft|[Rr]ight)(?=[A-Z])"  # LeftThalamus
 )
