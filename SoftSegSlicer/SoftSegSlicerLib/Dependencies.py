@@ -5,6 +5,7 @@ Nothing here is asked when the module is opened: results can be looked at and tr
 
 from __future__ import annotations
 
+import subprocess
 from pathlib import Path
 
 import slicer
@@ -13,8 +14,14 @@ from slicer.i18n import tr as _
 
 from softseg.errors import InputError
 
-TORCH = "torch>=2.6"
-REQUIREMENTS = Path(__file__).resolve().parents[1] / "Resources" / "requirements.txt"
+from .Installation.PipProblems import PipProblem
+from .Installation.PipRun import PipRun
+from .Installation.Wheels import pipArguments, wheelsFolder
+
+RESOURCES = Path(__file__).resolve().parents[1] / "Resources"
+REQUIREMENTS = RESOURCES / "requirements.txt"
+TORCH = str(slicer.packaging.load_requirements(str(RESOURCES / "requirements-torch.txt"))[0])
+"""What is asked of PyTorch."""
 REQUESTER = "SoftSeg"
 
 
@@ -28,10 +35,15 @@ class Dependencies:
     Parameters
     ----------
     context: the panels' context; its dialogs ask people.
+
+    Attributes
+    ----------
+    makePipRun: returns what runs pip; tests replace it.
     """
 
     def __init__(self, context):
         self._context = context
+        self.makePipRun = PipRun
 
     def missing(self):
         """Return the requirements that are not met, as texts; PyTorch first."""
@@ -49,12 +61,14 @@ class Dependencies:
         missing = self.missing()
         if not missing:
             return
-        if not self._context.dialogs.confirm(explanation(missing), _("Install packages for SoftSeg?")):
+        wheels = wheelsFolder()
+        if not self._context.dialogs.confirm(explanation(missing, wheels), _("Install packages for SoftSeg?")):
             raise DeclinedError
-        if TORCH in missing:
-            _installTorch()
-        requirements = slicer.packaging.load_requirements(str(REQUIREMENTS))
-        slicer.packaging.pip_ensure(requirements, requester=REQUESTER, prompt_install=False)
+        if TORCH in missing and not wheels:
+            self._installTorch()
+        wanted = [one for one in missing if wheels or one != TORCH]
+        if wanted and not slicer.app.testingEnabled():
+            self._install(wanted, wheels)
         left = self.missing()
         if left:
             raise InputError(
@@ -62,10 +76,45 @@ class Dependencies:
                 hint=_("look into the Python console for pip's messages, then try again"),
             )
 
+    def _install(self, requirements, wheels):
+        run = self.makePipRun()
+        if not run.install([*pipArguments(wheels), *requirements], REQUESTER):
+            self._refuse(run.output, wheels)
 
-def explanation(missing):
+    def _installTorch(self):
+        try:
+            import PyTorchUtils
+        except ImportError as error:
+            raise InputError(
+                _("PyTorch is installed by the extension PyTorch, which is not there"),
+                hint=_("install PyTorch in the Extensions Manager, restart Slicer, and try again"),
+            ) from error
+        try:
+            torch = PyTorchUtils.PyTorchUtilsLogic().installTorch(
+                askConfirmation=False, torchVersionRequirement=TORCH.removeprefix("torch")
+            )
+        except subprocess.CalledProcessError as error:
+            self._refuse("\n".join(str(part) for part in (error.output, error.stderr, error) if part))
+        if torch is None:
+            raise InputError(
+                _("PyTorch could not be installed"),
+                hint=_("open the module PyTorch Utils, which says why, and try there"),
+            )
+
+    def _refuse(self, output, wheels=""):
+        """Show pip's last lines and raise what they mean."""
+        problem = PipProblem(output, wheels)
+        text = f"{problem.message[:1].upper()}{problem.message[1:]}.\n\n{problem.hint[:1].upper()}{problem.hint[1:]}."
+        self._context.dialogs.problem(text, problem.lastLines, _("Install packages for SoftSeg"))
+        raise InputError(problem.message, hint=problem.hint)
+
+
+def explanation(missing, wheels=""):
     """Return what will be installed, how large it is and what goes without it."""
     lines = [_("To segment and to train, SoftSeg needs Python packages that are not installed yet:"), ""]
+    if wheels:
+        lines.append(_("from the folder {folder}: {names}").format(folder=wheels, names=", ".join(missing)))
+        missing = []
     if TORCH in missing:
         lines.append(
             _("PyTorch: 0.2 GB to download (3 GB with an NVIDIA GPU), through the extension PyTorch of Slicer")
@@ -76,20 +125,3 @@ def explanation(missing):
     lines += ["", _("They go into Slicer's own Python and can be removed there with pip uninstall.")]
     lines.append(_("Without them you can still look at results, fold them, and edit label trees. Install now?"))
     return "\n".join(lines)
-
-
-def _installTorch():
-    try:
-        import PyTorchUtils
-    except ImportError as error:
-        raise InputError(
-            _("PyTorch is installed by the extension PyTorch, which is not there"),
-            hint=_("install PyTorch in the Extensions Manager, restart Slicer, and try again"),
-        ) from error
-    torch = PyTorchUtils.PyTorchUtilsLogic().installTorch(
-        askConfirmation=False, torchVersionRequirement=TORCH.removeprefix("torch")
-    )
-    if torch is None:
-        raise InputError(
-            _("PyTorch could not be installed"), hint=_("open the module PyTorch Utils, which says why, and try there")
-        )

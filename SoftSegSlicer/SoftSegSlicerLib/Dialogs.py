@@ -20,6 +20,10 @@ class Dialogs:
         """Show a text until it is closed."""
         slicer.util.infoDisplay(asWritten(text), windowTitle=title or _("SoftSeg"))
 
+    def problem(self, text, details, title=None):
+        """Show what went wrong, and further lines for those who want them, until it is closed."""
+        slicer.util.errorDisplay(text, windowTitle=title or _("SoftSeg"), detailedText=details)
+
     def askMatches(self, matching, title, allowAdd=True):
         """Return what each item of a Matching is, by key: the id of a node, LEAVE_OUT or ADD; None if cancelled."""
         from .Panels.MatchDialog import MatchDialog

@@ -47,6 +47,7 @@ class Dialogs:
         self.chosen = {}
         self.matchings = []
         self.terminology = None
+        self.problems = []
 
     def confirm(self, text, title=None):  # noqa: ARG002 - the panels' protocol
         self.asked.append(text)
@@ -54,6 +55,9 @@ class Dialogs:
 
     def message(self, text, title=None):  # noqa: ARG002
         self.asked.append(text)
+
+    def problem(self, text, details, title=None):  # noqa: ARG002
+        self.problems.append((text, details))
 
     def askMatches(self, matching, title, allowAdd=True):  # noqa: ARG002
         self.matchings.append(matching)

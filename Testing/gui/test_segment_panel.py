@@ -4,9 +4,11 @@ import json
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 import qt
 import slicer
+from gui_actions import settle
 from gui_runs import Dependencies, Runner, addHead, click, sayWritten
 from PySide6.QtTest import QTest
 from SoftSegSlicerLib.Dependencies import DeclinedError
@@ -96,6 +98,22 @@ def test_a_scan_with_its_skull_is_warned_about_until_a_mask_is_chosen(panel):
 def test_odd_voxels_are_warned_about(panel):
     panel.inputs.selector("T1").setCurrentNode(addHead("thick", spacing=30.0))
     assert "is the spacing in the file&#x27;s header right?" in panel.ui.checksLabel.text
+
+
+def test_thick_oblique_slices_are_warned_about_before_the_run(panel):
+    """The axial member of the model would not mind them; the coronal one does, and the engine asks both."""
+    node = addHead("thick")
+    node.SetSpacing(2.0, 2.0, 5.0)
+    cosine, sine = np.cos(np.deg2rad(15)), np.sin(np.deg2rad(15))
+    node.SetIJKToRASDirections(-1, 0, 0, 0, -cosine, -sine, 0, -sine, cosine)
+    panel.inputs.selector("T1").setCurrentNode(node)
+    settle()
+    said = "thick: voxels of 2 x 2 x 5 mm are up to 5.0 times as long as those the model was trained on"
+    assert panel.ui.checksLabel.text.count(said) == 1
+    assert panel.ui.applyButton.enabled
+    node.SetSpacing(1.0, 1.0, 1.0)
+    settle()
+    assert "times as long" not in panel.ui.checksLabel.text
 
 
 def test_every_channel_of_a_model_gets_a_selector(panel, tmp_path):
@@ -195,12 +213,16 @@ def test_from_idle_over_running_to_done(panel, head, runner, moduleWidget):
     assert runner.arguments[:2] == ["predict", "brain-134"]
     assert not panel.ui.applyButton.enabled
     assert panel.ui.applyButton.toolTip == "A segmentation is running."
+    assert panel.ui.progressBar.visible
+    assert panel.ui.progressBar.maximum == 0  # moves, before anything can be measured
     assert panel.ui.cancelButton.enabled
     assert not panel.ui.inputsSection.enabled
     runner.send("stage", stage="predict", total=8)
+    assert panel.ui.progressBar.maximum == 0
     runner.send("progress", stage="predict", done=4, total=8, seconds_left=17.2)
     assert panel.ui.statusLabel.text == "Segmenting: 17 s left"
     assert 450 <= panel.ui.progressBar.value <= 550
+    assert panel.ui.progressBar.maximum == 1000
     runner.send("warning", text="the scan seems to be blurred")
     writeResult(panel, runner.arguments)
     runner.end("done")
@@ -226,6 +248,21 @@ def test_volumes_are_shown_in_a_layout_with_a_table(panel, head, runner):  # noq
     table = slicer.mrmlScene.GetNodeByID(slicer.app.applicationLogic().GetSelectionNode().GetActiveTableID())
     assert table.GetNumberOfRows() > 100
     assert slicer.app.layoutManager().layout == slicer.vtkMRMLLayoutNode.SlicerLayoutFourUpTableView
+
+
+def test_the_bar_moves_before_the_scan_is_written(panel, head, runner, monkeypatch):  # noqa: ARG001
+    seen = []
+    prepare = panel._context.logic.prepareSegment
+
+    def watched(*arguments, **options):
+        seen.append((panel.ui.progressBar.visible, panel.ui.progressBar.maximum, panel.ui.statusLabel.text))
+        return prepare(*arguments, **options)
+
+    monkeypatch.setattr(panel._context.logic, "prepareSegment", watched)
+    panel.onApply()
+    assert seen == []  # the click returns first
+    settle()
+    assert seen == [(True, 0, "Starting ...")]
 
 
 def test_cancelling_leaves_the_scene_as_it_was(panel, head, runner):  # noqa: ARG001

@@ -20,9 +20,9 @@ class SegmentDoubt:
         self._ui, self._context = ui, context
         self._filling = False
         for title, kind in (
-            (_("One answer"), ""),
-            (_("Altered scans (TTA)"), "tta"),
-            (_("Altered network (dropout)"), "dropout"),
+            (_("Off"), ""),
+            (_("Test-time augmentation"), "tta"),
+            (_("Monte Carlo dropout"), "dropout"),
         ):
             ui.uncertaintyBox.addItem(title, kind)
         ui.outliersCheck.toggled.connect(self._onChanged)

@@ -156,7 +156,7 @@ class SegmentPanel:
         self._queue = SegmentQueue(
             self._context.runner(), self._progress, self._onMessage, self.batch.show, self._onFinished
         )
-        self._progress(0.0, _("Starting ..."))
+        self._progress(0.0, _("Starting ..."), True)
         self._update()
         self._queue.start(jobs)
 
@@ -274,8 +274,10 @@ class SegmentPanel:
             self.ui.statusLabel.visible = bool(problem)
         self.ui.resultRow.visible = self._resultNode() is not None and not self.running
 
-    def _progress(self, share, text=""):
+    def _progress(self, share, text="", busy=False):
+        """Show how far the work is (0..1, None: there is none), or that it moves without a measure."""
         self.ui.progressBar.visible = share is not None
+        self.ui.progressBar.maximum = 0 if busy else 1000
         self.ui.progressBar.value = round(1000 * (share or 0.0))
         self.ui.statusLabel.text = text
         self.ui.statusLabel.visible = bool(text)

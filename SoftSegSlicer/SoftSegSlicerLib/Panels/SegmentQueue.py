@@ -76,7 +76,7 @@ class SegmentQueue:
         """Stop the running job and forget the waiting ones."""
         self._cancelled = True
         self._waiting = []
-        self._onProgress(self._share(0.0), _("Cancelling ..."))
+        self._onProgress(self._share(0.0), _("Cancelling ..."), True)
         self._runner.cancel()
 
     def kill(self):
@@ -95,8 +95,16 @@ class SegmentQueue:
         self._clock.start()
         self._onJob(job)
         self._tell()
+        qt.QTimer.singleShot(0, self._begin)  # the window shows that it has begun before the scan is written
+
+    def _begin(self):
+        if self._current is None:
+            return
+        if self._cancelled:
+            self._end(Outcome(CANCELLED))
+            return
         try:
-            self._prepared = job.prepare()
+            self._prepared = self._current.prepare()
         except (SoftSegError, OSError, RuntimeError) as error:
             self._end(Outcome(FAILED, sentence(error)))
             return
@@ -171,7 +179,7 @@ class SegmentQueue:
                 mean = sum(self._durations) / len(self._durations)
                 left = mean * (len(self._waiting) + 1 - self._progress.share)
                 text += _(", about {time} for all").format(time=duration(left))
-        self._onProgress(self._share(self._progress.share), text)
+        self._onProgress(self._share(self._progress.share), text, self._progress.busy)
 
     def _share(self, ofCurrent):
         done = len(self._jobs) - len(self._waiting) - 1

@@ -29,6 +29,12 @@ class Progress:
         self._stage = "start"
         self._secondsLeft = None
         self._expected = None
+        self._measured = False
+
+    @property
+    def busy(self):
+        """Whether the present stage does not say how far it is, so that a bar can only show that it moves."""
+        return not self._measured
 
     @property
     def text(self):
@@ -50,10 +56,10 @@ class Progress:
     def take(self, event):
         """Take one event (a dictionary, see docs/events.md)."""
         if event["event"] == "stage":
-            self._stage, self._secondsLeft = event["stage"], None
+            self._stage, self._secondsLeft, self._measured = event["stage"], None, False
             self._reach(0.0)
         elif event["event"] == "progress" and event.get("total"):
-            self._secondsLeft = event.get("seconds_left")
+            self._secondsLeft, self._measured = event.get("seconds_left"), True
             self._reach(event["done"] / event["total"])
         elif event["event"] == "estimate" and event.get("seconds") is not None:
             self._expected = event["seconds"]

@@ -72,10 +72,17 @@ def pipEnsure(requirements, requester=None, skip_in_testing=True, **options):  #
         pipInstall([str(one) for one in missing])
 
 
-def pipInstall(requirements, **options):  # noqa: ARG001 - the application's signature
-    """Install with pip."""
+def pipInstall(requirements, blocking=True, logCallback=None, completedCallback=None, **options):  # noqa: ARG001
+    """Install with pip; without ``blocking`` its lines and its exit code go to the callbacks, here before returning."""
     wanted = requirements.split() if isinstance(requirements, str) else list(requirements)
-    subprocess.run([sys.executable, "-m", "pip", "install", *wanted], check=True)
+    command = [sys.executable, "-m", "pip", "install", *wanted]
+    if blocking:
+        subprocess.run(command, check=True)
+        return
+    answer = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
+    for line in answer.stdout.splitlines():
+        logCallback(line)
+    completedCallback(answer.returncode)
 
 
 def _add(name, content, exported=None):
