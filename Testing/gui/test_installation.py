@@ -60,14 +60,14 @@ def problem(output, offline=""):
 
 
 def test_no_network():
-    found = problem(pip("--index-url", f"{NOWHERE}/simple", "monai"))
+    found = problem(pip("--index-url", f"{NOWHERE}/simple", "softseg-nothing"))
     assert found.kind == "network"
     assert found.message.startswith("the packages could not be installed: the package index cannot be reached")
     assert "install from wheels" in found.hint
 
 
 def test_a_proxy_that_refuses():
-    found = problem(pip("--index-url", "https://index.invalid/simple", "--proxy", NOWHERE, "monai"))
+    found = problem(pip("--index-url", "https://index.invalid/simple", "--proxy", NOWHERE, "softseg-nothing"))
     assert found.kind == "proxy"
     assert "HTTPS_PROXY" in found.hint
 

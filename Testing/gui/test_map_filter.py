@@ -19,7 +19,7 @@ def maps(moduleWidget):
     array, geometry = parcellation().probability("cortex"), parcellation().geometry
     for role in (References.DISAGREEMENT, References.OUTLIER_SCORE):
         HeatMap.keep(node, role, array, geometry)
-    OutlierMask.show(node, array > 0.5, geometry)
+    OutlierMask.show(node, array > 0.5, geometry, None)
     slicer.app.processEvents()
     roles = ("HEAT_MAP", "ENTROPY", "DISAGREEMENT", "OUTLIER_SCORE", "OUTLIERS")
     found = [References.referenced(node, getattr(References, role)) for role in roles]

@@ -72,7 +72,7 @@ def _dialog(requester):
     dialog.labelText = _("Installing packages for {name} ...").format(name=requester)
     dialog.setCancelButton(None)
     dialog.setRange(0, 0)
-    dialog.setMinimumDuration(0)
+    dialog.minimumDuration = 0
     dialog.windowModality = qt.Qt.ApplicationModal
     dialog.show()
     return dialog

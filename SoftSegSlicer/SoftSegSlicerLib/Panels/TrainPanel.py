@@ -56,11 +56,10 @@ class TrainPanel:
         self._message = MessageLine(ui.messageLabel)
         self._launcher = self.makeLauncher()
         self.dependencies = Dependencies(context)
-        self._writing, self._guard = None, None
+        self._writing = self._guard = self._cases = None
         ui.sourceSelector.addItem(_("Segmentations of this scene"), SCENE)
         ui.sourceSelector.addItem(_("A dataset file (DATA.json)"), FILE)
         self.monitor = TrainMonitor(ui, self._onState)
-        self._cases = None
         self.choices = TrainChoices(ui, context, self._update)
         self.strokes, self.after = TrainStrokes(ui), TrainAfter(ui)
         self._cases = TrainCases(ui, self._onSource, self._onAdded)

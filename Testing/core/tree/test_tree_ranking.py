@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from softseg.resources import label_tree_path, list_label_trees
@@ -55,6 +55,7 @@ def test_labels_that_nothing_fits_and_none_at_all() -> None:
     assert not any(fit.is_complete for fit in rank_trees([], TREES))
 
 
+@settings(deadline=None, max_examples=15)
 @given(st.permutations(range(len(TREES))), st.sampled_from(TREES), st.integers(1, 40))
 def test_the_order_of_the_trees_does_not_matter(order: list[int], tree: LabelTree, count: int) -> None:
     items = items_of(tree, True, True)[:count]
