@@ -81,7 +81,7 @@ def test_outliers_are_offered_only_where_the_model_has_a_score(panel, head, runn
     assert "softseg outliers fit" in panel.ui.outliersCheck.toolTip
     assert panel.models.choose(scored)
     assert panel.ui.outliersCheck.enabled
-    assert "tells outliers (energy)" in panel.ui.modelSummary.text
+    assert "outlier score: energy" in panel.ui.modelSummary.text
     assert "calibrated" in panel.ui.modelSummary.text
     click(panel.ui.outliersCheck)
     click(panel.ui.applyButton)

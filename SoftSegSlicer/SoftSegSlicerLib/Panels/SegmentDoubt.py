@@ -49,9 +49,7 @@ class SegmentDoubt:
         box, score = self._ui.outliersCheck, "" if summary is None else summary.outlier_score
         box.enabled = bool(score)
         box.toolTip = (
-            _("Score every voxel ({name}) and mark those that belong to nothing that the model knows").format(
-                name=score
-            )
+            _("Score every voxel ({name}) and mark those unlike the training data").format(name=score)
             if score
             else _("This model has no outlier score. Fit one under Train, or with the command 'softseg outliers fit'.")
         )

@@ -145,7 +145,7 @@ def _factsOf(summary):
     if summary.calibrated:
         parts.append(_("calibrated"))
     if summary.outlier_score:
-        parts.append(_("tells outliers ({name})").format(name=summary.outlier_score))
+        parts.append(_("outlier score: {name}").format(name=summary.outlier_score))
     return html.escape(" \u00b7 ".join(parts))
 
 
