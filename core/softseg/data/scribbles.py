@@ -44,7 +44,8 @@ def looks_like_scribbles(labels: IntArray | BoolArray) -> bool:
 def _cropped(painted: BoolArray) -> BoolArray:
     """Return the part that holds the labels."""
     (box,) = ndimage.find_objects(painted.astype(np.uint8))
-    return painted[box]
+    cropped: BoolArray = painted[box]
+    return cropped
 
 
 def _thick(painted: BoolArray) -> int:
