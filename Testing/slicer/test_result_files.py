@@ -174,3 +174,30 @@ def test_segmentations_without_soft_maps_are_not_offered_and_failures_are_one_li
     assert not writer.write({"nodeID": node.GetID(), "fileName": str(tmp_path / "a.nrrd")})
     assert len(writer.parent.messages) == 2
     assert not any("\n" in message for message in writer.parent.messages)
+
+
+def test_a_scene_saved_beside_soft_parcellations_shows_its_results_again(writer, parcellation, scene, tmp_path):
+    logic = SharedLogic.sharedLogic()
+    node = logic.addSegmentation(parcellation, name="mine")
+    logic.collapse(node, 2)
+    node.AddDefaultStorageNode()  # as the dialog Save does before it knows what is written
+    node.GetStorageNode().SetFileName(str(tmp_path / "mine.seg.nrrd"))
+    assert writer.write({"nodeID": node.GetID(), "fileName": str(tmp_path / "mine.soft.npz")})
+    scene.SetURL(str(tmp_path / "scene.mrml"))
+    assert scene.Commit()
+    scene.Clear(False)
+    scene.SetURL(str(tmp_path / "scene.mrml"))
+    assert scene.Import()
+    again = scene.GetFirstNodeByClass("vtkMRMLSegmentationNode")
+    assert set(again.GetSegmentation().GetSegmentIDs()) == {"cortex", "nuclei", "stem"}
+    assert [each.id for each in logic.cutOf(again).nodes] == ["background", "cortex", "nuclei", "stem"]
+    np.testing.assert_array_equal(logic.parcellationOf(again).shares, parcellation.shares)
+
+
+def test_a_file_of_segments_that_is_there_stays_the_nodes(writer, parcellation, tmp_path):
+    node = SharedLogic.sharedLogic().addSegmentation(parcellation, name="mine")
+    node.AddDefaultStorageNode()
+    node.GetStorageNode().SetFileName(str(tmp_path / "mine.seg.nrrd"))
+    (tmp_path / "mine.seg.nrrd").write_bytes(b"")
+    assert writer.write({"nodeID": node.GetID(), "fileName": str(tmp_path / "mine.soft.npz")})
+    assert node.GetStorageNode() is not None

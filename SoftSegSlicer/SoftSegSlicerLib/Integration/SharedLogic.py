@@ -13,14 +13,18 @@ def sharedLogic():
         logic = _held["logic"] = SoftSegSlicerLogic()
         scene = slicer.mrmlScene
         _held["scene"] = scene
-        _held["tag"] = scene.AddObserver(scene.EndCloseEvent, lambda *_arguments: logic.forget())
+        _held["tags"] = [
+            scene.AddObserver(scene.EndCloseEvent, lambda *_arguments: logic.forget()),
+            scene.AddObserver(scene.EndImportEvent, lambda *_arguments: logic.showWhatIsMissing()),
+        ]
     return _held["logic"]
 
 
 def dropSharedLogic():
     """Let go of it, as when the module is unloaded; the next who asks gets a new one."""
     if "logic" in _held:
-        _held["scene"].RemoveObserver(_held["tag"])
+        for tag in _held["tags"]:
+            _held["scene"].RemoveObserver(tag)
         _held.clear()
 
 

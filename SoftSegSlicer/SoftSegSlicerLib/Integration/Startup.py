@@ -8,11 +8,12 @@ from pathlib import Path
 import slicer
 
 from . import SampleScans
+from .SharedLogic import sharedLogic
 
 
 def registerAll():
     """Register the statistics, the sample data and the context menus; one that fails does not keep the others out."""
-    for register in (registerStatistics, registerMenus, registerSamples):
+    for register in (sharedLogic, registerStatistics, registerMenus, registerSamples):
         _attempt(register)
 
 
