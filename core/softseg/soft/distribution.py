@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -15,9 +15,12 @@ from softseg.image import Geometry
 from softseg.soft.corrections.box import StoredBox
 from softseg.soft.corrections.layer import CorrectionLayer
 from softseg.soft.encoding import NODE_ERROR, SCALE
-from softseg.soft.node_sums import NodeSums, node_sums
+from softseg.soft.node_sums import NodeSums
 from softseg.soft.outliers import StoredOutliers
 from softseg.tree import Cut, LabelTree
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 _Number = TypeVar("_Number", bound=np.generic)
 
@@ -75,8 +78,21 @@ class StoredDistribution:
 
     @cached_property
     def stored_box(self) -> StoredBox:
-        """The stored arrays, as corrections read and replace them."""
-        return StoredBox(self.geometry.shape, self.start, self.counts, self.leaves, self.shares, self.background)
+        """The stored arrays and what was made of them, as corrections read and replace them."""
+        return StoredBox(
+            self.geometry.shape,
+            self.start,
+            self.counts,
+            self.leaves,
+            self.shares,
+            self.background,
+            len(self.tree.leaves),
+        )
+
+    def with_stored_box(self, box: StoredBox) -> Self:
+        """Return the distribution, which remembers its own arrays as a box and what was made of them."""
+        vars(self)["stored_box"] = box
+        return self
 
     @property
     def background(self) -> int | None:
@@ -94,10 +110,10 @@ class StoredDistribution:
         """Number of voxels that store more than ``k`` leaves."""
         return int(np.count_nonzero(self.counts > self.k))
 
-    @cached_property
+    @property
     def sums(self) -> NodeSums:
         """What is stored, sorted for quick sums; made at the first question and kept for the next ones."""
-        return node_sums(self.counts, self.leaves, self.shares, len(self.tree.leaves))
+        return self.stored_box.sums
 
     def _stored_outliers(self) -> StoredOutliers:
         if self.outliers is None:

@@ -38,9 +38,7 @@ def _renamed(parcellation: SoftParcellation, tree: LabelTree, corrections: Seque
     same = replace(
         parcellation, tree=tree, layer=None if layer is None else replace(layer, corrections=tuple(corrections))
     )
-    if "sums" in vars(parcellation):
-        vars(same)["sums"] = parcellation.sums
-    return same
+    return same.with_stored_box(parcellation.stored_box)
 
 
 def mask_node(parcellation: SoftParcellation, node_id: str, keep: BoolArray) -> SoftParcellation:

@@ -72,18 +72,21 @@ def _with_layer(parcellation: _Parcellation, layer: CorrectionLayer, changed: In
     box = parcellation.stored_box
     if not _holds(low, high, box):
         box, changed = layer.own, layer.rows.voxels  # the box shrinks: begin again
-    _, at = layer.shares.find(changed)
-    box = box.grown(low, high).replaced(layer.own.rows(changed).replaced(layer.shares.take(at)))
-    out = predicted(parcellation) if not layer.corrections else _with_box(parcellation, box, layer)
-    if "sums" in vars(parcellation):
-        sums = _moved_sums(parcellation.sums, parcellation.stored_box, box)
-        if sums is not None:
-            vars(out)["sums"] = _patched_sums(sums, parcellation.stored_box, box, changed)
-    return out
+    if layer.corrections:
+        _, at = layer.shares.find(changed)
+        box = box.grown(low, high).replaced(layer.own.rows(changed).replaced(layer.shares.take(at)))
+    else:
+        box = layer.own
+    old = parcellation.stored_box
+    if old.has_sums and not box.has_sums:
+        sums = _moved_sums(old, box)
+        box = box if sums is None else box.with_sums(_patched_sums(sums, old, box, changed))
+    return _with_box(parcellation, box, layer if layer.corrections else None)
 
 
 def _with_box(parcellation: _Parcellation, box: StoredBox, layer: CorrectionLayer | None) -> _Parcellation:
-    return replace(parcellation, start=box.start, counts=box.counts, leaves=box.leaves, shares=box.shares, layer=layer)
+    out = replace(parcellation, start=box.start, counts=box.counts, leaves=box.leaves, shares=box.shares, layer=layer)
+    return out.with_stored_box(box)
 
 
 def _holds(low: Sequence[int], high: Sequence[int], box: StoredBox) -> bool:
@@ -92,16 +95,16 @@ def _holds(low: Sequence[int], high: Sequence[int], box: StoredBox) -> bool:
     return not box.counts.size or all(first <= part.start and part.stop <= last for first, last, part in parts)
 
 
-def _moved_sums(sums: NodeSums, old: StoredBox, new: StoredBox) -> NodeSums | None:
-    """Return sums for another box, ``None`` where it does not hold the old one."""
+def _moved_sums(old: StoredBox, new: StoredBox) -> NodeSums | None:
+    """Return the sums of a box for another one, ``None`` where this does not hold it."""
     if old.start == new.start and old.counts.shape == new.counts.shape:
-        return sums
+        return old.sums
     if not _holds(new.start, [part.stop for part in new.slices], old):
         return None
     k, j, i = (np.arange(a.start - b.start, a.stop - b.start) for a, b in zip(old.slices, new.slices, strict=True))
     _, rows, columns = new.counts.shape
     places = ((k[:, None, None] * rows + j[:, None]) * columns + i).reshape(-1)
-    return moved(sums, places, new.counts.size, new.background)
+    return moved(old.sums, places, new.counts.size, new.background)
 
 
 def _patched_sums(sums: NodeSums, old: StoredBox, new: StoredBox, changed: Indices) -> NodeSums:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -12,6 +12,7 @@ import numpy.typing as npt
 from softseg.soft.corrections.rows import Rows
 from softseg.soft.corrections.runs import Indices, Runs, ranges
 from softseg.soft.encoding import SCALE
+from softseg.soft.node_sums import NodeSums, node_sums
 from softseg.types import BoolArray
 
 Index = tuple[int, int, int]
@@ -26,6 +27,7 @@ class StoredBox:
     shape: ``(k, j, i)`` of the grid.
     start, counts, leaves, shares: see :class:`~softseg.soft.parcellation.SoftParcellation`.
     background: leaf index, ``None`` in a tree without.
+    number: leaves of the tree.
     """
 
     shape: Index
@@ -34,12 +36,28 @@ class StoredBox:
     leaves: npt.NDArray[np.uint8] | npt.NDArray[np.uint16]
     shares: npt.NDArray[np.uint8]
     background: int | None
+    number: int
 
     @property
     def slices(self) -> tuple[slice, slice, slice]:
         """The box (k, j, i) in the grid."""
         k, j, i = (slice(first, first + size) for first, size in zip(self.start, self.counts.shape, strict=True))
         return k, j, i
+
+    @cached_property
+    def sums(self) -> NodeSums:
+        """What is stored, sorted for quick sums; made at the first question and kept for the next ones."""
+        return node_sums(self.counts, self.leaves, self.shares, self.number)
+
+    @property
+    def has_sums(self) -> bool:
+        """Whether the sums are made already."""
+        return "sums" in vars(self)
+
+    def with_sums(self, sums: NodeSums) -> StoredBox:
+        """Return the box, which remembers its sums that were found in another way."""
+        vars(self)["sums"] = sums
+        return self
 
     @cached_property
     def _row_starts(self) -> Indices:
@@ -157,7 +175,7 @@ class StoredBox:
         shares = np.full(leaves.size, SCALE, np.uint8)
         old = np.repeat(within.reshape(-1), counts.reshape(-1))
         leaves[old], shares[old] = self.leaves, self.shares
-        return StoredBox(self.shape, low, counts, leaves, shares, self.background)
+        return replace(self, start=low, counts=counts, leaves=leaves, shares=shares)
 
     def replaced(self, rows: Rows) -> StoredBox:
         """Return the box with other shares in some voxels; what lies outside the box is left out."""
@@ -172,9 +190,8 @@ class StoredBox:
         cuts = np.stack([old[starts], old[starts + runs.lengths - 1] + before[starts + runs.lengths - 1]], axis=1)
         own = np.append(new.first[starts], new.leaves.size)
         leaves = _spliced(self.leaves, new.leaves.astype(self.leaves.dtype), cuts, own)
-        return StoredBox(
-            self.shape, self.start, counts, leaves, _spliced(self.shares, new.steps, cuts, own), self.background
-        )
+        shares = _spliced(self.shares, new.steps, cuts, own)
+        return replace(self, counts=counts, leaves=leaves, shares=shares)
 
 
 def _spliced(values: npt.NDArray[Any], new: npt.NDArray[Any], cuts: Indices, own: Indices) -> npt.NDArray[Any]:
