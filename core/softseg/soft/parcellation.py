@@ -95,7 +95,8 @@ class SoftParcellation(Correctable):
 
         Leaves are matched by label value. A leaf whose value is gone goes to its nearest former ancestor that is a leaf
         now (a branch that was folded), or to what ``merged`` says. After leaves have moved, a node's error may grow to
-        1/255 for each group of its leaves that were neighbours before.
+        1/255 for each group of its leaves that were neighbours before. Corrections follow: they speak of the same node,
+        or, where it is gone, of the leaf or branch that holds its leaves now.
 
         Parameters
         ----------
@@ -105,7 +106,8 @@ class SoftParcellation(Correctable):
         Raises
         ------
         InputError: a stored leaf has no place in ``tree`` (it was removed, or split, which a stored share cannot be),
-            or the background is another leaf.
+            or the background is another leaf; or a correction speaks of a node that has no place, or says "is not" of
+            one that is part of a larger one now.
         """
         from softseg.soft.remap import remap
 
@@ -119,7 +121,8 @@ class SoftParcellation(Correctable):
             clean = keep_largest(parcellation.probability("liver"))
             parcellation = parcellation.masked("liver", clean > 0)
 
-        Shares of other nodes, and this node's inside ``keep``, do not change.
+        Shares of other nodes, and this node's inside ``keep``, do not change. What the model said is masked:
+        corrections are kept, and still hold outside ``keep``.
 
         Parameters
         ----------
@@ -137,6 +140,9 @@ class SoftParcellation(Correctable):
 
     def gathered(self, source: npt.NDArray[np.integer], geometry: Geometry) -> SoftParcellation:
         """Return the parcellation on another grid, each voxel taken from one of this grid, its shares unchanged.
+
+        Corrections come along. Voxels that these answered from the nearest voxel are answered from the nearest on the
+        other grid, so there the shares below the corrected node may change.
 
         Parameters
         ----------
