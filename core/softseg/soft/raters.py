@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from os import PathLike
 from typing import Any, TypeAlias, overload
 
 import numpy as np
@@ -116,10 +117,26 @@ def _same_grids(masks: _Masks) -> None:
 
 def _shares(mask: npt.NDArray[Any] | Image, rater: int) -> FloatArray:
     array = mask.array if isinstance(mask, Image) else np.asarray(mask)
+    return require_shares(array, f" in the mask of rater {rater + 1}")
+
+
+def require_shares(array: npt.NDArray[Any], where: str = "", file: str | PathLike[str] | None = None) -> FloatArray:
+    """Return a mask as shares 0..1; what interpolation overshot is cut off.
+
+    Parameters
+    ----------
+    array: any shape.
+    where, file: of the mask, for messages.
+
+    Raises
+    ------
+    InputError: values are not finite, or far from 0..1.
+    """
     shares = array.astype(np.float32)
     if not np.isfinite(shares).all() or shares.min(initial=0) < -OVERSHOOT or shares.max(initial=0) > 1 + OVERSHOOT:
         raise InputError(
-            f"expected shares in 0..1 in the mask of rater {rater + 1}, got {shares.min():g} to {shares.max():g}",
+            f"expected shares in 0..1{where}, got {shares.min():g} to {shares.max():g}",
+            file=file,
             hint="clip or scale the mask; for label maps say how many classes there are",
         )
     return np.clip(shares, 0, 1)
