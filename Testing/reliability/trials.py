@@ -70,13 +70,18 @@ def preload() -> None:
 
 
 def run_forked(
-    arguments: Sequence[str], folder: Path, limits: Limits = Limits(), prepare: Callable[[], None] | None = None
+    arguments: Sequence[str],
+    folder: Path,
+    limits: Limits = Limits(),
+    prepare: Callable[[], None] | None = None,
+    log: Path | None = None,
 ) -> Ending:
     """Run ``softseg`` with ``arguments`` in a forked child whose working folder is ``folder``.
 
-    ``prepare`` runs in the child before the command; what it leaves behind ends with the child.
+    ``prepare`` runs in the child before the command; what it leaves behind ends with the child. The output goes to
+    ``log``, by default a file in the folder.
     """
-    log = folder / ".trial-log"
+    log = folder / ".trial-log" if log is None else log
     reader, writer = os.pipe()
     began = time.monotonic()
     child = os.fork()

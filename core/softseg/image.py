@@ -20,6 +20,7 @@ from softseg.errors import InputError
 from softseg.files import write_beside
 from softseg.geometry import Geometry
 from softseg.headers import IMAGE_SUFFIXES, PAIR_SUFFIXES, Header, place_notes, read_header, write_nifti
+from softseg.headers.itk_names import itk_name
 from softseg.straight import is_sheared, straightened
 from softseg.system import raise_out_of_memory
 
@@ -147,7 +148,7 @@ def write_image(image: Image, path: str | os.PathLike[str]) -> Path:
             write_nifti(array, image.geometry.written_forms, temporary)
             return file
         try:
-            sitk.WriteImage(image.to_sitk(), str(temporary), useCompression=True)
+            sitk.WriteImage(image.to_sitk(), itk_name(temporary, file), useCompression=True)
         except RuntimeError as error:
             raise_out_of_memory(error, file)
             raise InputError("could not be written: is the disk full?", file=file) from error

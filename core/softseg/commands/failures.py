@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import errno
+import os
+import re
+import shutil
 
 from softseg.errors import InputError, OutOfMemoryError, SoftSegError
 from softseg.system import raise_out_of_memory
@@ -38,6 +41,8 @@ def as_plain_error(error: BaseException) -> SoftSegError | None:
         return plain
     if isinstance(error, ModuleNotFoundError) and error.name and not error.name.startswith("softseg"):
         return InputError(f"the Python package {error.name} is not installed", hint="pip install softseg[engine]")
+    if isinstance(error, shutil.Error):
+        return _from_copying(error)
     if isinstance(error, OSError):
         return _from_os_error(error)
     if isinstance(error, RuntimeError) and str(error).startswith(_LOOP):  # what Path.resolve says before Python 3.13
@@ -52,6 +57,15 @@ def as_defect(error: BaseException, native: str = "") -> SoftSegError:
     """
     said = f" (a library says: {native})" if native else ""
     return SoftSegError(f"unexpected {type(error).__name__}: {error}{said}", hint=_REPORT_HINT)
+
+
+def _from_copying(error: shutil.Error) -> SoftSegError | None:
+    """Return what is said of the first file of a folder that could not be copied: the list has source, target, why."""
+    first = error.args[0][0] if error.args and isinstance(error.args[0], list) and error.args[0] else None
+    found = None if first is None else re.search(r"\[Errno (\d+)\]", str(first[-1]))
+    if first is None or found is None:
+        return None
+    return _from_os_error(OSError(int(found.group(1)), os.strerror(int(found.group(1))), str(first[1])))
 
 
 def _from_os_error(error: OSError) -> SoftSegError | None:

@@ -10,6 +10,7 @@ import SimpleITK as sitk
 
 from softseg.headers.forms import Affine, Forms, distance_mm, shear_of
 from softseg.headers.header import Header
+from softseg.headers.itk_names import itk_name
 
 APART_MM = 0.1
 """Forms that place a voxel further apart than this are warned about."""
@@ -61,7 +62,7 @@ def form_notes(forms: Forms, size: Sequence[int], results: str = ", and results 
 def itk_affine(file: Path) -> Affine | None:
     """Return the matrix to RAS mm that ITK makes of a file's header; None where it refuses the file."""
     reader = sitk.ImageFileReader()
-    reader.SetFileName(str(file))
+    reader.SetFileName(itk_name(file))
     try:
         reader.ReadImageInformation()
     except RuntimeError:

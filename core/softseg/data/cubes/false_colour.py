@@ -14,6 +14,7 @@ import SimpleITK as sitk
 from softseg.data.cubes.cube import ChannelImage, Cube
 from softseg.errors import InputError
 from softseg.files import write_beside
+from softseg.headers.itk_names import itk_name
 from softseg.image import WRITTEN_SUFFIXES
 from softseg.system import raise_out_of_memory
 
@@ -95,7 +96,7 @@ def write_false_colour(
         picture.SetDirection(image.geometry.direction)
     with write_beside(file) as temporary:
         try:
-            sitk.WriteImage(picture, str(temporary), useCompression=True)
+            sitk.WriteImage(picture, itk_name(temporary, file), useCompression=True)
         except RuntimeError as error:
             raise_out_of_memory(error, file)
             raise InputError("could not be written: is the disk full?", file=file) from error

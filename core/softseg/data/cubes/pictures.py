@@ -11,6 +11,7 @@ import SimpleITK as sitk
 
 from softseg.data.cubes.tiff import is_whole
 from softseg.errors import InputError
+from softseg.headers.itk_names import itk_name
 from softseg.system import raise_out_of_memory
 
 PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp")
@@ -63,7 +64,7 @@ def read_tiff(file: Path) -> npt.NDArray[Any]:
     if not is_whole(file):
         raise InputError(problem, file=file)
     try:
-        image = sitk.ReadImage(str(file))
+        image = sitk.ReadImage(itk_name(file))
     except RuntimeError as error:
         raise_out_of_memory(error, file)
         raise InputError(problem, file=file) from error

@@ -17,6 +17,7 @@ from softseg.events import Events
 from softseg.soft.raters import OVERSHOOT
 from softseg.tree import LabelTree, Node
 from softseg.tree.labels import WHOLE, farthest_from_whole
+from softseg.tree.node import MAX_VALUE
 
 CONTAINED = 0.98
 """A structure counts as part of another when at least this much of it lies inside (our default)."""
@@ -57,7 +58,11 @@ def tree_of_values(
                 soft = soft or path
                 values.add(1)
                 continue
-            values.update(int(value) for value in np.unique(array))
+            found = [int(value) for value in np.unique(array)]
+            strange = next((value for value in found if not 0 <= value <= MAX_VALUE), None)
+            if strange is not None:
+                raise InputError(f"expected label values in 0..{MAX_VALUE}, got {strange}", file=path, field="labels")
+            values.update(found)
             if len(values) > _MOST_VALUES:
                 raise InputError(f"holds more than {_MOST_VALUES} values: is it a label map?", file=path)
     called = {value: (names or {}).get(value, f"label-{value}") for value in sorted(values) if value != 0}
