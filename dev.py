@@ -8,6 +8,7 @@
     python dev.py fuzz    damaged input of every format through every command   (--seconds N, --seed S)
     python dev.py crash   commands killed at any of their file operations   (--runs N, --seed S)
                           with --cancel N: commands that are asked to stop at any moment
+    python dev.py limits  commands without room: full disk, little memory, few handles   (--trials N, --seed S)
 
 Each makes ``.venv`` beside this file, installs what it needs there, and runs. A second call installs nothing unless
 ``pyproject.toml`` has changed.
@@ -43,6 +44,7 @@ CHECKS = {
     "mypy": ["-m", "mypy"],
     "import-linter": ["-c", "import sys; from importlinter.cli import lint_imports_command as run; sys.exit(run())"],
 }
+RELIABILITY = ("fuzz", "crash", "limits")
 TESTS = ["-m", "pytest", "-n", "2"]
 
 
@@ -53,7 +55,7 @@ class StopError(Exception):
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code."""
     parser = argparse.ArgumentParser(prog="dev.py", description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("command", choices=("demo", "test", "lint", "bench", "fuzz", "crash"))
+    parser.add_argument("command", choices=("demo", "test", "lint", "bench", *RELIABILITY))
     parser.add_argument("--allow-cuda", action="store_true", help="install CUDA packages on a machine without a GPU")
     options, rest = parser.parse_known_args(arguments)
     try:
@@ -63,7 +65,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return test(rest, options.allow_cuda)
         if options.command == "bench":
             return bench(rest, options.allow_cuda)
-        if options.command in ("fuzz", "crash"):
+        if options.command in RELIABILITY:
             return reliability(options.command, rest, options.allow_cuda)
         if rest:
             raise StopError(f"dev.py lint takes no further options, got {' '.join(rest)}")

@@ -30,7 +30,7 @@ import world
 from fingerprints import fingerprint
 from trials import Limits, preload, run_forked
 
-_LIMITS = Limits(seconds=120.0, memory=None)
+_LIMITS = Limits(seconds=600.0, memory=None)
 _OPERATIONS = (
     "open",
     "os.rename",

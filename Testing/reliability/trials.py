@@ -30,7 +30,7 @@ class Limits:
     files: open files at once; ``None``: as the parent.
     """
 
-    seconds: float = 90.0
+    seconds: float = 240.0
     memory: int | None = 6 * GIB
     files: int | None = None
 

@@ -319,14 +319,14 @@ _ZLIB = "Error -4 "  # Z_MEM_ERROR
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Whether Python, the system, PyTorch, ITK or a library below them says that memory ran out."""
+    """Whether Python, the system, PyTorch, ITK or a library below them says that memory, or processes, ran out."""
     if isinstance(error, MemoryError):
         return True
     torch = sys.modules.get("torch")
     if torch is not None and isinstance(error, torch.OutOfMemoryError):
         return True
     if isinstance(error, OSError):
-        return error.errno == errno.ENOMEM or getattr(error, "winerror", None) in _WINDOWS
+        return error.errno in (errno.ENOMEM, errno.EAGAIN) or getattr(error, "winerror", None) in _WINDOWS
     if type(error).__module__ == "zlib":
         return str(error).startswith(_ZLIB)
     return isinstance(error, RuntimeError) and _SIGNS.search(str(error)) is not None

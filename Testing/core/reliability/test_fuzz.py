@@ -14,16 +14,6 @@ HERE = Path(__file__).resolve().parents[2] / "reliability"
 KEPT = HERE / "kept"
 
 
-@pytest.fixture(scope="module")
-def good(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The valid files that trials damage."""
-    folder = tmp_path_factory.mktemp("fuzz") / "world"
-    script = f"import sys; sys.path.insert(0, {str(HERE)!r}); import world, pathlib"
-    script += f"; world.build(pathlib.Path({str(folder)!r}))"
-    subprocess.run([sys.executable, "-c", script], check=True, capture_output=True)
-    return folder
-
-
 @pytest.mark.skipif(sys.platform == "win32", reason="trials are forked")
 def test_commands_refuse_damaged_files(good: Path, tmp_path: Path) -> None:
     tool = [sys.executable, str(HERE / "fuzz.py"), "--trials", "40", "--seconds", "600", "--seed", "3"]

@@ -59,6 +59,11 @@ def as_defect(error: BaseException, native: str = "") -> SoftSegError:
     return SoftSegError(f"unexpected {type(error).__name__}: {error}{said}", hint=_REPORT_HINT)
 
 
+def _here() -> str | None:
+    """Return the folder that this process was started in, where the shell says so."""
+    return os.environ.get("PWD")
+
+
 def _from_copying(error: shutil.Error) -> SoftSegError | None:
     """Return what is said of the first file of a folder that could not be copied: the list has source, target, why."""
     first = error.args[0][0] if error.args and isinstance(error.args[0], list) and error.args[0] else None
@@ -74,6 +79,8 @@ def _from_os_error(error: OSError) -> SoftSegError | None:
         return InputError("the disk is full", file=file, hint="free space or choose another output")
     if error.errno in _FORBIDDEN:
         return InputError("permission denied", file=file, hint="choose a file or folder you may use")
+    if error.errno == errno.ENOENT and file is None:  # what the system says of a present folder that was removed
+        return InputError("the folder that this works in is gone", field=_here(), hint="start it in another folder")
     if error.errno in _IN_THE_WAY and file is not None:
         return InputError((error.strerror or "cannot be used").lower(), file=file)
     if error.errno in _WORDS:

@@ -32,9 +32,17 @@ def beside(header: Path, name: str) -> Path:
             file=header,
             hint="put the file into the header's folder and name it without a folder",
         )
-    if not file.is_file():
+    if not is_regular(file):
         raise InputError(f"the file of numbers it names, {name}, is no file beside it", file=header)
     return file
+
+
+def is_regular(file: Path) -> bool:
+    """Whether there is a regular file of this name; a name that no file can have, such as a long one, has none."""
+    try:
+        return file.is_file()
+    except OSError:
+        return False
 
 
 def numbered(header: Path, text: str) -> list[Path]:

@@ -72,5 +72,11 @@ def write_weights(state: dict[str, Any], path: Path) -> None:
     OSError: the disk is full or the folder cannot be written (given a path instead of an open file, torch would raise
         an error that does not say so).
     """
-    with path.open("wb") as file:
-        torch.save(state, file)
+    try:
+        with path.open("wb") as file:
+            torch.save(state, file)
+    except RuntimeError as error:  # what torch says when its archive cannot be closed, after the system's own word
+        system = error.__context__
+        if isinstance(system, OSError):
+            raise OSError(system.errno, system.strerror, str(path)) from error
+        raise
