@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from softseg import cgroups
+from softseg.address_space import address_space_limits
 from softseg.errors import InputError, OutOfMemoryError
 from softseg.events import Events
 from softseg.requests.predict import PRECISIONS
@@ -60,7 +61,7 @@ def memory(device: str | torch.device = "cpu") -> Memory:
             free, total = _torch().cuda.mem_get_info(chosen)
             return Memory(int(total), int(free))
     total, free = _machine_memory()
-    limits = cgroups.memory_limits()
+    limits = [*cgroups.memory_limits(), *address_space_limits()]
     return Memory(min([total, *(limit.total for limit in limits)]), min([free, *(limit.free for limit in limits)]))
 
 
@@ -310,7 +311,8 @@ _SIGNS = re.compile(
     r"out of memory|(not enough|insufficient) memory|bad_alloc|bad allocation"
     r"|(can't|cannot|can not|could not|unable to|failed to) (be )?allocate"
     r"|(memory|storage) (could not|cannot) be allocated|allocation[ _](of memory )?failed|memory ?allocation ?error"
-    r"|could not create a (memory|primitive)(?! desc)|alloc_failed|out_of_memory|can't start new thread",
+    r"|could not create a (memory|primitive)(?! desc)|alloc_failed|out_of_memory"
+    r"|can't start new thread|resource temporarily unavailable",
     re.IGNORECASE,
 )  # PyTorch, oneDNN, CUDA and its libraries, ITK, C++ and the C library, Python
 

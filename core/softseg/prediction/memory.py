@@ -75,9 +75,36 @@ def network_memory(
     return weights + int(_SCRATCH * live.most)
 
 
-def _emptied(value: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
+def learning_memory(
+    network: nn.Module, channels: int, window: Sequence[int], dimensions: int, dtype: torch.dtype, batch: int
+) -> int:
+    """Return the bytes of the tensors that are alive at the peak of a forward and backward pass while learning.
+
+    Weights and their gradients are counted, in float32. What the libraries take beside is not.
+
+    Parameters
+    ----------
+    network: on any device.
+    channels, window, dimensions, dtype, batch: see :func:`network_memory`.
+    """
+    shape = (batch, channels, *(window if dimensions == 3 else window[1:]))
+    held = [*network.parameters(), *network.buffers()]
+    learnt = sum(2 * 4 * value.numel() for value in network.parameters())
+    empty = copy.deepcopy(network, {id(value): _emptied(value, dtype, learnt=True) for value in held}).train()
+    live = _Live()
+    try:
+        with torch.enable_grad(), live:
+            outputs = empty(torch.empty(shape, dtype=dtype, device="meta"))
+            logits = outputs[0] if isinstance(outputs, (list, tuple)) else outputs
+            torch.autograd.grad(logits.float().logsumexp(1).sum(), list(empty.parameters()), allow_unused=True)
+    except (RuntimeError, NotImplementedError, TypeError, ValueError):  # a layer that cannot run without content
+        return learnt
+    return live.most if dtype == torch.float32 else live.most + learnt // 2
+
+
+def _emptied(value: torch.Tensor, dtype: torch.dtype, learnt: bool = False) -> torch.Tensor:
     empty = torch.empty_like(value, device="meta", dtype=dtype if value.is_floating_point() else value.dtype)
-    return nn.Parameter(empty, requires_grad=False) if isinstance(value, nn.Parameter) else empty
+    return nn.Parameter(empty, requires_grad=learnt) if isinstance(value, nn.Parameter) else empty
 
 
 class _Live(TorchDispatchMode):  # type: ignore[no-untyped-call]

@@ -108,15 +108,17 @@ def _ender(setup: Setup) -> Hook:
 
 
 def _saver(setup: Setup) -> Hook:
-    saved_step, saved_at = setup.run.step, time.monotonic()
+    # none yet: a checkpoint that a cancel left may lack the scores of its step, and the curve its row
+    saved: tuple[int, bool] | None = None
+    saved_at = time.monotonic()
 
     def save(run: Run) -> None:
-        nonlocal saved_step, saved_at
+        nonlocal saved, saved_at
         judged = run.step in run.curve.scores
         due = run.step % run.recipe.checkpoint_every == 0 or judged or run.finished
-        if run.step == saved_step or not (due or time.monotonic() - saved_at >= CHECKPOINT_SECONDS):
+        if saved == (run.step, judged) or not (due or time.monotonic() - saved_at >= CHECKPOINT_SECONDS):
             return
-        saved_step, saved_at = run.step, time.monotonic()
+        saved, saved_at = (run.step, judged), time.monotonic()
         run.curve.write_csv(run.folder / "metrics.csv")
         if run.pictures and (judged or run.finished):
             run.curve.write_picture(run.folder / "curves.png", f"{run.tree.name}, recipe {run.recipe.name}")

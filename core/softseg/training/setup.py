@@ -31,6 +31,7 @@ from softseg.training.recipe import Recipe
 from softseg.training.run import Run
 from softseg.training.score_names import require_score
 from softseg.training.shared_step import require_shareable, shared_network
+from softseg.training.step_memory import require_step_memory
 from softseg.training.validation import least_pause
 from softseg.training.warm_start import start_from
 from softseg.tree import LabelTree
@@ -169,7 +170,8 @@ def _lay_out(request: Request, ranks: Ranks, device: torch.device, events: Event
     default_augmentation(plan, recipe.augmentation)
     resolve_precision(plan.precision, device)
     with torch.random.fork_rng():
-        _network(request, plan)
+        network, _taken = _network(request, plan)
+    require_step_memory(network, request.head, plan, recipe, device, ranks, events)
     if not request.checkpoint.exists():  # else they are what it was trained with
         recipe.save(folder / "recipe.yaml")
     plan.save(folder / "plan.json")
