@@ -3,7 +3,7 @@
     python Testing/reliability/memory.py [--trials N] [--seed S] [--only NAME]
 
 A trial runs one command on the tiny world of the other tools in a process whose address space is limited
-(``RLIMIT_AS``) to what it holds at its start and an amount drawn by seed, from 1 MB to 1 GB, evenly in its logarithm.
+(``RLIMIT_AS``) to what it holds at its start and an amount drawn by seed, from 256 kB to 256 MB, evenly in its logarithm.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ import crash
 import world
 from trials import Limits, preload, run_forked
 
-_LEAST, _MOST = 1 << 20, 1 << 30
+_LEAST, _MOST = 1 << 18, 1 << 28
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -1,4 +1,10 @@
-"""Batch normalisation over the patches of several processes."""
+"""Batch normalisation over the patches of several processes.
+
+PyTorch's ``SyncBatchNorm`` refuses tensors on the CPU, since the sums it is made of exist as CUDA kernels alone
+(PyTorch 2.13), and MONAI's SYNCBATCH is that same layer. Statistics of each process's own patches would not do:
+trainings on CPUs have one or two patches a process, and the result would depend on the number of processes. So the
+layer stays; two sums in each pass are all it exchanges. On GPUs PyTorch's layer is taken.
+"""
 
 from __future__ import annotations
 

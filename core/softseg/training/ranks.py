@@ -19,6 +19,7 @@ from torch import Tensor
 from softseg.errors import FollowedError, InputError, LostProcessError, SoftSegError
 from softseg.events import Events
 from softseg.system import device_of_process
+from softseg.training.exposure import exposure
 
 STEP_MINUTES = 15
 """A process that has not answered within a step for so long counts as lost (our default)."""
@@ -182,6 +183,8 @@ def joined_ranks(device: str, events: Events) -> Iterator[tuple[Ranks, str]]:
     dist.init_process_group(backend, timeout=timedelta(minutes=STEP_MINUTES))
     control = dist.new_group(backend="gloo", timeout=timedelta(days=WAIT_DAYS))
     events.log(f"{size} processes train together ({backend})")
+    if warning := exposure(os.environ):
+        events.warning(warning)
     yield Ranks(rank, size, local, local_size, control), device
     # after an error the others may be gone and would be waited for: then the end of the process closes everything
     dist.destroy_process_group()
