@@ -3,7 +3,8 @@
     python Testing/reliability/memory.py [--trials N] [--seed S] [--only NAME]
 
 A trial runs one command on the tiny world of the other tools in a process whose address space is limited
-(``RLIMIT_AS``) to what it holds at its start and an amount drawn by seed, from 256 kB to 256 MB, evenly in its logarithm.
+(``RLIMIT_AS``) to what it holds at its start and an amount drawn by seed, from 256 kB to 256 MB, evenly in its
+logarithm.
 """
 
 from __future__ import annotations

@@ -2,7 +2,6 @@
 
 import base64
 import os
-import tempfile
 
 import numpy as np
 import slicer
@@ -14,6 +13,7 @@ from softseg.requests import EvaluateRequest, file_names
 from ..Exchange.LabelItems import REFUSE
 from ..Exchange.LabelReader import LabelReader, layersOf, slabRanges
 from ..Exchange.NrrdWriter import NrrdWriter, plainErrors
+from ..Process import Scratch
 from ..Scene import LabelSource, Placement, References, Transforms, World
 from ..Scene.Grids import arrayOf, boxOf, geometryOf, geometryOfVolume, matrixToArray
 from ..Scene.ParcellationNode import ParcellationStore
@@ -154,7 +154,7 @@ def _softFile(logic, resultNode, parcellation, moved):
     # leaves are found by value, so the stored file serves as it is where nothing has moved
     if not (moved or Placement.isMoved(resultNode) or logic.mergedOf(resultNode)):
         return base64.b64decode(References.textOf(resultNode, References.PARCELLATION))
-    with tempfile.TemporaryDirectory() as folder:
+    with Scratch.newFolder() as folder:
         path = parcellation.save(os.path.join(folder, "it.soft.npz"))
         with open(path, "rb") as stream:
             return stream.read()

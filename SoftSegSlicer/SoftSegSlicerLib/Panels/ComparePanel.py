@@ -2,7 +2,6 @@
 
 import os
 import shutil
-import tempfile
 
 import qt
 import slicer
@@ -16,6 +15,7 @@ from ..Compare.Comparison import Comparison
 from ..Compare.ComparisonNodes import ComparisonNodes, jump
 from ..Compare.ComparisonTables import ComparisonTables, place, tablesAreThere
 from ..Dependencies import DeclinedError, Dependencies
+from ..Process import Scratch
 from ..Process.Runner import CANCELLED, FAILED
 from ..Scene import Layouts
 from .CompareMatches import chosenMappings
@@ -151,7 +151,7 @@ class ComparePanel:
         self.ui.resultFrame.visible = False
         result, reference = self.ui.resultSelector.currentNode(), self.ui.referenceSelector.currentNode()
         self._discardFolder()
-        self._folder = tempfile.mkdtemp(prefix="softseg-compare-", dir=slicer.app.temporaryPath)
+        self._folder = Scratch.newFolder()
         try:
             self.dependencies.ensure()
             mappings = chosenMappings(self._context, result, reference, self._tree())
@@ -177,7 +177,7 @@ class ComparePanel:
     def _started(self, result, reference, mappings, overlaps):
         """Return the steps of a new comparison."""
         self._comparison = Comparison(
-            self._context.logic, result, reference, self._folder, self._tree(), overlaps=overlaps, **mappings
+            self._context.logic, result, reference, str(self._folder.path), self._tree(), overlaps=overlaps, **mappings
         )
         return self._comparison.write()
 
@@ -218,7 +218,7 @@ class ComparePanel:
         self._update()
 
     def _onEvent(self, event):
-        if event["event"] == "stage" and event["stage"] == "report" and tablesAreThere(self._folder):
+        if event["event"] == "stage" and event["stage"] == "report" and tablesAreThere(str(self._folder.path)):
             self._show()  # the numbers are there; the report's pictures take longer
         elif event["event"] == "warning":
             self._message.info(event["text"])
@@ -237,7 +237,7 @@ class ComparePanel:
     def _show(self):
         if self.result is None:
             try:
-                self.result = ComparisonTables(self._folder)
+                self.result = ComparisonTables(str(self._folder.path))
             except InputError as error:
                 self._message.error(error)
                 return
@@ -288,7 +288,7 @@ class ComparePanel:
             return
         try:
             for name in ("metrics.csv", "levels.csv", "summary.json", "report.html"):
-                shutil.copy(os.path.join(self._folder, name), os.path.join(folder, name))
+                shutil.copy(os.path.join(self._folder.path, name), os.path.join(folder, name))
         except OSError as error:
             self._message.error(InputError(error.strerror or str(error), file=folder, hint=_("choose another folder")))
             return
@@ -297,4 +297,4 @@ class ComparePanel:
     def _discardFolder(self):
         folder, self._folder = self._folder, None
         if folder is not None:
-            shutil.rmtree(folder, ignore_errors=True)
+            folder.close()

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import os
 import subprocess
-import tempfile
 import time
-from pathlib import Path
 
 from .. import Engine
-from . import Crashes
+from . import Crashes, Scratch
 from .EventStream import EventStream
 from .Outcomes import notStarted, outcomeOf
 from .ProcessTree import ProcessTree
@@ -44,17 +42,17 @@ class HeadlessRunner:
         if self.running:
             raise RuntimeError("one process is running already")
         self._onEvent, self._onFinished, self._cancelled = onEvent, onFinished, False
-        self._folder = tempfile.TemporaryDirectory(prefix="softseg-", ignore_cleanup_errors=True)
-        self._cancelFile = Path(self._folder.name) / "cancel"
+        self._folder = Scratch.newFolder()
+        self._cancelFile = self._folder.path / "cancel"
         # a file instead of a second pipe: nobody has to empty it while the other one is read
-        self._errors = (Path(self._folder.name) / "errors").open("w+b")
+        self._errors = (self._folder.path / "errors").open("w+b")
         command = [*self._leading, *map(str, arguments), "--events", "json", "--cancel-file", str(self._cancelFile)]
         try:
             self._process = subprocess.Popen(
                 [self._program, *command],
                 stdout=subprocess.PIPE,
                 stderr=self._errors,
-                env=Crashes.environment(_environment(), self._folder.name),
+                env=Crashes.environment(_environment(), str(self._folder.path)),
             )
         except OSError:
             self._process = None
@@ -106,14 +104,14 @@ class HeadlessRunner:
         code = self._process.wait()
         self._errors.seek(0)
         details = self._errors.read()[-Crashes.TAIL :].decode("utf-8", "replace")
-        native = Crashes.nativeLines(self._folder.name)
+        native = Crashes.nativeLines(str(self._folder.path))
         return outcomeOf(code, error, details, self._cancelled, crashed=code < 0, native=native)
 
     def _release(self):
         if self._process is not None:
             self._process.stdout.close()
         self._errors.close()
-        self._folder.cleanup()
+        self._folder.close()
         self._process = self._folder = None
 
 

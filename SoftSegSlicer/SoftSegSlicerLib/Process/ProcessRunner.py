@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import tempfile
-from pathlib import Path
-
 import qt
 
 from SoftSegSlicerLib import Engine
-from SoftSegSlicerLib.Process import Crashes
+from SoftSegSlicerLib.Process import Crashes, Scratch
 from SoftSegSlicerLib.Process.EngineProcess import asBytes, newProcess, pidOf
 from SoftSegSlicerLib.Process.EventStream import EventStream
 from SoftSegSlicerLib.Process.Outcomes import notStarted, outcomeOf
@@ -46,9 +43,9 @@ class ProcessRunner:
         self._onEvent, self._onFinished = onEvent, onFinished
         self._stream, self._errors, self._error = EventStream(), b"", None
         self._cancelled, self._tree = False, None
-        self._folder = tempfile.TemporaryDirectory(prefix="softseg-", ignore_cleanup_errors=True)
-        self._cancelFile = Path(self._folder.name) / "cancel"
-        process = self._process = newProcess(self._folder.name)
+        self._folder = Scratch.newFolder()
+        self._cancelFile = self._folder.path / "cancel"
+        process = self._process = newProcess(str(self._folder.path))
         process.readyReadStandardOutput.connect(self._readOutput)
         process.readyReadStandardError.connect(self._readErrors)
         process.errorOccurred.connect(self._failedToStart)
@@ -115,7 +112,7 @@ class ProcessRunner:
         if self._tree is not None:
             self._tree.kill()
         details = self._errors.decode("utf-8", "replace")
-        native = Crashes.nativeLines(self._folder.name)
+        native = Crashes.nativeLines(str(self._folder.path))
         self._end(outcomeOf(exitCode, self._error, details, self._cancelled, crashed, native))
 
     def _endIfStill(self, process):
@@ -131,4 +128,4 @@ class ProcessRunner:
     def _release(self):
         self._process.deleteLater()
         self._process = None
-        self._folder.cleanup()
+        self._folder.close()

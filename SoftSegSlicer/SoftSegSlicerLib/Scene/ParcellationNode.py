@@ -3,13 +3,13 @@
 import base64
 import hashlib
 import os
-import tempfile
 from collections import OrderedDict
 from dataclasses import replace
 
 from softseg.errors import InputError
 from softseg.soft import SoftParcellation
 
+from ..Process import Scratch
 from . import Placement, References, Segments
 
 _SUFFIX = ".soft.npz"
@@ -83,7 +83,7 @@ class ParcellationStore:
         if self._checked.get(textNode.GetMTime()) in self._kept:
             return self.kept(self._checked[textNode.GetMTime()])
         content = _checkedContent(textNode)
-        with tempfile.TemporaryDirectory() as folder:
+        with Scratch.newFolder() as folder:
             path = os.path.join(folder, f"it{_SUFFIX}")
             with open(path, "wb") as stream:
                 stream.write(content)
@@ -151,7 +151,7 @@ def _checkedContent(textNode):
 
 def _contentOf(parcellation):
     """Return the bytes of a parcellation's file."""
-    with tempfile.TemporaryDirectory() as folder:
+    with Scratch.newFolder() as folder:
         path = parcellation.save(os.path.join(folder, f"it{_SUFFIX}"))
         with open(path, "rb") as stream:
             return stream.read()

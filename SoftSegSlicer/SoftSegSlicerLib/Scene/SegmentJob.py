@@ -1,7 +1,6 @@
 """One segmentation by the engine: from volumes of the scene to files and a request, and back from its files."""
 
 import os
-import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +10,7 @@ from softseg.image import Image, write_image
 from softseg.prediction.inputs import stem
 from softseg.requests import FalseColourRequest, file_name
 
+from ..Process import Scratch
 from . import FalseColor, Grids, Masks, References, Transforms
 from .EngineWork import EngineWork
 
@@ -42,19 +42,19 @@ class SegmentJob(EngineWork):
 
     def pictureFile(self):
         """Return the path of the picture in false colours that was made of a cube, None where there is none."""
-        path = os.path.join(self.temporary.name, FalseColor.PICTURE_FILE)
+        path = os.path.join(self.temporary.path, FalseColor.PICTURE_FILE)
         return path if os.path.isfile(path) else None
 
     def discard(self):
         """Remove the temporary files."""
-        self.temporary.cleanup()
+        self.temporary.close()
 
 
 def prepare(volumeNodes, shown, mask, outputFolder, **asked):
     """Write the volumes where the engine finds them and return the job; see SoftSegSlicerLogic.prepareSegment."""
     _check(volumeNodes)
     inside = None if mask is None else Masks.insideOf(mask, volumeNodes[0])
-    temporary = tempfile.TemporaryDirectory(prefix="softseg-", ignore_cleanup_errors=True)
+    temporary = Scratch.newFolder()
     try:
         files = []
         for number, volumeNode in enumerate(volumeNodes, 1):
@@ -63,32 +63,32 @@ def prepare(volumeNodes, shown, mask, outputFolder, **asked):
                 array = np.where(inside, array, array.min())
             own = Transforms.geometryIn(volumeNode, volumeNodes[0])
             # a folder for each channel: volumes may have one name
-            path = os.path.join(temporary.name, f"in-{number}", f"{file_name(volumeNode.GetName() or '')}.nii")
+            path = os.path.join(temporary.path, f"in-{number}", f"{file_name(volumeNode.GetName() or '')}.nii")
             # not compressed: that would take longer than everything else here
             files.append(str(write_image(Image(array, own), path)))
         first, out = volumeNodes[0], _output(outputFolder, temporary)
         asked.update(out=out, grid=Grids.geometryOfVolume(first))
         return SegmentJob(files, first.GetName(), first.GetID(), References.sceneOf(first), shown, temporary, **asked)
     except BaseException:
-        temporary.cleanup()
+        temporary.close()
         raise
 
 
 def prepareFiles(paths, shown, outputFolder, **asked):
     """Return the job for cubes in files, one per channel; see SoftSegSlicerLogic.prepareSegment."""
-    temporary = tempfile.TemporaryDirectory(prefix="softseg-", ignore_cleanup_errors=True)
+    temporary = Scratch.newFolder()
     try:
-        picture = FalseColourRequest(os.fspath(paths[0]), os.path.join(temporary.name, FalseColor.PICTURE_FILE))
+        picture = FalseColourRequest(os.fspath(paths[0]), os.path.join(temporary.path, FalseColor.PICTURE_FILE))
         out = _output(outputFolder, temporary)
         scene, name = References.sceneOf(), stem(Path(paths[0]))
         return SegmentJob(paths, name, "", scene, shown, temporary, (picture.to_argv(),), out=out, **asked)
     except BaseException:
-        temporary.cleanup()
+        temporary.close()
         raise
 
 
 def _output(outputFolder, temporary):
-    return os.fspath(outputFolder) if outputFolder else os.path.join(temporary.name, "out")
+    return os.fspath(outputFolder) if outputFolder else os.path.join(temporary.path, "out")
 
 
 def _check(volumeNodes):

@@ -20,7 +20,7 @@ from softseg.training import Recipe, step_memory, train
 def network() -> torch.nn.Module:
     from softseg.data import NetworkSpec
 
-    return build_network(NetworkSpec("DynUNet", {"filters": [4, 8, 16]}), 1, 5, 3)
+    return build_network(NetworkSpec(name="DynUNet", options={"filters": [4, 8, 16]}), 1, 5, 3)
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])

@@ -44,13 +44,19 @@ class ScratchFolder:
 
     Attributes
     ----------
-    path: the folder; removed by :meth:`close`, or when this object or the process ends.
+    path: the folder; removed by :meth:`close`, after a with block, or when this object or the process ends.
     """
 
     def __init__(self, beside: str | os.PathLike[str] | None = None) -> None:
         stack = contextlib.ExitStack()
         self.path = stack.enter_context(scratch_beside(Path(tempfile.gettempdir(), "x") if beside is None else beside))
         self._end = weakref.finalize(self, stack.close)
+
+    def __enter__(self) -> Path:
+        return self.path
+
+    def __exit__(self, *_error: object) -> None:
+        self.close()
 
     def close(self) -> None:
         """Remove the folder with all that is in it."""
