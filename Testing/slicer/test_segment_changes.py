@@ -1,4 +1,4 @@
-"""What people do to segments of a result in Slicer's own modules is kept: names, colours, codes, copies, deletion."""
+"""What people do to segments of a result in Slicer's own modules is kept: names, colours, codes, copies."""
 
 import numpy as np
 import pytest
@@ -92,14 +92,6 @@ def test_a_segment_copied_elsewhere_is_an_ordinary_one_there(logic, node, scene)
     logic.collapse(node, 1)
     assert list(other.GetSegmentation().GetSegmentIDs()) == ["left", "stem"]
     assert voxels(other, "stem").any()
-
-
-def test_a_deleted_segment_comes_back_with_the_next_fold(logic, node, parcellation, shownLabels, grid):
-    """What a result says of a node is in its soft parcellation; deleting its segment hides it."""
-    node.GetSegmentation().RemoveSegment("stem")
-    logic.collapse(node, 2)
-    logic.collapse(node, 3)
-    np.testing.assert_array_equal(shownLabels(node, grid, logic), parcellation.labels(3))
 
 
 def test_a_renamed_result_and_its_clone_keep_their_trees(logic, node, scene):
