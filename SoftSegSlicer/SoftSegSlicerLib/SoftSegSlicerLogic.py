@@ -199,12 +199,14 @@ class SoftSegSlicerLogic(KnowingLogic):
 
     def exportSegmentation(self, segmentationNode):
         """Return a new, plain segmentation with true segments at the cut, for Segment Editor and statistics."""
+        self.takeEdits(segmentationNode)
         cut = self.cutOf(segmentationNode)
         name = f"{segmentationNode.GetName()} exported"
         return Export.exportSegmentation(segmentationNode, cut.tree, cut, name)
 
     def exportLabelMap(self, segmentationNode):
         """Return a new label map volume at the cut, on the whole grid, with names and codes in its colour table."""
+        self.takeEdits(segmentationNode)
         tree = self.treeOf(segmentationNode)
         source = LabelSource.sourceOf(segmentationNode, self._store)
         name = f"{segmentationNode.GetName()} labels"

@@ -167,7 +167,7 @@ _ROLES = (
 def _attribute(_scene, _node, owned, rng) -> str:
     known = [(each, name) for each in owned for name in each.GetAttributeNames() if name.startswith("SoftSeg.")]
     target, name = rng.choice(known)
-    value = _odd(target.GetAttribute(name), rng)
+    value = _odd(target.GetAttribute(name), rng).encode(errors="replace").decode()  # VTK takes no others
     target.SetAttribute(name, value)
     return f"attribute {name} of {target.GetName()}: {ascii(value)[:80]}"
 

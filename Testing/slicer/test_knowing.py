@@ -118,16 +118,16 @@ def test_a_confidence_that_cannot_be_is_refused_and_nothing_changes(logic, resul
         logic.setConfidence(crisp, 0.9)
 
 
-def test_what_was_painted_by_hand_is_kept(logic, result):
+def test_what_was_painted_by_hand_is_sure(logic, result):
     array = layer(result)
-    array[array == 200] = 7
+    painted = array == 200
+    array[painted] = 7
     from SoftSegSlicerLib.Scene import Segments
 
     Segments.layerOf(result).Modified()
-    kept = logic.setConfidence(result, 0.9)
-    assert kept is not None
-    assert "edited by hand" in kept.GetName()
-    assert logic.setConfidence(result, 0.8) is None
+    logic.setConfidence(result, 0.9)
+    assert [each.node_id for each in logic.corrections(result)] == ["left"]
+    assert (layer(result)[painted] == 7).all()
 
 
 # -- outliers ---------------------------------------------------------------------------------------------------------

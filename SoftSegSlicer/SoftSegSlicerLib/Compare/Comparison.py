@@ -62,6 +62,8 @@ class Comparison:
         self._name = file_names([name], _OWN_FILES)[name]
         self._content, self._labels = None, None
         managed = logic.isManaged(resultNode)
+        if managed:
+            logic.takeEdits(resultNode)
         self._toWorld = Transforms.toWorld(resultNode)
         if managed and logic.parcellationOf(resultNode) is not None:
             own = logic.parcellationOf(resultNode)
@@ -152,7 +154,7 @@ def _check(logic, resultNode, referenceNode, tree):
 def _softFile(logic, resultNode, parcellation, moved):
     """Return the bytes of a .soft.npz file of the result in the world, on its present tree."""
     # leaves are found by value, so the stored file serves as it is where nothing has moved
-    if not (moved or Placement.isMoved(resultNode) or logic.mergedOf(resultNode)):
+    if not (moved or parcellation.corrections or Placement.isMoved(resultNode) or logic.mergedOf(resultNode)):
         return base64.b64decode(References.textOf(resultNode, References.PARCELLATION))
     with Scratch.newFolder() as folder:
         path = parcellation.save(os.path.join(folder, "it.soft.npz"))

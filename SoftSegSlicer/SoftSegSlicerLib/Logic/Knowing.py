@@ -52,6 +52,7 @@ class KnowingLogic(LookingLogic):
         dict from the level of the tree (0 is the root) to its share; None stands for what is unknown. Empty where it is
         held to no confidence.
         """
+        self.takeEdits(segmentationNode)
         source = self._shownSource(segmentationNode)
         return source.depths() if isinstance(source, SureSource) and source.sureness.confidence is not None else {}
 
@@ -260,13 +261,12 @@ class KnowingLogic(LookingLogic):
 
     def _hold(self, segmentationNode, **changes):
         """Hold the labels to something else and show them."""
+        edits = self.takeEdits(segmentationNode)
         self._requireSoft(segmentationNode)
-        before = Sureness.of(segmentationNode)
-        cut, earlier = self.cutOf(segmentationNode), self._shownSource(segmentationNode)
+        before, cut = Sureness.of(segmentationNode), self.cutOf(segmentationNode)
         wanted = replace(before, **changes)
         if wanted == before:
             return None
-        kept = self._handEdits.keep(segmentationNode, earlier, cut)
         wanted.write(segmentationNode)
         try:
             source = self._shownSource(segmentationNode)
@@ -275,7 +275,7 @@ class KnowingLogic(LookingLogic):
             before.write(segmentationNode)
             raise
         self._write(segmentationNode, source, cut, labels)
-        return kept
+        return None if edits is None else edits.kept
 
     def _requireOutliers(self, segmentationNode):
         found = self.outliersOf(segmentationNode)

@@ -145,6 +145,7 @@ class LookingLogic(ResultsLogic):
 
     def _requireSoft(self, segmentationNode):
         self._requireManaged(segmentationNode)
+        self.takeEdits(segmentationNode)
         source = LabelSource.sourceOf(segmentationNode, self._store)
         if not isinstance(source, LabelSource.SoftSource):
             raise InputError(
@@ -160,6 +161,7 @@ class LookingLogic(ResultsLogic):
         before it; see :meth:`volumesAreWorld`. Without a soft parcellation ``softMl`` and ``certainty`` are None.
         """
         self._requireManaged(segmentationNode)
+        self.takeEdits(segmentationNode)
         factor = Placement.worldGrowth(segmentationNode) or 1.0
         return nodeVolumes(LabelSource.sourceOf(segmentationNode, self._store), self._store, factor)
 
@@ -202,8 +204,15 @@ class LookingLogic(ResultsLogic):
         if self.onVolumesChanged is not None:
             self.onVolumesChanged(segmentationNode)
 
+    def _refreshCorrected(self, segmentationNode):
+        """Let map and volumes follow the corrections."""
+        self._refreshMap(segmentationNode)
+        if References.referenced(segmentationNode, References.VOLUMES) is not None:
+            self.volumesTable(segmentationNode)
+
     def _probe(self, segmentationNode):
         self._requireManaged(segmentationNode)
+        self.takeEdits(segmentationNode)
         source = LabelSource.sourceOf(segmentationNode, self._store)
         return self._probes.derived(id(source), lambda: Probe(source))
 

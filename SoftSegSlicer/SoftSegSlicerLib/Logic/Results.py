@@ -12,6 +12,7 @@ from ..Scene import (
     Folding,
     Grids,
     LabelSource,
+    Painting,
     Placement,
     References,
     Remapping,
@@ -20,19 +21,19 @@ from ..Scene import (
     Segments,
     TreeNode,
 )
-from ..Scene.HandEdits import HandEdits
 from ..Scene.ParcellationNode import ParcellationStore
 from ..Scene.SceneWatch import SceneWatch
 from ..Scene.Sureness import SureSource
+from .Correcting import CorrectingLogic
 from .Following import FollowingLogic
 
 
-class ResultsLogic(FollowingLogic):
+class ResultsLogic(FollowingLogic, CorrectingLogic):
     """Segmentations with a label tree and, where a soft model made them, a soft parcellation."""
 
     def __init__(self):
+        super().__init__()
         self._store = ParcellationStore()
-        self._handEdits = HandEdits()
         self._watch = SceneWatch.of(References.sceneOf())
         self._watch.addListener(self._onMoved)
         self._lastSure = None
@@ -156,6 +157,7 @@ class ResultsLogic(FollowingLogic):
         self._requireManaged(segmentationNode)
         if References.referenced(segmentationNode, References.PARCELLATION) is None:
             return None
+        self.takeEdits(segmentationNode)
         source = LabelSource.sourceOf(segmentationNode, self._store)
         return LabelSource.parcellationOf(source, segmentationNode, self._store)
 
@@ -194,8 +196,8 @@ class ResultsLogic(FollowingLogic):
 
         Returns
         -------
-        None, or, where segments were painted by hand since, the hidden segmentation that keeps them. Segments that
-        people added stay as they are.
+        None, or, where segments were painted beyond the result's grid, the hidden segmentation that keeps that. What
+        was painted within is a correction now; segments that people added stay as they are.
 
         Raises
         ------
@@ -204,10 +206,10 @@ class ResultsLogic(FollowingLogic):
         self.takeChanges(segmentationNode)
         tree = self.treeOf(segmentationNode)
         wanted = TreeNode.asCut(tree, cut)
+        edits = self.takeEdits(segmentationNode)
         source = self._shownSource(segmentationNode)
-        kept = self._handEdits.keep(segmentationNode, source, TreeNode.cutOf(segmentationNode, tree))
         self._write(segmentationNode, source, wanted, source.labels(wanted))
-        return kept
+        return None if edits is None else edits.kept
 
     def setTree(self, segmentationNode, tree, merged=None):
         """Show a segmentation with an edited tree, at once: names, colours, groups; merged and deleted leaves.
@@ -230,6 +232,7 @@ class ResultsLogic(FollowingLogic):
         ------
         InputError: the tree does not fit the result; nothing was changed.
         """
+        edits = self.takeEdits(segmentationNode)
         old, before = self.treeOf(segmentationNode), Remapping.mergedOf(segmentationNode)
         merged = dict(merged or {})
         earlier, shown = self._shownSource(segmentationNode), self.cutOf(segmentationNode)
@@ -241,7 +244,8 @@ class ResultsLogic(FollowingLogic):
         if merged == before and _structure(tree) == _structure(old):
             SegmentList.update(segmentationNode, tree, old)
             TreeNode.writeCut(segmentationNode, cut)
-            return None
+            self._edits.noteRead(segmentationNode)
+            return None if edits is None else edits.kept
         try:
             source = self._shownSource(segmentationNode)
             labels = source.labels(cut)
@@ -249,10 +253,9 @@ class ResultsLogic(FollowingLogic):
             TreeNode.writeTree(segmentationNode, old)
             Remapping.writeMerged(segmentationNode, before)
             raise
-        kept = self._handEdits.keep(segmentationNode, earlier, shown)
         SegmentList.update(segmentationNode, tree, old)
         self._write(segmentationNode, source, cut, labels)
-        return kept
+        return None if edits is None else edits.kept
 
     def _show(self, segmentationNode, cut):
         """Show a new segmentation for the first time."""
@@ -268,14 +271,13 @@ class ResultsLogic(FollowingLogic):
 
     def _write(self, segmentationNode, source, cut, labels):
         Folding.writeLayer(segmentationNode, source, cut, labels)
-        if Segments.layerOf(segmentationNode) is not None:
-            self._handEdits.noteWritten(segmentationNode)
+        self._edits.noteWritten(segmentationNode)
 
     def _onMoved(self, segmentationNode, bent):
         """Catch up after a segmentation moved: by a transform, by hardening one, or because it is a copy."""
         if bent:  # Slicer may have cut off what it bent beyond a corner
             source, cut = self._shownSource(segmentationNode), self.cutOf(segmentationNode)
-            if self._handEdits.isUntouched(segmentationNode, source, cut):
+            if Painting.agrees(segmentationNode, source, cut):
                 self._write(segmentationNode, source, cut, source.labels(cut))
 
     def _requireManaged(self, segmentationNode):
@@ -289,7 +291,7 @@ class ResultsLogic(FollowingLogic):
     def forget(self):
         """Let go of everything that was decoded, as when the scene is closed."""
         self._store.clear()
-        self._handEdits.clear()
+        self.forgetCorrections()
         self._lastSure = None
 
 

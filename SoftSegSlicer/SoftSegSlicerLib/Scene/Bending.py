@@ -6,7 +6,7 @@ import numpy as np
 import slicer
 import vtk
 
-from . import Contour, Grids, Placement, References, Transforms
+from . import Contour, CorrectionsNode, Grids, Placement, References, Transforms
 from .ParcellationNode import ParcellationStore
 
 _POINTS = 9  # along each axis of the grid: how far a transform moves it is looked up at these
@@ -48,6 +48,7 @@ def harden(segmentationNode, transform):
     source, after = _cropped(sourceVoxels(before, transform, reached), reached)
     if stored is not None:
         store.write(segmentationNode, stored.gathered(source, after))
+    CorrectionsNode.gather(segmentationNode, source)
     if kept is not None:
         _gather(kept, Grids.arrayOf(kept.GetImageData()), source, after)
     for role in Placement.FOLLOWERS:

@@ -56,6 +56,38 @@ def softLabels(parcellation, remapping, cut, box):
     return table[labels]
 
 
+def withParts(labels, source, cut):
+    """Return labels of a SoftSource in which voxels of a split leaf are the parts that people said they are.
+
+    Parameters
+    ----------
+    labels: of ``source`` at ``cut``, ``(k, j, i)`` of its box.
+    source: SoftSource with ``parts``.
+    cut: Cut.
+    """
+    _shown, owner = shownCut(cut)
+    whole = np.zeros(source.geometry.shape, labels.dtype)
+    whole[source.box] = labels
+    flat = whole.reshape(-1)
+    for voxels, nodeId in source.parts:
+        leaf = source.remapping.knownNode(nodeId)
+        here = voxels[flat[voxels] == valueShown(cut.tree, owner, leaf)]
+        flat[here] = valueShown(cut.tree, owner, nodeId)
+    return whole[source.box]
+
+
+def valueShown(tree, owner, nodeId):
+    """Return the label value that a node is shown with: that of its node in the cut, or its own above the cut.
+
+    Parameters
+    ----------
+    tree: tree of the cut.
+    owner: as from :func:`shownCut`.
+    nodeId: any node of the tree.
+    """
+    return tree.value_of(next((owner[node.id] for node in tree.path(nodeId) if node.id in owner), nodeId))
+
+
 def answerTable(tree, cut):
     """Return the look-up from values of :meth:`LabelTree.node_values` to the values shown at a cut.
 
@@ -74,8 +106,7 @@ def answerTable(tree, cut):
     table = np.zeros(OUTLIER_VALUE + 1, np.uint16)
     for id_, value in tree.node_values().items():
         known = next(node.id for node in reversed(tree.path(id_)) if node.id in cut.tree)
-        above = next((owner[node.id] for node in cut.tree.path(known) if node.id in owner), known)
-        table[value] = cut.tree.value_of(above)
+        table[value] = valueShown(cut.tree, owner, known)
     return table
 
 

@@ -8,6 +8,7 @@ from vtk.util import numpy_support
 from softseg.image import Geometry
 
 _FLIP = np.diag([-1.0, -1.0, 1.0, 1.0])
+_ALIGNED = 1e-3  # of a voxel
 
 
 def matrixToArray(matrix):
@@ -135,6 +136,33 @@ def overlap(image, geometry, box):
         here.append(slice(low - part.start, max(low, high) - part.start))
         there.append(slice(low - first, max(low, high) - first))
     return tuple(here), tuple(there)
+
+
+def onLattice(image, geometry):
+    """Return an image, or where its voxels are not those of the grid, the same labels on voxels of the grid."""
+    shift = np.linalg.inv(geometry.affine) @ imageToRas(image)
+    if np.allclose(shift[:3, :3], np.eye(3), atol=_ALIGNED) and np.allclose(
+        shift[:3, 3], np.rint(shift[:3, 3]), atol=_ALIGNED * max(geometry.size)
+    ):
+        return image
+    whole = tuple(slice(0, size) for size in geometry.shape)
+    reference = orientedImage(geometry, whole, vtk.VTK_UNSIGNED_CHAR)
+    out = slicer.vtkOrientedImageData()
+    resample = slicer.vtkOrientedImageDataResample.ResampleOrientedImageToReferenceOrientedImage
+    resample(image, reference, out, False, True)
+    return out
+
+
+def reachOf(image, geometry, grid):
+    """Return the slices ``(k, j, i)`` of a grid that an image on its lattice covers, None where it covers none.
+
+    Parameters
+    ----------
+    image, geometry: as for :func:`overlap`.
+    grid: slices ``(k, j, i)`` of the whole grid.
+    """
+    here, _there = overlap(image, geometry, grid)
+    return here if all(part.stop > part.start for part in here) else None
 
 
 def setArray(volumeNode, array, geometry, scalarType):

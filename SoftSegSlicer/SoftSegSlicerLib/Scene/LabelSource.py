@@ -8,7 +8,7 @@ import numpy as np
 from softseg.errors import InputError
 from softseg.soft import SoftParcellation
 
-from . import Folding, Grids, Placement, References, Segments, TreeNode
+from . import Corrected, CorrectionsNode, Folding, Grids, Placement, References, Segments, TreeNode
 from .Remapping import Remapping, mergedOf
 
 
@@ -20,10 +20,13 @@ class SoftSource:
     ----------
     parcellation: on ``remapping.known``, or on that tree with merged leaves opened, where nothing had to be computed.
     remapping: from the tree it was made with to the tree of the segmentation.
+    parts: what people said about parts of leaves that were split, of which nothing else is known: flat indices of
+        voxels of the grid, and the id of the part.
     """
 
     parcellation: SoftParcellation
     remapping: Remapping
+    parts: tuple = ()
 
     @staticmethod
     def of(stored, remapping):
@@ -52,7 +55,12 @@ class SoftSource:
 
     def labels(self, cut):
         """Return label values at a cut: ``(k, j, i)`` of :attr:`box`."""
-        return Folding.softLabels(self.parcellation, self.remapping, cut, self.box)
+        labels = Folding.softLabels(self.parcellation, self.remapping, cut, self.box)
+        return Folding.withParts(labels, self, cut) if self.parts else labels
+
+    def corrected(self, said):
+        """Return the source under corrections, the oldest first."""
+        return Corrected.soft(self, said)
 
     def coarser(self, cut):
         """Return the ids of nodes above a cut that keep voxels: leaves that were split."""
@@ -87,6 +95,10 @@ class CrispSource:
         """Return label values at a cut: ``(k, j, i)``."""
         return Folding.crispTable(self.remapping, cut)[self.unfolded]
 
+    def corrected(self, said):
+        """Return the source under corrections, the oldest first."""
+        return Corrected.crisp(self, said)
+
     def coarser(self, cut):
         """Return the ids of nodes above a cut that keep voxels: coarse labels, and leaves that were split."""
         table = Folding.crispTable(self.remapping, cut)
@@ -97,7 +109,61 @@ class CrispSource:
 
 
 def sourceOf(segmentationNode, store):
-    """Return where the labels of a segmentation come from.
+    """Return where the labels of a segmentation come from, with what people said about them.
+
+    Parameters
+    ----------
+    segmentationNode: a segmentation of ours.
+    store: ParcellationStore.
+
+    Raises
+    ------
+    InputError: what the scene holds is damaged or does not fit the tree.
+    """
+    model, said = modelSource(segmentationNode, store), CorrectionsNode.read(segmentationNode)
+    if not said:
+        return model
+    for each in said:
+        if each.correction.runs.shape != model.geometry.shape:
+            raise InputError(
+                f"the correction {each.correction.id} was made on another grid than this result's",
+                hint="load the result's file again",
+            )
+    return store.derived(keyOf(model, said), lambda: (model, model.corrected(said)))[1]
+
+
+def prepare(segmentationNode, store, before, after):
+    """Make the source that a segmentation will have under other corrections, by way of the one it has where that helps.
+
+    Parameters
+    ----------
+    segmentationNode, store: as for :func:`sourceOf`.
+    before: what was said of it.
+    after: what will be said of it.
+
+    Raises
+    ------
+    InputError: a correction does not fit the tree.
+    """
+    model = modelSource(segmentationNode, store)
+    if not after or store.kept(keyOf(model, after)) is not None:
+        return
+    adds = len(after) > len(before) and after[: len(before)] == before
+    source = sourceOf(segmentationNode, store) if adds else model
+    said = after[len(before) :] if adds else after
+    store.derived(keyOf(model, after), lambda: (model, source.corrected(said)))
+
+
+def keyOf(model, said):
+    """Return the key under which a source under corrections is kept, with the source it was made from.
+
+    So no other source can get the same id.
+    """
+    return ("corrected", id(model), tuple(each.correction.id for each in said))
+
+
+def modelSource(segmentationNode, store):
+    """Return where the labels of a segmentation come from, before any correction.
 
     Parameters
     ----------
@@ -127,7 +193,9 @@ def sourceOf(segmentationNode, store):
     Placement.require(segmentationNode, geometry, layer, tuple(slice(0, size) for size in geometry.shape))
     Placement.settle(segmentationNode, layer)
     geometry = Placement.geometryOf(segmentationNode, geometry)
-    return CrispSource(geometry, array, Remapping.between(source, tree, merged))
+    key = ("crisp", kept.GetID(), kept.GetImageData().GetMTime(), Placement.placeText(segmentationNode), text)
+    key = (*key, References.textOf(segmentationNode, References.SOURCE_TREE), tuple(sorted(merged.items())))
+    return store.derived(key, lambda: CrispSource(geometry, array, Remapping.between(source, tree, merged)))
 
 
 def parcellationOf(source, segmentationNode, store):
@@ -135,7 +203,12 @@ def parcellationOf(source, segmentationNode, store):
     if source.parcellation.tree == source.remapping.known:
         return source.parcellation
     key = ("parcellation", id(source))  # what is kept holds its source, so that no other one can get the same id
-    return store.derived(key, lambda: (source, source.remapping.apply(store.read(segmentationNode))))[1]
+
+    def make():
+        own = source.remapping.apply(store.read(segmentationNode))
+        return Corrected.onTree(own, source.remapping, CorrectionsNode.read(segmentationNode))
+
+    return store.derived(key, lambda: (source, make()))[1]
 
 
 def keepLabels(segmentationNode, tree):

@@ -14,6 +14,7 @@ COPIED = (
     References.TREE,
     References.SOURCE_TREE,
     References.PARCELLATION,
+    References.CORRECTIONS,
     References.LEAF_LABELS,
     References.INTERVALS,
     References.DISAGREEMENT,

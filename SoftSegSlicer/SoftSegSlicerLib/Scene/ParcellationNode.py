@@ -10,7 +10,7 @@ from softseg.errors import InputError
 from softseg.soft import SoftParcellation
 
 from ..Process import Scratch
-from . import Placement, References, Segments
+from . import CorrectionsNode, Placement, References, Segments
 
 _SUFFIX = ".soft.npz"
 
@@ -23,7 +23,7 @@ class ParcellationStore:
     most: how many are kept.
     """
 
-    def __init__(self, most=4):
+    def __init__(self, most=8):
         self._most = most
         self._kept = OrderedDict()
         self._checked = {}
@@ -40,7 +40,7 @@ class ParcellationStore:
             return parcellation, stream.read()
 
     def write(self, segmentationNode, parcellation, content=None):
-        """Keep a parcellation in the scene.
+        """Keep a parcellation in the scene; its corrections, if it has any, are kept by themselves.
 
         Parameters
         ----------
@@ -56,10 +56,12 @@ class ParcellationStore:
         )
         digest = self._note(textNode, content)
         Placement.begin(segmentationNode, parcellation.geometry)
-        self._keep(digest, parcellation)
+        if parcellation.corrections:
+            CorrectionsNode.write(segmentationNode, CorrectionsNode.saidOf(parcellation))
+        self._keep(digest, parcellation.predicted)
 
     def read(self, segmentationNode):
-        """Return the parcellation that a segmentation refers to, where it lies now; None where there is none.
+        """Return what the model said of a segmentation, where it lies now; None where there is no parcellation.
 
         Raises
         ------
@@ -87,7 +89,7 @@ class ParcellationStore:
             path = os.path.join(folder, f"it{_SUFFIX}")
             with open(path, "wb") as stream:
                 stream.write(content)
-            parcellation = SoftParcellation.load(path)
+            parcellation = SoftParcellation.load(path).predicted
         self._keep(self._note(textNode, content), parcellation)
         return parcellation
 

@@ -13,7 +13,7 @@ import vtk
 
 from . import Contour, Grids, References, Stored, Transforms
 
-_SAME = 1e-4
+SAME = 1e-4
 """Elements of two matrices that differ by less are the same."""
 FOLLOWERS = (
     References.HEAT_MAP,
@@ -81,7 +81,7 @@ def move(segmentationNode, matrix):
 def isMoved(segmentationNode):
     """Whether a result was moved since it was stored, so that the stored file says another place."""
     now, stored = _matrixOf(segmentationNode), _matrixOf(segmentationNode, "stored")
-    return now is not None and bool(np.abs(now - stored).max() > _SAME)
+    return now is not None and bool(np.abs(now - stored).max() > SAME)
 
 
 def require(segmentationNode, stored, layer, box):
@@ -188,7 +188,7 @@ def wasHardened(segmentationNode, transform):
 
 
 def _alike(image, other):
-    same = np.abs(Grids.imageToRas(image) - Grids.imageToRas(other)).max() < _SAME
+    same = np.abs(Grids.imageToRas(image) - Grids.imageToRas(other)).max() < SAME
     return bool(same) and image.GetExtent() == other.GetExtent()
 
 
@@ -211,7 +211,7 @@ def settle(segmentationNode, layer):
     slicer.vtkSegmentationConverter.DeserializeImageGeometry(now, found, False)
     matrix = Grids.imageToRas(found) @ np.linalg.inv(Grids.imageToRas(was))
     moved = matrix @ _matrixOf(segmentationNode)
-    if was.GetExtent() == found.GetExtent() and np.abs(Grids.imageToRas(layer) - moved).max() < _SAME:
+    if was.GetExtent() == found.GetExtent() and np.abs(Grids.imageToRas(layer) - moved).max() < SAME:
         move(segmentationNode, matrix)
     else:
         noteReference(segmentationNode)
@@ -229,7 +229,7 @@ def follow(segmentationNode):
             continue
         _under(volumeNode, segmentationNode)
         wanted = None if matrix is None else matrix @ _turnOf(volumeNode)
-        moved = wanted is not None and np.abs(_volumeMatrix(volumeNode) - wanted).max() > _SAME
+        moved = wanted is not None and np.abs(_volumeMatrix(volumeNode) - wanted).max() > SAME
         if moved:
             volumeNode.SetIJKToRASMatrix(Grids.arrayToMatrix(wanted))
         contour = References.referenced(volumeNode, References.CONTOUR)

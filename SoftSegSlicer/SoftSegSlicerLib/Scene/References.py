@@ -8,6 +8,8 @@ from . import Stored
 
 TREE = "softseg.tree"
 PARCELLATION = "softseg.parcellation"
+CORRECTIONS = "softseg.corrections"
+"""What people said about voxels; see CorrectionsNode."""
 INPUT = "softseg.input"
 HEAT_MAP = "softseg.heatMap"
 ENTROPY = "softseg.entropy"

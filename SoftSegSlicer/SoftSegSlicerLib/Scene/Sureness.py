@@ -81,12 +81,12 @@ class SureSource(SoftSource):
         if not isinstance(source, SoftSource) or sureness.plain:
             return source
         if last is None or last.parcellation is not source.parcellation or last.remapping != source.remapping:
-            return SureSource(source.parcellation, source.remapping, sureness)
+            return SureSource(source.parcellation, source.remapping, source.parts, sureness)
         if last.sureness == sureness:
             return last
         same = last.sureness.confidence == sureness.confidence and "answers" in last._kept
         kept = {"answers": last._kept["answers"]} if same else {}
-        return SureSource(source.parcellation, source.remapping, sureness, kept)
+        return SureSource(source.parcellation, source.remapping, source.parts, sureness, kept)
 
     def labels(self, cut):
         """Return label values at a cut or above it: ``(k, j, i)`` of :attr:`box`; 0 where nothing is sure."""
@@ -121,6 +121,7 @@ class SureSource(SoftSource):
             labels = super().labels(cut).copy()
         else:
             labels = Folding.answerTable(self.parcellation.tree, cut)[self._answers()]
+            labels = Folding.withParts(labels, self, cut) if self.parts else labels
         if self.sureness.leaveOut and self.parcellation.outliers is not None:
             labels[self.parcellation.outliers.mask(self.sureness.threshold)[self.box]] = 0
         return labels

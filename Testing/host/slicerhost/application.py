@@ -7,6 +7,7 @@ import tempfile
 from pathlib import Path
 
 import slicer
+import vtk
 from PySide6.QtCore import QObject, QSettings, Signal
 from PySide6.QtGui import QColor, QPalette
 from PySide6.QtWidgets import QApplication, QStyleFactory
@@ -79,6 +80,7 @@ class LayoutManager:
 
     def __init__(self, host):
         self._host = host
+        self._views = {name: SliceView() for name in self.sliceViewNames()}
         self.layout = 3
 
     def sliceViewNames(self):
@@ -87,7 +89,7 @@ class LayoutManager:
 
     def sliceWidget(self, name):
         """Return what has the slice's logic and node."""
-        return _SliceWidget(self._host.sliceLogic(name))
+        return _SliceWidget(self._host.sliceLogic(name), self._views[name])
 
     def mrmlSliceLogics(self):
         """Return the slice logics as a vtkCollection."""
@@ -98,9 +100,32 @@ class LayoutManager:
         self.layout = number
 
 
+class SliceView:
+    """The interactor of a slice view: VTK's own, so that observers see events as in the application; nothing drawn."""
+
+    def __init__(self):
+        self._interactor = vtk.vtkGenericRenderWindowInteractor()
+        self.cursor = None
+
+    def interactor(self):
+        """Return the interactor."""
+        return self._interactor
+
+    def setViewCursor(self, cursor):
+        """Remember the cursor."""
+        self.cursor = cursor
+
+    def unsetViewCursor(self):
+        """Forget it."""
+        self.cursor = None
+
+
 class _SliceWidget:
-    def __init__(self, logic):
-        self._logic = logic
+    def __init__(self, logic, view):
+        self._logic, self._view = logic, view
+
+    def sliceView(self):
+        return self._view
 
     def sliceLogic(self):
         return self._logic

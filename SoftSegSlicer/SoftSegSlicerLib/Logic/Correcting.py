@@ -1,0 +1,264 @@
+"""Corrections of results: made by scripts, clicks and painted segments; listed, taken back and made again."""
+
+from dataclasses import replace
+
+import numpy as np
+
+from softseg.errors import InputError
+
+from ..Scene import Author, Corrected, CorrectionsNode, EditorNode, LabelSource, Painting, References, Saying, Segments
+from ..Scene.CorrectionHistory import CorrectionHistory
+from ..Scene.EditMemory import EditMemory
+from ..Scene.Edits import Edits, sentence
+from ..Scene.Leftovers import keepOutside
+from ..Scene.VoxelSets import voxelsOf
+
+
+class CorrectingLogic:
+    """What people say about voxels of a result; the base of :class:`.Results.ResultsLogic`, whose methods it uses."""
+
+    onCorrected = None
+    """Called with a segmentation and a line of text (may be empty) when its corrections have changed, or None."""
+
+    def __init__(self):
+        self._edits = EditMemory()
+        self._histories = {}
+        self._taking = False
+
+    # -- saying ---------------------------------------------------------------------------------------------------
+
+    def correct(self, segmentationNode, nodeId, voxels, *, isNode=True, author=None, time=None):
+        """Say what some voxels are: a correction, which conditions the result in them and shows everywhere at once.
+
+        Parameters
+        ----------
+        segmentationNode: a segmentation of ours.
+        nodeId: any node of its tree, at any level; the background too.
+        voxels: bool ``(k, j, i)`` on the result's grid, flat indices into it, ``(segmentation node, segment id)``, or a
+            label map node (what is not 0), wherever these are in the world.
+        isNode: False: the voxels are not the node.
+        author: who says so; the person in the application's settings by default.
+        time: when (ISO 8601); now by default.
+
+        Returns
+        -------
+        the softseg.soft.Correction, None where there are no voxels.
+
+        Raises
+        ------
+        InputError: no such node, "is not" is said of everything, or the voxels do not fit.
+        """
+        self.takeEdits(segmentationNode)
+        tree, source = self.treeOf(segmentationNode), LabelSource.sourceOf(segmentationNode, self._store)
+        if not isNode and nodeId == tree.root.id:
+            raise InputError("nothing is left beside this node, it holds every leaf", field=f"node '{nodeId}'")
+        flat = voxelsOf(voxels, source.geometry, segmentationNode)
+        if not flat.size:
+            return None
+        author = Author.name() if author is None else author
+        said = Saying.of(nodeId, flat, source.geometry, tree, isNode, author, time)
+        self._say(segmentationNode, (*CorrectionsNode.read(segmentationNode), said))
+        return said.correction
+
+    def corrections(self, segmentationNode):
+        """Return what was said of a result, the oldest first: softseg.soft.Correction.
+
+        Of a soft result they tell how many voxels were answered by the model's own opinion, by the nearest voxel that
+        has any, and evenly.
+        """
+        self._requireManaged(segmentationNode)
+        self.takeEdits(segmentationNode)
+        source = LabelSource.sourceOf(segmentationNode, self._store)
+        answered = {each.id: each for each in getattr(getattr(source, "parcellation", None), "corrections", ())}
+        found = (each.correction for each in CorrectionsNode.read(segmentationNode))
+        return [_counted(each, answered.get(each.id)) for each in found]
+
+    def correctedNodeOf(self, segmentationNode, correction):
+        """Return the node of the present tree that a correction is about, None where what it said is gone."""
+        tree = self.treeOf(segmentationNode)
+        if correction.node_id in tree:
+            return tree.node(correction.node_id)
+        said = next(each for each in CorrectionsNode.read(segmentationNode) if each.correction.id == correction.id)
+        model = LabelSource.modelSource(segmentationNode, self._store)
+        now = Corrected.correctionOn(said, tree, model.remapping)
+        return None if now is None else tree.node(now.node_id)
+
+    def removeCorrection(self, segmentationNode, correctionId):
+        """Take one correction back; later ones stay.
+
+        Raises
+        ------
+        InputError: there is no such correction.
+        """
+        self.takeEdits(segmentationNode)
+        said = CorrectionsNode.read(segmentationNode)
+        rest = tuple(each for each in said if each.correction.id != correctionId)
+        if len(rest) == len(said):
+            raise InputError(f"there is no correction '{correctionId}'", hint="list them")
+        self._say(segmentationNode, rest)
+
+    def undoCorrection(self, segmentationNode):
+        """Bring back what was before the last change of the corrections; returns whether there was one."""
+        self.takeEdits(segmentationNode)
+        if not self.canUndoCorrection(segmentationNode):
+            return False
+        now = CorrectionsNode.read(segmentationNode)
+        self._bring(segmentationNode, self._history(segmentationNode).back(now))
+        return True
+
+    def redoCorrection(self, segmentationNode):
+        """Make again what was undone last; returns whether there was something."""
+        self.takeEdits(segmentationNode)
+        if not self.canRedoCorrection(segmentationNode):
+            return False
+        now = CorrectionsNode.read(segmentationNode)
+        self._bring(segmentationNode, self._history(segmentationNode).forth(now))
+        return True
+
+    def canUndoCorrection(self, segmentationNode):
+        """Whether :meth:`undoCorrection` would change something."""
+        return self._history(segmentationNode).canUndo(CorrectionsNode.read(segmentationNode))
+
+    def canRedoCorrection(self, segmentationNode):
+        """Whether :meth:`redoCorrection` would change something."""
+        return self._history(segmentationNode).canRedo
+
+    def correctedResults(self):
+        """Return ``[(segmentation node, scan node or None)]`` of all results of the scene that have corrections."""
+        scene = References.sceneOf()
+        count = scene.GetNumberOfNodesByClass("vtkMRMLSegmentationNode")
+        nodes = [scene.GetNthNodeByClass(number, "vtkMRMLSegmentationNode") for number in range(count)]
+        found = [node for node in nodes if self.isManaged(node) and self.corrections(node)]
+        return [(node, EditorNode.sourceVolume(node)) for node in found]
+
+    # -- editing segments -----------------------------------------------------------------------------------------
+
+    def prepareEditor(self, segmentationNode, nodeId=None):
+        """Set the module Segment Editor to edit what a segmentation shows, and return its parameter node.
+
+        Parameters
+        ----------
+        segmentationNode: a segmentation of ours.
+        nodeId: the node whose segment is chosen, or that of the cut above it, or the first one below it.
+        """
+        source, cut = self._shownSource(segmentationNode), self.cutOf(segmentationNode)
+        chosen = None
+        if nodeId is not None:
+            near = [*(node.id for node in reversed(cut.tree.path(nodeId))), *(n.id for n in cut.tree.branch(nodeId))]
+            shown = {node.id for node in cut.nodes}
+            chosen = next((id_ for id_ in near if id_ in shown), None)
+        return EditorNode.prepare(segmentationNode, source.geometry, chosen)
+
+    def takeEdits(self, segmentationNode, *, live=False):
+        """Make corrections of what was painted, erased or removed in the segments since they were written or read.
+
+        Every method that asks a result for something does so first. Segments that people added stay as they are.
+
+        Parameters
+        ----------
+        segmentationNode: a segmentation of ours.
+        live: somebody is still editing: segments are not written, and what needs that waits.
+
+        Returns
+        -------
+        Edits, None where nothing was edited.
+        """
+        if self._taking or not self._edits.maybeEdited(segmentationNode):
+            return None
+        self._taking = True
+        try:
+            edits = self._take(segmentationNode, live)
+        finally:
+            self._taking = False
+        if edits is not None:
+            self._tell(segmentationNode, edits.said)
+        return edits
+
+    def _take(self, segmentationNode, live):
+        source, cut = self._shownSource(segmentationNode), self.cutOf(segmentationNode)
+        painting = Painting.read(segmentationNode, source, cut)
+        if painting is None or (live and (painting.contested or painting.outside)):
+            return None
+        before = CorrectionsNode.read(segmentationNode)
+        after = self._saidBy(segmentationNode, painting, source, cut, before)
+        kept = keepOutside(segmentationNode, source.geometry) if painting.outside else None
+        if after != before:
+            self._keep(segmentationNode, after)
+        self._edits.noteRead(segmentationNode)
+        if not live and self._needsWriting(segmentationNode, painting):
+            self._rewrite(segmentationNode)
+        if after == before and kept is None:
+            return None
+        voxels = int(np.count_nonzero(painting.changed))
+        return Edits(voxels, painting.contested, kept, sentence(voxels, painting, kept))
+
+    def _saidBy(self, segmentationNode, painting, source, cut, before):
+        """Return the corrections that what is painted stands for; those of before where it says the same."""
+        if not painting.changed.any():
+            return before
+        session = self._edits.session(segmentationNode, painting, before)
+        after = session.saidAt(painting)
+        if after is None:
+            after = (*before, *Saying.ofPainting(painting, source.geometry, cut.tree, Author.name()))
+            session.note(painting, after)
+        return after
+
+    def _needsWriting(self, segmentationNode, painting):
+        """Whether segments show something else than the result says now."""
+        source, cut = self._shownSource(segmentationNode), self.cutOf(segmentationNode)
+        image = Segments.layerOf(segmentationNode)
+        if painting.contested or painting.outside or not Segments.isShared(segmentationNode, image):
+            return True
+        labels = Painting.within(source.labels(cut), source.box, Painting.union([source.box, painting.box]))
+        shown = Painting.within(painting.labels, painting.box, Painting.union([source.box, painting.box]))
+        return not np.array_equal(labels, shown)
+
+    # -- keeping --------------------------------------------------------------------------------------------------
+
+    def _say(self, segmentationNode, said):
+        """Let a result stand under these corrections, and show that."""
+        self._keep(segmentationNode, said)
+        self._rewrite(segmentationNode)
+        self._tell(segmentationNode, "")
+
+    def _bring(self, segmentationNode, said):
+        """Show an earlier or later state of the corrections."""
+        CorrectionsNode.write(segmentationNode, said)
+        self._rewrite(segmentationNode)
+        self._tell(segmentationNode, "")
+
+    def _keep(self, segmentationNode, said):
+        """Keep corrections with a result; raises where one cannot be, and then nothing has changed."""
+        before = CorrectionsNode.read(segmentationNode)
+        LabelSource.prepare(segmentationNode, self._store, before, said)
+        CorrectionsNode.write(segmentationNode, said)
+        self._history(segmentationNode).note(before, said)
+
+    def _rewrite(self, segmentationNode):
+        """Show what the result says at the present cut."""
+        source, cut = self._shownSource(segmentationNode), self.cutOf(segmentationNode)
+        self._write(segmentationNode, source, cut, source.labels(cut))
+
+    def _history(self, segmentationNode):
+        return self._histories.setdefault(segmentationNode.GetID(), CorrectionHistory())
+
+    def _tell(self, segmentationNode, text):
+        self._refreshCorrected(segmentationNode)
+        if self.onCorrected is not None:
+            self.onCorrected(segmentationNode, text)
+
+    def _refreshCorrected(self, segmentationNode):
+        """Let everything else that is shown of a result follow its corrections."""
+
+    def forgetCorrections(self):
+        """Forget what could be undone, as when the scene is closed."""
+        self._edits.clear()
+        self._histories.clear()
+
+
+def _counted(correction, answered):
+    """Return a correction with the counts of where it was applied; a crisp result takes all as it was said."""
+    if answered is None:
+        return replace(correction, conditioned=correction.voxel_count)
+    counts = {name: getattr(answered, name) for name in ("conditioned", "nearest", "even")}
+    return replace(correction, **counts)

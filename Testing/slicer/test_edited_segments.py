@@ -1,0 +1,191 @@
+"""Segments edited by hand, by Segment Editor's own logic: what was painted is a correction, nothing is lost."""
+
+import numpy as np
+import pytest
+import slicer
+from editor import Editor, box
+from SoftSegSlicerLib.Scene import Grids, Segments
+
+
+@pytest.fixture
+def node(logic, parcellation):
+    """A result at its leaves."""
+    return logic.addSegmentation(parcellation)
+
+
+@pytest.fixture
+def editor(scene, node, grid):
+    """Segment Editor on it."""
+    return Editor(scene, node, grid)
+
+
+@pytest.fixture
+def stroke(grid):
+    """Voxels of several structures and of background."""
+    return box(grid, (4, 9), (4, 12), (4, 9))
+
+
+def segmentations(scene):
+    count = scene.GetNumberOfNodesByClass("vtkMRMLSegmentationNode")
+    return [scene.GetNthNodeByClass(number, "vtkMRMLSegmentationNode") for number in range(count)]
+
+
+def said(logic, node):
+    return [(each.node_id, each.is_node, each.voxel_count) for each in logic.corrections(node)]
+
+
+def test_a_stroke_is_a_correction_that_every_level_shows(logic, node, editor, stroke, grid, shownLabels, scene):
+    before = shownLabels(node, grid, logic)
+    editor.paint("stem", stroke)
+    assert logic.collapse(node, 3) is None
+    assert said(logic, node) == [("stem", True, int((stroke & (before != 200)).sum()))]
+    assert (logic.parcellationOf(node).probability("stem")[stroke & (before != 200)] == 1).all()
+    assert (shownLabels(node, grid, logic)[stroke] == 200).all()
+    logic.collapse(node, 1)
+    assert (shownLabels(node, grid, logic)[stroke] == logic.treeOf(node).value_of("brain")).all()
+    assert len(segmentations(scene)) == 1
+
+
+def test_painting_a_branch_keeps_the_model_s_opinion_of_its_parts(logic, node, editor, stroke, parcellation):
+    logic.collapse(node, 2)
+    had = parcellation.probability("cortex")
+    editor.paint("cortex", stroke)
+    corrected = logic.parcellationOf(node)
+    new = stroke & (parcellation.labels(2) != logic.treeOf(node).value_of("cortex"))
+    known = new & (had > 0.2)
+    assert known.any()
+    np.testing.assert_allclose(corrected.probability("cortex")[new], 1)
+    ratio = parcellation.probability("left")[known] / had[known]
+    np.testing.assert_allclose(corrected.probability("left")[known], ratio, atol=0.01)
+
+
+def test_erased_voxels_are_background(logic, node, editor, parcellation, grid, shownLabels):
+    left = parcellation.labels(3) == 7
+    editor.erase("left", left)
+    assert said(logic, node) == [("background", True, int(left.sum()))]
+    logic.collapse(node, 2)
+    logic.collapse(node, 3)
+    assert (shownLabels(node, grid, logic)[left] == 0).all()
+
+
+def test_a_removed_segment_is_background_and_comes_back_by_undo(logic, node, editor, parcellation, grid, shownLabels):
+    left = parcellation.labels(3) == 7
+    editor.remove("left")
+    assert said(logic, node) == [("background", True, int(left.sum()))]
+    assert logic.undoCorrection(node)
+    np.testing.assert_array_equal(shownLabels(node, grid, logic), parcellation.labels(3))
+
+
+def test_undo_and_redo_in_the_editor_are_those_of_the_corrections(logic, node, editor, stroke, grid, parcellation):
+    editor.paint("stem", stroke)
+    first = logic.corrections(node)
+    editor.paint("putamen", box(grid, (10, 14), (10, 14), (10, 14)))
+    second = logic.corrections(node)
+    assert len(second) == 2
+    editor.undo()
+    assert logic.corrections(node) == first
+    editor.undo()
+    assert logic.corrections(node) == []
+    assert logic.parcellationOf(node).leaves.tobytes() == parcellation.leaves.tobytes()
+    assert logic.parcellationOf(node).shares.tobytes() == parcellation.shares.tobytes()
+    editor.redo()
+    assert logic.corrections(node) == first
+    editor.redo()
+    assert logic.corrections(node) == second
+
+
+def test_painting_without_overwriting_gives_voxels_to_what_was_painted(logic, node, editor, stroke, grid, shownLabels):
+    editor.allowOverlap()
+    editor.paint("stem", stroke)
+    assert not Segments.isShared(node, Segments.layerOf(node))
+    edits = logic.takeEdits(node)
+    assert edits.contested > 0
+    assert str(edits.contested) in edits.said
+    assert (shownLabels(node, grid, logic)[stroke] == 200).all()
+    assert logic.takeEdits(node) is None
+    assert len(logic.corrections(node)) == 1
+
+
+def test_voxels_beyond_the_stored_box_are_corrected(logic, node, editor, parcellation, grid, shownLabels):
+    corner = box(grid, (0, 2), (0, 2), (0, 2))
+    assert parcellation.box[0].start > 0 or parcellation.box[1].start > 0 or parcellation.box[2].start > 0
+    editor.paint("putamen", corner)
+    logic.collapse(node, 3)
+    assert (shownLabels(node, grid, logic)[corner] == 12).all()
+    assert (logic.parcellationOf(node).probability("putamen")[corner] == 1).all()
+
+
+def test_what_lies_beyond_the_grid_is_kept_apart_and_said(scene, logic, node, grid):
+    larger = Grids.geometryOf(grid.affine, [size + 4 for size in grid.size])
+    beyond = box(larger, (grid.shape[0] - 1, grid.shape[0] + 3), (4, 6), (4, 6))
+    Editor(scene, node, larger).paint("stem", beyond)
+    edits = logic.takeEdits(node)
+    assert "beyond" in edits.said
+    assert not logic.isManaged(edits.kept)
+    image = edits.kept.GetSegmentation().GetSegment("stem").GetRepresentation(Segments.REPRESENTATION)
+    assert np.count_nonzero(Grids.arrayOf(image)) == 3 * 2 * 2
+    assert (logic.parcellationOf(node).probability("stem")[-1, 4:6, 4:6] == 1).all()
+    assert logic.takeEdits(node) is None
+
+
+def test_a_segment_that_people_add_stays_and_corrects_nothing(logic, node, editor, parcellation, grid, shownLabels):
+    id_ = node.GetSegmentation().AddEmptySegment("lesion", "lesion")
+    lesion = box(grid, (6, 9), (10, 14), (8, 12))
+    editor.paint(id_, lesion)
+    assert logic.takeEdits(node) is None
+    logic.collapse(node, 1)
+    logic.collapse(node, 3)
+    assert logic.corrections(node) == []
+    voxels = slicer.vtkOrientedImageData()
+    node.GetBinaryLabelmapRepresentation(id_, voxels)
+    assert np.count_nonzero(Grids.arrayOf(voxels)) == lesion.sum()
+    node.GetDisplayNode().SetSegmentVisibility(id_, False)
+    np.testing.assert_array_equal(shownLabels(node, grid, logic), parcellation.labels(3))
+
+
+def test_a_layer_on_another_lattice_is_read(logic, node, grid, shownLabels):
+    fine = Grids.geometryOf(grid.affine @ np.diag([0.5, 0.5, 0.5, 1]), [2 * size for size in grid.size])
+    image = Grids.orientedImage(fine, tuple(slice(0, size) for size in fine.shape), 3)
+    Grids.arrayOf(image)[8:16, 8:16, 8:16] = 1
+    segment = node.GetSegmentation().GetSegment("stem")
+    segment.AddRepresentation(Segments.REPRESENTATION, image)
+    segment.SetLabelValue(1)
+    logic.takeEdits(node)
+    assert (shownLabels(node, grid, logic)[4:7, 4:7, 4:7] == 200).all()
+
+
+def test_without_editing_nothing_is_corrected(logic, node, scene):
+    Segments.layerOf(node).Modified()
+    for level in (1, 2, 3):
+        assert logic.collapse(node, level) is None
+    from SoftSegSlicerLib.SoftSegSlicerLogic import SoftSegSlicerLogic
+
+    other = SoftSegSlicerLogic()
+    assert other.collapse(node, 1) is None
+    assert other.corrections(node) == logic.corrections(node) == []
+    assert len(segmentations(scene)) == 1
+
+
+def test_while_somebody_edits_segments_are_not_written(logic, node, editor, stroke):
+    editor.allowOverlap()
+    editor.paint("stem", stroke)
+    layers = [segment.GetRepresentation(Segments.REPRESENTATION) for _, segment in Segments.ownSegments(node)]
+    assert logic.takeEdits(node, live=True) is None
+    after = [segment.GetRepresentation(Segments.REPRESENTATION) for _, segment in Segments.ownSegments(node)]
+    assert after == layers
+    assert logic.takeEdits(node).contested
+
+
+def test_the_editor_gets_what_is_shown(logic, node, addVolume, grid):
+    scan = addVolume(np.zeros(grid.shape, np.int16), grid)
+    from SoftSegSlicerLib.Scene import References
+
+    References.setReference(node, References.INPUT, scan)
+    logic.collapse(node, 2)
+    parameters = logic.prepareEditor(node, "left")
+    assert parameters.GetSegmentationNode() is node
+    assert parameters.GetSourceVolumeNode() is scan
+    assert parameters.GetSelectedSegmentID() == "cortex"
+    assert parameters.GetOverwriteMode() == parameters.OverwriteAllSegments
+    assert logic.prepareEditor(node, "brain") is parameters
+    assert parameters.GetSelectedSegmentID() in ("cortex", "nuclei", "stem")
