@@ -91,8 +91,13 @@ class SoftSegSlicerLogic(KnowingLogic):
             return SegmentJob.prepareFiles(nodes, cut, outputFolder, **asked)
         return SegmentJob.prepare(nodes, cut, mask, outputFolder, **asked)
 
-    def finishSegment(self, job):
-        """Return the segmentation node of a job whose process is done, with its table of volumes.
+    def finishSegment(self, job, table=True):
+        """Return the segmentation node of a job whose process is done.
+
+        Parameters
+        ----------
+        job: SegmentJob.
+        table: whether it gets its table of volumes now; counting them takes a moment (:meth:`countVolumes`).
 
         Raises
         ------
@@ -112,7 +117,8 @@ class SoftSegSlicerLogic(KnowingLogic):
                 self.collapse(segmentationNode, job.shown)
             if job.request.confidence is not None:
                 self.setConfidence(segmentationNode, job.request.confidence)
-            self.volumesTable(segmentationNode)
+            if table:
+                self.volumesTable(segmentationNode)
             return segmentationNode
         finally:
             job.discard()

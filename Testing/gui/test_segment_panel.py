@@ -236,6 +236,8 @@ def test_from_idle_over_running_to_done(panel, head, runner, moduleWidget):
     parents = [hierarchy.GetItemParent(hierarchy.GetItemByDataNode(one)) for one in (head, node)]
     assert parents[0] == parents[1]
     assert panel.ui.resultRow.visible
+    settle()
+    assert node.GetNodeReference("softseg.volumes").GetNumberOfRows() > 100  # made after the result is shown
     click(panel.ui.lookButton)
     assert moduleWidget.ui.tabs.currentIndex == 1
 

@@ -23,6 +23,15 @@ def test_volumes_are_the_parcellations(logic, parcellation):
     assert 0.5 < found["left"].certainty < 1
 
 
+def test_volumes_are_counted_level_by_level_and_once(logic, parcellation, monkeypatch):
+    node = logic.addSegmentation(parcellation)
+    steps = list(logic.countVolumes(node))
+    assert steps == [(done, parcellation.tree.depth + 1) for done in range(1, parcellation.tree.depth + 2)]
+    monkeypatch.setattr(type(parcellation), "volumes", lambda *_args: pytest.fail("counted again"))
+    assert logic.nodeVolumes(node)["brain"].hardMl > 0
+    assert list(logic.countVolumes(node)) == []
+
+
 def test_volumes_of_a_crisp_segmentation_add_up(logic, parcellation, grid, addVolume, tree):
     labels = parcellation.labels(3)
     node = logic.adopt(addVolume(labels, grid, "l", "vtkMRMLLabelMapVolumeNode"), tree)

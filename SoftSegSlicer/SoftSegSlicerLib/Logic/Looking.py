@@ -9,7 +9,7 @@ from ..Scene.ParcellationNode import ParcellationStore
 from ..Scene.Probe import Probe, toLocal
 from ..Scene.Sureness import Sureness
 from ..Scene.Translation import tr as _
-from ..Scene.VolumesTable import nodeVolumes, writeVolumesTable
+from ..Scene.VolumesTable import counting, nodeVolumes, writeVolumesTable
 from .Results import ResultsLogic
 
 _DOUBT = 4  # nodes between which a voxel hesitates where the uncertainty map has its last colour
@@ -164,6 +164,11 @@ class LookingLogic(ResultsLogic):
         self.takeEdits(segmentationNode)
         factor = Placement.worldGrowth(segmentationNode) or 1.0
         return nodeVolumes(LabelSource.sourceOf(segmentationNode, self._store), self._store, factor)
+
+    def countVolumes(self, segmentationNode):
+        """Count what :meth:`nodeVolumes` returns in small steps: a generator of ``(done, total)``, for windows."""
+        self._requireManaged(segmentationNode)
+        yield from counting(LabelSource.sourceOf(segmentationNode, self._store), self._store)
 
     def volumesAreWorld(self, segmentationNode):
         """Whether volumes are those in the world; not so under a transform that is not linear, until it is hardened."""

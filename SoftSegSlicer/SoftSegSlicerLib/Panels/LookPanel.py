@@ -138,7 +138,8 @@ class LookPanel:
     def onSegmentationChanged(self, **_data):
         """Follow the segmentation that another panel chose or made."""
         node = self.context.segmentation
-        if self._closing or node is self._node:
+        hidden = node is not None and not self.widget.visible  # then it catches up when it is looked at
+        if self._closing or hidden or node is self._node:
             return
         if node is not None:
             self._choose(node)
@@ -176,8 +177,7 @@ class LookPanel:
         self.volumes.explain(self.tree.headerItem())
         if tree is not None:
             self._restoreSelection()
-            # after the panel is drawn: counting the voxels of every node takes a moment
-            qt.QTimer.singleShot(0, self._showVolumes)
+            self.volumes.count(self.context.logic, self._node, self._showVolumes)
         self._showCut()
 
     def _restoreSelection(self):
@@ -249,7 +249,7 @@ class LookPanel:
     def onVolumesChanged(self, node=None, **_data):
         """Follow a transform that changed the volumes."""
         if node is self._node and not self._closing:
-            qt.QTimer.singleShot(0, self._showVolumes)
+            self.volumes.count(self.context.logic, self._node, self._showVolumes)
 
     def _followTree(self):
         before, tree = self.tree.labelTree, self._try(lambda: self.context.logic.treeOf(self._node))
@@ -264,7 +264,7 @@ class LookPanel:
         self.maps.refresh()
         self.sureness.refresh()
         if not sameVoxels:
-            qt.QTimer.singleShot(0, self._showVolumes)
+            self.volumes.count(self.context.logic, self._node, self._showVolumes)
 
     # -- one structure --------------------------------------------------------------------------------------------
 

@@ -20,6 +20,7 @@ from SoftSegSlicerLib.Panels.SegmentInputs import SegmentInputs
 from SoftSegSlicerLib.Panels.SegmentModels import SegmentModels
 from SoftSegSlicerLib.Panels.SegmentOptions import SegmentOptions
 from SoftSegSlicerLib.Panels.SegmentQueue import Job, SegmentQueue
+from SoftSegSlicerLib.Panels.VolumeCount import VolumeCount
 from SoftSegSlicerLib.Process.Runner import CANCELLED, DONE, FAILED
 from SoftSegSlicerLib.Scene.VolumesView import showTable
 
@@ -45,7 +46,7 @@ class SegmentPanel:
         self.widget, self.ui = loadPanel("SegmentPanel")
         self.messages = MessageList(self.ui.messagesLabel)
         self._checks = MessageList(self.ui.checksLabel)
-        self._queue, self._result = None, None
+        self._queue, self._result, self._volumes = None, None, VolumeCount(context.logic)
         self.models = SegmentModels(self.ui, context, self._onModelChanged, self._onError)
         self.inputs = SegmentInputs(self.ui, context, self._onInputChanged)
         self.batch = SegmentBatch(self.ui, context, self._model, self._update, self._onError)
@@ -161,9 +162,11 @@ class SegmentPanel:
         self._queue.start(jobs)
 
     def _finishOne(self, prepared):
-        node = self._context.logic.finishSegment(prepared)
+        logic = self._context.logic
+        node = logic.finishSegment(prepared, table=False)
         self._result = node.GetID()
         self._context.segmentation = node
+        self._volumes.start(node, lambda: logic.volumesTable(node) if node.GetScene() is not None else None)
 
     def _onOpened(self, nodes):
         self.messages.clear()
@@ -198,6 +201,7 @@ class SegmentPanel:
         self._update()
 
     def _stop(self):
+        self._volumes.stop()
         queue, self._queue = self._queue, None
         if queue is not None:
             queue.kill()

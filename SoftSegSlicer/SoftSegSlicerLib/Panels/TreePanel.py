@@ -111,8 +111,9 @@ class TreePanel:
         self.show()
 
     def onSegmentationChanged(self, **_data):
-        """Follow the segmentation that another panel chose or made."""
-        self.refresh()
+        """Follow the segmentation that another panel chose or made; who is not looked at does so when it is."""
+        if self.widget.visible or self.context.segmentation is None:
+            self.refresh()
 
     def onTreeChanged(self, source=None, **_data):
         """Follow an edit that somebody else made."""

@@ -4,6 +4,8 @@ import math
 
 from slicer.i18n import tr as _
 
+from SoftSegSlicerLib.Panels.VolumeCount import VolumeCount
+
 __all__ = ["VolumeColumns", "milliliters"]
 
 UNKNOWN = "\N{EN DASH}"
@@ -20,13 +22,19 @@ class VolumeColumns:
     """Texts of the two columns; nothing until the volumes are known."""
 
     def __init__(self):
-        self._volumes = {}
+        self._volumes, self._counting = {}, None
         self.soft = False
 
     def clear(self, soft: bool) -> None:
         """Forget the volumes; ``soft`` says whether the next ones come from soft maps."""
         self._volumes = {}
         self.soft = soft
+
+    def count(self, logic, segmentationNode, onDone) -> None:
+        """Count the volumes between what the user does; ``onDone()`` is called when they are known."""
+        if self._counting is None:
+            self._counting = VolumeCount(logic)
+        self._counting.start(segmentationNode, onDone)
 
     def set(self, volumes) -> None:
         """Take volumes: from node ids to objects with softMl, hardMl (ml) and certainty (0..1 or nan)."""

@@ -45,8 +45,12 @@ def nodeVolumes(source, store, factor=1.0):
 
 def _softVolumes(source, store):
     tree = source.remapping.tree
-    # what is kept holds its source, so that no other one can get the same id
-    rows = store.derived(("volumes", id(source)), lambda: (source, _rows(source)))[1]
+    rows = store.kept(_keyOf(source))
+    if rows is None:
+        for _done in counting(source, store):
+            pass
+        rows = store.kept(_keyOf(source))
+    rows = rows[1]
     found = {}
     for row in rows:
         certainty = row.certainty if np.isfinite(row.certainty) else None
@@ -55,16 +59,25 @@ def _softVolumes(source, store):
     return {node.id: found.get(node.id, nothing) for node in tree.nodes}
 
 
-def _rows(source):
-    """Return the engine's volumes of all known nodes, each in the cut at its own depth."""
+def counting(source, store):
+    """Count the volumes of a source level by level, so that no step takes long: a generator of ``(done, total)``.
+
+    Then :func:`nodeVolumes` has nothing left to count. Each node is counted in the cut at its own depth.
+    """
+    if not isinstance(source, SoftSource) or store.kept(_keyOf(source)) is not None:
+        return
     known, parcellation = source.remapping.known, source.parcellation
-    if parcellation.tree == known:
-        return parcellation.volumes()
     rows = {}
     for level in range(known.depth, -1, -1):
         cut = parcellation.tree.cut(node.id for node in known.cut_at(level).nodes)
         rows.update({row.id: row for row in parcellation.volumes(cut)})
-    return list(rows.values())
+        yield known.depth - level + 1, known.depth + 1
+    # what is kept holds its source, so that no other one can get the same id
+    store.derived(_keyOf(source), lambda: (source, list(rows.values())))
+
+
+def _keyOf(source):
+    return "volumes", id(source)
 
 
 def _crispVolumes(source):
