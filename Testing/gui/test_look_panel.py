@@ -242,6 +242,7 @@ def treeFile(look, tmp_path):
     path = tmp_path / "tree.json"
     tree().save(path)
     look.context.dialogs.path = str(path)
+    settle()  # the trees that fit are listed when the panel is drawn
     look.ui.adoptTreeSelector.currentIndex = look.ui.adoptTreeSelector.count - 1
 
 
@@ -360,7 +361,7 @@ def test_a_tree_file_is_offered_again(look, tmp_path):
 
 
 def test_labels_that_no_tree_has_say_so(look):
-    look.ui.segmentationSelector.setCurrentNode(labelMapNode([0, 60001, 60002]))
+    look.ui.segmentationSelector.setCurrentNode(labelMapNode([0, 30001, 30002]))
     settle()
     assert "none that is known here fits its labels" in look.ui.adoptLabel.text
 

@@ -70,7 +70,8 @@ class SegmentQueue:
         """Begin; returns at once."""
         self._jobs, self._waiting = list(jobs), list(jobs)
         self._clock = qt.QElapsedTimer()
-        self._next()
+        self._take()
+        qt.QTimer.singleShot(0, self._begin)  # the window shows that it has begun before the scan is written
 
     def cancel(self):
         """Stop the running job and forget the waiting ones."""
@@ -90,12 +91,15 @@ class SegmentQueue:
             self._current = None
             self._onFinished(tuple(self._jobs))
             return
+        self._take()
+        self._begin()
+
+    def _take(self):
         job = self._current = self._waiting.pop(0)
         self._progress, job.state = Progress(), RUNNING
         self._clock.start()
         self._onJob(job)
         self._tell()
-        qt.QTimer.singleShot(0, self._begin)  # the window shows that it has begun before the scan is written
 
     def _begin(self):
         if self._current is None:
