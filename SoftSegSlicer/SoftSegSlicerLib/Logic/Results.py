@@ -19,6 +19,7 @@ from ..Scene import (
     SegmentationBuilder,
     SegmentList,
     Segments,
+    SliceLayers,
     TreeNode,
 )
 from ..Scene.ParcellationNode import ParcellationStore
@@ -138,6 +139,7 @@ class ResultsLogic(FollowingLogic, CorrectingLogic):
         LabelSource.writeKept(segmentationNode, array, geometry, tree)
         self._show(segmentationNode, tree.cut_at(tree.depth))
         labelsNode.SetDisplayVisibility(False)
+        SliceLayers.hideLabels(labelsNode)  # a label map is a layer of the slices, whatever its visibility
         return segmentationNode
 
     def _inputOf(self, segmentationNode):

@@ -5,8 +5,8 @@ import slicer
 
 __all__ = ["TreeWindow"]
 
-WISHED_HEIGHT, LEAST_BELOW = 540, 60
-"""Pixels: the part with the tree gets this much before what is below it gets more than that."""
+TREE_SHARE, TREE_HEIGHT, LEAST_BELOW = 0.62, 260, 60
+"""The part with the tree gets this share of the height, or these pixels where what is below keeps at least its own."""
 WINDOW_WIDTH, LEAST_WINDOW_WIDTH = 420, 340
 
 
@@ -69,7 +69,7 @@ class TreeWindow(qt.QObject):
         if self._window is not None or self._dragged or total <= 0:
             return
         wished = self._below.widget().sizeHint.height()
-        tree = max(total - wished, min(total - LEAST_BELOW, WISHED_HEIGHT))
+        tree = max(total - wished, round(TREE_SHARE * total), min(total - LEAST_BELOW, TREE_HEIGHT))
         if list(self._splitter.sizes()) != [tree, total - tree]:
             self._splitter.setSizes([tree, total - tree])
 
