@@ -238,7 +238,7 @@ class LookPanel:
 
     def onCutChanged(self, source=None, **_data):
         """Follow a cut that another panel made."""
-        if source is not self and not self._closing:
+        if source is not self and not self._closing and self.widget.visible:
             self._showCut()
 
     def onTreeChanged(self, **_data):
