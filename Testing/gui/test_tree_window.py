@@ -2,6 +2,7 @@
 
 import pytest
 import qt
+import slicer
 from gui_actions import click, settle
 from gui_results import phantom
 from PySide6.QtTest import QTest
@@ -92,3 +93,19 @@ def test_the_button_puts_the_tree_back_and_so_does_the_end(shell):
     panel.cleanup()
     assert not window.visible
     del widget.panels["Look"]
+
+
+@pytest.mark.parametrize(("width", "floats"), [(1366, True), (1920, False)])
+def test_a_narrow_main_window_keeps_its_width(shell, monkeypatch, width, floats):
+    _widget, show = shell
+    panel = show("Look", HIGH)
+    main = qt.QMainWindow()
+    main.resize(width, 768)
+    main.show()
+    monkeypatch.setattr(slicer.util, "mainWindow", lambda: main)
+    click(panel.ui.popOutButton)
+    settle()
+    assert panel.window.window.floating == floats
+    assert main.width == width  # else the window and its close button would lie outside of the screen
+    panel.window.putBack()
+    main.close()

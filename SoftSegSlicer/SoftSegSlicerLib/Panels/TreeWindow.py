@@ -7,7 +7,9 @@ __all__ = ["TreeWindow"]
 
 TREE_SHARE, TREE_HEIGHT, LEAST_BELOW = 0.62, 260, 60
 """The part with the tree gets this share of the height, or these pixels where what is below keeps at least its own."""
-WINDOW_WIDTH, LEAST_WINDOW_WIDTH = 420, 340
+WINDOW_WIDTH, MARGIN = 420, 30
+ROOM_BESIDE_VIEWS = 1600
+"""Width of a main window in which the tree has room beside the views; in a narrower one it floats over them."""
 
 
 class TreeWindow(qt.QObject):
@@ -45,7 +47,6 @@ class TreeWindow(qt.QObject):
         if window is None:
             return
         window.removeEventFilter(self)
-        self._part.minimumWidth = 0
         self._splitter.insertWidget(0, self._part)
         self._splitter.setStretchFactor(0, 1)
         self._part.show()
@@ -86,13 +87,22 @@ class TreeWindow(qt.QObject):
         main = slicer.util.mainWindow()
         window = self._window = qt.QDockWidget(self._title, main)
         window.objectName = f"SoftSeg {self._title}"
-        self._part.minimumWidth = LEAST_WINDOW_WIDTH
         window.setWidget(self._part)
         window.installEventFilter(self)
         if main is None:
             window.resize(WINDOW_WIDTH, 2 * WINDOW_WIDTH)
         else:
             main.addDockWidget(qt.Qt.RightDockWidgetArea, window)
-            main.resizeDocks([window], [WINDOW_WIDTH], qt.Qt.Horizontal)
+            self._place(window, main)
         self._part.show()
         window.show()
+
+    def _place(self, window, main):
+        """Put the window beside the views, or over their right edge where they have no room to give."""
+        frame = main.geometry
+        if frame.width() >= ROOM_BESIDE_VIEWS:
+            main.resizeDocks([window], [WINDOW_WIDTH], qt.Qt.Horizontal)
+            return
+        window.floating = True
+        window.resize(WINDOW_WIDTH, max(300, frame.height() - 2 * MARGIN))
+        window.move(frame.right() - WINDOW_WIDTH - MARGIN, frame.top() + MARGIN)
