@@ -67,6 +67,7 @@ class Ending:
     early: whether Python had not begun with the program yet.
     text: what it wrote to standard error.
     left: processes of its session that were still there.
+    before: what its results were when it started, see :func:`crash._state`.
     """
 
     code: int
@@ -74,6 +75,7 @@ class Ending:
     early: bool
     text: str
     left: tuple[str, ...]
+    before: tuple[tuple[str, ...], ...]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -103,7 +105,6 @@ def _parser() -> argparse.ArgumentParser:
 @dataclass
 class _Known:
     seconds: float
-    before: tuple[tuple[str, ...], ...]
     after: tuple[tuple[str, ...], ...]
 
 
@@ -148,19 +149,19 @@ def _loop(options: argparse.Namespace, commands: Sequence[Command], good: Path, 
 def _learn(command: Command, good: Path, folder: Path) -> _Known:
     run = folder / "run"
     crash._set_up(command, good, run)
-    before = crash._state(command, run)
     began = time.monotonic()
     process = _start(command, folder, ())
     _out, errors = process.communicate(timeout=600)
     if process.returncode:
         raise SystemExit(f"{command.name} does not work undisturbed: {errors[-500:]}")
-    return _Known(time.monotonic() - began, before, crash._state(command, run))
+    return _Known(time.monotonic() - began, crash._state(command, run))
 
 
 def cancel_run(command: Command, way: str, at: float, good: Path, folder: Path) -> Ending:
     """Start a command, ask it to stop ``at`` seconds later, and see how it ends."""
     run, wish = folder / "run", folder / "wish"
     crash._set_up(command, good, run)
+    before = crash._state(command, run)
     wish.unlink(missing_ok=True)
     process = _start(command, folder, ("--cancel-file", str(wish)) if way == "file" else ())
     with contextlib.suppress(subprocess.TimeoutExpired):
@@ -179,7 +180,7 @@ def cancel_run(command: Command, way: str, at: float, good: Path, folder: Path) 
     seconds = time.monotonic() - asked
     left = _session(process.pid)
     end_group(process.pid)
-    return Ending(process.returncode, seconds, early and process.returncode < 0, errors, left)
+    return Ending(process.returncode, seconds, early and process.returncode < 0, errors, left, before)
 
 
 def _start(command: Command, folder: Path, more: Sequence[str]) -> subprocess.Popen[str]:
@@ -246,7 +247,7 @@ def _wrong(command: Command, known: _Known, ending: Ending, folder: Path) -> lis
     if names:
         wrong.append(f"left behind: {', '.join(names[:5])}")
     now = crash._state(command, folder / "run")
-    for group, state, old, new in zip(command.results, now, known.before, known.after, strict=True):
+    for group, state, old, new in zip(command.results, now, ending.before, known.after, strict=True):
         if state[0] and state not in (old, new) and not command.steps:
             wrong.append(f"mixed or damaged: {group}")
     return wrong
