@@ -34,6 +34,7 @@ def test_a_result_offers_levels_uncertainty_and_exports(moduleWidget, menu):
         "Fold to level",
         "Show uncertainty",
         "Look at it in SoftSeg",
+        "Edit in Segment Editor",
         "Export as segmentation",
         "Export as label map",
     ]
@@ -44,8 +45,10 @@ def test_the_open_window_follows(moduleWidget, menu):
     node = moduleWidget.logic.addSegmentation(parcellation())
     moduleWidget.context.segmentation = node
     panel = moduleWidget.showPanel("Look")
+    slicer.app.processEvents()
     menu.fill(node)
     act(menu, "Level 1 (3 structures)")
+    moduleWidget.enter()  # as when people come back from Data
     assert set(panel.tree.cutIds()) == {"background", "grey", "white"}
     menu.fill(node, "grey")
     assert "Open this branch" in titles(menu)
@@ -54,6 +57,18 @@ def test_the_open_window_follows(moduleWidget, menu):
     menu.fill(node, "grey")
     act(menu, "Hide the map")
     assert moduleWidget.logic.shownNode(node) is None
+
+
+def test_segment_editor_gets_the_segment_that_was_clicked(moduleWidget, menu, cleanScene, monkeypatch):
+    modules = []
+    monkeypatch.setattr(slicer.util, "selectModule", modules.append, raising=False)
+    node = moduleWidget.logic.addSegmentation(parcellation())
+    menu.fill(node, "caudate")
+    act(menu, "Edit in Segment Editor")
+    editor = cleanScene.GetFirstNodeByClass("vtkMRMLSegmentEditorNode")
+    assert editor.GetSegmentationNode() is node
+    assert editor.GetSelectedSegmentID() == "caudate"
+    assert modules == ["SegmentEditor"]
 
 
 def test_other_segmentations_have_no_menu(menu, cleanScene):

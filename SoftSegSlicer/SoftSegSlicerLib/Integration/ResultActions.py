@@ -91,6 +91,10 @@ class ResultActions:
         self._logic.hideHeatMap(self.node)
         self._follow()
 
+    def edit(self):
+        """Give Segment Editor the segments that are shown, the chosen one selected; what is painted is a correction."""
+        return self._logic.prepareEditor(self.node, self.nodeId)
+
     def exportSegmentation(self):
         """Return a new segmentation with true segments of what is shown."""
         return self._logic.exportSegmentation(self.node)

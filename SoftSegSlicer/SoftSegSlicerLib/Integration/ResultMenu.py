@@ -47,6 +47,7 @@ class ResultMenu:
         if actions.isMapShown():
             self._offer(_("Hide the map"), actions.hideMap)
         self._offer(_("Look at it in SoftSeg"), lambda: lookAt(actions.node))
+        self._offer(_("Edit in Segment Editor"), lambda: edit(actions))
         self.menu.addSeparator()
         self._offer(_("Export as segmentation"), actions.exportSegmentation)
         self._offer(_("Export as label map"), actions.exportLabelMap)
@@ -74,3 +75,9 @@ def lookAt(segmentationNode):
     window = moduleWindow()
     window.context.segmentation = segmentationNode
     return window.showPanel("Look")
+
+
+def edit(actions):
+    """Go to Segment Editor with a result, or with one segment of it."""
+    actions.edit()
+    slicer.util.selectModule("SegmentEditor")
