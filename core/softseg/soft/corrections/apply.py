@@ -47,8 +47,7 @@ def with_added(parcellation: _Parcellation, corrections: Sequence[Correction]) -
     """
     layer = CorrectionLayer(parcellation.stored_box) if parcellation.layer is None else parcellation.layer
     layer = layer.with_all(corrections, parcellation.tree, parcellation.geometry.spacing_kji)
-    changed = np.sort(np.concatenate([correction.runs.voxels() for correction in corrections]), kind="stable")
-    return _with_layer(parcellation, layer, changed[np.diff(changed, prepend=-1) > 0])
+    return _with_layer(parcellation, layer, _voxels_of(corrections))
 
 
 def without(parcellation: _Parcellation, id_: str) -> _Parcellation:
@@ -62,8 +61,15 @@ def without(parcellation: _Parcellation, id_: str) -> _Parcellation:
     ids = [] if layer is None else [correction.id for correction in layer.corrections]
     if layer is None or id_ not in ids:
         raise InputError(f"there is no correction {id_!r}", field="corrections", hint="list them")
-    rest = layer.without(ids.index(id_), parcellation.tree, parcellation.geometry.spacing_kji)
-    return _with_layer(parcellation, rest, layer.rows.voxels)
+    number = ids.index(id_)
+    rest = layer.without(number, parcellation.tree, parcellation.geometry.spacing_kji)
+    return _with_layer(parcellation, rest, _voxels_of(layer.corrections[number:]))
+
+
+def _voxels_of(corrections: Sequence[Correction]) -> Indices:
+    """Return the voxels of which any of some corrections speaks, increasing."""
+    every = np.sort(np.concatenate([correction.runs.voxels() for correction in corrections]), kind="stable")
+    return every[np.diff(every, prepend=-1) > 0]
 
 
 def _with_layer(parcellation: _Parcellation, layer: CorrectionLayer, changed: Indices) -> _Parcellation:
