@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -124,59 +123,22 @@ def said_nodes(result: SoftParcellation) -> npt.NDArray[np.int16]:
     The class index of the node that it is, :data:`MIXED` where what was said is no single node, ``IGNORE_INDEX`` where
     nothing was said (also "it is the root").
     """
-    states = _States(result.tree)
-    state = np.zeros(math.prod(result.geometry.shape), np.int32)
-    for correction in result.corrections:
-        voxels = correction.runs.voxels()
-        before, place = np.unique(state[voxels], return_inverse=True)
-        allowed = states.allowed(correction.node_id, correction.is_node)
-        after = [states.given(int(each), allowed) for each in before]
-        state[voxels] = np.asarray(after, np.int32)[place.reshape(-1)]
-    return np.asarray(states.class_indices(), np.int16)[state].reshape(result.geometry.shape)
+    out = np.full(math.prod(result.geometry.shape), IGNORE_INDEX, np.int16)
+    if result.layer is not None:
+        said = result.layer.said
+        out[said.voxels] = np.array([_class_index(leaves, result.tree) for leaves in said.sets], np.int16)[said.numbers]
+    return out.reshape(result.geometry.shape)
 
 
-@dataclass
-class _States:
-    """Sets of leaves that corrections leave possible, numbered in the order in which they occur; 0: all of them."""
-
-    tree: LabelTree
-    sets: list[BoolArray] = field(default_factory=list)
-    numbers: dict[bytes, int] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        self._number(np.ones(len(self.tree.leaves), np.bool_))
-
-    def allowed(self, node_id: str, is_node: bool) -> BoolArray:
-        """Return the leaves that a single correction leaves."""
-        leaves = np.full(len(self.tree.leaves), not is_node)
-        leaves[self.tree.leaf_slice(node_id)] = is_node
-        return leaves
-
-    def given(self, state: int, allowed: BoolArray) -> int:
-        """Return the set that is left; a correction that contradicts the earlier ones stands alone."""
-        both = self.sets[state] & allowed
-        return self._number(both if both.any() else allowed)
-
-    def class_indices(self) -> list[int]:
-        """Return the class index of each set."""
-        found = []
-        for leaves in self.sets:
-            places = np.flatnonzero(leaves)
-            first, last = int(places[0]), int(places[-1]) + 1
-            alike = [
-                self.tree.class_index(node.id)
-                for node in self.tree.class_nodes
-                if self.tree.leaf_slice(node.id) == slice(first, last) and last - first == places.size
-            ]
-            found.append(IGNORE_INDEX if leaves.all() else min(alike, default=MIXED))
-        return found
-
-    def _number(self, leaves: BoolArray) -> int:
-        key = leaves.tobytes()
-        if key not in self.numbers:
-            self.numbers[key] = len(self.sets)
-            self.sets.append(leaves)
-        return self.numbers[key]
+def _class_index(leaves: BoolArray, tree: LabelTree) -> int:
+    """Return the class index of the deepest node whose leaves these are, ``bool (C,)``."""
+    places = np.flatnonzero(leaves)
+    own = slice(int(places[0]), int(places[-1]) + 1)
+    if leaves.all():
+        return IGNORE_INDEX
+    whole = own.stop - own.start == places.size
+    alike = [tree.class_index(node.id) for node in tree.class_nodes if whole and tree.leaf_slice(node.id) == own]
+    return min(alike, default=MIXED)
 
 
 def largest_leaves(
