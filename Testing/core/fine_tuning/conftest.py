@@ -134,3 +134,9 @@ def correct(folder: Path, number: int) -> None:
 def loaded() -> Callable[[Path], list]:
     """The networks of a model folder."""
     return load_models
+
+
+@pytest.fixture
+def tiny() -> list[str]:
+    """Changes to any recipe that make it a matter of a second."""
+    return list(TINY)

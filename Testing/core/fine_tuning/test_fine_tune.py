@@ -18,6 +18,7 @@ from softseg.events import CancelToken, Events, ListSink
 from softseg.fine_tuning import fine_tune, fine_tuning_recipe
 from softseg.network import ModelFolder
 from softseg.prediction.record import model_digest
+from softseg.training import Recipe, train
 from softseg.tree import LabelTree
 from softseg.yaml_text import load_yaml
 
@@ -179,6 +180,21 @@ def test_a_stopped_run_goes_on_to_the_same_model(world, data, tmp_path, kind, lo
         for a, b in zip(one.network.parameters(), other.network.parameters(), strict=True):
             assert torch.equal(a, b)
     assert (tmp_path / "run" / "comparison.json").is_file()
+
+
+def test_losses_that_know_leaves_alone_learn_from_groups_too(world, data, tmp_path, tiny) -> None:
+    made = train(
+        Dataset.load(world.folder / "first.json"), Recipe.load("softseg", tiny), tmp_path / "wing", device="cpu"
+    )
+    sink = ListSink()
+    sets = ["steps=2", "validation.every=2"]
+    fine_tune(Dataset.load(data), made, tmp_path / "run", sets=sets, device="cpu", events=Events(sink))
+    said = [event["text"] for event in sink.events if event["event"] in ("log", "warning")]
+    assert not any("carry the name of a group" in text for text in said)
+    cases = [json.loads(file.read_text()) for file in (tmp_path / "run" / "cache").glob("*/case.json")]
+    weighted = [case for case in cases if case["weighted"]]
+    assert len(weighted) == 2
+    assert all(set(case["class_voxels"]) <= {"0", "1", "2"} for case in weighted)
 
 
 # -- refusals ----------------------------------------------------------------------------------------------------------
