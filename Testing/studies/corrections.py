@@ -59,13 +59,21 @@ def regions(
 ) -> list[tuple[int, npt.NDArray[np.bool_]]]:
     """Return the largest connected regions of wrong voxels of one true value, largest first, with that value."""
     wrong, found = (answer != truth) & (truth >= 0), []
-    for value in np.unique(truth[wrong]):
-        parts, number = ndimage.label(wrong & (truth == value))
+    by_value = np.where(wrong, truth + 1, 0)
+    for value, box in enumerate(ndimage.find_objects(by_value)):
+        if box is None:
+            continue
+        parts, number = ndimage.label(by_value[box] == value + 1)
         sizes = np.bincount(parts.reshape(-1), minlength=number + 1)[1:]
         largest = np.argsort(-sizes)[:count]
-        found += [(int(sizes[part]), generator.random(), int(value), parts == part + 1) for part in largest]
+        found += [(int(sizes[part]), generator.random(), value, box, parts == part + 1) for part in largest]
         found = sorted(found, key=lambda one: (-one[0], one[1]))[:count]
-    return [(value, voxels) for _, _, value, voxels in found]
+    chosen = []
+    for _, _, value, box, part in found:
+        voxels = np.zeros(truth.shape, bool)
+        voxels[box] = part
+        chosen.append((value, voxels))
+    return chosen
 
 
 def brush(region: npt.NDArray[np.bool_], radius_mm: float, spacing: tuple[float, ...]) -> npt.NDArray[np.bool_]:
