@@ -106,7 +106,7 @@ def test_the_scores_before_are_those_of_the_old_model(cli, world, data, tmp_path
 def test_the_recipe_is_the_models_own_with_a_low_rate_and_a_short_schedule(world) -> None:
     model = ModelFolder.load(world.model)
     own, recipe = load_yaml(model.recipe), fine_tuning_recipe(model, ["steps=7"])
-    assert recipe.optimizer.learning_rate == pytest.approx(own["optimizer"]["learning_rate"] / 10)
+    assert recipe.optimizer.learning_rate == pytest.approx(own["optimizer"]["learning_rate"] / 20)
     assert recipe.steps == 7
     assert recipe.losses == own["losses"]
     assert recipe.targets == "soft"

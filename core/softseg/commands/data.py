@@ -92,8 +92,8 @@ def import_data(
             "--opinion-weight",
             metavar="W",
             min=0,
-            max=1,
-            help="How much a voxel counts that nobody corrected (corrections). [default: 0.1]",
+            max=0.9,
+            help="How much a voxel counts that nobody corrected (corrections). [default: 0.5]",
         ),
     ] = None,
     label_map: Annotated[

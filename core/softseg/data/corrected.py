@@ -58,7 +58,7 @@ def corrected_labels(
     geometry: grid of the images.
     take: what part of the grid, turned how, is wanted: from an image to an array ``(k, j, i)``.
     warn: told of a result that nobody corrected.
-    opinion_weight: of voxels that nobody corrected, 0..1; 0: they are unlabelled.
+    opinion_weight: of voxels that nobody corrected, 0..0.9; 0: they are unlabelled.
     groups: whether voxels that were said to be an inner node get its class index, else shares of its leaves.
 
     Raises

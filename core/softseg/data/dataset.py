@@ -30,8 +30,11 @@ from softseg.tree.matching import contradictions, listed
 Split: TypeAlias = Literal["train", "val", "test"]
 LabelFiles: TypeAlias = "Path | list[Path] | dict[str, Path]"
 
-OPINION_WEIGHT = 0.1
+OPINION_WEIGHT = 0.5
 """How much a voxel of a corrected result counts that nobody corrected, unless DATA.json says it (our default)."""
+
+MOST_OPINION = 0.9
+"""An opinion weighs at most this, so that a corrected voxel always weighs more (our default)."""
 
 SOFT_SUFFIX = ".soft.npz"
 
@@ -48,7 +51,7 @@ class CaseEntry(BaseModel):
     labels: str | list[str] | dict[str, str]
     mask: str | None = None
     unlabelled: int | None = Field(default=None, ge=0, le=65535)
-    opinion_weight: float | None = Field(default=None, ge=0, le=1)
+    opinion_weight: float | None = Field(default=None, ge=0, le=MOST_OPINION)
 
 
 class DatasetFile(BaseModel):
@@ -60,7 +63,7 @@ class DatasetFile(BaseModel):
     channels: list[Identifier] = Field(min_length=1)
     tree: str
     unlabelled: int | None = Field(default=None, ge=0, le=65535)
-    opinion_weight: float | None = Field(default=None, ge=0, le=1)
+    opinion_weight: float | None = Field(default=None, ge=0, le=MOST_OPINION)
     cases: list[CaseEntry] = Field(min_length=1)
 
 
@@ -77,7 +80,7 @@ class Case:
     labels: one label map; several raters' label maps; soft maps (0..1) by node id; or a corrected result (.soft.npz).
     mask: where (non-zero) the labels are valid; everywhere when absent.
     unlabelled: value in the label maps that says nothing about a voxel, None if there is none.
-    opinion_weight: how much a voxel of a corrected result counts that nobody corrected, 0..1; a corrected one counts 1.
+    opinion_weight: weight of a voxel of a corrected result that nobody corrected, 0..0.9; a corrected one has 1.
     groups: whether a voxel that was said to be an inner node keeps that label, else it has shares of the node's leaves.
     """
 

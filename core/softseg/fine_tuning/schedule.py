@@ -12,15 +12,15 @@ from softseg.yaml_text import load_yaml
 if TYPE_CHECKING:
     from softseg.network import Model
 
-RATE = 0.1
+RATE = 0.05
 """The learning rate as a part of the model's own."""
 
-STEPS = 300
+STEPS = 100
 
 WARMUP = 0.1
 
-AVERAGE = 0.98
-"""Decay of the mean of the weights: about the last fifty steps."""
+AVERAGE = 0.95
+"""Decay of the mean of the weights: about the last twenty steps."""
 
 CRISP_ONLY = "generalized-wasserstein-dice"
 """The loss that cannot use soft targets."""

@@ -55,7 +55,7 @@ def import_corrections(
     channel: names of the channels, joined by commas; those of ``original``, or ``image``, by default.
     original: DATA.json of the model's own training, whose cases are mixed in: those to train on so that nothing is
         forgotten, the others to judge by. People who have a corrected scan do not judge.
-    opinion_weight: how much a voxel counts that nobody corrected, 0..1.
+    opinion_weight: how much a voxel counts that nobody corrected, 0..0.9.
     people, splits, fold, fractions: who is who and which split; all corrected results train by default.
     events: told what was found and what was left out.
 
