@@ -9,7 +9,8 @@ it had finished), no process of the session may be left, nothing may lie in its 
 results, and each result must be the old one, the new one, or absent.
 
 Python itself needs some 20 ms before it runs the first line of the program. A signal that comes earlier ends it as the
-system does (143), and nothing has been touched then: these trials are counted apart.
+system does (143), or with a traceback of Python's (SIGINT), and nothing has been touched then: such trials are counted
+apart.
 """
 
 from __future__ import annotations
@@ -115,7 +116,7 @@ def _loop(options: argparse.Namespace, commands: Sequence[Command], good: Path, 
     for number in range(options.runs):
         if time.monotonic() - began > options.seconds:
             break
-        command = commands[number % len(commands)]
+        command = commands[(number + options.seed) % len(commands)]
         if command.name not in known:
             known[command.name] = _learn(command, good, folder)
         rng = random.Random(f"{options.seed}-{number}")
@@ -180,7 +181,7 @@ def cancel_run(command: Command, way: str, at: float, good: Path, folder: Path) 
     seconds = time.monotonic() - asked
     left = _session(process.pid)
     end_group(process.pid)
-    return Ending(process.returncode, seconds, early and process.returncode < 0, errors, left, before)
+    return Ending(process.returncode, seconds, early and process.returncode not in (0, 130), errors, left, before)
 
 
 def _start(command: Command, folder: Path, more: Sequence[str]) -> subprocess.Popen[str]:
