@@ -54,3 +54,13 @@ def test_a_tiff_of_such_a_name_does_not_end_the_process(tmp_path: Path) -> None:
     run = subprocess.run(command, capture_output=True, check=False)
     assert run.returncode == 0, run.stderr
     assert b"UTF-8" in run.stdout or b"cannot be read as a TIFF" in run.stdout
+
+
+def test_a_tree_from_such_a_file_has_a_name_that_can_be_written(tmp_path: Path) -> None:
+    from softseg.tree import LabelTree
+
+    (tmp_path / f"{ODD}.txt").write_text("body\n  background = 0\n  core = 1\n", encoding="utf-8")
+    tree = LabelTree.load(tmp_path / f"{ODD}.txt")
+    tree.save(tmp_path / "saved.json")
+    assert LabelTree.load(tmp_path / "saved.json").name == tree.name
+    assert tree.name.startswith("odd")

@@ -50,7 +50,9 @@ def _archive(path: Path) -> str:
 
 
 def _counts(member: str) -> bool:
-    return not member.endswith((".data/serialization_id", "version", "data.pkl", "meta.json", "header.json"))
+    return not member.endswith(
+        (".data/serialization_id", "version", "data.pkl", "meta.json", "header.json", "header.npy")
+    )
 
 
 def _digest(content: bytes) -> str:

@@ -163,13 +163,14 @@ def _wrong_ending(kind: Kind, ending: Ending) -> list[str]:
 
 def _wrong_results(command: Command, known: Known, folder: Path) -> list[str]:
     """Return what is wrong with the results: each is the older or the new one; steps and studies may have begun."""
-    return [
-        f"neither the older nor the new result: {names}"
-        for names, now, old, new in zip(
-            command.results, _state(command, folder), known.before, known.after, strict=True
-        )
-        if now not in (old, new) and not (command.steps and now[0]) and not ("study" in command.name and not now[0])
-    ]
+    wrong = []
+    for group, now, old, new in zip(command.results, _state(command, folder), known.before, known.after, strict=True):
+        begun = (command.steps and now[0]) or ("study" in command.name and not now[0])
+        empty = [not any((folder / name).iterdir()) if (folder / name).is_dir() else False for name in group.split()]
+        found = tuple("" if nothing else each for nothing, each in zip(empty, now, strict=True))
+        if found not in (old, new) and not begun:
+            wrong.append(f"neither the older nor the new result: {group}")
+    return wrong
 
 
 def _wrong_afterwards(command: Command, known: Known, folder: Path, log: Path) -> list[str]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import codecs
 import json
+import os
 from collections.abc import Callable
 from os import PathLike
 from pathlib import Path
@@ -70,6 +71,11 @@ def read_text(path: str | PathLike[str], what: str = "a text file") -> str:
     if "\0" in text or not any(sign < "\x80" for sign in text):
         raise InputError("not a text file", file=file)
     return text.replace("\r\n", "\n").replace("\r", "\n")
+
+
+def as_text(name: str) -> str:
+    """Return the name of a file as text that can be written: bytes of it that are no UTF-8 become a sign for that."""
+    return os.fsencode(name).decode("utf-8", "replace")
 
 
 def read_json(path: str | PathLike[str]) -> Any:

@@ -151,7 +151,10 @@ class Plan(BaseModel):
         if any(value is not None and not 0 < value < math.inf for value in self.spacing):
             raise ValueError("spacing must be positive and finite")
         if len(self.patch_size) != self.dimensions or min(self.patch_size) < 1:
-            raise ValueError(f"patch_size needs {self.dimensions} positive numbers, got {list(self.patch_size)}")
+            raise ValueError(
+                f"patch_size needs {self.dimensions} positive numbers, got {list(self.patch_size)}; set it with"
+                " --set plan.patch_size=[...]"
+            )
         if math.prod(self.patch_size) > MOST_VOXELS:
             raise ValueError(f"patch_size of more than {MOST_VOXELS} voxels: {list(self.patch_size)}")
         if set(self.normalization) != set(self.channels):

@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from softseg.errors import InputError
 from softseg.files import write_beside
+from softseg.texts import as_text
 from softseg.tree.cut import Cut
 from softseg.tree.formats import bids, csv_levels, indented, lut, own_json, slicer, table
 from softseg.tree.formats.source import read_text
@@ -51,7 +52,7 @@ def load(path: str | os.PathLike[str], format_: str | None = None) -> LabelTree:
     _check_name(format_)
     text = read_text(file)
     read = _FORMATS[format_ or detect(file, text)].read
-    return read(text, file, file.name.split(".")[0])
+    return read(text, file, as_text(file.name.split(".")[0]))
 
 
 def save(tree: LabelTree, path: str | os.PathLike[str], format_: str | None = None) -> Path:
