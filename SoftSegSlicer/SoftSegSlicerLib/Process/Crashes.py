@@ -30,8 +30,23 @@ def logOf(folder):
 
 def nativeLines(folder):
     """Return what native code wrote last into the file of a folder, as text; empty where it wrote nothing."""
+    return _tailOf(logOf(folder))
+
+
+def lastError(errors, folder):
+    """Return the last line of a file of errors, or what the process crashed in; empty where it holds nothing.
+
+    ``folder`` is that of the native output.
+    """
+    said = _tailOf(errors)
+    if crashed(0, said):
+        return summary(0, said, nativeLines(folder))
+    return next((line.strip() for line in reversed(said.splitlines()) if line.strip()), "")
+
+
+def _tailOf(path):
     try:
-        with open(logOf(folder), "rb") as stream:
+        with open(path, "rb") as stream:
             stream.seek(0, os.SEEK_END)
             stream.seek(max(0, stream.tell() - TAIL))
             return stream.read().decode("utf-8", "replace").strip()

@@ -259,17 +259,7 @@ class TrainingRun:
             return []
 
     def _lastError(self):
-        """Return the last line that the process wrote to standard error, or what it crashed in; empty if neither."""
-        try:
-            with open(self._own("errors.txt"), "rb") as stream:
-                stream.seek(0, os.SEEK_END)
-                stream.seek(max(0, stream.tell() - Crashes.TAIL))
-                said = stream.read().decode("utf-8", "replace")
-        except OSError:
-            return ""
-        if Crashes.crashed(0, said):
-            return Crashes.summary(0, said, Crashes.nativeLines(self._own()))
-        return next((line.strip() for line in reversed(said.splitlines()) if line.strip()), "")
+        return Crashes.lastError(self._own("errors.txt"), self._own())
 
     def _launch(self, arguments, step=""):
         with plainErrors(self.folder):

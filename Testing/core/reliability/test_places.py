@@ -96,7 +96,7 @@ def test_a_score_whose_account_lacks_a_part_is_still_shown(run: Callable[..., tu
 
 
 def test_what_the_system_says_without_a_file_is_plain() -> None:
-    from softseg.commands.failures import as_plain_error
+    from softseg.failures import as_plain_error
 
     full = shutil.Error([("a", "model/b", "[Errno 28] No space left on device: 'model/b'")])
     loop = RuntimeError("Symlink loop from '/data/cube.hdr'")

@@ -29,8 +29,8 @@ from softseg.commands import (
     tree,
 )
 from softseg.commands.common import Settings
-from softseg.commands.failures import as_defect, as_plain_error
 from softseg.errors import CancelledError, InputError
+from softseg.failures import as_defect, as_plain_error
 
 
 def _print_version(asked: bool) -> None:

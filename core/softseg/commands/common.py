@@ -13,8 +13,8 @@ from typing import Annotated
 import typer
 
 from softseg.commands.console import ConsoleSink
-from softseg.commands.failures import as_defect, as_plain_error
 from softseg.events import CancelToken, Events, JsonSink, NullSink, Sink
+from softseg.failures import as_defect, as_plain_error
 
 
 class EventFormat(str, enum.Enum):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import zlib
@@ -294,12 +295,20 @@ def _crc32(file: Path) -> int:
 
 
 def _is_intact(folder: Path) -> bool:
-    """Whether a prepared case is what was written."""
+    """Whether a prepared case is what was written.
+
+    Raises
+    ------
+    OSError: too many files are open to say so.
+    """
     try:
         checksums = read_json_object(folder / "case.json")["crc32"]
         names = {file.name for file in folder.glob("*.npy") if file.is_file()}  # no pipe that nobody writes to
         return names == set(checksums) and all(_crc32(folder / name) == checksums[name] for name in names)
-    except (InputError, OSError, KeyError, TypeError):
+    except (InputError, OSError, KeyError, TypeError) as error:
+        for said in (error, error.__cause__):
+            if isinstance(said, OSError) and said.errno in (errno.EMFILE, errno.ENFILE):
+                raise said from None
         return False
 
 

@@ -13,8 +13,9 @@ from multiprocessing.connection import Connection, wait
 from typing import Any
 
 from softseg import supervision
-from softseg.errors import CancelledError, LostProcessError, OutOfMemoryError, SoftSegError
+from softseg.errors import CancelledError, LostProcessError, OutOfMemoryError
 from softseg.events import CancelToken, Events
+from softseg.failures import as_plain_error
 from softseg.files import scratch_beside
 from softseg.studies.jobs import Job, jobs_of
 from softseg.studies.relay import Relay
@@ -158,7 +159,8 @@ def attempt(study: Study, job: Job, place: Place, events: Events) -> tuple[str, 
         raise
     except Exception as error:  # noqa: BLE001 - see above
         kind = "memory" if is_out_of_memory(error) else "failed"
-        return kind, job.name, str(error) if isinstance(error, SoftSegError) else f"{type(error).__name__}: {error}"
+        plain = as_plain_error(error)
+        return kind, job.name, f"{type(error).__name__}: {error}" if plain is None else str(plain)
     return "done", job.name, ""
 
 
