@@ -119,7 +119,7 @@ def test_a_moved_scan_moves_its_result(logic, parcellation, grid, addVolume, sce
 
 def test_three_dimensional_surfaces_are_not_made_unasked(logic, parcellation):
     node = logic.addSegmentation(parcellation)
-    assert not node.GetDisplayNode().GetVisibility3D()
+    logic.collapse(node, 2)
     assert not node.GetSegmentation().ContainsRepresentation("Closed surface")
 
 

@@ -10,12 +10,12 @@ from ..Scene.Probe import Probe, toLocal
 from ..Scene.Sureness import Sureness
 from ..Scene.Translation import tr as _
 from ..Scene.VolumesTable import counting, nodeVolumes, writeVolumesTable
-from .Results import ResultsLogic
+from .Surfacing import SurfacingLogic
 
 _DOUBT = 4  # nodes between which a voxel hesitates where the uncertainty map has its last colour
 
 
-class LookingLogic(ResultsLogic):
+class LookingLogic(SurfacingLogic):
     """Maps over the slices and numbers of a result; a map follows when the result is folded or edited."""
 
     UNCERTAINTY = HeatMap.UNCERTAINTY
@@ -29,14 +29,14 @@ class LookingLogic(ResultsLogic):
         self._growths = {}
 
     def collapse(self, segmentationNode, cut):
-        """Show a segmentation at another cut; see :meth:`ResultsLogic.collapse`."""
+        """Show a segmentation at another cut; see :meth:`SurfacingLogic.collapse`."""
         kept = super().collapse(segmentationNode, cut)
         if self.shownNode(segmentationNode) == self.UNCERTAINTY:
             self._refreshMap(segmentationNode)
         return kept
 
     def setTree(self, segmentationNode, tree, merged=None):
-        """Show a segmentation with an edited tree; see :meth:`ResultsLogic.setTree`."""
+        """Show a segmentation with an edited tree; see :meth:`SurfacingLogic.setTree`."""
         kept = super().setTree(segmentationNode, tree, merged)
         self._refreshMap(segmentationNode)
         return kept

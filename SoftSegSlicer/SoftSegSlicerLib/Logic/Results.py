@@ -25,6 +25,7 @@ from ..Scene import (
 from ..Scene.ParcellationNode import ParcellationStore
 from ..Scene.SceneWatch import SceneWatch
 from ..Scene.Sureness import SureSource
+from ..Scene.Surfaces import Surfaces
 from .Correcting import CorrectingLogic
 from .Following import FollowingLogic
 
@@ -35,6 +36,7 @@ class ResultsLogic(FollowingLogic, CorrectingLogic):
     def __init__(self):
         super().__init__()
         self._store = ParcellationStore()
+        self._surfaces = Surfaces()
         self._watch = SceneWatch.of(References.sceneOf())
         self._watch.addListener(self._onMoved)
         self._lastSure = None
@@ -243,7 +245,7 @@ class ResultsLogic(FollowingLogic, CorrectingLogic):
         cut = TreeNode.carriedOver([node.id for node in shown.nodes], tree)
         TreeNode.writeTree(segmentationNode, tree)
         Remapping.writeMerged(segmentationNode, merged)
-        if merged == before and _structure(tree) == _structure(old):
+        if merged == before and TreeNode.structure(tree) == TreeNode.structure(old):
             SegmentList.update(segmentationNode, tree, old)
             TreeNode.writeCut(segmentationNode, cut)
             self._edits.noteRead(segmentationNode)
@@ -272,7 +274,7 @@ class ResultsLogic(FollowingLogic, CorrectingLogic):
         return shown
 
     def _write(self, segmentationNode, source, cut, labels):
-        Folding.writeLayer(segmentationNode, source, cut, labels)
+        Folding.writeLayer(segmentationNode, source, cut, labels, self._surfaces)
         self._edits.noteWritten(segmentationNode)
 
     def _onMoved(self, segmentationNode, bent):
@@ -295,8 +297,3 @@ class ResultsLogic(FollowingLogic, CorrectingLogic):
         self._store.clear()
         self.forgetCorrections()
         self._lastSure = None
-
-
-def _structure(tree):
-    """Return what decides which voxels a node has: everything but names, colours, weights and codes."""
-    return [(node.id, node.parent, node.value) for node in tree.nodes]

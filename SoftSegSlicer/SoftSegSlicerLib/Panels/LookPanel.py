@@ -16,8 +16,10 @@ from SoftSegSlicerLib.Panels.OpenButton import OpenButton
 from SoftSegSlicerLib.Panels.PanelWidgets import loadPanel
 from SoftSegSlicerLib.Panels.SearchLine import SearchLine
 from SoftSegSlicerLib.Panels.SurenessControls import SurenessControls
+from SoftSegSlicerLib.Panels.SurfaceControls import SurfaceControls
 from SoftSegSlicerLib.Panels.TreeWindow import TreeWindow
 from SoftSegSlicerLib.Panels.VolumeColumns import VolumeColumns
+from SoftSegSlicerLib.Scene.TreeNode import structure
 
 __all__ = ["LookPanel"]
 
@@ -47,6 +49,7 @@ class LookPanel:
         self.adopt = AdoptBar(self.ui, self.onAdopted, context)
         self.maps = HeatMapControls(self.ui, context.logic, self._try)
         self.sureness = SurenessControls(self.ui, context.logic, self._try)
+        self.surfaces = SurfaceControls(self.ui.surfacesButton, context.logic, self._try)
         self.export = ExportButtons(self.ui, context.logic, self._try, self.message.info)
         self.open = OpenButton(self.ui.openButton, context, lambda _nodes: self.message.clear(), self.message.errors)
         self.hover = HoverProbe(self.onHover, lambda: context.entered)
@@ -91,6 +94,7 @@ class LookPanel:
         """Let go of the scene."""
         self._closing = True
         self.hover.stop()
+        self.surfaces.stop()
         self.window.putBack()
         for event, callback in self._observed():
             self.context.removeObserver(event, callback)
@@ -171,6 +175,7 @@ class LookPanel:
         self.tree.setTree(tree)
         self.ui.searchEdit.enabled = managed
         self.export.show(node if managed else None)
+        self.surfaces.show(node if managed else None)
         self.onHover(None)
         self.sureness.show(node if managed else None, soft)
         self.maps.show(node if managed else None, soft, self.sureness.hasScore)
@@ -255,7 +260,7 @@ class LookPanel:
         before, tree = self.tree.labelTree, self._try(lambda: self.context.logic.treeOf(self._node))
         if tree is None or before is None:
             return
-        sameVoxels = _voxels(before) == _voxels(tree)
+        sameVoxels = structure(before) == structure(tree)
         if not sameVoxels:
             self.volumes.clear(self.volumes.soft)
         self.tree.setTree(tree)
@@ -293,8 +298,3 @@ class LookPanel:
             return default
         self.message.clear()
         return result
-
-
-def _voxels(tree):
-    """Return what of a tree decides which voxels its nodes have."""
-    return [(node.id, node.parent, node.value) for node in tree.nodes]

@@ -134,7 +134,7 @@ def coarserNodes(cut, values):
     ]
 
 
-def writeLayer(segmentationNode, source, cut, labels):
+def writeLayer(segmentationNode, source, cut, labels, surfaces):
     """Show labels in the shared layer of a segmentation, and let its segments be those of the cut.
 
     A node of the cut without any voxel has no segment: native tools would list dozens of empty ones. It stays in the
@@ -147,6 +147,7 @@ def writeLayer(segmentationNode, source, cut, labels):
     source: SoftSource or CrispSource that gave the labels.
     cut: Cut whose nodes are shown.
     labels: integers ``(k, j, i)`` of the source's box, values of nodes of the tree.
+    surfaces: Surfaces that keeps those of segments whose voxels do not change; where none are shown it is not asked.
     """
     Segments.setOthersApart(segmentationNode, Segments.layerOf(segmentationNode))
     image = Segments.ensureLayer(segmentationNode, source.geometry, source.box, cut.tree)
@@ -154,9 +155,14 @@ def writeLayer(segmentationNode, source, cut, labels):
     image.GetPointData().GetScalars().Modified()
     selections = EditorSelection.selections(segmentationNode)
     ids = Segments.withVoxels(cut.tree, [node.id for node in cut.nodes] + source.coarser(cut), labels)
-    SegmentList.bringTo(segmentationNode, cut.tree, ids, image)
+    made = surfaces.of(segmentationNode, cut.tree, image) if surfaces.areOn(segmentationNode) else None
+    SegmentList.bringTo(segmentationNode, cut.tree, ids, image, made)
     with SegmentList.batch(segmentationNode):
         Segments.shareLayer(segmentationNode, image, cut.tree)
         TreeNode.writeCut(segmentationNode, cut)
-        image.Modified()
+        if made is None:
+            image.Modified()
+        else:
+            Segments.giveSurfaces(segmentationNode, made)
+            Segments.keepSurfacesWhileModified(segmentationNode, image)
     EditorSelection.restore(selections, segmentationNode, cut.tree)

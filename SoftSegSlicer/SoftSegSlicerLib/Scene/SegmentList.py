@@ -10,7 +10,7 @@ _MOVE = 10
 """Where Slicer lists segments, one more in the middle takes as long as so many that are put back at the end."""
 
 
-def bringTo(segmentationNode, tree, nodeIds, image):
+def bringTo(segmentationNode, tree, nodeIds, image, surfaces=None):
     """Let the segments of nodes be those of ``nodeIds``, in the order of the tree; those that people added stay.
 
     Observers hear of all that goes at once, and then of all that comes at once. What people set for a segment is
@@ -22,6 +22,7 @@ def bringTo(segmentationNode, tree, nodeIds, image):
     tree: LabelTree.
     nodeIds: which nodes; the background never has a segment.
     image: the shared layer.
+    surfaces: where surfaces are shown, those of nodes by their ids.
     """
     ids = set(nodeIds) - ({tree.background.id} if tree.background else set())
     wanted = [node.id for node in tree.nodes if node.id in ids]
@@ -38,7 +39,7 @@ def bringTo(segmentationNode, tree, nodeIds, image):
     if len(staying) - len(back) < len(wanted):
         with batch(segmentationNode):
             made = {id_: segment for id_, segment in taken.items() if id_ in back}
-            added = Segments.ensureSegments(segmentationNode, tree, wanted, image, made)
+            added = Segments.ensureSegments(segmentationNode, tree, wanted, image, made, surfaces)
             SegmentLooks.recall(segmentationNode, added)
 
 

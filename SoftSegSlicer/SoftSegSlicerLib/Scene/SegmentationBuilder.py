@@ -1,6 +1,6 @@
 """A new segmentation node for a result: named, placed beside its input, with its tree."""
 
-from . import Grids, Placement, References, SubjectHierarchy, TreeNode
+from . import Grids, Placement, References, SubjectHierarchy, Surfaces, TreeNode
 
 
 def newSegmentation(scene, tree, geometry, name, volumeNode=None):
@@ -16,8 +16,7 @@ def newSegmentation(scene, tree, geometry, name, volumeNode=None):
     """
     segmentationNode = References.addNode(scene, "vtkMRMLSegmentationNode", name)
     segmentationNode.CreateDefaultDisplayNodes()
-    display = segmentationNode.GetDisplayNode()
-    display.SetVisibility3D(False)  # surfaces of a hundred structures take minutes: only on request
+    Surfaces.useQuickConversion(segmentationNode.GetSegmentation())
     TreeNode.writeTree(segmentationNode, tree)
     if volumeNode is not None:
         References.setReference(segmentationNode, References.INPUT, volumeNode)

@@ -11,7 +11,7 @@ from softseg.tree import node_colors
 from . import Grids, TreeNode
 from .TerminologyEntry import terminologyText
 
-REPRESENTATION = "Binary labelmap"
+REPRESENTATION, SURFACE = "Binary labelmap", "Closed surface"
 
 
 def isOurs(segment):
@@ -79,7 +79,7 @@ def withVoxels(tree, ids, labels):
     return present or ids[:1]
 
 
-def ensureSegments(segmentationNode, tree, nodeIds, image, made=None):
+def ensureSegments(segmentationNode, tree, nodeIds, image, made=None, surfaces=None):
     """Add the segments of these nodes that are not there yet, where they belong in the order of the tree.
 
     Parameters
@@ -89,6 +89,8 @@ def ensureSegments(segmentationNode, tree, nodeIds, image, made=None):
     nodeIds: which nodes; the background never has a segment.
     image: the shared layer.
     made: vtkSegments to use again, by their ids; the others are new.
+    surfaces: where the segmentation has surfaces, those of nodes by their ids; else Slicer would make them, each from
+        the whole label map.
 
     Returns
     -------
@@ -108,6 +110,8 @@ def ensureSegments(segmentationNode, tree, nodeIds, image, made=None):
         if node.id in missing:
             segment = (made or {}).get(node.id) or _newSegment(described[node.id])
             segment.AddRepresentation(REPRESENTATION, image)
+            if surfaces is not None:
+                segment.AddRepresentation(SURFACE, surfaces.get(node.id) or vtk.vtkPolyData())
             segmentation.AddSegment(segment, node.id, following[node.id])
             added.append(node.id)
     _observeLayers(segmentation, segmentation.GetSegment(added[-1]))
@@ -131,6 +135,24 @@ def _newSegment(description):
     segment = slicer.vtkSegment()
     describe(segment, description)
     return segment
+
+
+def giveSurfaces(segmentationNode, surfaces):
+    """Let the segments of nodes have these surfaces, by ids of nodes, and empty ones where there are no voxels."""
+    for segmentId, segment in ownSegments(segmentationNode):
+        segment.AddRepresentation(SURFACE, surfaces.get(segmentId) or vtk.vtkPolyData())
+
+
+def keepSurfacesWhileModified(segmentationNode, image):
+    """Say that the voxels of the shared layer changed, without that Slicer drops the surfaces of all segments."""
+    tag = image.AddObserver(vtk.vtkCommand.ModifiedEvent, lambda *_: image.GetCommand(tag).AbortFlagOn(), 1e6)
+    try:
+        image.Modified()
+    finally:
+        image.RemoveObserver(tag)
+    segmentation = segmentationNode.GetSegmentation()
+    segmentation.InvokeEvent(slicer.vtkSegmentation.SourceRepresentationModified)
+    segmentation.InvokeEvent(slicer.vtkSegmentation.RepresentationModified)
 
 
 def shareLayer(segmentationNode, image, tree):

@@ -108,6 +108,11 @@ def dropCarried(segmentationNode):
         carrier.RemoveTag(CUT_TAG)
 
 
+def structure(tree):
+    """Return what of a tree decides which voxels its nodes have: everything but names, colours, weights and codes."""
+    return [(node.id, node.parent, node.value) for node in tree.nodes]
+
+
 def asCut(tree, cut):
     """Return a cut of ``tree`` from a level, a cut (also of an equal tree) or node ids.
 
