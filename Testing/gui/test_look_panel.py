@@ -122,6 +122,14 @@ def test_selecting_a_node_shows_its_probability(look, result):
     assert foreground()[0] is None
     assert result.GetDisplayNode().GetVisibility2DFill()
     assert "Select a structure" in look.ui.mapWhyLabel.text
+    assert look.ui.labelsButton.checked, "labels are what is shown"
+
+
+def test_a_new_result_is_shown_and_the_one_before_goes_with_its_map(look, result):
+    clickRow(look.tree, "grey")
+    other = look.context.logic.addSegmentation(parcellation(), name="other")
+    assert (result.GetDisplayVisibility(), other.GetDisplayVisibility()) == (0, 1)
+    assert foreground()[0] is None, "its map went with it"
 
 
 def test_style_controls_act_on_the_map(look, result):

@@ -185,11 +185,11 @@ def test_of_two_results_each_keeps_its_own(look, result):
     look.context.segmentation = other
     settle()
     assert not look.ui.confidenceCheck.checked
-    assert look.ui.probabilityButton.checked
+    assert look.ui.labelsButton.checked
     look.context.segmentation = result
     settle()
     assert look.ui.confidenceCheck.checked
-    assert look.ui.scoreButton.checked
+    assert look.ui.labelsButton.checked, "its map went when the other result came"
 
 
 # -- one decision ------------------------------------------------------------------------------------------------

@@ -262,3 +262,57 @@ def test_maps_that_cannot_be_are_refused(logic, parcellation, addVolume, tree, g
     for call in (lambda: logic.showNode(crisp, "brain"), lambda: logic.showUncertainty(crisp)):
         with pytest.raises(InputError, match="no soft maps"):
             call()
+
+
+def test_the_scan_is_untouched_where_nothing_is_shown(logic, shown, view, ramp):
+    grey = columns(view, ramp)
+    probability = np.linspace(0, 1, SIZE[0])
+    for threshold in (0.0, 0.05, 0.5):
+        for opacity in (0.4, 0.6, 1.0):
+            logic.showNode(shown, "stem", threshold=threshold, opacity=opacity)
+            nothing = (probability < threshold - 0.05) | (probability == 0)
+            np.testing.assert_allclose(columns(view, ramp)[nothing], grey[nothing], atol=2)
+            assert logic.heatMapStyle(shown)["threshold"] == pytest.approx(threshold)
+
+
+def test_a_map_takes_the_place_of_that_of_another_result_with_its_legend(logic, shown, ramp, view):
+    first = logic.showNode(shown, "stem")
+    other = logic.addSegmentation(ramp)
+    second = logic.showNode(other, "stem")
+    assert view.composite.GetForegroundVolumeID() == second.GetID()
+    legend = slicer.vtkSlicerColorLogic.GetColorLegendDisplayNode
+    assert not legend(first).GetVisibility()
+    assert legend(second).GetVisibility()
+    logic.hideHeatMap(other)
+    assert not legend(second).GetVisibility()
+    assert view.composite.GetForegroundVolumeID() is None
+
+
+def test_segments_are_never_drawn_neither_filled_nor_as_outlines(logic, shown):
+    """Slicer's slice controllers warn of it, each time and in each view."""
+    display, seen = shown.GetDisplayNode(), []
+    display.SetVisibility2DOutline(False)
+
+    def look(*_args):
+        seen.append(display.GetVisibility2DFill() or display.GetVisibility2DOutline())
+
+    display.AddObserver("ModifiedEvent", look)
+    logic.showNode(shown, "stem")
+    logic.hideHeatMap(shown)
+    assert seen
+    assert all(seen)
+    assert (display.GetVisibility2DFill(), display.GetVisibility2DOutline()) == (1, 0)
+
+
+def test_a_new_result_is_shown_and_the_others_are_hidden(logic, shown, ramp, scene):
+    logic.showNode(shown, "stem")
+    people = scene.AddNewNodeByClass("vtkMRMLSegmentationNode")
+    people.CreateDefaultDisplayNodes()
+    other = logic.addSegmentation(ramp)
+    assert not shown.GetDisplayVisibility()
+    assert logic.shownNode(shown) is None
+    assert other.GetDisplayVisibility()
+    assert people.GetDisplayVisibility()
+    logic.showAlone(shown)
+    assert shown.GetDisplayVisibility()
+    assert not other.GetDisplayVisibility()

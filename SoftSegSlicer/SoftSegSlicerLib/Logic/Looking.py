@@ -41,6 +41,22 @@ class LookingLogic(SurfacingLogic):
         self._refreshMap(segmentationNode)
         return kept
 
+    def showAlone(self, segmentationNode):
+        """Show a result and hide the other results, which would lie on top of it; other segmentations stay."""
+        if segmentationNode is None:
+            return
+        HeatMap.hideOthers(segmentationNode)
+        for other in References.segmentations(segmentationNode):
+            if other is not segmentationNode and self.isManaged(other) and other.GetDisplayVisibility():
+                other.SetDisplayVisibility(False)
+        if not segmentationNode.GetDisplayVisibility():
+            segmentationNode.SetDisplayVisibility(True)
+
+    def _show(self, segmentationNode, cut):
+        """Show a new result for the first time, and no other one."""
+        super()._show(segmentationNode, cut)
+        self.showAlone(segmentationNode)
+
     def forget(self):
         """Let go of everything that was decoded, as when the scene is closed."""
         super().forget()

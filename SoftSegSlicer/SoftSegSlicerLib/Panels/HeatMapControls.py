@@ -38,7 +38,7 @@ class HeatMapControls:
             button.clicked.connect(lambda *_args, mode=mode: self.setMode(mode))
             button.toggled.connect(lambda *_args, button=button: _markChecked(button))
             _markChecked(button)
-        self._modeOfSoft = PROBABILITY
+        self._modeOfSoft = self._mode = PROBABILITY
         self._listColorMaps("")
         ui.thresholdSlider.valueChanged.connect(lambda *_args: self._style(threshold=ui.thresholdSlider.value))
         ui.opacitySlider.valueChanged.connect(lambda *_args: self._style(opacity=ui.opacitySlider.value))
@@ -53,8 +53,11 @@ class HeatMapControls:
 
     @property
     def mode(self) -> str:
-        """What is shown: ``"labels"``, ``"probability"``, ``"uncertainty"`` or ``"outliers"``."""
-        return next((mode for mode, button in self._modes.items() if button.checked), LABELS)
+        """What was chosen: ``"labels"``, ``"probability"``, ``"uncertainty"`` or ``"outliers"``.
+
+        While no structure is selected there is no probability to show: then *Labels* looks chosen, as they are shown.
+        """
+        return self._mode
 
     @property
     def shownNode(self) -> str | None:
@@ -84,8 +87,8 @@ class HeatMapControls:
         self._selected = None
         self._ui.scoreButton.visible = scored
         if self._modeOfSoft == OUTLIERS and not scored:
-            self._modeOfSoft = PROBABILITY
-        self._modes[self._modeOfSoft if soft or node is None else LABELS].checked = True
+            self._modeOfSoft = self._mode = PROBABILITY
+        self._mode = self._modeOfSoft if soft or node is None else LABELS
         for widget in ("labelsButton", "probabilityButton", "uncertaintyButton"):
             getattr(self._ui, widget).enabled = soft
         self._ui.mapWhyLabel.visible = node is not None and not soft
@@ -103,7 +106,7 @@ class HeatMapControls:
         logic = self._logic
         special = {logic.UNCERTAINTY: UNCERTAINTY, logic.DISAGREEMENT: UNCERTAINTY, logic.SCORE: OUTLIERS}
         if shown is not None:
-            self._modes[UNCERTAINTY if deciding else special.get(shown, PROBABILITY)].checked = True
+            self._mode = UNCERTAINTY if deciding else special.get(shown, PROBABILITY)
             self._selected = self.shownNode
             self._scope(OF_DECISION if deciding else OF_ANSWERS if shown == logic.DISAGREEMENT else OF_LABELS)
         style = self._logic.heatMapStyle(self._node)
@@ -159,7 +162,7 @@ class HeatMapControls:
 
     def setMode(self, mode: str) -> None:
         """Show labels alone, the probability of the selected structure, the uncertainty, or how strange voxels are."""
-        self._modes[mode].checked = True
+        self._mode = mode
         self._draw()
 
     def select(self, nodeId: str | None) -> None:
@@ -211,6 +214,7 @@ class HeatMapControls:
     def _enable(self):
         ui = self._ui
         shown = self._node is not None and self._logic.shownNode(self._node) is not None
+        self._modes[LABELS if self.mode == PROBABILITY and not shown else self.mode].checked = True
         for widget in ("thresholdSlider", "opacitySlider", "colorMapSelector", "legendCheck", "volumeRenderingCheck"):
             getattr(ui, widget).enabled = shown
         ui.contourCheck.enabled = shown and self.mode == PROBABILITY

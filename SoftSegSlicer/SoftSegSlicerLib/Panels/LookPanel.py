@@ -109,8 +109,7 @@ class LookPanel:
         """Begin again with the empty or newly loaded scene."""
         self._closing = False
         self.refresh()
-        # the selector may hear of the scene's nodes after the panel does
-        qt.QTimer.singleShot(0, self.refresh)
+        qt.QTimer.singleShot(0, self.refresh)  # the selector may hear of the scene's nodes after the panel does
 
     def refresh(self):
         """Show what the scene holds now."""
@@ -136,6 +135,7 @@ class LookPanel:
         self.message.clear()
         if node is None or self.context.logic.isManaged(node):
             self.context.segmentation = node
+            self.context.logic.showAlone(node)
         if node is not self._node:
             self._show(node)
 

@@ -26,7 +26,8 @@ _WORDS = {
     References.DISAGREEMENT: "disagreement",
 }
 _DISPLAY = "vtkMRMLScalarVolumeDisplayNode"
-_LEGEND_SIZE, _LEGEND_POSITION, _LEGEND_FONT = (0.05, 0.25), (0.97, 0.5), 10
+_LEAST = 1e-6
+_LEGEND_SIZE, _LEGEND_POSITION, _LEGEND_FONT = (0.04, 0.2), (0.98, 0.92), 8  # in the corner, clear of the anatomy
 
 
 def show(segmentationNode, role, array, geometry, shown, title, style, span=(0.0, 1.0)):
@@ -48,6 +49,7 @@ def show(segmentationNode, role, array, geometry, shown, title, style, span=(0.0
     the scalar volume node; the same one every time.
     """
     volumeNode = keep(segmentationNode, role, array, geometry)
+    hideOthers(segmentationNode)
     if not isOn(volumeNode):
         style = {**_styleBefore(segmentationNode, role), **style}
     segmentationNode.SetAttribute(References.SHOWN_NODE, shown)
@@ -130,7 +132,7 @@ def styleOf(volumeNode):
     display = _displayOf(volumeNode)
     legend = slicer.vtkSlicerColorLogic.GetColorLegendDisplayNode(volumeNode)
     return {
-        "threshold": display.GetLowerThreshold(),
+        "threshold": 0.0 if display.GetLowerThreshold() == _LEAST else display.GetLowerThreshold(),
         "opacity": Stored.optional(volumeNode, _OPACITY, Stored.isShare, DEFAULT_STYLE["opacity"]),
         "colorMap": display.GetColorNode().GetName() if display.GetColorNode() else "",
         "contour": References.referenced(volumeNode, References.CONTOUR) is not None,
@@ -145,7 +147,8 @@ def applyStyle(segmentationNode, volumeNode, style, title=None):
     colorNode = ColorMaps.colorMapNode(References.sceneOf(volumeNode), style["colorMap"])
     modifying = display.StartModify()
     low, top = display.GetWindowLevelMin(), display.GetWindowLevelMax()
-    display.SetThreshold(style["threshold"], max(1, style["threshold"], 2 * top - low))
+    least = style["threshold"] or _LEAST  # at 0 voxels of no share at all would be drawn, and darken the scan
+    display.SetThreshold(least, max(1, style["threshold"], 2 * top - low))
     display.SetAndObserveColorNodeID(colorNode.GetID())
     display.EndModify(modifying)
     volumeNode.SetAttribute(_OPACITY, json.dumps(style["opacity"]))
@@ -185,8 +188,22 @@ def hide(segmentationNode):
     if segmentationNode.GetAttribute(_FILL_BEFORE):
         fill, outline = Stored.optional(segmentationNode, _FILL_BEFORE, _areTwoFlags, (True, True))
         segmentationNode.RemoveAttribute(_FILL_BEFORE)
-        segmentationNode.GetDisplayNode().SetVisibility2DFill(fill)
-        segmentationNode.GetDisplayNode().SetVisibility2DOutline(outline)
+        _draw(segmentationNode.GetDisplayNode(), fill, outline)
+
+
+def hideOthers(segmentationNode):
+    """Take the maps of other segmentations off the slices, with their legends: there is room for one."""
+    for other in References.segmentations(segmentationNode):
+        if other is not segmentationNode and shownMap(other) is not None:
+            hide(other)
+
+
+def _draw(display, fill, outline):
+    """Draw segments filled or as outlines; in between they are never neither, which Slicer warns of."""
+    modifying = display.StartModify()
+    display.SetVisibility2DFill(fill)
+    display.SetVisibility2DOutline(outline)
+    display.EndModify(modifying)
 
 
 def _areTwoFlags(value):
@@ -215,5 +232,4 @@ def _showOutlinesOnly(segmentationNode):
     if segmentationNode.GetAttribute(_FILL_BEFORE) is None:
         before = [bool(display.GetVisibility2DFill()), bool(display.GetVisibility2DOutline())]
         segmentationNode.SetAttribute(_FILL_BEFORE, json.dumps(before))
-    display.SetVisibility2DFill(False)
-    display.SetVisibility2DOutline(True)
+    _draw(display, False, True)

@@ -73,6 +73,13 @@ def sceneOf(node=None):
     return scene
 
 
+def segmentations(node):
+    """Return the segmentation nodes of the scene of a node."""
+    scene = sceneOf(node)
+    count = scene.GetNumberOfNodesByClass("vtkMRMLSegmentationNode")
+    return [scene.GetNthNodeByClass(number, "vtkMRMLSegmentationNode") for number in range(count)]
+
+
 def addNode(scene, className, name, hidden=False, attributes=None):
     """Return a new node with a name that no other node has; hidden ones do not appear in selectors and trees.
 

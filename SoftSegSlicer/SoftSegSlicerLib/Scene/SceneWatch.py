@@ -32,7 +32,8 @@ class SceneWatch:
         self._tags = [
             scene.AddObserver(events.NodeAddedEvent, _calling(self, SceneWatch._onAdded)),
             scene.AddObserver(events.NodeAboutToBeRemovedEvent, _calling(self, SceneWatch._onAboutToBeRemoved)),
-            scene.AddObserver(events.NodeRemovedEvent, _calling(self, SceneWatch._onRemoved)),
+            # after Slicer's own, which looks for display nodes of what was removed
+            scene.AddObserver(events.NodeRemovedEvent, _calling(self, SceneWatch._onRemoved), -1.0),
         ]
         for event in (events.EndImportEvent, events.EndUndoEvent, events.EndRedoEvent, events.EndRestoreEvent):
             self._tags.append(scene.AddObserver(event, _calling(self, SceneWatch._onEnd)))
