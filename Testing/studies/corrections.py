@@ -147,6 +147,7 @@ def run(asked: argparse.Namespace) -> dict[str, Any]:
     for text in asked.level:
         level = level_of(text, tree)
         mine: dict[str, Any] = {"cases": {}}
+        table["levels"][text] = mine
         results = []
         for name, file in zip(names, files, strict=True):
             truth = truth_of(dataset.case(name), dataset)
@@ -158,7 +159,9 @@ def run(asked: argparse.Namespace) -> dict[str, Any]:
                 "corrected": scores(better, truth, tree, file),
                 "places": [asdict(place) for place in places],
             }
-        for arm in ("alone", "with") if asked.original else ("alone",):
+        arms = ("alone", "with") if asked.original else ("alone",)
+        save(table, out)
+        for arm in arms if asked.taught is None or text in asked.taught else ():
             mixed = judges if arm == "alone" else _both(judges, asked.original, out / "both.json")
             data = import_corrections(
                 results, out / f"{text}-{arm}.json", images=scans, original=mixed, opinion_weight=asked.weight
@@ -170,9 +173,14 @@ def run(asked: argparse.Namespace) -> dict[str, Any]:
                 resume=resume, events=events,
             )  # fmt: skip
             mine[arm] = json.loads((run_folder / "comparison.json").read_text())
-        table["levels"][text] = mine
-        (out / "corrections.json").write_text(json.dumps(table, indent=1) + "\n", encoding="utf-8")
+            save(table, out)
+        save(table, out)
     return table
+
+
+def save(table: dict[str, Any], out: Path) -> None:
+    """Write what is known so far."""
+    (out / "corrections.json").write_text(json.dumps(table, indent=1) + "\n", encoding="utf-8")
 
 
 def _both(judges: Path, original: str, out: Path) -> Path:
@@ -192,6 +200,7 @@ def main() -> None:
     parser.add_argument("--others", required=True, metavar="ID,ID", help="scans that judge, of other people")
     parser.add_argument("--out", required=True, metavar="DIR")
     parser.add_argument("--level", action="append", metavar="leaves|N", help="may be repeated")
+    parser.add_argument("--taught", action="append", metavar="leaves|N", help="levels that are learned from; all else")
     parser.add_argument("--places", type=int, default=20)
     parser.add_argument("--brush", type=float, default=5.0, metavar="MM", help="radius")
     parser.add_argument("--with", dest="original", metavar="DATA.json", help="the model's own training data")

@@ -21,9 +21,11 @@ from .Contradictions import AskingStepwise
 from .MessageLine import MessageLine
 from .PanelWidgets import loadPanel
 from .Selectors import chosen
+from .Stepwise import Stepwise
 from .TrainAfter import TrainAfter
 from .TrainCases import TrainCases
 from .TrainChoices import TrainChoices
+from .TrainCorrections import TrainCorrections
 from .TrainMatches import TrainMatches
 from .TrainMonitor import TrainMonitor
 from .TrainRuns import TrainRuns
@@ -62,6 +64,8 @@ class TrainPanel:
         self.monitor = TrainMonitor(ui, self._onState)
         self.choices = TrainChoices(ui, context, self._update)
         self.strokes, self.after = TrainStrokes(ui), TrainAfter(ui)
+        self.corrections = TrainCorrections(self.widget.layout(), context, self._fineTune, self._originalData)
+        self.corrections.button.clicked.connect(self._onFineTune)
         self._cases = TrainCases(ui, self._onSource, self._onAdded)
         context.mapFilter.apply(ui.volumeSelector, ui.labelsSelector)
         self.matches = TrainMatches(context.dialogs)
@@ -91,6 +95,7 @@ class TrainPanel:
     def refresh(self):
         """Catch up with the scene; called when the panel comes to the front."""
         self._cases.refresh()
+        self._update()
         self.monitor.redraw()
 
     def cleanup(self):
@@ -161,26 +166,36 @@ class TrainPanel:
         judged = any(case.split == "val" for case in self._cases.cases())
         self.after.allow(judged or self._source == FILE)
         self.ui.runSelector.enabled = self.ui.openRunButton.enabled = self._writing is None
+        self.corrections.refresh(_("A training is under way.") if busy else "")
 
     # -- starting and stopping ------------------------------------------------------------------------------------
 
     def _onStart(self, *_args):
+        self._tried(self._start)
+
+    def _onFineTune(self, *_args):
+        self._tried(partial(self.corrections.start, self.choices))
+
+    def _tried(self, start):
         self._message.clear()
         try:
             self.dependencies.ensure()
-            sets, tree = self.choices.sets(), self.choices.tree(self._cases.cases())
-            folder = self.choices.newFolder(self._runName(tree))
-            request = Request("", self.choices.recipe, "", self.choices.device, self.choices.minutes, sets)
-            request.after = self.after.steps()
-            if self._source == FILE:
-                self._startFromFile(folder, request, tree)
-            else:
-                self._startFromScene(folder, request, tree)
+            start()
         except DeclinedError:
             self._message.info(_("Nothing was installed, so nothing is trained."))
         except (SoftSegError, OSError) as error:
             self._message.error(error)
         self._update()
+
+    def _start(self):
+        sets, tree = self.choices.sets(), self.choices.tree(self._cases.cases())
+        folder = self.choices.newFolder(self._runName(tree))
+        request = Request("", self.choices.recipe, "", self.choices.device, self.choices.minutes, sets)
+        request.after = self.after.steps()
+        if self._source == FILE:
+            self._startFromFile(folder, request, tree)
+        else:
+            self._startFromScene(folder, request, tree)
 
     def _runName(self, tree):
         what = tree.name if tree is not None else os.path.basename(os.path.dirname(self.ui.datasetEdit.currentPath))
@@ -212,6 +227,15 @@ class TrainPanel:
 
         work = partial(dataset.write, files)
         self._writing = AskingStepwise(self._context.dialogs, work, self._onWritten, done, self._onWriteError)
+
+    def _originalData(self):
+        path = self.ui.datasetEdit.currentPath
+        return os.path.abspath(path) if self._source == FILE and os.path.isfile(path) else ""
+
+    def _fineTune(self, folder, request, write):
+        self.ui.statusLabel.text = _("Writing the scans…")
+        done = partial(self._launch, folder, request)
+        self._writing = Stepwise(write(), self._onWritten, done, self._onWriteError)
 
     def _onWriteError(self, error):
         self._stopWriting()
@@ -268,6 +292,7 @@ class TrainPanel:
             self._message.error(f"{run.message} {run.hint}".strip())
         if run.model:
             self._context.notify("modelsChanged", path=run.model)
+        self.corrections.onState(state, run)
         self._update()
 
     # -- using it -------------------------------------------------------------------------------------------------

@@ -22,12 +22,13 @@ class Request:
     Attributes
     ----------
     dataset: path of DATA.json.
-    recipe: name or file.
+    recipe: name or file; empty for that of ``model``.
     tree: tree file that stands in for the dataset's; empty for that.
     device: ``"auto"``, ``"cpu"``, ``"cuda:0"`` ...
     minutes: time budget; None for as many steps as the recipe says.
     sets: further ``key=value`` of recipe or plan.
     after: what follows the training; see :mod:`SoftSegSlicerLib.Training.AfterTraining`.
+    model: model folder or name of a shipped model that is fine-tuned; empty for a new model.
     """
 
     dataset: str
@@ -37,6 +38,7 @@ class Request:
     minutes: float | None = None
     sets: list = field(default_factory=list)
     after: list = field(default_factory=list)
+    model: str = ""
 
     def arguments(self, folder):
         """Return the command line for a new run in ``folder``."""
@@ -46,12 +48,13 @@ class Request:
     def resumeArguments(self, folder):
         """Return the command line that goes on with a run."""
         recipe = os.path.join(str(folder), "recipe.yaml")
-        if not os.path.isfile(recipe):  # it ended before the first step
+        if self.model or not os.path.isfile(recipe):  # the model says how, or it ended before the first step
             return TrainRequest.from_argv([*self.arguments(folder), "--resume"]).to_argv()
         return self._asked(folder, recipe=recipe, resume=True).to_argv()
 
     def _asked(self, folder, **others):
-        given = {"recipe": self.recipe, "tree": self.tree or None, "device": self.device, **others}
+        given = {"recipe": self.recipe or None, "tree": self.tree or None, "device": self.device, **others}
+        given["model"] = self.model or None
         return TrainRequest(data=self.dataset, out=folder, **given)
 
 
@@ -179,7 +182,8 @@ class TrainingRun:
     def model(self):
         """The folder of the model so far; empty if there is none."""
         folder = os.path.join(self.folder, "model")
-        return folder if os.path.isfile(os.path.join(folder, "configs", "metadata.json")) else ""
+        files = (os.path.join("configs", "metadata.json"), "ensemble.json")
+        return folder if any(os.path.isfile(os.path.join(folder, file)) for file in files) else ""
 
     @property
     def picture(self):
