@@ -8,6 +8,7 @@ import sys
 import gui_results
 import numpy as np
 import pytest
+import slicer
 import torch
 from gui_actions import click, settle
 from gui_training import choose, message
@@ -64,14 +65,16 @@ def panel(moduleWidget, model, tmp_path, monkeypatch):
             process.wait()
 
 
-def addResult(logic):
-    """Add a scan and its result; return the segmentation."""
-    import slicer
+VOXELS = np.zeros(gui_results.GEOMETRY.shape, bool)
+VOXELS[2:5, 3:7, 4:8] = True
 
+
+def addResult(logic):
+    """Add a scan and its result, in which a box is said to be white matter."""
     node = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", "Ada T1")
     array = np.random.default_rng(0).normal(100, 10, gui_results.GEOMETRY.shape).astype(np.float32)
     setArray(node, array, gui_results.GEOMETRY, numpy_support.get_vtk_array_type(array.dtype))
-    return logic.addSegmentation(gui_results.parcellation(), node, "Ada")
+    return logic.addSegmentation(gui_results.parcellation().corrected("white", VOXELS), node, "Ada")
 
 
 def test_a_click_teaches_the_model_what_was_corrected_and_offers_the_new_one(panel, moduleWidget, model, waitUntil):
@@ -81,10 +84,7 @@ def test_a_click_teaches_the_model_what_was_corrected_and_offers_the_new_one(pan
     panel.refresh()
     assert not corrections.button.enabled
     assert "Correct a result first" in corrections.button.toolTip
-    result = addResult(logic)
-    voxels = np.zeros(gui_results.GEOMETRY.shape, bool)
-    voxels[2:5, 3:7, 4:8] = True
-    logic.correct(result, "white", voxels)
+    addResult(logic)
     panel.refresh()
     settle()
     assert "corrections: 1, corrected results: 1." in corrections.label.text
@@ -108,8 +108,7 @@ def test_a_click_teaches_the_model_what_was_corrected_and_offers_the_new_one(pan
 
 def test_a_result_without_its_scan_is_refused_in_words(panel, waitUntil):
     logic = panel._context.logic
-    result = logic.addSegmentation(gui_results.parcellation(), None, "alone")
-    logic.correct(result, "white", np.ones(gui_results.GEOMETRY.shape, bool))
+    logic.addSegmentation(gui_results.parcellation().corrected("white", VOXELS), None, "alone")
     panel.refresh()
     settle()
     click(panel.corrections.button)

@@ -7,7 +7,7 @@ import pytest
 import slicer
 from SoftSegSlicerLib.Scene.Grids import setArray
 from SoftSegSlicerLib.Training.BeforeAfter import beforeAfter
-from SoftSegSlicerLib.Training.CorrectionsDataset import writeCorrections
+from SoftSegSlicerLib.Training.CorrectionsDataset import correctedResults, writeCorrections
 from vtk.util import numpy_support
 
 from softseg import SoftParcellation
@@ -28,11 +28,10 @@ def scan(scene, grid):  # noqa: ARG001 - the scene is wanted for its effect
 @pytest.fixture
 def corrected(logic, parcellation, scan, grid):
     """A result in which a box is said to be stem."""
-    node = logic.addSegmentation(parcellation, scan, "Ada")
     voxels = np.zeros(grid.shape, bool)
     voxels[6:10, 8:14, 8:12] = True
-    logic.correct(node, "stem", voxels, author="Ada")
-    return node
+    logic.addSegmentation(parcellation, scan, "nobody corrected this one")
+    return logic.addSegmentation(parcellation.corrected("stem", voxels, author="Ada"), scan, "Ada")
 
 
 def write(folder, logic, results, **more):
@@ -40,8 +39,8 @@ def write(folder, logic, results, **more):
 
 
 def test_results_and_scans_are_written_and_pass_the_check(logic, corrected, scan, tmp_path, grid):
-    assert logic.correctedResults() == [(corrected, scan)]
-    assert write(tmp_path, logic, logic.correctedResults())[-1] == (3, 3)
+    assert correctedResults(logic) == [(corrected, scan)]
+    assert write(tmp_path, logic, correctedResults(logic))[-1] == (3, 3)
     dataset = Dataset.load(tmp_path / "DATA.json")
     check_dataset(dataset)
     (case,) = dataset.cases
