@@ -3,41 +3,51 @@
 from __future__ import annotations
 
 import importlib
+import os
+import subprocess
 import sys
+from pathlib import Path
 
 import gui_results
 import numpy as np
 import pytest
 import slicer
-import torch
 from gui_actions import click, settle
 from gui_training import choose, message
 from SoftSegSlicerLib.Scene.Grids import setArray
 from vtk.util import numpy_support
 
+MAKE_MODEL = """
+import sys
 from softseg.data import Plan
 from softseg.network import Head, ModelFolder, build_network
-from softseg.network.weights import read_weights
+from softseg.tree import LabelTree
+folder, tree = sys.argv[1], LabelTree.load(sys.argv[2])
+plan = Plan(
+    channels=("T1",),
+    spacing=(2.0, 1.0, 1.0),
+    patch_size=(8, 8, 8),
+    batch_size=1,
+    normalization={"T1": {"kind": "z-score"}},
+    network={"name": "DynUNet", "options": {"filters": [2, 2, 2]}},
+    precision="float32",
+)
+head = Head("softmax", len(tree.leaves), 0)
+torch.manual_seed(0)
+network = build_network(plan.network, plan.inputs, head.out_channels, plan.dimensions)
+recipe = "name: own\\nexplanation: small\\nhead: softmax\\nlosses: [{name: tree-cross-entropy}]\\nsteps: 10\\n"
+ModelFolder.save(folder, network, plan, tree, recipe, {"name": "own"}, head=head)
+"""
 
 
 @pytest.fixture
 def model(tmp_path):
-    """An untrained network for the small tree."""
-    tree = gui_results.tree()
-    plan = Plan(
-        channels=("T1",),
-        spacing=(2.0, 1.0, 1.0),
-        patch_size=(8, 8, 8),
-        batch_size=1,
-        normalization={"T1": {"kind": "z-score"}},
-        network={"name": "DynUNet", "options": {"filters": [2, 2, 2]}},
-        precision="float32",
-    )
-    head = Head("softmax", len(tree.leaves), 0)
-    torch.manual_seed(0)
-    network = build_network(plan.network, plan.inputs, head.out_channels, plan.dimensions)
-    recipe = "name: own\nexplanation: small\nhead: softmax\nlosses: [{name: tree-cross-entropy}]\nsteps: 10\n"
-    return ModelFolder.save(tmp_path / "own", network, plan, tree, recipe, {"name": "own"}, head=head)
+    """An untrained network for the small tree, made elsewhere: PyTorch stays out of the host."""
+    tree = gui_results.tree().save(tmp_path / "tree.json")
+    command = [sys.executable, "-c", MAKE_MODEL, str(tmp_path / "own"), str(tree)]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(place for place in sys.path if place)}
+    subprocess.run(command, check=True, env=environment)
+    return tmp_path / "own"
 
 
 @pytest.fixture
@@ -100,8 +110,7 @@ def test_a_click_teaches_the_model_what_was_corrected_and_offers_the_new_one(pan
     run = panel.monitor.run
     assert heard[-1]["path"] == run.model
     assert run.model != str(model)
-    old, new = (read_weights(f"{folder}/models/model.pt") for folder in (model, run.model))
-    assert any(not torch.equal(old[name], new[name]) for name in old if old[name].is_floating_point())
+    assert Path(run.model, "models", "model.pt").read_bytes() != before
     click(panel.ui.useButton)
     assert panel._context.parameterNode.model == run.model
 
