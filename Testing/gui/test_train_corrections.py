@@ -19,6 +19,7 @@ from vtk.util import numpy_support
 
 MAKE_MODEL = """
 import sys
+import torch
 from softseg.data import Plan
 from softseg.network import Head, ModelFolder, build_network
 from softseg.tree import LabelTree

@@ -7,7 +7,7 @@ import pytest
 import slicer
 from SoftSegSlicerLib.Scene.Grids import setArray
 from SoftSegSlicerLib.Training.BeforeAfter import beforeAfter
-from SoftSegSlicerLib.Training.CorrectionsDataset import correctedResults, writeCorrections
+from SoftSegSlicerLib.Training.CorrectionsDataset import writeCorrections
 from vtk.util import numpy_support
 
 from softseg import SoftParcellation
@@ -39,8 +39,8 @@ def write(folder, logic, results, **more):
 
 
 def test_results_and_scans_are_written_and_pass_the_check(logic, corrected, scan, tmp_path, grid):
-    assert correctedResults(logic) == [(corrected, scan)]
-    assert write(tmp_path, logic, correctedResults(logic))[-1] == (3, 3)
+    assert logic.correctedResults() == [(corrected, scan)]
+    assert write(tmp_path, logic, logic.correctedResults())[-1] == (3, 3)
     dataset = Dataset.load(tmp_path / "DATA.json")
     check_dataset(dataset)
     (case,) = dataset.cases

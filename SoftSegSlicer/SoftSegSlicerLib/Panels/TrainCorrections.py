@@ -12,7 +12,7 @@ from softseg.prediction.model_summary import ModelSummary
 from softseg.resources import named_model
 
 from ..Training.BeforeAfter import beforeAfter
-from ..Training.CorrectionsDataset import correctedResults, correctionsOf, writeCorrections
+from ..Training.CorrectionsDataset import writeCorrections
 from ..Training.SceneDataset import dataFile
 from ..Training.TrainingRun import FINISHED, Request
 from .AsWritten import asWritten
@@ -52,7 +52,7 @@ class TrainCorrections:
             "The old model stays; the new one can be chosen in Segment afterwards"
         )
         self.label.visible = bool(results)
-        said = sum(len(correctionsOf(self._context.logic, node)) for node, _scan in results)
+        said = sum(len(self._context.logic.corrections(node)) for node, _scan in results)
         text = _("{model}, corrections: {said}, corrected results: {count}.").format(
             model=model, said=said, count=len(results)
         )
@@ -92,7 +92,7 @@ class TrainCorrections:
         self._begin(folder, request, partial(writeCorrections, files, logic, results, channel, self._original()))
 
     def _results(self):
-        return correctedResults(self._context.logic)
+        return self._context.logic.correctedResults()
 
     def _model(self):
         node = self._context.parameterNode

@@ -3,7 +3,7 @@
 import json
 import os
 
-from slicer.i18n import tr as _
+from ..Scene.Translation import tr as _
 
 FILE = "comparison.json"
 SHOWN = ("dice/leaves", "soft_dice/leaves", "agreement")

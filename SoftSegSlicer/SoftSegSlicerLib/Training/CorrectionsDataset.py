@@ -4,36 +4,10 @@ import os
 
 import slicer
 
-from softseg.errors import InputError, SoftSegError
+from softseg.errors import InputError
 from softseg.requests import file_names
 
 from ..Exchange.NrrdWriter import NrrdWriter, plainErrors
-from ..Scene import References
-
-
-def correctedResults(logic):
-    """Return ``[(segmentation node, scan node or None)]`` of all results of the scene that hold corrections.
-
-    Parameters
-    ----------
-    logic: SoftSegSlicerLogic, which knows what the results hold.
-    """
-    scene, role = slicer.mrmlScene, slicer.vtkMRMLSegmentationNode.GetReferenceImageGeometryReferenceRole()
-    count = scene.GetNumberOfNodesByClass("vtkMRMLSegmentationNode")
-    nodes = [scene.GetNthNodeByClass(number, "vtkMRMLSegmentationNode") for number in range(count)]
-    found = [node for node in nodes if logic.isManaged(node) and correctionsOf(logic, node)]
-    return [
-        (node, References.referenced(node, References.INPUT) or References.referenced(node, role)) for node in found
-    ]
-
-
-def correctionsOf(logic, node):
-    """Return the corrections of a result; none of what holds no shares."""
-    try:
-        result = logic.parcellationOf(node)
-    except SoftSegError:
-        return ()
-    return () if result is None else result.corrections
 
 
 def writeCorrections(folder, logic, results, channel, original=""):
@@ -43,7 +17,7 @@ def writeCorrections(folder, logic, results, channel, original=""):
     ----------
     folder: made when missing.
     logic: SoftSegSlicerLogic, which knows what the results hold.
-    results: ``[(segmentation node, scan node or None)]``, as :func:`correctedResults` returns them.
+    results: ``[(segmentation node, scan node or None)]``, as ``logic.correctedResults()`` returns them.
     channel: the model's name of its only channel.
     original: DATA.json whose cases are mixed in and judge; empty for none.
 
@@ -60,6 +34,8 @@ def writeCorrections(folder, logic, results, channel, original=""):
     for number, (node, volume) in enumerate(results):
         name = names[f"{number + 1} {node.GetName()}"]
         result = logic.parcellationOf(node)
+        if result is None:
+            raise InputError(f"'{node.GetName()}' holds label maps, not shares", hint="segment the scan with the model")
         array = slicer.util.arrayFromVolume(volume)
         if array.shape != result.geometry.shape:
             raise InputError(
