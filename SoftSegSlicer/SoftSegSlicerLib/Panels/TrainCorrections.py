@@ -32,12 +32,12 @@ class TrainCorrections:
     def __init__(self, layout, context, start, original):
         self._context, self._begin, self._original = context, start, original
         self.button = qt.QPushButton(_("Fine-tune this model from my corrections"))
-        self.button.setObjectName("fineTuneButton")
+        self.button.objectName = "fineTuneButton"
         self.label = qt.QLabel()
-        self.label.setObjectName("fineTuneLabel")
+        self.label.objectName = "fineTuneLabel"
         self.label.wordWrap = True
         self.outcome = qt.QLabel()
-        self.outcome.setObjectName("fineTuneOutcome")
+        self.outcome.objectName = "fineTuneOutcome"
         self.outcome.wordWrap = True
         for place, widget in enumerate((self.button, self.label, self.outcome)):
             layout.insertWidget(place, widget)
