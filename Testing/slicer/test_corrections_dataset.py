@@ -53,14 +53,14 @@ def test_results_and_scans_are_written_and_pass_the_check(logic, corrected, scan
 
 
 def test_a_scan_that_is_gone_or_another_one_is_refused(logic, corrected, scan, tmp_path):
-    with pytest.raises(InputError, match="the scan of 'Ada' is not in the scene"):
+    with pytest.raises(InputError, match="the scan of 'Ada segmentation' is not in the scene"):
         write(tmp_path, logic, [(corrected, None)])
     small = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", "other")
     array = np.zeros((3, 4, 5), np.float32)
     from softseg.image import Geometry
 
     setArray(small, array, Geometry((5, 4, 3)), numpy_support.get_vtk_array_type(array.dtype))
-    with pytest.raises(InputError, match="'other' is not the scan of 'Ada'"):
+    with pytest.raises(InputError, match="'other' is not the scan of 'Ada segmentation'"):
         write(tmp_path, logic, [(corrected, small)])
     assert not (tmp_path / "DATA.json").exists()
     assert scan is not small
