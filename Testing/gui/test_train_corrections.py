@@ -123,5 +123,5 @@ def test_a_result_without_its_scan_is_refused_in_words(panel, waitUntil):
     settle()
     click(panel.corrections.button)
     waitUntil(lambda: message(panel) != "")
-    assert "the scan of 'alone segmentation' is not in the scene" in message(panel)
+    assert "The scan of 'alone' is not in the scene" in message(panel)
     assert panel.corrections.button.enabled
