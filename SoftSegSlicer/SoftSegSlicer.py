@@ -122,7 +122,7 @@ class SoftSegSlicerWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         """Slicer calls this when the user leaves: nothing of ours follows the mouse, the views are put back."""
         self.context.entered = False
         if "Look" in self.panels:
-            self.panels["Look"].hover.stop()
+            self.panels["Look"].rest()
         Layouts.restore()
 
     def refresh(self):

@@ -9,7 +9,7 @@ from SoftSegSlicerLib.Panels.DeviceList import DeviceList
 from SoftSegSlicerLib.Panels.MapFilter import MapFilter
 from SoftSegSlicerLib.Process.ProcessRunner import ProcessRunner
 
-EVENTS = ("segmentationChanged", "treeChanged", "cutChanged", "modelsChanged", "volumesChanged")
+EVENTS = ("segmentationChanged", "treeChanged", "cutChanged", "modelsChanged", "volumesChanged", "corrected")
 
 
 class PanelContext:
@@ -41,6 +41,7 @@ class PanelContext:
         self.parameterNode = None
         self._observers = {event: [] for event in EVENTS}
         self._known = None
+        logic.onCorrected = lambda node, text: self.notify("corrected", node=node, text=text)
         logic.onVolumesChanged = lambda node: self.notify("volumesChanged", node=node)
 
     def cleanup(self):

@@ -10,12 +10,13 @@ from ..Scene.Probe import Probe, toLocal
 from ..Scene.Sureness import Sureness
 from ..Scene.Translation import tr as _
 from ..Scene.VolumesTable import counting, nodeVolumes, writeVolumesTable
+from .Clicking import ClickingLogic
 from .Surfacing import SurfacingLogic
 
 _DOUBT = 4  # nodes between which a voxel hesitates where the uncertainty map has its last colour
 
 
-class LookingLogic(SurfacingLogic):
+class LookingLogic(ClickingLogic, SurfacingLogic):
     """Maps over the slices and numbers of a result; a map follows when the result is folded or edited."""
 
     UNCERTAINTY = HeatMap.UNCERTAINTY

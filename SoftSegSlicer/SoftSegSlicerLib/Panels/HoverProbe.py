@@ -7,7 +7,7 @@ from slicer.i18n import tr as _
 
 from softseg.tree import LabelTree
 
-__all__ = ["HoverProbe", "describeHtml", "hoverHtml"]
+__all__ = ["HoverProbe", "describeHtml", "hoverHtml", "hoverText"]
 
 
 def describeHtml(tree: LabelTree, path: list[tuple[str, float]], soft: bool) -> str:
@@ -43,6 +43,21 @@ def hoverHtml(logic, node, tree: LabelTree, ras, soft: bool) -> str:
         return text
     said = _("outlier ({name} {score})").format(name=escape(stored.score_name), score=f"{score:.3g}")
     return f"{text} &middot; <i>{said}</i>" if text else f"<i>{said}</i>"
+
+
+def hoverText(logic, node, tree, ras, soft: bool) -> str:
+    """Return what is at a position (RAS, mm; None: nowhere), or what can be done where nothing is.
+
+    Parameters
+    ----------
+    logic, node, soft: as for :func:`hoverHtml`.
+    tree: the tree of ``node``; None where there is none.
+    ras: three numbers, or None.
+    """
+    if tree is None:
+        return _("Make a segmentation in Segment, or load one that exists.") if node is None else ""
+    text = "" if ras is None else hoverHtml(logic, node, tree, ras, soft)
+    return text or _("Move the mouse over a slice view to see what is there.")
 
 
 class HoverProbe:

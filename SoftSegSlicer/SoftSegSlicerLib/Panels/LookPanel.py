@@ -6,11 +6,13 @@ from slicer.i18n import tr as _
 from softseg.errors import SoftSegError
 from SoftSegSlicerLib.Panels.AdoptBar import AdoptBar
 from SoftSegSlicerLib.Panels.BranchMenu import BranchMenu
+from SoftSegSlicerLib.Panels.CorrectControls import CorrectControls
 from SoftSegSlicerLib.Panels.ExportButtons import ExportButtons
 from SoftSegSlicerLib.Panels.HeatMapControls import HeatMapControls
-from SoftSegSlicerLib.Panels.HoverProbe import HoverProbe, hoverHtml
-from SoftSegSlicerLib.Panels.LabelTreeWidget import Column, LabelTreeWidget
+from SoftSegSlicerLib.Panels.HoverProbe import HoverProbe, hoverText
+from SoftSegSlicerLib.Panels.LabelTreeWidget import LabelTreeWidget
 from SoftSegSlicerLib.Panels.LevelSlider import LevelSlider
+from SoftSegSlicerLib.Panels.LiveEdits import LiveEdits
 from SoftSegSlicerLib.Panels.MessageLine import MessageLine
 from SoftSegSlicerLib.Panels.OpenButton import OpenButton
 from SoftSegSlicerLib.Panels.PanelWidgets import loadPanel
@@ -52,6 +54,8 @@ class LookPanel:
         self.surfaces = SurfaceControls(self.ui.surfacesButton, context.logic, self._try)
         self.export = ExportButtons(self.ui, context.logic, self._try, self.message.info)
         self.open = OpenButton(self.ui.openButton, context, lambda _nodes: self.message.clear(), self.message.errors)
+        self.correct = CorrectControls(self.ui, context.logic, self._try, self.tree.selectedIds)
+        self.live = LiveEdits(lambda node: context.logic.takeEdits(node, live=not context.entered))
         self.hover = HoverProbe(self.onHover, lambda: context.entered)
         # room for the longest path, so that nothing moves under the mouse
         self.ui.hoverLabel.minimumHeight = self.ui.hoverLabel.maximumHeight = 3 * self.tree.fontMetrics().lineSpacing()
@@ -60,13 +64,7 @@ class LookPanel:
         self.refresh()
 
     def _setUpTree(self):
-        self.tree.setColumns(
-            _("Structure"),
-            [
-                Column(_("ml"), "", self.volumes.volumeText, "1234.5"),
-                Column(_("Certainty"), "", self.volumes.certaintyText, "100 %"),
-            ],
-        )
+        self.volumes.setUp(self.tree)
         self.tree.selectionMode = qt.QAbstractItemView.SingleSelection
         self.tree.toolTip = _(
             "Open branches are shown as labels of their own; fold a branch to see it as one. "
@@ -83,17 +81,16 @@ class LookPanel:
             self.context.addObserver(event, callback)
 
     def _observed(self):
-        yield "segmentationChanged", self.onSegmentationChanged
-        yield "treeChanged", self.onTreeChanged
-        yield "cutChanged", self.onCutChanged
-        yield "volumesChanged", self.onVolumesChanged
+        for event in ("segmentationChanged", "treeChanged", "cutChanged", "volumesChanged", "corrected"):
+            yield event, getattr(self, f"on{event[0].upper()}{event[1:]}")
 
     # -- life -----------------------------------------------------------------------------------------------------
 
     def cleanup(self):
         """Let go of the scene."""
         self._closing = True
-        self.hover.stop()
+        self.rest()
+        self.live.stop()
         self.surfaces.stop()
         self.window.putBack()
         for event, callback in self._observed():
@@ -102,8 +99,13 @@ class LookPanel:
     def onSceneStartClose(self):
         """Forget the nodes before they go."""
         self._closing = True
-        self.hover.stop()
+        self.rest()
         self._show(None)
+
+    def rest(self):
+        """Follow the mouse no longer."""
+        self.hover.stop()
+        self.correct.rest()
 
     def onSceneEndClose(self):
         """Begin again with the empty or newly loaded scene."""
@@ -123,6 +125,7 @@ class LookPanel:
         if node is not self._node or not self._managed:
             self._show(node)
         elif node is not None:
+            self._try(lambda: self.context.logic.takeEdits(node))
             self._followTree()
 
     # -- segmentation ---------------------------------------------------------------------------------------------
@@ -169,40 +172,32 @@ class LookPanel:
         logic = self.context.logic
         tree = self._try(lambda: logic.treeOf(node)) if self._managed else None
         soft = tree is not None and self._try(lambda: logic.parcellationOf(node)) is not None
-        managed = tree is not None
         self.adopt.show(node is not None and not self._managed, node)
+        managed = node if tree is not None else None
         self.volumes.clear(soft)
         self.tree.setTree(tree)
-        self.ui.searchEdit.enabled = managed
-        self.export.show(node if managed else None)
-        self.surfaces.show(node if managed else None)
+        self.ui.searchEdit.enabled = tree is not None
+        self.export.show(managed)
+        self.surfaces.show(managed)
         self.onHover(None)
-        self.sureness.show(node if managed else None, soft)
-        self.maps.show(node if managed else None, soft, self.sureness.hasScore)
+        self.live.follow(managed)
+        self.correct.show(managed)
+        self.sureness.show(managed, soft)
+        self.maps.show(managed, soft, self.sureness.hasScore)
         self.volumes.explain(self.tree.headerItem())
         if tree is not None:
-            self._restoreSelection()
+            wasBlocked = self.tree.blockSignals(True)
+            self.tree.select([id_ for id_ in [self.maps.shownNode] if id_ is not None])
+            self.tree.blockSignals(wasBlocked)
             self.volumes.count(self.context.logic, self._node, self._showVolumes)
         self._showCut()
-
-    def _restoreSelection(self):
-        shown = self.maps.shownNode
-        if shown is not None:
-            wasBlocked = self.tree.blockSignals(True)
-            self.tree.select([shown])
-            self.tree.blockSignals(wasBlocked)
 
     def _showVolumes(self):
         if self._closing or self.tree.labelTree is None:
             return
-        try:  # what the panel says meanwhile is not about the volumes, and stays
-            volumes = self.context.logic.nodeVolumes(self._node)
-        except SoftSegError as error:
+        error = self.volumes.fill(self.tree, self.context.logic, self._node)
+        if error is not None:  # what the panel says meanwhile is not about the volumes, and stays
             self.message.error(error)
-            volumes = {}
-        self.volumes.set(volumes)
-        self.volumes.explain(self.tree.headerItem(), self.context.logic.volumesAreWorld(self._node))
-        self.tree.refreshCells()
 
     def onAdopted(self, adopted):
         """Show the segmentation that got a tree."""
@@ -256,6 +251,14 @@ class LookPanel:
         if node is self._node and not self._closing:
             self.volumes.count(self.context.logic, self._node, self._showVolumes)
 
+    def onCorrected(self, node=None, text="", **_data):
+        """Follow corrections: the list, volumes and certainty; say what was made of painted segments."""
+        if node is self._node and not self._closing:
+            self.correct.refresh()
+            self.volumes.count(self.context.logic, self._node, self._showVolumes)
+            # what called for it clears the message when it is done
+            qt.QTimer.singleShot(0, lambda: self.message.info(text) if text else None)
+
     def _followTree(self):
         before, tree = self.tree.labelTree, self._try(lambda: self.context.logic.treeOf(self._node))
         if tree is None or before is None:
@@ -280,14 +283,9 @@ class LookPanel:
 
     def onHover(self, ras):
         """Name what is at a position (RAS, mm); say what can be done where nothing is."""
-        tree = self.tree.labelTree
-        if tree is None:
-            hint = _("Make a segmentation in Segment, or load one that exists.")
-            self.ui.hoverLabel.text = hint if self._node is None else ""
-        elif self.widget.visible or ras is None:
-            logic, soft = self.context.logic, self.volumes.soft
-            text = hoverHtml(logic, self._node, tree, ras, soft) if ras is not None else ""
-            self.ui.hoverLabel.text = text or _("Move the mouse over a slice view to see what is there.")
+        if self.tree.labelTree is None or self.widget.visible or ras is None:
+            text = hoverText(self.context.logic, self._node, self.tree.labelTree, ras, self.volumes.soft)
+            self.ui.hoverLabel.text = text
 
     def _try(self, action, default=None):
         """Return what ``action`` returns; where it fails for a reason people can mend, say so and return a default."""

@@ -4,6 +4,8 @@ import math
 
 from slicer.i18n import tr as _
 
+from softseg.errors import SoftSegError
+from SoftSegSlicerLib.Panels.LabelTreeWidget import Column
 from SoftSegSlicerLib.Panels.VolumeCount import VolumeCount
 
 __all__ = ["VolumeColumns", "milliliters"]
@@ -25,6 +27,16 @@ class VolumeColumns:
         self._volumes, self._counting = {}, None
         self.soft = False
 
+    def setUp(self, tree) -> None:
+        """Give a LabelTreeWidget the columns."""
+        tree.setColumns(
+            _("Structure"),
+            [
+                Column(_("ml"), "", self.volumeText, "1234.5"),
+                Column(_("Certainty"), "", self.certaintyText, "100 %"),
+            ],
+        )
+
     def clear(self, soft: bool) -> None:
         """Forget the volumes; ``soft`` says whether the next ones come from soft maps."""
         self._volumes = {}
@@ -35,6 +47,18 @@ class VolumeColumns:
         if self._counting is None:
             self._counting = VolumeCount(logic)
         self._counting.start(segmentationNode, onDone)
+
+    def fill(self, tree, logic, node):
+        """Show the volumes of a segmentation in a LabelTreeWidget; return the SoftSegError that kept it, or None."""
+        error, volumes = None, {}
+        try:
+            volumes = logic.nodeVolumes(node)
+        except SoftSegError as found:
+            error = found
+        self.set(volumes)
+        self.explain(tree.headerItem(), logic.volumesAreWorld(node))
+        tree.refreshCells()
+        return error
 
     def set(self, volumes) -> None:
         """Take volumes: from node ids to objects with softMl, hardMl (ml) and certainty (0..1 or nan)."""

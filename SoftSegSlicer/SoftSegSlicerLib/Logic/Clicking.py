@@ -1,0 +1,138 @@
+"""What a click in a slice view means: the voxels around it, and what they may be."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from softseg.errors import InputError
+from softseg.soft.corrections.choosing import ball, region, suggestions
+from softseg.soft.points import PointReader
+
+from ..Scene import Folding
+from ..Scene.LabelSource import SoftSource
+from ..Scene.Probe import toLocal
+
+MOST = 8
+"""Nodes that a click suggests, besides what is shown there and its opposite."""
+
+
+@dataclass(frozen=True)
+class Choice:
+    """Something that clicked voxels may be.
+
+    Attributes
+    ----------
+    node_id: the node.
+    is_node: False: anything but it.
+    share: what the model gives it in the clicked voxel, 0..1; None where no model has said.
+    """
+
+    node_id: str
+    is_node: bool
+    share: float | None
+
+
+class ClickingLogic:
+    """Voxels and choices at points of the world; mixed into the logic of results."""
+
+    def voxelAt(self, segmentationNode, ras):
+        """Return the voxel ``(k, j, i)`` of a result's grid at a point (RAS mm in the world), None outside."""
+        geometry = self._shownSource(segmentationNode).geometry
+        place = np.linalg.inv(geometry.affine) @ [*toLocal(segmentationNode, ras), 1.0]
+        voxel = tuple(np.rint(place[2::-1]).astype(int).tolist())
+        inside = all(0 <= at < size for at, size in zip(voxel, geometry.shape, strict=True))
+        return voxel if inside else None
+
+    def shownAt(self, segmentationNode, voxel):
+        """Return the id of the node that a voxel ``(k, j, i)`` is shown as, None where it is shown as nothing."""
+        tree = self.treeOf(segmentationNode)
+        value = int(self._labels(segmentationNode)[voxel])
+        if value == 0:
+            return None if tree.background is None else tree.background.id
+        return next(node.id for node in tree.nodes if tree.value_of(node.id) == value)
+
+    def regionAt(self, segmentationNode, voxel):
+        """Return flat indices of the voxels that are connected with one and shown as the same node."""
+        self.takeEdits(segmentationNode)
+        shown = _Shown(self._shownSource(segmentationNode).geometry, self._labels(segmentationNode))
+        return np.flatnonzero(region(shown, None, voxel))
+
+    def ballsAt(self, segmentationNode, points, radius):
+        """Return flat indices of the voxels within ``radius`` mm of any of some points (RAS mm in the world)."""
+        geometry = self._shownSource(segmentationNode).geometry
+        toGrid = np.linalg.inv(geometry.affine)
+        found = np.zeros(geometry.shape, bool)
+        for point in points:
+            centre = (toGrid @ [*toLocal(segmentationNode, point), 1.0])[2::-1]
+            found |= ball(geometry, tuple(centre.tolist()), radius)
+        return np.flatnonzero(found)
+
+    def choicesAt(self, segmentationNode, voxel):
+        """Return what a voxel may be: what it is shown as, other nodes of the cut by probability, its opposite.
+
+        Siblings of what is shown are always among them, and the background comes last.
+        """
+        source, cut = self._shownSource(segmentationNode), self.cutOf(segmentationNode)
+        shown, tree = self.shownAt(segmentationNode, voxel), cut.tree
+        background = None if tree.background is None else tree.background.id
+        if isinstance(source, SoftSource):
+            found = _softChoices(source, cut, voxel)
+        else:
+            parent = None if shown is None else tree.node(shown).parent
+            found = [Choice(node.id, True, None) for node in cut.nodes if node.parent == parent]
+        others = [each for each in found if each.node_id not in (shown, background)][:MOST]
+        own = next((each for each in found if each.node_id == shown), None)
+        first = [] if shown in (None, background) else [own or Choice(shown, True, None)]
+        last = [] if shown in (None, background) else [Choice(shown, False, None)]
+        return [*first, *others, *last, *([] if background is None else [Choice(background, True, None)])]
+
+    def geometryOf(self, segmentationNode):
+        """Return the whole grid of a result, in the segmentation's own coordinates."""
+        self._requireManaged(segmentationNode)
+        return self._shownSource(segmentationNode).geometry
+
+    def placeOfCorrection(self, segmentationNode, correctionId):
+        """Return a point in the middle of a correction, ``(r, a, s)`` in the result's own coordinates.
+
+        Raises
+        ------
+        InputError: there is no such correction.
+        """
+        found = [each for each in self.corrections(segmentationNode) if each.id == correctionId]
+        if not found:
+            raise InputError(f"there is no correction '{correctionId}'", hint="list them")
+        geometry = self.geometryOf(segmentationNode)
+        places = np.stack(np.unravel_index(found[0].runs.voxels(), geometry.shape), axis=1)
+        voxel = places[np.abs(places - places.mean(axis=0)).sum(axis=1).argmin()]
+        return tuple((geometry.affine @ [*voxel[::-1], 1.0])[:3].tolist())
+
+    def _labels(self, segmentationNode):
+        source, cut = self._shownSource(segmentationNode), self.cutOf(segmentationNode)
+        out = np.zeros(source.geometry.shape, np.uint16)
+        out[source.box] = source.labels(cut)
+        return out
+
+
+@dataclass(frozen=True)
+class _Shown:
+    """Labels as they are shown, for :func:`softseg.soft.corrections.choosing.region`."""
+
+    geometry: object
+    array: object
+
+    def labels(self, _cut):
+        return self.array
+
+
+def _softChoices(source, cut, voxel):
+    """Return the nodes of a cut with the model's shares in a voxel, the most probable first."""
+    tree, model = source.parcellation.tree, source.parcellation.predicted
+    shown, _owner = Folding.shownCut(cut)
+    known = tree.cut(dict.fromkeys(source.remapping.knownNode(node.id) for node in shown.nodes))
+    found = {each.node_id: each.probability for each in suggestions(source.parcellation, model, known, voxel)}
+    reader = PointReader(model)
+    shares = reader.shares(voxel) or {}
+    own = (node.id for node in known.nodes if node.id not in found)
+    found.update({id_: reader.node_share(shares, id_) for id_ in own if reader.node_share(shares, id_) > 0})
+    ordered = sorted(found.items(), key=lambda pair: -pair[1])
+    return [Choice(id_, True, share) for id_, share in ordered if id_ in cut.tree]
