@@ -112,7 +112,7 @@ def test_a_program_that_is_not_there_fails_once_and_later(watcher, waitUntil):
 def test_a_killed_process_is_explained(watcher, waitUntil):
     watcher.start(python("import os, signal; os.kill(os.getpid(), signal.SIGKILL)"))
     waitUntil(lambda: watcher.ended)
-    assert "ended from outside" in watcher.outcomes[0].message
+    assert "was killed" in watcher.outcomes[0].message
     assert "memory" in watcher.outcomes[0].message
 
 

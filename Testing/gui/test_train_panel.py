@@ -318,7 +318,7 @@ def test_a_killed_training_is_said_and_can_be_resumed(quick, waitUntil):
     waitUntil(lambda: panel.monitor.state == "running" and panel.monitor.curves.lastStep >= 1, 400)
     panel.monitor.run.kill()
     waitUntil(lambda: panel.monitor.state == "failed")
-    assert "ended from outside" in message(panel)
+    assert "was killed" in message(panel)
     assert panel.ui.stopButton.text == "Resume"
     assert panel.ui.stopButton.enabled
     assert panel.ui.startButton.enabled

@@ -145,7 +145,7 @@ def test_a_killed_training_can_be_resumed(dataset, tmp_path):
     run.kill()
     assert not run.running
     assert run.poll() == FAILED
-    assert "ended from outside" in run.message
+    assert "was killed" in run.message
     assert run.canResume
 
 

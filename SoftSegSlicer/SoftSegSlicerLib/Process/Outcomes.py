@@ -38,7 +38,7 @@ def outcomeOf(exitCode, error=None, details="", cancelled=False, crashed=False, 
         hint = _("Try another file or device; if it happens again, report it with this line.")
         return Outcome(FAILED, Crashes.summary(exitCode, said, native), hint, -1, details)
     if crashed:
-        text = _("The process was ended from outside, most often because memory ran out.")
+        text = _("The process was killed, most often because memory ran out.")
         return Outcome(FAILED, text, _("Close other programs, or choose a smaller scan."), -1, details)
     if exitCode == 0:
         return Outcome(DONE, details=details)

@@ -2,60 +2,16 @@
 
 import json
 import os
-from dataclasses import dataclass, field
 
 from softseg.errors import InputError
-from softseg.requests import TrainRequest
 
 from ..Exchange.NrrdWriter import plainErrors
 from ..Process import Crashes
 from . import AfterTraining
 from .LineReader import LineReader
+from .RunRequest import Request
 
 RUNNING, FINISHED, STOPPED, FAILED = "running", "finished", "stopped", "failed"
-
-
-@dataclass
-class Request:
-    """What is to be trained.
-
-    Attributes
-    ----------
-    dataset: path of DATA.json.
-    recipe: name or file; empty for that of ``model``.
-    tree: tree file that stands in for the dataset's; empty for that.
-    device: ``"auto"``, ``"cpu"``, ``"cuda:0"`` ...
-    minutes: time budget; None for as many steps as the recipe says.
-    sets: further ``key=value`` of recipe or plan.
-    after: what follows the training; see :mod:`SoftSegSlicerLib.Training.AfterTraining`.
-    model: model folder or name of a shipped model that is fine-tuned; empty for a new model.
-    """
-
-    dataset: str
-    recipe: str
-    tree: str = ""
-    device: str = "auto"
-    minutes: float | None = None
-    sets: list = field(default_factory=list)
-    after: list = field(default_factory=list)
-    model: str = ""
-
-    def arguments(self, folder):
-        """Return the command line for a new run in ``folder``."""
-        changes = list(self.sets) if self.minutes is None else [f"minutes={self.minutes:g}", *self.sets]
-        return self._asked(folder, sets=changes).to_argv()
-
-    def resumeArguments(self, folder):
-        """Return the command line that goes on with a run."""
-        recipe = os.path.join(str(folder), "recipe.yaml")
-        if self.model or not os.path.isfile(recipe):  # the model says how, or it ended before the first step
-            return TrainRequest.from_argv([*self.arguments(folder), "--resume"]).to_argv()
-        return self._asked(folder, recipe=recipe, resume=True).to_argv()
-
-    def _asked(self, folder, **others):
-        given = {"recipe": self.recipe or None, "tree": self.tree or None, "device": self.device, **others}
-        given["model"] = self.model or None
-        return TrainRequest(data=self.dataset, out=folder, **given)
 
 
 class TrainingRun:
@@ -233,7 +189,7 @@ class TrainingRun:
         if self._ending == "cancelled" or (self._ending is None and self.stopping):
             return STOPPED
         if self._ending is None:
-            self.message = self._lastError() or "The training was ended from outside, most often for want of memory."
+            self.message = self._lastError() or "The training was killed, most often because memory ran out."
             self.hint = "Resume goes on from the last checkpoint."
         return FAILED
 
@@ -245,7 +201,7 @@ class TrainingRun:
         self.message, self.hint = "", ""
         if self.step and self._ending is None and not self.stopping:
             self._ending = "killed"
-            self.notes.append(self._lastError() or f"'{self.step}' was ended from outside")
+            self.notes.append(self._lastError() or f"'{self.step}' was killed")
         waiting = [step for step in self._wanted() if step not in self._followed]
         if self.stopping or not waiting:
             return FINISHED

@@ -140,5 +140,7 @@ def test_all_checks_run_and_any_failure_counts(dev: ModuleType, monkeypatch: pyt
 
 def test_continuous_integration_runs_the_readmes_command() -> None:
     script = (REPOSITORY / ".ci" / "run").read_text(encoding="utf-8")
-    assert "dev.py test" in script.splitlines()[-1]
+    last = [line for line in script.splitlines() if "dev.py" in line][-1]
+    assert last.startswith("python3 dev.py test"), "its closing line is what is read first"
+    assert script.splitlines()[-1].startswith("exit $((tests"), "whatever else passes, failed tests decide"
     assert "python dev.py test" in (REPOSITORY / "README.md").read_text(encoding="utf-8")
