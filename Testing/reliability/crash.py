@@ -229,6 +229,8 @@ def _loop(options: argparse.Namespace, commands: Sequence[Command], good: Path, 
         at = rng.randrange(known[command.name].operations) + 1
         wrong = kill_run(command, known[command.name], at, good, folder)
         done[command.name] += 1
+        if sum(done.values()) % 50 == 0:
+            print(f"{sum(done.values())} killed runs after {time.monotonic() - began:.0f} s", flush=True)
         for fault in wrong:
             faults[f"{command.name}: {fault.split(':')[0]}"] += 1
             print(

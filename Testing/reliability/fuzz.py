@@ -286,6 +286,8 @@ def _loop(options: argparse.Namespace, targets: Sequence[Target], good: Path, fo
         number = options.first + done
         trial, ending, faults = run_trial(options.seed, number, targets, good, folder)
         done += 1
+        if done % 250 == 0:
+            print(f"{done} trials after {time.monotonic() - began:.0f} s", flush=True)
         endings[ending.code] += 1
         slowest, fattest = max(slowest, ending.seconds), max(fattest, ending.peak)
         for fault in faults:

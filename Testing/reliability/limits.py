@@ -110,6 +110,8 @@ def _loop(
             known[command.name] = learn(command, good, base / "small" / "run")
         rng = random.Random(f"limits-{options.seed}-{number}")
         said, ending, wrong = run_trial(command, kind, known[command.name], good, base, rng)
+        if (number + 1 - options.first) % 25 == 0:
+            print(f"{number + 1 - options.first} trials after {time.monotonic() - began:.0f} s", flush=True)
         endings[f"{kind}: exit {ending.code}"] += 1
         for fault in wrong:
             faults[f"{kind}: {fault.split(':')[0]}"] += 1
