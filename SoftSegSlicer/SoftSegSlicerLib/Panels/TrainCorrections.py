@@ -31,6 +31,7 @@ class TrainCorrections:
 
     def __init__(self, layout, context, start, original):
         self._context, self._begin, self._original = context, start, original
+        self._found = []
         self.button = qt.QPushButton(_("Fine-tune this model from my corrections"))
         self.button.objectName = "fineTuneButton"
         self.label = qt.QLabel()
@@ -43,16 +44,21 @@ class TrainCorrections:
             layout.insertWidget(place, widget)
         self.outcome.visible = False
 
+    def look(self):
+        """Look for corrected results in the scene; painted segments become corrections first."""
+        logic = self._context.logic
+        self._found = [(node, len(logic.corrections(node))) for node, _scan in self._results()]
+
     def refresh(self, busy=""):
-        """Catch up with the scene; ``busy`` says why nothing can start, empty if it can."""
-        results, model = self._results(), self._model()
+        """Show what was found; ``busy`` says why nothing can start, empty if it can."""
+        results, model = self._found, self._model()
         why = busy or ("" if results else _("Correct a result first, in Look or in Segment Editor."))
         self.button.enabled = not why
         self.button.toolTip = asWritten(why) or _(
             "The old model stays; the new one can be chosen in Segment afterwards"
         )
         self.label.visible = bool(results)
-        said = sum(len(self._context.logic.corrections(node)) for node, _scan in results)
+        said = sum(number for _node, number in results)
         text = _("{model}, corrections: {said}, corrected results: {count}.").format(
             model=model, said=said, count=len(results)
         )

@@ -95,6 +95,7 @@ class TrainPanel:
     def refresh(self):
         """Catch up with the scene; called when the panel comes to the front."""
         self._cases.refresh()
+        self.corrections.look()
         self._update()
         self.monitor.redraw()
 
