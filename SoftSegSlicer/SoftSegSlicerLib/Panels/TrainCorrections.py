@@ -15,7 +15,7 @@ from ..Training.BeforeAfter import beforeAfter
 from ..Training.CorrectionsDataset import writeCorrections
 from ..Training.SceneDataset import dataFile
 from ..Training.TrainingRun import FINISHED, Request
-from .AsWritten import asWritten
+from .AsWritten import asWritten, showAsWritten
 
 
 class TrainCorrections:
@@ -40,6 +40,8 @@ class TrainCorrections:
         self.outcome = qt.QLabel()
         self.outcome.objectName = "fineTuneOutcome"
         self.outcome.wordWrap = True
+        for label in (self.label, self.outcome):
+            showAsWritten(label)
         for place, widget in enumerate((self.button, self.label, self.outcome)):
             layout.insertWidget(place, widget)
         self.outcome.visible = False
@@ -47,7 +49,7 @@ class TrainCorrections:
     def look(self):
         """Look for corrected results in the scene; painted segments become corrections first."""
         logic = self._context.logic
-        self._found = [(node, len(logic.corrections(node))) for node, _scan in self._results()]
+        self._found = [len(logic.corrections(node)) for node, _scan in self._results()]
 
     def refresh(self, busy=""):
         """Show what was found; ``busy`` says why nothing can start, empty if it can."""
@@ -58,9 +60,8 @@ class TrainCorrections:
             "The old model stays; the new one can be chosen in Segment afterwards"
         )
         self.label.visible = bool(results)
-        said = sum(number for _node, number in results)
         text = _("{model}, corrections: {said}, corrected results: {count}.").format(
-            model=model, said=said, count=len(results)
+            model=model, said=sum(results), count=len(results)
         )
         judge = _("Scans of the dataset below are mixed in, and those for validation and test judge.")
         self.label.text = f"{text} {judge}" if self._original() else text

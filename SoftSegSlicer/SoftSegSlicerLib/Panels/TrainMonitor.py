@@ -192,5 +192,6 @@ def _stageText(stage):
         "prepare": _("Preparing the scans"),
         "plan": _("Looking at the scans"),
         "check": _("Checking the scans"),
+        "compare": _("Comparing before and after"),
     }
     return known.get(stage, stage.capitalize())

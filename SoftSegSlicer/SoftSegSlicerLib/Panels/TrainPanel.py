@@ -113,6 +113,7 @@ class TrainPanel:
     def onSceneEndClose(self):
         """Forget the cases of the old scene; read the training's curves again from its folder."""
         self._cases.refresh()
+        self.corrections.look()
         self.monitor.follow(self.monitor.run)
         self._update()
 
