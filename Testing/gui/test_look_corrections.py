@@ -117,7 +117,8 @@ def test_any_structure_can_be_typed_and_escape_drops_what_is_marked(look, result
     settle()
     look.correct.answer("cortex")
     assert rows(look) == ["white matter"]
-    assert slicer.mrmlScene.GetFirstNodeByName("SoftSeg marked voxels") is None
+    labels = slicer.mrmlScene.GetNodesByClass("vtkMRMLLabelMapVolumeNode")
+    assert labels.GetNumberOfItems() == 0
 
 
 def test_the_views_have_their_mouse_back_when_the_module_is_left(look, result, moduleWidget, press):

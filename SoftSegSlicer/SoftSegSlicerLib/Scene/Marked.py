@@ -44,6 +44,7 @@ def _node(scene):
 
 def _newNode(scene):
     marks = References.addNode(scene, "vtkMRMLLabelMapVolumeNode", _NAME, hidden=True)
+    marks.SetName(_NAME)  # by which it is found: a scene never gives a name twice
     marks.CreateDefaultDisplayNodes()
     table = References.addNode(scene, "vtkMRMLColorTableNode", f"{_NAME} color", hidden=True)
     table.SetTypeToUser()
