@@ -111,6 +111,7 @@ class CorrectControls:
         chosenId = next(iter(self._selected()), None)
         if self._node is not None and self._attempt(lambda: self._logic.prepareEditor(self._node, chosenId)):
             slicer.util.selectModule("SegmentEditor")
+            self._logic.prepareEditor(self._node, chosenId)  # opened for the first time it selects the first segment
 
     # -- clicks ---------------------------------------------------------------------------------------------------
 
