@@ -153,9 +153,11 @@ def test_hardening_after_painting_keeps_both(logic, scene, result, parcellation,
     layer.Modified()
     result.SetAndObserveTransformNodeID(linearTransform(scene, move).GetID())
     result.HardenTransform()
-    kept = logic.collapse(result, 2)
-    assert kept is not None
-    assertSameCentres(segmentCentres(result), expectedCentres(parcellation, 2, move))
+    assert logic.collapse(result, 2) is None, "nothing lies beyond the grid"
+    (correction,) = logic.corrections(result)
+    assert np.argwhere(correction.voxels).tolist() == [list(parcellation.start)]
+    corrected = parcellation.corrected(correction.node_id, correction.voxels)
+    assertSameCentres(segmentCentres(result), expectedCentres(corrected, 2, move))
 
 
 def test_another_reference_grid_moves_nothing(logic, result, parcellation, grid):

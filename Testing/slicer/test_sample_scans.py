@@ -33,7 +33,7 @@ def test_every_shipped_model_has_one():
 @pytest.mark.parametrize("sample", SAMPLES, ids=lambda sample: sample.model)
 def test_the_scan_is_what_its_model_expects(sample):
     summary = ModelSummary.load(sample.model)
-    assert scan_warnings(read_image(sample.scan), summary.expected) == []
+    assert scan_warnings(read_image(sample.scan), *summary.expected) == []
     assert sample.picture.read_bytes().startswith(b"\x89PNG")
     assert sample.scan.name in (FOLDER / "README.md").read_text(encoding="utf-8")
 

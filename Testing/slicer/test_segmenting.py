@@ -201,7 +201,7 @@ def test_a_program_that_dies_says_its_last_words(engine):
     runner.start([], ignore, ignore)
     outcome = runner.wait()
     assert (outcome.state, outcome.exitCode) == (FAILED, 7)
-    assert outcome.message == "The process ended with code 7: the reason"
+    assert outcome.message == "The process ended with code 7: first | the reason"
 
 
 PATIENT = """
