@@ -3,7 +3,6 @@
 import os
 
 from .Compare.Comparison import Comparison
-from .Compare.ComparisonTables import ComparisonTables
 from .Logic.Knowing import KnowingLogic
 from .Process.HeadlessRunner import HeadlessRunner
 from .Process.Outcomes import raiseUnlessDone
@@ -145,7 +144,9 @@ class SoftSegSlicerLogic(KnowingLogic):
 
         Parameters
         ----------
-        resultNode, referenceNode: segmentations or label map volumes; see :class:`Compare.Comparison.Comparison`.
+        resultNode, referenceNode: segmentations or label map volumes; see :class:`Compare.Comparison.Comparison`. Where
+            the result has corrections, the model's own answer is judged too (Compare.CorrectedTables); the reference
+            ``"model"`` compares the corrected result with that answer.
         outputFolder: for tables and report.
         tree: LabelTree to judge by; that of the result by default.
         onEvent: called with each event of the engine.
@@ -157,8 +158,9 @@ class SoftSegSlicerLogic(KnowingLogic):
         """
         comparison = Comparison(self, resultNode, referenceNode, outputFolder, tree, **reading)
         _all(comparison.write())
-        raiseUnlessDone(_run(comparison.arguments, onEvent))
-        return ComparisonTables(outputFolder)
+        for arguments in comparison.commands:
+            raiseUnlessDone(_run(arguments, onEvent))
+        return comparison.tables()
 
     def train(
         self,

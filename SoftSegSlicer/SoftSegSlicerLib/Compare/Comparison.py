@@ -2,6 +2,7 @@
 
 import base64
 import os
+import shutil
 
 import numpy as np
 import slicer
@@ -17,8 +18,12 @@ from ..Process import Scratch
 from ..Scene import LabelSource, Placement, References, Transforms, World
 from ..Scene.Grids import arrayOf, boxOf, geometryOf, geometryOfVolume, matrixToArray
 from ..Scene.ParcellationNode import ParcellationStore
+from . import ModelAnswer
+from .ComparisonTables import TABLES, ComparisonTables
+from .CorrectedTables import CorrectedTables
+from .ModelAnswer import MODEL
 
-_OWN_FILES = ("reference", "scan", "tree")
+_OWN_FILES = ("model", "reference", "scan", "tree")
 """Names, without endings, of what else is written."""
 
 
@@ -31,7 +36,8 @@ class Comparison:
     resultNode: what is judged: a result of ours, any segmentation, or a label map volume.
     referenceNode: what it is judged by: a segmentation or a label map volume. Other label values than the tree's are
         found by the names of segments or colours; another grid is resampled, nearest voxel. Both are judged where they
-        are in the world, whatever transforms they lie under.
+        are in the world, whatever transforms they lie under. :data:`.ModelAnswer.MODEL`: a corrected result is judged
+        by what it was before anybody corrected it.
     tree: what is judged; None for that of the result.
     folder: for files, tables and report; made when missing.
     mapping: which node a segment or label of the reference is, where that is open or wrong (as for ``logic.adopt``).
@@ -40,7 +46,13 @@ class Comparison:
 
     Raises
     ------
-    InputError: a node is missing, both are the same, the result has no tree and none is given, or labels are not in it.
+    InputError: a node is missing, both are the same, the result has no tree and none is given, labels are not in it, or
+        the model's own answer is asked for and there is none beside the result.
+
+    Attributes
+    ----------
+    judgesModel: whether the model's own answer is judged by the reference too: the result has corrections, and the tree
+        is one that its labels before these can be told on.
     """
 
     def __init__(
@@ -60,20 +72,27 @@ class Comparison:
         self.tree = logic.treeOf(resultNode) if tree is None else tree
         name = resultNode.GetName() or ""
         self._name = file_names([name], _OWN_FILES)[name]
-        self._content, self._labels = None, None
+        self._content, self._labels, self._reference, self._model = None, None, None, None
         managed = logic.isManaged(resultNode)
         if managed:
             logic.takeEdits(resultNode)
+        answered = ModelAnswer.isKnown(logic, resultNode, self.tree)
+        self._byModel, self.judgesModel = referenceNode == MODEL, answered and referenceNode != MODEL
+        if self._byModel:
+            ModelAnswer.require(logic, resultNode, answered)
         self._toWorld = Transforms.toWorld(resultNode)
         if managed and logic.parcellationOf(resultNode) is not None:
             own = logic.parcellationOf(resultNode)
             world = World.parcellationOf(own, resultNode)
             self.geometry = world.geometry
             self._content = _softFile(logic, resultNode, world, world is not own)
+            self._model = _bytesOf(world.predicted) if self._byModel else None
         else:
             self._labels, self.geometry = _crisp(logic, resultNode, self.tree, managed, resultMapping, overlaps)
-        toWorld = Transforms.transformBetween(referenceNode, None)
-        self._reference = LabelReader(referenceNode, self.tree, self.geometry, mapping, overlaps, toWorld)
+            self._model = _Array(ModelAnswer.labelsOf(resultNode, self.tree)) if answered else None
+        if not self._byModel:
+            toWorld = Transforms.transformBetween(referenceNode, None)
+            self._reference = LabelReader(referenceNode, self.tree, self.geometry, mapping, overlaps, toWorld)
         self._scan = _scanOf(resultNode, self.geometry)
 
     def write(self):
@@ -85,16 +104,18 @@ class Comparison:
         """
         with plainErrors(self.folder):
             os.makedirs(os.path.join(self.folder, "input"), exist_ok=True)
-        jobs = [(self._file("reference.nrrd"), (labels for labels, _ in self._reference.slabs()), np.uint16)]
+        sides = [(self._file("reference.nrrd"), self._reference), (self._prediction, self._labels)]
         if self._labels is not None:
-            jobs.append((self._prediction, (labels for labels, _ in self._labels.slabs()), np.uint16))
+            sides.append((self._modelFile, self._model))
+        jobs = [(path, _labelsOf(side), np.uint16) for path, side in sides if side is not None]
         if self._scan is not None:
             slabs = (self._scan[first:last] for first, last in slabRanges(self._scan.shape))
             jobs.append((self._file("scan.nrrd"), slabs, self._scan.dtype))
         total, done = len(jobs) * self.geometry.shape[0], 0
         if self._content is not None:
-            with plainErrors(self._prediction), open(self._prediction, "wb") as stream:
-                stream.write(self._content)
+            _write(self._prediction, self._content)
+            if self._byModel:
+                _write(self._modelFile, self._model)
         self.tree.save(self._file("tree.json"))
         for path, slabs, dtype in jobs:
             writer = NrrdWriter(path, self.geometry, dtype, compress=dtype is np.uint16)
@@ -124,17 +145,61 @@ class Comparison:
     @property
     def arguments(self):
         """The engine's command line, after :meth:`write`."""
-        return EvaluateRequest(
-            tree=self._file("tree.json"),
-            out=self.folder,
-            prediction=[self._prediction],
-            reference=[self._file("reference.nrrd")],
-            image=[] if self._scan is None else [self._file("scan.nrrd")],
-        ).to_argv()
+        image = [] if self._scan is None else [self._file("scan.nrrd")]
+        return self._request(out=self.folder, prediction=[self._prediction], image=image)
+
+    @property
+    def commands(self):
+        """The engine's command lines, one after the other: the tables of the model's own answer come first."""
+        if not self.judgesModel:
+            return [self.arguments]
+        own = self._prediction if self._labels is None else self._modelFile
+        model = self._request(out=self._modelFolder, prediction=[own], corrected=False, report=False)
+        return [model, self.arguments]
+
+    def tables(self):
+        """Return the ComparisonTables that the engine wrote; CorrectedTables where the model is judged too.
+
+        Raises
+        ------
+        InputError: there are no tables.
+        """
+        return CorrectedTables(self.folder, self._modelFolder) if self.judgesModel else ComparisonTables(self.folder)
+
+    def copyTo(self, folder):
+        """Copy tables and report; those of the model's own answer into a folder of their own there.
+
+        Raises
+        ------
+        OSError: a file cannot be written.
+        """
+        for name in (*TABLES, "report.html"):
+            shutil.copy(os.path.join(self.folder, name), os.path.join(folder, name))
+        if self.judgesModel:
+            own = os.path.join(folder, os.path.basename(self._modelFolder))
+            os.makedirs(own, exist_ok=True)
+            for name in TABLES:
+                shutil.copy(os.path.join(self._modelFolder, name), os.path.join(own, name))
+
+    def _request(self, **options):
+        reference = self._modelFile if self._byModel else self._file("reference.nrrd")
+        return EvaluateRequest(tree=self._file("tree.json"), reference=[reference], **options).to_argv()
+
+    @property
+    def _modelFolder(self):
+        return os.path.join(self.folder, "without-corrections")
 
     @property
     def _prediction(self):
-        return self._file(f"{self._name}.soft.npz" if self._content is not None else f"{self._name}.nrrd")
+        return self._file(self._name + self._ending)
+
+    @property
+    def _modelFile(self):
+        return self._file("model" + self._ending)
+
+    @property
+    def _ending(self):
+        return ".soft.npz" if self._content is not None else ".nrrd"
 
     def _file(self, name):
         return os.path.join(self.folder, "input", name)
@@ -156,10 +221,24 @@ def _softFile(logic, resultNode, parcellation, moved):
     # leaves are found by value, so the stored file serves as it is where nothing has moved
     if not (moved or parcellation.corrections or Placement.isMoved(resultNode) or logic.mergedOf(resultNode)):
         return base64.b64decode(References.textOf(resultNode, References.PARCELLATION))
+    return _bytesOf(parcellation)
+
+
+def _bytesOf(parcellation):
+    """Return the bytes of a .soft.npz file."""
     with Scratch.newFolder() as folder:
         path = parcellation.save(os.path.join(folder, "it.soft.npz"))
         with open(path, "rb") as stream:
             return stream.read()
+
+
+def _write(path, content):
+    with plainErrors(path), open(path, "wb") as stream:
+        stream.write(content)
+
+
+def _labelsOf(side):
+    return (labels for labels, _ in side.slabs())
 
 
 class _Array:

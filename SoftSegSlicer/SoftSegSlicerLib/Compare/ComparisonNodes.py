@@ -18,7 +18,16 @@ _COLUMNS = (
     ("soft_volume_ml", "soft volume (ml)"),
     ("status", "status"),
 )
-_COLORS = {"Dice": (0.12, 0.37, 0.66), "soft Dice": (0.90, 0.62, 0.0)}
+_MODEL_COLUMNS = (
+    ("dice_model", "Dice, model"),
+    ("dice_change", "Dice, difference"),
+    ("soft_dice_model", "soft Dice, model"),
+    ("soft_dice_change", "soft Dice, difference"),
+)
+_SERIES = ("first series", "second series")
+_COLORS = ((0.12, 0.37, 0.66), (0.90, 0.62, 0.0))
+_BARS = (("dice", "Dice"), ("soft_dice", "soft Dice"))
+_MODEL_BARS = (("dice", "Dice, corrected"), ("dice_model", "Dice, model"))
 
 
 class ComparisonNodes:
@@ -47,7 +56,7 @@ class ComparisonNodes:
         if before is not None and before is not resultNode and self._scene.IsNodePresent(before):
             for role in References.COMPARISON:
                 References.setReference(before, role, None)
-        for role, name in zip(References.COMPARISON, ("comparison", "bars", "chart", *_COLORS), strict=True):
+        for role, name in zip(References.COMPARISON, ("comparison", "bars", "chart", *_SERIES), strict=True):
             node = self._nodes.get(name)
             if resultNode is not None and node is not None and self._scene.IsNodePresent(node):
                 References.setReference(resultNode, role, node)
@@ -56,19 +65,25 @@ class ComparisonNodes:
         """Write the table of all levels and return its node."""
         rows = [row for level in tables.levels for row in tables.nodes(level["level"])]
         node = self._node("vtkMRMLTableNode", "comparison", f"{title} comparison")
-        node.SetAndObserveTable(_table({label: [row[key] for row in rows] for key, label in _COLUMNS}))
+        columns = (*_COLUMNS, *_MODEL_COLUMNS) if tables.judgesModel else _COLUMNS
+        node.SetAndObserveTable(_table({label: [row[key] for row in rows] for key, label in columns}))
         return node
 
     def bars(self, rows, title):
-        """Write a bar plot of the first structures of ``rows`` (the worst) and return its chart node."""
+        """Write a bar plot of the first structures of ``rows`` (the worst) and return its chart node.
+
+        It shows Dice and soft Dice; where the model is judged too, Dice corrected and Dice of the model.
+        """
         shown = rows[:MOST_BARS]
-        values = {label: [row[key] for row in shown] for key, label in (("dice", "Dice"), ("soft_dice", "soft Dice"))}
+        bars = _MODEL_BARS if shown and "dice_model" in shown[0] else _BARS
+        values = {label: [row[key] for row in shown] for key, label in bars}
         table = self._node("vtkMRMLTableNode", "bars", f"{title} bars")
         table.SetAndObserveTable(_table({"structure": [row["name"] for row in shown], **values}))
         chart = self._node("vtkMRMLPlotChartNode", "chart", f"{title} chart")
         chart.RemoveAllPlotSeriesNodeIDs()
-        for name, color in _COLORS.items():
-            series = self._node("vtkMRMLPlotSeriesNode", name, name)
+        for role, name, color in zip(_SERIES, values, _COLORS, strict=True):
+            series = self._node("vtkMRMLPlotSeriesNode", role, name)
+            series.SetName(name)
             series.SetAndObserveTableNodeID(table.GetID())
             series.SetLabelColumnName("structure")
             series.SetYColumnName(name)

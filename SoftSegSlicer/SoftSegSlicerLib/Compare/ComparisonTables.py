@@ -6,6 +6,9 @@ import os
 from softseg.errors import InputError
 from softseg.spreadsheets import read_rows
 
+TABLES = ("metrics.csv", "levels.csv", "summary.json")
+"""Files of the engine."""
+
 TEXTS = ("case", "node", "name", "status", "leaf")
 
 
@@ -19,11 +22,14 @@ class ComparisonTables:
     Attributes
     ----------
     levels: one dictionary per level, the coarsest first.
+    judgesModel: whether rows hold the scores of the model's own answer too.
 
     Raises
     ------
     InputError: there are no tables.
     """
+
+    judgesModel = False
 
     def __init__(self, folder):
         self.folder = str(folder)
@@ -35,8 +41,11 @@ class ComparisonTables:
 
         Keys are the columns of metrics.csv (docs/evaluation.md); what was not measured is nan.
         """
-        rows = [row for row in self._nodes if row["level"] == level and row["status"] != "absent"]
+        rows = [row for row in self._nodes if row["level"] == level and self._isThere(row)]
         return sorted(rows, key=lambda row: row["dice"] if math.isfinite(row["dice"]) else math.inf)
+
+    def _isThere(self, row):
+        return row["status"] != "absent"
 
     @property
     def deepest(self):
@@ -52,9 +61,7 @@ class ComparisonTables:
 
 def tablesAreThere(folder):
     """Whether the tables can be read already; the report comes later."""
-    return all(
-        os.path.isfile(os.path.join(str(folder), name)) for name in ("metrics.csv", "levels.csv", "summary.json")
-    )
+    return all(os.path.isfile(os.path.join(str(folder), name)) for name in TABLES)
 
 
 def place(row, kind):

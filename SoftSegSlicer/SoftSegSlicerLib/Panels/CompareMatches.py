@@ -2,6 +2,7 @@
 
 from slicer.i18n import tr as _
 
+from ..Compare.ModelAnswer import MODEL
 from ..Exchange.LabelItems import isSure
 
 __all__ = ["chosenMappings"]
@@ -13,7 +14,7 @@ def chosenMappings(context, result, reference, tree):
     Parameters
     ----------
     context: PanelContext.
-    result, reference: nodes that are compared.
+    result, reference: nodes that are compared; MODEL has labels of the result's tree, nothing is asked of it.
     tree: LabelTree to judge by; None for that of the result.
 
     Raises
@@ -22,7 +23,7 @@ def chosenMappings(context, result, reference, tree):
     """
     managed = result is not None and context.logic.isManaged(result)
     judged = context.logic.treeOf(result) if tree is None and managed else tree
-    if judged is None or result is None or reference is None or result is reference:
+    if judged is None or result is None or reference in (None, MODEL) or result is reference:
         return {}  # the comparison says what is missing
     mappings = {}
     for name, node in (("mapping", reference),) if managed else (("mapping", reference), ("resultMapping", result)):

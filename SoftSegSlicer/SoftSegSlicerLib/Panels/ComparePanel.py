@@ -1,7 +1,6 @@
 """Compare: a result against a reference, per level and structure, and the way to what is wrong."""
 
 import os
-import shutil
 
 import qt
 import slicer
@@ -13,14 +12,15 @@ from softseg.tree import LabelTree
 
 from ..Compare.Comparison import Comparison
 from ..Compare.ComparisonNodes import ComparisonNodes, jump
-from ..Compare.ComparisonTables import ComparisonTables, place, tablesAreThere
+from ..Compare.ComparisonTables import place, tablesAreThere
 from ..Dependencies import DeclinedError, Dependencies
 from ..Process import Scratch
 from ..Process.Runner import CANCELLED, FAILED
 from ..Scene import Layouts
+from .CompareCorrections import CompareCorrections
 from .CompareMatches import chosenMappings
+from .CompareRun import CompareRun
 from .CompareTables import CompareTables, detail
-from .Contradictions import AskingStepwise
 from .MessageLine import MessageLine
 from .PanelWidgets import loadPanel, shippedTrees
 from .Selectors import chosen
@@ -45,10 +45,11 @@ class ComparePanel:
         self.widget, self.ui = loadPanel("ComparePanel")
         ui = self.ui
         self._message = MessageLine(ui.messageLabel)
-        self._runner, self._writing, self._comparison = None, None, None
+        self._run, self._comparison = None, None
         self.dependencies = Dependencies(context)
         self._folder, self._resultId, self._treeFile = None, "", ""
         self._nodes, self.result = ComparisonNodes(slicer.mrmlScene), None
+        self._corrections = CompareCorrections(context, ui)
         self.tables = CompareTables(ui, self._onLevel, self._onStructure)
         ui.placeSelector.addItem(_("its largest error"), "error")
         ui.placeSelector.addItem(_("its middle"), "center")
@@ -63,6 +64,7 @@ class ComparePanel:
         ui.reportButton.clicked.connect(self._onReport)
         ui.saveButton.clicked.connect(self._onSave)
         context.addObserver("segmentationChanged", self._onSegmentation)
+        context.addObserver("corrected", self._onCorrected)
         self._filling = False
         self._onSegmentation()
         self._fillTrees()
@@ -76,6 +78,7 @@ class ComparePanel:
         """Stop what works, and remove temporary files."""
         self._stop()
         self._context.removeObserver("segmentationChanged", self._onSegmentation)
+        self._context.removeObserver("corrected", self._onCorrected)
         self._discardFolder()
 
     def onSceneStartClose(self):
@@ -96,6 +99,10 @@ class ComparePanel:
 
     def _onResult(self, *_args):
         self._fillTrees()
+
+    def _onCorrected(self, node, **_data):
+        if node is self.ui.resultSelector.currentNode():
+            self._update()
 
     def _fillTrees(self):
         managed = self._context.logic.isManaged(self.ui.resultSelector.currentNode())
@@ -134,10 +141,11 @@ class ComparePanel:
     @property
     def busy(self):
         """Whether a comparison is under way."""
-        return self._writing is not None or self._runner is not None
+        return self._run is not None
 
     def _update(self, *_args):
-        missing = self.ui.resultSelector.currentNode() is None or self.ui.referenceSelector.currentNode() is None
+        self._corrections.refresh()
+        missing = self.ui.resultSelector.currentNode() is None or self._corrections.reference is None
         self.ui.compareButton.enabled = not missing and not self.busy
         why = _("A comparison is under way.") if self.busy else _("Choose a result and a reference.")
         self.ui.compareButton.toolTip = _("Judge the result, level by level") if not missing and not self.busy else why
@@ -149,7 +157,7 @@ class ComparePanel:
     def _onCompare(self, *_args):
         self._message.clear()
         self.ui.resultFrame.visible = False
-        result, reference = self.ui.resultSelector.currentNode(), self.ui.referenceSelector.currentNode()
+        result, reference = self.ui.resultSelector.currentNode(), self._corrections.reference
         self._discardFolder()
         self._folder = Scratch.newFolder()
         try:
@@ -157,12 +165,14 @@ class ComparePanel:
             mappings = chosenMappings(self._context, result, reference, self._tree())
             if mappings is None:
                 return
-            self._writing = AskingStepwise(
-                self._context.dialogs,
-                lambda overlaps: self._started(result, reference, mappings, overlaps),
+            self._corrections.begin(result, reference)
+            self._run = CompareRun(
+                self._context,
+                lambda overlaps: self._made(result, reference, mappings, overlaps),
                 self._onWritten,
-                self._run,
-                self._onError,
+                self._onStart,
+                self._onEvent,
+                self._onEnd,
             )
         except DeclinedError:
             self._message.info(_("Nothing was installed, so nothing is compared."))
@@ -174,47 +184,30 @@ class ComparePanel:
         self.result = None
         self._update()
 
-    def _started(self, result, reference, mappings, overlaps):
-        """Return the steps of a new comparison."""
+    def _made(self, result, reference, mappings, overlaps):
+        folder = str(self._folder.path)
         self._comparison = Comparison(
-            self._context.logic, result, reference, str(self._folder.path), self._tree(), overlaps=overlaps, **mappings
+            self._context.logic, result, reference, folder, self._tree(), overlaps=overlaps, **mappings
         )
-        return self._comparison.write()
+        return self._comparison
 
     def _onWritten(self, done, total):
         self.ui.progressBar.maximum, self.ui.progressBar.value = total, done
 
-    def _onError(self, error):
-        self._writing = None
-        self._message.error(error)
-        self._update()
-
-    def _run(self):
-        self._writing = None
+    def _onStart(self):
         if self._comparison.said:
             self._message.info(f"{self._comparison.said}.")
         self.ui.progressBar.maximum = 0  # busy
-        self._runner = self._context.runner()
-        self._runner.start(self._comparison.arguments, self._onEvent, self._onFinished)
-        self._update()
 
     def _onCancel(self, *_args):
-        if self._runner is not None:
-            self._runner.cancel()
-            self.ui.cancelButton.enabled = False
-        self._stopWriting()
+        if self._run is not None and not self._run.cancel():
+            self._run = None
         self._update()
 
-    def _stopWriting(self):
-        work, self._writing = self._writing, None
-        if work is not None:
-            work.cancel()
-
     def _stop(self):
-        self._stopWriting()
-        runner, self._runner = self._runner, None
-        if runner is not None:
-            runner.kill()
+        run, self._run = self._run, None
+        if run is not None:
+            run.kill()
         self._update()
 
     def _onEvent(self, event):
@@ -223,9 +216,11 @@ class ComparePanel:
         elif event["event"] == "warning":
             self._message.info(event["text"])
 
-    def _onFinished(self, outcome):
-        self._runner = None
-        if outcome.state == FAILED:
+    def _onEnd(self, outcome):
+        self._run = None
+        if isinstance(outcome, SoftSegError):
+            self._message.error(outcome)
+        elif outcome.state == FAILED:
             self._message.error(outcome.text)
         elif outcome.state == CANCELLED:
             self._message.info(_("Cancelled."))
@@ -237,7 +232,7 @@ class ComparePanel:
     def _show(self):
         if self.result is None:
             try:
-                self.result = ComparisonTables(str(self._folder.path))
+                self.result = self._comparison.tables()
             except InputError as error:
                 self._message.error(error)
                 return
@@ -255,6 +250,7 @@ class ComparePanel:
         self.ui.structureTitle.text = _("{count} structures at {level}, the worst first").format(
             count=count, level=name
         )
+        self._corrections.show(self.result, level, name)
 
     def _onStructure(self, row):
         node = slicer.mrmlScene.GetNodeByID(self._resultId)
@@ -287,8 +283,7 @@ class ComparePanel:
         if not folder:
             return
         try:
-            for name in ("metrics.csv", "levels.csv", "summary.json", "report.html"):
-                shutil.copy(os.path.join(self._folder.path, name), os.path.join(folder, name))
+            self._comparison.copyTo(folder)
         except OSError as error:
             self._message.error(InputError(error.strerror or str(error), file=folder, hint=_("choose another folder")))
             return

@@ -8,11 +8,11 @@ from slicer.i18n import tr as _
 from SoftSegSlicerLib.Panels.AsWritten import asWritten
 
 from ..Compare.ComparisonTables import place
+from .CompareColumns import levelColumns, number, structureColumns, volume
 
 ROW_HEIGHT = 21
 ROLE = int(getattr(qt.Qt.UserRole, "value", qt.Qt.UserRole))
-_NAME, _DICE, _SOFT, _VOLUME, _REFERENCE = range(5)
-_KEYS = ("name", "dice", "soft_dice", "volume_ml", "volume_reference_ml")
+_NAME = 0
 _LOW, _MIDDLE, _GOOD = "#d1495b", "#e0a030", "#3f8f5f"
 
 
@@ -29,11 +29,8 @@ class CompareTables:
     def __init__(self, ui, onLevel, onStructure):
         self._ui, self._onLevel, self._onStructure = ui, onLevel, onStructure
         self._rows, self._tables, self.level = [], None, None
-        self._order, self._descending = _DICE, False
-        _prepare(ui.levelTable, [_("Level"), _("Structures"), _("Dice"), _("Soft Dice"), _("Missed")])
-        _prepare(
-            ui.structureTable, [_("Structure"), _("Dice"), _("Soft"), _("ml"), _("Ref. ml")], (None, 76, 48, 54, 54)
-        )
+        self._order, self._descending = "dice", False
+        self._setColumns(False)
         ui.levelTable.itemSelectionChanged.connect(self._onLevelSelected)
         header = ui.structureTable.header()
         header.setProperty("sectionsClickable", True)
@@ -44,22 +41,26 @@ class CompareTables:
 
     def show(self, tables):
         """Show a comparison, opened at its deepest level, the worst first."""
-        self._tables, self._order, self._descending = tables, _DICE, False
+        self._tables, self._order, self._descending = tables, "dice", False
+        self._setColumns(tables.judgesModel)
         table = self._ui.levelTable
         table.blockSignals(True)
         table.clear()
         for row in tables.levels:
             item = qt.QTreeWidgetItem(table)
             name = _("leaves") if row["level"] == tables.deepest else f"{row['level']:.0f}"
-            texts = (name, f"{row['nodes']:.0f}", number(row["dice"]), number(row["soft_dice"]), f"{row['missed']:.0f}")
-            for column, text in enumerate(texts):
-                item.setText(column, text)
-                if column:
-                    item.setTextAlignment(column, int(qt.Qt.AlignRight | qt.Qt.AlignVCenter))
-        table.minimumHeight = table.maximumHeight = ROW_HEIGHT * (1 + min(len(tables.levels), 7)) + 8
+            item.setText(_NAME, name)
+            _write(item, row, self._levelColumns)
+        lines = max(column.title.count("\n") for column in self._levelColumns) + 1
+        table.minimumHeight = table.maximumHeight = ROW_HEIGHT * (lines + min(len(tables.levels), 7)) + 8
         table.blockSignals(False)
         table.setCurrentItem(table.topLevelItem(len(tables.levels) - 1))
         self._onLevelSelected()
+
+    def _setColumns(self, judgesModel):
+        self._levelColumns, self._columns = levelColumns(judgesModel), structureColumns(judgesModel)
+        _prepare(self._ui.levelTable, _("Level"), self._levelColumns)
+        _prepare(self._ui.structureTable, _("Structure"), self._columns)
 
     def rows(self):
         """Return the rows of the structures that are shown, the worst first."""
@@ -77,14 +78,15 @@ class CompareTables:
 
     def _onHeader(self, column, *_args):
         """Sort by a column; a second click turns the order around. Done here, because Qt would sort the texts."""
-        self._descending = column == self._order and not self._descending
-        self._order = column
+        key = self._keys[column]
+        self._descending = key == self._order and not self._descending
+        self._order = key
         self._fill()
 
     def _ordered(self):
         """Return the rows in the order of the header; what was not measured comes last."""
-        key = _KEYS[self._order]
-        if self._order == _NAME:
+        key = self._order
+        if key == self._keys[_NAME]:
             return sorted(self._rows, key=lambda row: row[key].casefold(), reverse=self._descending)
         known = [row for row in self._rows if math.isfinite(row[key])]
         known.sort(key=lambda row: row[key], reverse=self._descending)
@@ -98,29 +100,18 @@ class CompareTables:
             item.setText(_NAME, row["name"])
             item.setData(_NAME, ROLE, row["node"])
             item.setToolTip(_NAME, asWritten(_statusText(row)))
-            item.setIcon(_DICE, barIcon(row["dice"]))
-            for column in (_DICE, _SOFT, _VOLUME, _REFERENCE):
-                value = row[_KEYS[column]]
-                item.setText(column, number(value) if column <= _SOFT else volume(value))
-                item.setTextAlignment(column, int(qt.Qt.AlignRight | qt.Qt.AlignVCenter))
+            item.setIcon(self._keys.index("dice"), barIcon(row["dice"]))
+            _write(item, row, self._columns)
         order = qt.Qt.DescendingOrder if self._descending else qt.Qt.AscendingOrder
-        table.header().setSortIndicator(self._order, order)
+        table.header().setSortIndicator(self._keys.index(self._order), order)
+
+    @property
+    def _keys(self):
+        return ["name", *(column.key for column in self._columns)]
 
     def _onStructureClicked(self, item, *_args):
         node = item.data(_NAME, ROLE)
         self._onStructure(next(row for row in self._rows if row["node"] == node))
-
-
-def number(value):
-    """Return a score for a table."""
-    return f"{value:.3f}" if math.isfinite(value) else "–"
-
-
-def volume(value):
-    """Return millilitres for a table, with as many digits as tell something."""
-    if not math.isfinite(value):
-        return "–"
-    return f"{value:.2f}" if value < 10 else f"{value:.0f}"
 
 
 def barIcon(score):
@@ -145,6 +136,9 @@ def detail(row):
             own=volume(row["soft_volume_ml"]), other=volume(row["soft_volume_reference_ml"])
         ),
     ]
+    if "dice_model" in row:
+        own, corrected = number(row["soft_dice_model"]), number(row["soft_dice"])
+        parts.append(_("soft Dice {own} by the model, {corrected} corrected").format(own=own, corrected=corrected))
     if place(row, "error") is None:
         parts.append(_("no wrong voxel"))
     return ", ".join(parts) + "."
@@ -159,13 +153,19 @@ def _statusText(row):
     return known.get(row["status"], row["status"])
 
 
-def _prepare(table, names, widths=None):
-    table.columnCount = len(names)
-    table.setHeaderLabels(names)
+def _write(item, row, columns):
+    for section, column in enumerate(columns, 1):
+        item.setText(section, column.text(row[column.key]))
+        item.setTextAlignment(section, int(qt.Qt.AlignRight | qt.Qt.AlignVCenter))
+
+
+def _prepare(table, first, columns):
+    table.columnCount = 1 + len(columns)
+    table.setHeaderLabels([first, *(column.title for column in columns)])
     header = table.header()
     header.stretchLastSection = False
     header.setSectionResizeMode(0, qt.QHeaderView.Stretch)
-    for column in range(1, len(names)):
-        header.setSectionResizeMode(column, qt.QHeaderView.Fixed)
-        header.resizeSection(column, widths[column] if widths else 74)
-        table.headerItem().setTextAlignment(column, int(qt.Qt.AlignRight | qt.Qt.AlignVCenter))
+    for section, column in enumerate(columns, 1):
+        header.setSectionResizeMode(section, qt.QHeaderView.Fixed)
+        header.resizeSection(section, column.width)
+        table.headerItem().setTextAlignment(section, int(qt.Qt.AlignRight | qt.Qt.AlignVCenter))

@@ -24,6 +24,7 @@ def _run(request: EvaluateRequest, events: Events) -> None:
         reference_tree=None if request.reference_tree is None else load_tree(request.reference_tree),
         tolerance_mm=request.tolerance_mm,
         labelled_only=request.labelled_only,
+        html=request.report,
         corrected=request.corrected,
     )
 

@@ -26,6 +26,7 @@ class EvaluateRequest(Request):
     tolerance_mm: distance that the surface Dice forgives.
     labelled_only: judge labelled voxels alone: what is not painted is not background.
     corrected: whether the corrections of soft parcellations are judged too; else what the model itself said.
+    report: whether report.html is written beside the tables.
     """
 
     COMMAND: ClassVar[tuple[str, ...]] = ("evaluate",)
@@ -79,6 +80,9 @@ class EvaluateRequest(Request):
         kind=bool,
         negated=True,
         default=True,
+    )
+    report: bool = option(
+        "--without-report", "Write the tables alone, no report.html.", kind=bool, negated=True, default=True
     )
 
     def check(self) -> None:

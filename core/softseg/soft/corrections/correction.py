@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
+
+import numpy as np
 
 from softseg.errors import InputError
 from softseg.soft.corrections.runs import Runs
@@ -60,6 +63,12 @@ class Correction:
     def voxel_count(self) -> int:
         """In how many voxels it speaks."""
         return self.runs.count
+
+
+def corrected_voxel_count(corrections: Iterable[Correction]) -> int:
+    """Return in how many voxels any of some corrections speaks; each voxel counts once."""
+    voxels = [correction.runs.voxels() for correction in corrections]
+    return int(np.unique(np.concatenate(voxels)).size) if voxels else 0
 
 
 def utc_text(time: datetime | str | None) -> str:
