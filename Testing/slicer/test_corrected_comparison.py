@@ -182,3 +182,14 @@ def test_scripts_get_all_three(logic, corrected, truth, grid, addVolume, tmp_pat
     assert tables.levels[-1]["dice"] > tables.levels[-1]["dice_model"]
     assert tables.report == str(tmp_path / "out" / "report.html")
     assert not (tmp_path / "out" / "without-corrections" / "report.html").exists()
+
+
+def test_another_tree_judges_labels_without_shares_alone(logic, parcellation, truth, tree, grid, addVolume, tmp_path):
+    labels = parcellation.labels(tree.cut_at(tree.depth)).astype(np.uint16)
+    result = logic.adopt(addVolume(labels, grid, "made elsewhere", LABEL_MAP), tree)
+    logic.correct(result, "stem", truth == 200)
+    other = tree.rename("stem", "the stem")
+    reference = addVolume(truth, grid, "truth", LABEL_MAP)
+    assert not Comparison(logic, result, reference, tmp_path, other).judgesModel
+    with pytest.raises(InputError, match="its own label tree only"):
+        Comparison(logic, result, MODEL, tmp_path, other)

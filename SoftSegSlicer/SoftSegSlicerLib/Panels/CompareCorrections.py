@@ -30,8 +30,11 @@ class CompareCorrections:
         result = self._ui.resultSelector.currentNode()
         self._corrected = bool(self._correctionsOf(result))
         wanted = _("The model's own answer") if self._corrected else self._none
-        if self._ui.referenceSelector.noneDisplay != wanted:
-            self._ui.referenceSelector.noneDisplay = wanted
+        selector = self._ui.referenceSelector
+        if selector.noneDisplay != wanted:
+            node = selector.currentNode()
+            selector.noneDisplay = wanted
+            selector.setCurrentNode(node)  # Slicer makes the entry anew, and chooses the next one meanwhile
 
     @property
     def reference(self):

@@ -105,6 +105,15 @@ def test_evaluation_sees_corrections_or_not(cli: Callable, soft: Path, world: Pa
     assert min(scores[1]) == 1
 
 
+def test_tables_come_without_a_report_where_it_is_not_wanted(cli: Callable, soft: Path, world: Path) -> None:
+    arguments = ("--prediction", soft, "--reference", world / "labels0.nii.gz", "--tree", world / "tree.json")
+    assert cli("evaluate", *arguments, "--out", world / "tables", "--without-report").code == 0
+    assert cli("evaluate", *arguments, "--out", world / "whole").code == 0
+    names = [{path.name for path in (world / name).iterdir()} for name in ("tables", "whole")]
+    assert names[1] - names[0] == {"report.html"}
+    assert "metrics.csv" in names[0]
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

@@ -217,6 +217,13 @@ class qMRMLNodeComboBox(QComboBox):
         setattr(self, which, value)
         self._sceneChanged()
 
+    def _setNoneText(self, text):
+        """Slicer takes the entry away before it adds the other one: where it was chosen, the next one is then."""
+        wasChosen = self._none and self.currentIndex() == 0
+        self._change("_noneText", text)
+        if wasChosen and len(self._ids) > 1:
+            self.setCurrentIndex(1)
+
     def _flag(name, default=True):
         return Property(
             bool, lambda self: self._flags.get(name, default), lambda self, v: self._flags.update({name: v})
@@ -225,7 +232,7 @@ class qMRMLNodeComboBox(QComboBox):
     currentNodeID = Property(str, _currentID, _setCurrentID, notify=currentNodeIDChanged)
     nodeTypes = Property("QStringList", lambda self: self._types, lambda self, v: self._change("_types", list(v)))
     noneEnabled = Property(bool, lambda self: self._none, lambda self, v: self._change("_none", v))
-    noneDisplay = Property(str, lambda self: self._noneText, lambda self, v: self._change("_noneText", v))
+    noneDisplay = Property(str, lambda self: self._noneText, _setNoneText)
     showHidden = Property(bool, lambda self: self._hidden, lambda self, v: self._change("_hidden", v))
     showChildNodeTypes = Property(bool, lambda self: self._children, lambda self, v: self._change("_children", v))
     selectNodeUponCreation = Property(
