@@ -191,9 +191,10 @@ class MainWindow(qt.QMainWindow):
 def test_closing_slicer_asks_and_stops_only_if_told_to_and_slicer_closes(quick, moduleWidget, waitUntil):
     panel = quick
     from SoftSegSlicerLib.Panels.CloseGuard import CloseGuard
+    from SoftSegSlicerLib.Panels.TrainResult import atClose
 
     window, dialogs = MainWindow(), moduleWidget.context.dialogs
-    guard = CloseGuard(window, panel._atClose)
+    guard = CloseGuard(window, lambda: atClose(panel.monitor, moduleWidget.context.dialogs))
     window.show()
     assert window.close()
     assert dialogs.asked == []  # nothing runs, nothing is asked

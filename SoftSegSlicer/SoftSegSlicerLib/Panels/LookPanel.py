@@ -53,7 +53,9 @@ class LookPanel:
         self.sureness = SurenessControls(self.ui, context.logic, self._try)
         self.surfaces = SurfaceControls(self.ui.surfacesButton, context.logic, self._try)
         self.export = ExportButtons(self.ui, context.logic, self._try, self.message.info)
-        self.open = OpenButton(self.ui.openButton, context, lambda _nodes: self.message.clear(), self.message.errors)
+        self.open = OpenButton(
+            self.ui.openButton, context, lambda nodes: self.onAdopted(nodes[-1]), self.message.errors
+        )
         self.correct = CorrectControls(self.ui, context.logic, self._try, self.tree.selectedIds)
         self.live = LiveEdits(lambda node: context.logic.takeEdits(node, live=not context.entered))
         self.hover = HoverProbe(self.onHover, lambda: context.entered)

@@ -6,7 +6,6 @@ from functools import partial
 
 import ctk
 import qt
-import slicer
 from slicer.i18n import tr as _
 
 from softseg.errors import SoftSegError
@@ -16,7 +15,6 @@ from ..Dependencies import DeclinedError, Dependencies
 from ..Training.Launcher import Launcher
 from ..Training.SceneDataset import SceneDataset, dataFile, fittingTree
 from ..Training.TrainingRun import FAILED, RUNNING, Request, TrainingRun
-from .CloseGuard import CloseGuard
 from .Contradictions import AskingStepwise
 from .MessageLine import MessageLine
 from .PanelWidgets import loadPanel
@@ -28,6 +26,7 @@ from .TrainChoices import TrainChoices
 from .TrainCorrections import TrainCorrections
 from .TrainMatches import TrainMatches
 from .TrainMonitor import TrainMonitor
+from .TrainResult import TrainResult, guardTraining
 from .TrainRuns import TrainRuns
 from .TrainStrokes import BACKGROUND, STROKES, TrainStrokes
 
@@ -58,7 +57,7 @@ class TrainPanel:
         self._message = MessageLine(ui.messageLabel)
         self._launcher = self.makeLauncher()
         self.dependencies = Dependencies(context)
-        self._writing = self._guard = self._cases = None
+        self._writing = self._cases = None
         ui.sourceSelector.addItem(_("Segmentations of this scene"), SCENE)
         ui.sourceSelector.addItem(_("A dataset file (DATA.json)"), FILE)
         self.monitor = TrainMonitor(ui, self._onState)
@@ -77,13 +76,11 @@ class TrainPanel:
         ui.startButton.clicked.connect(self._onStart)
         ui.stopButton.clicked.connect(self._onStop)
         self._runs = TrainRuns(ui, self.monitor, self._launcher, context, self._message, self._update)
-        ui.useButton.clicked.connect(self._onUse)
-        ui.plotButton.clicked.connect(self._onPlot)
-        ui.openFolderButton.clicked.connect(self._onOpenFolder)
+        self._result = TrainResult(ui, self.monitor, context)
         paths = ctk.ctkPathLineEdit
         ui.datasetEdit.filters = paths.Files | paths.Readable
         ui.folderEdit.filters = paths.Dirs | paths.Writable
-        self._watchMainWindow()
+        self._guard = guardTraining(self.monitor, context.dialogs)
         self._runs.fill()
         self._onSource()
 
@@ -296,32 +293,3 @@ class TrainPanel:
             self._context.notify("modelsChanged", path=run.model)
         self.corrections.onState(state, run)
         self._update()
-
-    # -- using it -------------------------------------------------------------------------------------------------
-
-    def _onUse(self, *_args):
-        self._context.notify("modelsChanged", path=self.monitor.run.model, select=True)
-        self._context.showPanel("Segment")
-
-    def _onPlot(self, *_args):
-        self.monitor.curves.show(slicer.mrmlScene)
-
-    def _onOpenFolder(self, *_args):
-        qt.QDesktopServices.openUrl(qt.QUrl.fromLocalFile(self.monitor.run.folder))
-
-    # -- closing --------------------------------------------------------------------------------------------------
-
-    def _watchMainWindow(self):
-        window = slicer.util.mainWindow()
-        if window is not None:
-            self._guard = CloseGuard(window, self._atClose)
-
-    def _atClose(self):
-        """Ask what becomes of a training when Slicer closes; return what to do then, None for nothing."""
-        if self.monitor.state != RUNNING:
-            return None
-        question = _(
-            "A training is running. Keep it running after Slicer is closed? The Train tab shows it again when Slicer "
-            "is started next. With No it is saved and stopped when Slicer closes."
-        )
-        return None if self._context.dialogs.confirm(question, _("Training")) else self.monitor.run.requestStop
