@@ -11,7 +11,7 @@ from typing import Any
 
 import yaml
 
-from softseg.texts import check_values
+from softseg.texts import MAX_DEPTH, check_values
 
 MAX_NODES = 20_000
 """Values that a text may hold, with every alias counted as often as it is used; a hundred times what people write."""
@@ -24,13 +24,18 @@ class _Loader(yaml.SafeLoader):
 
     def __init__(self, stream: str) -> None:
         super().__init__(stream)
-        self._composed = 0
+        self._composed = self._depth = 0
         self._sizes: dict[int, int] = {}
 
     def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
         """Compose one value, unless there are too many, or an alias stands inside the value it stands for."""
         is_alias = self.check_event(yaml.AliasEvent)
+        if self._depth > MAX_DEPTH:
+            mark = self.peek_event().start_mark  # type: ignore[no-untyped-call]
+            raise yaml.MarkedYAMLError(problem="it is nested too deeply", problem_mark=mark)
+        self._depth += 1
         node = super().compose_node(parent, index)
+        self._depth -= 1
         if node is None:
             return None
         if not is_alias:

@@ -16,8 +16,9 @@ pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="fork and POSIX 
 
 CORE = Path(__file__).resolve().parents[3] / "core"
 SCRIPT = """
-import os, pathlib, subprocess, sys
+import os, pathlib, signal, subprocess, sys
 from softseg import supervision
+signal.signal(signal.SIGHUP, signal.SIG_DFL)  # the tests may run under nohup
 from softseg.events import CancelToken
 from softseg.files import finish_abandoned, scratch_beside, write_beside
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from scipy.spatial.distance import cdist
 
@@ -49,6 +49,7 @@ def distance_to(labels: np.ndarray, value: int, spacing: tuple[float, ...], in_p
     seed=st.integers(0, 99),
     spacing=st.sampled_from(SPACINGS),
 )
+@example(shift=0.0, border=1.25, habit=0.0, scale=1.0, seed=13, spacing=(5.0, 0.5, 0.5))  # behind a thin structure
 @settings(deadline=None, max_examples=25)
 def test_bounds_hold_for_any_number_of_classes(
     shift: float, border: float, habit: float, scale: float, seed: int, spacing: tuple[float, float, float]

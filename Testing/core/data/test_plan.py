@@ -156,7 +156,7 @@ def test_overrides_are_not_changed_by_later_ones(plan):
         ("spacing.k", 1, "spacing.k: unknown key: there are no keys below this value"),
         ("network.options.filters.0", 3, "network.options.filters.0: unknown key"),
         ("spacing", [1, 1], "spacing"),
-        ("spacing", [0, 1, 1], "spacing must be positive"),
+        ("spacing", [0, 1, 1], "spacing must be above 0"),
         ("patch_size", [8, 8], "patch_size needs 3 positive numbers"),
         ("batch_size", 0, "batch_size: "),
         ("precision", "float8", "precision: "),

@@ -133,7 +133,7 @@ def test_trainings_that_do_not_fit_into_memory_are_told_apart(
     out = tmp_path / "out"
     arguments = ["study", str(study_file()), "--out", str(out), "--device", "cpu", "--quiet"]
     assert run(arguments) == 3, "memory was the only reason"
-    assert "2 trainings failed; the first, whole_plain_seed-0_fold-split: RuntimeError: std::bad_alloc" in (
+    assert "2 trainings failed; the first, whole_plain_seed-0_fold-split: out of memory: std::bad_alloc" in (
         capsys.readouterr().err
     )
     assert run(arguments) == 2, "the second failed for another reason"

@@ -155,6 +155,11 @@ class _Moved:
         finest = min(spacing[axis] for axis in wide)
         return _Moved(tuple(spacing), tuple(axis for axis in wide if spacing[axis] <= THICK * finest))
 
+    @property
+    def half_diagonal(self) -> float:
+        """Half the diagonal of a voxel in mm, along the axes that things move along."""
+        return 0.5 * math.hypot(*(self.spacing[axis] for axis in self.axes))
+
     def margin(self, how: Disagreement) -> tuple[int, ...]:
         """Return voxels ``(k, j, i)`` beyond which nothing of a class can get."""
         reach = how.shift_mm + how.border_mm
@@ -219,9 +224,10 @@ def _draw(
     for value, box, distance in distances:
         habit = np.random.default_rng([seed, rater, value]).uniform(-1, 1)
         field = _smooth(labels.shape, box, grid, how.scale_mm, np.random.default_rng([seed, rater, scan, value]))
-        score = ndimage.shift(distance, voxels, order=1, mode="nearest") if any(voxels) else distance.copy()
-        score += np.float32(how.border_mm) * (np.float32(how.habit * habit) + np.float32(1 - how.habit) * field)
-        wins = score > best[box]
+        place = ndimage.shift(distance, voxels, order=1, mode="nearest") if any(voxels) else distance
+        score = place + np.float32(how.border_mm) * (np.float32(how.habit * habit) + np.float32(1 - how.habit) * field)
+        # behind a thin structure offsets add up: a class that is further away than the bound does not compete
+        wins = (score > best[box]) & (place >= -np.float32(how.border_mm + grid.half_diagonal))
         drawn[box][wins] = value
         best[box][wins] = score[wins]
     return drawn

@@ -30,6 +30,9 @@ NormalizationKind = Literal["z-score", "z-score-nonzero", "percentile", "ct", "b
 MOST_VOXELS = 1 << 29
 """Voxels of a patch; no network has room for the features of more."""
 
+LARGEST_SPACING = 1000
+"""Largest spacing of a plan in mm, larger than anything that is imaged (our default)."""
+
 MANY_BANDS = 8
 """From so many bands on, a 2D plan is one of spectra: the network begins with convolutions of one pixel, and what would
 mix neighbouring pixels is left out of the augmentation (our default)."""
@@ -148,8 +151,8 @@ class Plan(BaseModel):
             self.orientation
         ) or any(sum(letter in pair for letter in self.orientation) != 1 for pair in ("LR", "AP", "SI")):
             raise ValueError("orientation needs one letter each of L/R, A/P and S/I")
-        if any(value is not None and not 0 < value < math.inf for value in self.spacing):
-            raise ValueError("spacing must be positive and finite")
+        if any(value is not None and not 0 < value <= LARGEST_SPACING for value in self.spacing):
+            raise ValueError(f"spacing must be above 0 and at most {LARGEST_SPACING} mm")
         if len(self.patch_size) != self.dimensions or min(self.patch_size) < 1:
             raise ValueError(
                 f"patch_size needs {self.dimensions} positive numbers, got {list(self.patch_size)}; set it with"
