@@ -40,25 +40,25 @@ def sizes(node):
     return {id_: None if surface is None else surface.GetNumberOfPoints() for id_, surface in found.items()}
 
 
-def test_the_button_shows_surfaces_and_takes_them_away(look, result):
+def test_the_button_shows_surfaces_and_takes_them_away(look, result, waitUntil):
     button = look.ui.surfacesButton
     assert not button.checked
     click(button)
     assert button.checked
     assert sorted(sizes(result)) == ["caudate", "cortex", "putamen", "white"]
-    assert min(sizes(result).values()) > 0
+    waitUntil(lambda: min(sizes(result).values()) > 0)
     assert button.text == "Show 3D"
     click(button)
     assert not button.checked
     assert set(sizes(result).values()) == {None}
 
 
-def test_surfaces_follow_a_fold(look, result):
+def test_surfaces_follow_a_fold(look, result, waitUntil):
     click(look.ui.surfacesButton)
     clickArrow(look.tree, "grey")
     settle()
     assert sorted(sizes(result)) == ["grey", "white"]
-    assert min(sizes(result).values()) > 0
+    waitUntil(lambda: min(sizes(result).values()) > 0)
 
 
 def test_the_button_follows_surfaces_that_slicer_made_or_removed(look, result):
@@ -74,11 +74,10 @@ def test_without_a_result_there_is_nothing_to_show(look):
     assert not look.ui.surfacesButton.enabled
 
 
-def test_a_result_that_is_not_looked_at_gets_its_surfaces_too(look, result):
+def test_a_result_that_is_not_looked_at_gets_its_surfaces_too(look, result, waitUntil):
     assert look.context.segmentation is result
     logic = look.context.logic
     other = logic.addSegmentation(parcellation(), name="other")
     logic.showSurfaces(other)
-    settle()
-    assert min(sizes(other).values()) > 0
+    waitUntil(lambda: min(sizes(other).values()) > 0)
     assert not look.ui.surfacesButton.checked

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import tokenize
 import zipfile
 import zlib
 from collections.abc import Iterable
@@ -22,7 +23,7 @@ _HEADER = 1 << 16
 _METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 
 _ERRORS = (OSError, EOFError, ValueError, KeyError, TypeError, RuntimeError, NotImplementedError, zipfile.BadZipFile)
-_UNREADABLE = (*_ERRORS, zlib.error, SyntaxError, OverflowError, MemoryError, UnicodeError)
+_UNREADABLE = (*_ERRORS, zlib.error, SyntaxError, tokenize.TokenError, OverflowError, MemoryError, UnicodeError)
 
 
 @dataclass(frozen=True)

@@ -26,16 +26,18 @@ from softseg.prediction.memory import halved, network_memory
 CORE = Path(__file__).resolve().parents[3] / "core"
 
 LIMITED = """
-import resource, sys
+import contextlib, io, resource, sys
 from pathlib import Path
 from softseg.commands import application
 from softseg.prediction import batch, case, streaming
 import torch
 torch.set_num_threads(1)
-torch.nn.Conv3d(1, 1, 3)(torch.zeros(1, 1, 8, 8, 8))
+command = sys.argv[2:]
+with contextlib.redirect_stdout(io.StringIO()):
+    assert application.run(command) == 0  # so that nothing is loaded below the limit
 used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
 resource.setrlimit(resource.RLIMIT_AS, (used + int(float(sys.argv[1]) * 1e6),) * 2)
-sys.exit(application.run(sys.argv[2:]))
+sys.exit(application.run(command))
 """
 
 
@@ -156,11 +158,15 @@ def test_a_real_limit_of_memory(scan: Callable[..., Path], tmp_path: Path) -> No
         events = [json.loads(line) for line in answer.stdout.splitlines()]
         return answer.returncode, [e["text"] for e in events if e["event"] == "warning"], answer.stderr
 
-    code, warnings, _ = limited(150)
-    assert code == 0
+    for megabytes in (20, 30, 40, 50, 60):  # what the allocator still holds differs from run to run
+        code, warnings, said = limited(megabytes)
+        assert code in (0, 3), said
+        if code == 0:
+            break
+    assert code == 0, said
     assert "memory is short" in warnings[0]
     assert "instead of 64 x 64 x 64" in warnings[0]
-    code, _, said = limited(60)
+    code, _, said = limited(4)
     assert code == 3, said
     assert "even with windows of 8 x 8 x 8 voxels" in said
     assert "crop the image, close other programs" in said

@@ -249,7 +249,11 @@ def _load_tree(name: str, file: Path) -> LabelTree:
     if is_file(path):
         if leaves_folder(path, file.parent):
             raise InputError(f"is a link out of the dataset's folder: {name}", file=file, field="tree")
-        return LabelTree.load(path)
+        try:
+            return LabelTree.load(path)
+        except InputError as error:
+            hint = f"it is the tree of {file.name}" + (f"; {error.hint}" if error.hint else "")
+            raise InputError(error.message, file=error.file, field=error.field, hint=hint) from error
     from softseg.resources import label_tree_path, list_label_trees
 
     if name in list_label_trees():

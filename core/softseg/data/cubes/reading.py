@@ -8,7 +8,9 @@ first pixel at the origin.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import contextlib
+import errno
+from collections.abc import Iterable, Iterator
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -56,6 +58,22 @@ def read_channel(path: str | PathLike[str]) -> ChannelImage:
     InputError: the file is missing, damaged, of an unknown kind, or holds no such array.
     """
     file, key = _existing(path)
+    with _named(file):
+        return _read_channel(file, key)
+
+
+@contextlib.contextmanager
+def _named(file: Path) -> Iterator[None]:
+    """Let errors of the system name the file that is read; a few of those that libraries raise do not."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno == errno.ENOMEM:
+            raise
+        raise InputError(f"cannot be read ({error.strerror or error})", file=file) from error
+
+
+def _read_channel(file: Path, key: str | None) -> ChannelImage:
     name = file.name.lower()
     if name.endswith(ARRAY_SUFFIXES):
         return picture(read_array(file, key, (3, 2), _CUBE))
