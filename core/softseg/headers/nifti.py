@@ -41,6 +41,7 @@ _REFUSED = {
     2048: "complex numbers (complex256)",
 }
 _ENDINGS = (".hdr", ".img", ".hdr.gz", ".img.gz")
+_LARGEST = float(np.finfo(np.float32).max)
 _FIELDS_1 = "dim 8h 40;datatype h 70;pixdim 8f 76;vox_offset f 108;scaling 2f 112;units B 123;codes 2h 252"
 _FIELDS_1 += ";quaternion 3f 256;offset 3f 268;sform 12f 280"
 _FIELDS_2 = "dim 8q 16;datatype h 12;pixdim 8d 104;vox_offset q 168;scaling 2d 176;units i 500;codes 2i 344"
@@ -178,10 +179,15 @@ def _scaling(raw: _Raw) -> tuple[float, float] | None:
     return None if (slope, intercept) == (1.0, 0.0) else (slope, intercept)
 
 
+def _single(number: Any) -> float:
+    """Return a number of a header; beyond what NIfTI-1 can hold (NIfTI-2 has doubles) it is infinite."""
+    return math.copysign(math.inf, number) if abs(number) > _LARGEST else float(number)
+
+
 def _forms(raw: _Raw, file: Path, notes: list[str]) -> Forms:
     """Return both forms with sound voxel lengths, and note what was odd about them."""
     fields = raw.fields
-    lengths = [float(n) for n in fields["pixdim"][1:4]]
+    lengths = [_single(n) for n in fields["pixdim"][1:4]]
     axes = [float(abs(n)) if math.isfinite(n) and n != 0 else 1.0 for n in lengths]
     units = int(fields["units"][0]) & 7
     if raw.version == "Analyze":
@@ -191,10 +197,10 @@ def _forms(raw: _Raw, file: Path, notes: list[str]) -> Forms:
     sform_written, qform_written = (code if abs(code) < 1 << 15 else 0 for code in (sform_code, qform_code))
     forms = Forms(
         sform_written,
-        tuple(float(n) for n in fields["sform"]),
+        tuple(_single(n) for n in fields["sform"]),
         qform_written,
-        tuple(float(n) for n in fields["quaternion"]),  # type: ignore[arg-type]
-        tuple(float(n) for n in fields["offset"]),  # type: ignore[arg-type]
+        tuple(_single(n) for n in fields["quaternion"]),  # type: ignore[arg-type]
+        tuple(_single(n) for n in fields["offset"]),  # type: ignore[arg-type]
         -1.0 if float(fields["pixdim"][0]) < 0 else 1.0,
         (axes[0], axes[1], axes[2]),
         units if units in (0, 1, 2, 3) else 0,

@@ -258,11 +258,20 @@ def _own_part(metadata: dict[str, Any], file: Path) -> tuple[Plan, Head]:
         )
     try:
         plan = Plan.model_validate(own["plan"])
-        head = Head(own["head"]["name"], int(own["head"]["classes"]), own["head"].get("background"))
+        head = _head(own["head"])
     except (KeyError, TypeError, ValueError) as error:
         reason = " ".join(str(error).split())
         raise InputError(f"plan or head are not valid: {reason}", file=file, field="softseg") from error
     return plan, head
+
+
+def _head(own: Mapping[str, Any]) -> Head:
+    classes, background = int(own["classes"]), own.get("background")
+    if background is not None and (
+        not isinstance(background, int) or isinstance(background, bool) or background not in range(classes)
+    ):
+        raise ValueError(f"head.background is {str(background)[:80]!r}, expected null or a leaf index below {classes}")
+    return Head(own["name"], classes, background)
 
 
 def _write_json(path: Path, content: Mapping[str, Any]) -> None:
