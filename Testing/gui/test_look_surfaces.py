@@ -47,7 +47,7 @@ def test_the_button_shows_surfaces_and_takes_them_away(look, result, waitUntil):
     assert button.checked
     assert sorted(sizes(result)) == ["caudate", "cortex", "putamen", "white"]
     waitUntil(lambda: min(sizes(result).values()) > 0)
-    assert button.text == "Show 3D"
+    waitUntil(lambda: button.text == "Show 3D")
     click(button)
     assert not button.checked
     assert set(sizes(result).values()) == {None}
