@@ -10,7 +10,16 @@ from softseg.losses import build_loss
 from softseg.training import Recipe, recipe_explanations, recipe_names
 from softseg.tree import LabelTree, Node
 
-NAMES = ("ce-dice", "soft-tree", "softseg", "sparse", "tree-ce", "tree-wasserstein", "tree-wasserstein-dice")
+NAMES = (
+    "ce-dice",
+    "head-any",
+    "soft-tree",
+    "softseg",
+    "sparse",
+    "tree-ce",
+    "tree-wasserstein",
+    "tree-wasserstein-dice",
+)
 
 
 def test_the_shipped_recipes_are_there_and_explained_to_people() -> None:
@@ -110,7 +119,7 @@ def test_a_file_with_an_unknown_key_is_named_with_the_key(tmp_path: Path) -> Non
 
 
 def test_files_that_are_no_recipes(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"recipe: no recipe or file 'nonsense'; the recipes are ce-dice, soft-tree"):
+    with pytest.raises(InputError, match=r"recipe: no recipe or file 'nonsense'; the recipes are ce-dice, head-any"):
         Recipe.load("nonsense")
     file = tmp_path / "list.yaml"
     file.write_text("- 1\n")

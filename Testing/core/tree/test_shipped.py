@@ -18,8 +18,8 @@ from softseg.tree.matching import Item, match_items
 from softseg.tree.mirror import mirror_permutation
 
 NAMES = [
-    "brain-134", "brain-134-side-first", "brats-tumour", "freesurfer-aseg-dkt", "indian-pines", "multiple-sclerosis",
-    "spinal-cord", "spinal-cord-grey-matter", "totalsegmentator",
+    "brain-134", "brain-134-side-first", "brats-tumour", "freesurfer-aseg-dkt", "head-any", "head-tissues",
+    "indian-pines", "multiple-sclerosis", "spinal-cord", "spinal-cord-grey-matter", "totalsegmentator",
 ]  # fmt: skip
 
 

@@ -295,6 +295,48 @@ def _numbers(text: str, count: str, option: str, example: str) -> tuple[float, .
     return found
 
 
+@app.command("heads")
+def heads(
+    context: typer.Context,
+    source: Annotated[Path, typer.Argument(metavar="SRC", help="Folder of label maps of whole heads.")],
+    out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Folder for DATA.json and the label maps.")],
+    closing: Annotated[
+        float, typer.Option("--closing", metavar="MM", help="How far fluid reaches into the brain's mask.", min=0)
+    ] = 8.0,
+    events: EventsOption = None,
+    quiet: QuietOption = False,
+    cancel_file: CancelFileOption = None,
+) -> None:
+    """Prepare label maps of whole heads (the tree head-tissues) for the recipe head-any."""
+    with long_work(context, events, quiet, cancel_file) as work:
+        from softseg.synthesis.fluid import import_heads
+
+        work.result("dataset", import_heads(source, out, closing, work))
+
+
+@app.command("synthesize")
+def synthesize(
+    context: typer.Context,
+    data: Annotated[Path, typer.Argument(metavar="DATA.json", help="A dataset with label maps.")],
+    out: Annotated[Path, typer.Option("--out", metavar="PNG", help="The page to write.")],
+    recipe: Annotated[str, typer.Option("--recipe", help="A synthetic recipe: a name or a YAML file.")] = "head-any",
+    draws: Annotated[int, typer.Option("--draws", metavar="N", help="How many.", min=1, max=1000)] = 40,
+    set_: Annotated[
+        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change one value of the recipe.")
+    ] = None,
+    seed: Annotated[int, typer.Option("--seed", help="The same seed gives the same draws.")] = 0,
+    events: EventsOption = None,
+    quiet: QuietOption = False,
+    cancel_file: CancelFileOption = None,
+) -> None:
+    """Draw what a synthetic recipe would train with: images made up from label maps, and their targets."""
+    with long_work(context, events, quiet, cancel_file) as work:
+        from softseg.data import Dataset
+        from softseg.training.draws import draw_page
+
+        work.result("page", draw_page(Dataset.load(data), recipe, out, draws, seed, set_ or [], work))
+
+
 @app.command("coarsen")
 def coarsen_data(
     context: typer.Context,

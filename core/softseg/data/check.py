@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
-from softseg.data.cubes import Cube, read_channel
+from softseg.data.cubes import Cube, read_channel, read_label_map
 from softseg.data.dataset import Case, Dataset
 from softseg.data.labelled import FEW, paints_strokes
 from softseg.data.labels import class_count, read_labels, read_mask
@@ -61,7 +62,9 @@ def check_dataset(dataset: Dataset, events: Events | None = None) -> list[CaseSu
 
 def _check_case(case: Case, dataset: Dataset, bands: dict[str, int], events: Events) -> CaseSummary:
     first: Geometry | None = None
-    for channel in dataset.channels:
+    if not case.images and isinstance(case.labels, Path):  # labels alone, for images that are made up
+        first = read_label_map(case.labels).geometry
+    for channel in dataset.channels if case.images else ():
         file = case.images[channel]
         image = read_channel(file)
         say_notes(image.notes, file, lambda text: events.warning(f"case {case.id}: {text}"))

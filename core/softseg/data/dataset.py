@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from os import PathLike
@@ -47,7 +47,7 @@ class CaseEntry(BaseModel):
     id: Identifier
     group: Identifier
     split: Split
-    images: dict[Identifier, str]
+    images: dict[Identifier, str] = Field(default_factory=dict)
     labels: str | list[str] | dict[str, str]
     mask: str | None = None
     unlabelled: int | None = Field(default=None, ge=0, le=65535)
@@ -67,6 +67,28 @@ class DatasetFile(BaseModel):
     cases: list[CaseEntry] = Field(min_length=1)
 
 
+class Images(dict[str, Path]):
+    """The image files of a case by channel; one that has labels alone says so when an image of it is asked for.
+
+    Parameters
+    ----------
+    files: file per channel.
+    case_id, dataset: for the message.
+    """
+
+    def __init__(self, files: Mapping[str, Path], case_id: str, dataset: Path) -> None:
+        super().__init__(files)
+        self._case_id, self._dataset = case_id, dataset
+
+    def __missing__(self, channel: str) -> Path:
+        raise InputError(
+            f"case {self._case_id!r} has no image {channel!r}: labels alone serve synthetic trainings only",
+            file=self._dataset,
+            field="cases",
+            hint="name its images, or leave it out",
+        )
+
+
 @dataclass(frozen=True)
 class Case:
     """One scan with its labels; all paths are absolute.
@@ -76,7 +98,7 @@ class Case:
     id: unique name within the dataset.
     group: the person; a group never crosses splits.
     split: ``"train"``, ``"val"`` or ``"test"``.
-    images: file per channel.
+    images: file per channel; none where there are labels alone, which synthetic images are made from.
     labels: one label map; several raters' label maps; soft maps (0..1) by node id; or a corrected result (.soft.npz).
     mask: where (non-zero) the labels are valid; everywhere when absent.
     unlabelled: value in the label maps that says nothing about a voxel, None if there is none.
@@ -189,7 +211,7 @@ class Dataset:
         chosen = _load_tree(content.tree, file) if tree is None else tree
         if tree is not None and (named := _named_tree(content.tree, file)) is not None:
             _check_values(named, tree, file)
-        cases = tuple(_case(entry, file.parent, content) for entry in content.cases)
+        cases = tuple(_case(entry, file, content) for entry in content.cases)
         _check_names(content, file)
         _check_splits(content.cases, file)
         _check_files(cases, file)
@@ -263,9 +285,9 @@ def _load_tree(name: str, file: Path) -> LabelTree:
     )
 
 
-def _case(entry: CaseEntry, folder: Path, content: DatasetFile) -> Case:
+def _case(entry: CaseEntry, file: Path, content: DatasetFile) -> Case:
     def absolute(name: str) -> Path:
-        return Path(os.path.normpath(folder / name))
+        return Path(os.path.normpath(file.parent / name))
 
     labels: LabelFiles
     if isinstance(entry.labels, str):
@@ -278,7 +300,7 @@ def _case(entry: CaseEntry, folder: Path, content: DatasetFile) -> Case:
         id=entry.id,
         group=entry.group,
         split=entry.split,
-        images={channel: absolute(name) for channel, name in entry.images.items()},
+        images=Images({channel: absolute(name) for channel, name in entry.images.items()}, entry.id, file),
         labels=labels,
         mask=None if entry.mask is None else absolute(entry.mask),
         unlabelled=content.unlabelled if entry.unlabelled is None else entry.unlabelled,
@@ -300,7 +322,7 @@ def _check_names(content: DatasetFile, file: Path) -> None:
         if any(sign in case.id for sign in '/\\:*?"<>|') or case.id.strip(". ") != case.id:
             raise InputError(f"{case.id!r} cannot be a file name", file=file, field=f"cases[{position}].id")
         for channel in content.channels:
-            if channel not in case.images:
+            if case.images and channel not in case.images:
                 raise InputError(
                     f"case {case.id!r} lacks the channel {channel!r}", file=file, field=f"cases[{position}].images"
                 )

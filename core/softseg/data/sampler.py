@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Literal
@@ -145,19 +145,7 @@ class PatchSampler:
         prefetch: batches made ahead, at least.
         workers: threads; more than one only where the network does not need the processor's cores itself.
         """
-        threads = torch.get_num_threads()
-        with ThreadPoolExecutor(max(1, workers), "softseg-patches", _compute_alone) as pool:
-            ahead = deque(pool.submit(self.batch, first_step + later) for later in range(max(1, prefetch, workers)))
-            try:
-                for step in itertools.count(first_step):
-                    batch = ahead.popleft().result()
-                    if step == first_step:
-                        torch.set_num_threads(threads)  # of this thread; what a worker sets reaches libraries of all
-                    ahead.append(pool.submit(self.batch, step + len(ahead) + 1))
-                    yield step, batch
-            finally:
-                for waiting in ahead:
-                    waiting.cancel()
+        return made_ahead(self.batch, first_step, prefetch, workers)
 
     def _item(self, step: int, item: int, target: Tensor) -> tuple[Tensor, _Known]:
         """Fill ``target`` (zeros, ``[C or 1, *patch]``) and return the image of one patch and what is known of it."""
@@ -276,6 +264,25 @@ class PatchSampler:
         """Call all outside the box of non-zero voxels background; around other images nothing is known."""
         if corners.inside is not None and self._known_outside(corners):
             background[~corners.inside] = 1
+
+
+def made_ahead(
+    batch: Callable[[int], Batch], first_step: int, prefetch: int, workers: int
+) -> Iterator[tuple[int, Batch]]:
+    """Yield ``(step, batch(step))`` from ``first_step`` on, without end, made ahead in threads."""
+    threads = torch.get_num_threads()
+    with ThreadPoolExecutor(max(1, workers), "softseg-patches", _compute_alone) as pool:
+        ahead = deque(pool.submit(batch, first_step + later) for later in range(max(1, prefetch, workers)))
+        try:
+            for step in itertools.count(first_step):
+                made = ahead.popleft().result()
+                if step == first_step:
+                    torch.set_num_threads(threads)  # of this thread; what a worker sets reaches libraries of all
+                ahead.append(pool.submit(batch, step + len(ahead) + 1))
+                yield step, made
+        finally:
+            for waiting in ahead:
+                waiting.cancel()
 
 
 def _compute_alone() -> None:

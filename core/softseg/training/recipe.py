@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from softseg.errors import InputError
 from softseg.files import write_beside
+from softseg.synthesis.settings import SynthesisSpec
 from softseg.texts import read_text
 from softseg.training.score_names import FIELD, problem_of_score
 from softseg.yaml_text import load_yaml
@@ -110,6 +111,7 @@ class Recipe(_Part):
     keep_statistics: batch normalisation goes on with the means and variances that it starts from.
     corrected_share: share of the patches from corrected results, 0..1, where there are other training cases too.
     plan: changes to the automatic plan.
+    synthetic: how images are made up from label maps; ``true`` for the defaults, null for scans alone.
     """
 
     name: str
@@ -132,12 +134,20 @@ class Recipe(_Part):
     keep_statistics: bool = False
     corrected_share: float = Field(default=0.5, ge=0, le=1)
     plan: dict[str, Any] = Field(default_factory=dict)
+    synthetic: SynthesisSpec | None = None
 
     @model_validator(mode="before")
     @classmethod
     def _short_head(cls, data: Any) -> Any:
         if isinstance(data, dict) and isinstance(data.get("head"), str):
             return data | {"head": {"name": data["head"]}}
+        return data
+
+    @model_validator(mode="before")
+    @classmethod
+    def _short_synthetic(cls, data: Any) -> Any:
+        if isinstance(data, dict) and isinstance(data.get("synthetic"), bool):
+            return data | {"synthetic": {} if data["synthetic"] else None}
         return data
 
     @model_validator(mode="before")

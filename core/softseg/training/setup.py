@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
-from pathlib import Path
-from typing import Any
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 
 import torch
 
-from softseg.data import CaseStore, Dataset, Machine, PatchSampler, Plan, default_augmentation, make_plan
+from softseg.data import CaseStore, Machine, Plan, default_augmentation, make_plan
 from softseg.errors import InputError
 from softseg.events import Events
 from softseg.files import require_writable_folder
@@ -28,10 +26,13 @@ from softseg.training.labelled import check_labelled
 from softseg.training.optimization import average_of, make_optimizer
 from softseg.training.ranks import Ranks
 from softseg.training.recipe import Recipe
+from softseg.training.request import Request
 from softseg.training.run import Run
+from softseg.training.samplers import Sampler, make_sampler
 from softseg.training.score_names import require_score
 from softseg.training.shared_step import require_shareable, shared_network
 from softseg.training.step_memory import require_step_memory
+from softseg.training.synthetic import label_maps, parted_cases, scans_of, synthetic_plan, synthetic_request
 from softseg.training.validation import least_pause
 from softseg.training.warm_start import start_from
 from softseg.tree import LabelTree
@@ -78,57 +79,11 @@ class Setup:
 
     run: Run
     store: CaseStore
-    sampler: PatchSampler
+    sampler: Sampler
     validation_cases: list[str]
     validate_every: int
     board: Board
     pace: Pace
-
-
-@dataclass(frozen=True)
-class Request:
-    """What was asked for: the arguments of :func:`softseg.training.train`.
-
-    The dataset has the tree that is learned; ``out`` and ``cache`` are folders.
-    """
-
-    dataset: Dataset
-    recipe: Recipe
-    out: Path
-    device: str
-    seed: int
-    resume: bool
-    overrides: dict[str, Any]
-    cache: Path
-    pictures: bool = True
-    plan: Plan | None = None
-    details: Mapping[str, Any] = field(default_factory=dict)
-
-    @property
-    def tree(self) -> LabelTree:
-        """The tree whose leaves are learned."""
-        return self.dataset.tree
-
-    @property
-    def training_cases(self) -> list[str]:
-        """Ids of the cases to learn from."""
-        return [case.id for case in self.dataset.split("train")]
-
-    @property
-    def validation_cases(self) -> list[str]:
-        """Ids of the cases that judge."""
-        return [case.id for case in self.dataset.split("val")][: self.recipe.validation.cases]
-
-    @property
-    def checkpoint(self) -> Path:
-        """What would be resumed from."""
-        return self.out / "checkpoints" / "last.pt"
-
-    @property
-    def head(self) -> Head:
-        """The head that recipe and tree ask for."""
-        background = None if self.tree.background is None else self.tree.leaf_index(self.tree.background.id)
-        return Head(self.recipe.head.name, len(self.tree.leaves), background)
 
 
 def prepare_run(request: Request, ranks: Ranks, events: Events) -> Setup:
@@ -137,6 +92,7 @@ def prepare_run(request: Request, ranks: Ranks, events: Events) -> Setup:
     Process 0 decides, writes and prepares; the others wait for it and then read the same.
     """
     with ranks.together():
+        request = synthetic_request(request)
         tree = suitable_tree(request.tree, request.recipe, events)
         request = replace(request, dataset=request.dataset.with_tree(tree))
         if not any(map(uses_coarse, build_loss(request.recipe.losses, tree).parts)):
@@ -177,8 +133,12 @@ def _lay_out(request: Request, ranks: Ranks, device: torch.device, events: Event
     plan.save(folder / "plan.json")
     request.tree.save(folder / "tree.json")
     store = CaseStore(request.dataset, plan, request.cache)
-    store.prepare(events, [*request.training_cases, *request.validation_cases])
-    check_labelled(store, request.training_cases, request.validation_cases, loss, events)
+    scans, maps = parted_cases(request)
+    if maps:
+        label_maps(request, plan).prepare(events, maps)
+    store.prepare(events, [*scans, *request.validation_cases])
+    if scans:
+        check_labelled(store, scans, request.validation_cases, loss, events)
 
 
 def _build(request: Request, ranks: Ranks, device: torch.device, events: Events) -> Setup:
@@ -191,11 +151,7 @@ def _build(request: Request, ranks: Ranks, device: torch.device, events: Events)
         )
     recipe, plan = request.recipe, Plan.load(request.out / "plan.json")
     store = CaseStore(request.dataset, plan, request.cache)
-    augmentation = default_augmentation(plan, recipe.augmentation)
-    items = ranks.items(plan.batch_size)
-    sampler = PatchSampler(
-        store, request.training_cases, plan, recipe.targets, augmentation, request.seed, items, recipe.corrected_share
-    )
+    sampler = make_sampler(request, store, plan, ranks.items(plan.batch_size))
     run = _new_run(request, plan, ranks, device, events)
     if request.resume and request.checkpoint.exists():
         run.restore()
@@ -272,7 +228,9 @@ def _plan(request: Request, ranks: Ranks, device: torch.device, events: Events) 
         return _same_preparation(request.plan, request.plan.with_overrides(changes))
     there = Machine.here(device=device)  # each process has a GPU of its own; the CPU's memory is for all of them
     memory_gb = there.memory_gb if there.gpu else there.memory_gb / ranks.local_size
-    plan = make_plan(request.dataset, overrides=changes, memory_gb=memory_gb, device=device, events=events)
+    if not parted_cases(request)[0]:
+        return synthetic_plan(request, changes)
+    plan = make_plan(scans_of(request), overrides=changes, memory_gb=memory_gb, device=device, events=events)
     if "batch_size" in changes or not ranks.several:
         return plan
     events.log(f"batch of {plan.batch_size} patches for each of {ranks.size} processes")
@@ -326,7 +284,7 @@ def _network(request: Request, plan: Plan) -> tuple[torch.nn.Module, tuple[int, 
     return network, None if request.recipe.init is None else start_from(request.recipe.init, network)
 
 
-def _start_bias(run: Run, sampler: PatchSampler) -> None:
+def _start_bias(run: Run, sampler: Sampler) -> None:
     if not run.recipe.frequency_bias or run.recipe.init is not None:
         return
     if run.head.name == "normrelu":

@@ -14,7 +14,7 @@ from typing import Any, cast
 import torch
 from torch import Tensor
 
-from softseg.data import Dataset, PatchSampler, Plan
+from softseg.data import Dataset, Plan
 from softseg.data.sampler import Batch
 from softseg.errors import CancelledError, LostProcessError
 from softseg.events import Events
@@ -25,8 +25,10 @@ from softseg.training.hooks import Hook, make_hooks
 from softseg.training.objective import loss_of, plain_memory_errors, require_finite
 from softseg.training.ranks import joined_ranks
 from softseg.training.recipe import Recipe
+from softseg.training.request import Request
 from softseg.training.run import Run
-from softseg.training.setup import Request, prepare_run
+from softseg.training.samplers import Sampler
+from softseg.training.setup import prepare_run
 from softseg.training.shared_step import shared_loss
 from softseg.tree import LabelTree
 
@@ -99,7 +101,7 @@ def train(
     return path
 
 
-def _learn(run: Run, sampler: PatchSampler, hooks: list[Hook], events: Events) -> None:
+def _learn(run: Run, sampler: Sampler, hooks: list[Hook], events: Events) -> None:
     run.start_learning()
     batches = cast("Generator[tuple[int, Batch], None, None]", sampler.batches(run.step, workers=_workers(run)))
     try:
