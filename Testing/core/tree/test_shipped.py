@@ -18,9 +18,18 @@ from softseg.tree.matching import Item, match_items
 from softseg.tree.mirror import mirror_permutation
 
 NAMES = [
-    "brain-134", "brain-134-side-first", "brats-tumour", "freesurfer-aseg-dkt", "head-any", "head-tissues",
-    "indian-pines", "multiple-sclerosis", "spinal-cord", "spinal-cord-grey-matter", "totalsegmentator",
+    "brain-134", "brain-134-side-first", "brats-tumour", "fastsurfer-dkt", "freesurfer-aseg-dkt", "head-any",
+    "head-tissues", "indian-pines", "multiple-sclerosis", "spinal-cord", "spinal-cord-grey-matter", "synthseg",
+    "totalsegmentator", "totalsegmentator-mr",
 ]  # fmt: skip
+FREESURFER = ("fastsurfer-dkt", "freesurfer-aseg-dkt", "synthseg")
+CODED = {  # leaves with a code of exactly that structure, of all leaves
+    "brain-134": (33, 135), "brain-134-side-first": (33, 135), "brats-tumour": (5, 5), "fastsurfer-dkt": (35, 96),
+    "freesurfer-aseg-dkt": (37, 106), "head-any": (1, 31), "head-tissues": (1, 55),
+    "indian-pines": (0, 16), "multiple-sclerosis": (2, 3), "spinal-cord": (4, 38),
+    "spinal-cord-grey-matter": (3, 3), "synthseg": (32, 33), "totalsegmentator": (118, 118),
+    "totalsegmentator-mr": (50, 51),
+}  # fmt: skip
 
 
 def shipped(name: str) -> LabelTree:
@@ -45,9 +54,9 @@ def test_every_tree_is_ready_for_use(name: str) -> None:
     single = [remark for remark in remarks(tree) if "partner" in remark]
     assert len(single) == (name == "totalsegmentator")  # the middle lobe of the lung, the left atrial appendage
     assert not [remark for remark in remarks(tree) if "no colour" in remark]
-    if name != "freesurfer-aseg-dkt":  # its colours are FreeSurfer's, the same on both sides
+    if name not in FREESURFER:  # its colours are FreeSurfer's, the same on both sides
         assert len({leaf.color for leaf in tree.leaves}) == len(tree.leaves)
-    if name != "freesurfer-aseg-dkt":
+    if name not in FREESURFER:
         assert not [remark for remark in remarks(tree) if "colour" in remark]
     again = LabelTree.from_json(tree.to_json())
     assert again == tree
@@ -62,6 +71,24 @@ def test_brain_has_the_labels_of_the_data(name: str, shared_data: Path) -> None:
     assert set(leaves) == set(rows) | {0}
     assert {value for value in rows if leaves[value] != rows[value]} == {46}
     assert leaves[46] == "Extra-ventricular CSF"
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_how_many_leaves_have_a_code(name: str) -> None:
+    tree = shipped(name)
+    assert (sum(leaf.terminology is not None for leaf in tree.leaves), len(tree.leaves)) == CODED[name]
+
+
+def test_trees_of_other_tools_have_their_values() -> None:
+    synthseg = [0, 2, 3, 4, 5, 7, 8, 10, 11, 12, 13, 14, 15, 16, 17, 18, 24, 26, 28]
+    synthseg += [41, 42, 43, 44, 46, 47, 49, 50, 51, 52, 53, 54, 58, 60]
+    assert sorted(leaf.value for leaf in shipped("synthseg").leaves) == synthseg
+    assert sorted(leaf.value for leaf in shipped("totalsegmentator-mr").leaves) == list(range(51))
+    mr = {leaf.value: leaf.name for leaf in shipped("totalsegmentator-mr").leaves}
+    assert (mr[2], mr[10], mr[19], mr[50]) == ("right kidney", "left lung", "vertebrae", "brain")
+    cortex = [leaf.value for leaf in shipped("fastsurfer-dkt").leaves if leaf.value >= 1000]
+    assert len(cortex) == 62
+    assert {value % 1000 for value in cortex} == set(range(1, 36)) - {1, 4, 32, 33}
 
 
 def test_side_last_and_side_first() -> None:

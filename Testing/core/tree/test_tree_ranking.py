@@ -45,7 +45,7 @@ def test_freesurfer_labels_without_names_find_their_tree_with_counts() -> None:
 
 
 def test_the_background_is_no_label() -> None:
-    items = [Item(0, "0", value=0), Item("b", "Background", value=9), Item("l", "liver", value=5)]
+    items = [Item(0, "0", value=0), Item("b", "Background", value=9), Item("l", "left rib 3", value=94)]
     best = rank_trees(items, TREES, numbered=True)[0]
     assert (best.tree.name, best.fitting, best.total) == ("totalsegmentator", 1, 1)
 

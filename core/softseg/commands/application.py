@@ -22,6 +22,7 @@ from softseg.commands import (
     ensemble,
     evaluate,
     guarantee,
+    import_soft,
     outliers,
     predict,
     study,
@@ -54,6 +55,7 @@ app.command("train")(train.train)
 app.command("predict")(predict.predict)
 app.command("ensemble")(ensemble.ensemble)
 app.command("collapse")(collapse.collapse)
+app.command("import-soft")(import_soft.import_soft)
 app.command("correct")(correct.correct)
 app.command("evaluate")(evaluate.evaluate)
 app.command("study")(study.study)

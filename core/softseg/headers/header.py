@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -35,6 +35,7 @@ class Header:
     notes: oddities of the header that decide about place or values, one sentence each without a full stop.
     fields: of an NRRD header, its key/value pairs.
     load: reads the numbers, ``[bands, k, j, i]``, scaled.
+    bands_apart: reads the same band by band, ``[k, j, i]`` each; None where a format does not keep bands together.
     """
 
     file: Path
@@ -50,6 +51,7 @@ class Header:
     forms: Forms | None = None
     notes: tuple[str, ...] = ()
     fields: dict[str, str] = field(default_factory=dict)
+    bands_apart: Callable[[], Iterator[npt.NDArray[Any]]] | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
         if min(self.size) < 1 or self.bands < 1:
@@ -65,6 +67,10 @@ class Header:
     def shape(self) -> tuple[int, int, int, int]:
         """Shape of the numbers: ``[bands, k, j, i]``."""
         return self.bands, self.size[2], self.size[1], self.size[0]
+
+    def each_band(self) -> Iterator[npt.NDArray[Any]]:
+        """Yield the bands, ``[k, j, i]`` each, scaled; only one is in memory where the format allows it."""
+        return iter(self.load()) if self.bands_apart is None else self.bands_apart()
 
     @property
     def bytes(self) -> int:

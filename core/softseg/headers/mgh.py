@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ import numpy.typing as npt
 
 from softseg.errors import InputError
 from softseg.headers.header import DAMAGED, Header, three
-from softseg.headers.packed import first_bytes, read_numbers, require_finite
+from softseg.headers.packed import first_bytes, read_bands, read_numbers, require_finite
 
 NUMBERS = {0: "u1", 1: "i4", 3: "f4", 4: "i2", 10: "u2"}
 """FreeSurfer's code of each type of number that is read."""
@@ -41,7 +42,8 @@ def read_mgh(file: Path) -> Header:
     number = np.dtype(">" + NUMBERS[code])
     affine, notes = _affine(content, size)
     load = partial(_load, file, number, (bands, *size[::-1]))
-    return Header(file, "MGH", size, bands, number, affine, load, notes=notes)
+    apart = partial(read_bands, file, number, (bands, *size[::-1]), _START)
+    return Header(file, "MGH", size, bands, number, affine, load, notes=notes, bands_apart=partial(_each, apart, file))
 
 
 def _affine(content: bytes, size: tuple[int, int, int]) -> tuple[npt.NDArray[np.float64], tuple[str, ...]]:
@@ -58,6 +60,12 @@ def _affine(content: bytes, size: tuple[int, int, int]) -> tuple[npt.NDArray[np.
     matrix[:3, :3] = axes * lengths
     matrix[:3, 3] = centre - matrix[:3, :3] @ (np.array(size) / 2)
     return matrix, notes
+
+
+def _each(apart: Callable[[], Iterator[npt.NDArray[Any]]], file: Path) -> Iterator[npt.NDArray[Any]]:
+    for band in apart():
+        require_finite(band, file)
+        yield band
 
 
 def _load(file: Path, number: np.dtype[Any], shape: tuple[int, ...]) -> npt.NDArray[Any]:

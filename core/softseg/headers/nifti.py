@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import struct
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -15,7 +16,7 @@ import numpy.typing as npt
 from softseg.errors import InputError
 from softseg.headers.forms import CODES, Forms, qform_matrix
 from softseg.headers.header import DAMAGED, Header, three
-from softseg.headers.packed import first_bytes, read_numbers, require_finite
+from softseg.headers.packed import first_bytes, read_bands, read_numbers, require_finite
 
 NUMBERS = {
     2: "u1",
@@ -118,6 +119,7 @@ def read_nifti(file: Path) -> Header:
         forms.chosen != "none",
         forms,
         tuple(notes),
+        bands_apart=None if colours else partial(_each, image_file, number, (bands, *size[::-1]), offset, scaling),
     )
 
 
@@ -262,6 +264,15 @@ def _load(
     if colours:
         return np.ascontiguousarray(np.moveaxis(array, -1, 0))
     return array if scaling is None else scaled(array, *scaling)
+
+
+def _each(
+    file: Path, number: np.dtype[Any], shape: tuple[int, ...], offset: int, scaling: tuple[float, float] | None
+) -> Iterator[npt.NDArray[Any]]:
+    """Yield the bands, ``[k, j, i]`` each."""
+    for band in read_bands(file, number, shape, offset):
+        require_finite(band, file)
+        yield band if scaling is None else scaled(band[None], *scaling)[0]
 
 
 def scaled(array: npt.NDArray[Any], slope: float, intercept: float) -> npt.NDArray[Any]:

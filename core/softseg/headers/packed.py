@@ -95,6 +95,57 @@ def read_numbers(
     return array if number.isnative else array.byteswap(inplace=True).view(number.newbyteorder("="))
 
 
+def read_bands(file: Path, number: np.dtype[Any], shape: tuple[int, ...], offset: int) -> Iterator[npt.NDArray[Any]]:
+    """Yield ``shape[0]`` arrays of shape ``shape[1:]``, one at a time, of a file that is plain or gzip'ed.
+
+    Parameters
+    ----------
+    file, number, shape, offset: as for :func:`read_numbers`; the first axis varies slowest.
+
+    Raises
+    ------
+    InputError: the file is damaged or shorter than its header says; bands before the damage have been given by then.
+    """
+    try:
+        kind = "gzip" if is_gzip(file) else "raw"
+        expected = math.prod(shape) * number.itemsize
+        if expected + offset > file.stat().st_size * (1 if kind == "raw" else _RATIO):
+            raise InputError(DAMAGED, file=file)
+        with file.open("rb") as stream:
+            yield from bands_of(_unpacked(stream, kind, _BLOCK), number, shape, offset, file)
+    except (OSError, EOFError, zlib.error, ValueError) as error:
+        if isinstance(error, SoftSegError):
+            raise
+        raise_out_of_memory(error, file)
+        raise InputError(DAMAGED, file=file) from error
+
+
+def bands_of(
+    blocks: Iterator[bytes], number: np.dtype[Any], shape: tuple[int, ...], skip: int, file: Path
+) -> Iterator[npt.NDArray[Any]]:
+    """Yield the arrays that blocks of bytes hold one after the other, behind the first ``skip`` bytes.
+
+    Raises
+    ------
+    InputError: the bytes end too early.
+    """
+    require_memory(math.prod(shape[1:]) * number.itemsize, "one of its volumes", file)
+    rest = memoryview(b"")
+    for _ in range(shape[0]):
+        array = np.empty(shape[1:], number)
+        target, filled = _bytes_of(array), 0
+        while filled < len(target):
+            if not rest:
+                block = next(blocks, None)
+                if block is None:
+                    raise InputError(DAMAGED, file=file)
+                rest, skip = memoryview(block)[skip:], max(0, skip - len(block))
+            part = rest[: len(target) - filled]
+            target[filled : filled + len(part)] = part
+            filled, rest = filled + len(part), rest[len(part) :]
+        yield array if number.isnative else array.byteswap(inplace=True).view(number.newbyteorder("="))
+
+
 def require_finite(array: npt.NDArray[Any], file: Path) -> None:
     """Raise :class:`InputError` if an array of floats holds NaN or infinity."""
     if array.dtype.kind != "f" or not array.size:

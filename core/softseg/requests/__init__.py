@@ -8,6 +8,7 @@
 
 from softseg.requests.correct import CorrectRequest
 from softseg.requests.evaluate import EvaluateRequest, FalseColourRequest
+from softseg.requests.import_soft import ImportSoftRequest
 from softseg.requests.manifest import Manifest, OutputFile, WrittenCase
 from softseg.requests.names import file_name, file_names
 from softseg.requests.predict import CollapseRequest, PredictRequest
@@ -29,6 +30,7 @@ __all__ = [
     "FalseColourRequest",
     "FitOutliersRequest",
     "GuaranteeRequest",
+    "ImportSoftRequest",
     "Manifest",
     "OutputFile",
     "PredictRequest",

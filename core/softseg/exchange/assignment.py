@@ -1,0 +1,170 @@
+"""Which leaf of a tree each map is, and a flat tree where none is given."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from softseg.errors import InputError
+from softseg.exchange.source import ProbabilityMap, Source
+from softseg.resources import label_tree_path, list_label_trees
+from softseg.tree import LabelTree, Node
+from softseg.tree.colors import node_colors
+from softseg.tree.matching import LEAVE_OUT, Chosen, Item, match_items
+from softseg.tree.names import is_background, plain_name
+from softseg.tree.ranking import rank_trees
+
+_SHOWN = 6
+
+
+def named_by(maps: Sequence[ProbabilityMap], table: LabelTree, file: Path) -> tuple[ProbabilityMap, ...]:
+    """Return the maps with the names and values of a table, in the order of its values.
+
+    Raises
+    ------
+    InputError: the table has another number of labels.
+    """
+    labels = sorted((node for node in table.leaves if node.value is not None), key=lambda node: node.value or 0)
+    background = [node for node in labels if node.value == 0]
+    if len(labels) == len(maps) + 1 and background:
+        labels = labels[1:]
+    if len(labels) != len(maps):
+        raise InputError(f"has {len(labels)} labels, but there are {len(maps)} maps", file=file)
+    return tuple(ProbabilityMap(node.name, node.value, one.step) for one, node in zip(maps, labels, strict=True))
+
+
+def assign(source: Source, tree: LabelTree, chosen: Mapping[str, str]) -> list[int | None]:
+    """Return the leaf index of each map, None where it is left out.
+
+    Maps are found by what ``chosen`` says, else by their names and values as :mod:`softseg.tree.matching` does; where
+    no map has a name or a value, they are the leaves in the order of their label values.
+
+    Parameters
+    ----------
+    source: whose maps.
+    tree: the tree.
+    chosen: from the name or number (from 0) of a map to a node, or ``-`` to leave it out.
+
+    Raises
+    ------
+    InputError: a map belongs to no leaf, or two to one.
+    """
+    maps = source.maps
+    if not chosen and all(not one.name and one.value is None for one in maps):
+        maps = _in_order_of_values(source, tree)
+    choices: dict[int, object] = {}
+    for said, node in chosen.items():
+        number = _number(said, maps, source.file)
+        choices[number] = LEAVE_OUT if node == "-" else tree.find(node).id
+    background = None if tree.background is None else tree.background.id
+    for number, one in enumerate(maps):
+        if number not in choices and background is not None and (one.value == 0 or is_background(one.name)):
+            choices[number] = background
+    items = [Item(number, one.name, value=one.value) for number, one in enumerate(maps)]
+    typed: Chosen = choices  # type: ignore[assignment]
+    matching = match_items(items, tree, typed)
+    if matching.open:
+        open_ = [f"{match.item.shown!r}{f' ({match.reason})' if match.reason else ''}" for match in matching.open]
+        more = f" and {len(open_) - _SHOWN} more" if len(open_) > _SHOWN else ""
+        raise InputError(
+            f"maps that no node of the tree '{tree.name}' is: {', '.join(open_[:_SHOWN])}{more}",
+            file=source.file,
+            hint="say it with --as MAP=NODE (MAP=- leaves it out), or use another tree",
+        )
+    found: list[int | None] = []
+    leaves = {leaf.id for leaf in tree.leaves}
+    for match in matching.matches:
+        if match.node is None:
+            found.append(None)
+            continue
+        if match.node.id not in leaves:
+            raise InputError(
+                f"{match.item.shown!r} is '{match.node.name}' of the tree '{tree.name}', which has parts: "
+                "a soft parcellation stores leaves",
+                file=source.file,
+                hint="use a tree in which it is a leaf, or none: a flat one is made of the names",
+            )
+        found.append(tree.leaf_index(match.node.id))
+    twice = [number for number in found if number is not None and found.count(number) > 1]
+    if twice:
+        raise InputError(f"two maps are '{tree.leaves[twice[0]].name}'", file=source.file, hint="use --as MAP=NODE")
+    return found
+
+
+def flat_tree(source: Source, name: str) -> LabelTree:
+    """Return a tree of one level whose leaves are the maps, with a background."""
+    nodes, taken, used = [Node("all", "all", None), Node("background", "background", "all", value=0)], {"all"}, {0}
+    taken.add("background")
+    for number, one in enumerate(source.maps):
+        if one.value == 0 or is_background(one.name):
+            continue
+        title = one.name or f"class {number if one.value is None else one.value}"
+        id_ = _free(re.sub(r"[^a-z0-9]+", "-", plain_name(title)).strip("-") or f"class-{number}", taken)
+        value = one.value if one.value is not None and one.value not in used else max(used) + 1
+        used.add(value)
+        nodes.append(Node(id_, title, "all", value=value))
+    colours = node_colors(tree := LabelTree(nodes, name=name))
+    return LabelTree(
+        [Node(node.id, node.name, node.parent, color=colours[node.id], value=node.value) for node in tree.nodes],
+        name=name,
+    )
+
+
+def flat_assignment(source: Source) -> list[int | None]:
+    """Return the leaf index of each map in the tree that :func:`flat_tree` made of them."""
+    found: list[int | None] = []
+    position = 1
+    for one in source.maps:
+        if one.value == 0 or is_background(one.name):
+            found.append(0)
+        else:
+            found.append(position)
+            position += 1
+    if found.count(0) > 1:
+        raise InputError("two maps are the background", file=source.file, hint="use --as MAP=-")
+    return found
+
+
+def fitting_tree(source: Source) -> str:
+    """Return the name of the shipped tree that knows all maps by name, the best first; empty where none does."""
+    items = [Item(number, one.name, value=one.value) for number, one in enumerate(source.maps)]
+    if not any(one.name for one in source.maps):
+        return ""
+    fits = rank_trees(items, [LabelTree.load(label_tree_path(name)) for name in list_label_trees()])
+    best = fits[0] if fits else None
+    return best.tree.name if best is not None and best.is_complete and best.named == best.total else ""
+
+
+def _in_order_of_values(source: Source, tree: LabelTree) -> tuple[ProbabilityMap, ...]:
+    leaves = sorted(tree.leaves, key=lambda leaf: tree.value_of(leaf.id))
+    if len(leaves) == len(source.maps) + 1 and tree.background is not None:
+        leaves = [leaf for leaf in leaves if leaf is not tree.background]
+    if len(leaves) != len(source.maps):
+        raise InputError(
+            f"holds {len(source.maps)} maps without names; the tree '{tree.name}' has {len(leaves)} leaves",
+            file=source.file,
+            hint="name them with --labels TABLE or --as NUMBER=NODE",
+        )
+    return tuple(
+        ProbabilityMap(leaf.name, tree.value_of(leaf.id), one.step)
+        for leaf, one in zip(leaves, source.maps, strict=True)
+    )
+
+
+def _number(said: str, maps: Sequence[ProbabilityMap], file: Path) -> int:
+    named = [number for number, one in enumerate(maps) if one.name == said]
+    if len(named) == 1:
+        return named[0]
+    if said.isdigit() and int(said) < len(maps):
+        return int(said)
+    there = ", ".join(one.name or str(number) for number, one in list(enumerate(maps))[:_SHOWN])
+    raise InputError(f"no map is called {said!r}; there are {there}", file=file, field="--as")
+
+
+def _free(id_: str, taken: set[str]) -> str:
+    found, number = id_, 2
+    while found in taken:
+        found, number = f"{id_}-{number}", number + 1
+    taken.add(found)
+    return found
