@@ -7,11 +7,12 @@ import json
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 import qt
 import slicer
 from gui_actions import click, settle, write
-from gui_training import STAND_IN, addCase, addPerson, choose, message, prepared, table
+from gui_training import STAND_IN, addCase, addPerson, addSegmentation, choose, message, prepared, table
 
 
 @pytest.fixture
@@ -274,6 +275,25 @@ def test_a_training_that_ended_says_after_how_many_steps_and_why(panel, waitUnti
     slicer.mrmlScene.Clear(False)
     settle()
     assert panel.ui.statusLabel.text == said
+
+
+def test_a_training_of_several_networks_names_no_wrong_number_of_steps(panel, waitUntil):
+    panel._launcher._command = [sys.executable, "-c", 'print(\'{"event": "done"}\')']
+    prepared(panel)
+    click(panel.ui.startButton)
+    waitUntil(lambda: panel.monitor.state == "finished")
+    assert panel.ui.statusLabel.text == "Finished."
+
+
+def test_shipped_trees_are_offered_by_how_many_labels_fit(panel):
+    volume, _labels = addPerson("P0", 0)
+    mask = np.zeros(slicer.util.arrayFromVolume(volume).shape, bool)
+    mask[1:3, 1:3, 1:3] = True
+    organs = addSegmentation("organs", {"liver": mask, "spleen": np.roll(mask, 3, 0)}, volume)
+    addCase(panel, volume, organs)
+    texts = [panel.ui.treeSelector.itemText(place) for place in range(panel.ui.treeSelector.count)]
+    assert texts[1] == "totalsegmentator (2 of 2 labels fit)"
+    choose(panel.ui.treeSelector, "shipped|totalsegmentator")
 
 
 def test_scribbles_are_seen_and_get_the_recipe_for_them(panel):

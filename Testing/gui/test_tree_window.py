@@ -45,6 +45,19 @@ def test_the_tree_takes_the_free_height(shell, name):
     assert panel.ui.treePart.height + panel.ui.belowArea.height > 0.8 * panel.widget.height
 
 
+def test_a_line_of_text_more_or_less_does_not_move_the_buttons_below_the_tree(shell):
+    _widget, show = shell
+    panel = show("Look", HIGH)
+    bottom = panel.ui.treeSplitter.y + panel.ui.treePart.height
+    for height in (HIGH - 25, HIGH - 45, HIGH):  # as when the part of Slicer below the module says more
+        show("Look", height)
+        assert panel.ui.treeSplitter.y + panel.ui.treePart.height == bottom
+    panel.ui.messageLabel.text = "A message of one line."
+    panel.ui.messageLabel.visible = True
+    settle()
+    assert panel.ui.treeSplitter.y + panel.ui.treePart.height == bottom
+
+
 @pytest.mark.parametrize("name", ["Look", "Tree"])
 def test_what_people_drag_stays(shell, name):
     _widget, show = shell

@@ -209,3 +209,18 @@ def test_corrections_are_written_and_shown_again(writer, reader, parcellation, g
     np.testing.assert_allclose(logic.parcellationOf(again).probability("stem")[voxels], 1)
     logic.removeCorrection(again, logic.corrections(again)[0].id)
     np.testing.assert_array_equal(shownLabels(again, grid, logic), parcellation.labels(3))
+
+
+def test_a_scene_that_would_refer_to_the_result_s_file_refers_to_its_labels(writer, parcellation, tmp_path):
+    node = SharedLogic.sharedLogic().addSegmentation(parcellation)
+    storage = slicer.vtkMRMLSegmentationStorageNode()
+    slicer.mrmlScene.AddNode(storage)
+    node.SetAndObserveStorageNodeID(storage.GetID())
+    path = tmp_path / "head.soft.npz"
+    storage.SetFileName(str(path))  # as the dialog that saves does before it calls the writer
+    assert writer.write({"fileName": str(path), "nodeID": node.GetID()})
+    assert SoftParcellation.load(path).tree == parcellation.tree
+    again = slicer.mrmlScene.AddNode(slicer.vtkMRMLSegmentationNode())
+    assert storage.GetFileName() != str(path)
+    assert storage.ReadData(again)
+    assert list(again.GetSegmentation().GetSegmentIDs()) == list(node.GetSegmentation().GetSegmentIDs())

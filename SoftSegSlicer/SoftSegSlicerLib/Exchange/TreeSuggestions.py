@@ -11,6 +11,7 @@ from softseg.resources import label_tree_path, list_label_trees
 from softseg.tree import LabelTree
 from softseg.tree.ranking import rank_trees
 
+from ..Scene.Translation import tr as _
 from .LabelItems import isSegmentation, itemsOf
 from .LabelReader import layersOf
 
@@ -34,6 +35,14 @@ def rememberTree(path):
     slicer.app.userSettings().setValue(SETTING, json.dumps(kept[:MOST]))
 
 
+def shippedTrees():
+    """Return the names of the label trees that come with the extension; none where they are not found."""
+    try:
+        return list_label_trees()
+    except InputError:
+        return []
+
+
 def suggestions(labelsNode=None):
     """Return ``[(path, title, TreeFit)]`` of all known trees, the one that fits the labels best first.
 
@@ -54,12 +63,32 @@ def suggestions(labelsNode=None):
     return [(*named[id(fit.tree)], fit) for fit in fits]
 
 
+def shippedByFit(labelsNode=None):
+    """Return ``[(name, title)]`` of the shipped trees, the one that fits the labels best first; titles count labels.
+
+    Parameters
+    ----------
+    labelsNode: segmentation or label map; None, or one that holds no labels: the trees in their own order.
+    """
+    names = {str(label_tree_path(name)): name for name in shippedTrees()}
+    try:
+        ranked = suggestions(labelsNode)
+    except InputError:
+        ranked = suggestions()
+    found = [(names[path], fit) for path, _title, fit in ranked if path in names]
+    return [(name, titleOf(name, fit)) for name, fit in found]
+
+
+def titleOf(title, fit):
+    """Return the title of a tree with the number of labels that fit, ``fit`` is None where nothing was counted."""
+    if fit is None:
+        return title
+    return _("{tree} ({fitting} of {total} labels fit)").format(tree=title, fitting=fit.fitting, total=fit.total)
+
+
 def _known():
     """Return path and title of the shipped trees, then of files."""
-    try:
-        shipped = [(str(label_tree_path(name)), name) for name in list_label_trees()]
-    except InputError:
-        shipped = []
+    shipped = [(str(label_tree_path(name)), name) for name in shippedTrees()]
     paths = {path for path, _name in shipped}
     return shipped + [(path, os.path.basename(path)) for path in recentTrees() if path not in paths]
 

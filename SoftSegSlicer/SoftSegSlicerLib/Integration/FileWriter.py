@@ -5,12 +5,16 @@ import logging
 import slicer
 import vtk
 
-from softseg.errors import SoftSegError
+from softseg.errors import InputError, SoftSegError
 
 from ..Scene import References
 from ..Scene.Translation import tr as _
 from .FileReader import FILE_TYPE
+from .Opening import SUFFIX
 from .SharedLogic import sharedLogic
+
+LABELS = ".labels.seg.nrrd"
+"""Ending of the file by which a scene reads a segmentation whose result has a file of its own."""
 
 
 class SoftSegSlicerFileWriter:
@@ -47,6 +51,7 @@ class SoftSegSlicerFileWriter:
         try:
             node = slicer.mrmlScene.GetNodeByID(properties["nodeID"])
             sharedLogic().parcellationOf(node).save(path)
+            _keepForScene(node)
         except SoftSegError as error:
             return self._refuse(str(error))
         except Exception as error:  # Slicer would print a traceback and say nothing to whoever saves
@@ -58,3 +63,18 @@ class SoftSegSlicerFileWriter:
     def _refuse(self, text):
         self.parent.userMessages().AddMessage(vtk.vtkCommand.ErrorEvent, text)
         return False
+
+
+def _keepForScene(node):
+    """Write the labels beside the result where the scene would refer to the result itself.
+
+    A scene that is opened reads a segmentation by its storage node, which knows no soft parcellation; that is in the
+    scene anyway.
+    """
+    storage = node.GetStorageNode()
+    path = "" if storage is None else storage.GetFileName() or ""
+    if not path.lower().endswith(".npz"):
+        return
+    storage.SetFileName(path[: -len(SUFFIX if path.lower().endswith(SUFFIX) else ".npz")] + LABELS)
+    if not storage.WriteData(node):
+        raise InputError("the labels cannot be written", file=storage.GetFileName(), hint="choose another folder")

@@ -6,7 +6,7 @@ from slicer.i18n import tr as _
 from softseg.errors import SoftSegError
 from softseg.tree import LabelTree
 from SoftSegSlicerLib.Exchange.LabelItems import isSure
-from SoftSegSlicerLib.Exchange.TreeSuggestions import rememberTree, suggestions
+from SoftSegSlicerLib.Exchange.TreeSuggestions import rememberTree, suggestions, titleOf
 from SoftSegSlicerLib.Panels.Contradictions import withOverlaps
 from SoftSegSlicerLib.Panels.MessageLine import MessageLine
 from SoftSegSlicerLib.Panels.Selectors import chosen
@@ -73,10 +73,7 @@ class AdoptBar:
         selector = self._ui.adoptTreeSelector
         selector.clear()
         for path, title, fit in entries:
-            text = title if fit is None else _("{tree} ({fitting} of {total} labels fit)")
-            selector.addItem(
-                text if fit is None else text.format(tree=title, fitting=fit.fitting, total=fit.total), path
-            )
+            selector.addItem(titleOf(title, fit), path)
         selector.addItem(_("From a file..."), "")
         selector.currentIndex = 0
 

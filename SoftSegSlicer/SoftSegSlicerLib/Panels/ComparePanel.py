@@ -14,6 +14,7 @@ from ..Compare.Comparison import Comparison
 from ..Compare.ComparisonNodes import ComparisonNodes, jump
 from ..Compare.ComparisonTables import place, tablesAreThere
 from ..Dependencies import DeclinedError, Dependencies
+from ..Exchange.TreeSuggestions import shippedByFit
 from ..Process import Scratch
 from ..Process.Runner import CANCELLED, FAILED
 from ..Scene import Layouts
@@ -22,7 +23,7 @@ from .CompareMatches import chosenMappings
 from .CompareRun import CompareRun
 from .CompareTables import CompareTables, detail
 from .MessageLine import MessageLine
-from .PanelWidgets import loadPanel, shippedTrees
+from .PanelWidgets import loadPanel
 from .Selectors import chosen
 
 OF_RESULT, SHIPPED, FILE, ASK = "result", "shipped", "file", "ask"
@@ -105,9 +106,10 @@ class ComparePanel:
             self._update()
 
     def _fillTrees(self):
-        managed = self._context.logic.isManaged(self.ui.resultSelector.currentNode())
+        result = self.ui.resultSelector.currentNode()
+        managed = self._context.logic.isManaged(result)
         entries = [(_("That of the result"), OF_RESULT)] if managed else []
-        entries += [(name, f"{SHIPPED}|{name}") for name in shippedTrees()]
+        entries += [(text, f"{SHIPPED}|{name}") for name, text in shippedByFit(None if managed else result)]
         if self._treeFile:
             entries.append((os.path.basename(self._treeFile), FILE))
         entries.append((_("From a file…"), ASK))

@@ -7,7 +7,7 @@ import slicer
 
 from SoftSegSlicerLib.Panels.AsWritten import showAsWritten
 
-__all__ = ["loadPanel", "shippedTrees"]
+__all__ = ["loadPanel"]
 
 RESOURCES = Path(__file__).resolve().parents[2] / "Resources"
 """Resources of the module: beside SoftSegSlicerLib in the source tree and in the installed extension alike."""
@@ -22,14 +22,3 @@ def loadPanel(name: str):
         if isinstance(child, qt.QLabel):
             showAsWritten(child)
     return widget, ui
-
-
-def shippedTrees() -> list[str]:
-    """Return the names of the label trees that come with the extension; none where they are not found."""
-    from softseg.errors import InputError
-    from softseg.resources import list_label_trees
-
-    try:
-        return list_label_trees()
-    except InputError:
-        return []

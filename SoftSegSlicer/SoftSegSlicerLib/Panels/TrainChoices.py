@@ -13,9 +13,9 @@ from softseg.tree import LabelTree
 
 from ..Exchange.LabelMatching import treeOfSegments
 from ..Exchange.LabelReader import layersOf, segmentColors, segmentNames
+from ..Exchange.TreeSuggestions import shippedByFit
 from ..Training.RecipeTexts import recipeTexts
 from .DeviceList import DeviceChoice
-from .PanelWidgets import shippedTrees
 from .Selectors import chosen
 
 OWN, OF_SEGMENTATION, OF_DATASET, SHIPPED, FILE, ASK = "own", "segmentation", "dataset", "shipped", "file", "ask"
@@ -74,7 +74,9 @@ class TrainChoices:
                     (_("That of {name}").format(name=managed[0].GetName()), OF_SEGMENTATION, managed[0].GetID())
                 )
             entries.append((_("The segments' names, one level"), OWN, ""))
-        entries += [(name, SHIPPED, name) for name in shippedTrees()]
+        made = [case.labels for case in cases if not self._context.logic.isManaged(case.labels)]
+        ranked = shippedByFit(made[0] if source != "file" and made else None)
+        entries += [(text, SHIPPED, name) for name, text in ranked]
         entries += [(os.path.basename(path), FILE, path) for path in self._files]
         entries.append((_("From a file…"), ASK, ""))
         self._fill(entries, keep=source == self._source and self._chosen())

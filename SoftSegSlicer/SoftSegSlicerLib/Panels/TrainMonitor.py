@@ -168,6 +168,8 @@ def finishedText(run, lastStep):
     if run.endReason == "early stopping":
         text = _("Early stopping after {step} steps: no better validation score since step {best}.")
         return text.format(step=step, best=run.bestStep)
+    if not step:  # several networks, each with steps of its own
+        return _("Finished.")
     text = _("Finished after {step} steps.")
     if run.endReason == "time":
         text = _("Finished after {step} steps: the time is up.")

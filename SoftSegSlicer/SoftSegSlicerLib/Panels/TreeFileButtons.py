@@ -6,7 +6,7 @@ from slicer.i18n import tr as _
 from softseg.errors import SoftSegError
 from softseg.resources import label_tree_path
 from softseg.tree import LabelTree
-from SoftSegSlicerLib.Panels.PanelWidgets import shippedTrees
+from SoftSegSlicerLib.Exchange.TreeSuggestions import shippedTrees
 from SoftSegSlicerLib.Panels.TreeFiles import askOpenTree, askSaveTree
 
 __all__ = ["TreeFileButtons"]

@@ -7,6 +7,8 @@ __all__ = ["TreeWindow"]
 
 TREE_SHARE, TREE_HEIGHT, LEAST_BELOW = 0.62, 260, 60
 """The part with the tree gets this share of the height, or these pixels where what is below keeps at least its own."""
+TREE_LEAST, SLACK = 160, 60
+"""With this much height the tree is usable; by fewer pixels than this nothing moves below it."""
 WINDOW_WIDTH, MARGIN = 420, 30
 ROOM_BESIDE_VIEWS = 1600
 """Width of a main window in which the tree has room beside the views; in a narrower one it floats over them."""
@@ -28,6 +30,7 @@ class TreeWindow(qt.QObject):
         self._part, self._below = splitter.widget(0), splitter.widget(1)
         self._window, self._dragged = None, False
         splitter.setCollapsible(1, True)
+        self._bottom = None
         splitter.setStretchFactor(0, 1)
         splitter.setStretchFactor(1, 0)
         splitter.splitterMoved.connect(self._onDragged)
@@ -71,8 +74,22 @@ class TreeWindow(qt.QObject):
             return
         wished = self._below.widget().sizeHint.height()
         tree = max(total - wished, round(TREE_SHARE * total), min(total - LEAST_BELOW, TREE_HEIGHT))
+        tree = self._settled(tree, total)
         if list(self._splitter.sizes()) != [tree, total - tree]:
             self._splitter.setSizes([tree, total - tree])
+
+    def _settled(self, tree, total):
+        """Return the height of the tree that leaves what stands below it where it is, where that is nearly as good.
+
+        A line of text above the tree or below the panel must not move buttons that somebody is about to click.
+        """
+        above = self._splitter.y
+        if self._bottom is not None and abs(self._bottom - above - tree) <= SLACK:
+            same = self._bottom - above
+            if TREE_LEAST <= same <= total - LEAST_BELOW:
+                return same
+        self._bottom = above + tree
+        return tree
 
     def _onDragged(self, *_args):
         self._dragged = True
