@@ -20,7 +20,7 @@ from softseg.synthesis.draw import Draw, draw_head
 from softseg.synthesis.learned import Learned
 from softseg.synthesis.maps import LabelMap
 from softseg.synthesis.settings import SynthesisSpec
-from softseg.synthesis.shape import class_fractions, positions, random_matrix
+from softseg.synthesis.shape import fractions, positions, random_matrix, sampled_classes
 from softseg.tree import LabelTree
 
 PAINTED = LabelTree.from_json(
@@ -175,10 +175,14 @@ def test_other_seeds_give_other_draws() -> None:
 
 def test_what_lies_outside_of_the_field_of_view_is_dark_background() -> None:
     spec = SynthesisSpec(**(STILL | {"cut": 1.0}), mirror=0.0)
-    whole = drawn(SynthesisSpec(**STILL, mirror=0.0)).target
+    classes = np.random.default_rng(0).choice(
+        [PAINTED.leaf_index("cortex-left"), PAINTED.leaf_index("skin")], (16,) * 3
+    )
+    filled = LabelMap(classes.astype(np.uint8), (1.0,) * 3, (7.5,) * 3)
+    whole = drawn(SynthesisSpec(**STILL, mirror=0.0), label_map=filled).target
     found = 0
     for seed in range(12):
-        one = drawn(spec, seed)
+        one = drawn(spec, seed, filled)
         lost = (one.target != whole).any(dim=0)
         found += int(lost.any())
         assert (one.target[TAUGHT.leaf_index("background")][lost] == 1).all()
@@ -227,9 +231,10 @@ def test_thick_slices_are_means_over_their_thickness() -> None:
 def test_all_around_a_label_map_is_class_zero() -> None:
     label_map = head()
     where = positions((8, 8, 8), (2.0, 2.0, 2.0), np.eye(3), None, np.full(3, 500.0))
-    fractions, classes = class_fractions(label_map, where, (2.0, 2.0, 2.0), np.eye(3), len(PAINTED.leaves))
-    assert classes.tolist() == [0]
-    assert (fractions == 1).all()
+    points = sampled_classes(label_map, where, (2.0, 2.0, 2.0), np.eye(3))
+    found = fractions(points, np.arange(len(PAINTED.leaves)), len(PAINTED.leaves))
+    assert (found[0] == 1).all()
+    assert (found[1:] == 0).all()
 
 
 def test_random_matrices_keep_volumes_within_the_zoom() -> None:

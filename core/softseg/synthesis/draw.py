@@ -17,7 +17,7 @@ from softseg.synthesis.field import face, field_of_view, without_skull
 from softseg.synthesis.learned import Learned
 from softseg.synthesis.maps import LabelMap
 from softseg.synthesis.settings import SynthesisSpec
-from softseg.synthesis.shape import class_fractions, positions, random_elastic, random_matrix
+from softseg.synthesis.shape import fractions, mean_of, positions, random_elastic, random_matrix, sampled_classes
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,14 +51,14 @@ def draw_head(
     middle = np.asarray(label_map.middle) * label_map.spacing + matrix @ generator.uniform(-reach, reach, 3)
     elastic = random_elastic(spec, shape, spacing, generator)
     where = positions(shape, spacing, matrix, elastic, middle)
-    fractions, classes = class_fractions(label_map, where, spacing, matrix, len(learned.tree.leaves))
-    names = learned.swapped[classes] if mirrored else classes
-    target = torch.zeros((learned.leaves, fractions.shape[1]))
-    target.index_add_(0, torch.from_numpy(learned.leaf_of[names]), fractions)
+    points = sampled_classes(label_map, where, spacing, matrix)
+    names = learned.swapped if mirrored else np.arange(len(learned.swapped))
+    target = fractions(points, learned.leaf_of[names], learned.leaves)
     means, spreads = class_intensities(learned.tree, spec, generator)
-    picture = (torch.from_numpy(means[names])[:, None] * fractions).sum(dim=0)
-    texture = (torch.from_numpy(spreads[names])[:, None] * fractions).sum(dim=0)
-    picture = (picture + texture * noise(tuple(picture.shape), generator)).view(shape)
+    picture = mean_of(points, means[names])
+    if spec.spread:
+        picture += mean_of(points, spreads[names]) * noise(tuple(picture.shape), generator)
+    picture = picture.view(shape)
     target = target.view(-1, *shape)
     picture, seen = _as_scanned(picture, target, learned, plan, spec, generator)
     picture = degraded(picture, spec, spacing, generator)

@@ -65,48 +65,61 @@ def positions(
     return out if elastic is None else out.add_(elastic)
 
 
-def class_fractions(
-    label_map: LabelMap, where: Tensor, spacing: tuple[float, float, float], matrix: npt.NDArray[np.float64], count: int
-) -> tuple[Tensor, npt.NDArray[np.int64]]:
-    """Return the fraction of each class in each voxel, and which classes they are.
+def sampled_classes(
+    label_map: LabelMap, where: Tensor, spacing: tuple[float, float, float], matrix: npt.NDArray[np.float64]
+) -> list[Tensor]:
+    """Return the classes at evenly spaced points of each voxel of the grid: uint8 ``[N]`` for each point.
 
-    A voxel is sampled at evenly spaced points, each of which takes the label map's nearest voxel: where these points
-    are the middles of the label map's voxels, the fractions are the block mean of the labels. Outside of the label map
-    all is class 0.
+    A point takes the label map's nearest voxel; outside of the label map all is class 0.
 
     Parameters
     ----------
-    label_map: ``classes`` in ``0..count - 1``.
+    label_map: what is sampled.
     where: middles of the grid's voxels in the label map, mm, ``[3, k, j, i]``.
     spacing: of the grid, mm, ``(k, j, i)``.
     matrix: from steps in the grid to steps in the label map, both in mm.
-
-    Returns
-    -------
-    float32 ``[P, N]`` over the ``P`` classes that occur, which sum to 1, and int64 ``[P]``.
     """
     samples = [max(1, round(side / own / FINEST)) for side, own in zip(spacing, label_map.spacing, strict=True)]
     steps = [(np.arange(n) + 0.5) / n - 0.5 for n in samples]
-    voxels = where[0].numel()
     table = np.zeros(tuple(size + 2 for size in label_map.classes.shape), np.uint8)
     table[1:-1, 1:-1, 1:-1] = label_map.classes
     flat = torch.from_numpy(table.reshape(-1))
-    found: list[Tensor] = []
-    sides = torch.tensor(label_map.spacing, dtype=torch.float32)
-    base = [where[axis].reshape(-1) / sides[axis] for axis in range(3)]
+    base = [where[axis].reshape(-1) / label_map.spacing[axis] for axis in range(3)]
+    found = []
     for offset in itertools.product(*steps):
         move = matrix @ (np.asarray(offset) * spacing) / np.asarray(label_map.spacing)
-        place = torch.zeros(voxels, dtype=torch.int32)
+        place = torch.zeros(where[0].numel(), dtype=torch.int32)
         for axis, size in enumerate(table.shape):
             index = (base[axis] + float(move[axis] + 1)).round_().clamp_(0, size - 1).to(torch.int32)
-            place = place.mul_(size).add_(index)
-        found.append(flat[place.long()])
-    there = np.flatnonzero(np.bincount(torch.cat(found).numpy(), minlength=count))
-    rows = torch.zeros(256, dtype=torch.int64)
-    rows[torch.from_numpy(there)] = torch.arange(len(there))
-    out = torch.zeros(len(there) * voxels)
-    column = torch.arange(voxels)
-    part = torch.full((voxels,), 1 / len(found))
-    for classes in found:
-        out.index_add_(0, rows[classes.long()].mul_(voxels).add_(column), part)
-    return out.view(len(there), voxels), there
+            place.mul_(size).add_(index)
+        found.append(flat[place])
+    return found
+
+
+def fractions(points: list[Tensor], rows: npt.NDArray[np.int64], count: int) -> Tensor:
+    """Return the fraction of each row in each voxel, float32 ``[count, N]``; the rows of a voxel sum to 1.
+
+    Where the points are the middles of a label map's voxels, the fractions are the block mean of its labels.
+
+    Parameters
+    ----------
+    points: the classes at the points of each voxel (:func:`sampled_classes`).
+    rows: int64 ``[classes]``, the row that each class counts for.
+    count: number of rows.
+    """
+    voxels = points[0].numel()
+    out = torch.zeros(count * voxels)
+    column, part = torch.arange(voxels), torch.full((voxels,), 1 / len(points))
+    first = torch.from_numpy(rows) * voxels
+    for classes in points:
+        out.index_add_(0, first[classes.int()].add_(column), part)
+    return out.view(count, voxels)
+
+
+def mean_of(points: list[Tensor], values: npt.NDArray[np.float32]) -> Tensor:
+    """Return the mean over the points of each voxel of what ``values`` ``[classes]`` says: float32 ``[N]``."""
+    table = torch.from_numpy(values)
+    out = table[points[0].int()]
+    for classes in points[1:]:
+        out += table[classes.int()]
+    return out.div_(len(points))
