@@ -189,3 +189,15 @@ def test_the_editor_gets_what_is_shown(logic, node, addVolume, grid):
     assert parameters.GetOverwriteMode() == parameters.OverwriteAllSegments
     assert logic.prepareEditor(node, "brain") is parameters
     assert parameters.GetSelectedSegmentID() in ("cortex", "nuclei", "stem")
+
+
+def test_the_first_segment_is_shown_after_an_effect_gave_it_a_label_map_of_its_own(logic, node, editor, stroke):
+    tree = logic.treeOf(node)
+    first = Segments.ownSegments(node)[0][0]
+    editor.allowOverlap()
+    editor.paint(first, stroke)  # as the union of Logical operators does
+    assert logic.takeEdits(node).contested
+    for id_, segment in Segments.ownSegments(node):
+        assert segment.GetLabelValue() == tree.value_of(id_)
+    image = Segments.layerOf(node)
+    assert np.count_nonzero(Grids.arrayOf(image) == tree.value_of(first)) >= stroke.sum()

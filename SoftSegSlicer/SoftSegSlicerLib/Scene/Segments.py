@@ -160,6 +160,7 @@ def shareLayer(segmentationNode, image, tree):
     for segmentId, segment in ownSegments(segmentationNode):
         if segment.GetRepresentation(REPRESENTATION) is not image:
             segment.AddRepresentation(REPRESENTATION, image)
+        if segment.GetLabelValue() != tree.value_of(segmentId):  # also where the image is the one that an editor made
             segment.SetLabelValue(tree.value_of(segmentId))
 
 
