@@ -1,7 +1,11 @@
 """The button that opens results from files, in Segment and in Look."""
 
+import numpy as np
+import slicer
 from gui_results import parcellation, shownLabels
 from gui_runs import click
+
+from softseg.image import Geometry, Image, write_image
 
 
 def test_open_in_look_shows_the_last_of_several_files(moduleWidget, tmp_path):
@@ -42,3 +46,49 @@ def test_nothing_happens_where_no_file_was_chosen(moduleWidget):
     click(panel.ui.openButton)
     assert panel.messages.messages == ()
     assert moduleWidget.context.segmentation is None
+
+
+def probabilities(folder, scale=1.0):
+    """Write three tissue maps as BIDS names them; return their paths."""
+    paths = []
+    shares = np.random.default_rng(0).dirichlet((0.4, 0.4, 0.4), (6, 7, 8)).astype(np.float32) * 0.9 * scale
+    for number, label in enumerate(("GM", "WM", "CSF")):
+        path = folder / f"sub-1_label-{label}_probseg.nii.gz"
+        write_image(Image(shares[..., number], Geometry((8, 7, 6), (2.0, 2.0, 3.0))), path)
+        paths.append(str(path))
+    return paths, shares
+
+
+def waitFor(condition):
+    for _ in range(100_000):
+        slicer.app.processEvents()
+        if condition():
+            return
+    raise AssertionError("it never came")
+
+
+def test_maps_of_other_tools_open_and_fold(moduleWidget, tmp_path):
+    panel = moduleWidget.showPanel("Look")
+    paths, shares = probabilities(tmp_path)
+    moduleWidget.context.dialogs.paths = paths
+    moduleWidget.context.dialogs.answer = False  # a flat tree of their names
+    click(panel.ui.openButton)
+    assert not panel.ui.openButton.enabled
+    waitFor(lambda: panel.ui.openButton.enabled)
+    node = moduleWidget.context.segmentation
+    assert panel.ui.segmentationSelector.currentNode() is node
+    found = moduleWidget.context.logic.parcellationOf(node)
+    assert [leaf.name for leaf in found.tree.leaves] == ["background", "grey matter", "white matter", "CSF"]
+    assert np.abs(found.probability("white-matter") - shares[..., 1]).max() <= found.node_error
+    moduleWidget.context.logic.collapse(node, 0)
+    assert set(shownLabels(node)) == {"all"}
+
+
+def test_maps_that_overlap_are_refused_on_one_line(moduleWidget, tmp_path):
+    panel = moduleWidget.showPanel("Segment")
+    paths, _shares = probabilities(tmp_path, 1.2)
+    moduleWidget.context.dialogs.paths = paths
+    click(panel.ui.openButton)
+    waitFor(lambda: panel.ui.openButton.enabled)
+    assert moduleWidget.context.segmentation is None
+    assert any(kind == "error" and "sum to" in text for kind, text in panel.messages.messages)

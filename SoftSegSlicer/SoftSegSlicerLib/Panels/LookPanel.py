@@ -54,7 +54,7 @@ class LookPanel:
         self.surfaces = SurfaceControls(self.ui.surfacesButton, context.logic, self._try)
         self.export = ExportButtons(self.ui, context.logic, self._try, self.message.info)
         self.open = OpenButton(
-            self.ui.openButton, context, lambda nodes: self.onAdopted(nodes[-1]), self.message.errors
+            self.ui.openButton, context, lambda nodes: self.onAdopted(nodes[-1]), self.message.errors, self.message.info
         )
         self.correct = CorrectControls(self.ui, context.logic, self._try, self.tree.selectedIds)
         self.live = LiveEdits(lambda node: context.logic.takeEdits(node, live=not context.entered))
@@ -92,8 +92,8 @@ class LookPanel:
         """Let go of the scene."""
         self._closing = True
         self.rest()
-        self.live.stop()
-        self.surfaces.stop()
+        for part in (self.live, self.surfaces, self.open):
+            part.stop()
         self.window.putBack()
         for event, callback in self._observed():
             self.context.removeObserver(event, callback)

@@ -43,6 +43,10 @@ class MessageList:
             self._messages.append((kind, text))
             self.redraw()
 
+    def info(self, text):
+        """Add something that is good to know."""
+        self.add("info", text)
+
     def clear(self):
         """Say nothing."""
         self._messages = []

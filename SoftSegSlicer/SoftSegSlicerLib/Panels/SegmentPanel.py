@@ -52,7 +52,7 @@ class SegmentPanel:
         self.batch = SegmentBatch(self.ui, context, self._model, self._update, self._onError)
         self.options = SegmentOptions(self.ui, context)
         self.doubt = SegmentDoubt(self.ui, context)
-        self.open = OpenButton(self.ui.openButton, context, self._onOpened, self._onNotOpened)
+        self.open = OpenButton(self.ui.openButton, context, self._onOpened, self._onNotOpened, self.messages.info)
         self.ui.applyButton.clicked.connect(self.onApply)
         self.ui.batchButton.clicked.connect(self.onBatch)
         self.ui.cancelButton.clicked.connect(self.onCancel)
@@ -81,6 +81,7 @@ class SegmentPanel:
     def onSceneStartClose(self):
         """Stop what works for the scene that goes."""
         self._stop()
+        self.open.stop()
         self.inputs.cleanup()
         self._result = None
 

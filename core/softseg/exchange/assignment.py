@@ -127,13 +127,17 @@ def flat_assignment(source: Source) -> list[int | None]:
 
 
 def fitting_tree(source: Source) -> str:
-    """Return the name of the shipped tree that knows all maps by name, the best first; empty where none does."""
+    """Return the name of the shipped tree that has a leaf for all maps by name, the best first; empty: none has."""
     items = [Item(number, one.name, value=one.value) for number, one in enumerate(source.maps)]
     if not any(one.name for one in source.maps):
         return ""
     fits = rank_trees(items, [LabelTree.load(label_tree_path(name)) for name in list_label_trees()])
-    best = fits[0] if fits else None
-    return best.tree.name if best is not None and best.is_complete and best.named == best.total else ""
+    for fit in fits:
+        leaves = {leaf.id for leaf in fit.tree.leaves}
+        known = match_items(items, fit.tree).nodes
+        if fit.is_complete and fit.named == fit.total and all(node.id in leaves for node in known.values()):
+            return fit.tree.name
+    return ""
 
 
 def _in_order_of_values(source: Source, tree: LabelTree) -> tuple[ProbabilityMap, ...]:
