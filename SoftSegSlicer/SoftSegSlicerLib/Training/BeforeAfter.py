@@ -28,11 +28,11 @@ def _line(name, score):
         "soft_dice/leaves": _("Soft Dice of the leaves"),
         "agreement": _("Corrected voxels answered as you said"),
     }
-    text = _("{title}: {before} before, {after} after ({people} people)").format(
+    text = _("{title}: {before} before, {after} after ({people})").format(
         title=titles[name],
         before=f"{score['before']:.3f}",
         after=f"{score['after']:.3f}",
-        people=score["people"],
+        people=_("1 person") if score["people"] == 1 else _("{count} people").format(count=score["people"]),
     )
     if score.get("low") is None:
         return text
