@@ -94,6 +94,18 @@ TARGETS = (
         "evaluate --prediction result.soft.npz --reference labels0.nii.gz --tree tree.json --out evaluation",
         "result.soft.npz labels0.nii.gz tree.json",
     ),
+    Target(
+        "import-soft-nnunet",
+        "probabilities/case.npz probabilities/case.pkl probabilities/dataset.json",
+        "import-soft probabilities/case.npz --out imported.soft.npz",
+        "probabilities",
+    ),
+    Target(
+        "import-soft-maps",
+        "soft_core.nii.gz tree.json",
+        "import-soft soft_core.nii.gz soft_shell.nii.gz --tree tree.json --out imported.soft.npz",
+        "soft_core.nii.gz soft_shell.nii.gz tree.json",
+    ),
     Target("data-check", _DATASET, "data check DATA.json", _DATASET),
     Target(
         "data-fuse",

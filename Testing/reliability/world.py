@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import pickle
 import shutil
 from pathlib import Path
 
@@ -62,6 +63,7 @@ def build(folder: Path) -> Path:
     _model(folder)
     _results(folder)
     _imports(folder)
+    _probabilities(folder / "probabilities")
     _companions(folder)
     return folder
 
@@ -197,6 +199,19 @@ def _imports(folder: Path) -> None:
         shutil.copy(folder / f"labels{number}.nii.gz", masks / f"sub-{number}_T1w_dseg.nii.gz")
     (bids / "dataset_description.json").write_text('{"Name": "tiny", "BIDSVersion": "1.8.0"}', encoding="utf-8")
     (bids / "participants.tsv").write_text("participant_id\tage\nsub-0\t30\nsub-1\t40\n", encoding="utf-8")
+
+
+def _probabilities(folder: Path) -> None:
+    """Probabilities as nnU-Net writes them."""
+    folder.mkdir()
+    labels = _labels()
+    values = np.stack([(labels == value).astype(np.float32) for value in range(len(LEAVES))])
+    np.savez_compressed(folder / "case.npz", probabilities=values)
+    place = {"spacing": (1.0, 1.0, 1.5), "origin": (0.0, 0.0, 0.0), "direction": tuple(np.eye(3).ravel().tolist())}
+    properties = {"sitk_stuff": place, "spacing": [1.5, 1.0, 1.0], "bbox": np.array([[0, 20], [0, 18], [0, 16]])}
+    (folder / "case.pkl").write_bytes(pickle.dumps(properties))
+    named = {leaf: value for value, leaf in enumerate(LEAVES)}
+    (folder / "dataset.json").write_text(json.dumps({"labels": named}), encoding="utf-8")
 
 
 def _companions(folder: Path) -> None:

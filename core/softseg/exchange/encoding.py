@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 import numpy.typing as npt
@@ -48,7 +48,7 @@ class Staged:
         self.source, self.leaves, self.folder = source, leaves, folder
         self.kept = [number for number, leaf in enumerate(leaves) if leaf is not None]
         self.low, self.high = 0.0, 0.0
-        self.array: Any = None
+        self.file: BinaryIO | None = None
 
     def steps(self) -> Iterator[int]:
         """Write volume by volume; yields how many are done."""
@@ -65,11 +65,31 @@ class Staged:
 
     def _write(self, place: int, volume: npt.NDArray[Any], shape: tuple[int, ...]) -> None:
         self.low, self.high = min(self.low, float(volume.min())), max(self.high, float(volume.max()))
-        if self.array is None:
-            self.array = np.memmap(self.folder / "volumes", np.float32, "w+", shape=shape)
+        if self.file is None:
+            self.file = (self.folder / "volumes").open("w+b")
+            self.file.truncate(4 * int(np.prod(shape, dtype=np.int64)))
         rows = np.flatnonzero(volume.any(axis=(1, 2)))
         if rows.size:  # what is not written stays a hole of the file
-            self.array[place, rows[0] : rows[-1] + 1] = volume[rows[0] : rows[-1] + 1]
+            self.file.seek(self._offset(place, int(rows[0])))
+            for row in volume[rows[0] : rows[-1] + 1]:
+                self.file.write(np.ascontiguousarray(row, np.float32).data)
+
+    def _offset(self, place: int, row: int) -> int:
+        rows, height, width = self.source.geometry.shape
+        return 4 * (place * rows + row) * height * width
+
+    def rows(self, place: int, first: int, last: int) -> FloatArray:
+        """Return the voxels of some rows (k) of a kept volume, float32, in the file's own units."""
+        if self.file is None:
+            raise ValueError("nothing was written")
+        self.file.seek(self._offset(place, first))
+        count = (last - first) * self.source.geometry.shape[1] * self.source.geometry.shape[2]
+        return np.frombuffer(self.file.read(4 * count), np.float32)
+
+    def close(self) -> None:
+        """Let go of the file, which can be removed only then."""
+        if self.file is not None:
+            self.file.close()
 
 
 def scale_of(low: float, high: float, asked: str, file: Path) -> int:
@@ -121,7 +141,7 @@ def encode_staged(
     rows = max(1, _MOST_VALUES // max(1, len(order) * grid.shape[1] * grid.shape[2]))
     for first in range(0, grid.shape[0], rows):
         last = min(first + rows, grid.shape[0])
-        part = np.stack([np.array(staged.array[place, first:last]).reshape(-1) for place in order])
+        part = np.stack([staged.rows(place, first, last) for place in order])
         part = np.clip(part / np.float32(scale), 0, 1)
         voxels = box_voxels((first, 0, 0), (last - first, *grid.shape[1:]), grid.shape)
         totals = _sums(part, steps, normalize, counted, voxels, grid.shape, staged.source.file)

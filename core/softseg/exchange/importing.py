@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 
 from softseg.errors import InputError
@@ -72,11 +73,11 @@ def import_steps(
                 "their label values"
             )
     total = 2 * len(source.maps)
-    with scratch_beside(request.out) as folder:
-        staged = Staged(source, leaves, folder)
+    found: SoftParcellation | None = None
+    with scratch_beside(request.out) as folder, closing(Staged(source, leaves, folder)) as staged:
         for done in staged.steps():
             yield done, total
-        if staged.array is None:
+        if staged.file is None:
             raise InputError("holds no maps that are kept", file=source.file)
         scale = scale_of(staged.low, staged.high, request.scale, source.file)
         where = f"{source.file}: {source.kind} on {' x '.join(map(str, source.geometry.size))} voxels"
@@ -86,15 +87,11 @@ def import_steps(
             say(f"{where}; numbers from {staged.low:.4g} to {staged.high:.4g} are taken as probabilities")
         counted = Counted()
         name = request.name or f"{source.kind} of {_stem(source.file)}"
-        found: SoftParcellation | None = None
-        try:
-            for step in encode_staged(staged, tree, scale, request.normalize, name, counted):
-                if isinstance(step, SoftParcellation):
-                    found = step
-                else:
-                    yield len(source.maps) + len(source.maps) * step[0] // step[1], total
-        finally:
-            staged.array = None  # the file can be removed only when nothing maps it
+        for step in encode_staged(staged, tree, scale, request.normalize, name, counted):
+            if isinstance(step, SoftParcellation):
+                found = step
+            else:
+                yield len(source.maps) + len(source.maps) * step[0] // step[1], total
     if found is not None:
         _report(source, tree, counted, found, say, warn)
         yield found
