@@ -216,7 +216,7 @@ def test_a_table_says_what_belongs_together(case_files, small_tree, tmp_path, se
     [
         ("prediction,truth\na.nii.gz,a.nii.gz\n", "line 1: expected the columns prediction, reference and, if wanted"),
         ("prediction;reference\na.nii.gz;\n", "line 2: the cell reference is empty"),
-        ("prediction,reference\na.nii.gz,b.nii.gz\n", "b.nii.gz: pairs.csv, line 2, reference: no such file"),
+        ("prediction,reference\na.nii.gz,b.nii.gz\n", "pairs.csv: line 2, reference: no such file or folder"),
         ("prediction,reference\na.nii.gz,a.nii.gz,x\n", "line 2: expected 2 cells, got 3"),
         ("prediction,reference\na.nii.gz,a.nii.gz\na.nii.gz,a.nii.gz\n", "line 3: the case 'a' is in line 2 already"),
         ("prediction,reference,case\na.nii.gz,a.nii.gz,1\na.nii.gz,a.nii.gz,2\n", "line 3: the same pair is in line 2"),

@@ -26,7 +26,7 @@ from softseg.data.points import runs_of_equals, sample_points
 from softseg.data.preprocess import Box, plan_grid, preprocess_images
 from softseg.errors import InputError
 from softseg.events import Events
-from softseg.files import read_json_object, write_folder_beside
+from softseg.files import read_json_object, settle, write_folder_beside
 from softseg.image import Geometry, Image, reorient, say_notes
 from softseg.requests.names import file_name
 from softseg.soft import fuse_raters
@@ -113,6 +113,7 @@ class CaseStore:
         CancelledError: the user asked to stop; finished cases stay.
         """
         events = Events() if events is None else events
+        settle(self.folder)  # a kill after the last case leaves nothing to write, which would do so
         cases = [self.dataset.case(name) for name in case_ids] if case_ids is not None else list(self.dataset.cases)
         events.stage("prepare", total=len(cases))
         for done, case in enumerate(cases):

@@ -12,6 +12,7 @@ from softseg.data.cubes import file_of
 from softseg.errors import InputError
 from softseg.evaluation.case_names import case_name
 from softseg.evaluation.pairs import Pair, Pairs
+from softseg.files import exists
 
 _NEEDED, _OPTIONAL = ("prediction", "reference"), ("case", "group", "image", "mask")
 _SEPARATORS = "\t;,"
@@ -101,8 +102,8 @@ def _pair(row: Mapping[str, str], table: Path, line: int) -> Pair:
         if not text:
             return None
         found = table.parent / text
-        if not file_of(found).exists():
-            raise InputError("no such file or folder", file=found, field=f"{table.name}, line {line}, {column}")
+        if not exists(file_of(found)):
+            raise InputError(f"no such file or folder: {found}", file=table, field=f"line {line}, {column}")
         return found
 
     prediction, reference = place("prediction"), place("reference")

@@ -6,7 +6,7 @@ the commit: a process that is killed between two renames leaves a journal that t
 (:func:`settle`). A staging folder without a journal is swept at the next start, unless its process still lives.
 """
 
-from softseg.files.links import is_file, leaves_folder, require_inside
+from softseg.files.links import exists, is_file, leaves_folder, require_inside
 from softseg.files.reading import read_json_object
 from softseg.files.recovery import finish_abandoned, settle
 from softseg.files.scratch import ScratchFolder, nameless_file, scratch_beside
@@ -20,6 +20,7 @@ from softseg.files.writing import (
 
 __all__ = [
     "ScratchFolder",
+    "exists",
     "finish_abandoned",
     "is_file",
     "leaves_folder",

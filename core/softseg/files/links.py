@@ -14,6 +14,11 @@ def is_file(path: str | PathLike[str]) -> bool:
     return os.path.isfile(path)  # noqa: PTH113 - Path.is_file raises where a name is too long
 
 
+def exists(path: str | PathLike[str]) -> bool:
+    """Whether there is such a file or folder; names that none can have (too long, with a zero byte) are none."""
+    return os.path.exists(path)  # noqa: PTH110 - Path.exists raises where a name is too long
+
+
 def leaves_folder(path: str | PathLike[str], folder: str | PathLike[str]) -> bool:
     """Whether a path that names something inside a folder leads out of it through a symbolic link.
 

@@ -14,6 +14,7 @@ from softseg.data.coarsen import coarsen
 from softseg.data.rater_dataset import ALL_SPLITS
 from softseg.errors import InputError
 from softseg.events import Events
+from softseg.files import is_file
 from softseg.requests.names import file_name
 from softseg.studies.data_specs import StrokesSpec
 from softseg.studies.derive import Annotation, rated, write_annotation, write_blocks, write_fold
@@ -227,7 +228,7 @@ def _tree(wanted: str, study: Path) -> LabelTree:
     from softseg.resources import label_tree_path, list_label_trees
 
     file = study.parent / wanted
-    if not file.is_file() and wanted in list_label_trees():
+    if not is_file(file) and wanted in list_label_trees():
         file = label_tree_path(wanted)
     return LabelTree.load(file)
 

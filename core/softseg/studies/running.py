@@ -18,7 +18,7 @@ import softseg
 from softseg.data import Dataset
 from softseg.errors import InputError
 from softseg.events import Events
-from softseg.files import read_json_object, write_folder_beside
+from softseg.files import read_json_object, settle, write_folder_beside
 from softseg.prediction.ensemble import load_model, load_models
 from softseg.prediction.ensemble_folder import save_ensemble
 from softseg.studies.jobs import Job
@@ -216,7 +216,9 @@ def remaining(study: Study, jobs: Sequence[Job], place: Place) -> list[Job]:
 
 
 def sweep(study: Study, jobs: Sequence[Job], place: Place) -> None:
-    """Remove what finished jobs worked with, where a kill came before they did so themselves."""
+    """Remove what finished jobs worked with and what was being written, where a kill came before that was done."""
+    for folder in (place.out, place.cache, place.out / "jobs"):
+        settle(folder)
     for job in jobs:
         if place.work(job).is_dir() and is_done(study, job, place):
             shutil.rmtree(place.work(job), ignore_errors=True)

@@ -14,6 +14,7 @@ import yaml
 from pydantic import ValidationError
 
 from softseg.errors import InputError
+from softseg.files import is_file
 from softseg.requests.names import file_name, folded
 from softseg.studies.data_specs import StrokesSpec
 from softseg.studies.smoke import smoke_text, smoke_values
@@ -211,12 +212,12 @@ def _recipe(variant: VariantSpec, sets: list[str], file: Path) -> Recipe:
     if variant.recipe is None:
         return Recipe.load(model_folder(file.parent / str(variant.model)) / "recipe.yaml")
     beside = file.parent / variant.recipe
-    return Recipe.load(beside if beside.is_file() else variant.recipe, sets)
+    return Recipe.load(beside if is_file(beside) else variant.recipe, sets)
 
 
 def model_folder(path: Path) -> Path:
     """Return the model folder that ``path`` is, or that a run's folder holds."""
-    return path / "model" if (path / "model" / "recipe.yaml").is_file() else path
+    return path / "model" if is_file(path / "model" / "recipe.yaml") else path
 
 
 def as_sets(sets: Sets) -> list[str]:

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from softseg.errors import InputError
+from softseg.files import is_file
 from softseg.tree import LabelTree
 
 
@@ -50,7 +51,7 @@ def variant_tree(tree: LabelTree, wanted: str | None, folder: Path) -> LabelTree
     from softseg.resources import label_tree_path, list_label_trees
 
     file = folder / wanted
-    if not file.is_file() and wanted in list_label_trees():
+    if not is_file(file) and wanted in list_label_trees():
         file = label_tree_path(wanted)
     other = LabelTree.load(file)
     if tree.background is None and other.background is not None:

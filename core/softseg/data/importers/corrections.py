@@ -15,6 +15,7 @@ from softseg.data.importers.people import Choices, Fractions, with_people
 from softseg.data.writing import write_dataset
 from softseg.errors import InputError
 from softseg.events import Events
+from softseg.files import exists
 from softseg.requests.manifest import RESULTS_FILE, SOFT, Manifest
 from softseg.soft.parcellation import SoftParcellation
 
@@ -93,7 +94,7 @@ def _results(sources: Sequence[Path], images: Sequence[str] | None) -> list[tupl
 
 def _from_manifest(path: Path) -> list[tuple[Path, tuple[Path, ...], str]]:
     """Return what ``results.json`` says of a result, a case's folder or an output folder."""
-    if not path.exists():
+    if not exists(path):
         raise InputError("no such file or folder", file=path)
     folders = [path, path.parent, path.parent.parent]
     place = next((folder for folder in folders if (folder / RESULTS_FILE).is_file()), None)
@@ -129,7 +130,7 @@ def _corrected(results: Sequence[tuple[Path, tuple[Path, ...], str]], events: Ev
         if not result.corrections:
             without.append(name)
             continue
-        missing = next((image for image in scan if not image.exists()), None)
+        missing = next((image for image in scan if not exists(image)), None)
         if missing is not None:
             raise InputError(f"the scan of {name!r} is not there", file=missing, hint="name it with --images")
         found.append(_Found(file, scan, name, result))

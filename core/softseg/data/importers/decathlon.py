@@ -19,6 +19,7 @@ from softseg.data.importers.people import DEFAULT_FRACTIONS, Choices, Fractions,
 from softseg.data.writing import companion, write_dataset
 from softseg.errors import InputError
 from softseg.events import Events
+from softseg.files import is_file
 from softseg.headers import read_header
 from softseg.image import Image, placed, say_notes, write_image
 from softseg.requests.names import file_names
@@ -66,7 +67,7 @@ def import_decathlon(
     names = file_names(stem(image) for image, _ in paths)
     for position, (image, label) in enumerate(paths):
         events.check()
-        if not label.is_file():
+        if not is_file(label):
             raise InputError(f"no such file: {label}", file=description, field=f"training[{position}].label")
         name = stem(image)
         files = _channel_files(image, names[name], channels, place, description, position, events)
@@ -90,7 +91,7 @@ def _channel_files(
     image: Path, name: str, channels: list[str], folder: Path, description: Path, position: int, events: Events
 ) -> dict[str, Path]:
     """Return one file per channel; those of a 4D image are written to ``folder`` as ``name`` and a number."""
-    if not image.is_file():
+    if not is_file(image):
         raise InputError(f"no such file: {image}", file=description, field=f"training[{position}].image")
     header = read_header(image)
     if header.bands == 1 and len(channels) == 1:

@@ -22,6 +22,7 @@ from softseg.data.importers.people import DEFAULT_FRACTIONS, Choices, Fractions,
 from softseg.data.writing import write_dataset
 from softseg.errors import InputError
 from softseg.events import Events
+from softseg.files import is_file
 from softseg.tree import LabelTree, Node
 
 SPLITS_FILE = "splits_final.json"
@@ -106,7 +107,7 @@ def _listed(
     cases: list[dict[str, Any]] = []
     for position, (image, label) in enumerate(entries):
         labels = inside(folder, label)
-        if not label or not labels.is_file():
+        if not label or not is_file(labels):
             raise InputError(f"no such file: {labels}", file=description, field=f"training[{position}].label")
         images = require_folder(inside(folder, image).parent)
         files = {stem(path): path for path in images_in(images)}
@@ -133,7 +134,7 @@ def _described(entries: Mapping[str, Any], folder: Path, channels: list[str], fi
             )
         paths = [inside(folder, str(path)) for path in (*images, entry["label"])]
         for path in paths:
-            if not path.is_file():
+            if not is_file(path):
                 raise InputError(f"no such file: {path}", file=file, field=f"dataset.{name}")
         cases.append({"id": name, "images": dict(zip(channels, paths, strict=False)), "labels": paths[-1]})
     return cases
