@@ -160,6 +160,18 @@ def test_cancelling_leaves_no_half_case(make, tmp_path):
     assert not (tmp_path / "cache").exists() or not list((tmp_path / "cache").iterdir())
 
 
+def test_what_a_killed_preparation_left_is_swept_where_nothing_has_to_be_prepared(make, tmp_path):
+    make.head("a")
+    store = store_of(make, tmp_path / "cache")
+    store.prepare()
+    left = tmp_path / "cache" / ".unfinished-left"
+    left.mkdir()
+    (left / "image.npy").write_bytes(b"voxels")
+    (left / "lock").touch()
+    store.prepare()
+    assert not left.exists()
+
+
 def test_a_bad_file_is_named_and_nothing_is_left(make, tmp_path):
     make.head("a")
     labels = make.folder / "a-labels.nii.gz"

@@ -231,6 +231,17 @@ def test_a_table_that_does_not_fit_is_refused_with_the_line(touch, tmp_path, tex
         read_pairs(tmp_path / "pairs.csv")
 
 
+def test_a_cell_too_long_for_a_name_is_refused_with_the_table_and_the_line(touch, tmp_path):
+    touch("truth.nii.gz")
+    table = tmp_path / "pairs.csv"
+    table.write_text(f"prediction,reference\n{'x' * 5000},truth.nii.gz\n", encoding="utf-8")
+    with pytest.raises(InputError, match="no such file or folder") as caught:
+        read_pairs(table)
+    assert caught.value.file == str(table)
+    assert caught.value.field == "line 2, prediction"
+    assert len(str(caught.value)) < 10_000
+
+
 def test_the_command_line_takes_both_sides_or_a_table(cli_run, small_tree, small_values, small_geometry, tmp_path):
     small_tree.save(tmp_path / "tree.json")
     for name in ("ada", "ben"):
