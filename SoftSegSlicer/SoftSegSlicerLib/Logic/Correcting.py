@@ -200,7 +200,7 @@ class CorrectingLogic:
         after = session.saidAt(painting)
         if after is None:
             after = (*before, *Saying.ofPainting(painting, source.geometry, cut.tree, Author.name()))
-            session.note(painting, after)
+            session.note(after)
         return after
 
     def _needsWriting(self, segmentationNode, painting):

@@ -5,6 +5,7 @@ import hashlib
 import json
 import zlib
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -33,6 +34,22 @@ class Said:
 
     correction: Any
     leaves: tuple
+
+    @cached_property
+    def document(self):
+        """What the scene's text says of it; packed once, however many corrections follow."""
+        correction = self.correction
+        runs = np.stack([correction.runs.starts, correction.runs.lengths]).astype("<i8")
+        return {
+            "id": correction.id,
+            "node": correction.node_id,
+            "is_node": correction.is_node,
+            "author": correction.author,
+            "time": correction.time,
+            "leaves": list(self.leaves),
+            "shape": list(correction.runs.shape),
+            "runs": base64.b64encode(zlib.compress(runs.tobytes())).decode(),
+        }
 
 
 def saidOf(parcellation):
@@ -64,7 +81,7 @@ def write(segmentationNode, said):
     """Keep what was said of a result with it; nothing where nothing was said."""
     if not said and References.referenced(segmentationNode, References.CORRECTIONS) is None:
         return
-    text = json.dumps({"version": _VERSION, "corrections": [_document(each) for each in said]}) if said else ""
+    text = json.dumps({"version": _VERSION, "corrections": [each.document for each in said]}) if said else ""
     name = f"{segmentationNode.GetName()} corrections"
     References.setText(segmentationNode, References.CORRECTIONS, name, text)
     if text:
@@ -94,21 +111,6 @@ _LAST = {}
 
 def _digest(text):
     return hashlib.sha256(text.encode()).digest()
-
-
-def _document(said):
-    correction = said.correction
-    runs = np.stack([correction.runs.starts, correction.runs.lengths]).astype("<i8")
-    return {
-        "id": correction.id,
-        "node": correction.node_id,
-        "is_node": correction.is_node,
-        "author": correction.author,
-        "time": correction.time,
-        "leaves": list(said.leaves),
-        "shape": list(correction.runs.shape),
-        "runs": base64.b64encode(zlib.compress(runs.tobytes())).decode(),
-    }
 
 
 def _parsed(text):

@@ -59,14 +59,16 @@ class Session:
     def __init__(self, painting, said):
         self._box, self._start = painting.box, painting.before.copy()
         self._states = {self._digest(painting.box, painting.before): tuple(said)}
+        self._asked = None
 
     def saidAt(self, painting):
         """Return the corrections that this state of the segments stood for before; None: it is new."""
-        return self._states.get(self._digest(painting.box, painting.labels))
+        self._asked = self._digest(painting.box, painting.labels)
+        return self._states.get(self._asked)
 
-    def note(self, painting, said):
-        """Remember what a state of the segments stands for."""
-        self._states[self._digest(painting.box, painting.labels)] = tuple(said)
+    def note(self, said):
+        """Remember what the state of the segments that was asked for last stands for."""
+        self._states[self._asked] = tuple(said)
 
     def _digest(self, box, labels):
         """Return what is another one where other voxels differ from the start."""

@@ -1,6 +1,7 @@
 """What the segments of a result hold now, whoever wrote it: one node of the tree per voxel."""
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -27,7 +28,7 @@ class Painting:
     outside: int
     contested: int
 
-    @property
+    @cached_property
     def changed(self):
         """Mask ``(k, j, i)`` of the voxels that say something else than the result."""
         return self.labels != self.before
@@ -121,7 +122,8 @@ class _Layer:
 
     def _values(self, there):
         array = Grids.arrayOf(self.image)[there]
-        return self.table[np.minimum(array, self.table.size - 1)]
+        last = self.table.size - 1
+        return self.table[array if array.max(initial=0) <= last else np.minimum(array, last)]
 
 
 def _layersOf(segmentationNode, cut):

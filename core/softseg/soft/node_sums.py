@@ -55,6 +55,11 @@ class Group:
             columns = slice(first, first + COLUMNS)
             yield Group(self.voxels[columns], self.leaves[:, columns], self.shares[:, columns])
 
+    @cached_property
+    def reach(self) -> tuple[int, int]:
+        """The first and the last of the voxels, ``(0, -1)`` where there are none."""
+        return (int(self.voxels.min()), int(self.voxels.max())) if self.voxels.size else (0, -1)
+
     def undecided(self) -> Group:
         """Return the voxels in which no leaf has more than half of what is stored."""
         where = np.flatnonzero(~self._decided)

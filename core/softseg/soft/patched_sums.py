@@ -72,14 +72,15 @@ def _spread(values: Leaves, places: Indices, size: int, fill: int) -> Leaves:
 
 def _merged(groups: Iterable[Group], stays: BoolArray, new: Iterable[Group], places: Indices) -> tuple[Group, ...]:
     """Return groups with the voxels of ``new`` (positions in ``places``) in place of those that do not stay."""
-    kept = [_kept(group, stays, int(places.min()), int(places.max())) for group in groups]
+    first, last = int(places.min()), int(places.max())
+    kept = [_kept(group, stays, first, last) for group in groups]
     own = [Group(places[group.voxels], group.leaves, group.shares) for group in new]
     full = [group for group in kept if group.voxels.size > COLUMNS // 2]
     return (*full, *joined([group for group in kept if group.voxels.size <= COLUMNS // 2] + own))
 
 
 def _kept(group: Group, stays: BoolArray, first: int, last: int) -> Group:
-    if not group.voxels.size or group.voxels.min() > last or group.voxels.max() < first:
+    if group.reach[0] > last or group.reach[1] < first:
         return group
     there = stays[group.voxels]
     if there.all():

@@ -141,10 +141,12 @@ class _Present:
 
     def within(self, low: Index, high: Index) -> BoolArray:
         """Return it for a part of the grid, from ``low`` to before ``high`` (k, j, i)."""
-        rows = self.layer.rows
+        rows, shape = self.layer.rows, self.layer.own.shape
         out = self.layer.own.any_of(self.allowed, low, high)
-        places = np.stack(np.unravel_index(rows.voxels, self.layer.own.shape), axis=1)
+        slices = np.searchsorted(rows.voxels, [low[0] * shape[1] * shape[2], high[0] * shape[1] * shape[2]])
+        near = np.arange(slices[0], slices[1])  # rows increase: all others lie in other slices
+        places = np.stack(np.unravel_index(rows.voxels[near], shape), axis=1)
         inside = np.flatnonzero(((places >= low) & (places < high)).all(axis=1))
-        part = rows.take(inside)
+        part = rows.take(near[inside])
         out[tuple((places[inside] - low).T)] = part.given(self.allowed).counts > 0
         return out
