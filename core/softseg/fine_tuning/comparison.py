@@ -194,7 +194,7 @@ def compare_models(
 
 
 def _name(models: Sequence[Model]) -> str:
-    return models[0].ensemble or " + ".join(model.name for model in models)
+    return models[0].ensemble.name if models[0].ensemble else " + ".join(model.name for model in models)
 
 
 def _scores(

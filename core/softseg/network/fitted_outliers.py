@@ -9,11 +9,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import math
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -92,22 +93,7 @@ class FittedOutliers:
 
     def save(self, folder: Path) -> None:
         """Write the files into a model folder, in place of an older score's."""
-        content: dict[str, Any] = {
-            "format_version": FORMAT_VERSION,
-            "software_version": softseg.__version__,
-            **self.to_json(),
-            "estimates": None,
-        }
-        with write_together(folder / OUTLIERS_FILE) as staged:
-            if self.tensors:
-                file = staged / ESTIMATES_FILE
-                file.parent.mkdir(exist_ok=True)
-                write_weights({name: tensor.contiguous() for name, tensor in self.tensors.items()}, file)
-                content["estimates"] = {"file": ESTIMATES_FILE, "sha256": _digest(file)}
-            text = json.dumps(content, indent=2, ensure_ascii=False)
-            (staged / OUTLIERS_FILE).write_text(text + "\n", encoding="utf-8")
-        if not self.tensors:
-            (folder / ESTIMATES_FILE).unlink(missing_ok=True)
+        store(folder, self.to_json(), self.tensors)
 
     @staticmethod
     def load(folder: Path, head: Head) -> FittedOutliers | None:
@@ -122,28 +108,77 @@ class FittedOutliers:
         if not file.is_file():
             return None
         content = read_json_object(file)
-        _check_version(content.get("format_version"), file)
-        try:
-            return _fitted(content, estimates, head)
-        except (KeyError, TypeError, AttributeError, ValueError) as error:
-            if isinstance(error, InputError) and error.file is not None:
-                raise
-            reason = f"lacks {error}" if isinstance(error, KeyError) else str(getattr(error, "message", error))
-            raise InputError(f"is not a sound outlier score: {reason}", file=file, hint=_HINT) from error
+        check_version(content.get("format_version"), file)
+        with named_as(file):
+            return from_json(content, stored_estimates(content, estimates), head)
 
 
 _HINT = "fit the score again with softseg outliers fit"
 
 
-def _fitted(content: dict[str, Any], estimates: Path, head: Head) -> FittedOutliers:
-    tensors: Mapping[str, Tensor] = {}
-    if content["estimates"] is not None:
-        tensors = read_weights(estimates)
-        if _digest(estimates) != content["estimates"]["sha256"]:
-            raise InputError(f"is not the file that {OUTLIERS_FILE} speaks of", file=estimates, hint=_HINT)
+@contextlib.contextmanager
+def named_as(file: Path) -> Iterator[None]:
+    """Turn what is wrong with a description into an :class:`InputError` that names its file."""
+    try:
+        yield
+    except (KeyError, TypeError, AttributeError, ValueError) as error:
+        if isinstance(error, InputError) and error.file is not None:
+            raise
+        reason = f"lacks {error}" if isinstance(error, KeyError) else str(getattr(error, "message", error))
+        raise InputError(f"is not a sound outlier score: {reason}", file=file, hint=_HINT) from error
+
+
+def stored_estimates(content: Mapping[str, Any], estimates: Path) -> Mapping[str, Tensor]:
+    """Return the tensors that a description speaks of; none where it has none."""
+    if content["estimates"] is None:
+        return {}
+    tensors = read_weights(estimates)
+    if _digest(estimates) != content["estimates"]["sha256"]:
+        raise InputError(f"is not the file that {OUTLIERS_FILE} speaks of", file=estimates, hint=_HINT)
+    return tensors
+
+
+def store(folder: Path, content: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> None:
+    """Write a description and its tensors into a model folder, in place of older ones."""
+    content = {
+        "format_version": FORMAT_VERSION,
+        "software_version": softseg.__version__,
+        **content,
+        "estimates": None,
+    }
+    with write_together(folder / OUTLIERS_FILE) as staged:
+        if tensors:
+            file = staged / ESTIMATES_FILE
+            file.parent.mkdir(exist_ok=True)
+            write_weights({name: tensor.contiguous() for name, tensor in tensors.items()}, file)
+            content["estimates"] = {"file": ESTIMATES_FILE, "sha256": _digest(file)}
+        text = json.dumps(content, indent=2, ensure_ascii=False)
+        (staged / OUTLIERS_FILE).write_text(text + "\n", encoding="utf-8")
+    if not tensors:
+        (folder / ESTIMATES_FILE).unlink(missing_ok=True)
+
+
+def range_of(content: Mapping[str, Any]) -> tuple[float, float, float]:
+    """Return threshold, low and high of a description.
+
+    Raises
+    ------
+    ValueError, KeyError: one is missing or not finite, or low is not below high.
+    """
     threshold, low, high = (float(content[name]) for name in ("threshold", "low", "high"))
     if not all(math.isfinite(value) for value in (threshold, low, high)) or low >= high:
         raise ValueError(f"expected finite low < high, got {low}, {high} and the threshold {threshold}")
+    return threshold, low, high
+
+
+def from_json(content: Mapping[str, Any], tensors: Mapping[str, Tensor], head: Head) -> FittedOutliers:
+    """Return the score of a description with its estimates.
+
+    Raises
+    ------
+    KeyError, TypeError, AttributeError, ValueError: it is not sound.
+    """
+    threshold, low, high = range_of(content)
     layer = content["layer"]
     fitted = FittedOutliers(
         score=str(content["score"]),
@@ -153,8 +188,8 @@ def _fitted(content: dict[str, Any], estimates: Path, head: Head) -> FittedOutli
         options=dict(content["options"]),
         tensors=tensors,
         layer=None if layer is None else str(layer),
-        chosen=_account(content["chosen"], "chosen"),
-        estimated=_account(content["estimated"], "estimated"),
+        chosen=account(content["chosen"], "chosen"),
+        estimated=account(content["estimated"], "estimated"),
     )
     if fitted.make(head).needs == "features" and fitted.layer is None:
         raise ValueError("it does not say which layer the features come from")
@@ -164,7 +199,7 @@ def _fitted(content: dict[str, Any], estimates: Path, head: Head) -> FittedOutli
 _LISTS = ("cases", "held_out", "missing")
 
 
-def _account(value: Mapping[str, Any], name: str) -> dict[str, Any]:
+def account(value: Mapping[str, Any], name: str) -> dict[str, Any]:
     """Return what a file says of how a score was fitted, as people are told it.
 
     Raises
@@ -183,7 +218,8 @@ def _account(value: Mapping[str, Any], name: str) -> dict[str, Any]:
     return account
 
 
-def _check_version(version: Any, file: Path) -> None:
+def check_version(version: Any, file: Path) -> None:
+    """Raise :class:`InputError` unless a description has a version that this software reads."""
     if isinstance(version, bool) or not isinstance(version, int) or version < 1:
         raise InputError(f"expected a positive integer, got {version!r}", file=file, field="format_version", hint=_HINT)
     if version > FORMAT_VERSION:

@@ -20,7 +20,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from torch import Tensor, nn
 
@@ -40,6 +40,9 @@ from softseg.soft.calibration import FILE as CALIBRATION_FILE
 from softseg.soft.calibration import Calibration
 from softseg.texts import read_text
 from softseg.tree import LabelTree
+
+if TYPE_CHECKING:
+    from softseg.network.joint import Joint
 
 FORMAT_VERSION = 1
 """Version of the ``softseg`` part of ``metadata.json``; newer ones are refused."""
@@ -63,7 +66,7 @@ class Model:
     path: the folder.
     outliers: the outlier score that was fitted to it, if any.
     calibration: temperatures of the tree's levels, if any were found.
-    ensemble: name of the ensemble as whose member it was loaded; empty for a model of its own.
+    ensemble: what it has together with the other members of the ensemble as whose member it was loaded, if any.
     """
 
     network: nn.Module
@@ -75,7 +78,7 @@ class Model:
     path: Path
     outliers: FittedOutliers | None = None
     calibration: Calibration | None = None
-    ensemble: str = ""
+    ensemble: Joint | None = None
 
     @property
     def name(self) -> str:

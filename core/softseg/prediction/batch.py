@@ -181,6 +181,9 @@ class _Job:
             "calibration": [self._temperatures(model) for model in self.models],
             "branches": list(self.wanted.branches),
         }
+        joint = settings.calibration_of(self.models)
+        if joint is not None:
+            decisive["calibration_of_mean"] = list(joint.temperatures)
         return record_of(self.name, self.digest, decisive)
 
     def _temperatures(self, model: Model) -> list[float] | None:

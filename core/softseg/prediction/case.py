@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gc
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -18,16 +18,18 @@ from softseg.data.cubes.cube import ChannelImage, filled
 from softseg.errors import OutOfMemoryError
 from softseg.events import Events
 from softseg.image import Geometry, Image, say_notes
+from softseg.network import FittedOutliers
 from softseg.network.architectures import window_multiple
 from softseg.prediction.checks import warn_about
 from softseg.prediction.ensemble import see_one_grid
-from softseg.prediction.joint import KEPT, predict_jointly
+from softseg.prediction.joint import KEPT, Answer, averaged, in_turn, predict_jointly
 from softseg.prediction.memory import halved
+from softseg.prediction.scoring import StepMap
 from softseg.prediction.settings import Settings
 from softseg.prediction.spread import DecisionMaps
 from softseg.prediction.streaming import Found, pieces_of, stream
 from softseg.requests.predict import PredictRequest
-from softseg.soft.blocks import Index
+from softseg.soft.blocks import Index, Piece
 from softseg.soft.fine import FineStore
 from softseg.soft.parcellation import NodeVolume, SoftParcellation
 from softseg.system import MEMORY_ERRORS, is_out_of_memory, resolve_device
@@ -133,6 +135,25 @@ def predict_with(model: Model, images: Sequence[Path], settings: Settings, event
     )
 
 
+def mean_of(
+    models: Sequence[Model], images: Sequence[Path], settings: Settings, events: Events
+) -> tuple[Geometry, Iterator[Piece]]:
+    """Return the scan's grid, and the mean of what models say of its voxels, piece by piece, before it is stored.
+
+    Parameters
+    ----------
+    models, images, settings, events: see :func:`predict_with`; every voxel that no piece names is background.
+    """
+    scans = [read_channel(path) for path in images]
+    target = scans[0].geometry
+    if see_one_grid(models):
+        preprocessed, grid = preprocess_images(scans, models[0].plan, list(images))
+        window: Index = models[0].plan.patch_kji
+        return target, pieces_of(models[0], preprocessed, grid, target, settings, window, events)
+    stores, _ = in_turn(models, settings, events, _Member(scans, list(images), target))
+    return target, averaged(stores, models, settings, target, None, events)
+
+
 @dataclass(frozen=True, eq=False)
 class _Member:
     """One scan, as each member of an ensemble with grids of their own predicts it.
@@ -147,18 +168,21 @@ class _Member:
     files: list[Path]
     target: Geometry
 
-    def __call__(self, model: Model, settings: Settings, events: Events) -> FineStore:
+    def __call__(self, model: Model, settings: Settings, events: Events) -> Answer:
         """Return what a model says of the scan's voxels."""
         preprocessed, grid = preprocess_images(self.scans, model.plan, self.files)
         kept = KEPT * math.prod(self.target.shape)
 
-        def work(window: Index) -> FineStore:
+        def work(window: Index) -> Answer:
             store = FineStore(model.head.classes, model.head.background, math.prod(self.target.shape))
-            pieces = pieces_of(model, preprocessed, grid, self.target, settings, window, events, kept=kept)
+            outliers = settings.outliers
+            score = StepMap(outliers, grid, self.target, fine=True) if isinstance(outliers, FittedOutliers) else None
+            steps = () if score is None else (score,)
+            pieces = pieces_of(model, preprocessed, grid, self.target, settings, window, events, steps=steps, kept=kept)
             for voxels, classes, values in pieces:
                 store.add(voxels, classes, values)
             store.finish()
-            return store
+            return store, score
 
         return _with_windows_that_fit(model, grid, settings, self.files[0], events, work)
 

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from os import PathLike, fspath
 from pathlib import Path
 
 from softseg.ensemble_file import EnsembleFile
 from softseg.errors import InputError
 from softseg.events import Events
-from softseg.network import Model, ModelFolder
+from softseg.network import Joint, Model, ModelFolder, load_members
 from softseg.resources import named_model
 
 
@@ -48,7 +47,7 @@ def _models_of(folder: Path) -> list[Model]:
     ensemble = EnsembleFile.load(folder)
     if ensemble is None:
         return [ModelFolder.load(folder)]
-    return [replace(ModelFolder.load(member), ensemble=ensemble.name) for member in ensemble.folders]
+    return load_members(ensemble)
 
 
 def model_names(model: str | PathLike[str]) -> list[str]:
@@ -126,9 +125,9 @@ def _crop(model: Model) -> tuple[object, ...]:
 
 def joint_name(models: Sequence[Model]) -> str:
     """Return the name that a prediction by all of them carries: that of their ensemble where all are of one."""
-    ensembles = {model.ensemble for model in models}
-    if len(ensembles) == 1 and models[0].ensemble:
-        return models[0].ensemble
+    joint = Joint.of(models)
+    if joint is not None:
+        return joint.name
     return " + ".join(model.name for model in models)
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from softseg.errors import InputError
+from softseg.network import Joint
 from softseg.prediction.record import model_digest
 from softseg.requests.predict import OVERLAP, PredictRequest
 from softseg.soft.guarantee import FILE, Guarantee
@@ -25,16 +26,16 @@ def folder_of(models: Sequence[Model]) -> Path:
     ------
     InputError: several models that are no ensemble.
     """
-    if len(models) == 1 and not models[0].ensemble:
+    joint = Joint.of(models)
+    if joint is not None:
+        return joint.folder
+    if len(models) == 1:
         return models[0].path
-    folders = {model.path.parent.parent for model in models}
-    if len(folders) > 1 or not all(model.ensemble for model in models):
-        raise InputError(
-            "a guarantee belongs to one model or to one ensemble",
-            field="guarantee",
-            hint="put the models into one folder with softseg ensemble",
-        )
-    return folders.pop()
+    raise InputError(
+        "several models that are no ensemble have no folder to keep this in",
+        field="MODEL",
+        hint="put the models into one folder with softseg ensemble",
+    )
 
 
 def answering_digest(models: Sequence[Model]) -> str:
@@ -44,6 +45,9 @@ def answering_digest(models: Sequence[Model]) -> str:
         digest.update(model_digest(model).encode())
         temperatures = None if model.calibration is None else list(model.calibration.temperatures)
         digest.update(json.dumps(temperatures).encode())
+    joint = Joint.of(models)
+    if joint is not None and joint.calibration is not None:
+        digest.update(json.dumps(list(joint.calibration.temperatures)).encode())
     return digest.hexdigest()[:32]
 
 

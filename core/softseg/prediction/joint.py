@@ -10,14 +10,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from softseg.events import Events
 from softseg.image import Geometry
+from softseg.network.ensemble_outliers import EnsembleOutliers
 from softseg.prediction.estimate import require_free
 from softseg.prediction.postprocessing import clean
+from softseg.prediction.scoring import StepMap
 from softseg.prediction.settings import Settings
 from softseg.prediction.shares import only_background
 from softseg.prediction.spread import SpreadMaps
@@ -32,6 +35,9 @@ if TYPE_CHECKING:
 
 KEPT = 24
 """Bytes that a member's answer takes per voxel of the scan, for the estimate (20 were measured for a head)."""
+
+Answer = tuple[FineStore, StepMap | None]
+"""What a model says of the voxels of a scan, and their outlier score, if it is wanted."""
 
 _STEPS = 1000  # of progress, for each member: how many windows the next ones have is not known before
 
@@ -65,7 +71,7 @@ def predict_jointly(
     target: Geometry,
     settings: Settings,
     events: Events,
-    answer: Callable[[Model, Settings, Events], FineStore],
+    answer: Callable[[Model, Settings, Events], Answer],
 ) -> Found:
     """Predict a scan with each model and join what they say.
 
@@ -82,15 +88,11 @@ def predict_jointly(
     OutOfMemoryError: less memory is free than will be needed.
     """
     model, count = models[0], len(models)
-    own = replace(settings, others=(), nodes=(), postprocess=(), branches=(), outliers=None)
-    stores = []
-    for number, each in enumerate(models):
-        events.log(f"model {number + 1} of {count}: {each.name}")
-        stores.append(answer(each, own, InTurn(events, number, count)))
+    stores, scores = in_turn(models, settings, events, answer)
     events.stage("average")
     maps = SpreadMaps(target.shape, model.tree, settings.branches)
-    collected = Collected(model, target, settings, None, sum(store.error for store in stores) / count)
-    pieces = _averaged(stores, target, maps, events)
+    collected = Collected(model, target, settings, scores, sum(store.error for store in stores) / count)
+    pieces = averaged(stores, models, settings, target, maps, events)
     if settings.postprocess:
         pieces = _cleaned(model, pieces, target, settings, events)
     for piece in pieces:
@@ -98,11 +100,38 @@ def predict_jointly(
     return collected.found(maps, target, events)
 
 
-def _averaged(stores: Sequence[FineStore], target: Geometry, maps: SpreadMaps, events: Events) -> Iterator[Piece]:
+def in_turn(
+    models: Sequence[Model], settings: Settings, events: Events, answer: Callable[[Model, Settings, Events], Answer]
+) -> tuple[list[FineStore], list[StepMap]]:
+    """Return what each model, one after the other, says of the scan's voxels, and their outlier scores if any."""
+    own = replace(settings, others=(), nodes=(), postprocess=(), branches=(), outliers=None)
+    wanted = settings.outliers.members if isinstance(settings.outliers, EnsembleOutliers) else ()
+    stores: list[FineStore] = []
+    scores: list[StepMap] = []
+    for number, (model, outliers) in enumerate(zip(models, wanted or [None] * len(models), strict=True)):
+        events.log(f"model {number + 1} of {len(models)}: {model.name}")
+        store, score = answer(model, replace(own, outliers=outliers), InTurn(events, number, len(models)))
+        stores.append(store)
+        scores += [] if score is None else [score]
+    return stores, scores
+
+
+def averaged(
+    stores: Sequence[FineStore],
+    models: Sequence[Model],
+    settings: Settings,
+    target: Geometry,
+    maps: SpreadMaps | None,
+    events: Events,
+) -> Iterator[Piece]:
+    """Yield the mean of what models say, calibrated as settings and ensemble want it; ``maps`` are filled."""
+    calibration = settings.calibration_of(models)
     for voxels, classes, samples in side_by_side(stores):
         events.check()
-        spread = Spread.of(samples)
-        maps.add(np.unravel_index(voxels, target.shape), samples, spread, classes)
+        change = None if calibration is None else partial(calibration.apply, tree=models[0].tree, classes=classes)
+        spread = Spread.of(samples).changed(change)
+        if maps is not None:
+            maps.add(np.unravel_index(voxels, target.shape), samples, spread, classes)
         yield voxels, classes, spread.mean.T
 
 

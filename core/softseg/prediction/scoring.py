@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
@@ -20,11 +21,15 @@ from softseg.image import Geometry
 from softseg.network.heads import Head
 from softseg.network.outlier_scores import OutlierScore, Voxels
 from softseg.soft.blocks import BlockResampler, Index, Partition
-from softseg.soft.outliers import StoredOutliers, as_steps
+from softseg.soft.outliers import STEPS, as_steps
+from softseg.types import FloatArray
 
 if TYPE_CHECKING:
     from softseg.network import Model
     from softseg.network.fitted_outliers import FittedOutliers
+
+FINE = 65535
+"""Largest step of a score in 16 bits."""
 
 NOT_JUDGED = float("-inf")
 """Score of voxels that no window reached: they are surely background, so never strange."""
@@ -193,32 +198,40 @@ def mean_of_pictures(found: Sequence[tuple[Tensor, Tensor] | None], shape: Index
 
 
 class StepMap:
-    """A fitted score on the scan's grid, in 8 bits, filled block by block.
+    """A fitted score on the scan's grid, in 8 or 16 bits, filled block by block.
 
     Parameters
     ----------
-    fitted: whose range it is stored in.
+    fitted: whose range it is kept in.
     grid, target: the model's grid of this case and the scan's.
+    fine: keep it in 16 bits, to be joined with others.
+
+    Attributes
+    ----------
+    fitted: see above.
+    steps: uint8 or uint16 ``(k, j, i)`` of the scan: 0 at the low end of the range, the largest number at the high end.
     """
 
-    def __init__(self, fitted: FittedOutliers, grid: Geometry, target: Geometry) -> None:
-        self._fitted = fitted
-        self._steps = np.zeros(target.shape, np.uint8)
+    def __init__(self, fitted: FittedOutliers, grid: Geometry, target: Geometry, fine: bool = False) -> None:
+        self.fitted, self._fine = fitted, fine
+        self.steps: npt.NDArray[np.uint8] | npt.NDArray[np.uint16] = np.zeros(
+            target.shape, np.uint16 if fine else np.uint8
+        )
         self._resampler = BlockResampler(grid, target, 1, None)
 
     def begin(self, partition: Partition) -> ScoreSink:
         """Return what takes the blocks of a partition, in its order."""
         completed = self._resampler.one_by_one(partition)
-        low, high = self._fitted.low, self._fitted.high
+        low, high = self.fitted.low, self.fitted.high
 
         def take(block: Index, scores: Tensor | None) -> None:
             degree = None if scores is None else ((scores - low) / (high - low)).clamp_(0, 1).numpy()
             for voxels, _, values in completed(block, degree):
-                self._steps.reshape(-1)[voxels] = as_steps(values[0])
+                steps = np.rint(values[0] * np.float32(FINE)) if self._fine else as_steps(values[0])
+                self.steps.reshape(-1)[voxels] = steps
 
         return take
 
-    def stored(self) -> StoredOutliers:
-        """Return what was found so far."""
-        fitted = self._fitted
-        return StoredOutliers.of_volume(self._steps, fitted.score, fitted.threshold, fitted.low, fitted.high)
+    def degree(self) -> FloatArray:
+        """Return the place of each voxel's score in the range, float32 ``(k, j, i)`` in 0..1."""
+        return np.asarray(self.steps / np.float32(FINE if self._fine else STEPS), np.float32)

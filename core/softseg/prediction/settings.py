@@ -9,7 +9,10 @@ from typing import TYPE_CHECKING
 import torch
 
 from softseg.errors import InputError
+from softseg.network.ensemble_outliers import DISAGREEMENT
+from softseg.network.joint import Joint
 from softseg.prediction.ensemble import require_once, require_one_tree
+from softseg.prediction.joint_scores import Outliers, Watcher
 from softseg.prediction.outputs import branches_of
 from softseg.prediction.postprocessing import CleaningStep
 from softseg.prediction.uncertainty import Uncertainty
@@ -19,6 +22,7 @@ from softseg.system import resolve_precision
 if TYPE_CHECKING:
     from softseg.network import Model
     from softseg.network.fitted_outliers import FittedOutliers
+    from softseg.soft.calibration import Calibration
 
 
 @dataclass(frozen=True)
@@ -35,6 +39,7 @@ class Settings:
     outliers: the score that is computed, None for none.
     others: models beside the first.
     branches: ids of inner nodes whose decisions are followed.
+    watcher: told an ensemble's outlier score before it is rounded.
     """
 
     request: PredictRequest
@@ -42,9 +47,10 @@ class Settings:
     uncertainty: Uncertainty | None = None
     nodes: tuple[str, ...] = ()
     postprocess: tuple[CleaningStep, ...] = ()
-    outliers: FittedOutliers | None = None
+    outliers: Outliers | None = None
     others: tuple[Model, ...] = ()
     branches: tuple[str, ...] = ()
+    watcher: Watcher | None = None
 
     @staticmethod
     def of(models: Sequence[Model], request: PredictRequest, device: torch.device) -> Settings:
@@ -58,15 +64,13 @@ class Settings:
         model = models[0]
         require_one_tree(models)
         require_once(models, request.uncertainty)
-        if request.outliers:
-            require_one_for_outliers(models)
         settings = Settings(
             request,
             device,
             uncertainty=None if request.uncertainty is None else Uncertainty.parse(request.uncertainty),
             nodes=tuple(dict.fromkeys(model.tree.find(node).id for node in request.nodes)),
             postprocess=tuple(CleaningStep.parse(text, model.tree) for text in request.postprocess),
-            outliers=fitted_outliers(model) if request.outliers else None,
+            outliers=_outliers_of(models, request) if request.outliers else None,
             others=tuple(models[1:]),
             branches=branches_of(model.tree, request.branches),
         )
@@ -81,6 +85,11 @@ class Settings:
         InputError: the device does not compute in it.
         """
         return resolve_precision(self.request.precision or model.plan.precision, self.device)
+
+    def calibration_of(self, models: Sequence[Model]) -> Calibration | None:
+        """Return the calibration of the mean of what models say, None where they have none or it is not wanted."""
+        joint = Joint.of(models)
+        return joint.calibration if joint is not None and self.request.calibrated else None
 
     @property
     def answers(self) -> int:
@@ -105,9 +114,33 @@ def fitted_outliers(model: Model) -> FittedOutliers:
     return model.outliers
 
 
-def require_one_for_outliers(models: Sequence[Model]) -> None:
-    """Raise :class:`InputError` if an outlier score is wanted of several models."""
-    if len(models) > 1:
+def _outliers_of(models: Sequence[Model], request: PredictRequest) -> Outliers:
+    """Return the outlier score that was fitted to a model, or to the ensemble whose members models are.
+
+    Raises
+    ------
+    InputError: there is none, or it would not be what it was when its threshold was chosen.
+    """
+    joint = Joint.of(models)
+    if joint is None and len(models) == 1:
+        return fitted_outliers(models[0])
+    if joint is None:
         raise InputError(
-            "an outlier score belongs to one model", field="outliers", hint="leave --outliers out, or name one model"
+            "an outlier score belongs to one model or to one ensemble",
+            field="outliers",
+            hint="leave --outliers out, name one model, or put the models together with softseg ensemble",
         )
+    if joint.outliers is None:
+        raise InputError(
+            "this ensemble carries no outlier score",
+            file=joint.folder,
+            field="outliers",
+            hint="fit one with softseg outliers fit, or leave --outliers out",
+        )
+    if joint.outliers.score == DISAGREEMENT and request.uncertainty is not None:
+        raise InputError(
+            "its threshold was chosen for one answer of each member",
+            field="outliers",
+            hint="leave --uncertainty out, or --outliers",
+        )
+    return joint.outliers

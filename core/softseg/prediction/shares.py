@@ -45,6 +45,7 @@ def shares_of_blocks(
     events: Events,
     maps: SpreadMaps | None = None,
     timed: Callable[[float], None] | None = None,
+    joint: Callable[[FloatArray], FloatArray] | None = None,
 ) -> Iterator[Shares]:
     """Yield every block of the layout with the shares of the leaves, in the partition's order.
 
@@ -56,6 +57,7 @@ def shares_of_blocks(
     runner: the network, or several; each predicts every picture, side by side, and the mean of all is yielded.
     layout, permutation, events, timed: see :func:`softseg.prediction.sweep.sweep`.
     maps: filled on the way, where several answers are averaged.
+    joint: what is done to the mean ``(k, j, i, C)`` of several answers, if anything.
     """
     members = [Member(runner)] if isinstance(runner, Runner) else list(runner)
     head = members[0].runner.head
@@ -73,7 +75,7 @@ def shares_of_blocks(
         if len(arrays) == 1:
             yield block, arrays[0]
             continue
-        spread = Spread.of(arrays)
+        spread = Spread.of(arrays).changed(joint)
         if maps is not None:
             maps.add(layout.partition.place(block), arrays, spread)
         yield block, spread.mean

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING
@@ -15,6 +15,7 @@ from softseg.events import Events
 from softseg.image import Geometry, Image
 from softseg.prediction.ensemble import joint_name
 from softseg.prediction.estimate import announce, work_of
+from softseg.prediction.joint_scores import score_maps, stored_scores
 from softseg.prediction.layout import Layout, Picture
 from softseg.prediction.postprocessing import clean
 from softseg.prediction.scoring import StepMap, WindowScorer
@@ -26,6 +27,7 @@ from softseg.prediction.uncertainty import Augmentation, dropout_on
 from softseg.soft.blocks import BlockResampler, Index, Piece
 from softseg.soft.compress import Compressor
 from softseg.soft.encoding import NODE_ERROR
+from softseg.soft.outliers import StoredOutliers
 from softseg.soft.parcellation import SoftParcellation
 from softseg.soft.resample import resample_image
 from softseg.types import FloatArray
@@ -79,7 +81,7 @@ def stream(
     MemoryError, RuntimeError: memory ran out on the way.
     """
     maps = SpreadMaps(grid.shape, model.tree, settings.branches) if settings.answers > 1 else None
-    steps = None if settings.outliers is None else StepMap(settings.outliers, grid, target)
+    steps = score_maps(settings.outliers, grid, target)
     collected = Collected(model, target, settings, steps)
     for piece in pieces_of(model, image, grid, target, settings, window, events, maps, steps):
         collected.add(piece)
@@ -95,7 +97,7 @@ def pieces_of(
     window: Index,
     events: Events,
     maps: SpreadMaps | None = None,
-    steps: StepMap | None = None,
+    steps: Sequence[StepMap] = (),
     kept: int = 0,
 ) -> Iterator[Piece]:
     """Predict an image and yield what was found on the scan's grid, piece by piece.
@@ -104,7 +106,7 @@ def pieces_of(
     ----------
     model, image, grid, target, settings, window, events: see :func:`stream`.
     maps: filled on the way, where several answers are averaged.
-    steps: takes the outlier scores, where these are wanted.
+    steps: take the outlier scores of the models, where these have any.
     kept: bytes that the caller will keep of the pieces, beside what is stored in the end.
 
     Raises
@@ -120,7 +122,10 @@ def pieces_of(
     layout = Layout.over(_pictures(model, image, settings, window), resampler.rim)
     if layout is None:
         return
-    members = [_member(each, settings, _scorer(each, settings, steps, layout)) for each in models]
+    scored: Sequence[StepMap | None] = steps or [None] * len(models)
+    members = [_member(each, settings, _scorer(each, one, layout)) for each, one in zip(models, scored, strict=True)]
+    joint = settings.calibration_of(models)
+    apply = None if joint is None else partial(joint.apply, tree=model.tree)
     work = work_of(
         members[0].runner,
         layout,
@@ -139,7 +144,7 @@ def pieces_of(
         if how and how.kind == "dropout":
             for each in models:
                 dropping.enter_context(dropout_on(each.network))
-        blocks = shares_of_blocks(members, layout, permutation, events, maps, timed)
+        blocks = shares_of_blocks(members, layout, permutation, events, maps, timed, apply)
         if settings.postprocess:
             blocks = _cleaned(model, blocks, layout, grid, settings, events)
         yield from resampler.pieces(blocks, layout.partition)
@@ -176,10 +181,8 @@ def _pictures(model: Model, image: FloatArray, settings: Settings, window: Index
     ]
 
 
-def _scorer(model: Model, settings: Settings, steps: StepMap | None, layout: Layout) -> WindowScorer | None:
-    if steps is None or settings.outliers is None:
-        return None
-    return WindowScorer.of(model, [settings.outliers], steps.begin(layout.partition))
+def _scorer(model: Model, steps: StepMap | None, layout: Layout) -> WindowScorer | None:
+    return None if steps is None else WindowScorer.of(model, [steps.fitted], steps.begin(layout.partition))
 
 
 def _cleaned(
@@ -198,12 +201,12 @@ class Collected:
     Parameters
     ----------
     model, target, settings: see :func:`stream`.
-    steps: the outlier scores, if any are wanted.
+    steps: the outlier scores of the models, if any are wanted.
     error: by how much a node's share in the pieces may be off already.
     """
 
     def __init__(
-        self, model: Model, target: Geometry, settings: Settings, steps: StepMap | None, error: float = 0.0
+        self, model: Model, target: Geometry, settings: Settings, steps: Sequence[StepMap], error: float = 0.0
     ) -> None:
         self._model, self._target, self._settings, self._steps, self._error = model, target, settings, steps, error
         background = model.head.background
@@ -241,7 +244,7 @@ class Collected:
             model=joint_name([self._model, *self._settings.others]),
             k=STORED_LEAVES,
             node_error=stored.node_error + self._error,
-            outliers=None if self._steps is None else self._steps.stored(),
+            outliers=self._scores(maps, grid),
         )
         if round(parcellation.node_error, 3) > NODE_ERROR:
             events.warning(
@@ -258,3 +261,12 @@ class Collected:
         decisions = maps.decisions(grid, self._target) if self._settings.branches else None
         events.progress(2, 2)
         return Found(parcellation, node_maps, entropy, information, decisions, maps.intervals())
+
+    def _scores(self, maps: SpreadMaps | None, grid: Geometry) -> StoredOutliers | None:
+        def disagreement() -> FloatArray:
+            if maps is None:
+                raise ValueError("one answer does not disagree")
+            return resample_image(Image(maps.mutual_information, grid), self._target).array
+
+        how = self._settings
+        return stored_scores(how.outliers, self._steps, disagreement, how.watcher)

@@ -12,7 +12,7 @@ on. In both cases the stored distribution is the mean of the N, and two maps say
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -84,6 +84,13 @@ class Spread:
         inner /= len(samples)
         outer = entropy(mean)
         return Spread(mean, outer, np.maximum(outer - inner, 0))
+
+    def changed(self, change: Callable[[FloatArray], FloatArray] | None) -> Spread:
+        """Return the same with another mean, and its entropy; how much the predictions differ stays."""
+        if change is None:
+            return self
+        mean = change(self.mean)
+        return Spread(mean, entropy(mean), self.mutual_information)
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from softseg.errors import InputError
 from softseg.files import read_json_object
@@ -66,13 +67,14 @@ class Calibration:
                 hint="calibrate the model again",
             )
 
-    def apply(self, shares: FloatArray, tree: LabelTree) -> FloatArray:
+    def apply(self, shares: FloatArray, tree: LabelTree, classes: npt.NDArray[np.int64] | None = None) -> FloatArray:
         """Return calibrated shares of the leaves.
 
         Parameters
         ----------
         shares: float32 ``(..., C)``, distributions over the leaves; sums below 1 stay as they are.
         tree: whose leaves they are of.
+        classes: leaf indices of the last axis, the others have share 0; all leaves by default.
 
         Voxels so sure that no share would change by more than 0.001 are left as they are.
         """
@@ -88,7 +90,12 @@ class Calibration:
         voxels = np.flatnonzero(total - flat.max(axis=1) > unsure * total)
         for first in range(0, voxels.size, CHUNK):
             part = voxels[first : first + CHUNK]
-            out[part] = decisions.sharpened(np.ascontiguousarray(flat[part].T), exponents).T
+            if classes is None:
+                out[part] = decisions.sharpened(np.ascontiguousarray(flat[part].T), exponents).T
+            else:
+                every = np.zeros((len(tree.leaves), part.size), flat.dtype)
+                every[classes] = flat[part].T
+                out[part] = decisions.sharpened(every, exponents)[classes].T
         return np.asarray(out.reshape(shares.shape))
 
     def _least_doubt(self, tree: LabelTree) -> float:
