@@ -1,4 +1,4 @@
-"""``softseg calibrate``: temperatures for a model folder, found on a dataset's validation cases."""
+"""``softseg calibrate``: temperatures for a model or an ensemble, found on a dataset's validation cases."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ import numpy as np
 import torch
 
 from softseg.calibration.fitting import fit
+from softseg.calibration.mean_sampling import sample_mean
 from softseg.calibration.report import LevelReliability, as_json, draw, reliability
 from softseg.calibration.sampling import Sample, sample_case
 from softseg.data import CaseStore, Dataset
@@ -22,8 +23,9 @@ from softseg.data.dataset import Split
 from softseg.errors import InputError
 from softseg.events import Events
 from softseg.files import require_writable_folder, scratch_beside, write_beside
-from softseg.network import Model
-from softseg.prediction.batch import load_model
+from softseg.network import Joint, Model
+from softseg.prediction.ensemble import load_models
+from softseg.prediction.guarantee import folder_of
 from softseg.soft.calibration import COLDEST, FILE, HOTTEST, Calibration
 from softseg.system import resolve_device
 from softseg.tree import LabelTree
@@ -68,11 +70,12 @@ def calibrate(
     """Find a temperature for each level of the model's tree and store them in the model folder.
 
     Each case is predicted once; of its labelled voxels some are picked at random, in equal numbers for all cases. An
-    older ``calibration.json`` of the model plays no part and is replaced.
+    older ``calibration.json`` of the model plays no part and is replaced. The temperatures of an ensemble are for the
+    mean of what its members say, each with the temperatures of its own.
 
     Parameters
     ----------
-    model: a model folder, the name of a shipped model, or a loaded model.
+    model: a model folder, also an ensemble, the name of a shipped model, or a loaded model.
     dataset: with labels that the model's tree knows.
     split: whose cases decide.
     test_split: cases that the result is judged on as well; they do not decide.
@@ -84,25 +87,28 @@ def calibrate(
 
     Raises
     ------
-    InputError: no case in the split, no labelled voxel, or model, dataset and folders do not fit or cannot be written.
+    InputError: no case in the split, no labelled voxel, several models that are no ensemble, or model, dataset and
+        folders do not fit or cannot be written.
     CancelledError: cancelled; the model folder stays as it was.
     """
     events = Events() if events is None else events
-    loaded = model if isinstance(model, Model) else load_model(model)
+    models = load_models(model)
+    folder, tree = folder_of(models), models[0].tree
     if voxels < 1:
         raise InputError(f"expected a positive number of voxels, got {voxels}", field="voxels")
-    require_writable_folder(loaded.path)
+    require_writable_folder(folder)
     if out is not None:
         require_writable_folder(out)
-    dataset = dataset.with_tree(loaded.tree)
+    dataset = dataset.with_tree(tree)
     chosen = resolve_device(device, events)
-    loaded.network.to(chosen)
-    fitted = _sample(loaded, dataset, split, voxels, chosen, seed, events)
+    for each in models:
+        each.network.to(chosen)
+    fitted = _sample(models, dataset, split, voxels, chosen, seed, events)
     if fitted.voxels < FEWEST:
         events.warning(f"only {fitted.voxels} labelled voxels: temperatures found on so few may not hold elsewhere")
     events.stage("fit")
     calibration = Calibration(
-        fit(fitted, loaded.tree),
+        fit(fitted, tree),
         {
             "dataset": dataset.name,
             "split": split,
@@ -112,15 +118,15 @@ def calibrate(
         },
     )
     _warn_about_bounds(calibration, events)
-    before, after = _judged(fitted, calibration, loaded.tree)
+    before, after = _judged(fitted, calibration, tree)
     test_before: list[LevelReliability] = []
     test_after: list[LevelReliability] = []
     if test_split is not None:
-        judged = _sample(loaded, dataset, test_split, voxels, chosen, seed, events)
-        test_before, test_after = _judged(judged, calibration, loaded.tree)
+        judged = _sample(models, dataset, test_split, voxels, chosen, seed, events)
+        test_before, test_after = _judged(judged, calibration, tree)
     calibration = replace(calibration, details={**calibration.details, "levels": _summary(before, after)})
     events.check()
-    with write_beside(loaded.path / FILE) as temporary:
+    with write_beside(folder / FILE) as temporary:
         calibration.save(temporary)
     _report(events, split, calibration, before, after)
     if test_split is not None:
@@ -129,26 +135,36 @@ def calibrate(
         for name, pair in (("reliability", (before, after)), ("test_reliability", (test_before, test_after))):
             if pair[0]:
                 events.result(name, _written(Path(out), name, *pair))
-    events.result("calibration", loaded.path / FILE)
+    events.result("calibration", folder / FILE)
     return Calibrated(calibration, before, after, test_before, test_after)
 
 
 def _sample(
-    model: Model, dataset: Dataset, split: Split, voxels: int, device: torch.device, seed: int, events: Events
+    models: Sequence[Model],
+    dataset: Dataset,
+    split: Split,
+    voxels: int,
+    device: torch.device,
+    seed: int,
+    events: Events,
 ) -> Sample:
     cases = dataset.split(split)
     if not cases:
         raise InputError(f"the dataset has no case in the split '{split}'", file=dataset.path, field="split")
     generator = np.random.default_rng(seed)
+    each = math.ceil(voxels / len(cases))
     samples = []
-    with scratch_beside(model.path / FILE) as folder:
-        store = CaseStore(dataset, model.plan, folder)
+    with scratch_beside(folder_of(models) / FILE) as scratch:
+        store = CaseStore(dataset, models[0].plan, scratch)
         events.stage(f"predict {split}", len(cases))
-        for done, case in enumerate(cases):
-            share = math.ceil(voxels / len(cases))
-            prepared = store.load(case.id)
-            samples.append(sample_case(model, prepared, share, generator, device=device, events=events))
-            events.progress(done + 1, len(cases))
+        for done, case in enumerate(cases, 1):
+            if Joint.of(models) is None:
+                prepared = store.load(case.id)
+                found = sample_case(models[0], prepared, each, generator, device=device, events=events)
+            else:
+                found = sample_mean(models, case, dataset, each, generator, device=device, events=events)
+            samples.append(found)
+            events.progress(done, len(cases))
     sample = Sample.joined(samples)
     if not sample.voxels:
         raise InputError(f"no voxel of the split '{split}' is labelled", file=dataset.path, field="labels")

@@ -48,7 +48,7 @@ FORMAT_VERSION = 1
 """Version of the ``softseg`` part of ``metadata.json``; newer ones are refused."""
 
 _FILES = ("configs/metadata.json", "models/model.pt", "tree.json", "recipe.yaml")
-_OPTIONAL = (CALIBRATION_FILE, OUTLIERS_FILE, ESTIMATES_FILE)
+OPTIONAL = (CALIBRATION_FILE, OUTLIERS_FILE, ESTIMATES_FILE)
 
 
 @dataclass(frozen=True, eq=False)
@@ -123,7 +123,7 @@ class ModelFolder:
             "plan": plan.model_dump(mode="json"),
             "details": details,
         }
-        with write_folder_beside(folder, stale=_OPTIONAL) as temporary:  # these were fitted to another network
+        with write_folder_beside(folder, stale=OPTIONAL) as temporary:  # these were fitted to another network
             (temporary / "configs").mkdir()
             (temporary / "models").mkdir()
             _write_json(temporary / "configs" / "metadata.json", metadata_config(plan, tree, head, details, own))
@@ -241,7 +241,7 @@ def _require_files(folder: Path) -> None:
     for name in _FILES:
         if not (folder / name).is_file():
             raise InputError(f"the model folder lacks {name}", file=folder, hint="is it a model folder of softseg?")
-    for name in (*_FILES, *_OPTIONAL):
+    for name in (*_FILES, *OPTIONAL):
         require_inside(folder / name, folder)
 
 

@@ -13,6 +13,7 @@ from softseg.ensemble_file import FILE, MEMBERS, EnsembleFile
 from softseg.errors import InputError
 from softseg.files import write_folder_beside
 from softseg.network import Model
+from softseg.network.model_folder import OPTIONAL
 from softseg.prediction.ensemble import load_models, require_one_tree
 from softseg.requests.names import file_names
 
@@ -52,7 +53,7 @@ def save_ensemble(
     details = {**_of_members(given), **(details or {})}
     names = _names(given)
     file = EnsembleFile(target, str(details.pop("name", target.resolve().name)), names, details)
-    with write_folder_beside(target) as unfinished:
+    with write_folder_beside(target, stale=OPTIONAL) as unfinished:  # these were fitted to other members
         for model, name in zip(given, names, strict=True):
             shutil.copytree(model.path, unfinished / MEMBERS / name)
         content = json.dumps(file.to_json(), indent=2, ensure_ascii=False) + "\n"

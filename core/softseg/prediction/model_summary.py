@@ -44,7 +44,7 @@ class ModelSummary:
     scores: numbers of its card by name.
     card: the whole card (Markdown); empty if the folder has none.
     outlier_score: name of the outlier score that was fitted to it; empty if there is none.
-    calibrated: whether its shares were calibrated.
+    calibrated: whether its shares were calibrated; of an ensemble their mean, or those of each member.
     cubes: the channels that are cubes of many bands, read from files of their own (:mod:`softseg.data.cubes`).
     members: names of the models whose mean it is; empty for a single model.
     """
@@ -122,8 +122,8 @@ def _of_ensemble(ensemble: EnsembleFile) -> ModelSummary:
         limitations=str(details.get("limitations") or ""),
         scores={str(name): float(value) for name, value in (details.get("scores") or {}).items()},
         card=_card(ensemble.folder),
-        outlier_score="",  # belongs to one model
-        calibrated=all(member.calibrated for member in members),
+        outlier_score=_outlier_score(ensemble.folder),
+        calibrated=(ensemble.folder / "calibration.json").is_file() or all(member.calibrated for member in members),
         members=tuple(member.name for member in members),
     )
 
@@ -143,6 +143,8 @@ def _folder_of(model: str | PathLike[str]) -> Path:
     if not path.is_dir():
         raise InputError("no such model folder", file=path)
     if (path / FILE).is_file():
+        for name in (CARD, "calibration.json", "outliers.json"):
+            require_inside(path / name, path)
         return path
     if not (path / "configs").is_dir() and (path / "model" / "configs").is_dir():
         path = path / "model"

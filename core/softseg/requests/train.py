@@ -52,7 +52,7 @@ class CalibrateRequest(Request):
 
     Attributes
     ----------
-    model: a model folder; calibration.json is written into it.
+    model: a model folder, also an ensemble; calibration.json is written into it.
     data: the dataset description.
     split: the cases that decide.
     test_split: judge the result on these too; they do not decide.

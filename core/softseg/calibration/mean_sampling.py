@@ -1,0 +1,111 @@
+"""What the members of an ensemble say together about some labelled voxels, picked at random on the scan's grid.
+
+Members may prepare a scan in ways of their own, so their mean exists on the scan's grid only; a single model is looked
+at on its own grid (:mod:`softseg.calibration.sampling`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from softseg.calibration.sampling import Sample
+from softseg.data.labels import read_labels, read_mask
+from softseg.events import Events
+from softseg.network import Joint
+from softseg.prediction.case import mean_of
+from softseg.prediction.settings import Settings
+from softseg.requests.predict import PredictRequest
+from softseg.soft.raters import fuse_raters
+
+if TYPE_CHECKING:
+    import torch
+
+    from softseg.data import Dataset
+    from softseg.data.dataset import Case
+    from softseg.image import Geometry, Image
+    from softseg.network import Model
+    from softseg.soft.labels import SoftLabels
+
+
+def sample_mean(
+    models: Sequence[Model],
+    case: Case,
+    dataset: Dataset,
+    voxels: int,
+    generator: np.random.Generator,
+    *,
+    device: torch.device,
+    events: Events,
+) -> Sample:
+    """Return what the members say on average about voxels of a case, drawn evenly among the labelled ones.
+
+    Each member answers with the temperatures of its own, where it has any; those of the ensemble play no part.
+
+    Parameters
+    ----------
+    models: the members of one ensemble.
+    case: of ``dataset``, whose tree is that of the models.
+    voxels: how many; all labelled ones where there are fewer.
+    generator: draws them.
+    device: where the networks run.
+    events: warnings about the labels; cancelling.
+
+    Raises
+    ------
+    InputError: the case lacks a channel, a file is damaged, or labels and images lie on different grids.
+    """
+    images = [case.images[channel] for channel in models[0].plan.channels]
+    models = without_calibration(models)
+    settings = Settings.of(models, PredictRequest(str(models[0].path), tuple(map(str, images)), images[0]), device)
+    geometry, pieces = mean_of(models, images, settings, Events(cancel=events.cancel))
+    reference = _labels(case, dataset, geometry, models[0].plan.raters, events)
+    labelled = np.flatnonzero(reference.total())
+    if labelled.size > voxels:
+        labelled = np.sort(generator.choice(labelled, voxels, replace=False))
+    shares = np.zeros((len(dataset.tree.leaves), labelled.size), np.float32)
+    background = models[0].head.background
+    if background is not None:
+        shares[background] = 1
+    column = np.full(reference.total().size, -1, np.int32)
+    column[labelled] = np.arange(labelled.size)
+    for places, classes, values in pieces:
+        here = column[places]
+        wanted = here >= 0
+        shares[:, here[wanted]] = 0
+        shares[np.ix_(classes, here[wanted])] = values[:, wanted]
+    slots = reference.slots
+    return Sample(
+        shares,
+        np.array(reference.indices.reshape(slots, -1)[:, labelled]),
+        np.array(reference.shares.reshape(slots, -1)[:, labelled]),
+    )
+
+
+def without_calibration(models: Sequence[Model]) -> list[Model]:
+    """Return the members of an ensemble as they would be if their mean had no temperatures."""
+    joint = Joint.of(models)
+    if joint is None:
+        raise ValueError("these models are no ensemble")
+    bare = replace(joint, calibration=None)
+    return [replace(model, ensemble=bare) for model in models]
+
+
+def _labels(case: Case, dataset: Dataset, geometry: Geometry, raters: str, events: Events) -> SoftLabels:
+    """Return the labels of a case on its scan's grid; nothing outside its mask."""
+
+    def take(image: Image) -> npt.NDArray[Any]:
+        return image.array
+
+    def warn(text: str) -> None:
+        events.warning(f"case {case.id}: {text}")
+
+    several = read_labels(case, dataset, geometry, take, warn)
+    labels = several[0] if len(several) == 1 else fuse_raters(several, "mean" if raters == "random" else raters)
+    if case.mask is None:
+        return labels
+    return replace(labels, shares=labels.shares * read_mask(case.mask, geometry, take))
