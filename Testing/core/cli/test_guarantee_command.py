@@ -134,7 +134,7 @@ def test_an_ensemble_is_asked_as_a_whole(cli: Callable, everybody: Path, model: 
     assert not (model / "guarantee.json").exists()
     answer = cli("guarantee", f"{model},{second}", everybody, "--split", "test", *CPU)
     assert answer.code == 2
-    assert "belongs to one model or to one ensemble" in answer.err
+    assert "several models that are no ensemble have no folder to keep this in" in answer.err
 
 
 def test_predictions_of_other_models_cross_it(cli: Callable, everybody: Path, model: Path) -> None:
