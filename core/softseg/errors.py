@@ -6,6 +6,8 @@ and ends with its ``exit_code``; with ``--events json`` it becomes an ``error`` 
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from os import PathLike
 from typing import ClassVar
 
@@ -46,6 +48,17 @@ class SoftSegError(Exception):
         file = None if self.file is None else on_one_line(self.file, 4096)
         line = ": ".join(part for part in (file, self.field, self.message) if part)
         return f"{line}; {self.hint}" if self.hint else line
+
+
+@contextmanager
+def naming(file: str | PathLike[str], field: str | None = None) -> Iterator[None]:
+    """Give an :class:`InputError` that names no file the file (and field) whose content led to it."""
+    try:
+        yield
+    except InputError as error:
+        if error.file is not None:
+            raise
+        raise InputError(error.message, file=file, field=error.field or field, hint=error.hint) from error
 
 
 def on_one_line(text: str, longest: int = LONGEST) -> str:

@@ -11,7 +11,10 @@ from __future__ import annotations
 import csv
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any, TextIO
+from os import PathLike
+from typing import Any, Protocol, TextIO
+
+from softseg.errors import InputError
 
 _FORMULA = re.compile(r"'*[=+\-@\t\r]")
 _GUARDED = re.compile(r"'+[=+\-@\t\r]")
@@ -51,8 +54,30 @@ def write_rows(stream: TextIO, columns: Sequence[str], rows: Iterable[Mapping[st
 
 def read_rows(stream: TextIO) -> Iterator[dict[str, str]]:
     """Yield the rows of a table that :func:`write_rows` wrote, cells by column."""
-    reader = csv.reader(stream)
-    header = [plain(cell) for cell in next(reader, [])]
-    for cells in reader:
+    rows = reading(csv.reader(stream), getattr(stream, "name", None))
+    header = [plain(cell) for cell in next(rows, [])]
+    for cells in rows:
         if cells:
             yield dict(zip(header, map(plain, cells), strict=False))
+
+
+class _Reader(Protocol):
+    """What :func:`csv.reader` returns."""
+
+    @property
+    def line_num(self) -> int: ...
+
+    def __iter__(self) -> Iterator[list[str]]: ...
+
+
+def reading(reader: _Reader, file: str | PathLike[str] | None) -> Iterator[list[str]]:
+    """Yield the rows of a :func:`csv.reader`.
+
+    Raises
+    ------
+    InputError: a row is none (a cell without end, longer than 128 KiB).
+    """
+    try:
+        yield from reader
+    except csv.Error as error:
+        raise InputError(f"not a table: {error}", file=file, field=f"line {reader.line_num}") from error

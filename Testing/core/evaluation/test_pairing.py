@@ -303,3 +303,13 @@ def test_the_order_of_the_arguments_changes_nothing(first, second, seed):
     if found != "refused":
         assert {name for name in first if name in second} <= {a for a, b in found if a == b}
         assert len({a for a, _ in found}) == len({b for _, b in found}) == len(found)
+
+
+def test_a_table_whose_lines_end_in_carriage_returns_is_read_and_one_with_an_endless_cell_is_refused(touch, tmp_path):
+    touch("a.nii.gz", "b.nii.gz")
+    table = tmp_path / "pairs.csv"
+    table.write_bytes(b"prediction,reference\ra.nii.gz,b.nii.gz\r")
+    assert [pair.prediction.name for pair in read_pairs(table).cases] == ["a.nii.gz"]
+    table.write_text("prediction,reference\n" + "x" * 200_000 + ",b.nii.gz\n", encoding="utf-8")
+    with pytest.raises(InputError, match=r"pairs\.csv: line 2: not a table"):
+        read_pairs(table)

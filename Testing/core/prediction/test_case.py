@@ -54,6 +54,20 @@ def test_soft_map_stays_soft_and_agrees_with_what_is_stored(scan: Callable[..., 
     np.testing.assert_allclose(found.node_maps["root"].array, 1, atol=1e-5)
 
 
+class _Broken(Intensity):
+    """A network whose weights are damaged: one value in each window is no number."""
+
+    def forward(self, batch: torch.Tensor) -> torch.Tensor:
+        outputs = super().forward(batch).clone()
+        outputs[..., -1] = float("nan")
+        return outputs
+
+
+def test_a_network_that_answers_with_no_numbers_is_refused_and_named(scan: Callable[..., Path]) -> None:
+    with pytest.raises(InputError, match=r"^model: the network answers with values that are no finite numbers; its"):
+        predict_case(make_model(_Broken()), [scan()])
+
+
 def test_a_precision_asked_for_wins_over_the_plans(precision: str, scan: Callable[..., Path]) -> None:
     torch.manual_seed(0)
     network = build_network(NetworkSpec(options={"filters": [4, 8, 8]}), 1, 2, 3)

@@ -13,6 +13,7 @@ from softseg.errors import InputError
 from softseg.evaluation.case_names import case_name
 from softseg.evaluation.pairs import Pair, Pairs
 from softseg.files import exists
+from softseg.spreadsheets import reading
 
 _NEEDED, _OPTIONAL = ("prediction", "reference"), ("case", "group", "image", "mask")
 _SEPARATORS = "\t;,"
@@ -63,10 +64,10 @@ def _rows(table: Path) -> list[tuple[int, dict[str, str]]]:
         raise InputError("is not a text file in UTF-8", file=table) from error
     head = next((line for line in text.splitlines() if line.strip()), "")
     separator = max(_SEPARATORS, key=head.count)
-    reader = csv.reader(io.StringIO(text), delimiter=separator)
+    reader = csv.reader(io.StringIO(text, newline=None), delimiter=separator)
     header: list[str] = []
     found = []
-    for cells in reader:
+    for cells in reading(reader, table):
         plain = [cell.strip() for cell in cells]
         if not any(plain):
             continue

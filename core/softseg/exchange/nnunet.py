@@ -26,6 +26,7 @@ from softseg.files import read_json_object
 from softseg.geometry import Geometry
 from softseg.headers.packed import bands_of, require_finite
 from softseg.system import raise_out_of_memory
+from softseg.tree.node import MAX_VALUE
 
 _NAMES = ("probabilities", "softmax")
 _BLOCK = 1 << 20
@@ -153,8 +154,8 @@ def _named(file: Path, count: int) -> tuple[tuple[ProbabilityMap, ...], list[str
     labels = read_json_object(description).get("labels")
     if not isinstance(labels, dict):
         raise InputError("expected an object", file=description, field="labels")
-    if labels and all(str(key).isdigit() for key in labels):  # version 1 has it the other way round
-        labels = {str(name): int(value) for value, name in labels.items()}
+    if labels and all(str(key).isdecimal() for key in labels):  # version 1 has it the other way round
+        labels = {str(name): value for value, name in labels.items()}
     labels = {name: value for name, value in labels.items() if name != "ignore"}
     if any(isinstance(value, list) and len(value) > 1 for value in labels.values()):
         raise InputError(
@@ -167,6 +168,11 @@ def _named(file: Path, count: int) -> tuple[tuple[ProbabilityMap, ...], list[str
         valued = sorted((int(value[0] if isinstance(value, list) else value), name) for name, value in labels.items())
     except (TypeError, ValueError, IndexError) as error:
         raise InputError("expected a whole number for every label", file=description, field="labels") from error
+    strange = next((value for value, _name in valued if not 0 <= value <= MAX_VALUE), None)
+    if strange is not None:
+        raise InputError(
+            f"expected label values from 0 to {MAX_VALUE}, got {strange}", file=description, field="labels"
+        )
     if len(valued) != count:
         raise InputError(f"names {len(valued)} labels, but {file.name} holds {count} classes", file=description)
     return tuple(ProbabilityMap(str(name), value) for value, name in valued), []

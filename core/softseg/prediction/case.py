@@ -15,7 +15,7 @@ import torch
 from softseg.data import preprocess_images
 from softseg.data.cubes import read_channel
 from softseg.data.cubes.cube import ChannelImage, filled
-from softseg.errors import OutOfMemoryError
+from softseg.errors import OutOfMemoryError, naming
 from softseg.events import Events
 from softseg.image import Geometry, Image, say_notes
 from softseg.network import FittedOutliers
@@ -195,7 +195,8 @@ def _with_windows_that_fit(
     window: Index = model.plan.patch_kji
     while True:
         try:
-            return work(window)
+            with naming(model.path):
+                return work(window)
         except MEMORY_ERRORS as error:
             if not is_out_of_memory(error):
                 raise

@@ -6,6 +6,7 @@ Windows are weighted with MONAI's Gaussian importance map, so what comes out equ
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ import torch
 from monai.data.utils import compute_importance_map
 from torch import Tensor, nn
 
+from softseg.errors import InputError
 from softseg.events import Events
 from softseg.network.architectures import memory_format
 from softseg.network.heads import Head
@@ -238,6 +240,7 @@ def _joined(runner: Runner, layout: Layout, sums: WindowSums, block: Index) -> t
         mean = sums.finish(cell)
         if mean is None:
             continue
+        _require_finite(mean.values)
         reached = mean.covered > 0
         shares = runner.shares(mean.values, mean.covered)
         if tuple(shares.shape[:3]) == shape:
@@ -250,6 +253,14 @@ def _joined(runner: Runner, layout: Layout, sums: WindowSums, block: Index) -> t
                 scored = mean.scores.new_zeros((*shape, mean.scores.shape[3])), reached.new_zeros(shape)
             scored[0][place], scored[1][place] = mean.scores, reached
     return whole, scored
+
+
+def _require_finite(values: Tensor) -> None:
+    if not math.isfinite(float(values.sum())):
+        raise InputError(
+            "the network answers with values that are no finite numbers",
+            hint="its weights are damaged, or its training diverged: train it again",
+        )
 
 
 def _importance(layout: Layout) -> Tensor:

@@ -47,7 +47,10 @@ class AxisWeights:
         centre = offset + scale * np.arange(target)
         width = max(1.0, abs(scale))
         low, high = centre - width / 2, centre + width / 2
-        indices = np.floor(low + 0.5 + _ROUNDING).astype(np.int64)[:, None] + np.arange(int(np.ceil(width)) + 1)
+        first = np.clip(np.floor(low + 0.5 + _ROUNDING), 0, source).astype(
+            np.int64
+        )  # nothing lies outside of the source
+        indices = first[:, None] + np.arange(int(min(np.ceil(width) + 1, source)))
         overlap = np.minimum(high[:, None], indices + 0.5) - np.maximum(low[:, None], indices - 0.5)
         overlap[(overlap < _ROUNDING) | (indices < 0) | (indices >= source)] = 0
         overlap[(centre < -0.5 - _ROUNDING) | (centre > source - 0.5 + _ROUNDING)] = 0

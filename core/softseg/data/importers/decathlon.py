@@ -17,7 +17,7 @@ from softseg.data.importers.description import (
 from softseg.data.importers.files import images_in, listed, stem
 from softseg.data.importers.people import DEFAULT_FRACTIONS, Choices, Fractions, with_people
 from softseg.data.writing import companion, write_dataset
-from softseg.errors import InputError
+from softseg.errors import InputError, naming
 from softseg.events import Events
 from softseg.files import is_file
 from softseg.headers import read_header
@@ -74,7 +74,9 @@ def import_decathlon(
         cases.append({"id": name, "images": files, "labels": label})
     _warn_of_unlisted(paths, description, events)
     choices = Choices(people, splits, fold, fractions)
-    return write_dataset(out, title, channels, flat_tree(plain, title), with_people(cases, choices, events))
+    with naming(description, "labels"):
+        tree = flat_tree(plain, title)
+    return write_dataset(out, title, channels, tree, with_people(cases, choices, events))
 
 
 def _warn_of_unlisted(paths: list[tuple[Path, Path]], description: Path, events: Events) -> None:

@@ -20,7 +20,7 @@ from softseg.data.importers.description import (
 from softseg.data.importers.files import images_in, listed, require_folder, stem
 from softseg.data.importers.people import DEFAULT_FRACTIONS, Choices, Fractions, with_people
 from softseg.data.writing import write_dataset
-from softseg.errors import InputError
+from softseg.errors import InputError, naming
 from softseg.events import Events
 from softseg.files import is_file
 from softseg.tree import LabelTree, Node
@@ -173,8 +173,9 @@ def _tree(labels: Mapping[str, int | frozenset[int]], file: Path, name: str) -> 
     known = set(values.values())
     for value in sorted(set().union(*regions.values()) - known if regions else set()):
         values[f"label-{value}"] = value
-    tree = _nested(values, regions, name, file) if regions else flat_tree(values, name)
-    return tree if ignore is None else LabelTree([replace(tree.root, value=ignore), *tree.nodes[1:]], name)
+    with naming(file, "labels"):
+        tree = _nested(values, regions, name, file) if regions else flat_tree(values, name)
+        return tree if ignore is None else LabelTree([replace(tree.root, value=ignore), *tree.nodes[1:]], name)
 
 
 def _nested(values: dict[str, int], regions: dict[str, frozenset[int]], name: str, file: Path) -> LabelTree:
