@@ -48,7 +48,8 @@ def softLabels(parcellation, remapping, cut, box):
         owners = {remapping.knownNode(node.id): owner[node.id] for node in shown.nodes}
         computed = parcellation.tree.cut(owners)
         values = [cut.tree.value_of(_visible(node.id, owners[node.id], cut.tree)) for node in computed.nodes]
-    labels = parcellation.labels(computed)[box]
+    own = tuple(box) == parcellation.box
+    labels = parcellation.box_labels(computed) if own else parcellation.labels(computed)[box]
     if list(computed.values) == values:
         return labels
     table = np.zeros(max(computed.values) + 1, np.uint16)

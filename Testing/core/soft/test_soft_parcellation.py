@@ -148,6 +148,7 @@ def test_cuts_of_a_whole_volume_agree_with_dense_sums(small_tree: LabelTree, hel
     assert stored.counts.shape < grid.shape
     for level in range(small_tree.depth + 1):
         cut = small_tree.cut_at(level)
+        np.testing.assert_array_equal(stored.box_labels(level), stored.labels(cut)[stored.box])
         sums = np.stack([dense[small_tree.leaf_slice(node.id)].sum(axis=0) for node in cut.nodes])
         best = np.array(cut.values)[sums.argmax(axis=0)]
         clear = (np.sort(sums, axis=0)[-1] - np.sort(sums, axis=0)[-2:][0] > 2 * BOUND) | (len(cut.nodes) == 1)

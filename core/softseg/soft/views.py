@@ -51,10 +51,8 @@ class ParcellationViews(StoredDistribution):
         InputError: outliers are asked for, but none are stored, or their value is that of a node of the cut.
         """
         cut = self._own(cut)
-        values = np.array(cut.values, np.uint16)
-        position = cut.position_of_leaf.astype(np.int32)
-        outside = 0 if self.background is None else values[position[self.background]]
-        out = self._in_grid(self.sums.labels(position, values), outside)
+        outside = 0 if self.background is None else cut.values[cut.position_of_leaf[self.background]]
+        out = self._in_grid(self.box_labels(cut), outside)
         if outliers:
             if self.background is not None and OUTLIER_VALUE in cut.values:
                 raise InputError(
@@ -64,6 +62,12 @@ class ParcellationViews(StoredDistribution):
                 )
             out[self._stored_outliers().mask()] = self.outlier_value
         return out
+
+    def box_labels(self, cut: Cut | int) -> npt.NDArray[np.uint16]:
+        """Return :meth:`labels` within :attr:`box`, without those of the grid: uint16 ``(k, j, i)`` of the box."""
+        cut = self._own(cut)
+        labels = self.sums.labels(cut.position_of_leaf.astype(np.int32), np.array(cut.values, np.uint16))
+        return labels.reshape(self.counts.shape)
 
     @property
     def outlier_value(self) -> int:
