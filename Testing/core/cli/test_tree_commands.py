@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -38,7 +39,14 @@ def test_check_remarks_on_what_is_worth_a_look(cli: Callable, world: Path) -> No
     assert answer.code == 0
     assert "remark: no background" in answer.out
     assert "remark: 2 leaves have no colour: left kidney, liver" in answer.out
-    assert "remark: 1 leaves name a side and have no partner: left kidney" in answer.out
+    assert "remark: 1 leaf names a side and has no partner: left kidney" in answer.out
+
+
+def test_a_format_without_branches_says_so(cli: Callable, world: Path) -> None:
+    found = cli("tree", "convert", world / "tree.json", world / "table.ctbl")
+    assert found.code == 0
+    assert re.search(r"table\.ctbl: this format keeps no branches; \d+ inner nodes? (is|are) left out", found.out)
+    assert "no branches" not in cli("tree", "convert", world / "tree.json", world / "same.csv").out
 
 
 def test_convert_folds_and_diff_tells(cli: Callable, world: Path) -> None:

@@ -50,11 +50,19 @@ def convert(
     file_format: Annotated[str | None, typer.Option("--format", help="Format of OUT.")] = None,
 ) -> None:
     """Write a tree in another format, whole or folded at a level."""
+    from softseg.tree import LabelTree
+    from softseg.tree.show import counted
+
     loaded = load_tree(tree)
     if level is not None:
         loaded = loaded.cut_at(level).to_tree()
     loaded.save(out, format=file_format)
-    typer.echo(f"{out}: {len(loaded.leaves)} leaves")
+    typer.echo(f"{out}: {counted(len(loaded.leaves), 'leaf', 'leaves')}")
+    lost = len(loaded.inner_nodes) - len(LabelTree.load(out, format=file_format).inner_nodes)
+    if lost > 0:
+        typer.echo(
+            f"{out}: this format keeps no branches; {counted(lost, 'inner node is', 'inner nodes are')} left out"
+        )
 
 
 @app.command("diff")

@@ -47,7 +47,7 @@ def describe(tree: LabelTree, node: Node, folded: bool = False) -> str:
     text = node.name if node.value is None else f"{node.name} = {node.value}"
     notes = [] if node.id == node.name else [node.id]
     if folded and not tree.is_leaf(node.id):
-        notes.append(f"{len(tree.leaves_under(node.id))} leaves")
+        notes.append(counted(len(tree.leaves_under(node.id)), "leaf", "leaves"))
     if node.color is not None:
         notes.append(_plain(node.color))
     if node.weight != 1.0 and node.parent is not None:
@@ -66,16 +66,16 @@ def remarks(tree: LabelTree) -> list[str]:
         found.append("no background (value 0): full supervision adds it, positive-only training needs none")
     bare = [leaf.id for leaf in tree.leaves if leaf.color is None]
     if bare:
-        found.append(f"{len(bare)} leaves have no colour: {_some(bare)}")
+        found.append(f"{counted(len(bare), 'leaf has', 'leaves have')} no colour: {_some(bare)}")
     twins = []
     for inner in tree.inner_nodes:
         colors = Counter(child.color for child in tree.children(inner.id) if child.color is not None)
         twins += [child.id for child in tree.children(inner.id) if child.color and colors[child.color] > 1]
     if twins:
-        found.append(f"{len(twins)} nodes have the colour of a sibling: {_some(twins)}")
+        found.append(f"{counted(len(twins), 'node has', 'nodes have')} the colour of a sibling: {_some(twins)}")
     single = [inner.id for inner in tree.inner_nodes if len(tree.children(inner.id)) == 1]
     if single:
-        found.append(f"{len(single)} nodes have a single child: {_some(single)}")
+        found.append(f"{counted(len(single), 'node has', 'nodes have')} a single child: {_some(single)}")
     mirror = tree.mirror_permutation()
     alone = [
         leaf.id
@@ -83,7 +83,9 @@ def remarks(tree: LabelTree) -> list[str]:
         if mirror[index] == index and (swapped(leaf.id), swapped(leaf.name)) != (leaf.id, leaf.name)
     ]
     if alone:
-        found.append(f"{len(alone)} leaves name a side and have no partner: {_some(alone)}")
+        found.append(
+            f"{counted(len(alone), 'leaf names a side and has', 'leaves name a side and have')} no partner: {_some(alone)}"
+        )
     return found
 
 
@@ -96,15 +98,24 @@ def diff_lines(a: LabelTree, b: LabelTree) -> list[str]:
     lines = []
     for change in changes(a, b):
         if change.kind == "added":
-            lines.append(f"+ {change.id}: under '{change.after.parent}', {describe(b, change.after)}")
+            lines.append(f"+ {change.id}: {_under(change.after)}, {describe(b, change.after)}")
         elif change.kind == "removed":
-            lines.append(f"- {change.id}: was under '{change.before.parent}', {describe(a, change.before)}")
+            lines.append(f"- {change.id}: was {_under(change.before)}, {describe(a, change.before)}")
         elif change.kind == "order":
             lines.append(f"~ {change.id}: order of children {_plain(change.before)} -> {_plain(change.after)}")
         else:
             what = "tree" if change.kind == "tree" else change.id
             lines.append(f"~ {what}: {change.field} {_plain(change.before)} -> {_plain(change.after)}")
     return lines
+
+
+def _under(node: Node) -> str:
+    return "the root" if node.parent is None else f"under '{node.parent}'"
+
+
+def counted(number: int, one: str, many: str) -> str:
+    """Return a number with its noun, ``1 leaf`` or ``3 leaves``."""
+    return f"{number} {one if number == 1 else many}"
 
 
 def _plain(value: Any) -> str:
