@@ -272,7 +272,7 @@ def test_remarks_follow_the_edits(panel):
     assert "colour" not in panel.ui.remarksLabel.text
     clickRow(panel.tree, "cortex")
     click(panel.ui.nodeColorClearButton)
-    assert "1 leaves have no colour" in panel.ui.remarksLabel.text
+    assert "1 leaf has no colour" in panel.ui.remarksLabel.text
     assert "cortex" in panel.ui.remarksLabel.toolTip
 
 

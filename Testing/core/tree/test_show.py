@@ -76,11 +76,11 @@ def test_remarks(tissue: LabelTree) -> None:
     assert remarks(tissue) == [
         "no background (value 0): full supervision adds it, positive-only training needs none",
         "5 leaves have no colour: t1, t2, n1, e1, e2",
-        "1 nodes have a single child: nor",
+        "1 node has a single child: nor",
     ]
     tree = tissue.rename("e1", "left e").recolor("e1", (1, 1, 1)).recolor("e2", (1, 1, 1)).with_background()
     assert remarks(tree)[1:] == [
         "2 nodes have the colour of a sibling: e1, e2",
-        "1 nodes have a single child: nor",
+        "1 node has a single child: nor",
         "1 leaves name a side and have no partner: e1",
     ]

@@ -83,9 +83,8 @@ def remarks(tree: LabelTree) -> list[str]:
         if mirror[index] == index and (swapped(leaf.id), swapped(leaf.name)) != (leaf.id, leaf.name)
     ]
     if alone:
-        found.append(
-            f"{counted(len(alone), 'leaf names a side and has', 'leaves name a side and have')} no partner: {_some(alone)}"
-        )
+        who = counted(len(alone), "leaf names a side and has", "leaves name a side and have")
+        found.append(f"{who} no partner: {_some(alone)}")
     return found
 
 
