@@ -82,5 +82,5 @@ def test_remarks(tissue: LabelTree) -> None:
     assert remarks(tree)[1:] == [
         "2 nodes have the colour of a sibling: e1, e2",
         "1 node has a single child: nor",
-        "1 leaves name a side and have no partner: e1",
+        "1 leaf names a side and has no partner: e1",
     ]
