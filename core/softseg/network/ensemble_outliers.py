@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,7 +20,6 @@ from typing import Any
 
 from torch import Tensor
 
-from softseg.errors import InputError
 from softseg.files import read_json_object, require_inside
 from softseg.network.fitted_outliers import (
     ESTIMATES_FILE,
@@ -133,20 +131,6 @@ def scores_of_ensemble(heads: Sequence[Head]) -> tuple[str, ...]:
     """Return the names of the scores that an ensemble of models with these heads can have."""
     shared = [name for name in SCORES if all(name in scores_for(head) for head in heads)]
     return (DISAGREEMENT, *shared)
-
-
-def require_score(score: str, heads: Sequence[Head]) -> None:
-    """Raise :class:`InputError` unless an ensemble of models with these heads can have the score."""
-    there = scores_of_ensemble(heads)
-    if score not in there:
-        raise InputError(
-            f"{score} cannot be had from this ensemble", field="score", hint=f"it can have {', '.join(there)}"
-        )
-
-
-def bounds_of(score: str, members: int, classes: int) -> tuple[float, float]:
-    """Return the smallest and the largest value of an ensemble's score."""
-    return 0.0, math.log(min(members, classes)) if score == DISAGREEMENT else 1.0
 
 
 def _own(tensors: Mapping[str, Tensor], number: int) -> dict[str, Tensor]:
