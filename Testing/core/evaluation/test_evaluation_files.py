@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -15,6 +16,7 @@ from softseg.evaluation.sources import read_prediction, read_reference
 from softseg.events import CancelToken, Events
 from softseg.image import Geometry, Image, read_image, write_image
 from softseg.soft.parcellation import SoftParcellation
+from softseg.tree import LabelTree
 from softseg.types import OUTLIER_VALUE
 
 
@@ -167,6 +169,19 @@ def test_labels_of_a_coarser_cut_are_judged_down_to_it(case_files, small_tree, s
     assert all(row["dice"] == 1.0 for row in report.levels)
     assert report.summary()["tree_distance"] is None
     assert "do not reach the leaves" in (tmp_path / "out" / "report.html").read_text()
+
+
+def test_a_reference_exported_at_a_coarser_cut_is_one(case_files, small_tree, small_geometry, small_values, tmp_path):
+    inner = {node.id for node in small_tree.inner_nodes}
+    nodes = [replace(node, value=None) if node.id in inner else node for node in small_tree.nodes]
+    tree = LabelTree(nodes, small_tree.name)  # no branch has a value of its own
+    coarse = write_image(Image(tree.collapse(small_values, tree.cut_at(2)), small_geometry), tmp_path / "ada.nii.gz")
+    report = evaluate([case_files / "labels" / "ada.nii.gz"], [coarse], tree, tmp_path / "out")
+    assert all(row["dice"] == 1.0 for row in report.levels if row["level"] <= 2)
+    assert {row["level"] for row in report.levels} >= {1, 2}
+    wrong = write_image(Image(np.full_like(small_values, 60_000), small_geometry), tmp_path / "ada.nii.gz")
+    with pytest.raises(InputError, match="60000 not in the label tree"):
+        evaluate([case_files / "labels" / "ada.nii.gz"], [wrong], tree, tmp_path / "out")
 
 
 def test_cancelling_leaves_nothing_behind(case_files, small_tree, tmp_path):

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from os import PathLike
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
 
@@ -20,10 +20,8 @@ from softseg.evaluation.shares import LabelShares, NodeShares, ParcellationShare
 from softseg.image import Geometry, Image, say_notes
 from softseg.soft.labels import SoftLabels
 from softseg.soft.parcellation import SoftParcellation
+from softseg.tree.labeltree import LabelTree
 from softseg.types import OUTLIER_VALUE, BoolArray, FloatArray
-
-if TYPE_CHECKING:
-    from softseg.tree import LabelTree
 
 SOFT_SUFFIX = ".soft.npz"
 
@@ -166,6 +164,11 @@ def require_same_grid(
     )
 
 
+def _with_every_value(tree: LabelTree) -> LabelTree:
+    """Return the tree with the values of label maps at any cut: nodes without one get what ``collapse`` writes."""
+    return LabelTree([replace(node, value=tree.value_of(node.id)) for node in tree.nodes], tree.name)
+
+
 def _read_reference(
     reference: Reference,
     tree: LabelTree,
@@ -190,7 +193,8 @@ def _read_reference(
         if own is not None:
             settled = settled_labels(image.array, file, warn)
             image, tree = Image(own.apply(settled, file), image.geometry), own.tree
-        return Reading(LabelShares(labels_from_map(image.array, tree, file, warn, unlabelled), image.geometry), file)
+        labels = labels_from_map(image.array, _with_every_value(tree), file, warn, unlabelled)
+        return Reading(LabelShares(labels, image.geometry), file)
     raters = [_read_reference(path, tree, warn, unlabelled, grid, own) for path in reference]
     for rater in raters[1:]:
         require_same_grid(rater.shares.geometry, rater.file, raters[0], "raters of one case share a grid")
