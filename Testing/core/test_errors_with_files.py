@@ -8,9 +8,10 @@ import json
 import numpy as np
 import pytest
 
-from softseg.data import import_decathlon, import_nnunet
+from softseg.data import NetworkSpec, import_decathlon, import_nnunet
 from softseg.errors import InputError, naming
 from softseg.exchange.nnunet import read_nnunet
+from softseg.network.architectures import weight_count
 from softseg.spreadsheets import read_rows
 
 HUGE = 10**400
@@ -59,3 +60,8 @@ def test_a_table_of_ours_with_an_endless_cell_is_refused():
     stream = io.StringIO("case,dice\n" + "x" * 200_000 + ",1\n")
     with pytest.raises(InputError, match="not a table"):
         list(read_rows(stream))
+
+
+def test_options_of_a_network_of_another_kind_are_refused_by_the_networks_name():
+    with pytest.raises(InputError, match="options of the network DynUNet have odd values"):
+        weight_count(NetworkSpec(name="DynUNet", options={"filters": 5}), 1, 2, 3)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
 
-from softseg.errors import InputError
+from softseg.errors import InputError, naming
 from softseg.events import Events
 from softseg.exchange.assignment import assign, fitting_tree, flat_assignment, flat_tree, named_by
 from softseg.exchange.encoding import Counted, Staged, encode_staged, scale_of
@@ -60,7 +60,8 @@ def import_steps(
     for note in source.notes:
         warn(f"{source.file}: {note}")
     if request.tree is None:
-        tree = flat_tree(source, request.name or _stem(source.file))
+        with naming(source.file):
+            tree = flat_tree(source, request.name or _stem(source.file))
         leaves = flat_assignment(source)
         better = fitting_tree(source)
         say("a flat tree was made of the names" + (f"; the shipped tree {better} knows all of them" if better else ""))

@@ -83,7 +83,10 @@ def _completed(spec: NetworkSpec, dimensions: int) -> tuple[Callable[..., nn.Mod
     if spec.name not in NETWORKS:
         raise InputError(f"unknown network {spec.name!r}; there are {', '.join(NETWORKS)}", field="network.name")
     network, complete = NETWORKS[spec.name]
-    return network, complete(dict(spec.options), dimensions)
+    try:
+        return network, complete(dict(spec.options), dimensions)
+    except TypeError as error:
+        raise InputError(f"options of the network {spec.name} have odd values: {error}", field="network") from error
 
 
 def network_config(spec: NetworkSpec, in_channels: int, out_channels: int, dimensions: int) -> dict[str, Any]:
