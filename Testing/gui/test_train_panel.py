@@ -289,7 +289,7 @@ def test_shipped_trees_are_offered_by_how_many_labels_fit(panel):
     volume, _labels = addPerson("P0", 0)
     mask = np.zeros(slicer.util.arrayFromVolume(volume).shape, bool)
     mask[1:3, 1:3, 1:3] = True
-    organs = addSegmentation("organs", {"liver": mask, "spleen": np.roll(mask, 3, 0)}, volume)
+    organs = addSegmentation("organs", {"liver": mask, "rib left 1": np.roll(mask, 3, 0)}, volume)
     addCase(panel, volume, organs)
     texts = [panel.ui.treeSelector.itemText(place) for place in range(panel.ui.treeSelector.count)]
     assert texts[1] == "totalsegmentator (2 of 2 labels fit)"
