@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+
 import numpy as np
 import pytest
 
@@ -144,6 +146,18 @@ def test_soft_maps_of_real_data_stay_soft(shared_data, make, tmp_path, resources
     grey = case.labels.dense()[tree.leaf_index("grey-matter")]
     assert len(np.unique(grey)) > 50
     np.testing.assert_allclose(grey.sum(), source.sum(), rtol=0.02)
+
+
+def test_a_case_that_cannot_be_opened_for_want_of_handles_is_not_called_damaged(make, tmp_path, monkeypatch):
+    make.head("a")
+    store_of(make, tmp_path / "cache").prepare()
+
+    def full(*_args, **_more):
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    monkeypatch.setattr(np, "load", full)
+    with pytest.raises(OSError, match="Too many open files"):
+        store_of(make, tmp_path / "cache").load("a")
 
 
 def test_cancelling_leaves_no_half_case(make, tmp_path):

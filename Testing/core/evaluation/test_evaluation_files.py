@@ -13,7 +13,7 @@ from softseg.evaluation import evaluate
 from softseg.evaluation.case_names import case_name
 from softseg.evaluation.pairs import pair_up
 from softseg.evaluation.sources import read_prediction, read_reference
-from softseg.events import CancelToken, Events
+from softseg.events import CancelToken, Events, ListSink
 from softseg.image import Geometry, Image, read_image, write_image
 from softseg.soft.parcellation import SoftParcellation
 from softseg.tree import LabelTree
@@ -176,7 +176,9 @@ def test_a_reference_exported_at_a_coarser_cut_is_one(case_files, small_tree, sm
     nodes = [replace(node, value=None) if node.id in inner else node for node in small_tree.nodes]
     tree = LabelTree(nodes, small_tree.name)  # no branch has a value of its own
     coarse = write_image(Image(tree.collapse(small_values, tree.cut_at(2)), small_geometry), tmp_path / "ada.nii.gz")
-    report = evaluate([case_files / "labels" / "ada.nii.gz"], [coarse], tree, tmp_path / "out")
+    sink = ListSink()
+    report = evaluate([case_files / "labels" / "ada.nii.gz"], [coarse], tree, tmp_path / "out", Events(sink))
+    assert any("are taken as the branches that collapse writes so" in str(event) for event in sink.events)
     assert all(row["dice"] == 1.0 for row in report.levels if row["level"] <= 2)
     assert {row["level"] for row in report.levels} >= {1, 2}
     wrong = write_image(Image(np.full_like(small_values, 60_000), small_geometry), tmp_path / "ada.nii.gz")

@@ -12,7 +12,7 @@ import typer
 
 from softseg.commands.asked import command_of
 from softseg.commands.common import CancelFileOption, EventsOption, QuietOption, long_work
-from softseg.errors import InputError
+from softseg.errors import InputError, naming
 from softseg.events import Events
 from softseg.requests.evaluate import FalseColourRequest
 
@@ -156,7 +156,9 @@ def import_data(
         if len(source) > 1 and layout is not Layout.CORRECTIONS:
             raise InputError(f"the layout {layout.value} describes one folder, got {len(source)}", field="SRC")
         described = source if layout is Layout.CORRECTIONS else source[0]
-        work.result("dataset", importers[layout](described, out, **given, events=work))
+        with naming(source[0]):
+            made = importers[layout](described, out, **given, events=work)
+        work.result("dataset", made)
 
 
 @app.command("fuse")

@@ -140,6 +140,7 @@ class CaseStore:
             try:
                 self._open[case_id] = _open_case(case_id, folder, class_count(self.dataset.tree))
             except (OSError, ValueError, KeyError, TypeError, AttributeError, EOFError) as error:
+                _raise_if_too_many_files(error)
                 hint = "delete this folder; it is made again"
                 raise InputError("what was prepared of this case is damaged", file=folder, hint=hint) from error
         return self._open[case_id]
@@ -307,10 +308,15 @@ def _is_intact(folder: Path) -> bool:
         names = {file.name for file in folder.glob("*.npy") if file.is_file()}  # no pipe that nobody writes to
         return names == set(checksums) and all(_crc32(folder / name) == checksums[name] for name in names)
     except (InputError, OSError, KeyError, TypeError) as error:
-        for said in (error, error.__cause__):
-            if isinstance(said, OSError) and said.errno in (errno.EMFILE, errno.ENFILE):
-                raise said from None
+        _raise_if_too_many_files(error)
         return False
+
+
+def _raise_if_too_many_files(error: Exception) -> None:
+    """Raise the OSError that says so, if that is why a file could not be read: then nothing is known of the file."""
+    for said in (error, error.__cause__):
+        if isinstance(said, OSError) and said.errno in (errno.EMFILE, errno.ENFILE):
+            raise said from None
 
 
 def _open_case(case_id: str, folder: Path, classes: int) -> PreparedCase:

@@ -63,7 +63,7 @@ def write_dataset(
     """
     target = Path(out).absolute()
     if not cases:
-        raise InputError("found no case with labels", file=target, hint="check the source folder's layout")
+        raise InputError("found no case with labels", hint="check the source folder's layout")
     _keep_trees(target)
     folder = target.parent if lies_in is None else lies_in.absolute()
     if isinstance(tree, LabelTree):

@@ -6,9 +6,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from os import PathLike
 from pathlib import Path
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
+import numpy.typing as npt
 
 from softseg.data.cubes import read_label_map
 from softseg.data.labels import class_count, clip_soft, compose_soft_maps, labels_from_map, settled_labels
@@ -164,6 +165,17 @@ def require_same_grid(
     )
 
 
+def _say_branches(array: npt.NDArray[Any], tree: LabelTree, file: Path, warn: Warn) -> None:
+    """Name the branches that are meant by values which no node of the tree has of its own."""
+    branches = {tree.value_of(node.id): node.name for node in tree.nodes if node.value is None}
+    if not branches or array.dtype.kind == "f" or array.max(initial=0) < min(branches):
+        return
+    taken = [value for value in sorted(branches) if (array == value).any()]
+    if taken:
+        listed = ", ".join(f"{value} = {branches[value]}" for value in taken[:5]) + (", ..." if len(taken) > 5 else "")
+        warn(f"{file}: values that no node has of its own are taken as the branches that collapse writes so: {listed}")
+
+
 def _with_every_value(tree: LabelTree) -> LabelTree:
     """Return the tree with the values of label maps at any cut: nodes without one get what ``collapse`` writes."""
     return LabelTree([replace(node, value=tree.value_of(node.id)) for node in tree.nodes], tree.name)
@@ -193,7 +205,9 @@ def _read_reference(
         if own is not None:
             settled = settled_labels(image.array, file, warn)
             image, tree = Image(own.apply(settled, file), image.geometry), own.tree
-        labels = labels_from_map(image.array, _with_every_value(tree), file, warn, unlabelled)
+        array = settled_labels(image.array, file, warn)
+        _say_branches(array, tree, file, warn)
+        labels = labels_from_map(array, _with_every_value(tree), file, warn, unlabelled)
         return Reading(LabelShares(labels, image.geometry), file)
     raters = [_read_reference(path, tree, warn, unlabelled, grid, own) for path in reference]
     for rater in raters[1:]:

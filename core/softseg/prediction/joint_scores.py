@@ -24,9 +24,6 @@ if TYPE_CHECKING:
 Outliers = FittedOutliers | EnsembleOutliers
 """What was fitted to one model, or to an ensemble."""
 
-Watcher = Callable[[FloatArray], None]
-"""Told an ensemble's score of every voxel of the scan, float32 ``(k, j, i)``, before it is rounded."""
-
 
 def score_maps(outliers: Outliers | None, grid: Geometry, target: Geometry) -> tuple[StepMap, ...]:
     """Return what takes the score of each model that sees a scan in ``grid``; nothing where none is computed."""
@@ -41,7 +38,6 @@ def stored_scores(
     outliers: Outliers | None,
     maps: Sequence[StepMap],
     disagreement: Callable[[], FloatArray],
-    watcher: Watcher | None = None,
 ) -> StoredOutliers | None:
     """Return what is stored of the scores, None where none was wanted.
 
@@ -50,7 +46,6 @@ def stored_scores(
     outliers: what was fitted.
     maps: what :func:`score_maps` returned, filled.
     disagreement: gives the mutual information of the members on the scan's grid ``(k, j, i)``, in nats.
-    watcher: of an ensemble's score.
     """
     if outliers is None:
         return None
@@ -63,8 +58,6 @@ def stored_scores(
         scores /= len(maps)
     else:
         scores = disagreement()
-    if watcher is not None:
-        watcher(scores)
     return _stored(outliers, as_steps((scores - outliers.low) / (outliers.high - outliers.low)))
 
 

@@ -12,7 +12,7 @@ from softseg.errors import InputError
 from softseg.network.ensemble_outliers import DISAGREEMENT
 from softseg.network.joint import Joint
 from softseg.prediction.ensemble import require_once, require_one_tree
-from softseg.prediction.joint_scores import Outliers, Watcher
+from softseg.prediction.joint_scores import Outliers
 from softseg.prediction.outputs import branches_of
 from softseg.prediction.postprocessing import CleaningStep
 from softseg.prediction.uncertainty import Uncertainty
@@ -39,7 +39,6 @@ class Settings:
     outliers: the score that is computed, None for none.
     others: models beside the first.
     branches: ids of inner nodes whose decisions are followed.
-    watcher: told an ensemble's outlier score before it is rounded.
     """
 
     request: PredictRequest
@@ -50,7 +49,6 @@ class Settings:
     outliers: Outliers | None = None
     others: tuple[Model, ...] = ()
     branches: tuple[str, ...] = ()
-    watcher: Watcher | None = None
 
     @staticmethod
     def of(models: Sequence[Model], request: PredictRequest, device: torch.device) -> Settings:

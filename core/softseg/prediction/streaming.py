@@ -269,4 +269,4 @@ class Collected:
             return resample_image(Image(maps.mutual_information, grid), self._target).array
 
         how = self._settings
-        return stored_scores(how.outliers, self._steps, disagreement, how.watcher)
+        return stored_scores(how.outliers, self._steps, disagreement)
