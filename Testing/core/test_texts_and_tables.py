@@ -67,3 +67,13 @@ def test_tables_that_lack_something(tmp_path: Path, text: str, message: str) -> 
     with pytest.raises(InputError) as caught:
         read_named_table(tmp_path / "x.csv", WANTED)
     assert message in str(caught.value)
+
+
+@pytest.mark.parametrize("digits", [309, 4000])
+def test_an_integer_beyond_all_floating_point_numbers_is_named_by_its_place(tmp_path: Path, digits: int) -> None:
+    file = tmp_path / "plan.json"
+    file.write_text('{"name": "x", "options": {"filters": [4, 8, -' + "9" * digits + "]}}")
+    with pytest.raises(InputError, match=r"plan\.json: is not valid JSON: options\.filters\[2\]: an integer is beyond"):
+        read_json(file)
+    file.write_text('{"seed": 1' + "0" * 308 + "}")
+    assert float(read_json(file)["seed"]) == 1e308

@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from softseg.errors import InputError
+from softseg.files import require_file
 from softseg.system import raise_out_of_memory, require_memory
 
 _DEFLATE = 1040  # deflate never packs tighter than 1 : 1032
@@ -44,8 +45,9 @@ def declared_arrays(file: Path) -> dict[str, Declared]:
 
     Raises
     ------
-    InputError: the file is damaged, holds what is no array, or declares more than it holds.
+    InputError: the file is missing, damaged or no regular file, holds what is no array, or declares more than it holds.
     """
+    require_file(file)
     try:
         with file.open("rb") as stream:
             if stream.read(4)[:2] != b"PK":

@@ -17,7 +17,7 @@ import numpy.typing as npt
 import SimpleITK as sitk
 
 from softseg.errors import InputError
-from softseg.files import write_beside
+from softseg.files import require_file, write_beside
 from softseg.geometry import Geometry
 from softseg.headers import IMAGE_SUFFIXES, PAIR_SUFFIXES, Header, place_notes, read_header, write_nifti
 from softseg.headers.itk_names import itk_name
@@ -95,8 +95,7 @@ def read_image(path: str | os.PathLike[str], *, labels: bool = False) -> Image:
         colours, several values per voxel), or holds NaN or infinity.
     """
     file = Path(path)
-    if not file.is_file():
-        raise InputError("no such file", file=file)
+    require_file(file)
     if not file.name.lower().endswith((*IMAGE_SUFFIXES, *PAIR_SUFFIXES)):
         raise InputError(f"expected an image that ends in {', '.join(IMAGE_SUFFIXES)}", file=file)
     header = read_header(file)

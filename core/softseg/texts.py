@@ -10,6 +10,7 @@ from __future__ import annotations
 import codecs
 import json
 import os
+import sys
 from collections.abc import Callable
 from os import PathLike
 from pathlib import Path
@@ -22,6 +23,9 @@ MAX_BYTES = 64 * 2**20
 
 MAX_DEPTH = 64
 """Lists and objects inside each other, in JSON and YAML."""
+
+
+_LARGEST = int(sys.float_info.max)
 
 
 class TooDeepError(ValueError):
@@ -114,8 +118,8 @@ def check_values(value: Any) -> None:
 
     Raises
     ------
-    ValueError: lists and mappings inside each other more than :data:`MAX_DEPTH` deep, or a text that is no Unicode
-        (half of a surrogate pair).
+    ValueError: lists and mappings inside each other more than :data:`MAX_DEPTH` deep, a text that is no Unicode
+        (half of a surrogate pair), or an integer that no floating-point number can stand for (over 308 digits).
     """
     level, depth = [value], 0
     while level:
@@ -129,7 +133,21 @@ def check_values(value: Any) -> None:
                 inner += item
             elif isinstance(item, str) and not item.isascii():
                 _check_text(item)
+            elif isinstance(item, int) and abs(item) > _LARGEST:
+                raise ValueError(f"{_place_of(item, value)}an integer is beyond {sys.float_info.max:.2g}")
         level, depth = inner, depth + 1
+
+
+def _place_of(wanted: object, value: Any) -> str:
+    """Return where an object stands in a value, for messages: ``options.filters[2]: ``."""
+    pairs = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, (list, tuple)) else ()
+    for key, item in pairs:
+        name = f"[{key}]" if not isinstance(value, dict) else f".{key}"
+        if item is wanted:
+            return f"{name.removeprefix('.')}: "
+        if below := _place_of(wanted, item):
+            return f"{name}{'' if below.startswith('[') else '.'}{below}".removeprefix(".")
+    return ""
 
 
 def _check_text(text: str) -> None:

@@ -113,6 +113,17 @@ def test_plain_folders_that_lack_something(tmp_path):
     assert not (tmp_path / "DATA.json").exists()
 
 
+@pytest.mark.parametrize("value", [-2, 70_000])
+def test_a_label_value_that_no_tree_can_hold_is_refused_with_its_file(tmp_path, value):
+    for name in ("a", "b"):
+        write(tmp_path / "src/images" / f"{name}.mha", noise())
+    write(tmp_path / "src/labels/a.mha", labels(1))
+    write(tmp_path / "src/labels/b.mha", np.where(labels(1) == 1, value, 0).astype(np.int32))
+    with pytest.raises(InputError, match=rf"b\.mha: labels: expected label values in 0\.\.65535, got {value}"):
+        import_folder(tmp_path / "src", tmp_path / "DATA.json")
+    assert not (tmp_path / "DATA.json").exists()
+
+
 # -- nnU-Net ------------------------------------------------------------------------------------------------------
 
 

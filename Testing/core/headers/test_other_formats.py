@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import bz2
 import gzip
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -149,7 +150,10 @@ def test_a_header_names_only_files_beside_it(ending: str, tmp_path: Path) -> Non
         with pytest.raises(InputError, match="does not lie beside it"):
             read_image(header)
     header.write_bytes(NAMES[ending] % b"other.raw")
-    with pytest.raises(InputError, match=r"names, other.raw, is no file beside it"):
+    with pytest.raises(InputError, match=r"names, other.raw: no such file"):
+        read_image(header)
+    (folder / "other.raw").symlink_to(os.devnull)
+    with pytest.raises(InputError, match=r"names, other.raw: not a regular file, but a device"):
         read_image(header)
 
 

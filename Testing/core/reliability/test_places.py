@@ -69,6 +69,21 @@ def test_a_pipe_in_the_place_of_a_prepared_array_is_replaced(run: Callable[..., 
     assert code in (0, 2), said
 
 
+@pytest.mark.parametrize(
+    ("name", "command"),
+    [
+        ("case.npz", "import-soft case.npz --out imported.soft.npz"),
+        ("result.soft.npz", "collapse result.soft.npz --cut 1 --out labels.nii.gz"),
+        ("scan.nii.gz", "predict model scan.nii.gz --out results"),
+        ("bands.npz", "data false-colour bands.npz --out colours.png --bands 0,1,2"),
+        ("pairs.csv", "evaluate --pairs pairs.csv --tree tree.json --out evaluation"),
+    ],
+)
+def test_a_pipe_is_not_waited_for(run: Callable[..., tuple[int, str]], name: str, command: str) -> None:
+    code, said = run("model tree.json", lambda folder: os.mkfifo(folder / name), command)
+    assert (code, said) == (2, f"softseg: {name}: not a regular file, but a device, a pipe or a socket")
+
+
 def test_the_mask_whose_values_are_no_shares_is_named(run: Callable[..., tuple[int, str]]) -> None:
     command = "data fuse soft_core.nii.gz labels0.nii.gz --out fused.nii.gz"
     code, said = run("soft_core.nii.gz labels0.nii.gz", lambda _folder: None, command)

@@ -18,6 +18,7 @@ import numpy.typing as npt
 
 from softseg.data.preprocess import GRID_TOLERANCE, describe_grid
 from softseg.errors import InputError
+from softseg.files import require_file
 from softseg.headers import read_header
 from softseg.image import Geometry, Image
 from softseg.soft.grids import index_map, nearest_values
@@ -63,8 +64,7 @@ def read_segments(path: str | PathLike[str]) -> tuple[list[Segment], Geometry]:
     InputError: the file is missing, damaged, or its header describes no segments.
     """
     file = Path(path)
-    if not file.is_file():
-        raise InputError("no such file", file=file)
+    require_file(file)
     header = read_header(file)
     keys = {key: value for key, value in header.fields.items() if key.startswith("Segment")}
     layers = np.moveaxis(header.load(), 0, -1)

@@ -20,7 +20,7 @@ from softseg.data.cubes import read_label_map
 from softseg.data.dataset import Case, Dataset, Split
 from softseg.data.labels import settled_labels
 from softseg.data.writing import write_dataset
-from softseg.errors import InputError
+from softseg.errors import InputError, naming
 from softseg.events import Events
 from softseg.files import write_together
 from softseg.image import Image, write_image
@@ -258,7 +258,7 @@ def read_only_map(case: Case, dataset: Dataset, events: Events) -> Image:
 
     Raises
     ------
-    InputError: the case has several raters or soft maps, or values that are no whole numbers.
+    InputError: the case has several raters or soft maps, or values that are no whole numbers or not in the tree.
     """
     if not isinstance(case.labels, Path):
         raise InputError(
@@ -273,4 +273,7 @@ def read_only_map(case: Case, dataset: Dataset, events: Events) -> Image:
         raise InputError("expected a label map of whole numbers, got soft labels", file=case.labels, field="labels")
     if case.unlabelled:
         array = np.where(array == case.unlabelled, 0, array).astype(array.dtype)
+    values = np.unique(array)
+    with naming(case.labels, "labels"):
+        dataset.tree.to_class_indices(values[values != 0])
     return Image(array, image.geometry)

@@ -26,7 +26,7 @@ from softseg.data.points import runs_of_equals, sample_points
 from softseg.data.preprocess import Box, plan_grid, preprocess_images
 from softseg.errors import InputError
 from softseg.events import Events
-from softseg.files import read_json_object, settle, write_folder_beside
+from softseg.files import read_json_object, require_file, settle, write_folder_beside
 from softseg.image import Geometry, Image, reorient, say_notes
 from softseg.requests.names import file_name
 from softseg.soft import fuse_raters
@@ -152,8 +152,7 @@ class CaseStore:
         if _draws_raters(self.plan, case):
             parts.append("mean")
         for field, path in case.files():
-            if not file_of(path).is_file():
-                raise InputError("no such file", file=file_of(path), field=f"{case.id}: {field}")
+            require_file(file_of(path), f"{case.id}: {field}")
             stat = file_of(path).stat()
             parts.append([field, str(path), stat.st_size, stat.st_mtime_ns])
         key = hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:16]

@@ -12,7 +12,7 @@ from softseg.data.cubes import file_of
 from softseg.errors import InputError
 from softseg.evaluation.case_names import case_name
 from softseg.evaluation.pairs import Pair, Pairs
-from softseg.files import exists
+from softseg.files import exists, require_file
 from softseg.spreadsheets import reading
 
 _NEEDED, _OPTIONAL = ("prediction", "reference"), ("case", "group", "image", "mask")
@@ -56,8 +56,7 @@ def read_pairs(path: str | PathLike[str]) -> Pairs:
 
 def _rows(table: Path) -> list[tuple[int, dict[str, str]]]:
     """Return the rows with their line numbers, cells by column in small letters."""
-    if not table.is_file():
-        raise InputError("no such file", file=table)
+    require_file(table)
     try:
         text = table.read_bytes().decode("utf-8-sig")
     except UnicodeDecodeError as error:

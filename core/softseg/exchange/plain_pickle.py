@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from softseg.errors import InputError
+from softseg.files import require_file
 
 MOST_BYTES = 64 << 20
 """Larger files are no properties of an image."""
@@ -73,8 +74,7 @@ def read_plain_pickle(path: Path) -> Any:
     ------
     InputError: the file is missing, damaged or too large, or holds anything but plain values; nothing was run.
     """
-    if not path.is_file():
-        raise InputError("no such file", file=path)
+    require_file(path)
     if path.stat().st_size > MOST_BYTES:
         raise InputError("is too large for the properties of an image", file=path)
     try:

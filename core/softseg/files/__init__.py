@@ -6,7 +6,7 @@ the commit: a process that is killed between two renames leaves a journal that t
 (:func:`settle`). A staging folder without a journal is swept at the next start, unless its process still lives.
 """
 
-from softseg.files.links import exists, is_file, leaves_folder, require_inside
+from softseg.files.links import exists, is_file, leaves_folder, require_file, require_inside, what_stands_there
 from softseg.files.reading import read_json_object
 from softseg.files.recovery import finish_abandoned, settle
 from softseg.files.scratch import ScratchFolder, nameless_file, scratch_beside
@@ -27,10 +27,12 @@ __all__ = [
     "nameless_file",
     "read_json_object",
     "remove_unfinished",
+    "require_file",
     "require_inside",
     "require_writable_folder",
     "scratch_beside",
     "settle",
+    "what_stands_there",
     "write_beside",
     "write_folder_beside",
     "write_together",

@@ -1,4 +1,4 @@
-"""Names from files: whether they are files at all, and whether symbolic links lead out of a folder."""
+"""Names from files: whether they are regular files, and whether symbolic links lead out of a folder."""
 
 from __future__ import annotations
 
@@ -12,6 +12,26 @@ from softseg.errors import InputError
 def is_file(path: str | PathLike[str]) -> bool:
     """Whether there is such a regular file; names that no file can have (too long, with a zero byte) are none."""
     return os.path.isfile(path)  # noqa: PTH113 - Path.is_file raises where a name is too long
+
+
+def require_file(path: str | PathLike[str], field: str | None = None) -> None:
+    """Refuse what is no regular file before it is opened: a pipe is waited for, and a device may have no end.
+
+    Raises
+    ------
+    InputError: there is nothing of this name, or a folder, a device, a pipe or a socket.
+    """
+    if not is_file(path):
+        raise InputError(what_stands_there(path), file=path, field=field)
+
+
+def what_stands_there(path: str | PathLike[str]) -> str:
+    """Return what to say of a name that is no regular file."""
+    if not exists(path):
+        return "no such file"
+    if os.path.isdir(path):  # noqa: PTH112 - as above
+        return "expected a file, got a folder"
+    return "not a regular file, but a device, a pipe or a socket"
 
 
 def exists(path: str | PathLike[str]) -> bool:

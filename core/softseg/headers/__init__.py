@@ -11,6 +11,7 @@ from os import PathLike
 from pathlib import Path
 
 from softseg.errors import InputError
+from softseg.files import require_file
 from softseg.headers.forms import Affine, Forms, distance_mm, forms_of, shear_of
 from softseg.headers.header import Header
 from softseg.headers.judge import APART_MM, SHEARED, form_notes, itk_affine, place_notes
@@ -63,8 +64,7 @@ def read_header(path: str | PathLike[str]) -> Header:
     """
     file = Path(path)
     name = file.name.lower()
-    if not file.is_file():
-        raise InputError("no such file", file=file)
+    require_file(file)
     if name.endswith((".nii", ".nii.gz", *PAIR_SUFFIXES)):
         return read_nifti(file)
     if name.endswith((".mgh", ".mgz", ".mgh.gz")):

@@ -11,10 +11,11 @@ import numpy as np
 import numpy.typing as npt
 
 from softseg.errors import InputError
+from softseg.files import is_file
 from softseg.headers.forms import Affine, Forms
 from softseg.headers.header import DAMAGED, Header, three
 from softseg.headers.packed import require_finite
-from softseg.headers.parts import beside, is_pattern, is_regular, numbered, read_parts
+from softseg.headers.parts import beside, is_pattern, numbered, read_parts
 
 NUMBERS = {
     "CHAR": "i1",
@@ -147,7 +148,7 @@ def _load(
         files, start = [text.file], text.end
     elif name.split()[:1] == ["LIST"]:
         files, start = [beside(text.file, each) for each in text.listed], 0
-    elif is_pattern(name) and not is_regular(text.file.parent / name):
+    elif is_pattern(name) and not is_file(text.file.parent / name):
         files, start = numbered(text.file, name), 0
     else:
         files, start = [beside(text.file, name)], 0

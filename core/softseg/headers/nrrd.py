@@ -12,10 +12,11 @@ import numpy as np
 import numpy.typing as npt
 
 from softseg.errors import InputError
+from softseg.files import is_file
 from softseg.headers.forms import Affine, Forms
 from softseg.headers.header import DAMAGED, Header, three
 from softseg.headers.packed import require_finite
-from softseg.headers.parts import beside, is_pattern, is_regular, numbered, read_parts
+from softseg.headers.parts import beside, is_pattern, numbered, read_parts
 
 _SIZE_OF_HEADER = 64 << 20
 _LPS = np.diag([-1.0, -1.0, 1.0])  # from LPS to RAS
@@ -303,6 +304,6 @@ def _load(
 def _files(text: _Text, named: str) -> list[Path]:
     if named.split()[:1] == ["LIST"]:
         return [beside(text.file, name) for name in text.listed]
-    if is_pattern(named) and not is_regular(text.file.parent / named):
+    if is_pattern(named) and not is_file(text.file.parent / named):
         return numbered(text.file, named)
     return [beside(text.file, named)]

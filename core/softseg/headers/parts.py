@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from softseg.errors import InputError
+from softseg.files import is_file, what_stands_there
 from softseg.headers.header import DAMAGED
 from softseg.headers.packed import read_numbers
 
@@ -32,17 +33,9 @@ def beside(header: Path, name: str) -> Path:
             file=header,
             hint="put the file into the header's folder and name it without a folder",
         )
-    if not is_regular(file):
-        raise InputError(f"the file of numbers it names, {name}, is no file beside it", file=header)
+    if not is_file(file):
+        raise InputError(f"the file of numbers it names, {name}: {what_stands_there(file)}", file=header)
     return file
-
-
-def is_regular(file: Path) -> bool:
-    """Whether there is a regular file of this name; a name that no file can have, such as a long one, has none."""
-    try:
-        return file.is_file()
-    except OSError:
-        return False
 
 
 def numbered(header: Path, text: str) -> list[Path]:

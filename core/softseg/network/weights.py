@@ -11,6 +11,7 @@ from typing import Any
 import torch
 
 from softseg.errors import InputError
+from softseg.files import require_file
 from softseg.system import raise_out_of_memory, require_memory
 
 _LARGEST_NOTE = 16 << 20  # bytes of a member that holds no numbers: names and shapes, the version
@@ -23,8 +24,7 @@ def read_weights(path: Path, device: torch.device | str = "cpu") -> dict[str, An
     ------
     InputError: the file is missing, damaged, or holds anything but plain values and tensors.
     """
-    if not path.is_file():
-        raise InputError("no such file", file=path)
+    require_file(path)
     _require_plain_size(path)
     try:
         state = torch.load(path, map_location=device, weights_only=True)

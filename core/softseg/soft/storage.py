@@ -12,7 +12,7 @@ import numpy as np
 
 from softseg.arrays import declared_arrays, read_arrays
 from softseg.errors import InputError, SoftSegError
-from softseg.files import write_beside
+from softseg.files import require_file, write_beside
 from softseg.image import Geometry
 from softseg.soft.corrections.apply import with_corrections
 from softseg.soft.corrections.storage import RUN_ARRAYS, header_entries, read_corrections, run_arrays
@@ -83,8 +83,7 @@ def save(parcellation: SoftParcellation, path: str | os.PathLike[str]) -> Path:
 def load(path: str | os.PathLike[str]) -> SoftParcellation:
     """Read the file; see :meth:`SoftParcellation.load`."""
     file = Path(path)
-    if not file.is_file():
-        raise InputError("no such file", file=file)
+    require_file(file)
     arrays = _arrays(file)
     header = _header(arrays["header"], file)
     try:

@@ -24,6 +24,7 @@ from softseg.data.cubes.cube import ChannelImage, Cube
 from softseg.data.cubes.envi import is_envi, read_envi
 from softseg.data.cubes.pictures import PICTURE_SUFFIXES, TIFF_SUFFIXES, read_picture, read_tiff
 from softseg.errors import InputError
+from softseg.files import require_file
 from softseg.headers import PAIR_SUFFIXES, is_image_file, is_nifti_pair, read_header
 from softseg.image import IMAGE_SUFFIXES, Geometry, Image, placed, read_image
 
@@ -160,6 +161,5 @@ def _native(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
 
 def _existing(path: str | PathLike[str]) -> tuple[Path, str | None]:
     file, key = split_address(path)
-    if not file.is_file():
-        raise InputError("no such file", file=file)
+    require_file(file)
     return file, key
