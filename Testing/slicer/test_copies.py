@@ -264,3 +264,19 @@ def test_a_colour_table_that_others_use_stays(logic, scene, result, addVolume, g
     scene.RemoveNode(result)
     assert labels.GetDisplayNode().GetColorNode() is table
     assert scene.IsNodePresent(table)
+
+
+def test_showing_another_result_leaves_one_alone_that_is_being_removed(logic, scene, result, copied):
+    # the subject hierarchy does not know it any more, and would complain of every change
+    logic.showNode(copied, "left")
+    seen = []
+
+    def choose(_scene, _event):
+        """As a selector does, which has lost its node."""
+        copied.AddObserver(slicer.vtkMRMLDisplayableNode.DisplayModifiedEvent, lambda *_: seen.append("display"))
+        logic.showAlone(result)
+
+    scene.AddObserver(slicer.vtkMRMLScene.NodeAboutToBeRemovedEvent, choose)
+    scene.RemoveNode(copied)
+    assert seen == []
+    assert result.GetDisplayVisibility()

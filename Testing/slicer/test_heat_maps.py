@@ -174,6 +174,8 @@ def test_the_legend_is_small_and_names_the_structure(logic, parcellation):
     assert legend.GetTitleText() == "left cortex"
     assert max(legend.GetSize()) <= 0.25
     assert legend.GetLabelTextProperty().GetFontSize() <= 10
+    above = (1 - legend.GetPosition()[1]) * (1 - legend.GetSize()[1])
+    assert above * 240 >= 24, "the title is drawn above the legend's box, and has to fit into a low view"
     assert legend.GetVisibility()
     logic.showNode(node, "stem", legend=False)
     assert not legend.GetVisibility()

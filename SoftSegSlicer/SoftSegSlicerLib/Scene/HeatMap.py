@@ -27,7 +27,8 @@ _WORDS = {
 }
 _DISPLAY = "vtkMRMLScalarVolumeDisplayNode"
 _LEAST = 1e-6
-_LEGEND_SIZE, _LEGEND_POSITION, _LEGEND_FONT = (0.04, 0.2), (0.98, 0.92), 8  # in the corner, clear of the anatomy
+_LEGEND_SIZE, _LEGEND_POSITION, _LEGEND_FONT = (0.04, 0.2), (0.98, 0.85), 8
+"""In the corner, clear of the anatomy; Slicer draws the title above this box, so low views need room over it."""
 
 
 def show(segmentationNode, role, array, geometry, shown, title, style, span=(0.0, 1.0)):

@@ -59,6 +59,9 @@ MAP = "SoftSeg.Map"
 CONTENT = "SoftSeg.Content"
 """On a text node: digest of what it carries."""
 
+LEAVING = set()
+"""Segmentations that are being removed: still in the scene, but no longer in the subject hierarchy."""
+
 
 def sceneOf(node=None):
     """Return the scene of a node, or the application's.
@@ -74,10 +77,11 @@ def sceneOf(node=None):
 
 
 def segmentations(node):
-    """Return the segmentation nodes of the scene of a node."""
+    """Return the segmentation nodes of the scene of a node, without those that are being removed."""
     scene = sceneOf(node)
     count = scene.GetNumberOfNodesByClass("vtkMRMLSegmentationNode")
-    return [scene.GetNthNodeByClass(number, "vtkMRMLSegmentationNode") for number in range(count)]
+    found = [scene.GetNthNodeByClass(number, "vtkMRMLSegmentationNode") for number in range(count)]
+    return [each for each in found if each not in LEAVING]
 
 
 def addNode(scene, className, name, hidden=False, attributes=None):

@@ -7,7 +7,7 @@ import vtk
 
 from softseg.errors import SoftSegError
 
-from . import Bending, Ownership, Placement, Segments, Stored, Transforms
+from . import Bending, Ownership, Placement, References, Segments, Stored, Transforms
 
 _WATCHES = weakref.WeakValueDictionary()
 
@@ -31,7 +31,8 @@ class SceneWatch:
         events = slicer.vtkMRMLScene
         self._tags = [
             scene.AddObserver(events.NodeAddedEvent, _calling(self, SceneWatch._onAdded)),
-            scene.AddObserver(events.NodeAboutToBeRemovedEvent, _calling(self, SceneWatch._onAboutToBeRemoved)),
+            # before the selectors, which choose another segmentation: what follows from that spares the one that goes
+            scene.AddObserver(events.NodeAboutToBeRemovedEvent, _calling(self, SceneWatch._onAboutToBeRemoved), 1.0),
             # after Slicer's own, which looks for display nodes of what was removed
             scene.AddObserver(events.NodeRemovedEvent, _calling(self, SceneWatch._onRemoved), -1.0),
         ]
@@ -80,11 +81,13 @@ class SceneWatch:
     def _onAboutToBeRemoved(self, node):
         if node is not None and node.GetID() in self._nodes:
             self._nodes.pop(node.GetID()).stop()
+            References.LEAVING.add(node)
             if not self._scene.IsClosing():
                 self._owned[node.GetID()] = [owned.GetID() for owned in Ownership.goingWith(node)]
 
     def _onRemoved(self, node):
         if node is not None:
+            References.LEAVING.discard(node)
             Ownership.remove(self._scene, self._owned.pop(node.GetID(), []))
 
     def _onEnd(self, _node):
