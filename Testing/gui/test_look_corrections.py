@@ -174,3 +174,16 @@ def test_what_was_painted_elsewhere_is_corrected_and_said_on_return(look, result
     assert rows(look) == ["putamen"]
     assert "voxels were corrected" in look.ui.messageLabel.text
     assert isinstance(look.correct.keys, qt.QObject)
+
+
+def test_corrections_made_elsewhere_are_listed_when_the_panel_is_looked_at_again(look, result, moduleWidget):
+    moduleWidget.exit()
+    moduleWidget.parent.hide()
+    voxel = np.ravel_multi_index(voxelOf(look, result, "caudate"), look.context.logic.geometryOf(result).shape)
+    look.context.logic.correct(result, "putamen", np.array([voxel]))
+    settle()
+    assert rows(look) == []
+    moduleWidget.parent.show()
+    moduleWidget.enter()
+    settle()
+    assert rows(look) == ["putamen"]

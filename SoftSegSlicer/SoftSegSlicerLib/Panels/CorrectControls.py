@@ -6,6 +6,7 @@ import slicer
 from slicer.i18n import tr as _
 
 from softseg.errors import InputError
+from softseg.soft.corrections import nearest
 from softseg.tree import node_colors
 
 from ..Compare.ComparisonNodes import jump
@@ -112,6 +113,7 @@ class CorrectControls:
         if self._node is not None and self._attempt(lambda: self._logic.prepareEditor(self._node, chosenId)):
             slicer.util.selectModule("SegmentEditor")
             self._logic.prepareEditor(self._node, chosenId)  # opened for the first time it selects the first segment
+            qt.QTimer.singleShot(0, nearest.prepare)
 
     # -- clicks ---------------------------------------------------------------------------------------------------
 
@@ -121,6 +123,7 @@ class CorrectControls:
         if self.ui.clickButton.checked and self._node is not None:
             self.clicks.start()
             self._hint()
+            qt.QTimer.singleShot(0, nearest.prepare)
         else:
             self.clicks.stop()
             self.ui.correctLabel.visible = False

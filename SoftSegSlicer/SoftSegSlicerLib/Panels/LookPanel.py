@@ -38,7 +38,7 @@ class LookPanel:
         self.context = context
         self.widget, self.ui = loadPanel("LookPanel")
         self.message = MessageLine(self.ui.messageLabel)
-        self._node, self._closing = None, False
+        self._node, self._closing, self._behind = None, False, False
         self.tree = LabelTreeWidget(self.ui.treeFrame)
         self.tree.objectName = "lookTree"
         self.ui.treeFrame.layout().addWidget(self.tree)
@@ -129,6 +129,8 @@ class LookPanel:
         elif node is not None:
             self._try(lambda: self.context.logic.takeEdits(node))
             self._followTree()
+            if self._behind:
+                self.onCorrected(node)
 
     # -- segmentation ---------------------------------------------------------------------------------------------
 
@@ -169,7 +171,7 @@ class LookPanel:
         return self._node is not None and self.context.logic.isManaged(self._node)
 
     def _show(self, node):
-        self._node = node
+        self._node, self._behind = node, False
         self.search.clear()
         logic = self.context.logic
         tree = self._try(lambda: logic.treeOf(node)) if self._managed else None
@@ -197,9 +199,7 @@ class LookPanel:
     def _showVolumes(self):
         if self._closing or self.tree.labelTree is None:
             return
-        error = self.volumes.fill(self.tree, self.context.logic, self._node)
-        if error is not None:  # what the panel says meanwhile is not about the volumes, and stays
-            self.message.error(error)
+        self.volumes.fill(self.tree, self.context.logic, self._node, self.message.error)
 
     def onAdopted(self, adopted):
         """Show the segmentation that got a tree."""
@@ -256,8 +256,10 @@ class LookPanel:
     def onCorrected(self, node=None, text="", **_data):
         """Follow corrections: the list, volumes and certainty; say what was made of painted segments."""
         if node is self._node and not self._closing:
-            self.correct.refresh()
-            self.volumes.count(self.context.logic, self._node, self._showVolumes)
+            self._behind = not self.widget.visible  # as while somebody paints in Segment Editor
+            if not self._behind:
+                self.correct.refresh()
+                self.volumes.count(self.context.logic, self._node, self._showVolumes)
             # what called for it clears the message when it is done
             qt.QTimer.singleShot(0, lambda: self.message.info(text) if text else None)
 
@@ -268,20 +270,18 @@ class LookPanel:
         sameVoxels = structure(before) == structure(tree)
         if not sameVoxels:
             self.volumes.clear(self.volumes.soft)
+            self.volumes.count(self.context.logic, self._node, self._showVolumes)
         self.tree.setTree(tree)
         self.search.repeat()
         self._showCut()
         self.maps.refresh()
         self.sureness.refresh()
-        if not sameVoxels:
-            self.volumes.count(self.context.logic, self._node, self._showVolumes)
 
     # -- one structure --------------------------------------------------------------------------------------------
 
     def onNodeSelected(self, *_args):
         """Show the map of the structure that was selected."""
-        ids = self.tree.selectedIds()
-        self.maps.select(ids[0] if ids else None)
+        self.maps.select(next(iter(self.tree.selectedIds()), None))
 
     def onHover(self, ras):
         """Name what is at a position (RAS, mm); say what can be done where nothing is."""

@@ -48,17 +48,16 @@ class VolumeColumns:
             self._counting = VolumeCount(logic)
         self._counting.start(segmentationNode, onDone)
 
-    def fill(self, tree, logic, node):
-        """Show the volumes of a segmentation in a LabelTreeWidget; return the SoftSegError that kept it, or None."""
-        error, volumes = None, {}
+    def fill(self, tree, logic, node, onError):
+        """Show the volumes of a segmentation in a LabelTreeWidget; ``onError`` is called with what kept it."""
+        volumes = {}
         try:
             volumes = logic.nodeVolumes(node)
-        except SoftSegError as found:
-            error = found
+        except SoftSegError as error:
+            onError(error)
         self.set(volumes)
         self.explain(tree.headerItem(), logic.volumesAreWorld(node))
         tree.refreshCells()
-        return error
 
     def set(self, volumes) -> None:
         """Take volumes: from node ids to objects with softMl, hardMl (ml) and certainty (0..1 or nan)."""

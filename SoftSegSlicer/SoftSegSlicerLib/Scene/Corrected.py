@@ -5,24 +5,41 @@ from dataclasses import replace
 import numpy as np
 
 from softseg.soft.corrections.apply import with_added
+from softseg.soft.remap import corrected_as
 
 from .Remapping import Remapping
 
 
-def soft(source, said):
-    """Return a SoftSource under corrections, the oldest first; see :class:`.CorrectionsNode.Said`."""
-    parcellation = onTree(source.parcellation, source.remapping, said)
+def soft(source, said, known=None):
+    """Return a SoftSource under corrections, the oldest first; see :class:`.CorrectionsNode.Said`.
+
+    Parameters
+    ----------
+    source: the SoftSource, without any.
+    said: what was said.
+    known: SoftSource under the same corrections before the tree was edited, None where there is none.
+    """
+    parcellation = None
+    if known is not None:
+        corrections = _onTree(source.parcellation, source.remapping, said)
+        parcellation = corrected_as(source.parcellation, corrections, known.parcellation)
+    if parcellation is None:
+        parcellation = onTree(source.parcellation, source.remapping, said)
     return replace(source, parcellation=parcellation, parts=(*source.parts, *_parts(source, said)))
 
 
 def onTree(parcellation, remapping, said):
     """Return a soft parcellation of a remapping's tree under its corrections and these."""
-    found = (correctionOn(each, parcellation.tree, remapping) for each in said)
-    new = [correction for correction in found if correction is not None]
+    new = _onTree(parcellation, remapping, said)
     return with_added(parcellation, new) if new else parcellation
 
 
-def crisp(source, said):
+def _onTree(parcellation, remapping, said):
+    found = (correctionOn(each, parcellation.tree, remapping) for each in said)
+    return [correction for correction in found if correction is not None]
+
+
+def crisp(source, said, _known=None):
     """Return a CrispSource in which corrected voxels have the value of the node itself: nothing finer is known.
 
     What is not a node is the node above it, or nothing below the root.

@@ -58,9 +58,9 @@ class SoftSource:
         labels = Folding.softLabels(self.parcellation, self.remapping, cut, self.box)
         return Folding.withParts(labels, self, cut) if self.parts else labels
 
-    def corrected(self, said):
-        """Return the source under corrections, the oldest first."""
-        return Corrected.soft(self, said)
+    def corrected(self, said, known=None):
+        """Return the source under corrections, the oldest first; ``known`` as for :func:`.Corrected.soft`."""
+        return Corrected.soft(self, said, known)
 
     def coarser(self, cut):
         """Return the ids of nodes above a cut that keep voxels: leaves that were split."""
@@ -95,9 +95,9 @@ class CrispSource:
         """Return label values at a cut: ``(k, j, i)``."""
         return Folding.crispTable(self.remapping, cut)[self.unfolded]
 
-    def corrected(self, said):
-        """Return the source under corrections, the oldest first."""
-        return Corrected.crisp(self, said)
+    def corrected(self, said, known=None):
+        """Return the source under corrections, the oldest first; ``known`` is not needed."""
+        return Corrected.crisp(self, said, known)
 
     def coarser(self, cut):
         """Return the ids of nodes above a cut that keep voxels: coarse labels, and leaves that were split."""
@@ -129,7 +129,14 @@ def sourceOf(segmentationNode, store):
                 f"the correction {each.correction.id} was made on another grid than this result's",
                 hint="load the result's file again",
             )
-    return store.derived(keyOf(model, said), lambda: (model, model.corrected(said)))[1]
+    key = keyOf(model, said)
+    return store.derived(key, lambda: (model, model.corrected(said, _onAnotherTree(key, store))))[1]
+
+
+def _onAnotherTree(key, store):
+    """Return the source under the same corrections as it was before the tree was edited, None where none is kept."""
+    found = store.latest(lambda other: other[0] == key[0] and other[2] == key[2])
+    return None if found is None else found[1]
 
 
 def prepare(segmentationNode, store, before, after):

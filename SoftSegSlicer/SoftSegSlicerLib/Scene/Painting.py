@@ -121,9 +121,7 @@ class _Layer:
         return int(np.count_nonzero(self._values(everything)) - np.count_nonzero(self._values(there)))
 
     def _values(self, there):
-        array = Grids.arrayOf(self.image)[there]
-        last = self.table.size - 1
-        return self.table[array if array.max(initial=0) <= last else np.minimum(array, last)]
+        return np.take(self.table, Grids.arrayOf(self.image)[there], mode="clip")  # its last place stands for all above
 
 
 def _layersOf(segmentationNode, cut):

@@ -113,6 +113,11 @@ class ParcellationStore:
             return self._kept[key]
         return None
 
+    def latest(self, fits):
+        """Return what was kept or asked for last under a key, a tuple, for which ``fits(key)`` holds, or None."""
+        keys = (key for key in reversed(self._kept) if isinstance(key, tuple) and fits(key))
+        return self._kept.get(next(keys, None))
+
     def derived(self, key, make):
         """Return what was kept under ``key``, made by ``make()`` where it is not there."""
         found = self.kept(key)

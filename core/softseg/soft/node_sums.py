@@ -22,6 +22,7 @@ from typing import TypeVar
 import numpy as np
 import numpy.typing as npt
 
+from softseg.soft.asked import Asked
 from softseg.soft.encoding import SCALE
 from softseg.soft.pieces import Indices, Leaves
 from softseg.types import FloatArray
@@ -135,8 +136,18 @@ class NodeSums:
     groups: tuple[Group, ...]
     undecided: tuple[Group, ...]
 
+    @cached_property
+    def asked(self) -> Asked[NodeSums]:
+        """What was asked lately."""
+        return Asked()
+
     def span(self, leaves: slice) -> Steps:
-        """Return the sum of the shares of neighbouring leaves: uint8, voxels of the flattened box."""
+        """Return the sum of the shares of neighbouring leaves: uint8, flattened box; not to be written."""
+        key = ("span", leaves.start, leaves.stop)
+        found: Steps = self.asked.image(key, self, lambda sums: sums._span(leaves))
+        return found
+
+    def _span(self, leaves: slice) -> Steps:
         table = np.zeros(self.number + 1, np.uint8)
         table[leaves] = SCALE
         out = _look_up(self.certain, table)
@@ -151,14 +162,28 @@ class NodeSums:
         ----------
         position: node of each leaf in the cut.
         values: value of each node.
+
+        Returns
+        -------
+        An array that is not to be written: it answers the same question again.
         """
+        key = ("labels", position.tobytes(), values.tobytes())
+        found: npt.NDArray[np.uint16] = self.asked.image(key, self, lambda sums: sums._labels(position, values))
+        return found
+
+    def _labels(self, position: Positions, values: npt.NDArray[np.uint16]) -> npt.NDArray[np.uint16]:
         out = _look_up(self.largest, np.append(values[position], np.uint16(0)))
         for part in self._parts(self.undecided):
             out[part.voxels] = values[part.winners(position, len(values))[0]]
         return out
 
     def entropies(self, position: Positions) -> FloatArray:
-        """Return the entropy over the nodes of a cut, in nats: float32, voxels of the flattened box."""
+        """Return the entropy over the nodes of a cut, in nats: float32, flattened box; not to be written."""
+        key = ("entropies", position.tobytes())
+        found: FloatArray = self.asked.image(key, self, lambda sums: sums._entropies(position))
+        return found
+
+    def _entropies(self, position: Positions) -> FloatArray:
         step = np.arange(1, SCALE + 1) / SCALE
         surprise = np.concatenate([[0.0], -step * np.log(step)]).astype(np.float32)
         out = np.zeros(self.certain.size, np.float32)
@@ -176,6 +201,10 @@ class NodeSums:
 
     def won(self, position: Positions, nodes: int) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
         """Return in how many voxels of the box each node of a cut wins, and the sum of its shares there."""
+        voxels, sums = self.asked.totals(("won", position.tobytes()), self, lambda sums: sums._won(position, nodes))
+        return voxels, sums
+
+    def _won(self, position: Positions, nodes: int) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
         voxels: npt.NDArray[np.float64] = np.bincount(position, self._certain_voxels, nodes).astype(np.float64)
         sums = voxels * SCALE
         for part in self._parts(self.groups):

@@ -36,6 +36,7 @@ def patched(sums: NodeSums, places: Indices, before: NodeSums, changed: NodeSums
     )
     if "leaf_sums" in vars(sums):
         vars(out)["leaf_sums"] = sums.leaf_sums - before.leaf_sums + changed.leaf_sums
+    out.asked.follow(sums.asked, places, before, changed)
     return out
 
 

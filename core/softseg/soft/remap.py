@@ -32,6 +32,36 @@ def remap(parcellation: SoftParcellation, tree: LabelTree, merged: Mapping[int, 
     return with_corrections(_regrouped(parcellation.predicted, tree, lambda _, leaves: target[leaves]), corrections)
 
 
+def corrected_as(
+    own: SoftParcellation, corrections: Sequence[Correction], known: SoftParcellation
+) -> SoftParcellation | None:
+    """Return a parcellation under corrections that the same distribution has already on another tree; quick.
+
+    Parameters
+    ----------
+    own: without corrections.
+    corrections: on its tree, the oldest first.
+    known: has corrections.
+
+    Returns
+    -------
+    None where ``known`` does not hold the same arrays, or its corrections are others or leave other leaves possible.
+    """
+    layer = known.layer
+    arrays = ("counts", "leaves", "shares", "start")
+    if layer is None or own.layer is not None or any(getattr(layer.own, a) is not getattr(own, a) for a in arrays):
+        return None
+    if [each.id for each in corrections] != [each.id for each in layer.corrections]:
+        return None
+    if len(own.tree.leaves) != len(known.tree.leaves):
+        return None
+    if own.background != known.background or not speak_alike(layer.corrections, corrections, known.tree, own.tree):
+        return None
+    pairs = zip(layer.corrections, corrections, strict=True)
+    answered = [replace(was, node_id=now.node_id) for was, now in pairs]
+    return _renamed(replace(known, geometry=own.geometry, outliers=own.outliers), own.tree, answered)
+
+
 def _renamed(parcellation: SoftParcellation, tree: LabelTree, corrections: Sequence[Correction]) -> SoftParcellation:
     """Return the parcellation on a tree with other names, colours or groups: what is stored does not change."""
     layer = parcellation.layer

@@ -64,7 +64,10 @@ class ParcellationViews(StoredDistribution):
         return out
 
     def box_labels(self, cut: Cut | int) -> npt.NDArray[np.uint16]:
-        """Return :meth:`labels` within :attr:`box`, without those of the grid: uint16 ``(k, j, i)`` of the box."""
+        """Return :meth:`labels` within :attr:`box`, without those of the grid: uint16 ``(k, j, i)`` of the box.
+
+        The array is not to be written: it answers the same question again.
+        """
         cut = self._own(cut)
         labels = self.sums.labels(cut.position_of_leaf.astype(np.int32), np.array(cut.values, np.uint16))
         return labels.reshape(self.counts.shape)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from correction_cases import apply, cases, dense_of, patient, random_corrections, random_parcellation, reference
@@ -9,6 +11,8 @@ from hypothesis import given
 
 from softseg.errors import InputError
 from softseg.soft import SoftParcellation
+from softseg.soft.corrections.apply import with_corrections
+from softseg.soft.remap import corrected_as
 
 
 def exact(parcellation: SoftParcellation) -> np.ndarray:
@@ -100,6 +104,55 @@ def test_sums_that_are_patched_are_those_made_anew(case: tuple[int, bool]) -> No
         last = patched.without(patched.corrections[-1])
         assert_views_equal(last, apply(random_parcellation(*case), [one for one in said if one.voxels.any()][:-1]))
     assert_views_equal(patched, fresh)
+
+
+@patient
+@given(case=cases)
+def test_what_was_asked_before_a_correction_is_answered_rightly_after_it(case: tuple[int, bool]) -> None:
+    patched, said = random_parcellation(*case), random_corrections(random_parcellation(*case), case[0])
+    for one in said:
+        assert_views_equal(patched, random_parcellation(*case) if not patched.corrections else patched)
+        patched = apply(patched, [one])
+    assert_views_equal(patched, apply(random_parcellation(*case), said))
+
+
+def test_answers_that_are_asked_again_cannot_be_overwritten() -> None:
+    model = random_parcellation(3, True)
+    with pytest.raises(ValueError, match="read-only"):
+        model.box_labels(1)[:] = 0
+    own = model.labels(1)
+    own[:] = 7
+    np.testing.assert_array_equal(model.labels(1), random_parcellation(3, True).labels(1))
+
+
+@patient
+@given(case=cases)
+def test_corrections_that_are_answered_follow_to_a_tree_with_other_names(case: tuple[int, bool]) -> None:
+    model = random_parcellation(*case)
+    known = apply(model, random_corrections(model, case[0]))
+    tree = model.tree.rename(model.tree.leaves[0].id, "another name").recolor(model.tree.root.id, (1, 2, 3))
+    own = model.with_tree(tree)
+    found = corrected_as(own, known.corrections, known)
+    if not known.corrections:
+        assert found is None
+        return
+    assert found is not None
+    assert found.tree == tree
+    assert [one.nearest for one in found.corrections] == [one.nearest for one in known.corrections]
+    assert_same(found, with_corrections(own, known.corrections))
+    assert_same(found.without(found.corrections[-1]), known.without(known.corrections[-1]))
+
+
+def test_corrections_are_answered_again_where_they_mean_something_else() -> None:
+    model = random_parcellation(3, True)
+    inside = np.ones(model.geometry.shape, bool)
+    known, leaf = model.corrected("back", inside), model.tree.leaves[0]
+    others = [replace(known.corrections[0], node_id=leaf.id)]
+    assert leaf.id != "back"
+    assert corrected_as(model, others, known) is None
+    assert corrected_as(model, known.corrections[:0], known) is None
+    assert corrected_as(random_parcellation(3, True), known.corrections, known) is None  # arrays of its own
+    assert corrected_as(known, known.corrections, known) is None
 
 
 def test_sums_are_patched_and_not_made_anew() -> None:

@@ -62,6 +62,11 @@ def nearest_voxels(asking: Indices, presence: Presence, shape: Index, spacing: t
     return found
 
 
+def prepare() -> None:
+    """Load what a search needs, which takes a moment: before somebody waits for the first one."""
+    import scipy.spatial  # noqa: F401
+
+
 def _index(values: Indices) -> Index:
     k, j, i = (int(value) for value in values)
     return k, j, i
