@@ -13,7 +13,9 @@ import torch
 from softseg.data import Dataset
 from softseg.errors import InputError
 from softseg.events import Events
+from softseg.fine_tuning import fine_tune
 from softseg.image import Geometry, Image, write_image
+from softseg.network import ModelFolder
 from softseg.resources import label_tree_path
 from softseg.synthesis.fluid import closed, split_fluid
 from softseg.training import train
@@ -84,6 +86,25 @@ def test_a_training_from_label_maps_alone_gives_a_model_of_the_learned_tree(tmp_
     assert [leaf.id for leaf in tree.leaves] == ["background", "left", "right"]
     losses = [json.loads(line) for line in (tmp_path / "run" / "log.jsonl").read_text().splitlines()]
     assert sum(line.get("event") == "step" or "loss" in line for line in losses) == 4
+
+
+def test_a_model_of_another_tree_than_its_label_maps_is_trained_further(tmp_path: Path) -> None:
+    """It learns its own tree again from maps of the painted one; from scans alone it makes nothing up."""
+    maps = dataset(tmp_path)
+    model = train(maps, recipe(tmp_path), tmp_path / "run", pictures=False)
+    (tmp_path / "taught.json").unlink()  # what is learned is known from the model alone
+    new = fine_tune(maps, model, tmp_path / "further", sets=["steps=2"], device="cpu")
+    found = ModelFolder.load(new)
+    assert found.tree.nodes == ModelFolder.load(model).tree.nodes
+    assert Recipe.load(str(new / "recipe.yaml")).synthetic is not None
+    with pytest.raises(InputError, match="its label tree 'ball' is not 'taught'.*'skin'"):
+        fine_tune(maps, model, tmp_path / "other", sets=["steps=2", "synthetic.learn=null"], device="cpu")
+    scans = dataset(tmp_path, images=True, bare=False)
+    content = json.loads(scans.path.read_text()) | {"tree": str(model / "tree.json")}
+    scans.path.write_text(json.dumps(content))
+    new = fine_tune(Dataset.load(scans.path), model, tmp_path / "scans", sets=["steps=2"], device="cpu")
+    assert Recipe.load(str(new / "recipe.yaml")).synthetic is None
+    assert json.loads((tmp_path / "scans" / "comparison.json").read_text())["held_out"]
 
 
 def test_scans_and_label_maps_mix(tmp_path: Path) -> None:

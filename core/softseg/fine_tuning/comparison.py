@@ -161,7 +161,7 @@ def compare_models(
     ------
     InputError: a case cannot be read.
     """
-    held_out = dataset.split("test", "val")
+    held_out = tuple(case for case in dataset.split("test", "val") if case.images)
     cases = held_out or tuple(case for case in dataset.split("train") if case.corrected is not None)
     if not held_out:
         events.warning(

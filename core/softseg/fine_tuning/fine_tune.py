@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -25,8 +25,6 @@ from softseg.training import Recipe, train
 class _How:
     """What all networks of a model have in common while they are trained."""
 
-    recipe: str | None
-    sets: Sequence[str]
     device: str
     seed: int
     resume: bool
@@ -49,7 +47,8 @@ def fine_tune(
 
     Parameters
     ----------
-    dataset: cases of the model's tree and channels; labels may be corrected results. Its held-out cases (the splits
+    dataset: cases of the model's channels and of its tree, or of another one that the recipe paints synthetic images
+        by (``synthetic.learn``); labels may be corrected results. Its held-out cases (the splits
         test and val) are judged before and after, in ``out/comparison.json`` and ``out/comparison.md``.
     model: a model folder, the name of a shipped model, an ensemble, or several joined by commas: each network is
         trained further in a run of its own (``out/members/NAME``), and the new model is an ensemble again.
@@ -69,34 +68,45 @@ def fine_tune(
     folder, models = Path(out), load_models(model)
     if any(folder.resolve() in (each.path.resolve(), *each.path.resolve().parents) for each in models):
         raise InputError("the run would replace the model it starts from", file=folder, hint="choose another folder")
-    dataset = suited(dataset, models[0], events)
+    how = _How(device, seed, resume)
+    recipes = [_recipe(each, dataset, recipe, sets) for each in models]
+    dataset = suited(dataset, recipes[0], models[0], events)
     corrections = _require_something_to_learn(dataset, events)
     _say_what_is_left(models, events)
-    how = _How(recipe, sets, device, seed, resume)
     if len(models) == 1:
-        new = _train_further(dataset, models[0], folder, corrections, how, events)
+        new = _train_further(dataset, models[0], recipes[0], folder, corrections, how, events)
     else:
         names = _member_names(models)
         places = [folder / MEMBERS / name for name in names]
-        for position, (each, place) in enumerate(zip(models, places, strict=True), 1):
+        for position, (each, own, place) in enumerate(zip(models, recipes, places, strict=True), 1):
             events.log(f"network {position} of {len(models)}: {each.name}")
-            _train_further(dataset, each, place, corrections, how, events)
+            _train_further(dataset, each, own, place, corrections, how, events)
         new = folder / "model"
         if not follower:
             save_ensemble([place / "model" for place in places], new, _ensemble_details(models, dataset, corrections))
             events.result("model", new)
     if not follower:
-        compare_models(models, load_models(new), dataset, folder, device=device, events=events)
+        judged = replace(dataset, tree=models[0].tree)  # labels of what is judged are of the tree that is learned
+        compare_models(models, load_models(new), judged, folder, device=device, events=events)
     return new
 
 
+def _recipe(model: Model, dataset: Dataset, recipe: str | None, sets: Sequence[str]) -> Recipe:
+    """Return the recipe that was named, or else the model's own, changed for fine-tuning on these cases."""
+    if recipe is not None:
+        return Recipe.load(recipe, [f"init={model.path.absolute()}", *sets])
+    return fine_tuning_recipe(model, sets, label_maps=any(not case.images for case in dataset.split("train")))
+
+
 def _train_further(
-    dataset: Dataset, model: Model, out: Path, corrections: list[dict[str, Any]], how: _How, events: Events
+    dataset: Dataset,
+    model: Model,
+    recipe: Recipe,
+    out: Path,
+    corrections: list[dict[str, Any]],
+    how: _How,
+    events: Events,
 ) -> Path:
-    if how.recipe is None:
-        recipe = fine_tuning_recipe(model, how.sets)
-    else:
-        recipe = Recipe.load(how.recipe, [f"init={model.path.absolute()}", *how.sets])
     return train(
         dataset,
         recipe,

@@ -11,10 +11,12 @@ from softseg.errors import InputError
 from softseg.events import Events
 from softseg.prediction.record import model_digest
 from softseg.soft.parcellation import SoftParcellation
+from softseg.training.synthetic import learned_tree
 
 if TYPE_CHECKING:
     from softseg.data import Case, Dataset
     from softseg.network import Model
+    from softseg.training import Recipe
 
 _KEPT = ("licence", "citation", "intended_use", "limitations")
 
@@ -51,17 +53,18 @@ def corrections_of(cases: Iterable[Case]) -> list[dict[str, Any]]:
     ]
 
 
-def suited(dataset: Dataset, model: Model, events: Events) -> Dataset:
-    """Return the dataset with the tree and the names of channels of a model.
+def suited(dataset: Dataset, recipe: Recipe, model: Model, events: Events) -> Dataset:
+    """Return the dataset with the names of channels of a model, and with its tree unless images are painted by another.
 
     Raises
     ------
-    InputError: its tree or its channels are others.
+    InputError: the tree that the recipe learns from it, or its channels, are not the model's.
     """
-    require_tree(dataset.tree, model.tree, dataset.path)
-    names = model.plan.channels
+    learned = learned_tree(recipe, dataset.tree)
+    require_tree(learned, model.tree, dataset.path)
+    tree, names = model.tree if learned is dataset.tree else dataset.tree, model.plan.channels
     if dataset.channels == names:
-        return replace(dataset, tree=model.tree)
+        return replace(dataset, tree=tree)
     if len(dataset.channels) != 1 or len(names) != 1:
         raise InputError(
             f"its channels are {', '.join(dataset.channels)}, those of {model.name} are {', '.join(names)}",
@@ -70,5 +73,8 @@ def suited(dataset: Dataset, model: Model, events: Events) -> Dataset:
             hint="name and order them as the model does",
         )
     events.log(f"the channel {dataset.channels[0]!r} is the model's {names[0]!r}")
-    cases = tuple(replace(case, images={names[0]: next(iter(case.images.values()))}) for case in dataset.cases)
-    return replace(dataset, tree=model.tree, channels=names, cases=cases)
+    cases = tuple(
+        replace(case, images={names[0]: image}) if (image := next(iter(case.images.values()), None)) else case
+        for case in dataset.cases
+    )
+    return replace(dataset, tree=tree, channels=names, cases=cases)

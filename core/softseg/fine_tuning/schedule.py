@@ -26,16 +26,20 @@ CRISP_ONLY = "generalized-wasserstein-dice"
 """The loss that cannot use soft targets."""
 
 
-def fine_tuning_recipe(model: Model, sets: Sequence[str] = ()) -> Recipe:
+def fine_tuning_recipe(model: Model, sets: Sequence[str] = (), *, label_maps: bool = True) -> Recipe:
     """Return the recipe by which a model is fine-tuned, complete: head and losses are the model's own.
 
     Targets are soft, so that opinions of the model stay shares, unless a loss needs one label in each voxel. Means and
     variances of batch normalisation stay as they are: a few corrected scans are no measure of all.
 
+    A model trained from label maps goes on so where there are label maps, and still learns its own tree from them.
+    Where all cases are scans, it learns from these: no images are made up from a few corrected results.
+
     Parameters
     ----------
     model: what is fine-tuned.
     sets: changes, ``"key=value"``.
+    label_maps: whether there are cases of labels alone.
 
     Raises
     ------
@@ -60,4 +64,12 @@ def fine_tuning_recipe(model: Model, sets: Sequence[str] = ()) -> Recipe:
         "plan": {},
     }
     changed["optimizer"] |= {"learning_rate": RATE * own.optimizer.learning_rate, "warmup": WARMUP}
+    changed["synthetic"] = _synthetic(changed.get("synthetic"), model, label_maps)
     return Recipe.from_dict(changed, file, sets)
+
+
+def _synthetic(own: Any, model: Model, label_maps: bool) -> Any:
+    """Return what of a model's recipe holds for images that are made up."""
+    if not own or not label_maps:
+        return None
+    return own if own.get("learn") is None else {**own, "learn": str((model.path / "tree.json").absolute())}

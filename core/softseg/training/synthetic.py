@@ -12,6 +12,7 @@ from softseg.errors import InputError
 from softseg.resources import label_tree_path, list_label_trees
 from softseg.synthesis.learned import Learned
 from softseg.synthesis.maps import LabelMaps
+from softseg.training.recipe import Recipe
 from softseg.training.request import Request
 from softseg.tree import LabelTree
 
@@ -31,8 +32,19 @@ def synthetic_request(request: Request) -> Request:
     if spec is None:
         return request
     painted = request.dataset.tree
-    learned = painted if spec.learn is None else _tree(spec.learn)
+    learned = learned_tree(request.recipe, painted)
     return replace(request, painted=painted, dataset=replace(request.dataset, tree=learned))
+
+
+def learned_tree(recipe: Recipe, tree: LabelTree) -> LabelTree:
+    """Return the tree that a training by this recipe learns from a dataset of ``tree``.
+
+    Raises
+    ------
+    InputError: no tree of the name in ``synthetic.learn``.
+    """
+    spec = recipe.synthetic
+    return tree if spec is None or spec.learn is None else _tree(spec.learn)
 
 
 def parted_cases(request: Request) -> tuple[list[str], list[str]]:
