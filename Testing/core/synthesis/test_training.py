@@ -97,7 +97,7 @@ def test_a_model_of_another_tree_than_its_label_maps_is_trained_further(tmp_path
     found = ModelFolder.load(new)
     assert found.tree.nodes == ModelFolder.load(model).tree.nodes
     assert Recipe.load(str(new / "recipe.yaml")).synthetic is not None
-    with pytest.raises(InputError, match="its label tree 'ball' is not 'taught'.*'skin'"):
+    with pytest.raises(InputError, match=r"its label tree 'ball' is not 'taught'.*'skin'"):
         fine_tune(maps, model, tmp_path / "other", sets=["steps=2", "synthetic.learn=null"], device="cpu")
     scans = dataset(tmp_path, images=True, bare=False)
     content = json.loads(scans.path.read_text()) | {"tree": str(model / "tree.json")}
