@@ -32,8 +32,8 @@ _WINDOW = 64
 _FILTERS = (32, 64, 128, 256)
 
 
-_ENGINE = ("torch", "monai", "pydantic")
-_NO_ENGINE = "PyTorch, MONAI and pydantic are not all installed (pip install softseg[engine])"
+_ENGINE = ("torch", "monai")
+_NO_ENGINE = "PyTorch and MONAI are not both installed (pip install 'softseg[engine]')"
 
 
 @dataclass(frozen=True)

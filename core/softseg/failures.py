@@ -40,7 +40,7 @@ def as_plain_error(error: BaseException) -> SoftSegError | None:
     except OutOfMemoryError as plain:
         return plain
     if isinstance(error, ModuleNotFoundError) and error.name and not error.name.startswith("softseg"):
-        return InputError(f"the Python package {error.name} is not installed", hint="pip install softseg[engine]")
+        return InputError(f"the Python package {error.name} is not installed", hint="pip install 'softseg[engine]'")
     if isinstance(error, UnicodeEncodeError):
         odd = ascii(error.object[max(0, error.start - 40) : error.end + 40])
         return InputError(f"the name {odd} is not UTF-8", file=odd.strip("'"), hint="rename the file or folder")

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
-import sys
+from collections.abc import Iterable
 from pathlib import Path
 
 from softseg.errors import InputError
+
+SEPARATE_MODELS = {"brain-134": "softseg-models"}
+"""Models whose licence is not the engine's, and the package that holds them."""
 
 _VARIABLE = "SOFTSEG_RESOURCES"
 _CHECKOUT = Path(__file__).resolve().parents[2]
 
 
 def resources_folder() -> Path:
-    """Return the folder ``Resources``: that of SOFTSEG_RESOURCES, the source checkout, the package, or the prefix.
+    """Return the folder ``Resources``: that of SOFTSEG_RESOURCES, the source checkout, or the package.
 
     Raises
     ------
@@ -33,13 +37,17 @@ def resources_folder() -> Path:
 
 def _places() -> tuple[Path, ...]:
     package = Path(__file__).resolve().parent
-    return (
-        _CHECKOUT / "Resources",
-        package / "Resources",
-        package.parent / "Resources",
-        Path(sys.prefix) / "share" / "softseg",
-        Path(sys.prefix) / "share" / "softseg" / "Resources",
-    )
+    return _CHECKOUT / "Resources", package / "Resources", package.parent / "Resources"
+
+
+def _model_folders() -> tuple[Path, ...]:
+    """Return the folders that hold models: the one beside the label trees, and that of the package softseg-models."""
+    own = resources_folder() / "Models"
+    if os.environ.get(_VARIABLE):
+        return (own,)
+    package = importlib.util.find_spec("softseg_models")
+    separate = package.submodule_search_locations if package else None
+    return (own, *map(Path, separate or ()))
 
 
 def list_label_trees() -> list[str]:
@@ -49,9 +57,16 @@ def list_label_trees() -> list[str]:
 
 def list_models() -> list[str]:
     """Return the names of the shipped models, sorted."""
-    folder = resources_folder() / "Models"
-    single = {file.parents[1].name for file in folder.glob("*/configs/metadata.json")}
-    return sorted(single | {file.parent.name for file in folder.glob("*/ensemble.json")})
+    return sorted(_models())
+
+
+def _models() -> dict[str, Path]:
+    """Return the folders of the shipped models by name."""
+    found: dict[str, Path] = {}
+    for folder in reversed(_model_folders()):
+        found |= {file.parents[1].name: file.parents[1] for file in folder.glob("*/configs/metadata.json")}
+        found |= {file.parent.name: file.parent for file in folder.glob("*/ensemble.json")}
+    return found
 
 
 def label_tree_path(name: str) -> Path:
@@ -86,12 +101,20 @@ def model_path(name: str) -> Path:
     ------
     InputError: no model of this name is shipped.
     """
-    models = list_models()
+    models = _models()
     shipped, _, member = name.partition("/members/")
-    folder = resources_folder() / "Models" / shipped
-    members = [path.name for path in (folder / "members").glob("*")] if shipped in models else []
-    if name in models or member in members:
-        return folder / "members" / member if member else folder
-    there = ", ".join(models) or "none"
-    of_it = f"members of {shipped}: {', '.join(sorted(members))}"
-    raise InputError(f"no shipped model '{name}'", hint=of_it if member and members else f"shipped models: {there}")
+    members = {path.name: path for path in (models[shipped] / "members").glob("*")} if shipped in models else {}
+    if name in models:
+        return models[name]
+    if member in members:
+        return members[member]
+    raise InputError(f"no shipped model '{name}'", hint=_other_models(shipped, members if member else {}, models))
+
+
+def _other_models(shipped: str, members: Iterable[str], models: Iterable[str]) -> str:
+    if members:
+        return f"members of {shipped}: {', '.join(sorted(members))}"
+    if shipped in SEPARATE_MODELS:
+        package = SEPARATE_MODELS[shipped]
+        return f"its weights are not for commercial use and have a package of their own, {package}: install it with pip"
+    return f"shipped models: {', '.join(sorted(models)) or 'none'}"

@@ -112,7 +112,7 @@ def _machine_memory() -> tuple[int, int]:
         lines = (line.split() for line in Path("/proc/meminfo").read_text(encoding="ascii").splitlines())
         values = {words[0]: 1024 * int(words[1]) for words in lines if len(words) > 1}
         return values["MemTotal:"], values["MemAvailable:"]
-    raise InputError("the Python package psutil is not installed", hint="pip install softseg[engine]")
+    raise InputError("the Python package psutil is not installed", hint="pip install psutil")
 
 
 def cores() -> int:
