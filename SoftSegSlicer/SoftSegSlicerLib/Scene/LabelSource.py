@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from softseg.errors import InputError
+from softseg.lookup import look_up, value_counts
 from softseg.soft import SoftParcellation
 
 from . import Corrected, CorrectionsNode, Folding, Grids, Placement, References, Segments, TreeNode
@@ -93,7 +94,7 @@ class CrispSource:
 
     def labels(self, cut):
         """Return label values at a cut: ``(k, j, i)``."""
-        return Folding.crispTable(self.remapping, cut)[self.unfolded]
+        return look_up(self.unfolded, Folding.crispTable(self.remapping, cut))
 
     def corrected(self, said, known=None):
         """Return the source under corrections, the oldest first; ``known`` is not needed."""
@@ -104,7 +105,7 @@ class CrispSource:
         table = Folding.crispTable(self.remapping, cut)
         if not Folding.coarserNodes(cut, set(table.tolist())):
             return []
-        present = np.unique(table[np.flatnonzero(np.bincount(self.unfolded.reshape(-1)))])
+        present = np.unique(table[np.flatnonzero(value_counts(self.unfolded))])
         return Folding.coarserNodes(cut, set(present.tolist()))
 
 
@@ -256,7 +257,7 @@ def _keptArray(kept, tree):
 
 
 def _requireKnown(array, tree):
-    present = np.flatnonzero(np.bincount(array.reshape(-1)))
+    present = np.flatnonzero(value_counts(array))
     strange = sorted(set(present.tolist()) - {tree.value_of(node.id) for node in tree.nodes} - {0})
     if strange:
         raise InputError(

@@ -6,6 +6,8 @@ from typing import Any
 
 import numpy as np
 
+from softseg.lookup import look_up
+
 from . import Folding, Grids, Segments
 
 
@@ -121,7 +123,7 @@ class _Layer:
         return int(np.count_nonzero(self._values(everything)) - np.count_nonzero(self._values(there)))
 
     def _values(self, there):
-        return np.take(self.table, Grids.arrayOf(self.image)[there], mode="clip")  # its last place stands for all above
+        return look_up(Grids.arrayOf(self.image)[there], self.table)  # its last place stands for all above
 
 
 def _layersOf(segmentationNode, cut):

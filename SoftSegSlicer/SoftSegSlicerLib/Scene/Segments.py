@@ -2,10 +2,10 @@
 
 from dataclasses import dataclass
 
-import numpy as np
 import slicer
 import vtk
 
+from softseg.lookup import value_counts
 from softseg.tree import node_colors
 
 from . import Grids, TreeNode
@@ -73,7 +73,7 @@ def withVoxels(tree, ids, labels):
     ids: which nodes.
     labels: integers, label values of nodes.
     """
-    counts = np.bincount(labels.reshape(-1))
+    counts = value_counts(labels)
     ids = [id_ for id_ in ids if tree.background is None or id_ != tree.background.id]
     present = [id_ for id_ in ids if tree.value_of(id_) < counts.size and counts[tree.value_of(id_)]]
     return present or ids[:1]

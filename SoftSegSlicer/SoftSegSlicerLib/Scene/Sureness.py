@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from softseg.lookup import value_counts
 from softseg.types import OUTLIER_VALUE
 
 from . import Folding, References, Stored
@@ -97,7 +98,7 @@ class SureSource(SoftSource):
 
     def coarser(self, cut):
         """Return the ids of nodes above a cut that have voxels."""
-        present = np.flatnonzero(np.bincount(self.labels(cut).reshape(-1)))
+        present = np.flatnonzero(value_counts(self.labels(cut)))
         return Folding.coarserNodes(cut, set(present.tolist()))
 
     def depths(self):

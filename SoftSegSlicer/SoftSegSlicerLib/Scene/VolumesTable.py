@@ -5,6 +5,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 import vtk
 
+from softseg.lookup import value_counts
+
 from . import Placement, References, SubjectHierarchy
 from .LabelSource import SoftSource
 from .Translation import tr as _
@@ -82,7 +84,7 @@ def _keyOf(source):
 
 def _crispVolumes(source):
     tree = source.remapping.tree
-    counts = np.bincount(source.unfolded.reshape(-1))
+    counts = value_counts(source.unfolded)
     table = source.remapping.table()[: counts.size]
     voxels = np.bincount(table, counts[: table.size], minlength=max(tree.value_of(node.id) for node in tree.nodes) + 1)
     voxelMl = source.geometry.voxel_volume_ml

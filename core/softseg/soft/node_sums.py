@@ -17,11 +17,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
+from softseg.lookup import look_up
 from softseg.soft.asked import Asked
 from softseg.soft.encoding import SCALE
 from softseg.soft.pieces import Indices, Leaves
@@ -32,7 +32,6 @@ COLUMNS = 1 << 15  # voxels at a time: the steps on their rows stay within a pro
 
 Steps = npt.NDArray[np.uint8]
 Positions = npt.NDArray[np.int32]
-_Table = TypeVar("_Table", np.uint8, np.uint16)
 
 
 @dataclass(frozen=True, eq=False)
@@ -150,7 +149,7 @@ class NodeSums:
     def _span(self, leaves: slice) -> Steps:
         table = np.zeros(self.number + 1, np.uint8)
         table[leaves] = SCALE
-        out = _look_up(self.certain, table)
+        out = look_up(self.certain, table)
         for part in self._parts(self.groups):
             out[part.voxels] = part.sum_of(leaves)
         return out
@@ -172,7 +171,7 @@ class NodeSums:
         return found
 
     def _labels(self, position: Positions, values: npt.NDArray[np.uint16]) -> npt.NDArray[np.uint16]:
-        out = _look_up(self.largest, np.append(values[position], np.uint16(0)))
+        out = look_up(self.largest, np.append(values[position], np.uint16(0)))
         for part in self._parts(self.undecided):
             out[part.voxels] = values[part.winners(position, len(values))[0]]
         return out
@@ -282,12 +281,3 @@ def _group(voxels: Indices, size: int, counts: Steps, first: Indices, leaves: Le
         own_leaves[row] = leaves[there]
         own_shares[row] = shares[there] * (last >= row)
     return Group(voxels, own_leaves, own_shares)
-
-
-def _look_up(image: Leaves, table: npt.NDArray[_Table]) -> npt.NDArray[_Table]:
-    """Return ``table[image]``."""
-    if image.dtype == np.uint8 and int(table.max()) < 256:
-        codes = np.zeros(256, np.uint8)
-        codes[: table.size] = table
-        return np.frombuffer(image.tobytes().translate(codes.tobytes()), np.uint8).astype(table.dtype)  # twice as fast
-    return np.take(table, image, mode="clip")
