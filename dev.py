@@ -2,8 +2,9 @@
 """The project's own commands, on a fresh machine with Python 3.10 or newer and nothing else.
 
     python dev.py demo    segment a real head scan, write maps and a report, train on soft labels   (folder demo/)
-    python dev.py test    lint, types, dependency direction, all tests
-    python dev.py lint    the first three of these
+    python dev.py test    lint, types, dependency direction, spelling, documentation, all tests
+    python dev.py lint    all of these but the tests
+    python dev.py docs    guide and API reference as a web site   (folder site/)
     python dev.py bench   time and memory against what people would use instead   (--quick, --suite NAME)
     python dev.py fuzz    damaged input of every format through every command   (--seconds N, --seed S)
     python dev.py crash   commands killed at any of their file operations   (--runs N, --seed S)
@@ -38,10 +39,13 @@ PIP_LOG = VENV / "pip.log"
 TORCH_INDEX = "SOFTSEG_TORCH_INDEX"
 CUDA_PACKAGES = re.compile(r"^(nvidia|cuda|triton|pytorch-triton)([-_.]|$)", re.IGNORECASE)
 
+SITE = ["-m", "mkdocs", "build", "--strict", "--quiet", "--site-dir", "site"]
 CHECKS = {
     "ruff check": ["-m", "ruff", "check", "."],
     "ruff format": ["-m", "ruff", "format", "--check", "."],
     "mypy": ["-m", "mypy"],
+    "codespell": ["-m", "codespell_lib"],
+    "documentation": SITE,
     "import-linter": ["-c", "import sys; from importlinter.cli import lint_imports_command as run; sys.exit(run())"],
 }
 RELIABILITY = ("fuzz", "crash", "limits")
@@ -55,7 +59,7 @@ class StopError(Exception):
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code."""
     parser = argparse.ArgumentParser(prog="dev.py", description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("command", choices=("demo", "test", "lint", "bench", *RELIABILITY))
+    parser.add_argument("command", choices=("demo", "test", "lint", "docs", "bench", *RELIABILITY))
     parser.add_argument("--allow-cuda", action="store_true", help="install CUDA packages on a machine without a GPU")
     options, rest = parser.parse_known_args(arguments)
     try:
@@ -68,8 +72,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if options.command in RELIABILITY:
             return reliability(options.command, rest, options.allow_cuda)
         if rest:
-            raise StopError(f"dev.py lint takes no further options, got {' '.join(rest)}")
-        return lint(options.allow_cuda)
+            raise StopError(f"dev.py {options.command} takes no further options, got {' '.join(rest)}")
+        return docs(options.allow_cuda) if options.command == "docs" else lint(options.allow_cuda)
     except StopError as error:
         print(f"dev.py: {error}", file=sys.stderr)
         return 2
@@ -106,8 +110,8 @@ def reliability(tool: str, rest: Sequence[str], allow_cuda: bool) -> int:
 
 
 def lint(allow_cuda: bool) -> int:
-    """Install, then run style, format, types and the direction of dependencies; all of them, even when one fails."""
-    prepare({"engine", "demo", "test"}, allow_cuda)
+    """Install, then run every check but the tests; all of them, even when one fails."""
+    prepare({"engine", "demo", "test", "docs"}, allow_cuda)
     failed = []
     for name, command in CHECKS.items():
         print(f"== {name}", flush=True)
@@ -116,6 +120,15 @@ def lint(allow_cuda: bool) -> int:
     if failed:
         print(f"dev.py: failed: {', '.join(failed)}", file=sys.stderr)
     return 1 if failed else 0
+
+
+def docs(allow_cuda: bool) -> int:
+    """Install, then build the web site of guide and API reference."""
+    prepare({"docs"}, allow_cuda)
+    code = run(SITE)
+    if not code:
+        print(ROOT / "site" / "index.html")
+    return code
 
 
 def run(command: Sequence[str], threads: int | None = None) -> int:
@@ -275,7 +288,7 @@ def _require_recent_pip() -> None:
 def _environment() -> dict[str, str]:
     """Return the environment for children: nothing of the caller's Python, PyTorch's index for pip if one is named."""
     environment = {key: value for key, value in os.environ.items() if key not in ("PYTHONPATH", "PYTHONHOME")}
-    environment |= {"PYTHONNOUSERSITE": "1", "PIP_DISABLE_PIP_VERSION_CHECK": "1"}
+    environment |= {"PYTHONNOUSERSITE": "1", "NO_MKDOCS_2_WARNING": "1", "PIP_DISABLE_PIP_VERSION_CHECK": "1"}
     if index := environment.get(TORCH_INDEX):
         known = environment.get("PIP_EXTRA_INDEX_URL", "")
         environment["PIP_EXTRA_INDEX_URL"] = f"{known} {index}".strip()
