@@ -1,4 +1,4 @@
-"""Links of the documentation to files outside ``docs``: in the repository's own pages relative, on the site to the host."""
+"""Links of the documentation to files outside ``docs``, which the site does not hold, lead to the repository."""
 
 from __future__ import annotations
 

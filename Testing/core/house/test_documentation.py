@@ -47,7 +47,9 @@ for each: a line that stays
     both = "two cuts,\ncoarse to fine: at most two."
     assert [name for name, _ in found] == ["first", "second"]
     assert found[1] == ("second", both)
-    assert [(str(each.annotation), each.description) for each in kinds["raises"]] == [("InputError", "no such node.")]
+    assert [(str(each.annotation), each.description.strip()) for each in kinds["raises"]] == [
+        ("InputError", "no such node.")
+    ]
     assert "for each: a line that stays" in rewritten
 
 
