@@ -136,6 +136,47 @@ def test_empty_windows_are_skipped_and_become_background() -> None:
     assert found[1, 40:].max() == 0
 
 
+class Seen(torch.nn.Module):
+    """A network of slices, and how many windows it was shown."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.network, self.windows = small_network(1, 3, 2), 0
+
+    def forward(self, batch: torch.Tensor) -> torch.Tensor:
+        self.windows += len(batch)
+        out: torch.Tensor = self.network(batch)
+        return out
+
+
+def test_slices_whose_content_fits_into_a_window_are_seen_once() -> None:
+    image = np.full((1, 6, 40, 40), -0.5, np.float32)
+    image[0, 1:5, 14:29, 3:19] = np.abs(picture((4, 15, 16)))
+    network, plan = Seen(), make_plan(dimensions=2, patch_size=(16, 16), spacing=(None, 1, 1))
+    found = sliding_probabilities(network, Head("softmax", 3), image, plan, precision="float32")
+    assert network.windows == 4
+    window = np.s_[:, 1:5, 13:29, 3:19]  # around the middle of what there is
+    slices = torch.from_numpy(np.ascontiguousarray(image[window])).movedim(1, 0)
+    with torch.inference_mode():
+        expected = network.network(slices).softmax(1).movedim(0, 1)
+    np.testing.assert_allclose(found[window], expected.numpy(), atol=1e-5)
+    found[window] = np.array([1, 0, 0])[:, None, None, None]
+    assert (found == np.array([1, 0, 0])[:, None, None, None]).all()
+
+
+def test_only_slices_that_exceed_a_window_are_seen_several_times() -> None:
+    image = np.full((1, 5, 16, 40), -0.5, np.float32)
+    image[0, :, :, 2:10] = np.abs(picture((5, 16, 8)))
+    image[0, 2, :, 2:30] = np.abs(picture((16, 28, 1)))[0, ..., 0]
+    network, plan = Seen(), make_plan(dimensions=2, patch_size=(16, 16), spacing=(None, 1, 1))
+    found = sliding_probabilities(network, Head("softmax", 3), image, plan, precision="float32")
+    assert network.windows == 4 + 3
+    whole = sliding_probabilities(
+        network, Head("softmax", 3), image[:, 2:3, :, :32], plan, precision="float32", skip_empty=False
+    )
+    np.testing.assert_allclose(found[:, 2:3, :, :32], whole, atol=1e-5)
+
+
 def test_an_empty_image_is_background() -> None:
     image = np.zeros((1, 20, 20, 20), np.float32)
     found = sliding_probabilities(Intensity(), Head("softmax", 2), image, make_plan())

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from softseg.prediction.sums import Region
 from softseg.prediction.uncertainty import Augmentation
-from softseg.prediction.window_grid import WindowGrid, content_box, content_of, padded
+from softseg.prediction.window_grid import WindowGrid, content_box, content_of, needed, padded
 from softseg.requests.predict import OVERLAP
 from softseg.soft.blocks import Index, Partition
 
@@ -72,11 +72,11 @@ class Picture:
         if change != Augmentation():
             volume = torch.from_numpy(change.apply(volume.numpy(), left_right_axis))
         content = content_of(volume) if skip_empty else None
-        box = None if content is None else content_box(content)
+        box = None if content is None else content_box(content, patch)
         grid = WindowGrid.over(volume.shape[1:], patch, overlap, box)
         part = padded(volume, grid)
         filled = None if content is None else padded(content[None].float(), grid)[0] > 0
-        windows = tuple(window for window in grid.slices if filled is None or bool(filled[window].any()))
+        windows = grid.slices if filled is None else needed(grid.slices, filled)
         return Picture(part, grid, windows, change, shape, left_right_axis)
 
     def start(self, window: Region) -> Index:

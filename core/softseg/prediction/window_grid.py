@@ -5,6 +5,7 @@ An image smaller than a window has its border repeated, as in training (MONAI: z
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,6 +13,8 @@ from dataclasses import dataclass
 import torch
 from monai.data.utils import dense_patch_slices
 from torch import Tensor
+
+from softseg.prediction.sums import Region
 
 CONTENT_STEP = 8
 """The box of content begins at a multiple of this many voxels (our default): a rim of background around a brain."""
@@ -82,16 +85,50 @@ def content_of(volume: Tensor) -> Tensor:
     return (volume > volume.amin(dim=(1, 2, 3), keepdim=True)).any(dim=0)
 
 
-def content_box(content: Tensor) -> tuple[tuple[int, ...], tuple[int, ...]] | None:
-    """Return (start, stop) of the box ``(k, j, i)`` of what is true, a little enlarged; ``None`` if nothing is."""
+def content_box(content: Tensor, patch: Sequence[int]) -> tuple[tuple[int, ...], tuple[int, ...]] | None:
+    """Return (start, stop) of the box ``(k, j, i)`` of what is true, a little enlarged; ``None`` if nothing is.
+
+    For networks of slices, where one window holds all of it along an axis, the box is that window, the content in its
+    middle as far as the image reaches: one window there says nearly what the mean of several says that leave out a
+    little on either side.
+
+    Parameters
+    ----------
+    content: bool ``(k, j, i)``.
+    patch: window size ``(k, j, i)``; 1 along ``k`` for a network of slices.
+    """
     start, stop = [], []
-    for axis, size in enumerate(content.shape):
+    for axis, (size, length) in enumerate(zip(content.shape, patch, strict=True)):
         where = torch.nonzero(content.any(dim=tuple(a for a in range(content.ndim) if a != axis)))
         if len(where) == 0:
             return None
-        start.append(int(where[0]) // CONTENT_STEP * CONTENT_STEP)
-        stop.append(min(size, math.ceil((int(where[-1]) + 1) / CONTENT_STEP) * CONTENT_STEP))
+        low, high = int(where[0]), int(where[-1]) + 1
+        if patch[0] == 1 and high - low <= length <= size:
+            first = min(max(0, (low + high - length) // 2), size - length)
+            start.append(first)
+            stop.append(first + length)
+        else:
+            start.append(low // CONTENT_STEP * CONTENT_STEP)
+            stop.append(min(size, math.ceil(high / CONTENT_STEP) * CONTENT_STEP))
     return tuple(start), tuple(stop)
+
+
+def needed(windows: Sequence[Region], filled: Tensor) -> tuple[Region, ...]:
+    """Return the windows that have content; of a slice whose content lies in one window, that window alone.
+
+    Parameters
+    ----------
+    windows: of one size, ``k`` slowest.
+    filled: bool ``(k, j, i)``.
+    """
+    found: list[Region] = []
+    for k, group in itertools.groupby(windows, key=lambda window: window[0]):
+        several = [window for window in group if bool(filled[window].any())]
+        if len(several) > 1 and k.stop - k.start == 1:
+            inside = int(filled[k].sum())
+            several = [window for window in several if int(filled[window].sum()) == inside][:1] or several
+        found += several
+    return tuple(found)
 
 
 def padded(volume: Tensor, grid: WindowGrid) -> Tensor:
