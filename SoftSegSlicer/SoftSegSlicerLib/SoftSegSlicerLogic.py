@@ -2,6 +2,8 @@
 
 import os
 
+from softseg.errors import InputError
+
 from .Compare.Comparison import Comparison
 from .Logic.Knowing import KnowingLogic
 from .Process.HeadlessRunner import HeadlessRunner
@@ -102,21 +104,36 @@ class SoftSegSlicerLogic(KnowingLogic):
         ------
         InputError: the engine left no result, or the cut does not fit its tree.
         """
+        return _all(self.finishSteps(job, table))
+
+    def finishSteps(self, job, table=True):
+        """Do what :meth:`finishSegment` does in steps, none of which takes long, and return the node: a generator."""
         try:
-            softFile, picture, volumeNode = job.softFile(), job.pictureFile(), job.volumeNode()
+            parcellation, content = self.readParcellation(job.softFile())
+            yield 1, 5
+            _sorted = parcellation.predicted.sums  # all that is shown needs it
+            yield 2, 5
+            picture, volumeNode = job.pictureFile(), job.volumeNode()
             if picture is not None:
                 volumeNode = self.loadPicture(picture, job.name)
-            segmentationNode = self.loadParcellation(softFile, volumeNode, job.name)
+            segmentationNode = self.addSegmentation(parcellation, volumeNode, job.name, content)
             if volumeNode is not None and job.grid is not None:
                 self.moveWith(segmentationNode, volumeNode, job.grid)
             if volumeNode is None:
                 segmentationNode.SetName(f"{job.name} segmentation")
-            Answers.keep(segmentationNode, job)
+            yield 3, 5
+            answers = Answers.read(job)
+            yield 4, 5
+            _requireThere(segmentationNode)
+            Answers.keep(segmentationNode, *answers)
+            yield 5, 5
+            _requireThere(segmentationNode)
             if job.shown is not None:
                 self.collapse(segmentationNode, job.shown)
             if job.request.confidence is not None:
                 self.setConfidence(segmentationNode, job.request.confidence)
             if table:
+                yield from self.countVolumes(segmentationNode)
                 self.volumesTable(segmentationNode)
             return segmentationNode
         finally:
@@ -246,6 +263,17 @@ def _ignore(_):
 
 
 def _all(steps):
-    """Do all steps of work that windows do piece by piece."""
-    for _done in steps:
+    """Do all steps of work that windows do piece by piece, and return what it returns."""
+    returned = []
+
+    def doing():
+        returned.append((yield from steps))
+
+    for _done in doing():
         pass
+    return returned[0]
+
+
+def _requireThere(segmentationNode):
+    if segmentationNode.GetScene() is None:
+        raise InputError("the result was removed from the scene before all of it was shown", hint="segment again")

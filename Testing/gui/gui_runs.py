@@ -1,5 +1,7 @@
 """What the tests of running work share: clicks, scans, and a runner that does what the test says."""
 
+import time
+
 import numpy as np
 import slicer
 from PySide6.QtCore import Qt
@@ -41,10 +43,20 @@ class Runner:
     def send(self, name, **content):
         self._onEvent({"event": name, **content})
 
-    def end(self, state, message="", hint="", exitCode=0):
+    def finish(self, state, message="", hint="", exitCode=0):
+        """End the process; what follows from that waits for the window."""
         self.running = False
         self._onFinished(Outcome(state, message, hint, exitCode))
-        slicer.app.processEvents()
+
+    def end(self, state, message="", hint="", exitCode=0):
+        """End the process, and let everything happen that follows."""
+        queue = getattr(self._onFinished, "__self__", None)
+        self.finish(state, message, hint, exitCode)
+        until = time.monotonic() + 60
+        while getattr(queue, "finishing", False) and time.monotonic() < until:  # a result is shown in steps
+            slicer.app.processEvents()
+        for _round in range(3):
+            slicer.app.processEvents()
 
     def cancel(self):
         self.cancelled = True

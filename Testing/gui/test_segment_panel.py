@@ -331,6 +331,17 @@ def test_closing_the_scene_ends_the_run_quietly(panel, head, runner):  # noqa: A
     assert panel.ui.statusLabel.text == "Choose a volume as T1 scan."
 
 
+def test_closing_the_scene_while_a_result_is_shown_leaves_nothing(panel, head, runner):  # noqa: ARG001
+    click(panel.ui.applyButton)
+    writeResult(panel, runner.arguments)
+    runner.finish("done")  # the result is still to be shown, in steps
+    assert panel.running
+    slicer.mrmlScene.Clear(False)
+    settle()
+    assert not panel.running
+    assert slicer.mrmlScene.GetNumberOfNodesByClass("vtkMRMLSegmentationNode") == 0
+
+
 def test_leaving_the_application_ends_the_run(panel, head, runner, moduleWidget):  # noqa: ARG001
     click(panel.ui.applyButton)
     moduleWidget.panels.pop("Segment").cleanup()

@@ -212,7 +212,8 @@ class SegmentBatch:
             )
 
         def finish(prepared):
-            self._results[key] = logic.finishSegment(prepared).GetID()
+            node = yield from logic.finishSteps(prepared)
+            self._results[key] = node.GetID()
 
         return Job(key, name, prepare, finish)
 

@@ -164,7 +164,7 @@ class SegmentPanel:
 
     def _finishOne(self, prepared):
         logic = self._context.logic
-        node = logic.finishSegment(prepared, table=False)
+        node = yield from logic.finishSteps(prepared, table=False)
         self._result = node.GetID()
         self._context.segmentation = node
         self._volumes.start(node, lambda: logic.volumesTable(node) if node.GetScene() is not None else None)

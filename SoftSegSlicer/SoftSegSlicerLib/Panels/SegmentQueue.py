@@ -11,10 +11,12 @@ from slicer.i18n import tr as _
 
 from softseg.errors import SoftSegError
 from SoftSegSlicerLib.Panels.MessageLine import sentence
+from SoftSegSlicerLib.Panels.Stepwise import Stepwise
 from SoftSegSlicerLib.Process.Progress import Progress, duration
 from SoftSegSlicerLib.Process.Runner import CANCELLED, DONE, FAILED, Outcome
 
 WAITING, RUNNING = "waiting", "running"
+_MENDABLE = (SoftSegError, OSError, RuntimeError)
 
 
 @dataclass
@@ -28,7 +30,8 @@ class Job:
     prepare: returns what has ``arguments`` and ``discard()``, and may have ``images``, its files; ``take``, called with
         every event; and ``more``: further command lines for the engine, on which the result does not depend, asked for
         when the first is done. Called when it is this job's turn. May raise.
-    finish: called with what ``prepare`` returned, after the engine is done. May raise.
+    finish: called with what ``prepare`` returned, after the engine is done; may return steps, a generator of
+        ``(done, total)``, between which the window gets its turn. May raise.
     state: WAITING, RUNNING, or the state of an Outcome.
     message: why it failed.
     """
@@ -58,13 +61,18 @@ class SegmentQueue:
         self._onProgress, self._onMessage = onProgress, onMessage
         self._onJob, self._onFinished = onJob, onFinished
         self._jobs, self._waiting, self._current = [], [], None
-        self._prepared, self._cancelled, self._more = None, False, None
+        self._prepared, self._cancelled, self._more, self._finishing = None, False, None, None
         self._durations = []  # seconds of the scans that were finished; failures say nothing about the rest
 
     @property
     def running(self):
         """Whether there is work that has not ended."""
         return self._current is not None
+
+    @property
+    def finishing(self):
+        """Whether the engine is done with a job whose result is being shown."""
+        return self._finishing is not None
 
     def start(self, jobs):
         """Begin; returns at once."""
@@ -83,6 +91,8 @@ class SegmentQueue:
     def kill(self):
         """End everything at once, without calling back."""
         self._runner.kill()
+        if self._finishing is not None:
+            self._finishing.cancel()
         self._discard()
         self._waiting, self._current = [], None
 
@@ -109,7 +119,7 @@ class SegmentQueue:
             return
         try:
             self._prepared = self._current.prepare()
-        except (SoftSegError, OSError, RuntimeError) as error:
+        except _MENDABLE as error:
             self._end(Outcome(FAILED, sentence(error)))
             return
         self._more = None
@@ -150,12 +160,19 @@ class SegmentQueue:
         job = self._current
         if job is None:
             return
-        state, message = outcome.state, outcome.text
-        if state == DONE:
-            try:
-                job.finish(self._prepared)
-            except (SoftSegError, OSError, RuntimeError) as error:
-                state, message = FAILED, sentence(error)
+        if outcome.state == DONE:
+            self._finishing = Stepwise(
+                _finishing(job, self._prepared),
+                _ignore,
+                lambda: self._ended(DONE, ""),
+                lambda error: self._ended(FAILED, sentence(error)),
+                _MENDABLE,
+            )
+        else:
+            self._ended(outcome.state, outcome.text)
+
+    def _ended(self, state, message):
+        job, self._finishing = self._current, None
         self._discard()
         if state == DONE:
             self._durations.append(self._clock.elapsed() / 1000)
@@ -207,5 +224,12 @@ class SegmentQueue:
             prepared.discard()
 
 
-def _ignore(_event):
-    """Take an event that nobody waits for."""
+def _finishing(job, prepared):
+    """Finish a job in steps, if it has any."""
+    steps = job.finish(prepared)
+    if steps is not None:
+        yield from steps
+
+
+def _ignore(*_event):
+    """Take an event or a step that nobody waits for."""

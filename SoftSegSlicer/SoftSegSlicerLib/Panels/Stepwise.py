@@ -18,11 +18,13 @@ class Stepwise:
     ----------
     steps: the generator.
     onProgress: called with done and total.
-    onDone: called without arguments after the last step; its SoftSegErrors go to ``onError`` too.
-    onError: called with the SoftSegError that ended it.
+    onDone: called without arguments after the last step; its errors go to ``onError`` too.
+    onError: called with the error that ended it.
+    errors: classes of errors that are told; others are defects.
     """
 
-    def __init__(self, steps, onProgress, onDone, onError):
+    def __init__(self, steps, onProgress, onDone, onError, errors=(SoftSegError,)):
+        self._errors = errors
         self._steps, self._onProgress, self._onDone, self._onError = steps, onProgress, onDone, onError
         self._ended = False
         qt.QTimer.singleShot(0, self._go)
@@ -46,6 +48,6 @@ class Stepwise:
                     return
             self._ended = True
             self._onDone()
-        except SoftSegError as error:
+        except self._errors as error:
             self._ended = True
             self._onError(error)

@@ -10,22 +10,26 @@ from . import HeatMap, Placement, References, Stored
 from .EngineWork import DISAGREEMENT, VOLUMES
 
 
-def keep(segmentationNode, job):
-    """Keep with a segmentation what its job wrote of repeated answers, if it did.
+def read(job):
+    """Return what a job wrote of repeated answers, for :func:`keep`: how much they differ, and intervals of volumes.
 
     Raises
     ------
     InputError: a file cannot be read.
     """
-    path = job.resultFile(DISAGREEMENT)
-    if path is not None:
-        image = read_image(path)
+    paths = [job.resultFile(role) for role in (DISAGREEMENT, VOLUMES)]
+    return tuple(
+        None if path is None else take(path) for path, take in zip(paths, (read_image, _intervals), strict=True)
+    )
+
+
+def keep(segmentationNode, image, intervals):
+    """Keep with a segmentation what :func:`read` returned; each is None where the job wrote no such thing."""
+    if image is not None:
         HeatMap.keep(segmentationNode, References.DISAGREEMENT, image.array, image.geometry)
-    path = job.resultFile(VOLUMES)
-    found = {} if path is None else _intervals(path)
-    if found:
+    if intervals:
         name = f"{segmentationNode.GetName()} intervals"
-        References.setText(segmentationNode, References.INTERVALS, name, json.dumps(found))
+        References.setText(segmentationNode, References.INTERVALS, name, json.dumps(intervals))
 
 
 def intervalsOf(segmentationNode):

@@ -231,7 +231,8 @@ def node_sums(counts: Steps, leaves: Leaves, shares: Steps, number: int) -> Node
     number: leaves of its tree.
     """
     flat = counts.reshape(-1)
-    first = np.cumsum(flat, dtype=np.intp) - flat
+    first: Indices = np.cumsum(flat, dtype=np.int32 if leaves.size < 2**31 else np.int64)
+    first -= flat
     certain = np.full(flat.size, number, np.uint8 if number < 256 else np.uint16)
     alone = np.flatnonzero(flat == 1)
     alone = alone[shares[first[alone]] == SCALE]
