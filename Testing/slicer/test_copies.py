@@ -280,3 +280,19 @@ def test_showing_another_result_leaves_one_alone_that_is_being_removed(logic, sc
     scene.RemoveNode(copied)
     assert seen == []
     assert result.GetDisplayVisibility()
+
+
+def test_nothing_is_shown_while_the_scene_closes(logic, scene, result, copied):
+    # the subject hierarchy may be gone by then, and would complain of every change
+    logic.showAlone(copied)
+    assert not result.GetDisplayVisibility()
+    seen = []
+
+    def choose(_scene, _event):
+        """As a selector does, which has lost its node."""
+        result.AddObserver(slicer.vtkMRMLDisplayableNode.DisplayModifiedEvent, lambda *_: seen.append("display"))
+        logic.showAlone(result)
+
+    scene.AddObserver(slicer.vtkMRMLScene.StartCloseEvent, choose)
+    scene.Clear(0)
+    assert seen == []

@@ -43,8 +43,11 @@ class LookingLogic(ClickingLogic, SurfacingLogic):
         return kept
 
     def showAlone(self, segmentationNode):
-        """Show a result and hide the other results, which would lie on top of it; other segmentations stay."""
-        if segmentationNode is None:
+        """Show a result and hide the other results, which would lie on top of it; other segmentations stay.
+
+        While the scene closes nothing changes: the selectors walk through what is left of it.
+        """
+        if segmentationNode is None or References.sceneOf(segmentationNode).IsClosing():
             return
         HeatMap.hideOthers(segmentationNode)
         for other in References.segmentations(segmentationNode):
