@@ -22,6 +22,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from softseg.soft.rows import cumulate, largest, last_true, raise_to_largest
 from softseg.types import BoolArray, FloatArray
 
 SCALE = 255
@@ -74,7 +75,7 @@ def encode(values: FloatArray, k: int) -> Encoded:
     leaves, count = values.shape
     if leaves == 0 or count == 0:
         return Encoded(np.zeros(count, np.uint8), np.zeros(0, np.int16), np.zeros(0, np.uint8), 0.0)
-    steps = np.cumsum(values, axis=0, dtype=np.float32)
+    steps = cumulate(values.astype(np.float32))
     if not (values.min() >= -1e-6 and steps[-1].max() <= 1.001 and np.isfinite(steps[-1]).all()):
         raise ValueError("expected finite shares in 0..1 that sum to at most 1 in every voxel")
     np.clip(steps, 0, 1, out=steps)
@@ -86,19 +87,18 @@ def encode(values: FloatArray, k: int) -> Encoded:
         keep[:, crowded], is_flat = _chosen(values[:, crowded], steps[:, crowded], k)
         flat = crowded[is_flat]
     ends = np.rint(steps).astype(np.uint8)
-    last = leaves - 1 - keep[::-1].argmax(axis=0)
-    claimed = np.flatnonzero(keep[last, np.arange(count)])
+    last = last_true(keep)
+    claimed = np.flatnonzero(last >= 0)
     ends[last[claimed], claimed] = ends[-1, claimed]
     ends *= keep
-    np.maximum.accumulate(ends, axis=0, out=ends)
+    raise_to_largest(ends)
     error = _largest_error(ends[:, flat], steps[:, flat]) if flat.size else 0.0
     shares = np.ascontiguousarray(ends.T)
     shares[:, 1:] -= ends[:-1].T
     keep_largest(shares, values, steps)
-    stored = shares > 0
-    rows = np.broadcast_to(np.arange(leaves, dtype=np.int16), shares.shape)
-    counts = stored.view(np.uint8).sum(axis=1, dtype=np.uint8)
-    return Encoded(counts, rows[stored], shares[stored], error)
+    places = np.flatnonzero(shares > 0)
+    counts = np.count_nonzero(shares, axis=1).astype(np.uint8)
+    return Encoded(counts, (places % leaves).astype(np.int16), shares.reshape(-1)[places], error)
 
 
 def keep_largest(shares: npt.NDArray[np.uint8], values: FloatArray, steps: FloatArray) -> None:
@@ -112,7 +112,7 @@ def keep_largest(shares: npt.NDArray[np.uint8], values: FloatArray, steps: Float
     shares: ``(N, C)``, changed in place.
     values, steps: ``(C, N)``: the distributions, and the same cumulated, in steps.
     """
-    right = values.argmax(axis=0)
+    right = largest(values)
     wrong = np.flatnonzero(shares.argmax(axis=1) != right)
     if not wrong.size:
         return

@@ -14,6 +14,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from softseg.soft.rows import cumulate
 from softseg.types import FloatArray
 
 SCALE = 4095
@@ -77,27 +78,28 @@ class FineStore:
         step = max(1, _CHUNK_VALUES // max(1, classes.size))
         for first in range(0, likely.size, step):
             chosen = likely[first : first + step]
-            shares = self._rounded(np.ascontiguousarray(by_voxel[chosen], np.float32))
-            kept = shares > 0
-            counts = kept.view(np.uint8).sum(axis=1, dtype=np.uint8)
-            leaves = np.broadcast_to(names, shares.shape)[kept]
-            self._parts.append(_Part(voxels[chosen].astype(self._number), counts, leaves, shares[kept]))
+            shares = self._rounded(np.array(by_voxel[chosen].T, np.float32, order="C"))
+            counts = np.count_nonzero(shares, axis=0).astype(np.uint8)
+            shares = np.ascontiguousarray(shares.T).reshape(-1)
+            places = np.flatnonzero(shares > 0)
+            leaves = names[places % classes.size]
+            self._parts.append(_Part(voxels[chosen].astype(self._number), counts, leaves, shares[places]))
 
     def _rounded(self, values: FloatArray) -> npt.NDArray[np.uint16]:
-        """Return shares ``(N, c)`` in steps; ``values`` are used up."""
-        cumulated = np.minimum(np.cumsum(values, axis=1, out=values), 1, out=values)
+        """Return shares ``(c, N)`` in steps; ``values`` are used up."""
+        cumulated = np.minimum(cumulate(values), 1, out=values)
         cumulated *= np.float32(SCALE)
         steps = np.rint(cumulated).astype(np.uint16)
-        steps[:, 1:] -= steps[:, :-1].copy()
-        crowded = np.flatnonzero(np.count_nonzero(steps, axis=1) > MOST_KEPT)
+        steps[1:] -= steps[:-1].copy()
+        crowded = np.flatnonzero(np.count_nonzero(steps, axis=0) > MOST_KEPT)
         for multiple in _COARSER:
             if not crowded.size:
                 break
-            coarse = (np.rint(cumulated[crowded] / np.float32(multiple)) * multiple).astype(np.uint16)
-            coarse[:, 1:] -= coarse[:, :-1].copy()
-            steps[crowded] = coarse
+            coarse = (np.rint(cumulated[:, crowded] / np.float32(multiple)) * multiple).astype(np.uint16)
+            coarse[1:] -= coarse[:-1].copy()
+            steps[:, crowded] = coarse
             self.error = max(self.error, multiple / SCALE)
-            crowded = crowded[np.count_nonzero(coarse, axis=1) > MOST_KEPT]
+            crowded = crowded[np.count_nonzero(coarse, axis=0) > MOST_KEPT]
         return steps
 
     def finish(self) -> None:
