@@ -155,6 +155,17 @@ def test_corrections_are_answered_again_where_they_mean_something_else() -> None
     assert corrected_as(known, known.corrections, known) is None
 
 
+def test_many_voxels_are_answered_as_few_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    for seed in range(20):
+        model = random_parcellation(seed, True)
+        said = random_corrections(model, seed)
+        plain = apply(model, said)
+        with monkeypatch.context() as patch:
+            patch.setattr("softseg.soft.corrections.box._PART", 3)
+            patch.setattr("softseg.soft.corrections.nearest._MANY", 0)
+            assert_same(apply(random_parcellation(seed, True), said), plain)
+
+
 def test_sums_are_patched_and_not_made_anew() -> None:
     model = random_parcellation(3, True)
     inside = np.zeros(model.geometry.shape, bool)

@@ -16,6 +16,7 @@ from softseg.soft.node_sums import NodeSums, node_sums
 from softseg.types import BoolArray
 
 Index = tuple[int, int, int]
+_PART = 1 << 15  # voxels at a time: what is made of their indices stays within a processor's cache
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,6 +88,10 @@ class StoredBox:
 
     def rows(self, voxels: Indices) -> Rows:
         """Return what is stored of some voxels (flat indices in the grid, increasing)."""
+        parts = [self._rows(voxels[first : first + _PART]) for first in range(0, voxels.size, _PART)]
+        return Rows.joined(parts)
+
+    def _rows(self, voxels: Indices) -> Rows:
         here, places = self.inside(voxels)
         outside = self.background is not None
         counts = np.full(voxels.size, 1 if outside else 0, np.int64)

@@ -55,6 +55,13 @@ class Rows:
             np.ones(number * size, np.uint8),
         )
 
+    @staticmethod
+    def joined(parts: Sequence[Rows]) -> Rows:
+        """Return the rows of parts whose voxels follow each other."""
+        if len(parts) == 1:
+            return parts[0]
+        return Rows(*(np.concatenate(each) for each in zip(*map(_arrays, [Rows.none(), *parts]), strict=True)))
+
     @cached_property
     def first(self) -> Indices:
         """Where the leaves of each voxel begin."""
