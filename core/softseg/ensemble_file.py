@@ -17,6 +17,7 @@ from typing import Any
 
 from softseg.errors import InputError
 from softseg.files import read_json_object, require_inside
+from softseg.needs import Needs
 
 FILE = "ensemble.json"
 MEMBERS = "members"
@@ -35,12 +36,14 @@ class EnsembleFile:
     name: of the ensemble.
     members: names of the members' folders, in order; two or more.
     details: what the card says: description, licence, data_source, intended_use, limitations, scores (by name).
+    needs: the model that makes the mask of its scans, if it needs one.
     """
 
     folder: Path
     name: str
     members: tuple[str, ...]
     details: Mapping[str, Any] = field(default_factory=dict)
+    needs: Needs | None = None
 
     @property
     def folders(self) -> tuple[Path, ...]:
@@ -75,7 +78,8 @@ class EnsembleFile:
         details = content.get("details", {})
         if not isinstance(details, dict):
             raise InputError("expected an object", file=file, field="details")
-        found = EnsembleFile(folder, str(content.get("name") or folder.name), tuple(members), details)
+        needs = Needs.from_json(content.get("needs"), file)
+        found = EnsembleFile(folder, str(content.get("name") or folder.name), tuple(members), details, needs)
         for member in found.folders:
             if not member.is_dir():
                 raise InputError("the ensemble lacks this member", file=member)
@@ -88,6 +92,7 @@ class EnsembleFile:
             "format_version": FORMAT_VERSION,
             "name": self.name,
             "members": list(self.members),
+            **({} if self.needs is None else {"needs": self.needs.to_json()}),
             "details": dict(self.details),
         }
 

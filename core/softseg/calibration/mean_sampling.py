@@ -17,7 +17,7 @@ from softseg.calibration.sampling import Sample
 from softseg.data.labels import read_labels, read_mask
 from softseg.events import Events
 from softseg.network import Joint
-from softseg.prediction.case import mean_of
+from softseg.prediction.answering import mean_of
 from softseg.prediction.settings import Settings
 from softseg.requests.predict import PredictRequest
 from softseg.soft.raters import fuse_raters

@@ -19,6 +19,7 @@ from softseg.evaluation.sources import read_reference, require_same_grid
 from softseg.events import Events
 from softseg.files import write_together
 from softseg.prediction.case import predict_case
+from softseg.requests.predict import NO_MASK
 from softseg.soft.parcellation import SoftParcellation
 from softseg.studies.statistics import bootstrap_interval
 from softseg.system import resolve_device
@@ -178,7 +179,9 @@ def compare_models(
         scores = []
         for models in (old, new):
             others = models[1:]
-            predicted = predict_case(models[0], images, device=where, events=quiet, others=others).parcellation
+            predicted = predict_case(
+                models[0], images, device=where, events=quiet, others=others, mask=NO_MASK
+            ).parcellation
             scores.append(_scores(predicted, case, dataset, rows, events))
         found.append(CaseScores(case.id, case.group, case.split, case.corrected is not None, *scores))
         events.progress(done + 1, len(cases))

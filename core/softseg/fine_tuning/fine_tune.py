@@ -16,7 +16,7 @@ from softseg.fine_tuning.comparison import compare_models
 from softseg.fine_tuning.origin import corrections_of, details_of, suited
 from softseg.fine_tuning.schedule import fine_tuning_recipe
 from softseg.network import Model
-from softseg.prediction.ensemble import joint_name, load_models
+from softseg.prediction.ensemble import joint_name, load_models, needs_of
 from softseg.prediction.ensemble_folder import save_ensemble
 from softseg.training import Recipe, train
 
@@ -176,4 +176,5 @@ def _ensemble_details(models: Sequence[Model], dataset: Dataset, corrections: li
             "members": [details_of(model, [], dataset)["fine_tuned_from"] for model in models],
         },
         "corrections": corrections,
+        **({} if (needs := needs_of(models)) is None else {"needs": needs.to_json()}),
     }

@@ -32,6 +32,7 @@ def details_of(model: Model, corrections: list[dict[str, Any]], dataset: Dataset
         "data_source": "; ".join(filter(None, [str(before.get("data_source") or ""), dataset.name])),
         "fine_tuned_from": {"name": model.name, "digest": model_digest(model)},
         "corrections": corrections,
+        **({} if model.needs is None else {"needs": model.needs.to_json()}),
     }
 
 

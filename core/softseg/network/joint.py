@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 
 from softseg.ensemble_file import EnsembleFile
 from softseg.files import require_inside
+from softseg.needs import Needs
 from softseg.network.ensemble_outliers import EnsembleOutliers
 from softseg.network.model_folder import ModelFolder
 from softseg.soft.calibration import FILE as CALIBRATION_FILE
@@ -38,6 +39,7 @@ class Joint:
     count: of its members.
     calibration: of the mean of what its members say, if any was found.
     outliers: the score that was fitted to it, if any.
+    needs: the model that makes the mask of their scans, if they need one.
     """
 
     folder: Path
@@ -45,6 +47,7 @@ class Joint:
     count: int
     calibration: Calibration | None = None
     outliers: EnsembleOutliers | None = None
+    needs: Needs | None = None
 
     @staticmethod
     def of(models: Sequence[Model]) -> Joint | None:
@@ -70,5 +73,6 @@ def load_members(ensemble: EnsembleFile) -> list[Model]:
         len(members),
         Calibration.load(file, members[0].tree) if file.exists() else None,
         EnsembleOutliers.load(ensemble.folder, [member.head for member in members]),
+        ensemble.needs,
     )
     return [replace(member, ensemble=joint) for member in members]

@@ -30,6 +30,7 @@ from softseg.data.plan import Plan
 from softseg.ensemble_file import MEMBERS, EnsembleFile
 from softseg.errors import InputError
 from softseg.files import read_json_object, require_inside, settle, write_folder_beside
+from softseg.needs import Needs
 from softseg.network.architectures import build_network, weight_count
 from softseg.network.bundle import inference_config, metadata_config
 from softseg.network.fitted_outliers import ESTIMATES_FILE, OUTLIERS_FILE, FittedOutliers
@@ -67,6 +68,7 @@ class Model:
     outliers: the outlier score that was fitted to it, if any.
     calibration: temperatures of the tree's levels, if any were found.
     ensemble: what it has together with the other members of the ensemble as whose member it was loaded, if any.
+    needs: the model that makes the mask of its scans, if it needs one.
     """
 
     network: nn.Module
@@ -79,6 +81,7 @@ class Model:
     outliers: FittedOutliers | None = None
     calibration: Calibration | None = None
     ensemble: Joint | None = None
+    needs: Needs | None = None
 
     @property
     def name(self) -> str:
@@ -110,11 +113,13 @@ class ModelFolder:
         plan, tree: what it was trained with.
         recipe: text of the recipe; its ``head`` decides the head where none is given.
         metadata: what the model card and MONAI's metadata say: name, description, version, authors, data_source,
-            licence, command, scores (by name), training (text), intended_use, limitations.
+            licence, command, scores (by name), training (text), intended_use, limitations; and ``needs``
+            (:mod:`softseg.needs`).
         head: how outputs become shares.
         half: store weights as float16, half the size; they are read back as float32.
         """
         details = dict(metadata or {})
+        needs = Needs.from_json(details.pop("needs", None), Path(folder))
         head = head_of(recipe, tree) if head is None else head
         own = {
             "format_version": FORMAT_VERSION,
@@ -122,6 +127,7 @@ class ModelFolder:
             "head": {"name": head.name, "classes": head.classes, "background": head.background},
             "plan": plan.model_dump(mode="json"),
             "details": details,
+            **({} if needs is None else {"needs": needs.to_json()}),
         }
         with write_folder_beside(folder, stale=OPTIONAL) as temporary:  # these were fitted to another network
             (temporary / "configs").mkdir()
@@ -147,7 +153,7 @@ class ModelFolder:
         settle(folder if folder.is_dir() else folder.parent)
         _require_files(folder)
         metadata = read_json_object(folder / "configs" / "metadata.json")
-        plan, head = _own_part(metadata, folder / "configs" / "metadata.json")
+        plan, head, needs = _own_part(metadata, folder / "configs" / "metadata.json")
         tree = LabelTree.load(folder / "tree.json")
         if head.classes != len(tree.leaves):
             raise InputError(
@@ -162,7 +168,7 @@ class ModelFolder:
         outliers = FittedOutliers.load(folder, head)
         file = folder / CALIBRATION_FILE
         calibration = Calibration.load(file, tree) if file.exists() else None
-        return Model(network.eval(), plan, tree, head, recipe, metadata, folder, outliers, calibration)
+        return Model(network.eval(), plan, tree, head, recipe, metadata, folder, outliers, calibration, needs=needs)
 
 
 def _require_sound_plan(plan: Plan, head: Head, size: int, file: Path) -> None:
@@ -245,7 +251,7 @@ def _require_files(folder: Path) -> None:
         require_inside(folder / name, folder)
 
 
-def _own_part(metadata: dict[str, Any], file: Path) -> tuple[Plan, Head]:
+def _own_part(metadata: dict[str, Any], file: Path) -> tuple[Plan, Head, Needs | None]:
     own = unescaped(metadata.get("softseg"))
     if not isinstance(own, dict):
         raise InputError("expected an object", file=file, field="softseg", hint="is it a model folder of softseg?")
@@ -265,7 +271,7 @@ def _own_part(metadata: dict[str, Any], file: Path) -> tuple[Plan, Head]:
     except (KeyError, TypeError, ValueError) as error:
         reason = " ".join(str(error).split())
         raise InputError(f"plan or head are not valid: {reason}", file=file, field="softseg") from error
-    return plan, head
+    return plan, head, Needs.from_json(own.get("needs"), file, "softseg.needs")
 
 
 def _head(own: Mapping[str, Any]) -> Head:

@@ -20,12 +20,13 @@ from softseg.prediction.cohort import Share, Table, error_fields, volumes_of
 from softseg.prediction.ensemble import joint_name, load_model, load_models, require_once
 from softseg.prediction.guarantee import level_of
 from softseg.prediction.inputs import CaseInput, find_cases
+from softseg.prediction.masking import MaskSource
 from softseg.prediction.outputs import SOFT_FILE, VOLUMES_FILE, Wanted, write_case
 from softseg.prediction.places import case_folders
 from softseg.prediction.record import files_of, is_made_by, model_digest, record_of, write_record
 from softseg.prediction.settings import Settings
 from softseg.requests.manifest import SOFT, VOLUMES, OutputFile, State, WrittenCase, absolute
-from softseg.requests.predict import PredictRequest
+from softseg.requests.predict import AUTO, MADE, NO_MASK, PredictRequest
 from softseg.system import MEMORY_ERRORS, gpus, raise_out_of_memory, resolve_device
 
 __all__ = ["CaseResult", "load_model", "predict", "run"]
@@ -76,7 +77,7 @@ def predict(
     device: ``"auto"``, ``"cpu"`` or ``"cuda:N"``.
     events: stages, progress, warnings, estimates, results; cancelling.
     asked: any further options of :class:`~softseg.requests.PredictRequest`: cut, nodes, confidence, uncertainty,
-        branches, calibrated, outliers, postprocess, map_type, overlap, precision, blend, overwrite.
+        branches, calibrated, outliers, mask, postprocess, map_type, overlap, precision, blend, overwrite.
 
     Returns
     -------
@@ -130,9 +131,11 @@ def run(
     wanted = replace(Wanted.of(loaded.tree, request), confidence=level)
     require_once([loaded, *others], request.uncertainty)
     all_cases = find_cases(request.inputs, loaded.plan.channels)
+    _require_mask_of_each(request, len(all_cases))
     folders = case_folders(request.out, all_cases)
     device = resolve_device(_own_gpu(request.device, share), events)
     settings = Settings.of([loaded, *others], request, device)
+    settings = replace(settings, mask=MaskSource.of([loaded, *others], request))
     job = _Job(loaded, "+".join(model_digest(each) for each in (loaded, *others)), settings, wanted)
     require_writable_folder(request.out)
     cases = share.of(all_cases)
@@ -163,7 +166,7 @@ class _Job:
         """All models."""
         return (self.model, *self.settings.others)
 
-    def record(self) -> dict[str, Any]:
+    def record(self, images: Sequence[Path]) -> dict[str, Any]:
         """Return what decides about a case's result, beside its images, as plain values."""
         settings, request = self.settings, self.settings.request
         decisive = {
@@ -184,6 +187,8 @@ class _Job:
         joint = settings.calibration_of(self.models)
         if joint is not None:
             decisive["calibration_of_mean"] = list(joint.temperatures)
+        if settings.mask is not None:
+            decisive["mask"] = settings.mask.record(images)
         return record_of(self.name, self.digest, decisive)
 
     def _temperatures(self, model: Model) -> list[float] | None:
@@ -248,7 +253,7 @@ def _predicted(job: _Job, case: CaseInput, folder: Path, events: Events) -> Pred
     """Predict a case; ``None`` if its folder is there already."""
     if case.problem is not None:
         raise case.problem
-    if not job.settings.request.overwrite and is_made_by(folder, job.record(), case.images):
+    if not job.settings.request.overwrite and is_made_by(folder, job.record(case.images), case.images):
         events.log(f"{case.name}: complete already, by the same model and settings (--overwrite predicts it again)")
         return None
     return predict_with(job.model, case.images, job.settings, events)
@@ -263,7 +268,7 @@ def _written(
     else:
 
         def finish(unfinished: Path, files: tuple[OutputFile, ...]) -> None:
-            write_record(unfinished, job.record(), case.name, case.images, files)
+            write_record(unfinished, job.record(case.images), case.name, case.images, files)
 
         files = write_case(folder, prediction, job.wanted, events, finish)
     state: State = "skipped" if prediction is None else "done"
@@ -271,6 +276,16 @@ def _written(
     written = WrittenCase(case.name, state, absolute(case.images), folder, files, seconds, model=job.name)
     events.result(case.name, folder, case=written.to_json())
     return written
+
+
+def _require_mask_of_each(request: PredictRequest, cases: int) -> None:
+    if cases > 1 and request.mask not in (AUTO, MADE, NO_MASK) and Path(request.mask).is_file():
+        raise InputError(
+            f"is one mask, and there are {cases} scans",
+            file=request.mask,
+            field="--mask",
+            hint="give a folder of masks that are called as the scans",
+        )
 
 
 def _own_gpu(device: str | torch.device, share: Share) -> str | torch.device:

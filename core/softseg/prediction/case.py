@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import gc
-import math
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -14,25 +12,21 @@ import torch
 
 from softseg.data import preprocess_images
 from softseg.data.cubes import read_channel
-from softseg.data.cubes.cube import ChannelImage, filled
-from softseg.errors import OutOfMemoryError, naming
+from softseg.data.cubes.cube import filled
 from softseg.events import Events
-from softseg.image import Geometry, Image, say_notes
-from softseg.network import FittedOutliers
-from softseg.network.architectures import window_multiple
+from softseg.image import Image, say_notes
+from softseg.prediction.answering import OneByOne, with_windows_that_fit
 from softseg.prediction.checks import warn_about
 from softseg.prediction.ensemble import see_one_grid
-from softseg.prediction.joint import KEPT, Answer, averaged, in_turn, predict_jointly
-from softseg.prediction.memory import halved
-from softseg.prediction.scoring import StepMap
+from softseg.prediction.joint import predict_jointly
+from softseg.prediction.masking import MaskSource
 from softseg.prediction.settings import Settings
 from softseg.prediction.spread import DecisionMaps
-from softseg.prediction.streaming import Found, pieces_of, stream
+from softseg.prediction.streaming import Found, stream
 from softseg.requests.predict import PredictRequest
-from softseg.soft.blocks import Index, Piece
-from softseg.soft.fine import FineStore
+from softseg.soft.blocks import Index
 from softseg.soft.parcellation import NodeVolume, SoftParcellation
-from softseg.system import MEMORY_ERRORS, is_out_of_memory, resolve_device
+from softseg.system import resolve_device
 
 if TYPE_CHECKING:
     from softseg.network import Model
@@ -52,6 +46,7 @@ class Prediction:
     mutual_information: how much the predictions disagree, in nats, with uncertainty only.
     decisions: how much they disagree about single decisions of the tree, where that was asked for.
     intervals: for each node, the ends of the interval of its volume as parts of it, with uncertainty only.
+    mask: the probability, 0..1, by which the shares of all leaves but the background were multiplied, if there was one.
     """
 
     parcellation: SoftParcellation
@@ -60,6 +55,7 @@ class Prediction:
     mutual_information: Image | None = None
     decisions: DecisionMaps | None = None
     intervals: dict[str, tuple[float, float]] | None = None
+    mask: Image | None = None
 
     @cached_property
     def volumes(self) -> list[NodeVolume]:
@@ -88,7 +84,7 @@ def predict_case(
     device: where the network runs; it is moved there.
     events: stages, progress, warnings, estimates; cancelling between windows.
     others: more models of the same tree, channels and crop; the mean of all answers is stored.
-    asked: any of nodes, uncertainty, branches, calibrated, outliers, postprocess, overlap, precision and blend of
+    asked: any of nodes, uncertainty, branches, calibrated, outliers, mask, postprocess, overlap, precision and blend of
         :class:`~softseg.requests.PredictRequest`.
 
     Raises
@@ -100,6 +96,7 @@ def predict_case(
     """
     request = PredictRequest("", (), Path(), **asked)
     settings = Settings.of([model, *others], request, resolve_device(device))
+    settings = replace(settings, mask=MaskSource.of([model, *others], request))
     return predict_with(model, images, settings, Events() if events is None else events)
 
 
@@ -114,17 +111,23 @@ def predict_with(model: Model, images: Sequence[Path], settings: Settings, event
     target = scans[0].geometry
     for scan, path in zip(scans, images, strict=True):
         say_notes(scan.notes, path, events.warning)
+    source = settings.mask
+    mask = None if source is None else source.mask(scans, list(images), models, settings.device, events)
+    if mask is not None:
+        scans = [mask.applied(scan) for scan in scans]
+    probability = None if mask is None else mask.probability
+    for scan, path in zip(scans, images, strict=True):
         warn_about(Image(filled(scan), scan.geometry), path, [each.plan for each in models], events)
     if see_one_grid(models):
         preprocessed, grid = preprocess_images(scans, model.plan, list(images))
         del scans
 
         def work(window: Index) -> Found:
-            return stream(model, preprocessed, grid, target, settings, window, events)
+            return stream(model, preprocessed, grid, target, settings, window, events, probability)
 
-        found = _with_windows_that_fit(model, grid, settings, images[0], events, work)
+        found = with_windows_that_fit(model, grid, settings, images[0], events, work)
     else:
-        found = predict_jointly(models, target, settings, events, _Member(scans, list(images), target))
+        found = predict_jointly(models, target, settings, events, OneByOne(scans, list(images), target), probability)
     return Prediction(
         found.parcellation,
         found.node_maps,
@@ -132,102 +135,5 @@ def predict_with(model: Model, images: Sequence[Path], settings: Settings, event
         found.mutual_information,
         found.decisions,
         found.intervals,
+        None if probability is None else Image(probability, target),
     )
-
-
-def mean_of(
-    models: Sequence[Model], images: Sequence[Path], settings: Settings, events: Events
-) -> tuple[Geometry, Iterator[Piece]]:
-    """Return the scan's grid, and the mean of what models say of its voxels, piece by piece, before it is stored.
-
-    Parameters
-    ----------
-    models, images, settings, events: see :func:`predict_with`; every voxel that no piece names is background.
-    """
-    scans = [read_channel(path) for path in images]
-    target = scans[0].geometry
-    if see_one_grid(models):
-        preprocessed, grid = preprocess_images(scans, models[0].plan, list(images))
-        window: Index = models[0].plan.patch_kji
-        return target, pieces_of(models[0], preprocessed, grid, target, settings, window, events)
-    stores, _ = in_turn(models, settings, events, _Member(scans, list(images), target))
-    return target, averaged(stores, models, settings, target, None, events)
-
-
-@dataclass(frozen=True, eq=False)
-class _Member:
-    """One scan, as each member of an ensemble with grids of their own predicts it.
-
-    Attributes
-    ----------
-    scans, files: the channels.
-    target: their grid.
-    """
-
-    scans: Sequence[ChannelImage]
-    files: list[Path]
-    target: Geometry
-
-    def __call__(self, model: Model, settings: Settings, events: Events) -> Answer:
-        """Return what a model says of the scan's voxels."""
-        preprocessed, grid = preprocess_images(self.scans, model.plan, self.files)
-        kept = KEPT * math.prod(self.target.shape)
-
-        def work(window: Index) -> Answer:
-            store = FineStore(model.head.classes, model.head.background, math.prod(self.target.shape))
-            outliers = settings.outliers
-            score = StepMap(outliers, grid, self.target, fine=True) if isinstance(outliers, FittedOutliers) else None
-            steps = () if score is None else (score,)
-            pieces = pieces_of(model, preprocessed, grid, self.target, settings, window, events, steps=steps, kept=kept)
-            for voxels, classes, values in pieces:
-                store.add(voxels, classes, values)
-            store.finish()
-            return store, score
-
-        return _with_windows_that_fit(model, grid, settings, self.files[0], events, work)
-
-
-def _with_windows_that_fit(
-    model: Model, grid: Geometry, settings: Settings, file: Path, events: Events, work: Callable[[Index], _Result]
-) -> _Result:
-    """Return ``work`` of the plan's windows, or of the largest ones that memory allows."""
-    multiple = window_multiple(model.plan.network, model.plan.dimensions)
-    window: Index = model.plan.patch_kji
-    while True:
-        try:
-            with naming(model.path):
-                return work(window)
-        except MEMORY_ERRORS as error:
-            if not is_out_of_memory(error):
-                raise
-            smaller = halved(window, multiple)
-            reason = str(error)
-            if smaller is None:
-                raise _out_of_memory(model, grid, window, settings, file, reason) from error
-        gc.collect()
-        if settings.device.type == "cuda":
-            torch.cuda.empty_cache()
-        events.warning(
-            f"memory is short ({' '.join(reason.split())[:120]}): going on with windows of {_by(smaller)} voxels "
-            f"instead of {_by(window)}; the result may differ slightly"
-        )
-        window = smaller
-
-
-def _out_of_memory(
-    model: Model, grid: Geometry, window: Index, settings: Settings, file: Path, reason: str
-) -> OutOfMemoryError:
-    hint = "crop the image, close other programs, use a smaller --overlap"
-    hint += ", leave --uncertainty out" if settings.uncertainty else ""
-    hint += ", leave --postprocess out" if settings.postprocess else ""
-    hint += ", use --device cpu" if settings.device.type == "cuda" else ""
-    return OutOfMemoryError(
-        f"predicting {len(model.tree.leaves)} classes on {_by(grid.shape)} voxels ran out of memory on "
-        f"{settings.device}, even with windows of {_by(window)} voxels ({reason})",
-        file=file,
-        hint=f"{hint} or a machine with more memory",
-    )
-
-
-def _by(numbers: Sequence[int]) -> str:
-    return " x ".join(map(str, numbers))

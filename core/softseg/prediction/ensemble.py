@@ -9,6 +9,7 @@ from pathlib import Path
 from softseg.ensemble_file import EnsembleFile
 from softseg.errors import InputError
 from softseg.events import Events
+from softseg.needs import Needs
 from softseg.network import Joint, Model, ModelFolder, load_members
 from softseg.resources import named_model
 
@@ -121,6 +122,23 @@ def _crop(model: Model) -> tuple[object, ...]:
         return crop.kind, crop.margin_mm if crop.kind == "nonzero" else None
     letters = ["LR" if axis in "LR" else "AP" if axis in "AP" else "SI" for axis in axes]
     return crop.kind, dict(zip(letters, crop.size_mm, strict=True))
+
+
+def needs_of(models: Sequence[Model]) -> Needs | None:
+    """Return the model that makes the mask of the scans of these models, None where they need none.
+
+    Raises
+    ------
+    InputError: they need different ones.
+    """
+    joint = Joint.of(models)
+    if joint is not None and joint.needs is not None:
+        return joint.needs
+    found = dict.fromkeys(model.needs for model in models if model.needs is not None)
+    if len(found) > 1:
+        wanted = ", ".join(f"{needs.model} ({needs.node})" for needs in found)
+        raise InputError(f"the models need masks of different models: {wanted}", field="needs")
+    return next(iter(found), None)
 
 
 def joint_name(models: Sequence[Model]) -> str:

@@ -12,9 +12,10 @@ from typing import Any
 from softseg.ensemble_file import FILE, MEMBERS, EnsembleFile
 from softseg.errors import InputError
 from softseg.files import write_folder_beside
+from softseg.needs import Needs
 from softseg.network import Model
 from softseg.network.model_folder import OPTIONAL
-from softseg.prediction.ensemble import load_models, require_one_tree
+from softseg.prediction.ensemble import load_models, needs_of, require_one_tree
 from softseg.requests.names import file_names
 
 _UNKNOWN = "not stated"
@@ -32,7 +33,7 @@ def save_ensemble(
     out: the folder.
     details: what its card says: name, description, licence, data_source, citation, training (text), command,
         intended_use, limitations, scores (number by name). Licence, data and citation are those of the members where
-        nothing is given.
+        nothing is given. ``needs`` (:mod:`softseg.needs`), likewise, is what its scans need.
 
     Raises
     ------
@@ -51,8 +52,10 @@ def save_ensemble(
     if any(target.resolve() in model.path.resolve().parents for model in given):
         raise InputError("a member lies in the folder that would be replaced", file=target)
     details = {**_of_members(given), **(details or {})}
-    names = _names(given)
-    file = EnsembleFile(target, str(details.pop("name", target.resolve().name)), names, details)
+    names, needs = _names(given), needs_of(given)
+    if "needs" in details:
+        needs = Needs.from_json(details.pop("needs"), target)
+    file = EnsembleFile(target, str(details.pop("name", target.resolve().name)), names, details, needs)
     with write_folder_beside(target, stale=OPTIONAL) as unfinished:  # these were fitted to other members
         for model, name in zip(given, names, strict=True):
             shutil.copytree(model.path, unfinished / MEMBERS / name)

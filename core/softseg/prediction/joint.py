@@ -72,6 +72,7 @@ def predict_jointly(
     settings: Settings,
     events: Events,
     answer: Callable[[Model, Settings, Events], Answer],
+    mask: FloatArray | None = None,
 ) -> Found:
     """Predict a scan with each model and join what they say.
 
@@ -82,6 +83,7 @@ def predict_jointly(
     settings: how; ``settings.others`` are all models but the first.
     events: stages, progress, estimates, warnings; cancelling.
     answer: what one model, alone, says of the voxels of ``target``.
+    mask: see :func:`softseg.prediction.streaming.stream`.
 
     Raises
     ------
@@ -91,7 +93,7 @@ def predict_jointly(
     stores, scores = in_turn(models, settings, events, answer)
     events.stage("average")
     maps = SpreadMaps(target.shape, model.tree, settings.branches)
-    collected = Collected(model, target, settings, scores, sum(store.error for store in stores) / count)
+    collected = Collected(model, target, settings, scores, sum(store.error for store in stores) / count, mask)
     pieces = averaged(stores, models, settings, target, maps, events)
     if settings.postprocess:
         pieces = _cleaned(model, pieces, target, settings, events)

@@ -10,6 +10,7 @@ from softseg.bundle_text import unescaped
 from softseg.ensemble_file import FILE, EnsembleFile
 from softseg.errors import InputError
 from softseg.files import read_json_object, require_inside
+from softseg.needs import Needs
 from softseg.prediction.scan_checks import Expected
 from softseg.resources import named_model
 from softseg.texts import read_text
@@ -47,6 +48,7 @@ class ModelSummary:
     calibrated: whether its shares were calibrated; of an ensemble their mean, or those of each member.
     cubes: the channels that are cubes of many bands, read from files of their own (:mod:`softseg.data.cubes`).
     members: names of the models whose mean it is; empty for a single model.
+    needs: the model that makes the mask of its scans, if it needs one.
     """
 
     path: Path
@@ -64,6 +66,7 @@ class ModelSummary:
     calibrated: bool = False
     cubes: tuple[str, ...] = ()
     members: tuple[str, ...] = ()
+    needs: Needs | None = None
 
     @staticmethod
     def load(model: str | PathLike[str]) -> ModelSummary:
@@ -105,6 +108,7 @@ class ModelSummary:
             _outlier_score(folder),
             (folder / "calibration.json").is_file(),
             cubes,
+            needs=Needs.from_json(own.get("needs"), file, "softseg.needs"),
         )
 
 
@@ -125,6 +129,7 @@ def _of_ensemble(ensemble: EnsembleFile) -> ModelSummary:
         outlier_score=_outlier_score(ensemble.folder),
         calibrated=(ensemble.folder / "calibration.json").is_file() or all(member.calibrated for member in members),
         members=tuple(member.name for member in members),
+        needs=ensemble.needs or next((member.needs for member in members if member.needs is not None), None),
     )
 
 

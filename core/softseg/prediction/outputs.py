@@ -18,7 +18,7 @@ from softseg.events import Events
 from softseg.files import write_beside, write_folder_beside, write_together
 from softseg.image import Image, write_image
 from softseg.prediction.answers import file_stem, write_answers
-from softseg.requests.manifest import LABELS, NODE, OUTLIERS, SOFT, VOLUMES, OutputFile
+from softseg.requests.manifest import LABELS, MASK, NODE, OUTLIERS, SOFT, VOLUMES, OutputFile
 from softseg.requests.names import file_names, folded
 from softseg.requests.predict import MAP_TYPES, PredictRequest
 from softseg.spreadsheets import write_rows
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 SOFT_FILE = "soft.soft.npz"
 VOLUMES_FILE = "volumes.csv"
 OUTLIERS_FILE = "outliers.nii.gz"
+MASK_FILE = "mask.nii.gz"
 OUTLIER = "outlier"
 """Id of what belongs to no trained class, in colour tables."""
 
@@ -44,7 +45,7 @@ CutSpec = int | str | PathLike[str]
 
 _OWN_NAMES = re.compile(
     r"soft\.soft\.npz|volumes\.csv|prediction\.json|(labels|node|decision)_.+\.(nii\.gz|ctbl|csv)"
-    r"|(entropy|mutual_information|outliers)\.nii\.gz"
+    r"|(entropy|mutual_information|outliers|mask)\.nii\.gz"
 )
 
 VOLUME_COLUMNS = ("id", "name", "level", "soft_ml", "hard_ml", "certainty")
@@ -227,6 +228,8 @@ def _steps(prediction: Prediction, wanted: Wanted) -> Iterator[_Step]:
         yield (*_with_colors("answers", stem, level), table), partial(write_answers, found, wanted.confidence)
     if found.outliers is not None:
         yield (OutputFile(OUTLIERS, OUTLIERS_FILE),), partial(write_outliers, found, found.outliers)
+    if prediction.mask is not None:
+        yield (OutputFile(MASK, MASK_FILE),), partial(write_image, prediction.mask)
     for node, image in prediction.node_maps.items():
         file = OutputFile(NODE, f"node_{names[node]}.nii.gz", node)
         yield (file,), partial(write_image, as_map(image, wanted.map_type))

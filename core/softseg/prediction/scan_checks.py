@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import numpy.typing as npt
 
 if TYPE_CHECKING:
     from softseg.image import Geometry, Image
@@ -24,6 +25,18 @@ COARSEST = 2.5
 
 PLAUSIBLE_MM = (0.05, 12.0)
 """Voxel lengths outside of this are taken for a mistake in the file's header (our default)."""
+
+
+LEAST_AROUND = 0.4
+"""A scan counts as skull-stripped if at least this part of its voxels is exactly 0 (our default): a brain, which is
+about an ellipsoid, leaves half of the smallest box around it empty."""
+
+LEAST_BORDER = 0.95
+"""And this part of the voxels on its border (our default): below a head there is a neck."""
+
+MOST_FILLED = 0.62
+"""And if what is not 0 has at most this part of the volume of the usual box of training (our default): an ellipsoid
+has 0.52 of its box."""
 
 
 @dataclass(frozen=True)
@@ -53,6 +66,36 @@ class Expected:
         return Expected(
             stripped, None if extent is None else tuple(extent), plan["orientation"], tuple(plan["spacing"])
         )
+
+
+def is_stripped(image: Image, *expected: Expected) -> str | None:
+    """Return what tells that all but the brain was removed from this scan, None where it looks untouched.
+
+    Around the content every voxel is exactly 0, and the content is no larger than what models were trained on.
+
+    Parameters
+    ----------
+    image: the scan.
+    expected: of the model, or of each member of an ensemble; only their usual sizes are looked at.
+    """
+    content = image.array != 0
+    filled = int(np.count_nonzero(content))
+    zeros = 1 - filled / max(1, content.size)
+    if zeros < LEAST_AROUND or filled == 0 or _border(content) < LEAST_BORDER:
+        return None
+    litres = filled * image.geometry.voxel_volume_ml / 1000
+    usual = [math.prod(one.extent_mm) / 1e6 for one in expected if one.extent_mm is not None]
+    if usual and litres > MOST_FILLED * max(usual):
+        return None
+    return f"{zeros:.0%} of its voxels are exactly 0, the others fill {litres:.1f} l"
+
+
+def _border(content: npt.NDArray[np.bool_]) -> float:
+    """Return which part of the voxels on the faces of the volume is empty; faces of single slices are left out."""
+    axes = [axis for axis in range(3) if content.shape[axis] > 1]
+    faces = [content.take(end, axis) for axis in axes for end in (0, -1)]
+    size = sum(face.size for face in faces)
+    return 1 - sum(int(np.count_nonzero(face)) for face in faces) / size if size else 0.0
 
 
 def scan_warnings(image: Image, *expected: Expected) -> list[str]:

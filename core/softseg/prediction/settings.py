@@ -22,6 +22,7 @@ from softseg.system import resolve_precision
 if TYPE_CHECKING:
     from softseg.network import Model
     from softseg.network.fitted_outliers import FittedOutliers
+    from softseg.prediction.masking import MaskSource
     from softseg.soft.calibration import Calibration
 
 
@@ -39,6 +40,7 @@ class Settings:
     outliers: the score that is computed, None for none.
     others: models beside the first.
     branches: ids of inner nodes whose decisions are followed.
+    mask: where masks come from; None where there are none.
     """
 
     request: PredictRequest
@@ -49,6 +51,7 @@ class Settings:
     outliers: Outliers | None = None
     others: tuple[Model, ...] = ()
     branches: tuple[str, ...] = ()
+    mask: MaskSource | None = None
 
     @staticmethod
     def of(models: Sequence[Model], request: PredictRequest, device: torch.device) -> Settings:

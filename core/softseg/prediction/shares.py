@@ -17,7 +17,7 @@ from softseg.prediction.spread import SpreadMaps
 from softseg.prediction.sweep import Finished, Runner, sweep
 from softseg.prediction.uncertainty import Spread
 from softseg.prediction.window_grid import every_channel
-from softseg.soft.blocks import Index, Partition
+from softseg.soft.blocks import Index, Partition, Piece
 from softseg.types import FloatArray
 
 Shares = tuple[Index, FloatArray | None]
@@ -133,6 +133,19 @@ def only_background(classes: int, shape: Index, background: int | None) -> Float
     if background is not None:
         whole[background] = 1
     return whole
+
+
+def masked(piece: Piece, probability: FloatArray, background: int) -> Piece:
+    """Return shares times the mask's probability; what that leaves is background."""
+    voxels, classes, values = piece
+    inside = probability.reshape(-1)[voxels]
+    changed = values * inside
+    row = int(np.searchsorted(classes, background))
+    if row == classes.size or classes[row] != background:
+        classes = np.insert(classes, row, background)
+        changed = np.insert(changed, row, 0, axis=0)
+    changed[row] += 1 - inside
+    return voxels, classes, changed
 
 
 def _background(shape: tuple[int, ...], head: Head) -> FloatArray:

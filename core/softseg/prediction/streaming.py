@@ -20,7 +20,7 @@ from softseg.prediction.layout import Layout, Picture
 from softseg.prediction.postprocessing import clean
 from softseg.prediction.scoring import StepMap, WindowScorer
 from softseg.prediction.settings import Settings
-from softseg.prediction.shares import Member, Shares, cut_into_blocks, dense, shares_of_blocks
+from softseg.prediction.shares import Member, Shares, cut_into_blocks, dense, masked, shares_of_blocks
 from softseg.prediction.spread import DecisionMaps, SpreadMaps
 from softseg.prediction.sweep import Runner
 from softseg.prediction.uncertainty import Augmentation, dropout_on
@@ -62,6 +62,7 @@ def stream(
     settings: Settings,
     window: Index,
     events: Events,
+    mask: FloatArray | None = None,
 ) -> Found:
     """Predict an image with windows of one size.
 
@@ -74,6 +75,7 @@ def stream(
     settings: how.
     window: ``(k, j, i)``.
     events: stages, progress, estimates, warnings; cancelling.
+    mask: probabilities on the scan's grid by which all shares but the background's are multiplied.
 
     Raises
     ------
@@ -82,7 +84,7 @@ def stream(
     """
     maps = SpreadMaps(grid.shape, model.tree, settings.branches) if settings.answers > 1 else None
     steps = score_maps(settings.outliers, grid, target)
-    collected = Collected(model, target, settings, steps)
+    collected = Collected(model, target, settings, steps, mask=mask)
     for piece in pieces_of(model, image, grid, target, settings, window, events, maps, steps):
         collected.add(piece)
     return collected.found(maps, grid, events)
@@ -203,12 +205,20 @@ class Collected:
     model, target, settings: see :func:`stream`.
     steps: the outlier scores of the models, if any are wanted.
     error: by how much a node's share in the pieces may be off already.
+    mask: see :func:`stream`.
     """
 
     def __init__(
-        self, model: Model, target: Geometry, settings: Settings, steps: Sequence[StepMap], error: float = 0.0
+        self,
+        model: Model,
+        target: Geometry,
+        settings: Settings,
+        steps: Sequence[StepMap],
+        error: float = 0.0,
+        mask: FloatArray | None = None,
     ) -> None:
         self._model, self._target, self._settings, self._steps, self._error = model, target, settings, steps, error
+        self._mask = mask
         background = model.head.background
         self._compressor = Compressor(model.head.classes, background, target.shape, STORED_LEAVES)
         self._spans = {node: model.tree.leaf_slice(node) for node in settings.nodes}
@@ -219,6 +229,9 @@ class Collected:
 
     def add(self, piece: Piece) -> None:
         """Take a piece in; each voxel comes once."""
+        background = self._model.head.background
+        if self._mask is not None and background is not None:
+            piece = masked(piece, self._mask, background)
         voxels, classes, values = piece
         for node, span in self._spans.items():
             inside = slice(*np.searchsorted(classes, (span.start, span.stop)))

@@ -28,6 +28,9 @@ REPEATS = ("tta", "dropout")
 
 MOST_REPEATS = 1000
 
+AUTO, MADE, NO_MASK = "auto", "made", "none"
+"""Words for where a mask comes from; anything else is a file or folder."""
+
 
 @dataclass(frozen=True)
 class PredictRequest(Request):
@@ -50,6 +53,9 @@ class PredictRequest(Request):
     calibrated: whether a model's calibration (``softseg calibrate``) is applied, where it has one.
     outliers: whether the model's outlier score is stored too, with a mask and outliers marked in the label maps;
         refused by models without a score (``softseg outliers fit``).
+    mask: of the part of the scans that the model was trained on: ``"auto"`` (made by the model that this one needs,
+        unless the scan is stripped already), ``"made"`` (made in any case), ``"none"`` (stripped already), or a file of
+        probabilities or of two values, or a folder of such; any grid.
     postprocess: cleaning steps, ``keep-largest:NODE``, ``fill-holes:LEAF``, ``remove-small:NODE:ML``; none by default.
     map_type: of soft maps: ``"float32"`` (0..1) or ``"uint8"`` (round(255 x probability)).
     overlap: of neighbouring windows, 0 <= overlap < 1.
@@ -120,6 +126,13 @@ class PredictRequest(Request):
         "--no-calibration", "Leave the model's calibration out.", kind=bool, negated=True, default=True
     )
     outliers: bool = option("--outliers", "Also map what belongs to no trained class.", kind=bool, default=False)
+    mask: str = option(
+        "--mask",
+        "Part of the scans that the model segments: made by the model it needs unless the scan is stripped already "
+        "(auto), made in any case, none, or a file or folder of masks.",
+        metavar="auto|made|none|FILE",
+        default=AUTO,
+    )
     postprocess: tuple[str, ...] = option(
         "--postprocess",
         "Clean the soft values: keep-largest:NODE, fill-holes:LEAF or remove-small:NODE:ML; may be repeated.",

@@ -18,6 +18,7 @@ from softseg.network import Model
 from softseg.prediction import predict_case
 from softseg.prediction.outputs import SOFT_FILE
 from softseg.requests.manifest import SOFT, Manifest, OutputFile, WrittenCase, absolute
+from softseg.requests.predict import NO_MASK
 from softseg.spreadsheets import read_rows
 from softseg.studies.jobs import Job
 from softseg.studies.metrics import TREE_DISTANCES
@@ -64,7 +65,7 @@ def judge(study: Study, job: Job, models: Sequence[Model], work: Path, device: s
     written = []
     for number, case in enumerate(cases):
         images = [case.images[channel] for channel in model.plan.channels]
-        found = predict_case(model, images, device=chosen, events=quiet, others=others)
+        found = predict_case(model, images, device=chosen, events=quiet, others=others, mask=NO_MASK)
         place = folder / dataset.file_names[case.id]
         found.parcellation.save(place / SOFT_FILE)
         written.append(WrittenCase(case.id, "done", absolute(images), place, (OutputFile(SOFT, SOFT_FILE),)))
