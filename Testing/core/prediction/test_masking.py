@@ -45,7 +45,7 @@ class Filled(nn.Module):
 def shelf(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder of shipped models: ``finder`` finds what is bright, ``within`` needs it and segments stripped scans."""
 
-    def build(spec: Any, channels: int, classes: int, dimensions: int) -> nn.Module:
+    def build(spec: Any, *_sizes: int) -> nn.Module:
         return Filled() if spec.options["filters"] == [3, 3, 3] else Intensity()
 
     monkeypatch.setattr(model_folder, "build_network", build)
