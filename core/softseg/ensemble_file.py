@@ -3,7 +3,7 @@
 ::
 
     MODEL/
-      ensemble.json      name of the ensemble, its members, what its card says
+      ensemble.json      name of the ensemble, its members, which is best by itself, what its card says
       members/NAME/      a complete model folder each, which also works by itself
       README.md          the card
 """
@@ -37,6 +37,7 @@ class EnsembleFile:
     members: names of the members' folders, in order; two or more.
     details: what the card says: description, licence, data_source, intended_use, limitations, scores (by name).
     needs: the model that makes the mask of its scans, if it needs one.
+    best: the member that is best by itself, if the file names one; ``softseg predict --fast`` takes it.
     """
 
     folder: Path
@@ -44,6 +45,7 @@ class EnsembleFile:
     members: tuple[str, ...]
     details: Mapping[str, Any] = field(default_factory=dict)
     needs: Needs | None = None
+    best: str | None = None
 
     @property
     def folders(self) -> tuple[Path, ...]:
@@ -79,7 +81,11 @@ class EnsembleFile:
         if not isinstance(details, dict):
             raise InputError("expected an object", file=file, field="details")
         needs = Needs.from_json(content.get("needs"), file)
-        found = EnsembleFile(folder, str(content.get("name") or folder.name), tuple(members), details, needs)
+        best = content.get("best")
+        if best is not None and best not in members:
+            raise InputError(f"expected one of {', '.join(members)}, got {best!r}", file=file, field="best")
+        name = str(content.get("name") or folder.name)
+        found = EnsembleFile(folder, name, tuple(members), details, needs, best)
         for member in found.folders:
             if not member.is_dir():
                 raise InputError("the ensemble lacks this member", file=member)
@@ -93,6 +99,7 @@ class EnsembleFile:
             "name": self.name,
             "members": list(self.members),
             **({} if self.needs is None else {"needs": self.needs.to_json()}),
+            **({} if self.best is None else {"best": self.best}),
             "details": dict(self.details),
         }
 

@@ -63,6 +63,42 @@ def test_a_folder_predicts_the_mean_of_its_members(members: list[Path], scan: Ca
     assert again.skipped
 
 
+def names_best(folder: Path, member: str) -> None:
+    """Say in the ensemble's file which member is best by itself."""
+    file = folder / "ensemble.json"
+    file.write_text(json.dumps(json.loads(file.read_text()) | {"best": member}))
+
+
+def test_fast_takes_the_member_that_is_best_by_itself(members: list[Path], scan: Callable[..., Path], tmp_path: Path):
+    folder, file = save_ensemble(members, tmp_path / "both"), scan()
+    with pytest.raises(InputError, match="does not say which of its members is the best"):
+        predict(folder, [file], tmp_path / "out", fast=True)
+    names_best(folder, "front")
+    assert EnsembleFile.load(folder).to_json()["best"] == "front"  # type: ignore[union-attr]
+    (fast,) = predict(folder, [file], tmp_path / "fast", fast=True)
+    (alone,) = predict(members[1], [file], tmp_path / "alone")
+    found, expected = (SoftParcellation.load(case.folder / "soft.soft.npz") for case in (fast, alone))
+    assert found.model == expected.model
+    np.testing.assert_array_equal(found.shares, expected.shares)
+    assert not (fast.folder / "entropy.nii.gz").exists()
+    (both,) = predict(folder, [file], tmp_path / "fast")
+    assert not both.skipped
+
+
+def test_fast_of_one_network_is_that_network(members: list[Path], scan: Callable[..., Path], tmp_path: Path) -> None:
+    (found,) = predict(members[1], [scan()], tmp_path / "out", fast=True)
+    assert SoftParcellation.load(found.folder / "soft.soft.npz").model == "front"
+    with pytest.raises(InputError, match="several models are named"):
+        predict(",".join(map(str, members)), [scan()], tmp_path / "out", fast=True)
+
+
+def test_a_best_member_that_there_is_not_is_refused(members: list[Path], tmp_path: Path) -> None:
+    folder = save_ensemble(members, tmp_path / "both")
+    names_best(folder, "top")
+    with pytest.raises(InputError, match="best: expected one of axial, front, got 'top'"):
+        load_models(folder)
+
+
 def test_what_a_person_sees_of_it(members: list[Path], tmp_path: Path) -> None:
     Calibration((1.5,)).save(members[0] / "calibration.json")
     told = {"training": "Ten steps each.", "command": "softseg train A", "scores": {"dice": 0.7512}}

@@ -17,7 +17,7 @@ from softseg.files import require_writable_folder
 from softseg.network import Model
 from softseg.prediction.case import Prediction, predict_with
 from softseg.prediction.cohort import Share, Table, error_fields, volumes_of
-from softseg.prediction.ensemble import joint_name, load_model, load_models, require_once
+from softseg.prediction.ensemble import best_network, joint_name, load_model, load_models, require_once
 from softseg.prediction.guarantee import level_of
 from softseg.prediction.inputs import CaseInput, find_cases
 from softseg.prediction.masking import MaskSource
@@ -77,7 +77,8 @@ def predict(
     device: ``"auto"``, ``"cpu"`` or ``"cuda:N"``.
     events: stages, progress, warnings, estimates, results; cancelling.
     asked: any further options of :class:`~softseg.requests.PredictRequest`: cut, nodes, confidence, uncertainty,
-        branches, calibrated, outliers, mask, postprocess, map_type, overlap, precision, blend, overwrite.
+        branches, calibrated, outliers, mask, postprocess, map_type, overlap, precision, blend, fast,
+        overwrite.
 
     Returns
     -------
@@ -126,6 +127,10 @@ def run(
     """
     events = Events() if events is None else events
     share = Share.of_environment()
+    if models is not None and request.fast:
+        raise InputError("loaded models are taken as they are", field="fast", hint="give the ensemble's folder or name")
+    if request.fast:
+        models = [best_network(request.model, events)]
     loaded, *others = load_models(request.model if models is None else models)
     level = level_of(request, [loaded, *others], events)
     wanted = replace(Wanted.of(loaded.tree, request), confidence=level)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from os import PathLike, fspath
 from pathlib import Path
 
-from softseg.ensemble_file import EnsembleFile
+from softseg.ensemble_file import FILE, MEMBERS, EnsembleFile
 from softseg.errors import InputError
 from softseg.events import Events
 from softseg.needs import Needs
@@ -49,6 +50,36 @@ def _models_of(folder: Path) -> list[Model]:
     if ensemble is None:
         return [ModelFolder.load(folder)]
     return load_members(ensemble)
+
+
+def best_network(model: str, events: Events | None = None) -> Model:
+    """Return the network that is best by itself among those of an ensemble, for ``--fast``.
+
+    Parameters
+    ----------
+    model: a model folder or the name of a shipped model; one that is no ensemble is taken as it is.
+    events: told which network that is.
+
+    Raises
+    ------
+    InputError: several models are named, the ensemble does not say which member is best, or that is damaged.
+    """
+    if len(model_names(model)) > 1:
+        raise InputError("takes one network of one ensemble, but several models are named", field="--fast")
+    ensemble = EnsembleFile.load(named_model(model))
+    if ensemble is None:
+        return load_model(model)
+    if ensemble.best is None:
+        raise InputError(
+            "does not say which of its members is the best",
+            file=ensemble.folder / FILE,
+            field="best",
+            hint=f"predict with one of them, such as {ensemble.folders[0]}",
+        )
+    if events is not None:
+        events.log(f"one network of {len(ensemble.members)}: {ensemble.best}")
+    member = ModelFolder.load(ensemble.folder / MEMBERS / ensemble.best)
+    return replace(member, needs=ensemble.needs or member.needs)
 
 
 def model_names(model: str | PathLike[str]) -> list[str]:
