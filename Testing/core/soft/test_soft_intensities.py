@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from softseg.errors import InputError
 from softseg.image import Geometry, Image
 from softseg.soft import SoftParcellation
-from softseg.soft.intensities import intensities_on, node_intensity
+from softseg.soft.intensities import NodeIntensities, intensities_on, node_intensity
 from softseg.tree import LabelTree
 
 SHAPE = (3, 5, 4)
@@ -38,9 +38,15 @@ def median_by_copies(values: np.ndarray, steps: np.ndarray) -> float:
 def test_they_are_those_of_the_dense_distribution(small_tree: LabelTree, seed: int, levels: int) -> None:
     parcellation, dense = stored(small_tree, seed)
     values = np.random.default_rng(seed + 1).integers(0, levels, SHAPE).astype(np.float32)
+    measured = NodeIntensities(parcellation, values)
     for node in small_tree.nodes:
         share = dense[small_tree.leaf_slice(node.id)].astype(np.float64).sum(axis=0)
         found = node_intensity(parcellation, node.id, values)
+        one_by_one = (found.mean, found.std, found.median, found.voxels)
+        together = measured.of(node.id)
+        assert (together.mean, together.std, together.median, together.voxels) == pytest.approx(
+            one_by_one, rel=1e-5, abs=1e-6, nan_ok=True
+        )
         steps = np.rint(share * 255).astype(int)
         if steps.sum() == 0:
             assert found.voxels == 0

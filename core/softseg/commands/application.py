@@ -25,6 +25,7 @@ from softseg.commands import (
     import_soft,
     outliers,
     predict,
+    statistics,
     study,
     train,
     tree,
@@ -56,6 +57,7 @@ app.command("predict")(predict.predict)
 app.command("ensemble")(ensemble.ensemble)
 app.command("collapse")(collapse.collapse)
 app.command("import-soft")(import_soft.import_soft)
+app.command("statistics")(statistics.statistics)
 app.command("correct")(correct.correct)
 app.command("evaluate")(evaluate.evaluate)
 app.command("study")(study.study)

@@ -13,6 +13,7 @@ from softseg.requests.manifest import Manifest, OutputFile, WrittenCase
 from softseg.requests.names import file_name, file_names
 from softseg.requests.predict import CollapseRequest, PredictRequest
 from softseg.requests.request import Request
+from softseg.requests.statistics import StatisticsRequest
 from softseg.requests.train import (
     CalibrateRequest,
     EnsembleRequest,
@@ -35,6 +36,7 @@ __all__ = [
     "OutputFile",
     "PredictRequest",
     "Request",
+    "StatisticsRequest",
     "TrainRequest",
     "WrittenCase",
     "file_name",
