@@ -199,3 +199,12 @@ def test_heads_have_their_scores(known: Path, tmp_path: Path, softseg: Line) -> 
     assert code == 2
     assert "energy cannot be had from this model: activations of the normrelu head are no logits; this model can" in err
     assert softseg("outliers", "fit", folder, known, "--score", "max-softmax")[0] == 0
+
+
+def test_a_damaged_score_can_be_fitted_again(known: Path, model: Path, softseg: Line) -> None:
+    (model / "outliers.json").write_text("{}", encoding="utf-8")
+    code, _, err = softseg("outliers", "show", model)
+    assert code == 2
+    assert "fit the score again with softseg outliers fit" in err
+    assert softseg("outliers", "fit", model, known, "--score", "entropy", "--device", "cpu")[0] == 0
+    assert softseg("outliers", "show", model)[0] == 0

@@ -31,7 +31,7 @@ def test_what_was_never_trained_is_found_and_what_was_is_kept(learnt: Model, dat
     score = fit_outliers(learnt, dataset, ["case0"], "mahalanobis", held_out=["strange"], cache=cache, tpr=0.9)
     reference = Reference.of(learnt, dataset, ["strange"])
     case = CaseStore(reference.dataset, learnt.plan, cache).load("case2")
-    known, outside = reference.known_and_held_out(case)
+    known, outside = reference.known_and_held_out(reference.largest(case))
     scores = score_case(learnt, [score], case).scores[0]
     assert (scores[outside] > score.threshold).mean() > 0.8
     assert (scores[known] > score.threshold).mean() < 0.2
@@ -99,7 +99,7 @@ def test_background_does_not_choose_the_threshold(tmp_path: Path) -> None:
     model = make_model(background=True)
     reference = Reference.of(model, dataset, ["strange"])
     case = CaseStore(reference.dataset, model.plan, tmp_path / "cache").load("case1")
-    known, outside = reference.known_and_held_out(case)
+    known, outside = reference.known_and_held_out(reference.largest(case))
     labels = painted(1, strange=True)
     np.testing.assert_array_equal(known, np.isin(labels, [1, 2, 3]))
     np.testing.assert_array_equal(outside, labels == 4)
@@ -109,7 +109,7 @@ def test_a_background_that_the_model_lacks_is_unlabelled(tmp_path: Path) -> None
     dataset = Dataset.load(write_world(tmp_path, background=True))
     reference = Reference.of(make_model(), dataset, ["strange"])
     case = CaseStore(reference.dataset, make_plan(), tmp_path / "cache").load("case1")
-    known, _ = reference.known_and_held_out(case)
+    known, _ = reference.known_and_held_out(reference.largest(case))
     np.testing.assert_array_equal(known, np.isin(painted(1, strange=True), [1, 2, 3]))
 
 
@@ -164,7 +164,7 @@ def test_by_default_half_a_point_of_accuracy_is_the_price(learnt: Model, dataset
     score = fit_outliers(learnt, dataset, ["case0"], "max-softmax", held_out=["strange"], cache=cache)
     reference = Reference.of(learnt, dataset, ["strange"])
     case = CaseStore(reference.dataset, learnt.plan, cache).load("case1")
-    known, _ = reference.known_and_held_out(case)
+    known, _ = reference.known_and_held_out(reference.largest(case))
     found = score_case(learnt, [score], case)
     labels = case.labels.largest()
     right = np.zeros(labels.shape, bool)

@@ -8,28 +8,24 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
-import numpy.typing as npt
 
 from softseg.calibration.sampling import Sample
-from softseg.data.labels import read_labels, read_mask
+from softseg.data.scan_labels import labels_on_scan
 from softseg.events import Events
 from softseg.network import Joint
 from softseg.prediction.answering import mean_of
 from softseg.prediction.settings import Settings
 from softseg.requests.predict import PredictRequest
-from softseg.soft.raters import fuse_raters
 
 if TYPE_CHECKING:
     import torch
 
     from softseg.data import Dataset
     from softseg.data.dataset import Case
-    from softseg.image import Geometry, Image
     from softseg.network import Model
-    from softseg.soft.labels import SoftLabels
 
 
 def sample_mean(
@@ -63,7 +59,7 @@ def sample_mean(
     models = without_calibration(models)
     settings = Settings.of(models, PredictRequest(str(models[0].path), tuple(map(str, images)), images[0]), device)
     geometry, pieces = mean_of(models, images, settings, Events(cancel=events.cancel))
-    reference = _labels(case, dataset, geometry, models[0].plan.raters, events)
+    reference = labels_on_scan(case, dataset, geometry, models[0].plan.raters, events.warning)
     labelled = np.flatnonzero(reference.total())
     if labelled.size > voxels:
         labelled = np.sort(generator.choice(labelled, voxels, replace=False))
@@ -93,19 +89,3 @@ def without_calibration(models: Sequence[Model]) -> list[Model]:
         raise ValueError("these models are no ensemble")
     bare = replace(joint, calibration=None)
     return [replace(model, ensemble=bare) for model in models]
-
-
-def _labels(case: Case, dataset: Dataset, geometry: Geometry, raters: str, events: Events) -> SoftLabels:
-    """Return the labels of a case on its scan's grid; nothing outside its mask."""
-
-    def take(image: Image) -> npt.NDArray[Any]:
-        return image.array
-
-    def warn(text: str) -> None:
-        events.warning(f"case {case.id}: {text}")
-
-    several = read_labels(case, dataset, geometry, take, warn)
-    labels = several[0] if len(several) == 1 else fuse_raters(several, "mean" if raters == "random" else raters)
-    if case.mask is None:
-        return labels
-    return replace(labels, shares=labels.shares * read_mask(case.mask, geometry, take))

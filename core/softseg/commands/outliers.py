@@ -14,11 +14,13 @@ app = typer.Typer(
     help="Outlier scores: how strange a voxel is to a model.", no_args_is_help=True, rich_markup_mode=None
 )
 
-ModelArgument = Annotated[str, typer.Argument(metavar="MODEL", help="A model folder or the name of a shipped model.")]
+ModelArgument = Annotated[
+    str, typer.Argument(metavar="MODEL", help="A model folder, also an ensemble, or the name of a shipped model.")
+]
 
 
 def _fit(request: FitOutliersRequest, events: Events) -> None:
-    """Fit an outlier score to a model: estimates on training cases, threshold on validation cases."""
+    """Fit an outlier score to a model or an ensemble: estimates on training cases, threshold on validation cases."""
     from softseg.data import Dataset
     from softseg.outliers.folder import fit_folder, options_of
 
@@ -46,7 +48,7 @@ fit = app.command("fit")(command_of(FitOutliersRequest, _fit))
 def show(model: ModelArgument) -> None:
     """Say which outlier score a model has, and which ones it can have."""
     from softseg.outliers.folder import described
-    from softseg.prediction import load_model
+    from softseg.prediction import load_models
 
-    for line in described(load_model(model)):
+    for line in described(load_models(model)):
         typer.echo(line)

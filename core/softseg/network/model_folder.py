@@ -141,8 +141,14 @@ class ModelFolder:
         return Path(folder)
 
     @staticmethod
-    def load(path: str | PathLike[str]) -> Model:
+    def load(path: str | PathLike[str], outliers: bool = True) -> Model:
         """Read a model folder.
+
+        Parameters
+        ----------
+        path: the folder.
+        outliers: read its outlier score, if any; another one is fitted without it, so that a damaged one can be
+            replaced.
 
         Raises
         ------
@@ -165,10 +171,10 @@ class ModelFolder:
         network = build_network(plan.network, plan.inputs, head.out_channels, plan.dimensions)
         load_state(network, state, weights)
         recipe = read_text(folder / "recipe.yaml")
-        outliers = FittedOutliers.load(folder, head)
+        scored = FittedOutliers.load(folder, head) if outliers else None
         file = folder / CALIBRATION_FILE
         calibration = Calibration.load(file, tree) if file.exists() else None
-        return Model(network.eval(), plan, tree, head, recipe, metadata, folder, outliers, calibration, needs=needs)
+        return Model(network.eval(), plan, tree, head, recipe, metadata, folder, scored, calibration, needs=needs)
 
 
 def _require_sound_plan(plan: Plan, head: Head, size: int, file: Path) -> None:

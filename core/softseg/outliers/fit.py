@@ -90,16 +90,47 @@ def fit_outliers(
     events = Events() if events is None else events
     reference = Reference.of(model, dataset, held_out)
     device = resolve_device(device)
+    require_sound(most_loss, tpr)
+    with scratch_beside(model.path / OUTLIERS_FILE) if cache is None else contextlib.nullcontext(Path(cache)) as folder:
+        fitted = estimate_score(model, reference, cases, score_name, folder, device, options or {}, events)
+        judged = threshold_cases_of(dataset, cases, threshold_cases, events)
+        found = known_scores(model, fitted, reference, judged, folder, device, events)
+    value, chosen = chosen_threshold(found, judged, most_loss, tpr, threshold, held_out)
+    return with_threshold(fitted, found.scores, value, chosen, model.head)
+
+
+def require_sound(most_loss: float, tpr: float | None) -> None:
+    """Raise :class:`InputError` unless a threshold can be chosen so."""
     if tpr is not None and not 0 < tpr <= 1:
         raise InputError(f"expected a share above 0, at most 1, got {tpr}", field="tpr")
     if not 0 <= most_loss < 1:
         raise InputError(f"expected a share from 0 to below 1, got {most_loss}", field="most loss")
-    with scratch_beside(model.path / OUTLIERS_FILE) if cache is None else contextlib.nullcontext(Path(cache)) as folder:
-        fitted = estimate_score(model, reference, cases, score_name, folder, device, options or {}, events)
-        judged = _threshold_cases(dataset, cases, threshold_cases, events)
-        found = known_scores(model, fitted, reference, judged, folder, device, events)
-    value, chosen = _chosen(found, most_loss, tpr, threshold)
-    chosen |= {"cases": list(judged), "voxels": int(found.scores.size)}
+
+
+def chosen_threshold(
+    found: KnownScores,
+    cases: Sequence[str],
+    most_loss: float,
+    tpr: float | None,
+    threshold: float | None,
+    held_out: Sequence[str],
+) -> tuple[float, dict[str, Any]]:
+    """Return the threshold, and how it was chosen and what it costs as plain values.
+
+    Parameters
+    ----------
+    found: scores of the voxels of ``cases``.
+    cases: ids.
+    most_loss, tpr, threshold, held_out: see :func:`fit_outliers`.
+    """
+    if threshold is not None:
+        value, chosen = threshold, dict[str, Any](how="given")
+    elif tpr is not None:
+        value, chosen = threshold_at(found.scores, tpr), {"how": "tpr", "tpr": tpr}
+    else:
+        value = threshold_costing(found.scores, found.right, most_loss)
+        chosen = {"how": "most-loss", "most_loss": most_loss}
+    chosen |= {"cases": list(cases), "voxels": int(found.scores.size)}
     if found.scores.size:
         chosen["known_kept"] = float((found.scores <= value).mean())
         chosen["accuracy_before"] = float(found.right.mean())
@@ -108,18 +139,7 @@ def fit_outliers(
         chosen |= {"held_out": list(held_out), "held_out_voxels": int(found.held_out.size)}
         if found.held_out.size:
             chosen["held_out_found"] = float((found.held_out > value).mean())
-    return with_threshold(fitted, found.scores, value, chosen, model.head)
-
-
-def _chosen(
-    found: KnownScores, most_loss: float, tpr: float | None, threshold: float | None
-) -> tuple[float, dict[str, Any]]:
-    """Return the threshold and how it was chosen."""
-    if threshold is not None:
-        return threshold, {"how": "given"}
-    if tpr is not None:
-        return threshold_at(found.scores, tpr), {"how": "tpr", "tpr": tpr}
-    return threshold_costing(found.scores, found.right, most_loss), {"how": "most-loss", "most_loss": most_loss}
+    return value, chosen
 
 
 def known_scores(
@@ -139,24 +159,29 @@ def known_scores(
     for number, name in enumerate(cases):
         case = store.load(name)
         scored = score_case(model, [fitted], case, device, Events(cancel=events.cancel))
-        known, held_out = (_drawn(where, number) for where in reference.known_and_held_out(case))
+        largest = reference.largest(case)
+        known, held_out = (drawn(where, number) for where in reference.known_and_held_out(largest))
         flat = scored.scores[0].reshape(-1)
+        found = scored.probabilities.reshape(len(scored.probabilities), -1)[:, known].argmax(axis=0)
         scores.append(flat[known])
-        right.append(reference.right(case, scored.probabilities, model.tree, known))
+        right.append(reference.right(model.tree, found, largest.reshape(-1)[known]))
         outside.append(flat[held_out])
         events.progress(number + 1, len(cases))
     return KnownScores(np.concatenate(scores), np.concatenate(right), np.concatenate(outside))
 
 
-def _drawn(where: BoolArray, seed: int) -> npt.NDArray[np.intp]:
-    """Return the places where an array is true, drawn at random where there are too many."""
+def drawn(where: BoolArray, seed: int) -> npt.NDArray[np.intp]:
+    """Return the flat places where an array is true, :data:`MOST_VOXELS` drawn at random where there are more."""
     places = np.flatnonzero(where)
     if places.size > MOST_VOXELS:
         places = np.random.default_rng(seed).choice(places, MOST_VOXELS, replace=False)
     return places
 
 
-def _threshold_cases(dataset: Dataset, cases: Sequence[str], chosen: Sequence[str] | None, events: Events) -> list[str]:
+def threshold_cases_of(
+    dataset: Dataset, cases: Sequence[str], chosen: Sequence[str] | None, events: Events
+) -> list[str]:
+    """Return the ids of the cases that a threshold is chosen on; see :func:`fit_outliers`."""
     if chosen is not None:
         return [dataset.case(name).id for name in chosen]
     validation = [case.id for case in dataset.split("val")]

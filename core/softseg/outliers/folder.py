@@ -1,10 +1,11 @@
-"""Fitting a score to a model on disk."""
+"""Fitting a score to a model, or to an ensemble, on disk."""
 
 from __future__ import annotations
 
 import contextlib
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from os import PathLike, fspath
 from pathlib import Path
 from typing import Any
@@ -12,15 +13,20 @@ from typing import Any
 import numpy as np
 
 from softseg.data import Dataset
+from softseg.ensemble_file import FILE as ENSEMBLE_FILE
 from softseg.errors import InputError
 from softseg.events import Events
 from softseg.files import require_writable_folder, scratch_beside, write_folder_beside
 from softseg.network import Model
+from softseg.network.ensemble_outliers import TITLES, EnsembleOutliers, scores_of_ensemble
 from softseg.network.fitted_outliers import OUTLIERS_FILE, FittedOutliers
+from softseg.network.joint import Joint
 from softseg.network.outlier_scores import SCORES, score_class, scores_for
 from softseg.outliers.fit import fit_outliers
+from softseg.outliers.fit_ensemble import fit_ensemble_outliers, require_score
 from softseg.outliers.threshold import MOST_LOSS
-from softseg.prediction import load_model
+from softseg.prediction import load_models
+from softseg.prediction.guarantee import folder_of
 from softseg.system import resolve_device
 
 
@@ -39,11 +45,11 @@ def fit_folder(
     device: str = "auto",
     events: Events | None = None,
 ) -> Path:
-    """Fit a score to a model folder and write it there, or into a copy of it.
+    """Fit a score to a model folder or an ensemble and write it there, or into a copy of it.
 
     Parameters
     ----------
-    model: a model folder, or the name of a shipped model (then with ``out``).
+    model: a model folder, also an ensemble, or the name of a shipped model (then with ``out``).
     dataset: what it was trained on: training cases are estimated from, validation cases give the threshold.
     score: name of the score.
     out: folder of the copy, which appears only when complete; ``None``: the model folder itself.
@@ -61,12 +67,18 @@ def fit_folder(
     CancelledError: cancelled; nothing has changed.
     """
     events = Events() if events is None else events
-    loaded = load_model(model)
-    target = _target(loaded, model, out)
-    score_class(score, loaded.head)
-    with scratch_beside(target / OUTLIERS_FILE if target == loaded.path else target) as cache:
-        fitted = fit_outliers(
-            loaded,
+    models = load_models(model, outliers=False)  # one is fitted, whatever state an older one is in
+    folder = folder_of(models)
+    target = _target(folder, model, out)
+    fit: Callable[..., FittedOutliers | EnsembleOutliers]
+    if Joint.of(models) is None:
+        score_class(score, models[0].head)
+        fit = partial(fit_outliers, models[0])
+    else:
+        require_score(score, models, options or {})
+        fit = partial(fit_ensemble_outliers, models)
+    with scratch_beside(target / OUTLIERS_FILE if target == folder else target) as cache:
+        fitted = fit(
             dataset,
             [case.id for case in dataset.split("train")],
             score,
@@ -83,11 +95,11 @@ def fit_folder(
     for line in _summary(fitted):
         events.log(line)
     events.check()
-    if target == loaded.path:
+    if target == folder:
         fitted.save(target)
     else:
         with write_folder_beside(target) as unfinished:
-            shutil.copytree(loaded.path, unfinished, dirs_exist_ok=True)
+            shutil.copytree(folder, unfinished, dirs_exist_ok=True)
             fitted.save(unfinished)
     events.result("model", target)
     return target
@@ -120,43 +132,63 @@ def options_of(changes: Sequence[str]) -> dict[str, Any]:
     return options
 
 
-def described(model: Model) -> list[str]:
-    """Return lines for people: which score a model has, how it was chosen, and which it can have."""
-    lines = [f"{model.name}: no outlier score yet"]
-    if model.outliers is not None:
-        lines = [f"{model.name}: {SCORES[model.outliers.score].title} ({model.outliers.score})"]
-        lines += _summary(model.outliers)
-    return [*lines, f"scores it can have: {', '.join(scores_for(model.head))}"]
+def described(models: Sequence[Model]) -> list[str]:
+    """Return lines for people: which score a model or ensemble has, how it was chosen, and which it can have."""
+    joint = Joint.of(models)
+    outliers: FittedOutliers | EnsembleOutliers | None
+    if joint is None:
+        name, outliers, possible = models[0].name, models[0].outliers, scores_for(models[0].head)
+        title = "" if outliers is None else SCORES[outliers.score].title
+    else:
+        name, outliers = joint.name, joint.outliers
+        possible = scores_of_ensemble([model.head for model in models])
+        title = "" if outliers is None else TITLES[outliers.score]
+    lines = [f"{name}: no outlier score yet"]
+    if outliers is not None:
+        lines = [f"{name}: {title} ({outliers.score})", *_summary(outliers)]
+    return [*lines, f"scores it can have: {', '.join(possible)}"]
 
 
-def _target(model: Model, named: str | PathLike[str], out: str | PathLike[str] | None) -> Path:
+def _target(folder: Path, named: str | PathLike[str], out: str | PathLike[str] | None) -> Path:
+    """Return the folder that is written: that of the model or ensemble itself, or of its copy."""
     if out is None:
         if not Path(named).exists():
             raise InputError(
                 f"{fspath(named)!r} is a shipped model, which is not changed", field="out", hint="add --out MODEL2"
             )
-        require_writable_folder(model.path)
-        return model.path
+        require_writable_folder(folder)
+        return folder
     target = Path(out)
-    if target.exists() and target.resolve() != model.path.resolve():
-        sound = target.is_dir() and ((target / "configs" / "metadata.json").is_file() or not any(target.iterdir()))
-        if not sound:
+    if target.exists() and target.resolve() != folder.resolve():
+        model = any((target / file).is_file() for file in (Path("configs", "metadata.json"), ENSEMBLE_FILE))
+        if not target.is_dir() or not (model or not any(target.iterdir())):
             raise InputError("exists already and is not a model folder", file=target, hint="choose another folder")
     inside = {target.resolve(), *target.resolve().parents}
-    if model.path.resolve() in inside and target.resolve() != model.path.resolve():
+    if folder.resolve() in inside and target.resolve() != folder.resolve():
         raise InputError("lies inside the model that is to be copied", file=target, hint="choose another folder")
     require_writable_folder(target.parent)
-    return model.path if target.resolve() == model.path.resolve() else target
+    return folder if target.resolve() == folder.resolve() else target
 
 
-def _summary(fitted: FittedOutliers) -> list[str]:
-    chosen, estimated = fitted.chosen, fitted.estimated
-    lines = []
-    if {"voxels", "cases", "classes", "features"} <= estimated.keys():
-        lines.append(
-            f"estimated from {estimated['voxels']:g} labelled voxels of {len(estimated['cases'])} cases: "
-            f"{estimated['classes']} class means of {estimated['features']} features"
-        )
+def _summary(fitted: FittedOutliers | EnsembleOutliers) -> list[str]:
+    if isinstance(fitted, EnsembleOutliers):
+        own = [f"member {number}: {line}" for number, one in enumerate(fitted.members, 1) for line in _estimates(one)]
+        return [*own, *_threshold(fitted)]
+    return [*_estimates(fitted), *_threshold(fitted)]
+
+
+def _estimates(fitted: FittedOutliers) -> list[str]:
+    estimated = fitted.estimated
+    if not {"voxels", "cases", "classes", "features"} <= estimated.keys():
+        return []
+    return [
+        f"estimated from {estimated['voxels']:g} labelled voxels of {len(estimated['cases'])} cases: "
+        f"{estimated['classes']} class means of {estimated['features']} features"
+    ]
+
+
+def _threshold(fitted: FittedOutliers | EnsembleOutliers) -> list[str]:
+    chosen = fitted.chosen
     how = {
         "tpr": f"chosen to keep {chosen.get('tpr', np.nan):.4g}",
         "most-loss": f"chosen to cost at most {chosen.get('most_loss', np.nan):.2%} of accuracy",
@@ -164,10 +196,10 @@ def _summary(fitted: FittedOutliers) -> list[str]:
     kept = f", of which it keeps {chosen['known_kept']:.2%}" if "known_kept" in chosen else ""
     if {"accuracy_before", "accuracy_lost"} <= chosen.keys():
         kept += f"; accuracy {chosen['accuracy_before']:.2%}, {chosen['accuracy_lost']:.2%} of it lost"
-    lines.append(
+    lines = [
         f"threshold {fitted.threshold:.6g}, {how}: {chosen.get('voxels', 0)} known voxels of "
         f"{len(chosen.get('cases', ()))} cases{kept}"
-    )
+    ]
     if {"held_out_found", "held_out_voxels", "held_out"} <= chosen.keys():
         lines.append(
             f"{chosen['held_out_found']:.2%} of {chosen['held_out_voxels']} voxels of {', '.join(chosen['held_out'])} "

@@ -12,8 +12,9 @@ from softseg.data import Dataset, PreparedCase
 from softseg.data.labels import class_count
 from softseg.errors import InputError
 from softseg.network import Model
+from softseg.soft.labels import SoftLabels
 from softseg.tree import LabelTree
-from softseg.types import BoolArray, FloatArray
+from softseg.types import BoolArray
 
 _NONE = -1
 
@@ -85,42 +86,52 @@ class Reference:
 
     def largest(self, case: PreparedCase) -> npt.NDArray[np.int64]:
         """Return the class index with the largest share in each voxel ``(k, j, i)``; -1 where it is unlabelled."""
-        labels = case.truth
-        best = np.argmax(labels.shares, axis=0, keepdims=True)
-        found = np.take_along_axis(labels.indices, best, axis=0)[0].astype(np.int64)
-        labelled = labels.total() >= case.least
-        if case.mask is not None:
-            labelled &= case.mask
-        return np.where(labelled, found, _NONE)
+        return largest_of(case.truth, case.least, case.mask)
 
-    def known_and_held_out(self, case: PreparedCase) -> tuple[BoolArray, BoolArray]:
+    def known_and_held_out(self, largest: npt.NDArray[np.int64]) -> tuple[BoolArray, BoolArray]:
         """Return where a case is labelled with something known, and with something held out: bool ``(k, j, i)`` each.
 
         Background counts as neither: there is so much of it, and it is so easy, that it would decide alone (ours).
+
+        Parameters
+        ----------
+        largest: as :func:`largest_of` returns it.
         """
-        largest = self.largest(case)
         outside = self.held_out[largest]
         return (largest != _NONE) & (largest != self.background) & ~outside, outside
 
-    def right(
-        self, case: PreparedCase, probabilities: FloatArray, tree: LabelTree, places: npt.NDArray[np.intp]
-    ) -> BoolArray:
+    def right(self, tree: LabelTree, found: npt.NDArray[np.integer], labelled: npt.NDArray[np.int64]) -> BoolArray:
         """Return whether a model names voxels rightly: its most probable leaf is, or lies below, the labelled node.
 
         Parameters
         ----------
-        case: whose labels.
-        probabilities: ``[C, k, j, i]`` of the model's leaves.
         tree: the model's.
-        places: ``(N,)`` flat positions of labelled voxels.
+        found: ``(N,)`` index of its most probable leaf.
+        labelled: ``(N,)`` class index of the label.
         """
         own = self.dataset.tree
         node = own.class_nodes
         spans = np.array([(s.start, s.stop) for s in (own.leaf_slice(n.id) for n in node)])
-        leaf = np.array([own.leaf_index(leaf.id) for leaf in tree.leaves])
-        found = leaf[probabilities.reshape(len(probabilities), -1)[:, places].argmax(axis=0)]
-        first, stop = spans[self.largest(case).reshape(-1)[places]].T
-        return np.asarray((found >= first) & (found < stop))
+        leaf = np.array([own.leaf_index(leaf.id) for leaf in tree.leaves])[found]
+        first, stop = spans[labelled].T
+        return np.asarray((leaf >= first) & (leaf < stop))
+
+
+def largest_of(labels: SoftLabels, least: float, mask: BoolArray | None) -> npt.NDArray[np.int64]:
+    """Return the class index with the largest share in each voxel ``(k, j, i)``; -1 where none counts.
+
+    Parameters
+    ----------
+    labels: of a scan.
+    least: the labelled share from which a voxel counts.
+    mask: bool ``(k, j, i)``, where labels are valid; everywhere when None.
+    """
+    best = np.argmax(labels.shares, axis=0, keepdims=True)
+    found = np.take_along_axis(labels.indices, best, axis=0)[0].astype(np.int64)
+    labelled = labels.total() >= least
+    if mask is not None:
+        labelled &= mask
+    return np.where(labelled, found, _NONE)
 
 
 def _same_background(own: LabelTree, other: LabelTree) -> LabelTree:

@@ -87,15 +87,30 @@ def with_threshold(
     ------
     InputError: the threshold is not finite.
     """
+    low, high = range_for(scores, threshold, fitted.make(head).bounds(head.classes))
+    return replace(fitted, threshold=threshold, low=low, high=high, chosen=dict(chosen))
+
+
+def range_for(scores: FloatArray, threshold: float, bounds: tuple[float, float] | None) -> tuple[float, float]:
+    """Return the lowest and the highest score of a range that stores scores well.
+
+    Parameters
+    ----------
+    scores: ``(N,)``, of known voxels.
+    threshold: voxels with a larger score are outliers.
+    bounds: of the score itself, where it has any.
+
+    Raises
+    ------
+    InputError: the threshold is not finite.
+    """
     if not math.isfinite(threshold):
         raise InputError(f"expected a finite number, got {threshold}", field="threshold")
     finite = scores[np.isfinite(scores)]
     low, high = (threshold, threshold) if not finite.size else map(float, np.quantile(finite, [TAIL, 1 - TAIL]))
     low = min(low, threshold)
     high = max(high, 2 * threshold - low)
-    bounds = fitted.make(head).bounds(head.classes)
     if bounds is not None:
         low, high = max(low, bounds[0]), max(min(high, bounds[1]), threshold)
         high = bounds[1] if bounds[1] > threshold else high
-    low, high = score_range(threshold, low, high)
-    return replace(fitted, threshold=threshold, low=low, high=high, chosen=dict(chosen))
+    return score_range(threshold, low, high)

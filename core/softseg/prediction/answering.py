@@ -16,18 +16,23 @@ from softseg.data.cubes import read_channel
 from softseg.data.cubes.cube import ChannelImage
 from softseg.errors import OutOfMemoryError, naming
 from softseg.events import Events
-from softseg.image import Geometry
+from softseg.image import Geometry, Image
 from softseg.network import FittedOutliers
 from softseg.network.architectures import window_multiple
+from softseg.network.ensemble_outliers import EnsembleOutliers
 from softseg.prediction.ensemble import see_one_grid
 from softseg.prediction.joint import KEPT, Answer, averaged, in_turn
+from softseg.prediction.joint_scores import joined, score_maps
 from softseg.prediction.memory import halved
 from softseg.prediction.scoring import StepMap
 from softseg.prediction.settings import Settings
+from softseg.prediction.spread import SpreadMaps
 from softseg.prediction.streaming import pieces_of
 from softseg.soft.blocks import Index, Piece
 from softseg.soft.fine import FineStore
+from softseg.soft.resample import resample_image
 from softseg.system import MEMORY_ERRORS, is_out_of_memory
+from softseg.types import FloatArray
 
 if TYPE_CHECKING:
     from softseg.network import Model
@@ -45,13 +50,45 @@ def mean_of(
     models, images, settings, events: see :func:`softseg.prediction.case.predict_with`; every voxel that no piece names
         is background. No mask is made.
     """
+    target, pieces, _ = mean_and_score_of(models, images, settings, events)
+    return target, pieces
+
+
+def mean_and_score_of(
+    models: Sequence[Model], images: Sequence[Path], settings: Settings, events: Events
+) -> tuple[Geometry, Iterator[Piece], Callable[[], FloatArray]]:
+    """Return what :func:`mean_of` does, and what gives the ensemble's outlier score once all pieces were taken.
+
+    Parameters
+    ----------
+    models, images, events: see :func:`mean_of`.
+    settings: its ``outliers`` say which score; without any there is none to be asked for.
+
+    Returns
+    -------
+    The scan's grid; the pieces; the score before it is rounded, float32 ``(k, j, i)``, on that grid.
+    """
     scans = [read_channel(path) for path in images]
     target = scans[0].geometry
+    wanted = settings.outliers if isinstance(settings.outliers, EnsembleOutliers) else None
     if see_one_grid(models):
         preprocessed, grid = preprocess_images(scans, models[0].plan, list(images))
         window: Index = models[0].plan.patch_kji
-        return target, pieces_of(models[0], preprocessed, grid, target, settings, window, events)
-    return target, mean_in_turn(models, scans, images, settings, events)
+        steps = score_maps(settings.outliers, grid, target)
+        maps = None if wanted is None else SpreadMaps(grid.shape)
+        pieces = pieces_of(models[0], preprocessed, grid, target, settings, window, events, maps, steps)
+    else:
+        stores, found = in_turn(models, settings, events, OneByOne(scans, list(images), target))
+        grid, steps = target, tuple(found)
+        maps = None if wanted is None else SpreadMaps(target.shape)
+        pieces = averaged(stores, models, settings, target, maps, events)
+
+    def score() -> FloatArray:
+        if wanted is None or maps is None:
+            raise ValueError("no outlier score of an ensemble was asked for")
+        return joined(wanted, steps, lambda: resample_image(Image(maps.mutual_information, grid), target).array)
+
+    return target, pieces, score
 
 
 def mean_in_turn(

@@ -15,8 +15,13 @@ from softseg.network import Joint, Model, ModelFolder, load_members
 from softseg.resources import named_model
 
 
-def load_models(model: str | PathLike[str] | Model | Sequence[Model]) -> list[Model]:
+def load_models(model: str | PathLike[str] | Model | Sequence[Model], outliers: bool = True) -> list[Model]:
     """Return the models of an ensemble, or the only one; see :func:`softseg.prediction.batch.predict`.
+
+    Parameters
+    ----------
+    model: a folder, a name, several joined by commas, or what was loaded before.
+    outliers: read their outlier scores from the folders; see :meth:`softseg.network.ModelFolder.load`.
 
     Raises
     ------
@@ -25,7 +30,7 @@ def load_models(model: str | PathLike[str] | Model | Sequence[Model]) -> list[Mo
     if isinstance(model, Model):
         return [model]
     if isinstance(model, (str, PathLike)):
-        models = [each for name in model_names(model) for each in _models_of(named_model(name))]
+        models = [each for name in model_names(model) for each in _models_of(named_model(name), outliers)]
     else:
         models = list(model)
     if not models:
@@ -44,12 +49,12 @@ def load_model(model: str | PathLike[str]) -> Model:
     return ModelFolder.load(named_model(model))
 
 
-def _models_of(folder: Path) -> list[Model]:
+def _models_of(folder: Path, outliers: bool) -> list[Model]:
     """Return the model of a folder, or the members of the ensemble that it holds."""
     ensemble = EnsembleFile.load(folder)
     if ensemble is None:
-        return [ModelFolder.load(folder)]
-    return load_members(ensemble)
+        return [ModelFolder.load(folder, outliers)]
+    return load_members(ensemble, outliers)
 
 
 def best_network(model: str, events: Events | None = None) -> Model:

@@ -51,14 +51,24 @@ def stored_scores(
         return None
     if isinstance(outliers, FittedOutliers):
         return _stored(outliers, maps[0].steps.astype(np.uint8, copy=False))
-    if outliers.members:
-        scores = np.zeros(maps[0].steps.shape, np.float32)
-        for one in maps:
-            scores += one.degree()
-        scores /= len(maps)
-    else:
-        scores = disagreement()
+    scores = joined(outliers, maps, disagreement)
     return _stored(outliers, as_steps((scores - outliers.low) / (outliers.high - outliers.low)))
+
+
+def joined(outliers: EnsembleOutliers, maps: Sequence[StepMap], disagreement: Callable[[], FloatArray]) -> FloatArray:
+    """Return the score of an ensemble before it is rounded, float32 ``(k, j, i)`` of the scan.
+
+    Parameters
+    ----------
+    outliers, maps, disagreement: see :func:`stored_scores`.
+    """
+    if not outliers.members:
+        return disagreement()
+    scores = np.zeros(maps[0].steps.shape, np.float32)
+    for one in maps:
+        scores += one.degree()
+    scores /= len(maps)
+    return scores
 
 
 def _stored(outliers: Outliers, steps: npt.NDArray[np.uint8]) -> StoredOutliers:

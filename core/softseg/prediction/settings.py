@@ -136,7 +136,7 @@ def _outliers_of(models: Sequence[Model], request: PredictRequest) -> Outliers:
             "this ensemble carries no outlier score",
             file=joint.folder,
             field="outliers",
-            hint="leave --outliers out, or name one of its members that has a score",
+            hint="fit one with softseg outliers fit, or leave --outliers out",
         )
     if joint.outliers.score == DISAGREEMENT and request.uncertainty is not None:
         raise InputError(

@@ -113,13 +113,14 @@ class GuaranteeRequest(Request):
 
 @dataclass(frozen=True)
 class FitOutliersRequest(Request):
-    """Fit an outlier score to a model.
+    """Fit an outlier score to a model or an ensemble.
 
     Attributes
     ----------
-    model: a model folder or the name of a shipped model.
+    model: a model folder, also an ensemble, or the name of a shipped model.
     data: the dataset that it was trained on.
-    score: ``max-softmax``, ``energy``, ``entropy``, ``odin``, ``mahalanobis`` or ``godin``.
+    score: ``max-softmax``, ``energy``, ``entropy``, ``odin``, ``mahalanobis`` or ``godin``; of an ensemble also
+        ``disagreement``.
     most_loss: accuracy on known voxels that it may cost, 0..1.
     tpr: instead: part of the known voxels that stays below the threshold.
     threshold: instead: the threshold itself, in units of the score.
@@ -132,9 +133,13 @@ class FitOutliersRequest(Request):
 
     COMMAND: ClassVar[tuple[str, ...]] = ("outliers", "fit")
 
-    model: str = argument("MODEL", "A model folder or the name of a shipped model.")
+    model: str = argument("MODEL", "A model folder, also an ensemble, or the name of a shipped model.")
     data: Path = argument("DATA.json", "The dataset that it was trained on.", kind=Path)
-    score: str = option("--score", "max-softmax, energy, entropy, odin, mahalanobis or godin.", metavar="NAME")
+    score: str = option(
+        "--score",
+        "max-softmax, energy, entropy, odin, mahalanobis or godin; of an ensemble also disagreement.",
+        metavar="NAME",
+    )
     most_loss: float = option(
         "--most-loss",
         "Accuracy on known voxels that it may cost, 0..1.",
