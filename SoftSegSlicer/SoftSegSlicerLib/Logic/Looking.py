@@ -4,7 +4,7 @@ import math
 
 from softseg.errors import InputError
 
-from ..Scene import Answers, ColorMaps, HeatMap, LabelSource, Placement, References, VolumeRendering
+from ..Scene import Answers, ColorMaps, Grids, HeatMap, LabelSource, Placement, References, VolumeRendering
 from ..Scene.ParcellationNode import ParcellationStore
 from ..Scene.Probe import Probe, toLocal
 from ..Scene.Sureness import Sureness
@@ -100,7 +100,10 @@ class LookingLogic(ClickingLogic, SurfacingLogic):
                 f"nothing is known about '{node.name}' alone: it was split off after the prediction",
                 hint="show the node above it",
             )
-        array = source.parcellation.probability(nodeId)
+        own = Grids.arrayFor(
+            References.referenced(segmentationNode, References.HEAT_MAP), source.geometry, HeatMap.SCALAR_TYPE
+        )
+        array = source.parcellation.probability(nodeId, own)
         style = given(threshold=threshold, opacity=opacity, colorMap=colorMap, contour=contour, legend=legend)
         return HeatMap.show(segmentationNode, References.HEAT_MAP, array, source.geometry, nodeId, node.name, style)
 

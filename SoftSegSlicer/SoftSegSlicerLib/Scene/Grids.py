@@ -171,22 +171,32 @@ def setArray(volumeNode, array, geometry, scalarType):
     Parameters
     ----------
     volumeNode: a scalar or label map volume node.
-    array: ``(k, j, i)`` on ``geometry``.
+    array: ``(k, j, i)`` on ``geometry``; may be what :func:`arrayFor` returned.
     geometry: the grid.
     scalarType: VTK's number of the scalar type.
     """
     image = volumeNode.GetImageData()
-    if image is None or image.GetDimensions() != geometry.size or image.GetScalarType() != scalarType:
+    if arrayFor(volumeNode, geometry, scalarType) is None:
         image = vtk.vtkImageData()
         image.SetDimensions(geometry.size)
         image.AllocateScalars(scalarType, 1)
         arrayOf(image)[:] = array
         volumeNode.SetAndObserveImageData(image)
     else:
-        arrayOf(image)[:] = array
+        own = arrayOf(image)
+        if not np.may_share_memory(own, array):
+            own[:] = array
         image.GetPointData().GetScalars().Modified()
         image.Modified()
     volumeNode.SetIJKToRASMatrix(arrayToMatrix(geometry.affine))
+
+
+def arrayFor(volumeNode, geometry, scalarType):
+    """Return the voxels that :func:`setArray` would use again, to be written in place; None where it would not."""
+    image = None if volumeNode is None else volumeNode.GetImageData()
+    if image is None or image.GetDimensions() != geometry.size or image.GetScalarType() != scalarType:
+        return None
+    return arrayOf(image)
 
 
 def setColors(volumeNode, array, geometry):

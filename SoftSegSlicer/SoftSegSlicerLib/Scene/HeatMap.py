@@ -15,6 +15,7 @@ DISAGREEMENT = "disagreement"
 """What is shown when it is how much repeated answers differ."""
 DECISION = "decision in "
 """What is shown when it is the uncertainty of the decision inside a node: this and the node's id."""
+SCALAR_TYPE = vtk.VTK_FLOAT
 DEFAULT_STYLE = {"threshold": 0.05, "opacity": 0.6, "colorMap": "Inferno", "contour": False, "legend": True}
 
 _OPACITY = "SoftSeg.Opacity"
@@ -69,7 +70,7 @@ def show(segmentationNode, role, array, geometry, shown, title, style, span=(0.0
 def keep(segmentationNode, role, array, geometry):
     """Put values into a map of a segmentation without showing it, and return its volume node."""
     volumeNode = References.referenced(segmentationNode, role) or _newMap(segmentationNode, role)
-    Grids.setArray(volumeNode, array, geometry, vtk.VTK_FLOAT)
+    Grids.setArray(volumeNode, array, geometry, SCALAR_TYPE)
     Placement.noteTurn(segmentationNode, volumeNode)
     Placement.follow(segmentationNode)
     return volumeNode

@@ -46,6 +46,11 @@ class Asked(Generic[_Sums]):
         _keep(self._totals, key, (ask, answer), _MOST_TOTALS)
         return tuple(each.copy() for each in answer)
 
+    def clear(self) -> None:
+        """Forget all answers."""
+        self._images.clear()
+        self._totals.clear()
+
     def follow(self, earlier: Asked[_Sums], places: Indices, before: _Sums, changed: _Sums) -> None:
         """Know what ``earlier`` answered, with a change of few voxels.
 

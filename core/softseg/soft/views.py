@@ -20,16 +20,23 @@ from softseg.types import OUTLIER_VALUE, FloatArray
 class ParcellationViews(StoredDistribution):
     """What follows from a stored distribution; nothing here changes it."""
 
-    def probability(self, node_id: str) -> FloatArray:
+    def probability(self, node_id: str, out: FloatArray | None = None) -> FloatArray:
         """Return the probability of a node, the sum of its leaves': float32 ``(k, j, i)`` in 0..1, steps of 1/255.
+
+        Parameters
+        ----------
+        node_id: the node.
+        out: float32 ``(k, j, i)`` that is filled and returned; by default a new array.
 
         Raises
         ------
         InputError: the tree has no such node.
         """
         steps, outside = self._steps_of(node_id)
-        out = np.zeros(self.geometry.shape, np.float32)  # pages that stay 0 cost nothing
-        if outside:
+        fresh = out is None
+        if out is None:
+            out = np.zeros(self.geometry.shape, np.float32)  # pages that stay 0 cost nothing
+        if outside or not fresh:
             out.fill(outside / SCALE)
         np.divide(steps.reshape(self.counts.shape), np.float32(SCALE), out=out[self.box])
         return out

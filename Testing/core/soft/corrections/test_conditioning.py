@@ -155,6 +155,16 @@ def test_corrections_are_answered_again_where_they_mean_something_else() -> None
     assert corrected_as(known, known.corrections, known) is None
 
 
+@patient
+@given(case=cases)
+def test_a_map_is_written_where_it_is_wanted(case: tuple[int, bool]) -> None:
+    model = random_parcellation(*case)
+    own = np.full(model.geometry.shape, 9, np.float32)
+    for node in model.tree.nodes:
+        assert model.probability(node.id, own) is own
+        np.testing.assert_array_equal(own, model.probability(node.id))
+
+
 def test_many_voxels_are_answered_as_few_are(monkeypatch: pytest.MonkeyPatch) -> None:
     for seed in range(20):
         model = random_parcellation(seed, True)
