@@ -84,6 +84,13 @@ COMMANDS = (
         older="collapse result.soft.npz --cut 1 --out labels.nii.gz",
     ),
     Command(
+        "statistics",
+        "result.soft.npz scan0.nii.gz",
+        ("numbers.csv",),
+        "statistics result.soft.npz --image t1=scan0.nii.gz --out numbers.csv",
+        older="statistics result.soft.npz --cut 1 --out numbers.csv",
+    ),
+    Command(
         "correct",
         "result.soft.npz labels0.nii.gz",
         ("corrected.soft.npz",),

@@ -74,6 +74,12 @@ TARGETS = (
     Target("tree-diff", "tree.json indented.txt", "tree diff {file} levels.csv", "levels.csv"),
     Target("collapse-labels", "result.soft.npz", "collapse {file} --cut 1 --out labels.nii.gz"),
     Target("collapse-node", "result.soft.npz", "collapse {file} --node organ --out map.nii.gz"),
+    Target(
+        "statistics",
+        "result.soft.npz labels0.nii.gz",
+        "statistics result.soft.npz --image t1=labels0.nii.gz --out numbers.json",
+        "result.soft.npz labels0.nii.gz",
+    ),
     Target("correct-list", "corrected.soft.npz", "correct {file} --list"),
     Target("correct-undo", "corrected.soft.npz", "correct {file} --undo last --out undone.soft.npz"),
     Target(
