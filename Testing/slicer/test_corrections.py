@@ -189,6 +189,17 @@ def test_a_file_keeps_corrections_and_brings_them_back(logic, node, stroke, tmp_
     assert logic.parcellationOf(again).shares.tobytes() == parcellation.shares.tobytes()
 
 
+def test_removing_the_latest_correction_can_be_undone(logic, node, stroke):
+    logic.correct(node, "stem", stroke)
+    logic.correct(node, "cortex", np.roll(stroke, 3, axis=0))
+    both = logic.corrections(node)
+    logic.removeCorrection(node, both[-1].id)
+    assert logic.undoCorrection(node)
+    assert logic.corrections(node) == both
+    assert logic.redoCorrection(node)
+    assert logic.corrections(node) == both[:1]
+
+
 def test_a_saved_scene_brings_corrections_back_and_they_can_be_undone(logic, node, stroke):
     logic.correct(node, "cortex", stroke)
     before, correction = logic.parcellationOf(node), logic.corrections(node)[0]

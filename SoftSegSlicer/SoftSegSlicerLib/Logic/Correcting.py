@@ -217,7 +217,7 @@ class CorrectingLogic:
 
     def _say(self, segmentationNode, said):
         """Let a result stand under these corrections, and show that."""
-        self._keep(segmentationNode, said)
+        self._keep(segmentationNode, said, edited=False)
         self._rewrite(segmentationNode)
         self._tell(segmentationNode, "")
 
@@ -227,12 +227,19 @@ class CorrectingLogic:
         self._rewrite(segmentationNode)
         self._tell(segmentationNode, "")
 
-    def _keep(self, segmentationNode, said):
-        """Keep corrections with a result; raises where one cannot be, and then nothing has changed."""
+    def _keep(self, segmentationNode, said, edited=True):
+        """Keep corrections with a result; raises where one cannot be, and then nothing has changed.
+
+        Where the segments were edited this may have been undo or redo in an editor.
+        """
         before = CorrectionsNode.read(segmentationNode)
         LabelSource.prepare(segmentationNode, self._store, before, said)
         CorrectionsNode.write(segmentationNode, said)
-        self._history(segmentationNode).note(before, said)
+        history = self._history(segmentationNode)
+        if edited:
+            history.noteEdit(before, said)
+        else:
+            history.note(before)
 
     def _rewrite(self, segmentationNode):
         """Show what the result says at the present cut."""

@@ -7,8 +7,13 @@ class CorrectionHistory:
     def __init__(self):
         self._past, self._future = [], []
 
-    def note(self, before, now):
-        """Note that the state has changed; undo and redo by others, as in an editor, are recognised as such."""
+    def note(self, before):
+        """Note that the state has changed, also where a correction was removed: undo brings back what was before."""
+        self._past.append(before)
+        self._future.clear()
+
+    def noteEdit(self, before, now):
+        """Note that segments were edited; undo and redo of the editor are recognised as such."""
         if self._past and _ids(self._past[-1]) == _ids(now):
             self._future.append(before)
             self._past.pop()
@@ -16,8 +21,7 @@ class CorrectionHistory:
             self._past.append(before)
             self._future.pop()
         else:
-            self._past.append(before)
-            self._future.clear()
+            self.note(before)
 
     def canUndo(self, now):
         """Whether there is a state before ``now``; what was said before a scene was loaded can be undone as well."""
