@@ -84,6 +84,7 @@ def test_predict_takes_the_level_from_it(cli: Callable, everybody: Path, model: 
         (("--guarantee", "0.05", "--confidence", "0.9"), "give either --confidence or --guarantee"),
         (("--guarantee", "0.05", "--uncertainty", "tta:2"), "--uncertainty changes the probabilities"),
         (("--guarantee", "0.05", "--overlap", "0.25"), "--overlap changes the probabilities"),
+        (("--guarantee", "0.05", "--mask", "none"), "--mask changes the probabilities"),
         (("--guarantee", "0"), "expected a number above 0 and below 1"),
     ],
 )

@@ -85,7 +85,7 @@ def level_of(request: PredictRequest, models: Sequence[Model], events: Events) -
     events.log(
         f"guarantee: level {level:.2f} gives at most {request.guarantee:g} wrong answers on a new person like the "
         f"{len(found.people)} that were asked, with a confidence of {request.guarantee_confidence:g}"
-        + ("; 2 c - 1 at the worst (cross-conformal)" if found.crossed else "")
+        + ("; not proven for this model: models that other people trained were asked" if found.crossed else "")
     )
     return level
 
@@ -98,6 +98,7 @@ def _require_same_settings(request: PredictRequest) -> None:
         "--postprocess": bool(request.postprocess),
         "--overlap": request.overlap != OVERLAP,
         "--blend": request.blend != PredictRequest.blend,
+        "--mask": request.mask != PredictRequest.mask,
     }
     for name, changed in other.items():
         if changed:

@@ -102,7 +102,7 @@ class GuaranteeRequest(Request):
     split: str = option("--split", "The people that are asked.", choices=SPLITS, default="val")
     predictions: tuple[str, ...] = option(
         "--prediction",
-        "Soft parcellation of a case by a model that others trained (cross-conformal), or a folder of them; may be"
+        "Soft parcellation of a case by a model that others trained (cross-validation), or a folder of them; may be"
         " repeated. [default: the model predicts the cases]",
         metavar="PATH",
         several=True,

@@ -9,6 +9,10 @@ prediction, Vovk et al. 2005; over people as in conformal risk control, Angelopo
 confidence above ``n / (n + 1)`` can be stated. For the mean over people instead of one person, conformal risk control
 takes the lowest level with ``(sum of shares + 1) / (n + 1) <= alpha``; no ``alpha`` below ``1 / (n + 1)`` can be kept.
 
+Where a model was trained on all people, those that other people trained may answer each of them. For the model itself
+nothing is proven then (as for the jackknife, Barber et al. 2021). Jackknife+ (at least ``2 c - 1``) and conformal risk
+control by cross-validation (Cohen et al. 2024) prove something, for predictions that all those models make together.
+
 Counting people, not voxels, is the point: voxels of one scan are not independent. What holds for exchangeable people
 need not hold for others: other ages, scanners or contrasts.
 """
@@ -69,8 +73,8 @@ class Guarantee:
     levels: float64, increasing probabilities in 0.5..1 that an answered node must have.
     people: with the share of wrong answers at each of them.
     model: digest of the model that answered.
-    crossed: whether each person was answered by a model that other people trained (cross-conformal): a bound stated
-        with confidence ``c`` then holds with ``2 c - 1`` at the worst, with about ``c`` as a rule.
+    crossed: whether each person was answered by a model that other people trained (cross-validation). Nothing is then
+        proven for the model itself: it holds as far as that one is as good as those.
     details: how it was found, plain values.
     """
 
