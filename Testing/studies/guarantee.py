@@ -5,8 +5,8 @@ network, it also takes every split of these people into some that set the level 
 
 A simulated person has the share of wrong answers ``a (2 - 2 t)^b`` at the probability ``t``: ``a`` and ``b`` vary
 among people as they do among the six test people of the model brain-134 (a: mean 0.124, standard deviation 0.007; b:
-1.45, 0.07), or ten times as much. People of another kind have their ``a`` multiplied by 1.1, as the two older test people have
-beside the four younger ones, or by 3.
+1.45, 0.07), or ten times as much. People of another kind have their ``a`` multiplied by 1.1, as the two older test
+people have beside the four younger ones, or by 3.
 """
 
 from __future__ import annotations
