@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import slicer
-from slicer import vtkMRMLSegmentationNode
+from slicer import vtkMRMLSegmentationNode, vtkMRMLVolumeNode
 from slicer.parameterNodeWrapper import parameterNodeWrapper
 
 MODULE = "SoftSegSlicer"
@@ -22,7 +22,8 @@ class Parameters:
     outliers: whether an outlier score is computed with a model that has one.
     uncertainty, samples: ``""``, ``"tta"`` or ``"dropout"``, and how many answers.
     deepAsSure, confidence: whether labels are held to a confidence, and to which.
-    maskSegmentation, maskSegment: the segment that serves as brain mask; none if the id is empty.
+    maskKind: where the brain mask comes from: ``"auto"``, ``"none"``, ``"segment"`` or ``"volume"``.
+    maskSegmentation, maskSegment, maskVolume: the segment and the volume that serve as brain mask.
     batchFolder, batchOutput: where a batch reads (empty: volumes of the scene) and writes.
     """
 
@@ -37,6 +38,8 @@ class Parameters:
     confidence: float = 0.9
     maskSegmentation: vtkMRMLSegmentationNode
     maskSegment: str = ""
+    maskKind: str = ""
+    maskVolume: vtkMRMLVolumeNode
     batchFolder: str = ""
     batchOutput: str = ""
 

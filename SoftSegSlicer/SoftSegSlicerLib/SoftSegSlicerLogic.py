@@ -30,7 +30,7 @@ class SoftSegSlicerLogic(KnowingLogic):
         *,
         cut=None,
         device="auto",
-        mask=None,
+        mask="auto",
         outputFolder=None,
         onEvent=None,
         **asked,
@@ -44,7 +44,9 @@ class SoftSegSlicerLogic(KnowingLogic):
         model: name of a shipped model, or a model folder.
         cut: what is shown at first: a level, a Cut, or node ids; the leaves by default.
         device: "auto", "cpu" or "cuda:N".
-        mask: what is outside is blanked: ``(segmentation node, segment id)`` or a label map node.
+        mask: of the part that the model segments (docs/prediction.md): ``"auto"``, made by the model that this one
+            needs unless the scan is stripped already; ``"made"``; ``"none"``; ``(segmentation node, segment id)``; a
+            label map node; or a volume node of probabilities. The mask that was used comes into the scene as a volume.
         outputFolder: where the engine's files stay; a temporary folder by default.
         onEvent: called with each event of the engine (docs/events.md).
         asked: further options of softseg.requests.PredictRequest, such as ``outliers=True`` (the model must have a
@@ -75,7 +77,7 @@ class SoftSegSlicerLogic(KnowingLogic):
             raise
         return self.finishSegment(job)
 
-    def prepareSegment(self, volumes, model, *, cut=None, device="auto", mask=None, outputFolder=None, **asked):
+    def prepareSegment(self, volumes, model, *, cut=None, device="auto", mask="auto", outputFolder=None, **asked):
         """Return the SegmentJob for a runner: what :meth:`segment` does before the engine starts.
 
         Parameters

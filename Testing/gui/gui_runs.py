@@ -83,6 +83,7 @@ def sayWritten(arguments, folder, name=None):
         "soft.soft.npz": "soft",
         "mutual_information.nii.gz": "mutual_information",
         "volumes.csv": "volumes",
+        "mask.nii.gz": "mask",
     }
     files = tuple(OutputFile(role, file) for file, role in roles.items() if (folder / file).is_file())
     images = tuple(request.inputs[0].split(","))

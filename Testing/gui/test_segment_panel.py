@@ -15,6 +15,7 @@ from SoftSegSlicerLib.Dependencies import DeclinedError
 from SoftSegSlicerLib.SelfTest import headlessResult
 
 from softseg.errors import InputError
+from softseg.image import Image, read_image, write_image
 from softseg.requests import PredictRequest
 
 DATA = Path(__file__).resolve().parents[2] / "Resources"
@@ -49,13 +50,16 @@ def texts(panel, kind=None):
     return [text for said, text in panel.messages.messages if kind in (None, said)]
 
 
-def writeResult(panel, arguments, name="head", case=None):
+def writeResult(panel, arguments, name="head", case=None, mask=None):
     """Write what the engine would: the soft parcellation of a small scan, in a folder of this name."""
     logic = panel._context.logic
     volume, node = headlessResult(logic)
     folder = Path(arguments[arguments.index("--out") + 1]) / name
     folder.mkdir(parents=True)
-    logic.parcellationOf(node).save(folder / "soft.soft.npz")
+    found = logic.parcellationOf(node)
+    found.save(folder / "soft.soft.npz")
+    if mask is not None:
+        write_image(Image(np.full(found.geometry.shape, mask, np.float32), found.geometry), folder / "mask.nii.gz")
     sayWritten(arguments, folder, case)
     slicer.mrmlScene.RemoveNode(node)
     slicer.mrmlScene.RemoveNode(volume)
@@ -89,10 +93,65 @@ def test_a_scan_with_its_skull_is_warned_about_until_a_mask_is_chosen(panel):
     assert panel.ui.applyButton.enabled, "a warning forbids nothing"
     mask = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLSegmentationNode", "masks")
     mask.GetSegmentation().AddEmptySegment("brain", "brain")
+    choose(panel.ui.maskBox, "segment")
+    assert panel.ui.applyButton.toolTip == "Choose a segment as brain mask."
     panel.ui.maskSelector.setCurrentNode(mask)
     panel.ui.maskSelector.setCurrentSegmentID("brain")
     assert panel.ui.checksLabel.text == ""
     assert panel._context.parameterNode.maskSegment == "brain"
+    choose(panel.ui.maskBox, "none")
+    assert "mri: the scan does not seem to be skull-stripped" in panel.ui.checksLabel.text
+
+
+def test_a_model_that_needs_a_mask_says_what_becomes_of_the_scan(panel, runner, tmp_path, moduleWidget):
+    """Before Apply; then the engine makes the mask, and it lies in the scene, where it can be given again."""
+    folder = needing(tmp_path / "brains", "head-finder", "brain")
+    assert panel.models.choose(folder)
+    assert "raw or skull-stripped scans" in panel.ui.modelSummary.text
+    stripped, raw = addHead("stripped"), addHead("raw", skull=True)
+    panel.inputs.selector("T1").setCurrentNode(stripped)
+    assert "Taken for skull-stripped" in panel.ui.checksLabel.text
+    panel.inputs.selector("T1").setCurrentNode(raw)
+    assert "A brain mask is made first, by head-finder" in panel.ui.checksLabel.text
+    assert "does not seem to be skull-stripped" not in panel.ui.checksLabel.text
+
+    click(panel.ui.applyButton)
+    settle()
+    assert PredictRequest.from_argv(runner.arguments).mask == "auto"
+    runner.send("stage", stage="mask", total=4)
+    runner.send("progress", stage="mask", done=2, total=4)
+    assert panel.ui.statusLabel.text == "Making the brain mask ..."
+    writeResult(panel, runner.arguments, mask=0.25)
+    runner.end("done")
+    (mask,) = [
+        node for node in slicer.util.getNodesByClass("vtkMRMLScalarVolumeNode") if node.GetName().endswith("mask")
+    ]
+    assert np.allclose(slicer.util.arrayFromVolume(mask), 0.25)
+    assert moduleWidget.context.segmentation.GetNodeReference("softseg.mask") is mask
+
+    choose(panel.ui.maskBox, "volume")
+    assert panel.ui.applyButton.toolTip == "Choose a volume as brain mask."
+    panel.ui.maskVolumeSelector.setCurrentNode(mask)
+    click(panel.ui.applyButton)
+    settle()
+    given = read_image(PredictRequest.from_argv(runner.arguments).mask)
+    assert np.allclose(given.array, 0.25)
+    runner.end("cancelled")
+    assert panel._context.parameterNode.maskKind == "volume"
+
+
+def needing(folder, model, node):
+    """A copy of the shipped ensemble that says it needs a model first."""
+    shutil.copytree(DATA / "Models" / "brain-134", folder)
+    file = folder / "ensemble.json"
+    content = json.loads(file.read_text(encoding="utf-8")) | {"needs": {"model": model, "node": node}}
+    file.write_text(json.dumps(content), encoding="utf-8")
+    return str(folder)
+
+
+def choose(box, value):
+    box.currentIndex = box.findData(value)
+    slicer.app.processEvents()
 
 
 def test_odd_voxels_are_warned_about(panel):

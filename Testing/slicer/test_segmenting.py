@@ -13,7 +13,7 @@ from SoftSegSlicerLib.Process.HeadlessRunner import HeadlessRunner
 from SoftSegSlicerLib.Process.Runner import CANCELLED, DONE, FAILED
 
 from softseg.errors import CancelledError, InputError, OutOfMemoryError
-from softseg.image import read_image
+from softseg.image import Image, read_image, write_image
 from softseg.requests import Manifest, OutputFile, PredictRequest, WrittenCase
 
 
@@ -96,10 +96,58 @@ def test_a_segment_or_a_label_map_serves_as_mask(logic, scan, parcellation, addV
         moved.SetAndObserveTransformNodeID(transform.GetID())
     for mask in ((node, "stem"), addVolume(inside.astype(np.uint8), grid, "mask", "vtkMRMLLabelMapVolumeNode")):
         job = logic.prepareSegment(scan, "model", mask=mask)
-        written = read_image(job.images[0]).array
-        np.testing.assert_array_equal(written[inside], array[inside])
-        assert (written[~inside] == array.min()).all()
+        np.testing.assert_array_equal(read_image(job.images[0]).array, array)
+        given = read_image(job.request.mask)
+        np.testing.assert_array_equal(given.array, inside)
+        assert given.geometry.same_grid(grid)
         job.discard()
+
+
+def test_a_volume_of_probabilities_serves_as_mask_where_it_is_in_the_world(logic, scan, addVolume, grid, scene):
+    """Its numbers and its own grid go to the engine; only its place is told in the scan's coordinates."""
+    import slicer
+
+    coarse = grid.resampled((2.0, 3.0, 4.0))
+    soft = np.linspace(0, 1, np.prod(coarse.shape), dtype=np.float32).reshape(coarse.shape)
+    mask = addVolume(soft, coarse, "soft mask")
+    transform = scene.AddNewNodeByClass("vtkMRMLLinearTransformNode")
+    matrix = np.eye(4)
+    matrix[:3, 3] = 10, -5, 3
+    transform.SetMatrixTransformToParent(slicer.util.vtkMatrixFromArray(matrix))
+    mask.SetAndObserveTransformNodeID(transform.GetID())
+    job = logic.prepareSegment(scan, "model", mask=mask)
+    given = read_image(job.request.mask)
+    np.testing.assert_allclose(given.array, soft)
+    np.testing.assert_allclose(given.geometry.affine, matrix @ coarse.affine, atol=1e-3)
+    job.discard()
+    for word in ("auto", "none", "made"):
+        job = logic.prepareSegment(scan, "model", mask=word)
+        assert job.request.mask == word
+        job.discard()
+
+
+def test_the_mask_that_was_used_comes_into_the_scene(logic, scan, scene, parcellation, tmp_path):
+    job = logic.prepareSegment(scan, "model")
+    folder = tmp_path / "case"
+    folder.mkdir()
+    parcellation.save(folder / "soft.soft.npz")
+    values = np.linspace(0, 1, np.prod(parcellation.geometry.shape), dtype=np.float32)
+    mask = Image(values.reshape(parcellation.geometry.shape), parcellation.geometry)
+    write_image(mask, folder / "mask.nii.gz")
+    files = (OutputFile("soft", "soft.soft.npz"), OutputFile("mask", "mask.nii.gz"))
+    case = WrittenCase("it", "done", job.images, folder, files)
+    job.take({"event": "result", "name": "it", "path": str(folder), "case": case.to_json()})
+    node = logic.finishSegment(job)
+    volume = node.GetNodeReference("softseg.mask")
+    import slicer
+
+    np.testing.assert_allclose(slicer.util.arrayFromVolume(volume), mask.array)
+    assert volume.GetName().endswith("mask")
+    again = logic.prepareSegment(scan, "model", mask=volume)
+    np.testing.assert_allclose(read_image(again.request.mask).array, mask.array)
+    again.discard()
+    scene.RemoveNode(node)
+    assert volume.GetScene() is None, "it goes with its result"
 
 
 def test_wrong_volumes_and_masks_are_refused(logic, scan, scene, addVolume, grid, parcellation):

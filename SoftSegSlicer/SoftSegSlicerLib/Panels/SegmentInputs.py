@@ -1,4 +1,4 @@
-"""The scans: one volume for each channel of the model, a brain mask, and what speaks against them."""
+"""The scans: one volume for each channel of the model, a brain mask, and what is to be said about them."""
 
 from __future__ import annotations
 
@@ -12,8 +12,10 @@ from slicer.i18n import tr as _
 
 from softseg.data.cubes import file_of
 from softseg.image import Image
-from softseg.prediction.scan_checks import scan_warnings
+from softseg.prediction.scan_checks import is_stripped, scan_warnings
+from softseg.requests.predict import AUTO
 from SoftSegSlicerLib.Panels.AsWritten import asWritten, showAsWritten
+from SoftSegSlicerLib.Panels.MaskChoice import MaskChoice
 from SoftSegSlicerLib.Scene import Grids, Transforms
 from SoftSegSlicerLib.Scene.References import isMap
 
@@ -36,9 +38,7 @@ class SegmentInputs:
         self._selectors, self.fromFiles = {}, False
         self._filling = self._waiting = False
         self._observed = []
-        ui.maskSelector.setMRMLScene(slicer.mrmlScene)
-        ui.maskSelector.currentNodeChanged.connect(self._onMaskChanged)
-        ui.maskSelector.currentSegmentChanged.connect(self._onMaskChanged)
+        self.mask = MaskChoice(ui, context, onChanged)
 
     @property
     def channels(self):
@@ -101,10 +101,8 @@ class SegmentInputs:
                 node = _volumeInView() or selector.currentNode()
             selector.setCurrentNode(node)
             parameters.parameterNode.SetNodeReferenceID(ROLE + channel, None if node is None else node.GetID())
-        self._ui.maskSelector.setCurrentNode(parameters.maskSegmentation)
-        if parameters.maskSegment:
-            self._ui.maskSelector.setCurrentSegmentID(parameters.maskSegment)
         self._filling = False
+        self.mask.restore()
         self._watch()
 
     def cleanup(self):
@@ -118,11 +116,6 @@ class SegmentInputs:
         if self.fromFiles:
             return [edit.currentPath.strip() or None for edit in self._selectors.values()]
         return [selector.currentNode() for selector in self._selectors.values()]
-
-    def mask(self):
-        """Return (segmentation node, segment id) of the brain mask, or None."""
-        node, segment = self._ui.maskSelector.currentNode(), self._ui.maskSelector.currentSegmentID()
-        return (node, segment) if node is not None and segment else None
 
     def problem(self):
         """Return why the volumes cannot be segmented, a sentence; None if they can."""
@@ -142,20 +135,36 @@ class SegmentInputs:
                 return _("{first} and {second} have different voxel grids: resample one to the other first.").format(
                     first=volumes[0].GetName(), second=volume.GetName()
                 )
-        return None
+        return self.mask.problem()
 
-    def warnings(self, summary):
+    def said(self, summary):
+        """Return what is to be said about the volumes for a model (a ModelSummary): ("warning" or "info", sentence)."""
+        warnings, remarks = self._warnings(summary), self._remarks(summary)
+        return [*(("warning", text) for text in warnings), *(("info", text) for text in remarks)]
+
+    def _warnings(self, summary):
         """Return what speaks against the volumes without forbidding it: sentences."""
         found = []
         if self.fromFiles:
             return found
         expected = summary.expected
-        if self.mask() is not None:
+        if self.mask.prepares(summary):
             expected = [dataclasses.replace(one, skull_stripped=False) for one in expected]
         for volume in self.volumes():
             if volume is not None and volume.GetImageData() is not None:
                 found += [f"{volume.GetName()}: {text}" for text in warningsOf(volume, expected)]
         return found
+
+    def _remarks(self, summary):
+        """Return what will be done with the first volume, where a model (a ModelSummary) needs a mask: sentences."""
+        volume = None if self.fromFiles or summary.needs is None or self.mask.kind != AUTO else self.volumes()[0]
+        image = None if volume is None else imageOf(volume)
+        if image is None:
+            return []
+        reason = is_stripped(image, *summary.expected)
+        if reason is None:
+            return [_("A brain mask is made first, by {model}").format(model=summary.needs.model)]
+        return [_("Taken for skull-stripped, so no brain mask is made: {reason}").format(reason=reason)]
 
     def _problemOfFiles(self):
         for channel, path in zip(self.channels, self.volumes(), strict=True):
@@ -190,21 +199,19 @@ class SegmentInputs:
         if self._observed:
             self._onChanged()
 
-    def _onMaskChanged(self, *_arguments):
-        parameters = self._context.parameterNode
-        if self._filling or parameters is None:
-            return
-        parameters.maskSegmentation = self._ui.maskSelector.currentNode()
-        parameters.maskSegment = self._ui.maskSelector.currentSegmentID() or ""
-        self._onChanged()
-
 
 def warningsOf(volumeNode, expected):
     """Return what speaks against one volume for what each member of a model expects."""
-    image = volumeNode.GetImageData()
-    if image.GetNumberOfPoints() == 0 or image.GetNumberOfScalarComponents() != 1:
-        return []
-    return scan_warnings(Image(Grids.arrayOf(image), Grids.geometryOfVolume(volumeNode)), *expected)
+    image = imageOf(volumeNode)
+    return [] if image is None else scan_warnings(image, *expected)
+
+
+def imageOf(volumeNode):
+    """Return the voxels of a volume on their grid; None where it has none, or several values in each."""
+    data = volumeNode.GetImageData()
+    if data is None or data.GetNumberOfPoints() == 0 or data.GetNumberOfScalarComponents() != 1:
+        return None
+    return Image(Grids.arrayOf(data), Grids.geometryOfVolume(volumeNode))
 
 
 def _newSelector(channel, noneEnabled):

@@ -141,7 +141,8 @@ def _factsOf(summary):
     if summary.members:
         parts.append(_("mean of {count} models").format(count=len(summary.members)))
     if any(expected.skull_stripped for expected in summary.expected):
-        parts.append(_("skull-stripped scans"))
+        raw = summary.needs is not None
+        parts.append(_("raw or skull-stripped scans") if raw else _("skull-stripped scans"))
     if summary.calibrated:
         parts.append(_("calibrated"))
     if summary.outlier_score:

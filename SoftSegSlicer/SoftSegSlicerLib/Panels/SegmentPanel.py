@@ -105,7 +105,7 @@ class SegmentPanel:
             self._onError(problem)
             return
         logic, parameters = self._context.logic, self._context.parameterNode
-        volumes, mask, model = self.inputs.volumes(), self.inputs.mask(), parameters.model
+        volumes, mask, model = self.inputs.volumes(), self.inputs.mask.chosenMask(), parameters.model
         cut, device, options = levelOf(parameters.cut), parameters.device, self.doubt.options()
 
         def prepare():
@@ -121,7 +121,8 @@ class SegmentPanel:
             self._onError(problem)
             return
         parameters = self._context.parameterNode
-        self._start(self.batch.jobs(parameters.device, parameters.cut, self.doubt.options()))
+        options = {**self.doubt.options(), "mask": self.inputs.mask.forMany()}
+        self._start(self.batch.jobs(parameters.device, parameters.cut, options))
 
     def onCancel(self, *_arguments):
         """Stop."""
@@ -251,8 +252,8 @@ class SegmentPanel:
     def _showChecks(self):
         self._checks.clear()
         if self.models.summary is not None:
-            for text in self.inputs.warnings(self.models.summary):
-                self._checks.add("warning", text)
+            for kind, text in self.inputs.said(self.models.summary):
+                self._checks.add(kind, text)
 
     def _problem(self):
         if self.models.summary is None:

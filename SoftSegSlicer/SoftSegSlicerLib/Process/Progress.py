@@ -6,7 +6,8 @@ from ..Scene.Translation import tr as _
 
 _SPAN = {
     "start": (0.0, 0.04),
-    "read": (0.04, 0.08),
+    "read": (0.04, 0.06),
+    "mask": (0.06, 0.08),
     "predict": (0.08, 0.92),
     "average": (0.92, 0.92),
     "clean": (0.92, 0.94),
@@ -42,6 +43,7 @@ class Progress:
         names = {
             "start": _("Starting"),
             "read": _("Reading the scan"),
+            "mask": _("Making the brain mask"),
             "predict": _("Segmenting"),
             "average": _("Averaging the models"),
             "clean": _("Cleaning"),

@@ -1,4 +1,4 @@
-"""What repeated answers of a model say beside their mean: how much they differ, and intervals of volumes."""
+"""What the engine says beside the soft parcellation: how much answers differ, intervals of volumes, the mask."""
 
 import json
 
@@ -7,26 +7,27 @@ from softseg.image import read_image
 from softseg.spreadsheets import read_rows
 
 from . import HeatMap, Placement, References, Stored
-from .EngineWork import DISAGREEMENT, VOLUMES
+from .EngineWork import DISAGREEMENT, MASK, VOLUMES
 
 
 def read(job):
-    """Return what a job wrote of repeated answers, for :func:`keep`: how much they differ, and intervals of volumes.
+    """Return what a job wrote, for :func:`keep`: how much answers differ, intervals of volumes, and the mask.
 
     Raises
     ------
     InputError: a file cannot be read.
     """
-    paths = [job.resultFile(role) for role in (DISAGREEMENT, VOLUMES)]
-    return tuple(
-        None if path is None else take(path) for path, take in zip(paths, (read_image, _intervals), strict=True)
-    )
+    paths = [job.resultFile(role) for role in (DISAGREEMENT, VOLUMES, MASK)]
+    readers = (read_image, _intervals, read_image)
+    return tuple(None if path is None else take(path) for path, take in zip(paths, readers, strict=True))
 
 
-def keep(segmentationNode, image, intervals):
+def keep(segmentationNode, image, intervals, mask):
     """Keep with a segmentation what :func:`read` returned; each is None where the job wrote no such thing."""
     if image is not None:
         HeatMap.keep(segmentationNode, References.DISAGREEMENT, image.array, image.geometry)
+    if mask is not None:
+        HeatMap.keep(segmentationNode, References.MASK, mask.array, mask.geometry)
     if intervals:
         name = f"{segmentationNode.GetName()} intervals"
         References.setText(segmentationNode, References.INTERVALS, name, json.dumps(intervals))

@@ -6,7 +6,7 @@ from softseg.errors import InputError
 from softseg.requests import Manifest, PredictRequest, WrittenCase
 from softseg.requests.lists import join_list
 
-SOFT, DISAGREEMENT, VOLUMES = "soft", "mutual_information", "volumes"
+SOFT, DISAGREEMENT, VOLUMES, MASK = "soft", "mutual_information", "volumes", "mask"
 """Roles of files in the engine's manifest."""
 
 

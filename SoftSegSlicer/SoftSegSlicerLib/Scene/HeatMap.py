@@ -25,6 +25,7 @@ _WORDS = {
     References.ENTROPY: "uncertainty",
     References.OUTLIER_SCORE: "outlier score",
     References.DISAGREEMENT: "disagreement",
+    References.MASK: "mask",
 }
 _DISPLAY = "vtkMRMLScalarVolumeDisplayNode"
 _LEAST = 1e-6

@@ -1,11 +1,34 @@
 """What a mask covers of a volume, wherever transforms have put both."""
 
+import numpy as np
 import slicer
 import vtk
 
 from softseg.errors import InputError
+from softseg.image import Image
 
 from . import Grids, Transforms
+
+
+def imageOf(mask, volumeNode):
+    """Return a mask as the engine takes it, in the own coordinates of the volume (softseg.image.Image).
+
+    Parameters
+    ----------
+    mask: see :func:`insideOf`; or a scalar volume node of probabilities 0..1, whose numbers stay as they are.
+    volumeNode: the volume.
+
+    Raises
+    ------
+    InputError: as there, or the transform between two volumes is not linear.
+    """
+    isVolume = not isinstance(mask, tuple)
+    if isVolume and not mask.IsA("vtkMRMLLabelMapVolumeNode"):
+        data = mask.GetImageData()
+        if data is None or data.GetNumberOfPoints() == 0 or data.GetNumberOfScalarComponents() != 1:
+            raise InputError(f"the volume '{mask.GetName()}' is no mask", hint="choose a volume of probabilities")
+        return Image(Grids.arrayOf(data), Transforms.geometryIn(mask, volumeNode))
+    return Image(insideOf(mask, volumeNode).astype(np.uint8), Grids.geometryOfVolume(volumeNode))
 
 
 def insideOf(mask, volumeNode):

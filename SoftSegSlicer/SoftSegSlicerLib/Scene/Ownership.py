@@ -18,6 +18,7 @@ COPIED = (
     References.LEAF_LABELS,
     References.INTERVALS,
     References.DISAGREEMENT,
+    References.MASK,
 )
 """What a copy of a result needs; everything else can be made again."""
 MADE = (

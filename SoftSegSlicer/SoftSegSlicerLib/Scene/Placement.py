@@ -20,6 +20,7 @@ FOLLOWERS = (
     References.ENTROPY,
     References.OUTLIER_SCORE,
     References.DISAGREEMENT,
+    References.MASK,
     References.OUTLIERS,
 )
 """Volumes that lie on the grid of a result, under its transform."""

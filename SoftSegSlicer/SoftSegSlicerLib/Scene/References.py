@@ -15,6 +15,8 @@ HEAT_MAP = "softseg.heatMap"
 ENTROPY = "softseg.entropy"
 DISAGREEMENT = "softseg.disagreement"
 INTERVALS = "softseg.intervals"
+MASK = "softseg.mask"
+"""The probability by which the engine multiplied a result."""
 OUTLIER_SCORE = "softseg.outlierScore"
 OUTLIERS = "softseg.outliers"
 VOLUMES = "softseg.volumes"
@@ -29,7 +31,7 @@ COMPARISON = tuple(f"softseg.comparison.{part}" for part in ("table", "bars", "c
 
 KINDS = {
     **dict.fromkeys((TREE, SOURCE_TREE, PARCELLATION, INTERVALS), "vtkMRMLTextNode"),
-    **dict.fromkeys((HEAT_MAP, ENTROPY, DISAGREEMENT, OUTLIER_SCORE), "vtkMRMLScalarVolumeNode"),
+    **dict.fromkeys((HEAT_MAP, ENTROPY, DISAGREEMENT, OUTLIER_SCORE, MASK), "vtkMRMLScalarVolumeNode"),
     **dict.fromkeys((OUTLIERS, LEAF_LABELS), "vtkMRMLLabelMapVolumeNode"),
     INPUT: "vtkMRMLVolumeNode",
     VOLUMES: "vtkMRMLTableNode",

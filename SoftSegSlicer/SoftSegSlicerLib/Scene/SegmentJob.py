@@ -3,8 +3,6 @@
 import os
 from pathlib import Path
 
-import numpy as np
-
 from softseg.errors import InputError
 from softseg.image import Image, write_image
 from softseg.prediction.inputs import stem
@@ -53,14 +51,14 @@ class SegmentJob(EngineWork):
 def prepare(volumeNodes, shown, mask, outputFolder, **asked):
     """Write the volumes where the engine finds them and return the job; see SoftSegSlicerLogic.prepareSegment."""
     _check(volumeNodes)
-    inside = None if mask is None else Masks.insideOf(mask, volumeNodes[0])
+    mask = "auto" if mask is None else mask
+    given = None if isinstance(mask, str) else Masks.imageOf(mask, volumeNodes[0])
     temporary = Scratch.newFolder()
     try:
         files = []
+        asked["mask"] = mask if given is None else str(write_image(given, os.path.join(temporary.path, "mask.nii")))
         for number, volumeNode in enumerate(volumeNodes, 1):
             array = Grids.arrayOf(volumeNode.GetImageData())
-            if inside is not None and array.shape == inside.shape:
-                array = np.where(inside, array, array.min())
             own = Transforms.geometryIn(volumeNode, volumeNodes[0])
             # a folder for each channel: volumes may have one name
             path = os.path.join(temporary.path, f"in-{number}", f"{file_name(volumeNode.GetName() or '')}.nii")
