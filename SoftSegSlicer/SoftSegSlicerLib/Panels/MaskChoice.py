@@ -58,7 +58,7 @@ class MaskChoice:
         self._show()
 
     def chosenMask(self):
-        """Return AUTO, NO_MASK, (segmentation node, segment id) or a volume node; None where it is still to be chosen."""
+        """Return AUTO, NO_MASK, (segmentation node, segment id) or a volume node; None where it is not chosen yet."""
         if self.kind == SEGMENT:
             node, segment = self._ui.maskSelector.currentNode(), self._ui.maskSelector.currentSegmentID()
             return (node, segment) if node is not None and segment else None
