@@ -14,6 +14,7 @@ _REPORT_HINT = "please report it with this line and the command you gave (SOFTSE
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _FORBIDDEN = (errno.EACCES, errno.EPERM, errno.EROFS)
 _IN_THE_WAY = (errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.ENOENT)
+_EXTRAS = {"pydicom": "dicom", "highdicom": "dicom", "jpeg_ls": "dicom"}
 _LOOP = "Symlink loop from "
 _WORDS = {
     errno.ENAMETOOLONG: "the name is too long for a file",
@@ -40,7 +41,8 @@ def as_plain_error(error: BaseException) -> SoftSegError | None:
     except OutOfMemoryError as plain:
         return plain
     if isinstance(error, ModuleNotFoundError) and error.name and not error.name.startswith("softseg"):
-        return InputError(f"the Python package {error.name} is not installed", hint="pip install 'softseg[engine]'")
+        extra = _EXTRAS.get(error.name.partition(".")[0], "engine")
+        return InputError(f"the Python package {error.name} is not installed", hint=f"pip install 'softseg[{extra}]'")
     if isinstance(error, UnicodeEncodeError):
         odd = ascii(error.object[max(0, error.start - 40) : error.end + 40])
         return InputError(f"the name {odd} is not UTF-8", file=odd.strip("'"), hint="rename the file or folder")

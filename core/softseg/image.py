@@ -17,9 +17,9 @@ import numpy.typing as npt
 import SimpleITK as sitk
 
 from softseg.errors import InputError
-from softseg.files import require_file, write_beside
+from softseg.files import write_beside
 from softseg.geometry import Geometry
-from softseg.headers import IMAGE_SUFFIXES, PAIR_SUFFIXES, Header, place_notes, read_header, write_nifti
+from softseg.headers import IMAGE_SUFFIXES, Header, place_notes, read_header, write_nifti
 from softseg.headers.itk_names import itk_name
 from softseg.straight import is_sheared, straightened
 from softseg.system import raise_out_of_memory
@@ -80,13 +80,13 @@ class Image:
 
 
 def read_image(path: str | os.PathLike[str], *, labels: bool = False) -> Image:
-    """Read a scalar volume (NIfTI, Analyze, MGH, NRRD, MetaImage; 2D becomes one slice).
+    """Read a scalar volume (NIfTI, Analyze, MGH, NRRD, MetaImage, DICOM; 2D becomes one slice).
 
     A volume with sheared axes comes on the straight grid that covers it, see :mod:`softseg.straight`.
 
     Parameters
     ----------
-    path: the file.
+    path: the file, a folder of DICOM slices, or a series of it (``FOLDER:3``).
     labels: whether it is a label map, whose whole numbers are never interpolated.
 
     Raises
@@ -95,9 +95,6 @@ def read_image(path: str | os.PathLike[str], *, labels: bool = False) -> Image:
         colours, several values per voxel), or holds NaN or infinity.
     """
     file = Path(path)
-    require_file(file)
-    if not file.name.lower().endswith((*IMAGE_SUFFIXES, *PAIR_SUFFIXES)):
-        raise InputError(f"expected an image that ends in {', '.join(IMAGE_SUFFIXES)}", file=file)
     header = read_header(file)
     if header.bands != 1:
         what = f"{header.colours} colours" if header.colours else f"{header.bands} values per voxel"

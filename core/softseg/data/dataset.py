@@ -22,6 +22,7 @@ from softseg.data.cubes.address import file_of
 from softseg.data.identified import Identifier
 from softseg.errors import InputError
 from softseg.files import is_file, leaves_folder, settle
+from softseg.headers import is_scan
 from softseg.requests.names import file_names
 from softseg.texts import read_json
 from softseg.tree import LabelTree
@@ -354,7 +355,7 @@ def _check_files(cases: Iterable[Case], file: Path) -> None:
     for position, case in enumerate(cases):
         for field, path in case.files():
             place, named = f"cases[{position}].{field}", file_of(path)
-            if not is_file(named):
+            if not is_scan(named):
                 raise InputError(f"no such file: {named}", file=file, field=place)
             if leaves_folder(named, file.parent):
                 raise InputError(

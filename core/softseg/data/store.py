@@ -27,6 +27,7 @@ from softseg.data.preprocess import Box, plan_grid, preprocess_images
 from softseg.errors import InputError
 from softseg.events import Events
 from softseg.files import read_json_object, require_file, settle, write_folder_beside
+from softseg.headers import is_scan, state_of
 from softseg.image import Geometry, Image, reorient, say_notes
 from softseg.requests.names import file_name
 from softseg.soft import fuse_raters
@@ -152,9 +153,9 @@ class CaseStore:
         if _draws_raters(self.plan, case):
             parts.append("mean")
         for field, path in case.files():
-            require_file(file_of(path), f"{case.id}: {field}")
-            stat = file_of(path).stat()
-            parts.append([field, str(path), stat.st_size, stat.st_mtime_ns])
+            if not is_scan(file_of(path)):
+                require_file(file_of(path), f"{case.id}: {field}")
+            parts.append([field, str(path), *state_of(file_of(path))])
         key = hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:16]
         return self.folder / f"{file_name(case.id)}-{key}"
 

@@ -14,6 +14,7 @@ from softseg.errors import InputError
 from softseg.evaluation.pairing import Names, says_kind_only
 from softseg.evaluation.sources import SOFT_SUFFIX
 from softseg.files import read_json_object
+from softseg.headers import DICOM_SUFFIXES, dicom_stem, is_dicom_folder
 from softseg.image import IMAGE_SUFFIXES
 from softseg.requests.manifest import RESULTS_FILE, Manifest, WrittenCase
 
@@ -27,7 +28,9 @@ def case_name(path: Path) -> str:
     if name.endswith(SOFT_SUFFIX):
         stem = name[: -len(SOFT_SUFFIX)]
         return path.absolute().parent.name if stem in ("soft", "") else stem
-    for suffix in (*SEGMENT_SUFFIXES, *CHANNEL_SUFFIXES, *IMAGE_SUFFIXES):
+    if is_dicom_folder(file_of(path)):
+        return dicom_stem(file_of(path))
+    for suffix in (*SEGMENT_SUFFIXES, *CHANNEL_SUFFIXES, *IMAGE_SUFFIXES, *DICOM_SUFFIXES):
         if name.lower().endswith(suffix):
             return name[: -len(suffix)]
     return name

@@ -13,7 +13,7 @@ from softseg.errors import InputError
 from softseg.evaluation.case_names import case_name, common_name, names_of
 from softseg.evaluation.pairing import Names, listed, pair_names
 from softseg.evaluation.sources import SOFT_SUFFIX, Reference
-from softseg.headers import is_image_file
+from softseg.headers import is_dicom_folder, is_dicom_scan, is_dicom_segmentation, is_image_file
 
 if TYPE_CHECKING:
     from softseg.events import Events
@@ -156,11 +156,17 @@ def _with_different_names(cases: Sequence[Pair]) -> list[Pair]:
 
 def _is_result(path: Path) -> bool:
     name = path.name.lower()
-    return path.is_file() and (name.endswith(SOFT_SUFFIX) or is_image_file(path)) and not name.startswith(".")
+    if name.startswith("."):
+        return False
+    if path.is_dir():
+        return is_dicom_folder(path)
+    return name.endswith(SOFT_SUFFIX) or is_image_file(path) or is_dicom_segmentation(path)
 
 
 def _expanded(path: Path) -> list[Path]:
     if split_address(path)[1] is not None and file_of(path).is_file():
+        return [path]
+    if is_dicom_scan(path):
         return [path]
     if not path.exists():
         raise InputError("no such file or folder", file=path)

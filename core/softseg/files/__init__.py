@@ -6,7 +6,15 @@ the commit: a process that is killed between two renames leaves a journal that t
 (:func:`settle`). A staging folder without a journal is swept at the next start, unless its process still lives.
 """
 
-from softseg.files.links import exists, is_file, leaves_folder, require_file, require_inside, what_stands_there
+from softseg.files.links import (
+    exists,
+    is_file,
+    is_folder,
+    leaves_folder,
+    require_file,
+    require_inside,
+    what_stands_there,
+)
 from softseg.files.reading import read_json_object
 from softseg.files.recovery import finish_abandoned, settle
 from softseg.files.scratch import ScratchFolder, nameless_file, scratch_beside
@@ -23,6 +31,7 @@ __all__ = [
     "exists",
     "finish_abandoned",
     "is_file",
+    "is_folder",
     "leaves_folder",
     "nameless_file",
     "read_json_object",

@@ -14,6 +14,11 @@ def is_file(path: str | PathLike[str]) -> bool:
     return os.path.isfile(path)  # noqa: PTH113 - Path.is_file raises where a name is too long
 
 
+def is_folder(path: str | PathLike[str]) -> bool:
+    """Whether there is such a folder; names that none can have are none."""
+    return os.path.isdir(path)  # noqa: PTH112 - as above
+
+
 def require_file(path: str | PathLike[str], field: str | None = None) -> None:
     """Refuse what is no regular file before it is opened: a pipe is waited for, and a device may have no end.
 
@@ -29,7 +34,7 @@ def what_stands_there(path: str | PathLike[str]) -> str:
     """Return what to say of a name that is no regular file."""
     if not exists(path):
         return "no such file"
-    if os.path.isdir(path):  # noqa: PTH112 - as above
+    if is_folder(path):
         return "expected a file, got a folder"
     return "not a regular file, but a device, a pipe or a socket"
 

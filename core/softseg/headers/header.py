@@ -22,8 +22,8 @@ class Header:
 
     Attributes
     ----------
-    file: the file that was named.
-    format: ``"NIfTI-1"``, ``"NIfTI-2"``, ``"Analyze"``, ``"MGH"``, ``"NRRD"`` or ``"MetaImage"``.
+    file: the file or the folder of a DICOM series that was named.
+    format: ``"NIfTI-1"``, ``"NIfTI-2"``, ``"Analyze"``, ``"MGH"``, ``"NRRD"``, ``"MetaImage"`` or ``"DICOM"``.
     size: voxels along ``(i, j, k)``.
     bands: values per voxel.
     colours: ``"RGB"`` or ``"RGBA"`` where these values are colours, else empty.
@@ -36,6 +36,8 @@ class Header:
     fields: of an NRRD header, its key/value pairs.
     load: reads the numbers, ``[bands, k, j, i]``, scaled.
     bands_apart: reads the same band by band, ``[k, j, i]`` each; None where a format does not keep bands together.
+    files: of a DICOM series, the files of its slices in the order of ``k``, or the one file of all frames.
+    order: of a DICOM series, which frame of its one file is which ``k``.
     """
 
     file: Path
@@ -52,6 +54,8 @@ class Header:
     notes: tuple[str, ...] = ()
     fields: dict[str, str] = field(default_factory=dict)
     bands_apart: Callable[[], Iterator[npt.NDArray[Any]]] | None = field(default=None, repr=False)
+    files: tuple[Path, ...] = field(default=(), repr=False)
+    order: tuple[int, ...] = field(default=(), repr=False)
 
     def __post_init__(self) -> None:
         if min(self.size) < 1 or self.bands < 1:

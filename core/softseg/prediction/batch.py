@@ -135,7 +135,7 @@ def run(
     level = level_of(request, [loaded, *others], events)
     wanted = replace(Wanted.of(loaded.tree, request), confidence=level)
     require_once([loaded, *others], request.uncertainty)
-    all_cases = find_cases(request.inputs, loaded.plan.channels)
+    all_cases = find_cases(request.inputs, loaded.plan.channels, request.series)
     _require_mask_of_each(request, len(all_cases))
     folders = case_folders(request.out, all_cases)
     device = resolve_device(_own_gpu(request.device, share), events)

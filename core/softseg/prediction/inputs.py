@@ -1,5 +1,8 @@
 """Which files make up which case: what people name on the command line becomes a list of cases.
 
+A folder of DICOM slices is one scan, called by the folder's name; a folder of such folders holds one case in each. A
+series of a folder is named as ``FOLDER:3``, by number or UID, or by ``series`` for all folders.
+
 A model of one channel takes files and folders of files. A model of several channels takes, for each case, the files
 joined by commas in the model's channel order (``flair.nii.gz,t1.nii.gz``; a name that holds a comma stands in double
 quotes), or folders in which each file's name ends in its channel: by number (``case_0000.nii.gz``, as nnU-Net) or by
@@ -16,6 +19,8 @@ from pathlib import Path
 
 from softseg.data.cubes import CHANNEL_SUFFIXES, channel_files, file_of
 from softseg.errors import InputError
+from softseg.files import is_folder
+from softseg.headers import dicom_stem, is_dicom_folder, is_dicom_image, split_series, with_series
 from softseg.requests.lists import split_list
 from softseg.requests.manifest import absolute
 
@@ -39,27 +44,37 @@ class CaseInput:
     problem: InputError | None = None
 
 
-def find_cases(inputs: Sequence[str | PathLike[str]], channels: Sequence[str]) -> list[CaseInput]:
+def find_cases(
+    inputs: Sequence[str | PathLike[str]], channels: Sequence[str], series: str | None = None
+) -> list[CaseInput]:
     """Return the cases that ``inputs`` (files, files joined by commas, folders) name for a model with ``channels``.
 
     Cases of one name get the names of their folders in front, as many as tell them apart (``sub-1_T1w``,
     ``sub-2_T1w``).
 
+    Parameters
+    ----------
+    inputs: what was named.
+    channels: of the model.
+    series: number or UID of the series that is meant in folders of DICOM slices; the only one by default.
+
     Raises
     ------
     InputError: nothing is given, a folder holds no image, the number of files does not fit the number of channels, or
-        one case is given twice.
+        one case is given twice; or a folder of DICOM slices holds several series, which are listed.
     """
     cases: list[CaseInput] = []
     for given in inputs:
         text = fspath(given)
         path = Path(text)
-        if path.is_dir():
-            cases += _in_folder(path, channels)
+        if is_dicom_folder(path):
+            cases.append(_of_files([path], channels, series))
+        elif path.is_dir():
+            cases += _in_folder(path, channels, series)
         elif path.exists() or "," not in text:
-            cases.append(_of_files([path], channels))
+            cases.append(_of_files([path], channels, series))
         else:
-            cases.append(_of_files([Path(part) for part in split_list(text)], channels))
+            cases.append(_of_files([Path(part) for part in split_list(text)], channels, series))
     if not cases:
         raise InputError("no image was given", field="IMAGE")
     return _distinct(cases)
@@ -69,12 +84,12 @@ def stem(path: Path) -> str:
     """Return the file name without its image ending (``scan.nii.gz`` and ``scan.npz:cube`` -> ``scan``)."""
     file = file_of(path)
     for suffix in CHANNEL_SUFFIXES:
-        if file.name.lower().endswith(suffix):
+        if file.name.lower().endswith(suffix) and not is_folder(file):
             return file.name[: -len(suffix)]
-    return file.stem
+    return dicom_stem(file) if is_folder(file) or is_dicom_image(file) else file.stem
 
 
-def _of_files(files: list[Path], channels: Sequence[str]) -> CaseInput:
+def _of_files(files: list[Path], channels: Sequence[str], series: str | None = None) -> CaseInput:
     if len(files) != len(channels):
         raise InputError(
             f"the model needs {len(channels)} channel{'s' * (len(channels) > 1)} ({', '.join(channels)}), "
@@ -83,6 +98,7 @@ def _of_files(files: list[Path], channels: Sequence[str]) -> CaseInput:
             field="channels",
             hint="join the files of one case by commas, in this order" if len(channels) > 1 else None,
         )
+    files = [_series_of(file, series) for file in files]
     name = stem(files[0])
     if len(files) > 1:
         base, channel = _split_channel(name, channels)
@@ -90,11 +106,24 @@ def _of_files(files: list[Path], channels: Sequence[str]) -> CaseInput:
     return CaseInput(name, tuple(files))
 
 
-def _in_folder(folder: Path, channels: Sequence[str]) -> list[CaseInput]:
-    there = [f for f in sorted(folder.iterdir()) if f.is_file() and not f.name.startswith(".")]
-    files = channel_files(there)
+def _series_of(path: Path, series: str | None) -> Path:
+    """Return the address of the series that is meant in a folder of DICOM slices; another path as it is."""
+    folder, named = split_series(path)
+    if not is_dicom_folder(folder):
+        return path
+    from softseg.headers.dicom_series import choose_series, list_series
+
+    choose_series(list_series(folder)[0], named or series, folder)
+    return path if named or series is None else with_series(folder, series)
+
+
+def _in_folder(folder: Path, channels: Sequence[str], series: str | None = None) -> list[CaseInput]:
+    there = [f for f in sorted(folder.iterdir()) if not f.name.startswith(".")]
+    files = channel_files([f for f in there if f.is_file()])
     if not files:
-        raise InputError(f"no image ({', '.join(CHANNEL_SUFFIXES)}) in this folder", file=folder)
+        files = [_series_of(f, series) for f in there if is_dicom_folder(f)]
+    if not files:
+        raise InputError(f"no image ({', '.join(CHANNEL_SUFFIXES)}, DICOM) in this folder", file=folder)
     parts = [_split_channel(stem(file), channels) for file in files]
     if len(channels) == 1:
         numbered = all(channel is not None for _, channel in parts)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import softseg
 from softseg.data.cubes import file_of
+from softseg.headers import state_of
 from softseg.requests.manifest import OutputFile, absolute, files_from_json, files_to_json
 
 if TYPE_CHECKING:
@@ -44,7 +45,7 @@ class Identity:
     Attributes
     ----------
     path: absolute (before format 2 with links followed).
-    bytes: size of the file, None where it cannot be asked.
+    bytes: size of the file, or of all files of a folder of slices; None where it cannot be asked.
     changed_ns: time of the last change, likewise.
     sha256: of the file's content; empty where one file does not hold the whole image, or it is not known.
     """
@@ -58,10 +59,8 @@ class Identity:
     def of(path: Path, content: bool = False) -> Identity:
         """Return the identity of an image, with its content where that is asked for."""
         try:
-            state = file_of(path).stat()
-            return Identity(
-                absolute([path])[0], state.st_size, state.st_mtime_ns, _sha256(file_of(path)) if content else ""
-            )
+            size, changed = state_of(file_of(path))
+            return Identity(absolute([path])[0], size, changed, _sha256(file_of(path)) if content else "")
         except OSError:
             return Identity(absolute([path])[0])
 
@@ -87,7 +86,7 @@ class Identity:
 
 
 def _sha256(file: Path) -> str:
-    if not file.name.lower().endswith(_WHOLE):
+    if not file.name.lower().endswith(_WHOLE) or file.is_dir():
         return ""
     digest = hashlib.sha256()
     with file.open("rb") as stream:

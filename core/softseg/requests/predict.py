@@ -41,6 +41,7 @@ class PredictRequest(Request):
     model: a model folder or the name of a shipped model; several joined by commas: their mean is stored (they must be
         of one tree, the same channels and the same crop).
     inputs: files and folders, see :mod:`softseg.prediction.inputs`.
+    series: number or UID of the series that is meant in folders of DICOM slices; the only one by default.
     out: the output folder; each case has a folder of its own in it (:mod:`softseg.requests.manifest`).
     cut: levels, ``"leaves"`` or files of node ids; the leaves by default.
     nodes: ids or names of nodes whose soft maps are written.
@@ -73,6 +74,9 @@ class PredictRequest(Request):
         "IMAGE", "Scans, or folders of scans; several channels of one scan joined by commas.", several=True
     )
     out: Path = out_option("Folder for the results, one folder per scan.")
+    series: str | None = option(
+        "--series", "Of a folder of DICOM slices, this series.", metavar="NUMBER|UID", default=None
+    )
     cut: tuple[str, ...] = option(
         "--cut",
         "Labels at this cut; may be repeated. [default: the leaves]",

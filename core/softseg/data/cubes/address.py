@@ -1,9 +1,14 @@
-"""Naming an array inside a file: ``scene.npz:cube`` is the array ``cube`` of ``scene.npz``."""
+"""Naming an array inside a file: ``scene.npz:cube`` is the array ``cube`` of ``scene.npz``.
+
+``FOLDER:3`` is the DICOM series of number 3 in a folder (:func:`softseg.headers.split_series`).
+"""
 
 from __future__ import annotations
 
 from os import PathLike
 from pathlib import Path
+
+from softseg.headers import split_series
 
 KEYED_SUFFIXES = (".npz", ".mat")
 """Files that hold several arrays by name."""
@@ -25,5 +30,5 @@ def split_address(path: str | PathLike[str]) -> tuple[Path, str | None]:
 
 
 def file_of(path: str | PathLike[str]) -> Path:
-    """Return the file that an address names."""
-    return split_address(path)[0]
+    """Return the file, or the folder of DICOM slices, that an address names."""
+    return split_series(split_address(path)[0])[0]

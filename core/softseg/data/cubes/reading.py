@@ -25,7 +25,7 @@ from softseg.data.cubes.envi import is_envi, read_envi
 from softseg.data.cubes.pictures import PICTURE_SUFFIXES, TIFF_SUFFIXES, read_picture, read_tiff
 from softseg.errors import InputError
 from softseg.files import require_file
-from softseg.headers import PAIR_SUFFIXES, is_image_file, is_nifti_pair, read_header
+from softseg.headers import PAIR_SUFFIXES, is_dicom_scan, is_image_file, is_nifti_pair, is_scan, read_header
 from softseg.image import IMAGE_SUFFIXES, Geometry, Image, placed, read_image
 
 ARRAY_SUFFIXES = (".npz", ".npy", ".mat")
@@ -52,7 +52,8 @@ def read_channel(path: str | PathLike[str]) -> ChannelImage:
 
     Parameters
     ----------
-    path: a file, or a file of several arrays and the name of one (``scene.npz:cube``).
+    path: a file, a file of several arrays and the name of one (``scene.npz:cube``), a folder of DICOM slices, or a
+        series of it (``FOLDER:3``).
 
     Raises
     ------
@@ -76,6 +77,8 @@ def _named(file: Path) -> Iterator[None]:
 
 def _read_channel(file: Path, key: str | None) -> ChannelImage:
     name = file.name.lower()
+    if is_dicom_scan(file):
+        return read_volume(file)
     if name.endswith(ARRAY_SUFFIXES):
         return picture(read_array(file, key, (3, 2), _CUBE))
     if is_nifti_pair(file):
@@ -88,7 +91,7 @@ def _read_channel(file: Path, key: str | None) -> ChannelImage:
     if name.endswith(PICTURE_SUFFIXES):
         return picture(read_picture(file))
     if not name.endswith(IMAGE_SUFFIXES):
-        raise InputError(f"expected an image that ends in {', '.join(CHANNEL_SUFFIXES)}", file=file)
+        raise InputError(f"expected an image that ends in {', '.join(CHANNEL_SUFFIXES)}, or DICOM", file=file)
     return read_volume(file)
 
 
@@ -105,6 +108,8 @@ def read_label_map(path: str | PathLike[str]) -> Image:
     """
     file, key = _existing(path)
     name = file.name.lower()
+    if is_dicom_scan(file):
+        return read_image(file, labels=True)
     if name.endswith(ARRAY_SUFFIXES):
         return flat(read_array(file, key, (2,), "a label map (rows x columns)"))
     if name.endswith(PICTURE_SUFFIXES):
@@ -161,5 +166,6 @@ def _native(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
 
 def _existing(path: str | PathLike[str]) -> tuple[Path, str | None]:
     file, key = split_address(path)
-    require_file(file)
+    if not is_scan(file):
+        require_file(file)
     return file, key

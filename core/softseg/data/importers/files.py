@@ -8,7 +8,15 @@ from pathlib import Path
 
 from softseg.data.segments import SEGMENT_SUFFIXES
 from softseg.errors import InputError
-from softseg.headers import IMAGE_SUFFIXES, PAIR_SUFFIXES, is_image_file
+from softseg.headers import (
+    IMAGE_SUFFIXES,
+    PAIR_SUFFIXES,
+    dicom_stem,
+    is_dicom_folder,
+    is_dicom_image,
+    is_dicom_segmentation,
+    is_image_file,
+)
 
 _SHOWN = 6
 
@@ -32,14 +40,19 @@ def stem(path: Path) -> str:
     for suffix in (*SEGMENT_SUFFIXES, *IMAGE_SUFFIXES, *PAIR_SUFFIXES):
         if lower.endswith(suffix):
             return path.name[: -len(suffix)]
-    return path.stem
+    return dicom_stem(path) if is_image(path) else path.stem
 
 
 def images_in(folder: Path) -> list[Path]:
-    """Return the image files of a folder, sorted by name; hidden ones (``._x.nii.gz``) are none."""
-    return sorted(
-        path for path in folder.iterdir() if path.is_file() and not path.name.startswith(".") and is_image_file(path)
-    )
+    """Return the images of a folder, sorted by name: files, and folders of DICOM slices; hidden ones are none."""
+    return sorted(path for path in folder.iterdir() if not path.name.startswith(".") and is_image(path))
+
+
+def is_image(path: Path) -> bool:
+    """Whether a folder's listing counts this as an image or as labels: a file, or a folder of DICOM slices."""
+    if path.is_dir():
+        return is_dicom_folder(path)
+    return path.is_file() and (is_image_file(path) or is_dicom_image(path) or is_dicom_segmentation(path))
 
 
 def listed(names: Iterable[str]) -> str:

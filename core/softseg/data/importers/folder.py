@@ -6,7 +6,7 @@ from os import PathLike
 from pathlib import Path
 from typing import Any
 
-from softseg.data.importers.files import images_in, listed, require_folder, stem
+from softseg.data.importers.files import images_in, is_image, listed, require_folder, stem
 from softseg.data.importers.people import DEFAULT_FRACTIONS, Choices, Fractions, with_people
 from softseg.data.importers.trees import tree_of_values
 from softseg.data.writing import write_dataset
@@ -29,8 +29,8 @@ def import_folder(
     """Describe ``images/NAME.*`` and ``labels/NAME.*`` as a dataset; every name counts as a person unless told.
 
     With several channels, ``images/`` has one folder per channel instead of files. A folder ``labels/NAME/`` holds one
-    label map per rater. Masks may lie in ``masks/``. Images without labels, and labels and masks without images, are
-    named in a warning.
+    label map per rater. A folder of DICOM slices (``images/NAME/``) is an image, a DICOM segmentation is labels. Masks
+    may lie in ``masks/``. Images without labels, and labels and masks without images, are named in a warning.
 
     Parameters
     ----------
@@ -51,11 +51,11 @@ def import_folder(
     folder = require_folder(source)
     images = require_folder(folder / "images", "folder of images")
     labels = require_folder(folder / "labels", "folder of labels")
-    channels = sorted(path.name for path in images.iterdir() if path.is_dir() and not path.name.startswith("."))
+    channels = sorted(path.name for path in _folders(images))
     files = {name: _by_stem(images / name) for name in channels} if channels else {channel: _by_stem(images)}
     names = sorted({name for found in files.values() for name in found})
     label_files = _by_stem(labels)
-    raters = {path.name: images_in(path) for path in sorted(labels.iterdir()) if path.is_dir()}
+    raters = {path.name: images_in(path) for path in _folders(labels)}
     masks = _by_stem(folder / "masks") if (folder / "masks").is_dir() else {}
     if channels and (loose := images_in(images)):
         events.warning(f"{images}: {listed(path.name for path in loose)} beside the folders of channels; left out")
@@ -87,6 +87,12 @@ def import_folder(
     return write_dataset(
         out, folder.name, list(files), "" if chosen is None else chosen, with_people(cases, choices, events)
     )
+
+
+def _folders(folder: Path) -> list[Path]:
+    """Return the folders in a folder that are no scan of their own."""
+    there = (path for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))
+    return sorted(path for path in there if not is_image(path))
 
 
 def _by_stem(folder: Path) -> dict[str, Path]:
