@@ -136,6 +136,22 @@ def segments(name, masks):
     return node
 
 
+def test_a_label_map_exported_at_a_coarser_level_is_a_reference_named_as_in_the_scene(panel, moduleWidget, waitUntil):
+    logic = moduleWidget.logic
+    result = logic.addSegmentation(soft(truth()), name="prediction")
+    logic.collapse(result, 2)
+    reference = logic.exportLabelMap(result)
+    reference.SetName("exported")
+    panel.ui.resultSelector.setCurrentNode(result)
+    panel.ui.referenceSelector.setCurrentNode(reference)
+    settle()
+    click(panel.ui.compareButton)
+    waitUntil(lambda: not panel.busy, 120)
+    assert message(panel).startswith("'exported': values that no node has of its own")
+    assert "/" not in message(panel)
+    assert column(panel.ui.levelTable, 2)[1] == "1.000"
+
+
 def test_what_is_not_sure_is_asked_before_it_is_compared(panel, moduleWidget, waitUntil):
     """A segment without a name, and two that contradict each other: first a table, then a question."""
     values = truth()

@@ -72,6 +72,7 @@ class Comparison:
         self.tree = logic.treeOf(resultNode) if tree is None else tree
         name = resultNode.GetName() or ""
         self._name = file_names([name], _OWN_FILES)[name]
+        self._resultName, self._referenceName = name, "" if referenceNode == MODEL else referenceNode.GetName()
         self._content, self._labels, self._reference, self._model = None, None, None, None
         managed = logic.isManaged(resultNode)
         if managed:
@@ -184,6 +185,12 @@ class Comparison:
     def _request(self, **options):
         reference = self._modelFile if self._byModel else self._file("reference.nrrd")
         return EvaluateRequest(tree=self._file("tree.json"), reference=[reference], **options).to_argv()
+
+    def inScene(self, text):
+        """Return a message of the engine that names the nodes instead of the files that were written of them."""
+        for path, name in ((self._file("reference.nrrd"), self._referenceName), (self._prediction, self._resultName)):
+            text = text.replace(path, f"'{name}'")
+        return text
 
     @property
     def _modelFolder(self):

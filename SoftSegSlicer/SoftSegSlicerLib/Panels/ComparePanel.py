@@ -216,14 +216,14 @@ class ComparePanel:
         if event["event"] == "stage" and event["stage"] == "report" and tablesAreThere(str(self._folder.path)):
             self._show()  # the numbers are there; the report's pictures take longer
         elif event["event"] == "warning":
-            self._message.info(event["text"])
+            self._message.info(self._comparison.inScene(event["text"]))
 
     def _onEnd(self, outcome):
         self._run = None
         if isinstance(outcome, SoftSegError):
             self._message.error(outcome)
         elif outcome.state == FAILED:
-            self._message.error(outcome.text)
+            self._message.error(self._comparison.inScene(outcome.text))
         elif outcome.state == CANCELLED:
             self._message.info(_("Cancelled."))
         else:
