@@ -92,6 +92,34 @@ def test_work_that_holds_the_lock_is_ended_and_cleared(supervise: Start, tmp_pat
     assert (tmp_path / "result.txt").read_text() == "older"
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="paths of 4,000 bytes")
+def test_a_folder_of_the_longest_path_is_cleared(supervise: Start, tmp_path: Path) -> None:
+    """What a message cannot hold would not be cleared; half of a path would be another folder."""
+    body = """
+deep = os.getcwd()
+while len(deep) < 4000:  # with the working folder's own name and what is written there: all that a path can be
+    deep += "/" + "d" * min(200, max(1, 3999 - len(deep)))
+    os.mkdir(deep)
+CancelToken().install()
+with write_beside(deep + "/r") as temporary:
+    temporary.write_text("half")
+    print("ready", flush=True)
+    hold_the_lock()
+"""
+    process = supervise(body)
+    deepest = max((Path(folder) for folder, _names, _files in os.walk(tmp_path) if "/.unf" not in folder), key=_length)
+    assert len(str(deepest)) >= 4000
+    assert list(deepest.glob(".unfinished-*"))
+    process.send_signal(signal.SIGTERM)
+    _out, errors = process.communicate(timeout=60)
+    assert (process.returncode, errors) == (130, "softseg: cancelled on request\n")
+    assert not list(deepest.iterdir())
+
+
+def _length(path: Path) -> int:
+    return len(str(path))
+
+
 def test_a_cancel_file_is_seen_while_the_lock_is_held(supervise: Start, tmp_path: Path) -> None:
     process = supervise(HOLDS_THE_LOCK, "train", f"--cancel-file={tmp_path / 'stop'}")
     (tmp_path / "stop").touch()

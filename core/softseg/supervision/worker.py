@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from multiprocessing.connection import Connection
 
-_LONGEST = 4000  # bytes of a message: what a pipe takes as a whole
+_LONGEST = 4096  # bytes of a message: what Linux's pipes take as a whole, and more than any path that can be opened
 
 _line: int | None = None  # where this process tells the supervisor
 _kept: list[object] = []  # connections whose numbers are in use
