@@ -12,11 +12,12 @@ import sys
 from collections.abc import Sequence
 
 from softseg import supervision
+from softseg.errors import SoftSegError
 
 
 def main() -> None:
     """Run the command line of this process and end it with the exit code."""
-    sys.exit(supervision.supervised(_work, sys.argv[1:], _finish))
+    sys.exit(supervision.supervised(_work, sys.argv[1:], _finish, prepare=_prepare, explain=_explain))
 
 
 def run(arguments: Sequence[str]) -> int:
@@ -32,10 +33,17 @@ def run(arguments: Sequence[str]) -> int:
 
 
 def _work() -> int:
+    try:
+        from softseg.commands import application
+    except Exception as error:  # noqa: BLE001 - of what is loaded, something is missing or does not fit into memory
+        from softseg.failures import as_defect, as_plain_error
+
+        plain = as_plain_error(error) or as_defect(error)
+        sys.stderr.write(f"softseg: {plain}\n")
+        return plain.exit_code
     import io
 
     from softseg import native_output
-    from softseg.commands import application
     from softseg.commands.common import Settings
 
     for stream in (sys.stdout, sys.stderr):
@@ -45,6 +53,19 @@ def _work() -> int:
         native_output.keep_apart()
     native_output.show_crashes()
     return application.run(sys.argv[1:], Settings(signals=True))
+
+
+def _prepare() -> None:
+    from softseg import native_output
+
+    native_output.prepare()
+
+
+def _explain(code: int) -> SoftSegError | None:
+    from softseg import native_output
+    from softseg.failures import as_native_end
+
+    return as_native_end(native_output.last_lines(), code)
 
 
 def _finish(folders: Sequence[str]) -> None:

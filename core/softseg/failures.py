@@ -8,7 +8,7 @@ import re
 import shutil
 
 from softseg.errors import InputError, OutOfMemoryError, SoftSegError
-from softseg.system import raise_out_of_memory
+from softseg.system import MEMORY_HINT, THREADS_HINT, is_out_of_memory, raise_out_of_memory
 
 _REPORT_HINT = "please report it with this line and the command you gave (SOFTSEG_DEBUG=1 shows where it happened)"
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
@@ -52,6 +52,16 @@ def as_plain_error(error: BaseException) -> SoftSegError | None:
         return _from_os_error(error)
     if isinstance(error, RuntimeError) and str(error).startswith(_LOOP):  # what Path.resolve says before Python 3.13
         return InputError(_WORDS[errno.ELOOP], file=str(error).removeprefix(_LOOP).strip("'"))
+    return _from_shortage(error)
+
+
+def _from_shortage(error: BaseException) -> SoftSegError | None:
+    """Return what to say of an odd error that arose while another was handled, by which memory had run out."""
+    before = error.__context__
+    while before is not None:
+        if is_out_of_memory(before):
+            return OutOfMemoryError("out of memory", hint=MEMORY_HINT)
+        before = before.__context__
     return None
 
 
@@ -62,6 +72,25 @@ def as_defect(error: BaseException, native: str = "") -> SoftSegError:
     """
     said = f" (a library says: {native})" if native else ""
     return SoftSegError(f"unexpected {type(error).__name__}: {error}{said}", hint=_REPORT_HINT)
+
+
+def as_native_end(native: str, code: int) -> SoftSegError | None:
+    """Return what to say where a library ended the process; None where it crashed and memory was not the reason.
+
+    OpenMP's and OpenBLAS's libraries do so where a thread or its memory cannot be had, and C++ where nobody expects
+    that memory runs out.
+
+    Parameters
+    ----------
+    native: what it wrote to standard error last.
+    code: exit code, or, negative, the signal that ended the process.
+    """
+    if is_out_of_memory(RuntimeError(native)):
+        return OutOfMemoryError(f"out of memory (a library says: {native})", hint=THREADS_HINT)
+    if code < 0:
+        return None
+    said = f"; it says: {native}" if native else ""
+    return SoftSegError(f"a library ended the program with code {code}{said}", hint=_REPORT_HINT)
 
 
 def _here() -> str | None:

@@ -14,28 +14,38 @@ NATIVE_LOG = "SOFTSEG_NATIVE_LOG"
 
 _LINES, _BYTES = 3, 4096
 
-_kept: list[int] = []  # the file that standard error of native code goes to, once it is kept apart
+_kept: list[int] = []  # the file that standard error of native code goes to, or will once it is kept apart
+_apart: list[bool] = []  # whether it does
 
 
-def keep_apart() -> None:
-    """Let native code write to a file; Python's own standard error goes on to where it went before.
+def prepare() -> None:
+    """Open the file for native output, so that a process which is forked after this writes where this one can read.
 
-    The file is the one that :data:`NATIVE_LOG` names, so that what was written before a crash can still be read, or one
+    It is the one that :data:`NATIVE_LOG` names, so that what was written before a crash can still be read, or one
     without a name, so that nothing is left of it.
     """
     if _kept:
         return
+    with contextlib.suppress(OSError):
+        try:
+            _kept.append(_log())
+        except OSError:  # no place for temporary files: not heard is better than not started
+            _kept.append(os.open(os.devnull, os.O_RDWR))
+
+
+def keep_apart() -> None:
+    """Let native code write to the file of :func:`prepare`; Python's own standard error goes on as before."""
+    if _apart:
+        return
+    prepare()
     try:
         ours = os.dup(2)
     except OSError:
         return
+    _apart.append(True)
     sys.stderr = open(ours, "w", encoding=sys.stderr.encoding, errors="backslashreplace", buffering=1)  # noqa: SIM115, PTH123
-    try:
-        kept = _log()
-    except OSError:  # no place for temporary files: not heard is better than not started
-        kept = os.open(os.devnull, os.O_RDWR)
-    os.dup2(kept, 2)
-    _kept.append(kept)
+    for kept in _kept:
+        os.dup2(kept, 2)
 
 
 def _log() -> int:

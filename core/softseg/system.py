@@ -35,6 +35,8 @@ SMALL = 64 << 20
 
 MEMORY_HINT = "close other programs, choose --device cpu, or a smaller patch or batch (softseg doctor shows what fits)"
 
+THREADS_HINT = "close other programs, raise the limits of memory and processes (ulimit -a), or set OMP_NUM_THREADS=1"
+
 
 @dataclass(frozen=True)
 class Memory:
@@ -310,13 +312,15 @@ MEMORY_ERRORS = (MemoryError, RuntimeError, OSError)
 _SIGNS = re.compile(
     r"out of memory|(not enough|insufficient) memory|bad_alloc|bad allocation"
     r"|(can't|cannot|can not|could not|unable to|failed to) (be )?allocate"
-    r"|(memory|storage) (could not|cannot) be allocated|allocation[ _](of memory )?failed|memory ?allocation ?error"
+    r"|(memory|storage) (could not|cannot) be allocated"
+    r"|allocation[ _](of memory |still )?failed|memory ?allocation ?error"
     r"|could not create a (memory|primitive)(?! desc)|alloc_failed|out_of_memory"
     r"|can't start new thread|resource temporarily unavailable",
     re.IGNORECASE,
 )  # PyTorch, oneDNN, CUDA and its libraries, ITK, C++ and the C library, Python
 
 _WINDOWS = (8, 14, 1455)  # not enough memory, out of memory, paging file too small
+_NOT_MAPPED = "failed to map segment"
 _ZLIB = "Error -4 "  # Z_MEM_ERROR
 
 
@@ -329,6 +333,8 @@ def is_out_of_memory(error: BaseException) -> bool:
         return True
     if isinstance(error, OSError):
         return error.errno in (errno.ENOMEM, errno.EAGAIN) or getattr(error, "winerror", None) in _WINDOWS
+    if isinstance(error, ImportError):  # without a limit, a disk that runs no programs says the same
+        return _NOT_MAPPED in str(error) and bool(address_space_limits())
     if type(error).__module__ == "zlib":
         return str(error).startswith(_ZLIB)
     return isinstance(error, RuntimeError) and _SIGNS.search(str(error)) is not None

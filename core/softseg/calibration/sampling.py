@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from softseg.errors import naming
 from softseg.events import Events
 from softseg.prediction.layout import Layout, Picture
 from softseg.prediction.shares import shares_of_blocks
@@ -76,6 +77,10 @@ def sample_case(
     generator: draws them.
     device, precision, overlap: how the windows are computed; in the precision of the model's plan by default.
     events: for cancelling.
+
+    Raises
+    ------
+    InputError: the network answers with no numbers.
     """
     cancelling = Events(cancel=None if events is None else events.cancel)
     reference = _inside_mask(case)
@@ -93,11 +98,12 @@ def sample_case(
     if layout is not None and labelled.size:
         dtype = resolve_precision(model.plan.precision if precision is None else precision, device)
         runner = Runner(model.network, model.head, model.plan.dimensions, device, dtype)
-        for block, found in shares_of_blocks(runner, layout, torch.arange(model.head.classes), cancelling):
-            here = column[layout.partition.place(block)]
-            wanted = here >= 0
-            if found is not None and wanted.any():
-                shares[:, here[wanted]] = found[wanted].T
+        with naming(model.path):
+            for block, found in shares_of_blocks(runner, layout, torch.arange(model.head.classes), cancelling):
+                here = column[layout.partition.place(block)]
+                wanted = here >= 0
+                if found is not None and wanted.any():
+                    shares[:, here[wanted]] = found[wanted].T
     slots = reference.slots
     return Sample(
         shares,

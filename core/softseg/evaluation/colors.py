@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import math
+from functools import cache
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
 from softseg.tree import node_colors
 from softseg.tree.node import Color
+
+if TYPE_CHECKING:
+    from matplotlib.colors import Colormap
 
 __all__ = ["Color", "as_hex", "ink_on", "lookup", "node_colors", "score_color"]
 
@@ -20,12 +25,17 @@ def as_hex(color: Color) -> str:
 
 def score_color(score: float) -> str:
     """Return the colour of a score in 0..1 (red, yellow, blue: told apart by colour-blind readers); grey for nan."""
-    import matplotlib as mpl
-
     if not math.isfinite(score):
         return "#d5d8dd"
-    red, green, blue, _ = mpl.colormaps["RdYlBu"](min(max(score, 0.0), 1.0))
+    red, green, blue, _ = _score_colors()(min(max(score, 0.0), 1.0))
     return as_hex((round(255 * red), round(255 * green), round(255 * blue)))
+
+
+@cache
+def _score_colors() -> Colormap:
+    import matplotlib as mpl
+
+    return mpl.colormaps["RdYlBu"]  # a copy of all its colours at each look-up
 
 
 def ink_on(background: str) -> str:

@@ -203,8 +203,29 @@ def write_tables(report: Report, folder: Path) -> None:
         with (folder / name).open("w", newline="", encoding="utf-8") as file:
             columns = list(rows[0]) if rows else ["case"]
             write_rows(file, columns, ({key: _cell(value) for key, value in row.items()} for row in rows))
-    text = json.dumps(_finite(report.summary()), indent=2, ensure_ascii=False, allow_nan=False)
-    (folder / "summary.json").write_text(text + "\n", encoding="utf-8")
+    (folder / "summary.json").write_text(_summary_text(_finite(report.summary())), encoding="utf-8")
+
+
+def _summary_text(summary: Mapping[str, Any]) -> str:
+    """Return JSON with a line for each row of a table, which takes a tenth of the time of a line for each value."""
+
+    def one_line(value: Any) -> str:
+        return json.dumps(value, ensure_ascii=False, allow_nan=False)
+
+    def lines(parts: list[str], opened: str, closed: str, indent: str) -> str:
+        inner = ",".join(f"\n{indent}  {part}" for part in parts)
+        return f"{opened}{inner}\n{indent}{closed}"
+
+    parts = []
+    for key, value in summary.items():
+        if isinstance(value, list) and any(isinstance(row, (dict, list)) for row in value):
+            text = lines([one_line(row) for row in value], "[", "]", "  ")
+        elif isinstance(value, dict) and any(isinstance(item, (dict, list)) for item in value.values()):
+            text = lines([f"{one_line(name)}: {one_line(item)}" for name, item in value.items()], "{", "}", "  ")
+        else:
+            text = one_line(value)
+        parts.append(f"{one_line(key)}: {text}")
+    return lines(parts, "{", "}", "") + "\n"
 
 
 def _curve(curve: Reliability) -> dict[str, Any]:

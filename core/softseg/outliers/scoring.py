@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from softseg.data import PreparedCase
+from softseg.errors import naming
 from softseg.events import Events
 from softseg.network import Model
 from softseg.network.fitted_outliers import FittedOutliers
@@ -63,7 +64,7 @@ def score_case(
 
     Raises
     ------
-    InputError: a score does not fit the model.
+    InputError: a score does not fit the model, or the network answers with no numbers.
     """
     events = Events() if events is None else events
     device, head, plan = resolve_device(device), model.head, model.plan
@@ -84,7 +85,8 @@ def score_case(
     dtype = resolve_precision(plan.precision if precision is None else precision, device)
     runner = Runner(network, head, plan.dimensions, device, dtype, scorer=scorer)
     blocks = shares_of_blocks(runner, layout, torch.arange(head.classes), events)
-    return ScoredCase(dense(blocks, partition, head.classes, shape, head.background), scores)
+    with naming(model.path):
+        return ScoredCase(dense(blocks, partition, head.classes, shape, head.background), scores)
 
 
 def outlier_scores(

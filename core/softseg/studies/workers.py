@@ -12,10 +12,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from multiprocessing.connection import Connection, wait
 from typing import Any
 
-from softseg import supervision
+from softseg import native_output, supervision
 from softseg.errors import CancelledError, LostProcessError, OutOfMemoryError
 from softseg.events import CancelToken, Events
-from softseg.failures import as_plain_error
+from softseg.failures import as_native_end, as_plain_error
 from softseg.files import scratch_beside
 from softseg.studies.jobs import Job, jobs_of
 from softseg.studies.relay import Relay
@@ -66,6 +66,9 @@ def run_in_processes(
         except LostProcessError as error:
             if supervision.kernel_kills() > kills_before:
                 raise OutOfMemoryError(f"{error.message}: the system ended them", hint=_FEWER) from error
+            native = native_output.last_lines()
+            if isinstance(as_native_end(native, 1), OutOfMemoryError):
+                raise OutOfMemoryError(f"{error.message} (a library says: {native})", hint=_FEWER) from error
             raise
         finally:
             stop.touch()

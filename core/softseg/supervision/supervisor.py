@@ -11,8 +11,8 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from softseg.errors import CancelledError, OutOfMemoryError
-from softseg.supervision.worker import become_worker, cancel_signals
+from softseg.errors import CancelledError, OutOfMemoryError, SoftSegError
+from softseg.supervision.worker import become_worker, cancel_signals, over
 
 GRACE_SECONDS = 1.4
 """How long work may go on after a wish to cancel before its process is killed."""
@@ -22,7 +22,17 @@ _LOOK_SECONDS = 0.1  # between two looks for the cancel file
 _MEMORY_HINT = "close other programs, or choose a smaller patch or batch"
 
 
-def supervised(work: Callable[[], int], arguments: Sequence[str], finish: Callable[[Sequence[str]], None]) -> int:
+Explain = Callable[[int], SoftSegError | None]
+
+
+def supervised(
+    work: Callable[[], int],
+    arguments: Sequence[str],
+    finish: Callable[[Sequence[str]], None],
+    *,
+    prepare: Callable[[], None] = lambda: None,
+    explain: Explain = lambda _code: None,
+) -> int:
     """Do ``work`` in a process of its own and return its exit code; to be called before anything else is loaded.
 
     Parameters
@@ -30,6 +40,9 @@ def supervised(work: Callable[[], int], arguments: Sequence[str], finish: Callab
     work: returns the exit code.
     arguments: of the command line; ``--cancel-file`` is looked for.
     finish: completes or removes folders that a killed process left.
+    prepare: what both processes need; done once signals are heard, before they part.
+    explain: what to say of a process that ended without returning from ``work``, by its exit code or, negative, the
+        signal that ended it; None where nothing is known.
     """
     if not hasattr(os, "fork"):
         return work()
@@ -43,23 +56,27 @@ def supervised(work: Callable[[], int], arguments: Sequence[str], finish: Callab
     for number in (*numbers, signal.SIGCHLD):
         signal.signal(number, lambda *_: None)
     killed_before = kernel_kills()
+    prepare()
     try:
         worker = os.fork()
     except OSError:  # no more processes: better without a supervisor than not at all
         _stop_listening(numbers)
+        os.environ["OMP_NUM_THREADS"] = os.environ["OPENBLAS_NUM_THREADS"] = "1"  # which end where no thread starts
         return work()
     if worker == 0:
         _stop_listening(numbers)
         for end in (heard, hear, told, keep):
             os.close(end)
         become_worker(tell, parent)
-        return work()
+        code = work()
+        over()
+        return code
     os.close(tell)
     os.close(parent)
     watch = _Watch(worker, heard, told, _cancel_file(arguments))
     status = watch.until_end(frozenset(numbers))
     watch.clear(finish)
-    return _exit_code(status, watch, kernel_kills() > killed_before)
+    return _exit_code(status, watch, kernel_kills() > killed_before, explain)
 
 
 def _stop_listening(numbers: Sequence[signal.Signals]) -> None:
@@ -79,7 +96,7 @@ class _Watch:
     told: where messages arrive; closed when the working process and its children are gone.
     cancel_file: a wish to cancel is a file of this name.
     asked: when there was a wish to cancel.
-    is_ready, has_said, folders, children: see the functions above.
+    is_ready, has_said, is_over, folders, children: see the functions of the working process.
     """
 
     worker: int
@@ -89,6 +106,7 @@ class _Watch:
     asked: float | None = None
     is_ready: bool = False
     has_said: bool = False
+    is_over: bool = False
     folders: list[str] = field(default_factory=list)
     children: set[int] = field(default_factory=set)
     _rest: bytes = b""
@@ -144,6 +162,8 @@ class _Watch:
             self.is_ready = True
         elif kind == "said":
             self.has_said = True
+        elif kind == "over":
+            self.is_over = True
         elif kind == "+folder":
             self.folders.append(value)
         elif kind == "-folder" and value in self.folders:
@@ -173,11 +193,18 @@ def _cancel_file(arguments: Sequence[str]) -> str | None:
     return found or None
 
 
-def _exit_code(status: int, watch: _Watch, killed_by_kernel: bool) -> int:
-    """Return the exit code of the working process; where a signal ended it, end this one likewise or say why."""
-    if os.WIFEXITED(status):
-        return os.WEXITSTATUS(status)
-    number = os.WTERMSIG(status)
+def _exit_code(status: int, watch: _Watch, killed_by_kernel: bool, explain: Explain) -> int:
+    """Return the exit code of the working process; where it did not end by itself, say why or end this one likewise."""
+    code = os.waitstatus_to_exitcode(status)
+    if code >= 0 and (code == 0 or watch.is_over or watch.has_said):
+        return code
+    why = explain(code) if watch.asked is None else None
+    if why is not None and not watch.has_said:
+        _say(str(why), watch)
+        return why.exit_code
+    if code >= 0:
+        return code
+    number = -code
     if watch.asked is not None:
         _say("cancelled on request", watch)
         return CancelledError.exit_code

@@ -37,7 +37,8 @@ def become_worker(tell: int, parent: int) -> None:
     _line = tell
     for number in cancel_signals():
         signal.signal(number, signal.SIG_IGN)  # until it is ready the supervisor decides
-    end_after(lambda: os.read(parent, 1))  # nothing is ever written there
+    with contextlib.suppress(RuntimeError):  # no more threads: commands that need one say so
+        end_after(lambda: os.read(parent, 1))  # nothing is ever written there
 
 
 def is_supervised() -> bool:
@@ -53,6 +54,11 @@ def ready() -> None:
 def said() -> None:
     """Say that the line about the end has been written."""
     _tell("said")
+
+
+def over() -> None:
+    """Say that the work has returned; a process that ends before that was ended by a library, or by the system."""
+    _tell("over")
 
 
 def unfinished(folder: str | os.PathLike[str], *, over: bool = False) -> None:

@@ -49,10 +49,14 @@ class LabelTree(TreeEdits):
         if isinstance(level, bool) or not isinstance(level, (int, np.integer)) or not 0 <= level <= self.depth:
             raise InputError(f"expected a level from 0 to {self.depth}, got {level!r}")
         if level not in self._cuts:
-            nodes = zip(self._nodes, self.depths.tolist(), strict=True)
-            chosen = (n for n, depth in nodes if depth == level or (depth < level and not self._children[n.id]))
-            self._cuts[level] = Cut(self, tuple(chosen))
+            chosen = np.flatnonzero((self.depths == level) | (self._ends & (self.depths < level)))
+            self._cuts[level] = Cut(self, tuple(self._nodes[position] for position in chosen))
         return self._cuts[level]
+
+    @cached_property
+    def _ends(self) -> npt.NDArray[np.bool_]:
+        """``[V]``: which nodes are leaves."""
+        return np.array([not self._children[node.id] for node in self._nodes])
 
     @cached_property
     def _cuts(self) -> dict[int, Cut]:
