@@ -158,7 +158,11 @@ class CorrectControls:
             return
         voxels = self._marked[0]
         self.drop()
-        self._attempt(lambda: self._logic.correct(self._node, nodeId, voxels, isNode=isNode))
+        slicer.app.setOverrideCursor(qt.QCursor(qt.Qt.WaitCursor))  # a large region takes a moment
+        try:
+            self._attempt(lambda: self._logic.correct(self._node, nodeId, voxels, isNode=isNode))
+        finally:
+            slicer.app.restoreOverrideCursor()
 
     def onAnother(self, *_args):
         """Let a name be typed."""
