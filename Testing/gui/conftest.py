@@ -112,9 +112,10 @@ def moduleWidget(cleanScene):  # noqa: ARG001 - wanted for its effect
 def screenshot(tmp_path):
     """``screenshot(widget, name)``: pictures in light and dark, 400 pixels wide; returns their paths.
 
-    They are written to Resources/Screenshots if SOFTSEG_SCREENSHOTS is set, else to a folder of this test.
+    They are written to the folder that SOFTSEG_SCREENSHOTS names, to be looked at, else to a folder of this test. The
+    pictures that README shows are from the application.
     """
-    folder = REPOSITORY / "Resources" / "Screenshots" if os.environ.get("SOFTSEG_SCREENSHOTS") else tmp_path
+    folder = Path(os.environ.get("SOFTSEG_SCREENSHOTS") or tmp_path)
 
     def take(widget, name, palettes=("light", "dark"), height=None):
         folder.mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,4 @@
-"""Pictures of the Segment panel in the states people see; SOFTSEG_SCREENSHOTS=1 keeps them in Resources."""
+"""Pictures of the Segment panel in the states people see; SOFTSEG_SCREENSHOTS=FOLDER keeps them."""
 
 import pytest
 from gui_runs import Dependencies, Runner, addHead, click
