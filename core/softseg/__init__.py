@@ -9,11 +9,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from softseg.prediction.in_memory import predict
     from softseg.soft.parcellation import SoftParcellation
     from softseg.tree import LabelTree
 
 __version__ = "0.1.0"
-__all__ = ["LabelTree", "SoftParcellation", "__version__"]
+__all__ = ["LabelTree", "SoftParcellation", "__version__", "predict"]
 
 
 def __getattr__(name: str) -> Any:
@@ -25,4 +26,8 @@ def __getattr__(name: str) -> Any:
         from softseg.soft.parcellation import SoftParcellation
 
         return SoftParcellation
+    if name == "predict":
+        from softseg.prediction.in_memory import predict
+
+        return predict
     raise AttributeError(f"module 'softseg' has no attribute {name!r}")

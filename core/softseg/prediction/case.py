@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -12,7 +12,7 @@ import torch
 
 from softseg.data import preprocess_images
 from softseg.data.cubes import read_channel
-from softseg.data.cubes.cube import filled
+from softseg.data.cubes.cube import ChannelImage, filled
 from softseg.events import Events
 from softseg.image import Image, say_notes
 from softseg.prediction.answering import OneByOne, with_windows_that_fit
@@ -100,17 +100,33 @@ def predict_case(
     return predict_with(model, images, settings, Events() if events is None else events)
 
 
-def predict_with(model: Model, images: Sequence[Path], settings: Settings, events: Events) -> Prediction:
+def read_scans(images: Sequence[Path], events: Events) -> list[ChannelImage]:
+    """Read the channels of a case; what is to be said about their place is warned about."""
+    scans = [read_channel(path) for path in images]
+    for scan, path in zip(scans, images, strict=True):
+        say_notes(scan.notes, path, events.warning)
+    return scans
+
+
+def predict_with(
+    model: Model,
+    images: Sequence[Path],
+    settings: Settings,
+    events: Events,
+    read: Callable[[Sequence[Path], Events], list[ChannelImage]] = read_scans,
+) -> Prediction:
     """Predict one case as settings say; see :func:`predict_case`.
 
     Where memory runs out, windows are halved, with a warning, and the case begins again.
+
+    Parameters
+    ----------
+    read: gives the channels that ``images`` name.
     """
     models = [model, *settings.others]
     events.stage("read")
-    scans = [read_channel(path) for path in images]
+    scans = read(images, events)
     target = scans[0].geometry
-    for scan, path in zip(scans, images, strict=True):
-        say_notes(scan.notes, path, events.warning)
     source = settings.mask
     mask = None if source is None else source.mask(scans, list(images), models, settings.device, events)
     if mask is not None:
