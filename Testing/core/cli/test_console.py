@@ -43,6 +43,29 @@ def test_lines_in_a_file() -> None:
     assert warnings.getvalue() == "warning: careful\n"
 
 
+def test_a_long_stage_in_a_file_gets_a_line_a_tenth_or_a_minute(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [0.0]
+    monkeypatch.setattr(console.time, "monotonic", lambda: now[0])
+    out = io.StringIO()
+    sink = ConsoleSink(out)
+
+    def step(seconds: float, done: int, left: float | None) -> None:
+        now[0] = seconds
+        sink.write({"event": "progress", "stage": "predict", "done": done, "total": 100, "seconds_left": left})
+
+    sink.write({"event": "stage", "stage": "predict", "total": 100})
+    for seconds, done, left in ((9, 12, 90), (10, 13, 89.2), (30, 22, 80), (31, 23, 100), (90, 24, 101)):
+        step(seconds, done, left)
+    step(200, 70, None)
+    step(300, 100, 0)
+    assert out.getvalue().splitlines() == [
+        "predict",
+        "predict: 13%, 90 s left",
+        "predict: 23%, 2 min left",
+        "predict: 70%",
+    ]
+
+
 def test_numbers_of_every_step_come_now_and_then(monkeypatch: pytest.MonkeyPatch) -> None:
     now = iter(range(0, 40, 4))
     monkeypatch.setattr(console.time, "monotonic", lambda: float(next(now)))

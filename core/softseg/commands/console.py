@@ -9,13 +9,20 @@ from collections.abc import Mapping
 from typing import Any, TextIO
 
 SECONDS_BETWEEN = 10.0
-"""Numbers that come with every step are shown this often."""
+"""Numbers that come with every step are shown this often, and lines of progress in a log file at most this often."""
+
+MOST_SILENT = 60.0
+"""A log file gets a line of progress after this many seconds at the latest (our default)."""
+
+TENTH = 0.1
+"""... and after this part of a stage, where it takes longer than ``SECONDS_BETWEEN``."""
 
 
 class ConsoleSink:
     """Writes events for people: results and progress to standard output, warnings to standard error.
 
-    On a terminal each stage has a progress bar with the time left; elsewhere a stage is one line.
+    On a terminal each stage has a progress bar with the time left; elsewhere a stage is a line, and a long one gets
+    further lines, one a minute or a tenth.
 
     Parameters
     ----------
@@ -31,6 +38,7 @@ class ConsoleSink:
         self._shown: dict[tuple[str, ...], float] = {}
         self._progress: Any = None
         self._task: Any = None
+        self._name, self._told, self._part = "", 0.0, 0.0
 
     def write(self, event: Mapping[str, Any]) -> None:
         """Show one event."""
@@ -38,7 +46,7 @@ class ConsoleSink:
         if kind == "stage":
             self._stage(event["stage"], event["total"])
         elif kind == "progress":
-            self._step(event["done"], event["total"])
+            self._step(event["done"], event["total"], event.get("seconds_left"))
         elif kind == "metrics":
             self._numbers(event["values"])
         elif kind in ("log", "estimate"):
@@ -59,6 +67,7 @@ class ConsoleSink:
     def _stage(self, stage: str, total: int | None) -> None:
         self.close()
         if not self._console.is_terminal:
+            self._name, self._told, self._part = stage, time.monotonic(), 0.0
             self._say(stage)
             return
         from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -68,9 +77,19 @@ class ConsoleSink:
         self._progress.start()
         self._task = self._progress.add_task(stage, total=total)
 
-    def _step(self, done: int, total: int) -> None:
+    def _step(self, done: int, total: int, left: float | None) -> None:
         if self._progress is not None:
             self._progress.update(self._task, completed=done, total=total)
+        elif total > 0:
+            self._log_step(done / total, left)
+
+    def _log_step(self, part: float, left: float | None) -> None:
+        """Say how far a stage is, where that was last said a minute or a tenth of the stage ago."""
+        silent = time.monotonic() - self._told
+        if part >= 1 or silent < SECONDS_BETWEEN or (silent < MOST_SILENT and part < self._part + TENTH):
+            return
+        self._told, self._part = time.monotonic(), part
+        self._say(f"{self._name}: {part:.0%}" + ("" if left is None else f", {_duration(left)} left"))
 
     def _numbers(self, values: Mapping[str, float | int | str]) -> None:
         """Show numbers of a new kind at once, those of the same kind every ten seconds."""
@@ -81,6 +100,10 @@ class ConsoleSink:
 
     def _say(self, text: str) -> None:
         self._console.print(text, markup=False)
+
+
+def _duration(seconds: float) -> str:
+    return f"{math.ceil(seconds)} s" if seconds < 100 else f"{math.ceil(seconds / 60)} min"
 
 
 def _number(value: float | int | str) -> str:
