@@ -22,6 +22,7 @@ class Parameters:
     outliers: whether an outlier score is computed with a model that has one.
     uncertainty, samples: ``""``, ``"tta"`` or ``"dropout"``, and how many answers.
     deepAsSure, confidence: whether labels are held to a confidence, and to which.
+    bounded, wrongPercent, boundConfidence: whether instead to what a bound on wrong answers needs, and to which one.
     maskKind: where the brain mask comes from: ``"auto"``, ``"none"``, ``"segment"`` or ``"volume"``.
     maskSegmentation, maskSegment, maskVolume: the segment and the volume that serve as brain mask.
     batchFolder, batchOutput: where a batch reads (empty: volumes of the scene) and writes.
@@ -36,6 +37,9 @@ class Parameters:
     samples: int = 8
     deepAsSure: bool = False
     confidence: float = 0.9
+    bounded: bool = False
+    wrongPercent: float = 5.0
+    boundConfidence: float = 0.9
     maskSegmentation: vtkMRMLSegmentationNode
     maskSegment: str = ""
     maskKind: str = ""

@@ -51,7 +51,8 @@ class SoftSegSlicerLogic(KnowingLogic):
         onEvent: called with each event of the engine (docs/events.md).
         asked: further options of softseg.requests.PredictRequest, such as ``outliers=True`` (the model must have a
             fitted score), ``uncertainty="tta:8"`` (repeated answers, and how much they differ) and ``confidence=0.9``
-            (shown is the deepest node of at least this probability; see :meth:`setConfidence`).
+            (shown is the deepest node of at least this probability; see :meth:`setConfidence`) or ``guarantee=0.05``
+            (this probability is as high as that bound on wrong answers needs).
 
         Returns
         -------
@@ -132,8 +133,9 @@ class SoftSegSlicerLogic(KnowingLogic):
             _requireThere(segmentationNode)
             if job.shown is not None:
                 self.collapse(segmentationNode, job.shown)
-            if job.request.confidence is not None:
-                self.setConfidence(segmentationNode, job.request.confidence)
+            level = job.level()
+            if level is not None:
+                self.setConfidence(segmentationNode, level)
             if table:
                 yield from self.countVolumes(segmentationNode)
                 self.volumesTable(segmentationNode)

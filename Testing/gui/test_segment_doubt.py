@@ -13,6 +13,7 @@ from PySide6.QtGui import QImage
 from SoftSegSlicerLib.SelfTest import headlessResult
 
 from softseg.image import Image, write_image
+from softseg.soft.guarantee import Guarantee, Person
 
 MODELS = Path(__file__).resolve().parents[2] / "Resources" / "Models"
 
@@ -174,3 +175,62 @@ def test_picture(panel, head, scored, moduleWidget, screenshot):  # noqa: ARG001
     click(panel.ui.confidenceCheck)
     light, dark = (QImage(str(path)) for path in screenshot(moduleWidget.parent, "segment-doubt"))
     assert light.width() == dark.width() == 400
+
+
+def giveGuarantee(folder, people):
+    """Write wrong answers of people that fall from 20 % at 0.5 to none at 1."""
+    levels = np.linspace(0.5, 1, 51)
+    curves = tuple(Person(str(number), 0.2 * (2 - 2 * levels)) for number in range(people))
+    Guarantee(levels, curves).save(Path(folder) / "guarantee.json")
+
+
+def test_a_bound_is_offered_only_where_the_model_carries_one(panel, head, runner, scored):  # noqa: ARG001
+    (Path(scored) / "outliers.json").unlink()
+    assert panel.models.choose(scored)
+    assert not panel.ui.guaranteeCheck.enabled
+    assert "softseg guarantee" in panel.ui.guaranteeCheck.toolTip
+    click(panel.ui.applyButton)
+    assert not {"--guarantee", "--guarantee-confidence"} & set(runner.arguments)
+    runner.end("cancelled")
+
+
+def test_a_bound_on_wrong_voxels_is_asked_for_and_its_level_is_shown(panel, head, runner, scored, moduleWidget):  # noqa: ARG001
+    giveGuarantee(scored, 9)
+    assert panel.models.choose(scored)
+    assert panel.ui.guaranteeCheck.enabled
+    click(panel.ui.confidenceCheck)
+    click(panel.ui.guaranteeCheck)
+    assert not panel.ui.confidenceBox.enabled, "the bound says which probability it takes"
+    panel.ui.wrongBox.value = 4
+    assert panel.ui.guaranteeLabel.text == "Probability 0.90 or more, found on 9 people"
+    panel.ui.boundConfidenceBox.value = 0.95
+    assert "9 people cannot vouch for a confidence of 0.95: it takes 19" in panel.ui.guaranteeLabel.text
+    panel.ui.boundConfidenceBox.value = 0.8
+    click(panel.ui.applyButton)
+    assert "--confidence" not in runner.arguments
+    assert (after(runner.arguments, "--guarantee"), after(runner.arguments, "--guarantee-confidence")) == (
+        "0.04",
+        "0.8",
+    )
+    writeResult(panel, runner.arguments)
+    record = Path(after(runner.arguments, "--out")) / "head" / "prediction.json"
+    record.write_text(json.dumps({"settings": {"confidence": 0.87}}))
+    runner.end("done")
+    assert moduleWidget.logic.confidenceOf(moduleWidget.context.segmentation) == 0.87
+
+
+def test_a_bound_needs_single_predictions_and_comes_back_with_the_scene(panel, runner, scored, moduleWidget):  # noqa: ARG001
+    giveGuarantee(scored, 9)
+    assert panel.models.choose(scored)
+    click(panel.ui.guaranteeCheck)
+    panel.ui.wrongBox.value = 2.5
+    choose(panel.ui.uncertaintyBox, "tta")
+    assert not panel.ui.guaranteeCheck.enabled
+    assert "switch Uncertainty off" in panel.ui.guaranteeCheck.toolTip
+    assert panel.doubt.options().get("guarantee") is None
+    choose(panel.ui.uncertaintyBox, "")
+    assert panel.doubt.options()["guarantee"] == 0.025
+    moduleWidget.onSceneEndClose()
+    parameters = moduleWidget.context.parameterNode
+    assert (parameters.bounded, parameters.wrongPercent, parameters.boundConfidence) == (True, 2.5, 0.9)
+    assert panel.ui.wrongBox.value == 2.5

@@ -3,6 +3,7 @@
 import os
 
 from softseg.errors import InputError
+from softseg.files import read_json_object
 from softseg.requests import Manifest, PredictRequest, WrittenCase
 from softseg.requests.lists import join_list
 
@@ -73,3 +74,19 @@ class EngineWork:
         except InputError:
             return None
         return str(path) if path.is_file() else None
+
+    def level(self):
+        """Return the probability that answers must have: as asked, or as the bound on wrong answers needs; else None.
+
+        Raises
+        ------
+        InputError: the engine did not say which one the bound needs.
+        """
+        if self.request.guarantee is None:
+            return self.request.confidence
+        file = self.written().folder / "prediction.json"
+        settings = read_json_object(file).get("settings")
+        level = settings.get("confidence") if isinstance(settings, dict) else None
+        if not isinstance(level, float):
+            raise InputError("does not say the probability that the bound needs", file=file, field="confidence")
+        return level

@@ -13,6 +13,8 @@ from softseg.files import read_json_object, require_inside
 from softseg.needs import Needs
 from softseg.prediction.scan_checks import Expected
 from softseg.resources import named_model
+from softseg.soft.guarantee import FILE as GUARANTEE_FILE
+from softseg.soft.guarantee import Guarantee
 from softseg.texts import read_text
 from softseg.tree import LabelTree
 
@@ -48,6 +50,7 @@ class ModelSummary:
     calibrated: whether its shares were calibrated; of an ensemble their mean, or those of each member.
     cubes: the channels that are cubes of many bands, read from files of their own (:mod:`softseg.data.cubes`).
     members: names of the models whose mean it is; empty for a single model.
+    guarantee: wrong answers of people, from which a bound for a new person follows; None where it carries none.
     needs: the model that makes the mask of its scans, if it needs one.
     """
 
@@ -66,6 +69,7 @@ class ModelSummary:
     calibrated: bool = False
     cubes: tuple[str, ...] = ()
     members: tuple[str, ...] = ()
+    guarantee: Guarantee | None = None
     needs: Needs | None = None
 
     @staticmethod
@@ -109,6 +113,7 @@ class ModelSummary:
             (folder / "calibration.json").is_file(),
             cubes,
             needs=Needs.from_json(own.get("needs"), file, "softseg.needs"),
+            guarantee=_guarantee(folder),
         )
 
 
@@ -127,6 +132,7 @@ def _of_ensemble(ensemble: EnsembleFile) -> ModelSummary:
         scores={str(name): float(value) for name, value in (details.get("scores") or {}).items()},
         card=_card(ensemble.folder),
         outlier_score=_outlier_score(ensemble.folder),
+        guarantee=_guarantee(ensemble.folder),
         calibrated=(ensemble.folder / "calibration.json").is_file() or all(member.calibrated for member in members),
         members=tuple(member.name for member in members),
         needs=ensemble.needs or next((member.needs for member in members if member.needs is not None), None),
@@ -136,6 +142,11 @@ def _of_ensemble(ensemble: EnsembleFile) -> ModelSummary:
 def _card(folder: Path) -> str:
     file = folder / CARD
     return read_text(file, "a model card") if file.is_file() and file.stat().st_size else ""
+
+
+def _guarantee(folder: Path) -> Guarantee | None:
+    file = folder / GUARANTEE_FILE
+    return Guarantee.load(file) if file.is_file() else None
 
 
 def _outlier_score(folder: Path) -> str:
@@ -148,14 +159,14 @@ def _folder_of(model: str | PathLike[str]) -> Path:
     if not path.is_dir():
         raise InputError("no such model folder", file=path)
     if (path / FILE).is_file():
-        for name in (CARD, "calibration.json", "outliers.json"):
+        for name in (CARD, "calibration.json", "outliers.json", GUARANTEE_FILE):
             require_inside(path / name, path)
         return path
     if not (path / "configs").is_dir() and (path / "model" / "configs").is_dir():
         path = path / "model"
     missing = [name for name in _FILES if not (path / name).is_file()]
     if not missing:
-        for name in (*_FILES, CARD, "outliers.json"):
+        for name in (*_FILES, CARD, "outliers.json", GUARANTEE_FILE):
             require_inside(path / name, path)
         return path
     for name, product in _OTHERS.items():

@@ -95,6 +95,11 @@ class Guarantee:
             if person.wrong.shape != self.levels.shape:
                 raise InputError(f"expected {len(self.levels)} shares", field=f"people.{person.id}")
 
+    @property
+    def most_confidence(self) -> float:
+        """The most confidence that so many people allow: ``n / (n + 1)``."""
+        return len(self.people) / (len(self.people) + 1)
+
     def level(self, alpha: float, confidence: float = CONFIDENCE) -> float:
         """Return the level at which a new person has at most ``alpha`` wrong answers, with this confidence.
 
