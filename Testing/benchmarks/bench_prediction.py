@@ -20,13 +20,15 @@ from measure import Line, peak_memory, timed
 from monai.inferers import sliding_window_inference
 from torch import Tensor, nn
 
+from softseg.backends.torch_backend import TorchBackend
 from softseg.demo.scan import read_maps
 from softseg.events import Events
 from softseg.image import Geometry
 from softseg.network import FittedOutliers, Model, ModelFolder
 from softseg.prediction.layout import Layout
-from softseg.prediction.scoring import StepMap, WindowScorer
+from softseg.prediction.scoring import WindowScorer
 from softseg.prediction.shares import shares_of_blocks
+from softseg.prediction.step_map import StepMap
 from softseg.prediction.sweep import Blend, Runner
 from softseg.resources import model_path
 from softseg.soft.blocks import BlockResampler
@@ -90,7 +92,7 @@ def _model() -> tuple[Model, nn.Module]:
 
 
 @cache
-def _volume(shape: tuple[int, int, int]) -> Tensor:
+def _volume(shape: tuple[int, int, int]) -> FloatArray:
     """Return the middle of a real head at 1 mm, normalised as the model's plan says."""
     with tempfile.TemporaryDirectory() as folder:
         image = read_maps(Path(folder)).t1.array.astype(np.float32)
@@ -100,13 +102,13 @@ def _volume(shape: tuple[int, int, int]) -> Tensor:
     image = np.pad(image, [(lack // 2, lack - lack // 2) for lack in lacks], constant_values=image.min())
     first = [(there - size) // 2 for size, there in zip(shape, image.shape, strict=True)]
     box = tuple(slice(start, start + size) for start, size in zip(first, shape, strict=True))
-    return torch.from_numpy(np.ascontiguousarray(image[box])[None])
+    return np.ascontiguousarray(image[box])[None]
 
 
 def window_of() -> Callable[[], object]:
     """Return one pass of the bare network."""
     _, network = _model()
-    batch = _volume(QUICK)[None, :, :64, :64, :64].contiguous(memory_format=torch.channels_last_3d)
+    batch = torch.from_numpy(_volume(QUICK))[None, :, :64, :64, :64].contiguous(memory_format=torch.channels_last_3d)
 
     def once() -> None:
         with torch.inference_mode():
@@ -144,9 +146,10 @@ def _streaming(*shape: int, blend: Blend, scored: bool) -> Callable[[], SoftParc
         layout = Layout.whole(volume, WINDOW, resampler.rim, OVERLAP)
         steps = StepMap(fitted, grid, grid)
         scorer = WindowScorer.of(model, [fitted], steps.begin(layout.partition)) if scored else None
-        runner = Runner(network, model.head, 3, torch.device("cpu"), torch.float32, blend=blend, scorer=scorer)
+        backend = TorchBackend(network, model.head, 3, torch.device("cpu"), torch.float32)
+        runner = Runner(backend, model.head, blend=blend, scorer=scorer)
         compressor = Compressor(model.head.classes, model.head.background, grid.shape, 8)
-        blocks = shares_of_blocks(runner, layout, torch.arange(model.head.classes), Events())
+        blocks = shares_of_blocks(runner, layout, np.arange(model.head.classes), Events())
         for piece in resampler.pieces(blocks, layout.partition):
             compressor.add(*piece)
         stored = compressor.stored()
@@ -160,7 +163,7 @@ def peer_of(*shape: int) -> Callable[[], FloatArray]:
     """Return MONAI's sliding windows and a softmax."""
     window_of()
     _, network = _model()
-    volume = _volume((shape[0], shape[1], shape[2]))[None]
+    volume = torch.from_numpy(_volume((shape[0], shape[1], shape[2])))[None]
 
     def predict() -> FloatArray:
         with torch.inference_mode():

@@ -118,7 +118,7 @@ class Machine:
         work = f"predict a 1 mm head with {_LEAVES} leaves, model grid {spacing} mm"
         if not self._engine():
             return Allowed(work, False, _NO_ENGINE)
-        from softseg.prediction.estimate import head_work
+        from softseg.prediction.head_work import head_work
 
         k, j, i = (math.ceil(size / spacing) for size in _HEAD)
         need = head_work(_LEAVES, (k, j, i), _HEAD, (_WINDOW,) * 3).needed

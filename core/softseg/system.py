@@ -107,7 +107,7 @@ def held_memory() -> int:
 
 def _machine_memory() -> tuple[int, int]:
     """Return what the whole machine has, and has free; psutil need not be there on Linux."""
-    if importlib.util.find_spec("psutil") is not None:
+    if installed("psutil"):
         found = importlib.import_module("psutil").virtual_memory()
         return int(found.total), int(found.available)
     with contextlib.suppress(OSError, KeyError, ValueError):
@@ -148,7 +148,7 @@ def cpu_has_bfloat16_tiles() -> bool:
     allowed = (os.environ.get("ONEDNN_MAX_CPU_ISA") or os.environ.get("DNNL_MAX_CPU_ISA") or "default").upper()
     if "AMX" not in allowed and allowed not in ("DEFAULT", "ALL"):
         return False
-    if importlib.util.find_spec("torch") is None:
+    if not installed("torch"):
         return "amx_bf16" in cpu_features()
     ask = getattr(_torch().cpu, "_is_amx_tile_supported", None)
     return bool(ask is not None and ask())
@@ -184,7 +184,7 @@ def devices() -> tuple[Device, ...]:
 
 def gpus() -> int:
     """Return how many CUDA devices PyTorch can use; 0 without PyTorch."""
-    if importlib.util.find_spec("torch") is None:
+    if not installed("torch"):
         return 0
     cuda = _torch().cuda
     return int(cuda.device_count()) if cuda.is_available() else 0
@@ -192,7 +192,7 @@ def gpus() -> int:
 
 def has_mps() -> bool:
     """Whether PyTorch can use an Apple GPU."""
-    if importlib.util.find_spec("torch") is None:
+    if not installed("torch"):
         return False
     backend = getattr(_torch().backends, "mps", None)
     return bool(backend is not None and backend.is_available())
@@ -262,7 +262,7 @@ def device_of_process(device: str, local: int, processes: int) -> str:
     return f"cuda:{local}"
 
 
-def resolve_precision(precision: str, device: torch.device) -> torch.dtype:
+def resolve_precision(precision: str, device: torch.device | Processor) -> torch.dtype:
     """Return the number type of the convolutions; probabilities are always formed and summed in float32.
 
     ``"auto"``: bfloat16 on CPUs with AMX tiles and on GPUs that have it, float16 on older GPUs, float32 on other CPUs.
@@ -289,6 +289,73 @@ def autocast(dtype: torch.dtype, device: torch.device) -> contextlib.AbstractCon
     if dtype == torch.float32:
         return contextlib.nullcontext()
     return torch.autocast(device.type, dtype=dtype)  # type: ignore[no-any-return]
+
+
+@dataclass(frozen=True)
+class Processor:
+    """The CPU, as :func:`resolve_device` returns it, where there is no PyTorch to say so."""
+
+    type: str = "cpu"
+
+    def __str__(self) -> str:
+        """Return its name."""
+        return self.type
+
+
+def installed(package: str) -> bool:
+    """Whether a Python package can be imported here."""
+    try:
+        return importlib.util.find_spec(package) is not None
+    except (ImportError, ValueError):  # it is there but shut out
+        return False
+
+
+def chosen_backend(backend: str) -> str:
+    """Return the library that runs networks, ``"torch"`` or ``"onnx"``; ``"auto"`` is PyTorch where it is installed.
+
+    Raises
+    ------
+    InputError: it is not installed.
+    """
+    package = {"torch": "torch", "onnx": "onnxruntime"}
+    chosen = backend if backend != "auto" else "torch" if installed("torch") or not installed("onnxruntime") else "onnx"
+    if not installed(package[chosen]):
+        raise InputError(
+            f"the Python package {package[chosen]} is not installed",
+            field="backend",
+            hint="pip install softseg[engine]" if backend != "onnx" else "pip install onnxruntime",
+        )
+    return chosen
+
+
+def onnx_device(device: str, events: Events | None = None) -> Processor:
+    """Return the device on which ONNX Runtime runs networks: the CPU.
+
+    Raises
+    ------
+    InputError: another one was asked for.
+    """
+    if device not in ("auto", "cpu"):
+        raise InputError(
+            f"ONNX Runtime computes on the CPU here, got {device!r}", field="device", hint="use --backend torch"
+        )
+    if events is not None:
+        events.log(f"device: cpu, ONNX Runtime ({threads_each(1)} threads)")
+    return Processor()
+
+
+def onnx_precision(precision: str | None) -> str:
+    """Return the number type in which ONNX Runtime computes: float32.
+
+    Raises
+    ------
+    InputError: another one was asked for.
+    """
+    if precision not in (None, "auto", "float32"):
+        raise InputError(
+            f"ONNX Runtime computes in float32 here, got {precision!r}", field="precision", hint="use --backend torch"
+        )
+    return "float32"
 
 
 def _described(device: Any) -> str:

@@ -12,6 +12,7 @@ import torch
 from outlier_kit import SHAPE, make_model, write_world
 from torch import Tensor, nn
 
+from softseg.backends.torch_backend import TorchBackend
 from softseg.cli import run
 from softseg.data import Dataset
 from softseg.events import Events
@@ -81,13 +82,13 @@ def test_mirrored_leaves_change_sides_and_the_divisor_stays() -> None:
     torch.manual_seed(0)
     model = make_model("godin")
     pointwise = nn.Conv3d(1, 4, 1).eval()
-    volume = torch.from_numpy(np.random.default_rng(0).normal(0, 1, (1, *SHAPE)).astype(np.float32))
-    swapped = torch.tensor([1, 0, 2])
+    volume = np.random.default_rng(0).normal(0, 1, (1, *SHAPE)).astype(np.float32)
+    swapped = np.array([1, 0, 2])
 
     def shares(change: Augmentation) -> np.ndarray:
         layout = Layout.over([Picture.of(volume, (4, 16, 16), 0.5, False, change, 2)], (0, 0, 0))
         assert layout is not None
-        runner = Runner(pointwise, model.head, 3, torch.device("cpu"), torch.float32)
+        runner = Runner(TorchBackend(pointwise, model.head, 3, torch.device("cpu"), torch.float32), model.head)
         blocks = shares_of_blocks(runner, layout, swapped, Events())
         return dense(blocks, layout.partition, 3, SHAPE, None)
 

@@ -14,6 +14,7 @@ from outlier_kit import SHAPE, make_model, tree
 from scipy.special import logsumexp, softmax
 from torch import Tensor, nn
 
+from softseg.backends.torch_backend import TorchBackend
 from softseg.data import CaseStore, Dataset
 from softseg.errors import InputError
 from softseg.events import Events
@@ -186,7 +187,7 @@ class Pointwise(nn.Module):
 def test_mirrored_windows_score_what_lies_there(name: str) -> None:
     torch.manual_seed(3)
     model = replace(make_model(), network=Pointwise().eval())
-    volume = torch.from_numpy(np.random.default_rng(0).normal(0, 1, (1, *SHAPE)).astype(np.float32))
+    volume = np.random.default_rng(0).normal(0, 1, (1, *SHAPE)).astype(np.float32)
 
     def scores_of(change: Augmentation) -> np.ndarray:
         layout = Layout.over([Picture.of(volume, (4, 16, 16), 0.5, False, change, 2)], (0, 0, 0))
@@ -198,8 +199,9 @@ def test_mirrored_windows_score_what_lies_there(name: str) -> None:
             found[layout.partition.place(block)] = scores[..., 0]
 
         scorer = WindowScorer.of(model, [replace(fitted(name), layer="last")], take)
-        runner = Runner(model.network, model.head, 3, torch.device("cpu"), torch.float32, scorer=scorer)
-        assert len(list(sweep(runner, layout, torch.arange(3), Events()))) > 1
+        backend = TorchBackend(model.network, model.head, 3, torch.device("cpu"), torch.float32)
+        runner = Runner(backend, model.head, scorer=scorer)
+        assert len(list(sweep(runner, layout, np.arange(3), Events()))) > 1
         return found
 
     straight = scores_of(Augmentation())

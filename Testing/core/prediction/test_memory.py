@@ -15,13 +15,14 @@ import pytest
 import torch
 from prediction_kit import Intensity, grid, make_model, make_plan, two_leaves
 
+from softseg.backends.memory import network_memory
 from softseg.data import NetworkSpec
 from softseg.errors import OutOfMemoryError
 from softseg.events import Events, ListSink
 from softseg.network import Head, Model, ModelFolder, build_network
-from softseg.network.architectures import window_multiple
+from softseg.network.options import window_multiple
 from softseg.prediction import predict_case
-from softseg.prediction.memory import halved, network_memory
+from softseg.prediction.window_grid import halved
 
 CORE = Path(__file__).resolve().parents[3] / "core"
 

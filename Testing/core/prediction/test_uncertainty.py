@@ -14,6 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from prediction_kit import Intensity, Sides, make_model, make_plan, sided, two_leaves
 
+from softseg.backends.torch_backend import TorchBackend, dropout_on
 from softseg.data import NetworkSpec
 from softseg.errors import InputError
 from softseg.events import Events
@@ -22,7 +23,7 @@ from softseg.prediction import Uncertainty, predict_case, sliding_probabilities
 from softseg.prediction.layout import Layout, Picture
 from softseg.prediction.shares import SpreadMaps, dense, shares_of_blocks
 from softseg.prediction.sweep import Runner
-from softseg.prediction.uncertainty import Augmentation, Spread, dropout_on, entropy
+from softseg.prediction.uncertainty import Augmentation, Spread, entropy
 from softseg.system import resolve_precision
 from softseg.tree import LabelTree, Node
 
@@ -89,12 +90,13 @@ def swept(
 ) -> tuple[np.ndarray[Any, Any], SpreadMaps]:
     """Return mean and spread of streamed predictions of the changed images."""
     patch = model.plan.patch_kji
-    pictures = [Picture.of(torch.from_numpy(image), patch, 0.5, skip, change, axis) for change in changes]
+    pictures = [Picture.of(image, patch, 0.5, skip, change, axis) for change in changes]
     layout = Layout.over(pictures, (0, 0, 0))
     assert layout is not None
-    runner = Runner(model.network, model.head, model.plan.dimensions, CPU, resolve_precision(model.plan.precision, CPU))
+    dtype = resolve_precision(model.plan.precision, CPU)
+    runner = Runner(TorchBackend(model.network, model.head, model.plan.dimensions, CPU, dtype), model.head)
     maps = SpreadMaps(image.shape[1:])
-    permutation = torch.from_numpy(model.tree.mirror_permutation())
+    permutation = model.tree.mirror_permutation()
     blocks = shares_of_blocks(runner, layout, permutation, Events(), maps)
     return dense(blocks, layout.partition, model.head.classes, image.shape[1:], model.head.background), maps
 

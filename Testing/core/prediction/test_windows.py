@@ -99,8 +99,8 @@ def test_normrelu_is_divided_once_however_windows_are_laid(classes: int, monkeyp
         expected = torch.cat([1 - raw, raw], 1) if classes == 2 else raw / raw.sum(1, keepdim=True).clamp(min=1e-20)
     np.testing.assert_allclose(found, expected[0].numpy(), atol=1e-5)
     np.testing.assert_allclose(predicted(5), found, atol=1e-4)
-    laid = window_grid.dense_patch_slices
-    monkeypatch.setattr(window_grid, "dense_patch_slices", lambda *sizes: laid(*sizes)[::-1])
+    laid = window_grid.laid_windows
+    monkeypatch.setattr(window_grid, "laid_windows", lambda *sizes: laid(*sizes)[::-1])
     np.testing.assert_allclose(predicted(2), found, atol=1e-4)
 
 

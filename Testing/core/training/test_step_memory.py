@@ -8,11 +8,11 @@ import pytest
 import torch
 
 from softseg import system
+from softseg.backends.memory import learning_memory
 from softseg.data import Dataset
 from softseg.errors import OutOfMemoryError
 from softseg.events import Events, ListSink
 from softseg.network import build_network
-from softseg.prediction.memory import learning_memory
 from softseg.training import Recipe, step_memory, train
 
 

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
-import torch
 
+from softseg.backends.torch_backend import TorchBackend
 from softseg.errors import naming
 from softseg.events import Events
 from softseg.prediction.layout import Layout, Picture
@@ -21,6 +21,8 @@ from softseg.system import resolve_precision
 from softseg.types import FloatArray
 
 if TYPE_CHECKING:
+    import torch
+
     from softseg.data import PreparedCase
     from softseg.network import Model
 
@@ -92,14 +94,15 @@ def sample_case(
         shares[model.head.background] = 1
     column = np.full(reference.shape, -1, np.int64)
     column.reshape(-1)[labelled] = np.arange(labelled.size)
-    volume = torch.from_numpy(np.array(case.image, np.float32))
+    volume = np.array(case.image, np.float32)
     picture = Picture.of(volume, model.plan.patch_kji, overlap, model.head.background is not None)
     layout = Layout.over([picture], (0, 0, 0))
     if layout is not None and labelled.size:
         dtype = resolve_precision(model.plan.precision if precision is None else precision, device)
-        runner = Runner(model.network, model.head, model.plan.dimensions, device, dtype)
+        backend = TorchBackend(model.network, model.head, model.plan.dimensions, device, dtype)
+        runner = Runner(backend, model.head)
         with naming(model.path):
-            for block, found in shares_of_blocks(runner, layout, torch.arange(model.head.classes), cancelling):
+            for block, found in shares_of_blocks(runner, layout, np.arange(model.head.classes), cancelling):
                 here = column[layout.partition.place(block)]
                 wanted = here >= 0
                 if found is not None and wanted.any():

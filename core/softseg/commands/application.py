@@ -21,6 +21,7 @@ from softseg.commands import (
     doctor,
     ensemble,
     evaluate,
+    export,
     guarantee,
     import_soft,
     outliers,
@@ -55,6 +56,7 @@ app.add_typer(data.app, name="data")
 app.command("train")(train.train)
 app.command("predict")(predict.predict)
 app.command("ensemble")(ensemble.ensemble)
+app.command("export")(export.export)
 app.command("collapse")(collapse.collapse)
 app.command("import-soft")(import_soft.import_soft)
 app.command("statistics")(statistics.statistics)

@@ -1,13 +1,11 @@
 """Networks from MONAI by name, with the defaults that fit this product.
 
-Every network here puts out one map per output channel at the resolution of its input. The defaults are ours: they keep
-the last convolution at 1 x 1 x 1 where the architecture allows it, which matters with more than a hundred classes.
+Every network here puts out one map per output channel at the resolution of its input.
 """
 
 from __future__ import annotations
 
 import inspect
-import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +19,7 @@ from torch.overrides import TorchFunctionMode
 
 from softseg.bundle_text import is_inert
 from softseg.errors import InputError
+from softseg.network.options import COUNTS, MOST_FILTERS, MOST_LEVELS, completed
 from softseg.system import raise_out_of_memory
 
 if TYPE_CHECKING:
@@ -30,63 +29,13 @@ _FILLING = frozenset(name for name in (*vars(nn.init), *vars(torch.Tensor)) if n
 """Functions that change a tensor's values in place."""
 
 
-def _dynunet(options: dict[str, Any], dimensions: int) -> dict[str, Any]:
-    options.setdefault("filters", [32, 64, 128, 256])
-    levels = len(options["filters"])
-    options.setdefault("strides", [1] + [2] * (levels - 1))
-    options.setdefault("kernel_size", [3] * levels)
-    options.setdefault("upsample_kernel_size", list(options["strides"])[1:])
-    options.setdefault("norm_name", options.pop("norm", "batch"))
-    return {"spatial_dims": dimensions} | options
-
-
-def _unet(options: dict[str, Any], dimensions: int) -> dict[str, Any]:
-    options.setdefault("channels", [32, 64, 128, 256])
-    options.setdefault("strides", [2] * (len(options["channels"]) - 1))
-    options.setdefault("num_res_units", 2)
-    options.setdefault("norm", "batch")
-    return {"spatial_dims": dimensions} | options
-
-
-def _segresnet(options: dict[str, Any], dimensions: int) -> dict[str, Any]:
-    options.setdefault("init_filters", 16)
-    return {"spatial_dims": dimensions} | options
-
-
-def _flexible_unet(options: dict[str, Any], dimensions: int) -> dict[str, Any]:
-    if dimensions != 2:
-        raise InputError(
-            "FlexibleUNet is offered in 2D only", field="network.name", hint="use DynUNet, UNet or SegResNet in 3D"
-        )
-    if options.get("pretrained"):
-        raise InputError("pretrained encoders are not downloaded", field="network.options.pretrained")
-    options.setdefault("backbone", "efficientnet-b0")
-    return {"spatial_dims": 2, "pretrained": False} | options
-
-
-_COUNTS = ("num_res_units", "blocks_down", "blocks_up")  # of layers
-
-MOST_LEVELS, MOST_FILTERS = 32, 16_384
-"""Larger options of a network are refused before anything is built of them."""
-
-NETWORKS: Mapping[str, tuple[Callable[..., nn.Module], Callable[[dict[str, Any], int], dict[str, Any]]]] = {
-    "DynUNet": (DynUNet, _dynunet),
-    "UNet": (UNet, _unet),
-    "SegResNet": (SegResNet, _segresnet),
-    "FlexibleUNet": (FlexibleUNet, _flexible_unet),
+NETWORKS: Mapping[str, Callable[..., nn.Module]] = {
+    "DynUNet": DynUNet,
+    "UNet": UNet,
+    "SegResNet": SegResNet,
+    "FlexibleUNet": FlexibleUNet,
 }
-"""Name in the plan: MONAI's class and the function that completes its options."""
-
-
-def _completed(spec: NetworkSpec, dimensions: int) -> tuple[Callable[..., nn.Module], dict[str, Any]]:
-    """Return MONAI's class and all options; InputError where the name is unknown."""
-    if spec.name not in NETWORKS:
-        raise InputError(f"unknown network {spec.name!r}; there are {', '.join(NETWORKS)}", field="network.name")
-    network, complete = NETWORKS[spec.name]
-    try:
-        return network, complete(dict(spec.options), dimensions)
-    except TypeError as error:
-        raise InputError(f"options of the network {spec.name} have odd values: {error}", field="network") from error
+"""Name in the plan: MONAI's class."""
 
 
 def network_config(spec: NetworkSpec, in_channels: int, out_channels: int, dimensions: int) -> dict[str, Any]:
@@ -96,12 +45,12 @@ def network_config(spec: NetworkSpec, in_channels: int, out_channels: int, dimen
     ------
     InputError: the name or an option is unknown, with the names there are.
     """
-    network, options = _completed(spec, dimensions)
-    allowed = set(inspect.signature(network).parameters)
+    options = completed(spec, dimensions)
+    allowed = set(inspect.signature(NETWORKS[spec.name]).parameters)
     for option, value in options.items():
         if not is_inert(value):
             raise InputError("holds a text that MONAI would run as code", field=f"network.options.{option}")
-        if not _is_modest(value) or (option in _COUNTS and not _is_small(value)):
+        if not _is_modest(value) or (option in COUNTS and not _is_small(value)):
             raise InputError("is far more than any network has", field=f"network.options.{option}")
         if option not in allowed or option in ("in_channels", "out_channels"):
             raise InputError(f"{spec.name} has no such option", field=f"network.options.{option}")
@@ -167,31 +116,10 @@ class _WithoutValues(TorchFunctionMode):
 
 def _built(spec: NetworkSpec, arguments: dict[str, Any]) -> nn.Module:
     try:
-        return NETWORKS[spec.name][0](**arguments)
+        return NETWORKS[spec.name](**arguments)
     except Exception as error:  # whatever MONAI makes of options that do not go together
         raise_out_of_memory(error)
         raise InputError(f"{spec.name} refuses its options: {error}", field="network.options") from error
-
-
-def window_multiple(spec: NetworkSpec, dimensions: int) -> tuple[int, int, int]:
-    """Return what each side ``(k, j, i)`` of a window must be a multiple of; 1 along ``k`` in 2D.
-
-    The network halves its maps several times and must be able to double them again to the same size.
-
-    Raises
-    ------
-    InputError: the name is unknown.
-    """
-    _, options = _completed(spec, dimensions)
-    steps: list[int]
-    if spec.name in ("DynUNet", "UNet"):
-        strides = [[s] * dimensions if isinstance(s, int) else list(s) for s in options["strides"]]
-        steps = [math.prod(along) for along in zip(*strides, strict=True)]
-    else:
-        halvings = len(options.get("blocks_down", (1, 2, 2, 4))) - 1 if spec.name == "SegResNet" else 5
-        steps = [2**halvings] * dimensions
-    k, j, i = [1, *steps] if dimensions == 2 else steps
-    return k, j, i
 
 
 def memory_format(dimensions: int) -> torch.memory_format:

@@ -16,9 +16,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
-
-from torch import Tensor
+from typing import TYPE_CHECKING, Any
 
 from softseg.files import read_json_object, require_inside
 from softseg.network.fitted_outliers import (
@@ -34,14 +32,12 @@ from softseg.network.fitted_outliers import (
     stored_estimates,
 )
 from softseg.network.heads import Head
-from softseg.network.outlier_scores import SCORES, scores_for
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 DISAGREEMENT = "disagreement"
 """Name of the score that only an ensemble has."""
-
-TITLES = {DISAGREEMENT: "how much the members disagree (mutual information, nats)"} | {
-    name: f"{score.title}, joined over the members" for name, score in SCORES.items()
-}
 
 
 @dataclass(frozen=True, eq=False)
@@ -129,8 +125,19 @@ class EnsembleOutliers:
 
 def scores_of_ensemble(heads: Sequence[Head]) -> tuple[str, ...]:
     """Return the names of the scores that an ensemble of models with these heads can have."""
+    from softseg.network.outlier_scores import SCORES, scores_for
+
     shared = [name for name in SCORES if all(name in scores_for(head) for head in heads)]
     return (DISAGREEMENT, *shared)
+
+
+def title_of(score: str) -> str:
+    """Return what people are told that a score of an ensemble is."""
+    from softseg.network.outlier_scores import SCORES
+
+    if score == DISAGREEMENT:
+        return "how much the members disagree (mutual information, nats)"
+    return f"{SCORES[score].title}, joined over the members"
 
 
 def _own(tensors: Mapping[str, Tensor], number: int) -> dict[str, Tensor]:

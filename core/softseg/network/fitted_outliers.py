@@ -16,16 +16,18 @@ import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
-
-from torch import Tensor
+from typing import TYPE_CHECKING, Any
 
 import softseg
 from softseg.errors import InputError
 from softseg.files import read_json_object, write_together
 from softseg.network.heads import Head
-from softseg.network.outlier_scores import OutlierScore, make_score
 from softseg.network.weights import read_weights, write_weights
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from softseg.network.outlier_scores import OutlierScore
 
 OUTLIERS_FILE = "outliers.json"
 ESTIMATES_FILE = "models/outliers.pt"
@@ -66,6 +68,8 @@ class FittedOutliers:
         ------
         InputError: the head cannot have it, or options or estimates do not fit.
         """
+        from softseg.network.outlier_scores import make_score
+
         return make_score(self.score, self.options, self.tensors, head)
 
     def to_json(self) -> dict[str, Any]:

@@ -1,68 +1,25 @@
-"""From raw network outputs to a distribution over the leaves of the tree."""
+"""From raw network outputs to a distribution over the leaves of the tree. PyTorch is loaded where tensors come in."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal, get_args
-
-import torch
-from torch import Tensor, nn
+from typing import TYPE_CHECKING, Literal, get_args
 
 from softseg.errors import InputError
 
+if TYPE_CHECKING:
+    from torch import Tensor
+
 Scope = Literal["sample", "batch", "volume"]
-"""Over what :class:`NormReLU` takes its maximum."""
+"""Over what :class:`~softseg.network.NormReLU` takes its maximum."""
 
 
 HeadName = Literal["softmax", "normrelu", "godin"]
 """Names of the heads."""
 
 
-class NormReLU(nn.Module):
-    """Normalised ReLU, the last activation of SoftSeg (Gros et al., Medical Image Analysis 71, 2021).
-
-    ``relu(x) / max(relu(x))``; with several channels each voxel is then divided by its sum over the channels. What is
-    zero everywhere stays zero. With several channels the division by the sum cancels the maximum, so the scope matters
-    for one channel only.
-
-    Parameters
-    ----------
-    scope: over what the maximum is taken. ``"sample"``: channels and space of one image. ``"batch"``: the whole batch,
-        as in ivadomed; there the output of one image depends on the others. ``"volume"``: the tensor is the raw output
-        for one whole volume, aggregated over all windows, and is divided once.
-    over_all: applied to the maximum; makes it that of a batch of which this process has a part only.
-    """
-
-    def __init__(self, scope: Scope = "sample", over_all: Callable[[Tensor], Tensor] | None = None) -> None:
-        super().__init__()
-        if scope not in get_args(Scope):
-            raise InputError(f"scope must be one of {', '.join(get_args(Scope))}; got {scope!r}", field="scope")
-        self.scope: Scope = scope
-        self._over_all = over_all
-
-    def forward(self, logits: Tensor) -> Tensor:
-        """Return values in 0..1, float32 (float64 for float64), of the shape ``[B, C, *spatial]`` of ``logits``."""
-        positive = torch.relu(logits if logits.dtype == torch.float64 else logits.float())
-        over = tuple(range(1 if self.scope == "sample" else 0, positive.ndim))
-        peak = positive.amax(dim=over, keepdim=True)
-        if self._over_all is not None and self.scope == "batch":
-            peak = self._over_all(peak)
-        normalised: Tensor = _divide(positive, peak)
-        if normalised.shape[1] == 1:
-            return normalised
-        return _divide(normalised, normalised.sum(dim=1, keepdim=True))
-
-    def extra_repr(self) -> str:
-        """Return the scope, for ``print(network)``."""
-        return f"scope={self.scope!r}"
-
-
-_LEAST_DIVISOR = 1e-3  # of the godin head: keeps shares and gradients finite
-
-
-def _divide(values: Tensor, by: Tensor) -> Tensor:
-    return torch.div(values, torch.where(by > 0, by, torch.ones_like(by)))
+LEAST_DIVISOR = 1e-3  # of the godin head: keeps shares and gradients finite
 
 
 @dataclass(frozen=True)
@@ -106,6 +63,8 @@ class Head:
 
     def godin_parts(self, raw: Tensor, dim: int) -> tuple[Tensor, Tensor]:
         """Return h of the leaves and g (0..1, one channel) of raw outputs of a godin head, channels along ``dim``."""
+        import torch
+
         return raw.narrow(dim, 0, self.classes), torch.sigmoid(raw.narrow(dim, self.classes, 1))
 
     def logits(self, raw: Tensor, dim: int = 1) -> Tensor:
@@ -120,10 +79,12 @@ class Head:
         if self.name != "godin":
             return raw
         scores, doubt = self.godin_parts(raw, dim)
-        return scores / doubt.clamp_min(_LEAST_DIVISOR)
+        return scores / doubt.clamp_min(LEAST_DIVISOR)
 
     def raw_for(self, logits: Tensor) -> Tensor:
         """Return raw outputs ``[out_channels]`` of a softmax head with these logits ``[C]`` (godin: where g is 1/2)."""
+        import torch
+
         return torch.cat([logits / 2, logits.new_zeros(1)]) if self.name == "godin" else logits
 
     def probabilities(
@@ -134,10 +95,14 @@ class Head:
         Parameters
         ----------
         logits: raw outputs, or for ``normrelu`` their ReLU aggregated over windows (with ``scope="volume"``).
-        scope, over_all: see :class:`NormReLU`; softmax has neither.
+        scope, over_all: see :class:`~softseg.network.NormReLU`; softmax has neither.
 
         Softmax shares sum to 1; ``normrelu`` shares sum to 1 or, where no leaf is active, to 0.
         """
+        import torch
+
+        from softseg.network.norm_relu import NormReLU
+
         if logits.shape[1] != self.out_channels:
             raise ValueError(f"expected {self.out_channels} channels, got {logits.shape[1]}")
         if self.name != "normrelu":

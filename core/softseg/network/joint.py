@@ -57,27 +57,29 @@ class Joint:
         return first if same and all(model.ensemble is first for model in models) else None
 
 
-def load_members(ensemble: EnsembleFile, outliers: bool = True) -> list[Model]:
+def load_members(ensemble: EnsembleFile, outliers: bool = True, backend: str = "torch") -> list[Model]:
     """Read the members of an ensemble; each knows what they have together.
 
     Parameters
     ----------
     ensemble: which one.
     outliers: read the outlier scores, of the members and of all together; see :meth:`ModelFolder.load`.
+    backend: see :meth:`ModelFolder.load`.
 
     Raises
     ------
     InputError: a member, or what they have together, is damaged or does not fit; the file is named.
     """
-    members = [ModelFolder.load(folder, outliers) for folder in ensemble.folders]
+    members = [ModelFolder.load(folder, outliers, backend) for folder in ensemble.folders]
     file = ensemble.folder / CALIBRATION_FILE
     require_inside(file, ensemble.folder)
+    heads = [member.head for member in members]
     joint = Joint(
         ensemble.folder,
         ensemble.name,
         len(members),
         Calibration.load(file, members[0].tree) if file.exists() else None,
-        EnsembleOutliers.load(ensemble.folder, [member.head for member in members]) if outliers else None,
+        EnsembleOutliers.load(ensemble.folder, heads) if outliers and backend == "torch" else None,
         ensemble.needs,
     )
     return [replace(member, ensemble=joint) for member in members]

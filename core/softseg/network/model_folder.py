@@ -9,47 +9,44 @@
       tree.json                the label tree
       recipe.yaml              what it was trained with
       README.md                the model card
+      models/model.onnx        the network for ONNX Runtime, with the weights of model.pt; optional
       calibration.json         temperatures of the tree's levels; optional
       outliers.json            a fitted outlier score, with its estimates in models/outliers.pt; optional
 """
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from torch import Tensor, nn
-
-import softseg
 from softseg.bundle_text import unescaped
 from softseg.data.plan import Plan
 from softseg.ensemble_file import MEMBERS, EnsembleFile
 from softseg.errors import InputError
-from softseg.files import read_json_object, require_inside, settle, write_folder_beside
+from softseg.files import read_json_object, require_inside, settle
 from softseg.needs import Needs
-from softseg.network.architectures import build_network, weight_count
-from softseg.network.bundle import inference_config, metadata_config
 from softseg.network.fitted_outliers import ESTIMATES_FILE, OUTLIERS_FILE, FittedOutliers
 from softseg.network.heads import Head
-from softseg.network.model_card import model_card
-from softseg.network.weights import read_weights, write_weights
 from softseg.soft.calibration import FILE as CALIBRATION_FILE
 from softseg.soft.calibration import Calibration
 from softseg.texts import read_text
 from softseg.tree import LabelTree
 
 if TYPE_CHECKING:
+    from torch import nn
+
+    from softseg.backends.onnx_backend import OnnxNetwork
     from softseg.network.joint import Joint
 
 FORMAT_VERSION = 1
 """Version of the ``softseg`` part of ``metadata.json``; newer ones are refused."""
 
 _FILES = ("configs/metadata.json", "models/model.pt", "tree.json", "recipe.yaml")
-OPTIONAL = (CALIBRATION_FILE, OUTLIERS_FILE, ESTIMATES_FILE)
+ONNX_FILE = "models/model.onnx"
+OPTIONAL = (CALIBRATION_FILE, OUTLIERS_FILE, ESTIMATES_FILE, ONNX_FILE)
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,7 +55,7 @@ class Model:
 
     Attributes
     ----------
-    network: in evaluation mode, float32, on the CPU.
+    network: PyTorch's, in evaluation mode, float32, on the CPU; there is none where ``onnx`` runs it.
     plan: how images are prepared for it.
     tree: what its output channels mean: the leaves, in tree order.
     head: how raw outputs become shares.
@@ -69,6 +66,7 @@ class Model:
     calibration: temperatures of the tree's levels, if any were found.
     ensemble: what it has together with the other members of the ensemble as whose member it was loaded, if any.
     needs: the model that makes the mask of its scans, if it needs one.
+    onnx: the network as ONNX Runtime runs it, where the model was loaded so.
     """
 
     network: nn.Module
@@ -82,11 +80,17 @@ class Model:
     calibration: Calibration | None = None
     ensemble: Joint | None = None
     needs: Needs | None = None
+    onnx: OnnxNetwork | None = None
 
     @property
     def name(self) -> str:
         """Name of the model."""
         return str(self.metadata.get("name") or self.path.name)
+
+    @property
+    def backend(self) -> str:
+        """Name of the library that runs its network, ``"torch"`` or ``"onnx"``."""
+        return "torch" if self.onnx is None else self.onnx.name
 
 
 class ModelFolder:
@@ -118,30 +122,13 @@ class ModelFolder:
         head: how outputs become shares.
         half: store weights as float16, half the size; they are read back as float32.
         """
-        details = dict(metadata or {})
-        needs = Needs.from_json(details.pop("needs", None), Path(folder))
+        from softseg.network.writing import write_model
+
         head = head_of(recipe, tree) if head is None else head
-        own = {
-            "format_version": FORMAT_VERSION,
-            "software_version": softseg.__version__,
-            "head": {"name": head.name, "classes": head.classes, "background": head.background},
-            "plan": plan.model_dump(mode="json"),
-            "details": details,
-            **({} if needs is None else {"needs": needs.to_json()}),
-        }
-        with write_folder_beside(folder, stale=OPTIONAL) as temporary:  # these were fitted to another network
-            (temporary / "configs").mkdir()
-            (temporary / "models").mkdir()
-            _write_json(temporary / "configs" / "metadata.json", metadata_config(plan, tree, head, details, own))
-            _write_json(temporary / "configs" / "inference.json", inference_config(plan, tree, head))
-            write_weights(_state(network, half), temporary / "models" / "model.pt")
-            tree.save(temporary / "tree.json")
-            (temporary / "recipe.yaml").write_text(recipe, encoding="utf-8")
-            (temporary / "README.md").write_text(model_card(plan, tree, head, details), encoding="utf-8")
-        return Path(folder)
+        return write_model(Path(folder), network, plan, tree, recipe, dict(metadata or {}), head, half)
 
     @staticmethod
-    def load(path: str | PathLike[str], outliers: bool = True) -> Model:
+    def load(path: str | PathLike[str], outliers: bool = True, backend: str = "torch") -> Model:
         """Read a model folder.
 
         Parameters
@@ -149,6 +136,8 @@ class ModelFolder:
         path: the folder.
         outliers: read its outlier score, if any; another one is fitted without it, so that a damaged one can be
             replaced.
+        backend: the library that is to run the network, ``"torch"`` or ``"onnx"``; the latter loads no PyTorch, and no
+            outlier score, which needs it.
 
         Raises
         ------
@@ -165,31 +154,22 @@ class ModelFolder:
             raise InputError(
                 f"has {len(tree.leaves)} leaves, the network was trained on {head.classes}", file=folder / "tree.json"
             )
-        weights = folder / "models" / "model.pt"
-        state = read_weights(weights)
-        _require_sound_plan(plan, head, weights.stat().st_size, folder / "configs" / "metadata.json")
-        network = build_network(plan.network, plan.inputs, head.out_channels, plan.dimensions)
-        load_state(network, state, weights)
         recipe = read_text(folder / "recipe.yaml")
-        scored = FittedOutliers.load(folder, head) if outliers else None
         file = folder / CALIBRATION_FILE
         calibration = Calibration.load(file, tree) if file.exists() else None
-        return Model(network.eval(), plan, tree, head, recipe, metadata, folder, scored, calibration, needs=needs)
+        network: Any = None
+        scored: FittedOutliers | None = None
+        onnx: OnnxNetwork | None = None
+        if backend == "onnx":
+            from softseg.backends.onnx_backend import OnnxNetwork
 
+            onnx = OnnxNetwork.load(folder, plan, tree, head)
+        else:
+            from softseg.network.states import built_network
 
-def _require_sound_plan(plan: Plan, head: Head, size: int, file: Path) -> None:
-    """Hold the network that the plan declares against the size of the file of weights, before it is built."""
-    try:
-        weights = weight_count(plan.network, plan.inputs, head.out_channels, plan.dimensions)
-    except InputError as error:
-        raise InputError(error.message, file=file, field=f"softseg.plan.{error.field}", hint=error.hint) from error
-    if weights > max(size, 1 << 22):  # stored in two bytes or more; small ones are said weight by weight
-        raise InputError(
-            f"the network of its plan has {weights} weights, the file of weights {size} bytes",
-            file=file,
-            field="softseg.plan.network",
-            hint="weights and plan are of two models",
-        )
+            network = built_network(plan, head, folder / "models" / "model.pt", folder / "configs" / "metadata.json")
+            scored = FittedOutliers.load(folder, head) if outliers else None
+        return Model(network, plan, tree, head, recipe, metadata, folder, scored, calibration, needs=needs, onnx=onnx)
 
 
 def head_of(recipe: str, tree: LabelTree) -> Head:
@@ -199,45 +179,6 @@ def head_of(recipe: str, tree: LabelTree) -> Head:
     head = (load_yaml(recipe) or {}).get("head", "softmax")
     name = head.get("name", "softmax") if isinstance(head, dict) else head
     return Head(name, len(tree.leaves), None if tree.background is None else tree.leaf_index(tree.background.id))
-
-
-def _state(network: nn.Module, half: bool) -> dict[str, Tensor]:
-    """Return copies of the weights; those that a network holds under several names stay one tensor, stored once."""
-    copies: dict[tuple[int, tuple[int, ...]], Tensor] = {}
-    state = {}
-    for name, tensor in network.state_dict().items():
-        value = tensor.detach().cpu()
-        key = value.data_ptr(), tuple(value.shape)
-        if value.numel() == 0 or key not in copies:
-            copies[key] = value.half() if half and value.is_floating_point() else value.clone()
-        state[name] = copies[key]
-    return state
-
-
-def load_state(network: nn.Module, state: Any, file: Path) -> None:
-    """Put weights into a network.
-
-    Raises
-    ------
-    InputError: they are not the weights of this network; ``file`` and a weight are named.
-    """
-    if not isinstance(state, dict):
-        raise InputError("holds no named weights", file=file)
-    expected = network.state_dict()
-    for name, value in expected.items():
-        found = state.get(name)
-        if not isinstance(found, Tensor):
-            raise InputError(f"the weight {name!r} is missing", file=file, hint="weights and plan are of two models")
-        if found.shape != value.shape:
-            raise InputError(
-                f"the weight {name!r} has the shape {tuple(found.shape)}, expected {tuple(value.shape)}",
-                file=file,
-                hint="weights and plan are of two models",
-            )
-    extra = sorted(map(str, set(state) - set(expected)))
-    if extra:
-        raise InputError(f"holds weights that the network lacks, e.g. {extra[0]!r}", file=file)
-    network.load_state_dict(state)
 
 
 def _require_files(folder: Path) -> None:
@@ -287,7 +228,3 @@ def _head(own: Mapping[str, Any]) -> Head:
     ):
         raise ValueError(f"head.background is {str(background)[:80]!r}, expected null or a leaf index below {classes}")
     return Head(own["name"], classes, background)
-
-
-def _write_json(path: Path, content: Mapping[str, Any]) -> None:
-    path.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")

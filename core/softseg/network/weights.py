@@ -6,13 +6,14 @@ import pickle
 import struct
 import zipfile
 from pathlib import Path
-from typing import Any
-
-import torch
+from typing import TYPE_CHECKING, Any
 
 from softseg.errors import InputError
 from softseg.files import require_file
 from softseg.system import raise_out_of_memory, require_memory
+
+if TYPE_CHECKING:
+    import torch
 
 _LARGEST_NOTE = 16 << 20  # bytes of a member that holds no numbers: names and shapes, the version
 
@@ -24,6 +25,8 @@ def read_weights(path: Path, device: torch.device | str = "cpu") -> dict[str, An
     ------
     InputError: the file is missing, damaged, or holds anything but plain values and tensors.
     """
+    import torch
+
     require_file(path)
     _require_plain_size(path)
     try:
@@ -72,6 +75,8 @@ def write_weights(state: dict[str, Any], path: Path) -> None:
     OSError: the disk is full or the folder cannot be written (given a path instead of an open file, torch would raise
         an error that does not say so).
     """
+    import torch
+
     try:
         with path.open("wb") as file:
             torch.save(state, file)

@@ -115,13 +115,13 @@ def _windows(model: Model, case: PreparedCase, device: torch.device) -> Iterator
     The border repeated around images smaller than a window lies outside the case: such places are negative.
     """
     plan = model.plan
-    volume = torch.from_numpy(np.array(case.image, np.float32))
+    volume = np.array(case.image, np.float32)
     picture = Picture.of(volume, plan.patch_kji, 0.0, model.head.background is not None)
     for window in picture.windows:
         place = tuple(
             slice(start, start + size) for start, size in zip(picture.start(window), picture.grid.patch, strict=True)
         )
-        batch = picture.volume[every_channel(window)][None]
+        batch = torch.from_numpy(picture.volume[every_channel(window)])[None]
         batch = batch.squeeze(2) if plan.dimensions == 2 else batch
         yield place, batch.to(device, memory_format=memory_format(plan.dimensions))
 

@@ -18,7 +18,7 @@ from softseg.errors import InputError
 from softseg.events import Events
 from softseg.files import require_writable_folder, scratch_beside, write_folder_beside
 from softseg.network import Model
-from softseg.network.ensemble_outliers import TITLES, EnsembleOutliers, scores_of_ensemble
+from softseg.network.ensemble_outliers import EnsembleOutliers, scores_of_ensemble, title_of
 from softseg.network.fitted_outliers import OUTLIERS_FILE, FittedOutliers
 from softseg.network.joint import Joint
 from softseg.network.outlier_scores import SCORES, score_class, scores_for
@@ -142,7 +142,7 @@ def described(models: Sequence[Model]) -> list[str]:
     else:
         name, outliers = joint.name, joint.outliers
         possible = scores_of_ensemble([model.head for model in models])
-        title = "" if outliers is None else TITLES[outliers.score]
+        title = "" if outliers is None else title_of(outliers.score)
     lines = [f"{name}: no outlier score yet"]
     if outliers is not None:
         lines = [f"{name}: {title} ({outliers.score})", *_summary(outliers)]

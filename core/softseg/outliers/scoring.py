@@ -7,16 +7,17 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from torch import Tensor
 
+from softseg.backends.torch_backend import TorchBackend
 from softseg.data import PreparedCase
 from softseg.errors import naming
 from softseg.events import Events
 from softseg.network import Model
 from softseg.network.fitted_outliers import FittedOutliers
 from softseg.prediction.layout import Layout, Picture
-from softseg.prediction.scoring import NOT_JUDGED, WindowScorer
+from softseg.prediction.scoring import WindowScorer
 from softseg.prediction.shares import dense, only_background, shares_of_blocks
+from softseg.prediction.step_map import NOT_JUDGED
 from softseg.prediction.sweep import Runner
 from softseg.prediction.window_grid import every_channel
 from softseg.requests.predict import OVERLAP
@@ -69,7 +70,7 @@ def score_case(
     events = Events() if events is None else events
     device, head, plan = resolve_device(device), model.head, model.plan
     network = model.network.to(device).eval()
-    volume = torch.from_numpy(np.array(case.image, np.float32))
+    volume = np.array(case.image, np.float32)
     shape: Index = (volume.shape[1], volume.shape[2], volume.shape[3])
     scores = np.full((len(fitted), *shape), NOT_JUDGED, np.float32)
     layout = Layout.over([Picture.of(volume, plan.patch_kji, overlap, head.background is not None)], (0, 0, 0))
@@ -77,14 +78,14 @@ def score_case(
         return ScoredCase(only_background(head.classes, shape, head.background), scores)
     partition = layout.partition
 
-    def take(block: Index, found: Tensor | None) -> None:
+    def take(block: Index, found: FloatArray | None) -> None:
         if found is not None:
-            scores[every_channel(partition.place(block))] = np.moveaxis(found.numpy(), -1, 0)
+            scores[every_channel(partition.place(block))] = np.moveaxis(found, -1, 0)
 
     scorer = WindowScorer.of(model, fitted, take) if fitted else None
     dtype = resolve_precision(plan.precision if precision is None else precision, device)
-    runner = Runner(network, head, plan.dimensions, device, dtype, scorer=scorer)
-    blocks = shares_of_blocks(runner, layout, torch.arange(head.classes), events)
+    runner = Runner(TorchBackend(network, head, plan.dimensions, device, dtype), head, scorer=scorer)
+    blocks = shares_of_blocks(runner, layout, np.arange(head.classes), events)
     with naming(model.path):
         return ScoredCase(dense(blocks, partition, head.classes, shape, head.background), scores)
 

@@ -9,8 +9,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
-import torch
-
 from softseg.data import preprocess_images
 from softseg.data.cubes import read_channel
 from softseg.data.cubes.cube import ChannelImage
@@ -18,16 +16,16 @@ from softseg.errors import OutOfMemoryError, naming
 from softseg.events import Events
 from softseg.image import Geometry, Image
 from softseg.network import FittedOutliers
-from softseg.network.architectures import window_multiple
 from softseg.network.ensemble_outliers import EnsembleOutliers
+from softseg.network.options import window_multiple
 from softseg.prediction.ensemble import see_one_grid
 from softseg.prediction.joint import KEPT, Answer, averaged, in_turn
 from softseg.prediction.joint_scores import joined, score_maps
-from softseg.prediction.memory import halved
-from softseg.prediction.scoring import StepMap
 from softseg.prediction.settings import Settings
 from softseg.prediction.spread import SpreadMaps
+from softseg.prediction.step_map import StepMap
 from softseg.prediction.streaming import pieces_of
+from softseg.prediction.window_grid import halved
 from softseg.soft.blocks import Index, Piece
 from softseg.soft.fine import FineStore
 from softseg.soft.resample import resample_image
@@ -152,6 +150,8 @@ def with_windows_that_fit(
                 raise _out_of_memory(model, grid, window, settings, file, reason) from error
         gc.collect()
         if settings.device.type == "cuda":
+            import torch
+
             torch.cuda.empty_cache()
         events.warning(
             f"memory is short ({' '.join(reason.split())[:120]}): going on with windows of {_by(smaller)} voxels "

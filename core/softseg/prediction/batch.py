@@ -7,9 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from os import PathLike, fspath
 from pathlib import Path
-from typing import Any
-
-import torch
+from typing import TYPE_CHECKING, Any
 
 from softseg.errors import InputError, OutOfMemoryError, SoftSegError
 from softseg.events import Events
@@ -17,7 +15,7 @@ from softseg.files import require_writable_folder
 from softseg.network import Model
 from softseg.prediction.case import Prediction, predict_with
 from softseg.prediction.cohort import Share, Table, error_fields, volumes_of
-from softseg.prediction.ensemble import best_network, joint_name, load_model, load_models, require_once
+from softseg.prediction.ensemble import best_network, device_of, joint_name, load_model, load_models, require_once
 from softseg.prediction.guarantee import level_of
 from softseg.prediction.inputs import CaseInput, find_cases
 from softseg.prediction.masking import MaskSource
@@ -27,7 +25,10 @@ from softseg.prediction.record import files_of, is_made_by, model_digest, record
 from softseg.prediction.settings import Settings
 from softseg.requests.manifest import SOFT, VOLUMES, OutputFile, State, WrittenCase, absolute
 from softseg.requests.predict import AUTO, MADE, NO_MASK, PredictRequest
-from softseg.system import MEMORY_ERRORS, gpus, raise_out_of_memory, resolve_device
+from softseg.system import MEMORY_ERRORS, chosen_backend, gpus, raise_out_of_memory
+
+if TYPE_CHECKING:
+    import torch
 
 __all__ = ["CaseResult", "load_model", "predict", "run"]
 
@@ -78,7 +79,7 @@ def predict(
     events: stages, progress, warnings, estimates, results; cancelling.
     asked: any further options of :class:`~softseg.requests.PredictRequest`: cut, nodes, confidence, uncertainty,
         branches, calibrated, outliers, mask, postprocess, map_type, overlap, precision, blend, fast,
-        overwrite.
+        overwrite, backend.
 
     Returns
     -------
@@ -129,16 +130,16 @@ def run(
     share = Share.of_environment()
     if models is not None and request.fast:
         raise InputError("loaded models are taken as they are", field="fast", hint="give the ensemble's folder or name")
-    if request.fast:
-        models = [best_network(request.model, events)]
-    loaded, *others = load_models(request.model if models is None else models)
+    if models is None:
+        models = _models_of(request, events)
+    loaded, *others = models
     level = level_of(request, [loaded, *others], events)
     wanted = replace(Wanted.of(loaded.tree, request), confidence=level)
     require_once([loaded, *others], request.uncertainty)
     all_cases = find_cases(request.inputs, loaded.plan.channels, request.series)
     _require_mask_of_each(request, len(all_cases))
     folders = case_folders(request.out, all_cases)
-    device = resolve_device(_own_gpu(request.device, share), events)
+    device = device_of(loaded, _own_gpu(request.device, share), events)
     settings = Settings.of([loaded, *others], request, device)
     settings = replace(settings, mask=MaskSource.of([loaded, *others], request))
     job = _Job(loaded, "+".join(model_digest(each) for each in (loaded, *others)), settings, wanted)
@@ -150,6 +151,14 @@ def run(
     if len(all_cases) == 1 and cases:
         return [_only(job, cases[0], folders[cases[0].name], table, events)]
     return _cohort(job, cases, folders, table, share, events)
+
+
+def _models_of(request: PredictRequest, events: Events) -> list[Model]:
+    """Return the models that a request names, as its backend runs them."""
+    backend = chosen_backend(request.backend)
+    if request.fast:
+        return [best_network(request.model, events, backend)]
+    return load_models(request.model, backend=backend)
 
 
 @dataclass(frozen=True, eq=False)
@@ -183,12 +192,14 @@ class _Job:
             "uncertainty": request.uncertainty,
             "postprocess": [asdict(step) for step in settings.postprocess],
             "overlap": request.overlap,
-            "precision": str(settings.dtype_of(self.model)).removeprefix("torch."),
+            "precision": settings.precision_of(self.model),
             "blend": request.blend,
             "outliers": None if settings.outliers is None else settings.outliers.digest(),
             "calibration": [self._temperatures(model) for model in self.models],
             "branches": list(self.wanted.branches),
         }
+        if self.model.onnx is not None:
+            decisive["backend"] = self.model.onnx.name
         joint = settings.calibration_of(self.models)
         if joint is not None:
             decisive["calibration_of_mean"] = list(joint.temperatures)

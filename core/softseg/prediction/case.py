@@ -8,8 +8,6 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-import torch
-
 from softseg.data import preprocess_images
 from softseg.data.cubes import read_channel
 from softseg.data.cubes.cube import ChannelImage, filled
@@ -17,7 +15,7 @@ from softseg.events import Events
 from softseg.image import Image, say_notes
 from softseg.prediction.answering import OneByOne, with_windows_that_fit
 from softseg.prediction.checks import warn_about
-from softseg.prediction.ensemble import see_one_grid
+from softseg.prediction.ensemble import device_of, see_one_grid
 from softseg.prediction.joint import predict_jointly
 from softseg.prediction.masking import MaskSource
 from softseg.prediction.settings import Settings
@@ -26,9 +24,10 @@ from softseg.prediction.streaming import Found, stream
 from softseg.requests.predict import PredictRequest
 from softseg.soft.blocks import Index
 from softseg.soft.parcellation import NodeVolume, SoftParcellation
-from softseg.system import resolve_device
 
 if TYPE_CHECKING:
+    import torch
+
     from softseg.network import Model
 
 _Result = TypeVar("_Result")
@@ -95,7 +94,7 @@ def predict_case(
     CancelledError: cancelled.
     """
     request = PredictRequest("", (), Path(), **asked)
-    settings = Settings.of([model, *others], request, resolve_device(device))
+    settings = Settings.of([model, *others], request, device_of(model, device))
     settings = replace(settings, mask=MaskSource.of([model, *others], request))
     return predict_with(model, images, settings, Events() if events is None else events)
 

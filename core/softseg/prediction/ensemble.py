@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from os import PathLike, fspath
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from softseg.ensemble_file import FILE, MEMBERS, EnsembleFile
 from softseg.errors import InputError
@@ -13,15 +14,22 @@ from softseg.events import Events
 from softseg.needs import Needs
 from softseg.network import Joint, Model, ModelFolder, load_members
 from softseg.resources import named_model
+from softseg.system import Processor, onnx_device, resolve_device
+
+if TYPE_CHECKING:
+    import torch
 
 
-def load_models(model: str | PathLike[str] | Model | Sequence[Model], outliers: bool = True) -> list[Model]:
+def load_models(
+    model: str | PathLike[str] | Model | Sequence[Model], outliers: bool = True, backend: str = "torch"
+) -> list[Model]:
     """Return the models of an ensemble, or the only one; see :func:`softseg.prediction.batch.predict`.
 
     Parameters
     ----------
     model: a folder, a name, several joined by commas, or what was loaded before.
     outliers: read their outlier scores from the folders; see :meth:`softseg.network.ModelFolder.load`.
+    backend: the library that is to run those that are loaded here, ``"torch"`` or ``"onnx"``.
 
     Raises
     ------
@@ -30,7 +38,7 @@ def load_models(model: str | PathLike[str] | Model | Sequence[Model], outliers: 
     if isinstance(model, Model):
         return [model]
     if isinstance(model, (str, PathLike)):
-        models = [each for name in model_names(model) for each in _models_of(named_model(name), outliers)]
+        models = [each for name in model_names(model) for each in _models_of(named_model(name), outliers, backend)]
     else:
         models = list(model)
     if not models:
@@ -49,21 +57,22 @@ def load_model(model: str | PathLike[str]) -> Model:
     return ModelFolder.load(named_model(model))
 
 
-def _models_of(folder: Path, outliers: bool) -> list[Model]:
+def _models_of(folder: Path, outliers: bool, backend: str) -> list[Model]:
     """Return the model of a folder, or the members of the ensemble that it holds."""
     ensemble = EnsembleFile.load(folder)
     if ensemble is None:
-        return [ModelFolder.load(folder, outliers)]
-    return load_members(ensemble, outliers)
+        return [ModelFolder.load(folder, outliers, backend)]
+    return load_members(ensemble, outliers, backend)
 
 
-def best_network(model: str, events: Events | None = None) -> Model:
+def best_network(model: str, events: Events | None = None, backend: str = "torch") -> Model:
     """Return the network that is best by itself among those of an ensemble, for ``--fast``.
 
     Parameters
     ----------
     model: a model folder or the name of a shipped model; one that is no ensemble is taken as it is.
     events: told which network that is.
+    backend: see :func:`load_models`.
 
     Raises
     ------
@@ -73,7 +82,7 @@ def best_network(model: str, events: Events | None = None) -> Model:
         raise InputError("takes one network of one ensemble, but several models are named", field="--fast")
     ensemble = EnsembleFile.load(named_model(model))
     if ensemble is None:
-        return load_model(model)
+        return ModelFolder.load(named_model(model), backend=backend)
     if ensemble.best is None:
         raise InputError(
             "does not say which of its members is the best",
@@ -83,8 +92,18 @@ def best_network(model: str, events: Events | None = None) -> Model:
         )
     if events is not None:
         events.log(f"one network of {len(ensemble.members)}: {ensemble.best}")
-    member = ModelFolder.load(ensemble.folder / MEMBERS / ensemble.best)
+    member = ModelFolder.load(ensemble.folder / MEMBERS / ensemble.best, backend=backend)
     return replace(member, needs=ensemble.needs or member.needs)
+
+
+def device_of(model: Model, device: str | torch.device, events: Events | None = None) -> torch.device | Processor:
+    """Return where a model runs; see :func:`softseg.system.resolve_device`.
+
+    Raises
+    ------
+    InputError: there is no such device, or what runs the network cannot use it.
+    """
+    return resolve_device(device, events) if model.onnx is None else onnx_device(str(device), events)
 
 
 def model_names(model: str | PathLike[str]) -> list[str]:

@@ -7,16 +7,10 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
-import torch
-
-from softseg.data import NetworkSpec
 from softseg.errors import OutOfMemoryError
 from softseg.events import Events
 from softseg.image import Geometry
-from softseg.network.architectures import build_network
-from softseg.network.heads import Head
 from softseg.prediction.layout import Layout
-from softseg.prediction.memory import network_memory
 from softseg.prediction.sweep import Runner
 from softseg.soft.blocks import Index
 from softseg.system import free_memory, held_memory
@@ -30,7 +24,7 @@ class Work:
     ----------
     leaves: of the tree.
     channels: of the network's output.
-    window: bytes that the network takes for one pass, see :func:`network_memory`.
+    window: bytes that the network takes for one pass, see :class:`softseg.backends.Backend`.
     unfinished: voxels that change at the worst time, of all pictures.
     block: voxels of the largest block, rims included.
     rims: voxels of the rims kept of finished blocks.
@@ -109,14 +103,11 @@ def work_of(
     return Work(
         leaves=runner.head.classes,
         channels=runner.channels,
-        window=network_memory(
-            runner.network,
+        window=runner.backend.memory(
             picture.volume.shape[0],
             picture.grid.patch,
-            runner.dimensions,
-            runner.dtype,
             runner.batch_size,
-            backward=any(score.needs == "gradient" for score in scores),
+            gradient=any(score.needs == "gradient" for score in scores),
         ),
         unfinished=layout.most_open() * members,
         block=math.prod(size + part for size, part in zip(widest, rim, strict=True)),
@@ -132,24 +123,7 @@ def work_of(
     )
 
 
-def head_work(leaves: int, plan_shape: Index, target_shape: Index, window: Index) -> Work:
-    """Return the sizes of a scan of one channel that is predicted by the default network, for questions in advance.
-
-    Parameters
-    ----------
-    leaves: of the tree, the background included.
-    plan_shape, target_shape: ``(k, j, i)`` of the model's grid and of the scan.
-    window: ``(k, j, i)``.
-    """
-    with torch.device("meta"):
-        network = build_network(NetworkSpec(), 1, leaves, 3)
-    runner = Runner(network, Head("softmax", leaves), 3, torch.device("cpu"), torch.float32)
-    layout = Layout.whole(torch.zeros((1, *plan_shape)), window, (1, 1, 1))
-    grid, target = (Geometry((shape[2], shape[1], shape[0])) for shape in (plan_shape, target_shape))
-    return work_of(runner, layout, (1, 1, 1), grid, target, 0, whole=False)
-
-
-def announce(work: Work, device: torch.device, events: Events) -> Callable[[float], None]:
+def announce(work: Work, device: object, events: Events) -> Callable[[float], None]:
     """Say how much memory the process will take at most; return what says how long it takes, once that is known.
 
     Raises

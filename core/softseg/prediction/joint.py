@@ -20,10 +20,10 @@ from softseg.image import Geometry
 from softseg.network.ensemble_outliers import EnsembleOutliers
 from softseg.prediction.estimate import require_free
 from softseg.prediction.postprocessing import clean
-from softseg.prediction.scoring import StepMap
 from softseg.prediction.settings import Settings
 from softseg.prediction.shares import only_background
 from softseg.prediction.spread import SpreadMaps
+from softseg.prediction.step_map import StepMap
 from softseg.prediction.streaming import Collected, Found
 from softseg.prediction.uncertainty import Spread
 from softseg.soft.blocks import Piece

@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from softseg.network.ensemble_outliers import EnsembleOutliers
 from softseg.network.fitted_outliers import FittedOutliers
-from softseg.prediction.scoring import StepMap
+from softseg.prediction.step_map import StepMap
 from softseg.soft.outliers import StoredOutliers, as_steps
 from softseg.types import FloatArray
 

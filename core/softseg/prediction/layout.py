@@ -10,14 +10,14 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-import torch
-from torch import Tensor
+import numpy as np
 
-from softseg.prediction.sums import Region
+from softseg.backends import Region
 from softseg.prediction.uncertainty import Augmentation
 from softseg.prediction.window_grid import WindowGrid, content_box, content_of, needed, padded
 from softseg.requests.predict import OVERLAP
 from softseg.soft.blocks import Index, Partition
+from softseg.types import FloatArray, IntArray
 
 MOST_TRIED = 1000
 """Up to this many windows every order of axes is tried out; beyond it the layer between windows decides."""
@@ -40,7 +40,7 @@ class Picture:
     left_right_axis: array axis along which a change mirrors.
     """
 
-    volume: Tensor
+    volume: FloatArray
     grid: WindowGrid
     windows: tuple[Region, ...]
     change: Augmentation
@@ -49,7 +49,7 @@ class Picture:
 
     @staticmethod
     def of(
-        volume: Tensor,
+        volume: FloatArray,
         patch: Sequence[int],
         overlap: float,
         skip_empty: bool,
@@ -70,12 +70,12 @@ class Picture:
         change = Augmentation() if change is None else change
         shape = volume.shape[1], volume.shape[2], volume.shape[3]
         if change != Augmentation():
-            volume = torch.from_numpy(change.apply(volume.numpy(), left_right_axis))
+            volume = change.apply(volume, left_right_axis)
         content = content_of(volume) if skip_empty else None
         box = None if content is None else content_box(content, patch)
         grid = WindowGrid.over(volume.shape[1:], patch, overlap, box)
         part = padded(volume, grid)
-        filled = None if content is None else padded(content[None].float(), grid)[0] > 0
+        filled = None if content is None else padded(content[None].astype(np.float32), grid)[0] > 0
         windows = grid.slices if filled is None else needed(grid.slices, filled)
         return Picture(part, grid, windows, change, shape, left_right_axis)
 
@@ -92,14 +92,25 @@ class Picture:
             start[axis] = self.shape[axis] - start[axis] - self.grid.patch[axis]
         return start[0], start[1], start[2]
 
-    def undone(self, values: Tensor, permutation: Tensor) -> Tensor:
-        """Return a window's values ``(k, j, i, channels)`` as they are in the image as it was."""
+    def undone(self, values: FloatArray, permutation: IntArray) -> FloatArray:
+        """Return values ``(k, j, i, channels)`` of a window or a part of one as they are in the image as it was."""
         turned = self.turned_back(values)
-        return turned if not self.change.mirror or values.shape[3] == 1 else turned[..., permutation]
+        if not self.change.mirror or values.shape[3] == 1:
+            return turned
+        return np.ascontiguousarray(turned[..., permutation])
 
-    def turned_back(self, values: Tensor) -> Tensor:
-        """Return a window's values ``(k, j, i, channels)`` at their places; what the channels mean does not change."""
-        return values.flip(self.left_right_axis) if self.change.mirror else values
+    def turned_back(self, values: FloatArray) -> FloatArray:
+        """Return values ``(k, j, i, channels)`` at their places; what the channels mean does not change."""
+        return np.flip(values, self.left_right_axis).copy() if self.change.mirror else values
+
+    def mirrored(self, part: Region) -> Region:
+        """Return where the part of a window in the image as it was lies in the window that the network saw."""
+        if not self.change.mirror:
+            return part
+        axis, length = self.left_right_axis, self.grid.patch[self.left_right_axis]
+        sides = list(part)
+        sides[axis] = slice(length - part[axis].stop, length - part[axis].start)
+        return sides[0], sides[1], sides[2]
 
 
 @dataclass(frozen=True)
@@ -153,7 +164,7 @@ class Layout:
         return min(layouts, key=Layout.most_open)
 
     @staticmethod
-    def whole(volume: Tensor, patch: Sequence[int], rim: Index, overlap: float = OVERLAP) -> Layout:
+    def whole(volume: FloatArray, patch: Sequence[int], rim: Index, overlap: float = OVERLAP) -> Layout:
         """Lay windows over all of one image ``[channels, k, j, i]``."""
         layout = Layout.over([Picture.of(volume, patch, overlap, skip_empty=False)], rim)
         if layout is None:

@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
-import torch
 from scipy import ndimage
 
 from softseg.data import preprocess_images
@@ -38,7 +37,10 @@ from softseg.soft.resample import resample_image
 from softseg.types import FloatArray
 
 if TYPE_CHECKING:
+    import torch
+
     from softseg.network import Model
+    from softseg.system import Processor
 
 WITHIN = 0.5
 """Voxels of at least this probability are shown to the network (our default)."""
@@ -55,6 +57,7 @@ class Needed:
     name, digest: of the model.
     channels: how many images it takes.
     node: id of the node whose probability is the mask.
+    backend: the library that runs it, that of the models that need it.
     """
 
     needs: Needs
@@ -63,6 +66,7 @@ class Needed:
     digest: str
     channels: int
     node: str
+    backend: str
 
     @staticmethod
     def find(needs: Needs, models: Sequence[Model]) -> Needed:
@@ -76,7 +80,7 @@ class Needed:
         hint = "add that model, give --mask FILE, or --mask none if the scan is stripped already"
         try:
             folder = named_model(needs.model)
-            makers = load_models(folder)
+            makers = load_models(folder, backend=models[0].backend)
             node = makers[0].tree.find(needs.node).id
         except InputError as error:
             where = "" if error.file is None else f" ({error.file})"
@@ -86,13 +90,13 @@ class Needed:
             raise InputError(f"{whose}, which takes {channels} images", field="needs", hint=hint)
         if needs_of(makers) is not None:
             raise InputError(f"{whose}, which itself needs another model", field="needs", hint=hint)
-        return Needed(needs, folder, joint_name(makers), _digest(makers), channels, node)
+        return Needed(needs, folder, joint_name(makers), _digest(makers), channels, node, models[0].backend)
 
     def mask(
-        self, scans: Sequence[ChannelImage], files: Sequence[Path], device: torch.device, events: Events
+        self, scans: Sequence[ChannelImage], files: Sequence[Path], device: torch.device | Processor, events: Events
     ) -> FloatArray:
         """Return the node's probability in every voxel of a scan: float32 ``(k, j, i)``, 0..1."""
-        models = load_models(self.folder)
+        models = load_models(self.folder, backend=self.backend)
         own, names = scans[: self.channels], list(files[: self.channels])
         model, target = models[0], own[0].geometry
         settings = Settings.of(models, PredictRequest("", (), Path()), device)
@@ -196,7 +200,7 @@ class MaskSource:
         scans: Sequence[ChannelImage],
         files: Sequence[Path],
         models: Sequence[Model],
-        device: torch.device,
+        device: torch.device | Processor,
         events: Events,
     ) -> Mask | None:
         """Return the mask of a scan, None where it is stripped already.

@@ -112,7 +112,9 @@ def record_of(name: str, digest: str, settings: Mapping[str, Any]) -> dict[str, 
 
 
 def model_digest(model: Model) -> str:
-    """Return a digest of everything of a model that a prediction depends on."""
+    """Return a digest of everything of a model that a prediction depends on; the same whatever runs its network."""
+    if model.onnx is not None:
+        return model.onnx.digest
     digest = hashlib.sha256(repr(model.network).encode())
     digest.update(model.plan.model_dump_json().encode())
     digest.update(json.dumps(model.tree.to_json(), sort_keys=True).encode())

@@ -7,37 +7,26 @@ floating point: what is stored is written in 8 bits as soon as a block is finish
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
-import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
+from softseg.backends import Backend, Kind, Outputs, Region
+from softseg.backends.torch_backend import TorchBackend, TorchOutputs
 from softseg.errors import InputError
-from softseg.image import Geometry
 from softseg.network.heads import Head
 from softseg.network.outlier_scores import OutlierScore, Voxels
-from softseg.soft.blocks import BlockResampler, Index, Partition
-from softseg.soft.outliers import STEPS, as_steps
+from softseg.prediction.step_map import ScoreSink
 from softseg.types import FloatArray
 
 if TYPE_CHECKING:
     from softseg.network import Model
     from softseg.network.fitted_outliers import FittedOutliers
 
-FINE = 65535
-"""Largest step of a score in 16 bits."""
-
-NOT_JUDGED = float("-inf")
-"""Score of voxels that no window reached: they are surely background, so never strange."""
-
 _MOST_VALUES = 1 << 18  # outputs that scores are made from at a time: what they leave behind fits into the cache
-
-ScoreSink = Callable[[Index, Tensor | None], None]
-"""Takes a finished block's position and its scores ``(k, j, i, S)``, None where no window reached."""
 
 
 class Material(NamedTuple):
@@ -49,8 +38,8 @@ class Material(NamedTuple):
     early: ``(k, j, i, S)``, scores of the scores that need a gradient, in their order.
     """
 
-    features: Tensor | None
-    early: Tensor | None
+    features: FloatArray | None
+    early: FloatArray | None
 
 
 @dataclass(frozen=True, eq=False)
@@ -112,38 +101,60 @@ class WindowScorer:
         finally:
             handle.remove()
 
-    def material(self, batch: Tensor, features: Sequence[Tensor], run: Callable[[Tensor], Tensor]) -> list[Material]:
-        """Return what scores need of a batch, per window, on the CPU.
+    @torch.inference_mode()
+    def outputs(
+        self, backend: Backend, windows: Sequence[FloatArray], kind: Kind
+    ) -> tuple[list[TorchOutputs], list[Material]]:
+        """Return what the network says about windows ``[channels, k, j, i]``, and what scores need of each.
 
         Parameters
         ----------
-        batch: ``[B, channels, *spatial]``, on the network's device.
-        features: what :meth:`listening` collected.
-        run: the network, as it is run for the shares: ``[B, out_channels, *spatial]``.
+        backend: runs the network of this scorer.
+        windows, kind: see :class:`~softseg.backends.Backend`.
         """
-        maps = list(_by_window(features[-1], batch)) if features else [None] * len(batch)
+        if not isinstance(backend, TorchBackend):
+            raise ValueError(f"scores need a PyTorch network, this one is run by {backend.name}")
+        batch = backend.batch(windows)
+        with self.listening() as features:
+            logits = backend.logits(batch)
+        return backend.outputs(logits, kind), self._material(backend, batch, features)
+
+    def _material(self, backend: TorchBackend, batch: Tensor, features: Sequence[Tensor]) -> list[Material]:
+        maps = [as_array(window) for window in _by_window(features[-1], batch)] if features else [None] * len(batch)
         early: list[list[Tensor]] = [[] for _ in range(len(batch))]
         for score in self.scores:
             if score.needs == "gradient":
-                outputs = run(score.perturbed(self.network, batch))
+                outputs = backend.logits(score.perturbed(self.network, batch))
                 for window, raw in zip(early, _by_window(outputs, batch), strict=True):
                     window.append(_of_rows(score, raw, self.head))
         return [
-            Material(window, torch.stack(found, -1) if found else None)
+            Material(window, as_array(torch.stack(found, -1)) if found else None)
             for window, found in zip(maps, early, strict=True)
         ]
 
-    def of_part(self, raw: Tensor, shares: Tensor | None, features: Tensor | None, early: Tensor | None) -> Tensor:
-        """Return the scores of a part of a window: float32 ``(k, j, i, S)``, a new tensor.
+    @torch.inference_mode()
+    def of_part(
+        self,
+        outputs: Outputs,
+        part: Region,
+        shares: FloatArray | None,
+        features: FloatArray | None,
+        early: FloatArray | None,
+    ) -> FloatArray:
+        """Return the scores of a part of a window: float32 ``(k, j, i, S)``, a new array.
 
         Parameters
         ----------
-        raw: ``(k, j, i, out_channels)``.
+        outputs: of the window.
+        part: which part.
         shares: ``(k, j, i, C)`` where they are known.
         features, early: the part of :class:`Material`.
         """
-        out = raw.new_empty((*raw.shape[:3], len(self.scores)), dtype=torch.float32)
-        waiting = iter(() if early is None else early.unbind(-1))
+        if not isinstance(outputs, TorchOutputs):
+            raise ValueError("scores need outputs of a PyTorch network")
+        raw = outputs.values[part]
+        out = torch.empty((*raw.shape[:3], len(self.scores)))
+        waiting = iter(() if early is None else torch.from_numpy(early).unbind(-1))
         late = []
         for number, score in enumerate(self.scores):
             if score.needs == "gradient":
@@ -153,11 +164,17 @@ class WindowScorer:
         step = max(1, _MOST_VALUES // max(1, raw[0].numel()))
         for first in range(0, raw.shape[0] if late else 0, step):
             rows = slice(first, first + step)
-            known, inputs = (None if values is None else values[rows] for values in (shares, features))
-            voxels = Voxels(raw[rows].float(), self.head, known, None if inputs is None else inputs.float())
+            known, inputs = (None if each is None else torch.from_numpy(each[rows]) for each in (shares, features))
+            voxels = Voxels(raw[rows].float(), self.head, known, inputs)
             for number in late:
                 out[rows][..., number] = self.scores[number].of(voxels)
-        return out
+        return as_array(out)
+
+
+def as_array(values: Tensor) -> FloatArray:
+    """Return values of any number type as a float32 array."""
+    found: FloatArray = values.float().numpy()
+    return found
 
 
 def _by_window(outputs: Tensor, batch: Tensor) -> Iterator[Tensor]:
@@ -176,62 +193,3 @@ def _by_window(outputs: Tensor, batch: Tensor) -> Iterator[Tensor]:
 def _of_rows(score: OutlierScore, raw: Tensor, head: Head) -> Tensor:
     """Return a score of a window, slice by slice, so that nothing of the outputs' size is made."""
     return torch.stack([score.of(Voxels(row.float(), head)) for row in raw])
-
-
-def mean_of_pictures(found: Sequence[tuple[Tensor, Tensor] | None], shape: Index) -> Tensor | None:
-    """Return the mean of several pictures' scores of a block, ``(k, j, i, S)``; NOT_JUDGED where none has any.
-
-    Parameters
-    ----------
-    found: for each picture scores ``(k, j, i, S)`` and where windows reached, bool ``(k, j, i)``; None: nowhere.
-    shape: ``(k, j, i)`` of the block.
-    """
-    there = [pair for pair in found if pair is not None]
-    if not there:
-        return None
-    total = there[0][0].new_zeros((*shape, there[0][0].shape[3]))
-    count = total.new_zeros(shape)
-    for scores, reached in there:
-        total += torch.where(reached[..., None], scores, 0)
-        count += reached
-    return torch.where(count[..., None] > 0, total / count.clamp_min(1)[..., None], NOT_JUDGED)
-
-
-class StepMap:
-    """A fitted score on the scan's grid, in 8 or 16 bits, filled block by block.
-
-    Parameters
-    ----------
-    fitted: whose range it is kept in.
-    grid, target: the model's grid of this case and the scan's.
-    fine: keep it in 16 bits, to be joined with others.
-
-    Attributes
-    ----------
-    fitted: see above.
-    steps: uint8 or uint16 ``(k, j, i)`` of the scan: 0 at the low end of the range, the largest number at the high end.
-    """
-
-    def __init__(self, fitted: FittedOutliers, grid: Geometry, target: Geometry, fine: bool = False) -> None:
-        self.fitted, self._fine = fitted, fine
-        self.steps: npt.NDArray[np.uint8] | npt.NDArray[np.uint16] = np.zeros(
-            target.shape, np.uint16 if fine else np.uint8
-        )
-        self._resampler = BlockResampler(grid, target, 1, None)
-
-    def begin(self, partition: Partition) -> ScoreSink:
-        """Return what takes the blocks of a partition, in its order."""
-        completed = self._resampler.one_by_one(partition)
-        low, high = self.fitted.low, self.fitted.high
-
-        def take(block: Index, scores: Tensor | None) -> None:
-            degree = None if scores is None else ((scores - low) / (high - low)).clamp_(0, 1).numpy()
-            for voxels, _, values in completed(block, degree):
-                steps = np.rint(values[0] * np.float32(FINE)) if self._fine else as_steps(values[0])
-                self.steps.reshape(-1)[voxels] = steps
-
-        return take
-
-    def degree(self) -> FloatArray:
-        """Return the place of each voxel's score in the range, float32 ``(k, j, i)`` in 0..1."""
-        return np.asarray(self.steps / np.float32(FINE if self._fine else STEPS), np.float32)

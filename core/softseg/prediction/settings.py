@@ -6,8 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import torch
-
 from softseg.errors import InputError
 from softseg.network.ensemble_outliers import DISAGREEMENT
 from softseg.network.joint import Joint
@@ -17,9 +15,12 @@ from softseg.prediction.outputs import branches_of
 from softseg.prediction.postprocessing import CleaningStep
 from softseg.prediction.uncertainty import Uncertainty
 from softseg.requests.predict import PredictRequest
-from softseg.system import resolve_precision
+from softseg.system import Processor, onnx_precision, resolve_precision
 
 if TYPE_CHECKING:
+    import torch
+
+    from softseg.backends import Backend
     from softseg.network import Model
     from softseg.network.fitted_outliers import FittedOutliers
     from softseg.prediction.masking import MaskSource
@@ -44,7 +45,7 @@ class Settings:
     """
 
     request: PredictRequest
-    device: torch.device
+    device: torch.device | Processor
     uncertainty: Uncertainty | None = None
     nodes: tuple[str, ...] = ()
     postprocess: tuple[CleaningStep, ...] = ()
@@ -54,7 +55,7 @@ class Settings:
     mask: MaskSource | None = None
 
     @staticmethod
-    def of(models: Sequence[Model], request: PredictRequest, device: torch.device) -> Settings:
+    def of(models: Sequence[Model], request: PredictRequest, device: torch.device | Processor) -> Settings:
         """Return the settings of a request for models, which are of one tree.
 
         Raises
@@ -75,17 +76,31 @@ class Settings:
             others=tuple(models[1:]),
             branches=branches_of(model.tree, request.branches),
         )
-        settings.dtype_of(model)
+        settings.precision_of(model)
         return settings
 
-    def dtype_of(self, model: Model) -> torch.dtype:
-        """Return the number type of a model's convolutions.
+    def precision_of(self, model: Model) -> str:
+        """Return the name of the number type of a model's convolutions.
 
         Raises
         ------
         InputError: the device does not compute in it.
         """
-        return resolve_precision(self.request.precision or model.plan.precision, self.device)
+        if model.onnx is not None:
+            return onnx_precision(self.request.precision)
+        dtype = resolve_precision(self.request.precision or model.plan.precision, self.device)
+        return str(dtype).removeprefix("torch.")
+
+    def backend_of(self, model: Model) -> Backend:
+        """Return what runs a model's network; a PyTorch network is moved to the device."""
+        if model.onnx is not None:
+            return model.onnx
+        import torch
+
+        from softseg.backends.torch_backend import TorchBackend
+
+        device, dtype = torch.device(str(self.device)), getattr(torch, self.precision_of(model))
+        return TorchBackend(model.network.to(device), model.head, model.plan.dimensions, device, dtype)
 
     def calibration_of(self, models: Sequence[Model]) -> Calibration | None:
         """Return the calibration of the mean of what models say, None where they have none or it is not wanted."""
@@ -122,6 +137,8 @@ def _outliers_of(models: Sequence[Model], request: PredictRequest) -> Outliers:
     ------
     InputError: there is none, or it would not be what it was when its threshold was chosen.
     """
+    if models[0].onnx is not None:
+        raise InputError("outlier scores need PyTorch", field="outliers", hint="use --backend torch, or leave it out")
     joint = Joint.of(models)
     if joint is None and len(models) == 1:
         return fitted_outliers(models[0])

@@ -6,8 +6,6 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import torch
-from torch import Tensor
 
 from softseg.events import Events
 from softseg.network.heads import Head
@@ -18,7 +16,7 @@ from softseg.prediction.sweep import Finished, Runner, sweep
 from softseg.prediction.uncertainty import Spread
 from softseg.prediction.window_grid import every_channel
 from softseg.soft.blocks import Index, Partition, Piece
-from softseg.types import FloatArray
+from softseg.types import FloatArray, IntArray
 
 Shares = tuple[Index, FloatArray | None]
 """A block's position and its shares ``(k, j, i, C)``, ``None`` for nothing but background."""
@@ -41,7 +39,7 @@ class Member:
 def shares_of_blocks(
     runner: Runner | Sequence[Member],
     layout: Layout,
-    permutation: Tensor,
+    permutation: IntArray,
     events: Events,
     maps: SpreadMaps | None = None,
     timed: Callable[[float], None] | None = None,
@@ -84,7 +82,7 @@ def shares_of_blocks(
 def _sweeps(
     members: Sequence[Member],
     layout: Layout,
-    permutation: Tensor,
+    permutation: IntArray,
     events: Events,
     timed: Callable[[float], None] | None,
 ) -> list[Iterator[Finished]]:
@@ -105,8 +103,7 @@ def _times(timed: Callable[[float], None], members: int) -> Callable[[float], No
     return lambda seconds: timed(seconds * members)
 
 
-def _answer(member: Member, sample: Tensor) -> FloatArray:
-    shares: FloatArray = sample.numpy()
+def _answer(member: Member, shares: FloatArray) -> FloatArray:
     return shares if member.calibrated is None else member.calibrated(shares)
 
 
@@ -158,7 +155,7 @@ def _background(shape: tuple[int, ...], head: Head) -> FloatArray:
 def _divided_by_volume(finished: Iterable[Finished], layout: Layout, head: Head) -> Iterator[Finished]:
     """Gather the one channel of every picture, divide it by its largest value, and go through the blocks again."""
     edges = layout.partition.edges
-    whole = torch.zeros((len(layout.pictures), *(line[-1] - line[0] for line in edges)))
+    whole = np.zeros((len(layout.pictures), *(line[-1] - line[0] for line in edges)), np.float32)
     inner = [
         (block, tuple(slice(s.start - line[0], s.stop - line[0]) for s, line in zip(place, edges, strict=True)))
         for block, place in ((block, layout.partition.place(block)) for block in layout.partition.blocks())
@@ -168,7 +165,8 @@ def _divided_by_volume(finished: Iterable[Finished], layout: Layout, head: Head)
             if sample is not None:
                 picture[place] = sample[..., 0]
     for picture in whole:
-        picture[:] = head.probabilities(picture[None, None], scope="volume")[0, head.foreground]
+        peak = picture.max()
+        picture /= peak if peak > 0 else np.float32(1)
     for block, place in inner:
         pairs = [[1 - p[place], p[place]] if head.background == 0 else [p[place], 1 - p[place]] for p in whole]
-        yield block, [torch.stack(pair, -1) for pair in pairs]
+        yield block, [np.stack(pair, -1) for pair in pairs]

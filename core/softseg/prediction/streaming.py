@@ -9,8 +9,8 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 
+from softseg.errors import InputError
 from softseg.events import Events
 from softseg.image import Geometry, Image
 from softseg.prediction.ensemble import joint_name
@@ -18,12 +18,12 @@ from softseg.prediction.estimate import announce, work_of
 from softseg.prediction.joint_scores import score_maps, stored_scores
 from softseg.prediction.layout import Layout, Picture
 from softseg.prediction.postprocessing import clean
-from softseg.prediction.scoring import StepMap, WindowScorer
 from softseg.prediction.settings import Settings
 from softseg.prediction.shares import Member, Shares, cut_into_blocks, dense, masked, shares_of_blocks
 from softseg.prediction.spread import DecisionMaps, SpreadMaps
+from softseg.prediction.step_map import StepMap
 from softseg.prediction.sweep import Runner
-from softseg.prediction.uncertainty import Augmentation, dropout_on
+from softseg.prediction.uncertainty import Augmentation
 from softseg.soft.blocks import BlockResampler, Index, Piece
 from softseg.soft.compress import Compressor
 from softseg.soft.encoding import NODE_ERROR
@@ -34,6 +34,7 @@ from softseg.types import FloatArray
 
 if TYPE_CHECKING:
     from softseg.network import Model
+    from softseg.prediction.scoring import WindowScorer
 
 WINDOWS_ON_GPU = 4
 """Windows in one pass on a GPU (our default); on a CPU one at a time is as fast and takes less memory."""
@@ -118,8 +119,6 @@ def pieces_of(
     """
     head, how = model.head, settings.uncertainty
     models = [model, *settings.others]
-    for each in models:
-        each.network.to(settings.device)
     resampler = BlockResampler(grid, target, head.classes, head.background)
     layout = Layout.over(_pictures(model, image, settings, window), resampler.rim)
     if layout is None:
@@ -140,12 +139,9 @@ def pieces_of(
         kept=kept + (0 if maps is None else maps.nbytes),
     )
     timed = announce(work, settings.device, events)
-    permutation = torch.from_numpy(model.tree.mirror_permutation())
+    permutation = model.tree.mirror_permutation()
     events.stage("predict", len(layout.tasks) * len(members))
-    with contextlib.ExitStack() as dropping:
-        if how and how.kind == "dropout":
-            for each in models:
-                dropping.enter_context(dropout_on(each.network))
+    with _dropping(models if how and how.kind == "dropout" else ()):
         blocks = shares_of_blocks(members, layout, permutation, events, maps, timed, apply)
         if settings.postprocess:
             blocks = _cleaned(model, blocks, layout, grid, settings, events)
@@ -155,11 +151,8 @@ def pieces_of(
 def _member(model: Model, settings: Settings, scorer: WindowScorer | None) -> Member:
     """Return how a model answers."""
     runner = Runner(
-        network=model.network,
+        backend=settings.backend_of(model),
         head=model.head,
-        dimensions=model.plan.dimensions,
-        device=settings.device,
-        dtype=settings.dtype_of(model),
         batch_size=1 if settings.device.type == "cpu" else WINDOWS_ON_GPU,
         blend=settings.request.blend,
         scorer=scorer,
@@ -173,18 +166,34 @@ def _pictures(model: Model, image: FloatArray, settings: Settings, window: Index
     """Return the versions of the image that are predicted; dropout predicts one version several times."""
     how, plan = settings.uncertainty, model.plan
     skip = model.head.background is not None
-    volume = torch.from_numpy(image)
     if how is None or how.kind == "dropout":
-        picture = Picture.of(volume, window, settings.request.overlap, skip)
+        picture = Picture.of(image, window, settings.request.overlap, skip)
         return [picture] * (1 if how is None else how.samples)
     changes = Augmentation.several(how.samples, plan.dimensions)
     return [
-        Picture.of(volume, window, settings.request.overlap, skip, change, plan.left_right_axis) for change in changes
+        Picture.of(image, window, settings.request.overlap, skip, change, plan.left_right_axis) for change in changes
     ]
 
 
 def _scorer(model: Model, steps: StepMap | None, layout: Layout) -> WindowScorer | None:
-    return None if steps is None else WindowScorer.of(model, [steps.fitted], steps.begin(layout.partition))
+    if steps is None:
+        return None
+    from softseg.prediction.scoring import WindowScorer
+
+    return WindowScorer.of(model, [steps.fitted], steps.begin(layout.partition))
+
+
+@contextlib.contextmanager
+def _dropping(models: Sequence[Model]) -> Iterator[None]:
+    """Leave the dropout layers of networks on while the block runs."""
+    with contextlib.ExitStack() as stack:
+        for model in models:
+            if model.onnx is not None:
+                raise InputError("dropout needs PyTorch", field="uncertainty", hint="use --backend torch, or tta:N")
+            from softseg.backends.torch_backend import dropout_on
+
+            stack.enter_context(dropout_on(model.network))
+        yield
 
 
 def _cleaned(

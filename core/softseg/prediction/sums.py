@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-import torch
-from torch import Tensor
+import numpy as np
 
+from softseg.backends import Region
+from softseg.backends.arithmetic import add_scaled, divide, scale
 from softseg.soft.blocks import Index, Partition
-
-Region = tuple[slice, slice, slice]
+from softseg.types import FloatArray
 
 
 class Mean(NamedTuple):
@@ -26,9 +26,9 @@ class Mean(NamedTuple):
     scores: ``(k, j, i, S)``, outlier scores, if there are any.
     """
 
-    values: Tensor
-    covered: Tensor
-    scores: Tensor | None
+    values: FloatArray
+    covered: FloatArray
+    scores: FloatArray | None
 
 
 class WindowSums:
@@ -43,38 +43,47 @@ class WindowSums:
         self._partition = partition
         self._open: dict[Index, Mean] = {}
 
-    def add(self, cell: Index, inside: Region, values: Tensor, weights: Tensor, scores: Tensor | None = None) -> None:
+    def add(
+        self,
+        cell: Index,
+        inside: Region,
+        values: FloatArray,
+        weights: FloatArray,
+        scores: FloatArray | None = None,
+    ) -> None:
         """Add what a window says about part of a cell.
 
         Parameters
         ----------
         cell: which one.
         inside: the part, as slices of the cell.
-        values: ``(k, j, i, channels)``; taken over and changed where it fills a new cell.
+        values: ``(k, j, i, channels)``; taken over and changed.
         weights: ``(k, j, i)``.
         scores: ``(k, j, i, S)``, treated like ``values``; of every window or of none.
         """
         shape = self._partition.shape(cell)
         if cell not in self._open:
             if tuple(values.shape[:3]) == shape:
-                scored = None if scores is None else scores.mul_(weights[..., None])
-                self._open[cell] = Mean(values.mul_(weights[..., None]), weights.clone(), scored)
+                scale(values, weights)
+                if scores is not None:
+                    scale(scores, weights)
+                self._open[cell] = Mean(values, weights.copy(), scores)
                 return
-            empty = None if scores is None else scores.new_zeros((*shape, scores.shape[3]))
-            self._open[cell] = Mean(values.new_zeros((*shape, values.shape[3])), weights.new_zeros(shape), empty)
+            empty = None if scores is None else np.zeros((*shape, scores.shape[3]), np.float32)
+            self._open[cell] = Mean(np.zeros((*shape, values.shape[3]), np.float32), np.zeros(shape, np.float32), empty)
         total = self._open[cell]
-        total.values[inside].addcmul_(values, weights[..., None])
+        add_scaled(total.values[inside], values, weights)
         total.covered[inside] += weights
         if total.scores is not None and scores is not None:
-            total.scores[inside].addcmul_(scores, weights[..., None])
+            add_scaled(total.scores[inside], scores, weights)
 
     def finish(self, cell: Index) -> Mean | None:
         """Return the mean over the windows and the sum of their weights, and let the cell go; ``None``: no window."""
         if cell not in self._open:
             return None
         total = self._open.pop(cell)
-        weights = total.covered.clamp(min=torch.finfo(torch.float32).tiny)[..., None]
-        total.values.div_(weights)
+        weights = np.maximum(total.covered, np.finfo(np.float32).tiny)
+        divide(total.values, weights)
         if total.scores is not None:
-            total.scores.div_(weights)
+            divide(total.scores, weights)
         return total

@@ -10,22 +10,25 @@ import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-import torch
-from monai.data.utils import compute_importance_map
-from torch import Tensor, nn
+import numpy as np
 
+from softseg.backends import Backend, Kind, Outputs, Region
+from softseg.backends.arithmetic import softmax
 from softseg.errors import InputError
 from softseg.events import Events
-from softseg.network.architectures import memory_format
 from softseg.network.heads import Head
-from softseg.prediction.layout import Layout, Picture, Task
-from softseg.prediction.scoring import Material, WindowScorer, mean_of_pictures
-from softseg.prediction.sums import Region, WindowSums
+from softseg.prediction.layout import Layout, Task
+from softseg.prediction.step_map import mean_of_pictures
+from softseg.prediction.sums import WindowSums
 from softseg.prediction.window_grid import every_channel
 from softseg.requests.predict import BLENDS, Blend
 from softseg.soft.blocks import Index
-from softseg.system import autocast
+from softseg.types import BoolArray, FloatArray, IntArray
+
+if TYPE_CHECKING:
+    from softseg.prediction.scoring import Material, WindowScorer
 
 SIGMA_SCALE = 0.125
 """Standard deviation of the Gaussian window weight as a share of the window's size (MONAI's and nnU-Net's default)."""
@@ -40,21 +43,15 @@ class Runner:
 
     Attributes
     ----------
-    network: in evaluation mode, on ``device``.
+    backend: runs the network.
     head: turns its outputs into shares.
-    dimensions: 2 runs slices.
-    device: where it runs.
-    dtype: of the convolutions; everything else is float32.
     batch_size: windows in a pass.
     blend: what is averaged where windows overlap with a softmax head. A NormReLU head's raw ReLU is averaged.
-    scorer: computes outlier scores beside the shares, if any are wanted.
+    scorer: computes outlier scores beside the shares, if any are wanted; needs a PyTorch network.
     """
 
-    network: nn.Module
+    backend: Backend
     head: Head
-    dimensions: int
-    device: torch.device
-    dtype: torch.dtype
     batch_size: int = 1
     blend: Blend = BLENDS[0]
     scorer: WindowScorer | None = None
@@ -64,67 +61,49 @@ class Runner:
         """Channels that are summed."""
         return self.head.out_channels if self.head.name == "normrelu" else self.head.classes
 
-    def outputs(self, windows: Sequence[Tensor]) -> tuple[Tensor, list[Material] | None]:
-        """Return raw outputs for windows ``[channels, k, j, i]`` on the CPU, and what scores need of each window.
+    @property
+    def kind(self) -> Kind:
+        """What is asked of the network."""
+        if self.head.name == "normrelu":
+            return "raw"
+        return "logits" if self.blend == "logits" else "shares"
 
-        Raw outputs are ``[B, k, j, i, out_channels]``.
-        """
-        batch = torch.stack(list(windows))
-        if self.dimensions == 2:
-            batch = batch.squeeze(2)
-        batch = batch.to(self.device, memory_format=memory_format(self.dimensions))
+    def outputs(self, windows: Sequence[FloatArray]) -> tuple[Sequence[Outputs], list[Material] | None]:
+        """Return what the network says about windows ``[channels, k, j, i]``, and what scores need of each."""
         if self.scorer is None:
-            return self._raw(self._run(batch)), None
-        with self.scorer.listening() as features:
-            logits = self._run(batch)
-        material = self.scorer.material(batch, features, self._run)
-        return self._raw(logits), material
+            return self.backend.run(windows, self.kind), None
+        return self.scorer.outputs(self.backend, windows, self.kind)
 
-    def _run(self, batch: Tensor) -> Tensor:
-        with autocast(self.dtype, self.device):
-            logits: Tensor = self.network(batch)
-        if logits.shape[1] != self.head.out_channels:
-            raise ValueError(f"expected {self.head.out_channels} channels, got {logits.shape[1]}")
-        return logits
+    def values(self, outputs: Outputs, part: Region) -> FloatArray:
+        """Return what is summed of a part of a window: a new array ``(k, j, i, channels)``."""
+        found = outputs.part(part)
+        return np.maximum(found, 0, out=found) if self.kind == "raw" else found
 
-    def _raw(self, logits: Tensor) -> Tensor:
-        return (logits.unsqueeze(2) if self.dimensions == 2 else logits).cpu().movedim(1, -1)
-
-    def activated(
-        self, raw: Tensor, material: Material | None = None, part: Region | None = None
-    ) -> tuple[Tensor, Tensor | None]:
-        """Return what is summed of a part of a window, new tensors: ``(k, j, i, channels)`` and scores.
+    def scores(
+        self, outputs: Outputs, values: FloatArray, material: Material | None, part: Region
+    ) -> FloatArray | None:
+        """Return outlier scores ``(k, j, i, S)`` of a part of a window, None where none are wanted.
 
         Parameters
         ----------
-        raw: raw outputs of the part, ``(k, j, i, out_channels)``.
-        material: what scores need of the whole window; None: no scores.
-        part: which part of the window that is.
-
-        Returns
-        -------
-        Activations, and outlier scores ``(k, j, i, S)``, None where none are wanted.
+        outputs: of the window.
+        values: what :meth:`values` gave of the part.
+        material: what scores need of the whole window.
+        part: which part.
         """
-        raw = raw.to(torch.float32, memory_format=torch.contiguous_format, copy=True)
-        if self.head.name == "normrelu":
-            values = torch.relu_(raw)
-        else:
-            values = self.head.logits(raw, -1)
-            values = values if self.blend == "logits" else torch.softmax(values, -1)
-        if self.scorer is None or material is None or part is None:
-            return values, None
-        known = values if self.head.name != "normrelu" and self.blend == "probabilities" else None
+        if self.scorer is None or material is None:
+            return None
         features, early = (None if maps is None else maps[part] for maps in material)
-        return values, self.scorer.of_part(raw, known, features, early)
+        return self.scorer.of_part(outputs, part, values if self.kind == "shares" else None, features, early)
 
-    def bare(self, shape: Index) -> Tensor:
+    def bare(self, shape: Index) -> FloatArray:
         """Return what a block ``(k, j, i)`` holds that no window reaches: background, as :meth:`shares` gives it."""
-        out = torch.zeros((*shape, 1 if self.head.single else self.head.classes))
+        out = np.zeros((*shape, 1 if self.head.single else self.head.classes), np.float32)
         if self.head.background is not None and not self.head.single:
             out[..., self.head.background] = 1
         return out
 
-    def shares(self, mean: Tensor, covered: Tensor) -> Tensor:
+    def shares(self, mean: FloatArray, covered: FloatArray) -> FloatArray:
         """Return shares of the leaves for means ``(k, j, i, channels)``; voxels without a window are background.
 
         For a NormReLU head of one channel the mean stays as it is: its division needs the whole volume.
@@ -132,26 +111,27 @@ class Runner:
         if self.head.single:
             return mean
         if self.head.name == "normrelu":
-            total = mean.sum(-1, keepdim=True)
-            mean /= torch.where(total > 0, total, torch.ones_like(total))
+            total = mean.sum(axis=-1, keepdims=True)
+            mean /= np.where(total > 0, total, np.float32(1))
         elif self.blend == "logits":
             for row in mean:  # one by one: no second copy of the block
-                row[:] = torch.softmax(row, -1)
+                row[:] = softmax(row)
         if self.head.background is not None:
             bare = covered == 0
-            mean[bare] = 0
-            mean[..., self.head.background][bare] = 1
+            if bare.any():
+                mean[bare] = 0
+                mean[..., self.head.background][bare] = 1
         return mean
 
 
-Finished = tuple[Index, list[Tensor | None]]
+Finished = tuple[Index, list[FloatArray | None]]
 """A block's position, and for each picture its shares ``(k, j, i, C)``, ``None`` for nothing but background."""
 
 
 def sweep(
     runner: Runner,
     layout: Layout,
-    permutation: Tensor,
+    permutation: IntArray,
     events: Events,
     timed: Callable[[float], None] | None = None,
 ) -> Iterator[Finished]:
@@ -166,11 +146,9 @@ def sweep(
     timed: told once, after the first windows, the seconds that all of them will take.
     """
     sums = [WindowSums(layout.cells) for _ in layout.pictures]
-    beside = torch.arange(max(0, runner.head.out_channels - runner.head.classes)) + runner.head.classes
-    permutation = torch.cat([permutation, beside])  # channels that are no leaves stay where they are
     total, done, began = len(layout.tasks), 0, time.monotonic()
     events.progress(0, total)
-    importance = _importance(layout)
+    importance = importance_of(layout.pictures[0].grid.patch)
     batch: list[Task] = []
     finished: list[Index] = []
     for task, blocks in layout.schedule():
@@ -192,33 +170,28 @@ def sweep(
         finished = []
 
 
-@torch.inference_mode()
 def _add_windows(
     runner: Runner,
     layout: Layout,
     batch: Sequence[Task],
-    permutation: Tensor,
-    importance: Tensor,
+    permutation: IntArray,
+    importance: FloatArray,
     sums: Sequence[WindowSums],
 ) -> None:
     pictures = [layout.pictures[task.picture] for task in batch]
     windows = [p.volume[every_channel(t.window)] for p, t in zip(pictures, batch, strict=True)]
     outputs, materials = runner.outputs(windows)
     for number, (task, picture, output) in enumerate(zip(batch, pictures, outputs, strict=True)):
-        raw = picture.undone(output, permutation)
-        material = None if materials is None else _turned_back(picture, materials[number])
+        material = None if materials is None else materials[number]
         for cell, inside, part in layout.touched(task):
-            values, scores = runner.activated(raw[part], material, part)
-            sums[task.picture].add(cell, inside, values, importance[part], scores)
+            seen = picture.mirrored(part)
+            values = runner.values(output, seen)
+            scores = runner.scores(output, values, material, seen)
+            turned = None if scores is None else picture.turned_back(scores)
+            sums[task.picture].add(cell, inside, picture.undone(values, permutation), importance[part], turned)
 
 
-def _turned_back(picture: Picture, material: Material) -> Material:
-    features, early = (None if values is None else picture.turned_back(values) for values in material)
-    return Material(features, early)
-
-
-@torch.inference_mode()
-def _finished(runner: Runner, layout: Layout, sums: Sequence[WindowSums], block: Index) -> list[Tensor | None]:
+def _finished(runner: Runner, layout: Layout, sums: Sequence[WindowSums], block: Index) -> list[FloatArray | None]:
     """Return a block's shares for each picture; its scores go to the scorer's sink."""
     shape = layout.partition.shape(block)
     found = [_joined(runner, layout, part, block) for part in sums]
@@ -227,13 +200,13 @@ def _finished(runner: Runner, layout: Layout, sums: Sequence[WindowSums], block:
     return [shares for shares, _ in found]
 
 
-_Scored = tuple[Tensor, Tensor]
+_Scored = tuple[FloatArray, BoolArray]
 """Scores ``(k, j, i, S)`` and where windows reached, bool ``(k, j, i)``."""
 
 
-def _joined(runner: Runner, layout: Layout, sums: WindowSums, block: Index) -> tuple[Tensor | None, _Scored | None]:
+def _joined(runner: Runner, layout: Layout, sums: WindowSums, block: Index) -> tuple[FloatArray | None, _Scored | None]:
     """Put a block together from its cells, and let them go: its shares, and its scores if there are any."""
-    whole: Tensor | None = None
+    whole: FloatArray | None = None
     scored: _Scored | None = None
     shape = layout.partition.shape(block)
     for cell, place in layout.cells_of(block):
@@ -243,19 +216,19 @@ def _joined(runner: Runner, layout: Layout, sums: WindowSums, block: Index) -> t
         _require_finite(mean.values)
         reached = mean.covered > 0
         shares = runner.shares(mean.values, mean.covered)
-        if tuple(shares.shape[:3]) == shape:
+        if shares.shape[:3] == shape:
             return shares, None if mean.scores is None else (mean.scores, reached)
         if whole is None:
             whole = runner.bare(shape)
         whole[place] = shares
         if mean.scores is not None:
             if scored is None:
-                scored = mean.scores.new_zeros((*shape, mean.scores.shape[3])), reached.new_zeros(shape)
+                scored = np.zeros((*shape, mean.scores.shape[3]), np.float32), np.zeros(shape, np.bool_)
             scored[0][place], scored[1][place] = mean.scores, reached
     return whole, scored
 
 
-def _require_finite(values: Tensor) -> None:
+def _require_finite(values: FloatArray) -> None:
     if not math.isfinite(float(values.sum())):
         raise InputError(
             "the network answers with values that are no finite numbers",
@@ -263,7 +236,11 @@ def _require_finite(values: Tensor) -> None:
         )
 
 
-def _importance(layout: Layout) -> Tensor:
-    patch = layout.pictures[0].grid.patch
-    weights: Tensor = compute_importance_map(patch, mode="gaussian", sigma_scale=SIGMA_SCALE)
-    return weights
+def importance_of(patch: Sequence[int]) -> FloatArray:
+    """Return the weight of each voxel of a window ``(k, j, i)``: MONAI's Gaussian, at least 0.001."""
+    weights: FloatArray = np.ones((), np.float32)
+    for length in patch:
+        middle = np.arange(length, dtype=np.float32) - np.float32((length - 1) / 2)
+        along = np.exp(middle**2 / np.float32(-2 * (SIGMA_SCALE * length) ** 2))
+        weights = weights[..., None] * along
+    return np.asarray(np.maximum(weights, np.float32(max(float(weights.min()), 1e-3))), np.float32)

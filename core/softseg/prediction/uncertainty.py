@@ -11,16 +11,12 @@ on. In both cases the stored distribution is the mean of the N, and two maps say
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-from torch import nn
-from torch.nn.modules.dropout import _DropoutNd
 
-from softseg.errors import InputError
 from softseg.requests.predict import repeats
 from softseg.types import FloatArray
 
@@ -130,28 +126,6 @@ class Augmentation:
         """Return ``count`` changes, none first; the same seed gives the same ones."""
         generator = np.random.default_rng(seed)
         return tuple(Augmentation.draw(number, generator, dimensions) for number in range(count))
-
-
-@contextlib.contextmanager
-def dropout_on(network: nn.Module) -> Iterator[None]:
-    """Leave the network's dropout layers on (everything else as it is) while the block runs.
-
-    Raises
-    ------
-    InputError: the network has none.
-    """
-    layers = [m for m in network.modules() if isinstance(m, _DropoutNd) and m.p > 0 and not m.training]
-    if not layers:
-        raise InputError(
-            "the model's network has no dropout layers", field="uncertainty", hint="use tta:N, or train with dropout"
-        )
-    for layer in layers:
-        layer.train()
-    try:
-        yield
-    finally:
-        for layer in layers:
-            layer.eval()
 
 
 def entropy(probabilities: FloatArray) -> FloatArray:

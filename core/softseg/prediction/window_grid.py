@@ -1,4 +1,4 @@
-"""Where windows lie: as MONAI lays them (``dense_patch_slices``), over the box of an image that has any content.
+"""Where windows lie: at regular steps, the last moved back to the end (as MONAI), over the box that has any content.
 
 An image smaller than a window has its border repeated, as in training (MONAI: zeros).
 """
@@ -10,11 +10,11 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import torch
-from monai.data.utils import dense_patch_slices
-from torch import Tensor
+import numpy as np
 
-from softseg.prediction.sums import Region
+from softseg.backends import Region
+from softseg.soft.blocks import Index
+from softseg.types import BoolArray, FloatArray
 
 CONTENT_STEP = 8
 """The box of content begins at a multiple of this many voxels (our default): a rim of background around a brain."""
@@ -36,7 +36,7 @@ class WindowGrid:
     stop: tuple[int, ...]
     padding: tuple[tuple[int, int], ...]
     patch: tuple[int, ...]
-    slices: tuple[tuple[slice, slice, slice], ...]
+    slices: tuple[Region, ...]
 
     @property
     def box(self) -> tuple[slice, ...]:
@@ -66,13 +66,35 @@ class WindowGrid:
             stop=tuple(stop),
             padding=tuple((lack // 2, lack - lack // 2) for lack in lacks),
             patch=tuple(patch),
-            slices=tuple(_plain(window) for window in dense_patch_slices(padded, tuple(patch), steps)),
+            slices=laid_windows(padded, patch, steps),
         )
 
 
-def _plain(window: Sequence[slice]) -> tuple[slice, slice, slice]:
-    k, j, i = (slice(int(side.start), int(side.stop)) for side in window)
-    return k, j, i
+def laid_windows(shape: Sequence[int], patch: Sequence[int], steps: Sequence[int]) -> tuple[Region, ...]:
+    """Return windows that cover a box, ``k`` slowest; those that would end outside are moved back."""
+    lines = [
+        [min(first, size - length) for first in range(0, size - length + step, step)]
+        for size, length, step in zip(shape, patch, steps, strict=True)
+    ]
+    corners = itertools.product(*lines)
+    return tuple((slice(k, k + patch[0]), slice(j, j + patch[1]), slice(i, i + patch[2])) for k, j, i in corners)
+
+
+def halved(window: Sequence[int], multiple: Sequence[int]) -> Index | None:
+    """Return a window of half the size, cut across its longest side; ``None`` if no side can be cut.
+
+    Parameters
+    ----------
+    window: ``(k, j, i)``.
+    multiple: what each side must be a multiple of; twice that is the least.
+    """
+    for axis in sorted(range(3), key=lambda n: -window[n]):
+        step = multiple[axis]
+        half = max(2 * step, -(-window[axis] // (2 * step)) * step)
+        if half < window[axis]:
+            smaller = [half if n == axis else length for n, length in enumerate(window)]
+            return smaller[0], smaller[1], smaller[2]
+    return None
 
 
 def every_channel(box: Sequence[slice]) -> tuple[slice, ...]:
@@ -80,12 +102,12 @@ def every_channel(box: Sequence[slice]) -> tuple[slice, ...]:
     return (slice(None), *box)
 
 
-def content_of(volume: Tensor) -> Tensor:
+def content_of(volume: FloatArray) -> BoolArray:
     """Return where an image ``[channels, k, j, i]`` lies above the minimum of some channel: bool ``(k, j, i)``."""
-    return (volume > volume.amin(dim=(1, 2, 3), keepdim=True)).any(dim=0)
+    return np.asarray((volume > volume.min(axis=(1, 2, 3), keepdims=True)).any(axis=0))
 
 
-def content_box(content: Tensor, patch: Sequence[int]) -> tuple[tuple[int, ...], tuple[int, ...]] | None:
+def content_box(content: BoolArray, patch: Sequence[int]) -> tuple[tuple[int, ...], tuple[int, ...]] | None:
     """Return (start, stop) of the box ``(k, j, i)`` of what is true, a little enlarged; ``None`` if nothing is.
 
     For networks of slices, where one window holds all of it along an axis, the box is that window, the content in its
@@ -99,7 +121,7 @@ def content_box(content: Tensor, patch: Sequence[int]) -> tuple[tuple[int, ...],
     """
     start, stop = [], []
     for axis, (size, length) in enumerate(zip(content.shape, patch, strict=True)):
-        where = torch.nonzero(content.any(dim=tuple(a for a in range(content.ndim) if a != axis)))
+        where = np.flatnonzero(content.any(axis=tuple(a for a in range(content.ndim) if a != axis)))
         if len(where) == 0:
             return None
         low, high = int(where[0]), int(where[-1]) + 1
@@ -113,7 +135,7 @@ def content_box(content: Tensor, patch: Sequence[int]) -> tuple[tuple[int, ...],
     return tuple(start), tuple(stop)
 
 
-def needed(windows: Sequence[Region], filled: Tensor) -> tuple[Region, ...]:
+def needed(windows: Sequence[Region], filled: BoolArray) -> tuple[Region, ...]:
     """Return the windows that have content; of a slice whose content lies in one window, that window alone.
 
     Parameters
@@ -131,10 +153,9 @@ def needed(windows: Sequence[Region], filled: Tensor) -> tuple[Region, ...]:
     return tuple(found)
 
 
-def padded(volume: Tensor, grid: WindowGrid) -> Tensor:
+def padded(volume: FloatArray, grid: WindowGrid) -> FloatArray:
     """Return the box of ``[channels, k, j, i]`` that windows lie over, its border repeated where one does not fit."""
     inside = volume[every_channel(grid.box)]
     if not any(before or after for before, after in grid.padding):
         return inside
-    flat = [n for pair in reversed(grid.padding) for n in pair]
-    return torch.nn.functional.pad(inside[None], flat, mode="replicate")[0]
+    return np.pad(inside, ((0, 0), *grid.padding), mode="edge")

@@ -8,9 +8,11 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
+from softseg.backends.torch_backend import TorchBackend
 from softseg.errors import OutOfMemoryError
 from softseg.events import Events
 from softseg.prediction.layout import Layout, Picture
@@ -71,16 +73,16 @@ def sliding_probabilities(
     """
     events = Events() if events is None else events
     device = resolve_device(device)
-    volume = torch.as_tensor(image, dtype=torch.float32)
+    volume = np.asarray(image, np.float32)
     shape = volume.shape[1], volume.shape[2], volume.shape[3]
     dtype = resolve_precision(plan.precision if precision is None else precision, device)
-    runner = Runner(network, head, plan.dimensions, device, dtype, batch_size, blend)
+    runner = Runner(TorchBackend(network, head, plan.dimensions, device, dtype), head, batch_size, blend)
     try:
         picture = Picture.of(volume, plan.patch_kji, overlap, skip_empty and head.background is not None)
         layout = Layout.over([picture], (0, 0, 0))
         if layout is None:
             return only_background(head.classes, shape, head.background)
-        blocks = shares_of_blocks(runner, layout, torch.arange(head.classes), events)
+        blocks = shares_of_blocks(runner, layout, np.arange(head.classes), events)
         return dense(blocks, layout.partition, head.classes, shape, head.background)
     except MEMORY_ERRORS as error:
         if not is_out_of_memory(error):

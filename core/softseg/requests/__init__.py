@@ -8,6 +8,7 @@
 
 from softseg.requests.correct import CorrectRequest
 from softseg.requests.evaluate import EvaluateRequest, FalseColourRequest
+from softseg.requests.export import ExportRequest
 from softseg.requests.import_soft import ImportSoftRequest
 from softseg.requests.manifest import Manifest, OutputFile, WrittenCase
 from softseg.requests.names import file_name, file_names
@@ -28,6 +29,7 @@ __all__ = [
     "CorrectRequest",
     "EnsembleRequest",
     "EvaluateRequest",
+    "ExportRequest",
     "FalseColourRequest",
     "FitOutliersRequest",
     "GuaranteeRequest",

@@ -23,6 +23,9 @@ MAP_TYPES = ("float32", "uint8")
 PRECISIONS = ("auto", "float32", "bfloat16", "float16")
 """Names of the number types that networks compute in."""
 
+BACKENDS = ("auto", "torch", "onnx")
+"""Names of the libraries that run networks; ``auto``: PyTorch where it is installed, else ONNX Runtime."""
+
 REPEATS = ("tta", "dropout")
 """How a scan is predicted several times."""
 
@@ -65,6 +68,7 @@ class PredictRequest(Request):
     fast: whether an ensemble's best single network predicts alone.
     overwrite: predict again what is complete already.
     device: ``"auto"``, ``"cpu"`` or ``"cuda:N"``.
+    backend: the library that runs the network: ``"auto"``, ``"torch"`` or ``"onnx"``.
     """
 
     COMMAND: ClassVar[tuple[str, ...]] = ("predict",)
@@ -170,6 +174,12 @@ class PredictRequest(Request):
     )
     overwrite: bool = option("--overwrite", "Predict again what is complete already.", kind=bool, default=False)
     device: str = device_option()
+    backend: str = option(
+        "--backend",
+        "Library that runs the network. [default: PyTorch where it is installed, else ONNX Runtime]",
+        choices=BACKENDS,
+        default=BACKENDS[0],
+    )
 
     def check(self) -> None:
         """Check the form of what has one."""

@@ -7,11 +7,11 @@ import math
 import torch
 from torch import nn
 
+from softseg.backends.memory import learning_memory
 from softseg.data import Plan
 from softseg.errors import OutOfMemoryError
 from softseg.events import Events
 from softseg.network import Head
-from softseg.prediction.memory import learning_memory
 from softseg.system import memory, resolve_precision
 from softseg.training.ranks import Ranks
 from softseg.training.recipe import Recipe

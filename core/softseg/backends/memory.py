@@ -1,4 +1,4 @@
-"""How much memory a network takes, and which smaller windows take less."""
+"""How much memory a PyTorch network takes."""
 
 from __future__ import annotations
 
@@ -13,26 +13,7 @@ from torch.multiprocessing.reductions import StorageWeakRef
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from softseg.soft.blocks import Index
-
 _SCRATCH = 1.3  # measured memory of a pass over the size of the tensors that are alive at its peak
-
-
-def halved(window: Sequence[int], multiple: Sequence[int]) -> Index | None:
-    """Return a window of half the size, cut across its longest side; ``None`` if no side can be cut.
-
-    Parameters
-    ----------
-    window: ``(k, j, i)``.
-    multiple: what each side must be a multiple of; twice that is the least.
-    """
-    for axis in sorted(range(3), key=lambda n: -window[n]):
-        step = multiple[axis]
-        half = max(2 * step, -(-window[axis] // (2 * step)) * step)
-        if half < window[axis]:
-            smaller = [half if n == axis else length for n, length in enumerate(window)]
-            return smaller[0], smaller[1], smaller[2]
-    return None
 
 
 def network_memory(

@@ -1,0 +1,252 @@
+"""Networks run by ONNX Runtime say what PyTorch says, and predict where neither PyTorch nor MONAI can be imported."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from softseg.backends.torch_backend import TorchBackend
+from softseg.data import Plan
+from softseg.errors import InputError
+from softseg.image import Geometry, Image, read_image, write_image
+from softseg.network import Head, Model, ModelFolder, build_network
+from softseg.prediction.record import model_digest
+from softseg.tree import LabelTree, Node
+
+onnx_library = pytest.importorskip("onnx")
+pytest.importorskip("onnxruntime")
+
+from softseg.backends import onnx_file  # noqa: E402 - only where the libraries are
+from softseg.backends.onnx_file import write_onnx  # noqa: E402
+
+ENGINE = Path(__file__).parents[3] / "core"
+EVERYTHING = (slice(None), slice(None), slice(None))
+
+
+def tree_of(leaves: int) -> LabelTree:
+    parts = [Node(f"part-{n}", f"Part {n}", "root", value=n) for n in range(1, leaves)]
+    return LabelTree([Node("root", "root", None), Node("bg", "Background", "root", value=0), *parts], "parts")
+
+
+def saved(
+    folder: Path,
+    network: dict[str, Any],
+    dimensions: int = 3,
+    head: Any = "softmax",
+    leaves: int = 4,
+    half: bool = False,
+) -> Model:
+    """A model folder with random weights, also of its normalisation."""
+    tree = tree_of(leaves)
+    channels = ("T1", "T2") if dimensions == 2 else ("T1",)
+    plan = Plan(
+        channels=channels,
+        dimensions=dimensions,
+        spacing=(2.0, 2.0, 2.0),
+        patch_size=(32,) * dimensions,
+        normalization={channel: {"kind": "z-score"} for channel in channels},
+        network=network,
+        precision="float32",
+    )
+    made = Head(head, leaves, 0)
+    torch.manual_seed(4)
+    built = build_network(plan.network, plan.inputs, made.out_channels, dimensions)
+    for name, value in built.state_dict().items():
+        if name.endswith("running_mean"):
+            value.normal_(0, 0.2)
+        if name.endswith("running_var"):
+            value.uniform_(0.5, 2)
+    ModelFolder.save(folder, built, plan, tree, f"name: test\nhead: {head}\n", head=made, half=half)
+    return ModelFolder.load(folder)
+
+
+SMALL = {"filters": [4, 8, 16]}
+NETWORKS = [
+    ({"name": "DynUNet", "options": SMALL}, 3, "softmax", False),
+    ({"name": "DynUNet", "options": SMALL | {"norm": "instance", "res_block": True}}, 2, "godin", True),
+    ({"name": "DynUNet", "options": SMALL}, 3, "normrelu", True),
+    ({"name": "UNet", "options": {"channels": [4, 8, 16]}}, 2, "softmax", True),
+    ({"name": "SegResNet", "options": {"init_filters": 8}}, 3, "softmax", False),
+]
+
+
+@pytest.mark.parametrize(("network", "dimensions", "head", "half"), NETWORKS)
+@pytest.mark.parametrize("leaves", [2, 4])
+def test_outputs_are_pytorchs(
+    tmp_path: Path, network: dict[str, Any], dimensions: int, head: str, half: bool, leaves: int
+) -> None:
+    model = saved(tmp_path / "model", network, dimensions, head, leaves, half)
+    assert write_onnx(model, model_digest(model)) <= 1e-4
+    file = tmp_path / "model" / "models" / "model.onnx"
+    onnx = ModelFolder.load(tmp_path / "model", backend="onnx")
+    assert onnx.onnx is not None
+    assert model_digest(onnx) == model_digest(model)
+    graph = onnx_library.load(file, load_external_data=False).graph
+    inside = sum(len(weight.raw_data) for weight in graph.initializer)
+    assert inside < 0.1 * sum(value.nbytes for value in model.network.state_dict().values())  # they stay in model.pt
+    torch_backend = TorchBackend(model.network, model.head, dimensions, torch.device("cpu"), torch.float32)
+    shape = (len(model.plan.channels), 1 if dimensions == 2 else 40, 48, 40)
+    if network["name"] == "SegResNet":
+        shape = (*shape[:1], 48, 48, 64)
+    windows = [np.random.default_rng(n).normal(size=shape).astype(np.float32) for n in range(3)]
+    for kind in ("raw",) if head == "normrelu" else ("raw", "logits", "shares"):
+        found, expected = (
+            [each.part(EVERYTHING) for each in backend.run(windows, kind)] for backend in (onnx.onnx, torch_backend)
+        )
+        np.testing.assert_allclose(found, expected, atol=1e-4, rtol=1e-3)
+    part = (slice(0, 1), slice(3, 9), slice(2, 4))
+    np.testing.assert_array_equal(
+        onnx.onnx.run(windows[:1], "raw")[0].part(part), onnx.onnx.run(windows[:1], "raw")[0].part(EVERYTHING)[part]
+    )
+
+
+def test_a_network_that_answers_differently_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    model = saved(tmp_path / "model", NETWORKS[0][0])
+    graph = onnx_file._graph
+
+    def doubled(both: Any, of: Model) -> Any:
+        found = graph(both, of)
+        for node in found.graph.node:
+            for attribute in node.attribute:
+                if node.op_type == "LeakyRelu" and attribute.name == "alpha":
+                    attribute.f *= 20
+        return found
+
+    monkeypatch.setattr(onnx_file, "_graph", doubled)
+    with pytest.raises(InputError, match=r"differ by .* from PyTorch's, 0\.001 is allowed"):
+        write_onnx(model, "")
+    assert not (tmp_path / "model" / "models" / "model.onnx").exists()
+
+
+def test_what_does_not_belong_together_is_refused(tmp_path: Path) -> None:
+    folder = tmp_path / "model"
+    model = saved(folder, NETWORKS[0][0])
+    with pytest.raises(InputError, match="no network for ONNX Runtime"):
+        ModelFolder.load(folder, backend="onnx")
+    write_onnx(model, model_digest(model))
+    file, weights = folder / "models" / "model.onnx", folder / "models" / "model.pt"
+    content = weights.read_bytes()
+    weights.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
+    with pytest.raises(InputError, match="belongs to other weights"):
+        ModelFolder.load(folder, backend="onnx")
+    weights.write_bytes(content)
+    renamed = model.tree.rename("part-1", "Another part")
+    renamed.save(folder / "tree.json")
+    with pytest.raises(InputError, match="belongs to another plan or label tree"):
+        ModelFolder.load(folder, backend="onnx")
+    model.tree.save(folder / "tree.json")
+    assert ModelFolder.load(folder, backend="onnx").onnx is not None
+    file.write_bytes(file.read_bytes()[:-200])
+    with pytest.raises(InputError, match=r"model\.onnx"):
+        ModelFolder.load(folder, backend="onnx")
+
+
+def test_a_model_that_is_written_again_loses_the_old_graph(tmp_path: Path) -> None:
+    model = saved(tmp_path / "model", NETWORKS[0][0])
+    write_onnx(model, model_digest(model))
+    saved(tmp_path / "model", NETWORKS[0][0], leaves=2)
+    assert not (tmp_path / "model" / "models" / "model.onnx").exists()
+
+
+WITHOUT = """
+import sys
+
+class Refused:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in ("torch", "monai"):
+            raise ImportError(f"{name} is shut out")
+
+sys.meta_path.insert(0, Refused())
+from softseg.cli import main
+sys.exit(main())
+"""
+
+
+def softseg(*arguments: object, without: bool = True) -> subprocess.CompletedProcess[str]:
+    start = ["-c", WITHOUT] if without else ["-m", "softseg"]
+    paths = os.pathsep.join([str(ENGINE), *filter(None, [os.environ.get("PYTHONPATH")])])
+    return subprocess.run(
+        [sys.executable, *start, *map(str, arguments)],
+        env=os.environ | {"PYTHONPATH": paths},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def scan(file: Path) -> Path:
+    rng = np.random.default_rng(1)
+    k, j, i = np.mgrid[:60, :50, :40]
+    head = ((k - 30) / 26) ** 2 + ((j - 25) / 21) ** 2 + ((i - 20) / 17) ** 2 < 1
+    values = np.where(head, 100 + 40 * np.sin(k / 5) * np.cos(j / 7) + rng.normal(0, 8, k.shape), 0)
+    return write_image(Image(values.astype(np.float32), Geometry((40, 50, 60), (1.5, 1.2, 1.0))), file)
+
+
+@pytest.mark.parametrize(
+    ("network", "dimensions", "options"),
+    [
+        (NETWORKS[0][0], 3, ["--nodes", "part-2"]),
+        (NETWORKS[0][0], 2, ["--nodes", "part-2", "--uncertainty", "tta:2", "--blend", "logits"]),
+    ],
+)
+def test_prediction_without_pytorch(tmp_path: Path, network: Any, dimensions: int, options: list[str]) -> None:
+    model = saved(tmp_path / "model", network, dimensions)
+    write_onnx(model, model_digest(model))
+    image = scan(tmp_path / "T1.nii.gz")
+    images = f"{image},{scan(tmp_path / 'T2.nii.gz')}" if dimensions == 2 else str(image)
+    results = []
+    for name, without in (("torch", False), ("onnx", True)):
+        done = softseg("predict", tmp_path / "model", images, "--out", tmp_path / name, *options, without=without)
+        assert done.returncode == 0, done.stderr
+        case = Path(json.loads((tmp_path / name / "results.json").read_text())["cases"][0]["folder"])
+        case = case if case.is_absolute() else tmp_path / name / case
+        labels, node = (read_image(case / file).array for file in ("labels_leaves.nii.gz", "node_part-2.nii.gz"))
+        results.append((labels, node, json.loads((case / "prediction.json").read_text())))
+    (labels, node, record), (onnx_labels, onnx_node, onnx_record) = results
+    assert len(np.unique(labels)) > 1
+    assert (labels == onnx_labels).mean() >= 0.9999
+    assert np.abs(node - onnx_node).max() <= 0.002
+    assert node.max() > 0.1
+    assert "backend" not in record["settings"]
+    assert onnx_record["settings"]["backend"] == "onnx"
+    assert onnx_record["model"] == record["model"]
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--outliers"], "outlier scores need PyTorch"),
+        (["--uncertainty", "dropout:2"], "dropout needs PyTorch"),
+        (["--precision", "bfloat16"], "ONNX Runtime computes in float32"),
+        (["--device", "cuda"], "ONNX Runtime computes on the CPU"),
+        (["--backend", "torch"], "the Python package torch is not installed"),
+    ],
+)
+def test_what_needs_pytorch_is_refused_in_one_line(tmp_path: Path, options: list[str], said: str) -> None:
+    model = saved(tmp_path / "model", NETWORKS[0][0])
+    write_onnx(model, model_digest(model))
+    done = softseg("predict", tmp_path / "model", scan(tmp_path / "T1.nii.gz"), "--out", tmp_path / "out", *options)
+    assert done.returncode == 2
+    assert said in done.stderr
+    assert done.stderr.count("\n") == 1
+
+
+def test_export_writes_it_for_every_member(tmp_path: Path) -> None:
+    for name in ("one", "two"):
+        saved(tmp_path / name, NETWORKS[0][0])
+    whole = tmp_path / "both"
+    assert softseg("ensemble", tmp_path / "one", tmp_path / "two", "--out", whole, without=False).returncode == 0
+    done = softseg("export", whole, "--onnx", without=False)
+    assert done.returncode == 0, done.stderr
+    assert len(list(whole.glob("members/*/models/model.onnx"))) == 2
+    image = scan(tmp_path / "T1.nii.gz")
+    done = softseg("predict", whole, image, "--out", tmp_path / "out")
+    assert done.returncode == 0, done.stderr
