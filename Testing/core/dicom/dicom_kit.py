@@ -6,10 +6,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from pydicom.dataset import FileDataset, FileMetaDataset
-from pydicom.uid import ExplicitVRLittleEndian, MRImageStorage, generate_uid
+from pydicom.dataset import Dataset, FileDataset, FileMetaDataset
+from pydicom.uid import EnhancedMRImageStorage, ExplicitVRLittleEndian, MRImageStorage, generate_uid
 
 from softseg.geometry import Geometry
+from softseg.soft import SoftParcellation
+from softseg.tree import Code, LabelTree, Node, Terminology
 
 STRAIGHT = Geometry((10, 12, 7), (0.9, 1.1, 2.5), (-80.0, -60.0, 15.0))
 
@@ -96,3 +98,88 @@ def write_series(
         data.save_as(folder / f"IM{names[k]:04d}", enforce_file_format=True)
         made.append(data)
     return made
+
+
+def write_enhanced(file: Path, geometry: Geometry = STRAIGHT, left_out: Sequence[int] = ()) -> Path:
+    """Write all slices as one Enhanced MR file whose frames are in no order."""
+    array, axes = numbers(geometry), np.reshape(geometry.direction, (3, 3))
+    meta = FileMetaDataset()
+    meta.MediaStorageSOPClassUID, meta.MediaStorageSOPInstanceUID = EnhancedMRImageStorage, generate_uid()
+    meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    data = FileDataset(None, {}, file_meta=meta, preamble=b"\0" * 128)
+    data.SOPClassUID, data.SOPInstanceUID = EnhancedMRImageStorage, meta.MediaStorageSOPInstanceUID
+    for name in ("StudyInstanceUID", "SeriesInstanceUID", "FrameOfReferenceUID"):
+        setattr(data, name, generate_uid())
+    data.PatientName, data.PatientID, data.PatientBirthDate, data.PatientSex = "Doe^Jane", "SECRET-77", "", ""
+    data.StudyDate, data.StudyTime, data.StudyID, data.AccessionNumber = "20240102", "101112", "5", "A7"
+    data.Modality, data.SeriesNumber, data.InstanceNumber, data.PositionReferenceIndicator = "MR", 4, 1, ""
+    shared, measures, turn, pixels = Dataset(), Dataset(), Dataset(), Dataset()
+    measures.PixelSpacing = [f"{geometry.spacing[1]:.10g}", f"{geometry.spacing[0]:.10g}"]
+    measures.SliceThickness = "9"
+    turn.ImageOrientationPatient = [f"{n:.12g}" for n in (*axes[:, 0], *axes[:, 1])]
+    pixels.RescaleSlope, pixels.RescaleIntercept, pixels.RescaleType = "1", "0", "US"
+    shared.PixelMeasuresSequence, shared.PlaneOrientationSequence = [measures], [turn]
+    shared.PixelValueTransformationSequence = [pixels]
+    data.SharedFunctionalGroupsSequence = [shared]
+    order = [int(k) for k in np.random.default_rng(5).permutation(geometry.size[2]) if k not in left_out]
+    data.PerFrameFunctionalGroupsSequence = []
+    for k in order:
+        frame, place = Dataset(), Dataset()
+        place.ImagePositionPatient = [f"{mm:.10g}" for mm in position(geometry, k)]
+        frame.PlanePositionSequence = [place]
+        data.PerFrameFunctionalGroupsSequence.append(frame)
+    data.NumberOfFrames, data.Rows, data.Columns = len(order), geometry.size[1], geometry.size[0]
+    data.SamplesPerPixel, data.PhotometricInterpretation = 1, "MONOCHROME2"
+    data.BitsAllocated, data.BitsStored, data.HighBit, data.PixelRepresentation = 16, 16, 15, 1
+    data.PixelData = np.ascontiguousarray(array[order]).tobytes()
+    file.parent.mkdir(parents=True, exist_ok=True)
+    data.save_as(file, enforce_file_format=True)
+    return file
+
+
+def tree() -> LabelTree:
+    """Return a tree of which some nodes have codes."""
+    category = Code("123037004", "SCT", "Anatomical Structure")
+    kidney = Code("64033007", "SCT", "Kidney")
+
+    left = Terminology(category, kidney, Code("7771000", "SCT", "Left"))
+    right = Terminology(category, kidney, Code("24028007", "SCT", "Right"))
+
+    return LabelTree(
+        [
+            Node("body", "body", None),
+            Node("background", "background", "body", value=0),
+            Node("kidneys", "kidneys", "body", color=(200, 90, 60)),
+            Node("left", "left kidney", "kidneys", value=12, color=(180, 100, 70), terminology=left),
+            Node("right", "right kidney", "kidneys", value=3, color=(80, 10, 170), terminology=right),
+            Node("liver", "liver", "body", value=1, color=(20, 200, 30)),
+        ],
+        name="abdomen",
+    )
+
+
+def result(geometry: Geometry) -> SoftParcellation:
+    """Return a soft parcellation with nothing but background in the first and last slice."""
+    known = tree()
+    dense = np.random.default_rng(1).dirichlet(np.full(4, 0.4), geometry.shape).astype(np.float32)
+    dense[[0, -1]] = np.eye(4, dtype=np.float32)[known.leaf_index("background")]
+    return SoftParcellation.from_dense(np.ascontiguousarray(np.moveaxis(dense, -1, 0)), known, geometry, "net")
+
+
+def volume_of(segmentation, number: int, geometry: Geometry) -> tuple[np.ndarray, Geometry]:
+    """Return a segment as highdicom reads it, ``(k, j, i)`` on the whole grid, and that grid.
+
+    Slices that highdicom does not hand out, since they hold nothing, are 0.
+    """
+    found = segmentation.get_volume(segment_numbers=[number])
+    to_lps = np.asarray(found.affine)[:, [2, 1, 0, 3]]
+    array = np.asarray(found.array[..., 0])
+    index = np.linalg.inv(geometry.ijk_to_lps()) @ to_lps
+    whole = np.zeros(geometry.shape, array.dtype)
+    step, first = index[2, 2], index[2, 3]
+    assert abs(abs(step) - 1) < 1e-4
+    places = np.rint(first + step * np.arange(len(array))).astype(int)
+    whole[places] = array
+    start = to_lps @ (0, 0, -first / step, 1)
+    to_lps = np.column_stack([to_lps[:, 0], to_lps[:, 1], to_lps[:, 2] * step, start])
+    return whole, Geometry.from_affine(geometry.size, np.diag([-1.0, -1.0, 1.0, 1.0]) @ to_lps)

@@ -22,6 +22,7 @@ from softseg.commands import (
     ensemble,
     evaluate,
     export,
+    export_seg,
     guarantee,
     import_soft,
     outliers,
@@ -58,6 +59,7 @@ app.command("predict")(predict.predict)
 app.command("ensemble")(ensemble.ensemble)
 app.command("export")(export.export)
 app.command("collapse")(collapse.collapse)
+app.command("export-seg")(export_seg.export_seg)
 app.command("import-soft")(import_soft.import_soft)
 app.command("statistics")(statistics.statistics)
 app.command("correct")(correct.correct)

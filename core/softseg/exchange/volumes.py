@@ -6,14 +6,14 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import numpy.typing as npt
 
 from softseg.errors import InputError
 from softseg.exchange.file_names import family, structure_names
-from softseg.exchange.source import ProbabilityMap, Source, axis_turn, describe
+from softseg.exchange.source import ProbabilityMap, Source
 from softseg.geometry import Geometry
 from softseg.headers import IMAGE_SUFFIXES, PAIR_SUFFIXES, Header, place_notes, read_header
+from softseg.soft.turns import axis_turn, describe, turned
 from softseg.straight import is_sheared, straight_grid, straightened
 
 
@@ -64,9 +64,9 @@ def read_files(files: Sequence[Path], shown: Path) -> Source:
         turns.append(turn)
 
     def volumes() -> Iterator[npt.NDArray[Any]]:
-        for header, (order, flips) in zip(headers, turns, strict=True):
+        for header, turn in zip(headers, turns, strict=True):
             for volume in _straight(header):
-                yield np.transpose(volume, order)[tuple(slice(None, None, -1 if flip else 1) for flip in flips)]
+                yield turned(volume, turn)
 
     maps = tuple(ProbabilityMap(name, step=_step(header)) for name, header in zip(names, headers, strict=True))
     return Source(shown, f"{len(files)} maps", maps, grids[0], volumes, (*said, *place_notes(headers[0])))

@@ -1,0 +1,1 @@
+"""DICOM Segmentation objects, out and in (package ``highdicom``, the extra ``dicom``)."""
