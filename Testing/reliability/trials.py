@@ -62,11 +62,16 @@ def preload() -> None:
     import torch
 
     torch.set_num_threads(1)
-    import softseg.cli
+    import softseg.commands.application
+    import softseg.data
     import softseg.evaluation
-    import softseg.prediction
+    import softseg.prediction.batch
     import softseg.studies
-    import softseg.training  # noqa: F401
+    import softseg.training
+
+    for package in (softseg.data, softseg.evaluation, softseg.prediction, softseg.studies, softseg.training):
+        for name in package.__all__:  # packages load what they name when it is asked for
+            getattr(package, name)
 
 
 def run_forked(
