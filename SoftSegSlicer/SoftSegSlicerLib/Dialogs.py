@@ -43,7 +43,8 @@ class Dialogs:
     def askOpenFiles(self, title, filters=""):
         """Return the paths of files that exist, none if none was chosen."""
         answer = qt.QFileDialog.getOpenFileNames(slicer.util.mainWindow(), title, "", filters)
-        return list(_first(answer) or ())
+        nested = bool(answer) and not isinstance(answer[0], str)  # PythonQt gives the paths, PySide these and filter
+        return list(answer[0] if nested else answer or ())
 
     def askSaveFile(self, title, fileName="", filters=""):
         """Return the path of a file to write, empty if none was chosen."""

@@ -1,6 +1,10 @@
 """The button that opens results from files, in Segment and in Look."""
 
+import importlib
+from types import SimpleNamespace
+
 import numpy as np
+import pytest
 import slicer
 from gui_results import parcellation, shownLabels
 from gui_runs import click
@@ -92,3 +96,21 @@ def test_maps_that_overlap_are_refused_on_one_line(moduleWidget, tmp_path):
     waitFor(lambda: panel.ui.openButton.enabled)
     assert moduleWidget.context.segmentation is None
     assert any(kind == "error" and "sum to" in text for kind, text in panel.messages.messages)
+
+
+@pytest.mark.parametrize(
+    ("answer", "paths"),
+    [
+        (("/a.npz", "/b.npz"), ["/a.npz", "/b.npz"]),
+        (("/a.npz",), ["/a.npz"]),
+        ((), []),
+        ((["/a.npz", "/b.npz"], "*.npz"), ["/a.npz", "/b.npz"]),
+        (([], ""), []),
+    ],
+)
+@pytest.mark.usefixtures("moduleWidget")
+def test_chosen_files_are_whole_paths_in_the_application_and_in_the_host(monkeypatch, answer, paths):
+    module = importlib.import_module("SoftSegSlicerLib.Dialogs")
+    chooser = SimpleNamespace(getOpenFileNames=lambda *_: answer)
+    monkeypatch.setattr(module, "qt", SimpleNamespace(QFileDialog=chooser))
+    assert module.Dialogs().askOpenFiles("title") == paths
