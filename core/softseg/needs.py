@@ -44,6 +44,14 @@ class Needs:
             raise InputError('expected {"model": NAME, "node": ID}', file=file, field=field)
         return Needs(found["model"], found["node"])
 
+    @property
+    def sentence(self) -> str:
+        """What a model card says of the scans."""
+        return (
+            f"`softseg` masks raw ones by `{self.node}` of the model `{self.model}` first, or by a mask that is given; "
+            "MONAI takes stripped ones alone"
+        )
+
     def to_json(self) -> dict[str, str]:
         """Return it as plain values."""
         return {"model": self.model, "node": self.node}

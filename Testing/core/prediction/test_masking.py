@@ -257,6 +257,9 @@ def test_what_an_ensemble_needs_is_kept_and_used(shelf: Path, raw: Path, tmp_pat
     assert ensemble.needs is not None
     assert ModelSummary.load(folder).needs == ensemble.needs == ModelSummary.load("within").needs
     assert load_models(folder)[1].needs is None
+    for card in (folder / "README.md", shelf / "within" / "README.md"):
+        assert "masks raw ones by `ball` of the model `finder` first" in card.read_text(encoding="utf-8")
+    assert "masks raw ones" not in (shelf / "coarse" / "README.md").read_text(encoding="utf-8")
     predict(folder, [raw], tmp_path / "out", device="cpu")
     found, mask = found_in(tmp_path / "out", raw)
     assert mask is not None

@@ -6,17 +6,18 @@ from collections.abc import Mapping
 from typing import Any
 
 from softseg.data.plan import Plan
+from softseg.needs import Needs
 from softseg.network.heads import Head
 from softseg.tree import LabelTree
 
 _UNKNOWN = "not stated"
 
 
-def model_card(plan: Plan, tree: LabelTree, head: Head, details: Mapping[str, Any]) -> str:
+def model_card(plan: Plan, tree: LabelTree, head: Head, details: Mapping[str, Any], needs: Needs | None = None) -> str:
     """Return the card (Markdown).
 
     ``details`` may hold name, description, data_source, licence, citation, training (text), command, scores (number by
-    name), intended_use, limitations; what is missing is said to be missing.
+    name), intended_use, limitations; what is missing is said to be missing. ``needs``: the model that masks its scans.
     """
     lines = [
         f"# {details.get('name', tree.name)}",
@@ -26,6 +27,7 @@ def model_card(plan: Plan, tree: LabelTree, head: Head, details: Mapping[str, An
         "| | |",
         "|---|---|",
         f"| Input | {', '.join(plan.channels)} |",
+        *([] if needs is None else [f"| Scans | {needs.sentence} |"]),
         f"| Output | soft shares of {len(tree.leaves)} leaves of the label tree {tree.name!r}, {tree.depth} levels |",
         f"| Works at | {_spacing(plan)}, patches of {' x '.join(map(str, plan.patch_size))} voxels |",
         f"| Network | {plan.network.name}, head {head.name} |",

@@ -50,7 +50,7 @@ def write_model(
         write_weights(state_of(network, half), temporary / "models" / "model.pt")
         tree.save(temporary / "tree.json")
         (temporary / "recipe.yaml").write_text(recipe, encoding="utf-8")
-        (temporary / "README.md").write_text(model_card(plan, tree, head, details), encoding="utf-8")
+        (temporary / "README.md").write_text(model_card(plan, tree, head, details, needs), encoding="utf-8")
     return folder
 
 

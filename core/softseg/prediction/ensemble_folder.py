@@ -106,6 +106,7 @@ def _card(file: EnsembleFile, models: Sequence[Model]) -> str:
         "| | |",
         "|---|---|",
         f"| Input | {', '.join(first.plan.channels)} |",
+        *([] if file.needs is None else [f"| Scans | {file.needs.sentence} |"]),
         f"| Output | soft shares of {len(first.tree.leaves)} leaves of the label tree {first.tree.name!r}, "
         f"{first.tree.depth} levels: the mean of its members' |",
         f"| Data | {details.get('data_source', _UNKNOWN)} |",
