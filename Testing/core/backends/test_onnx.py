@@ -18,7 +18,9 @@ from softseg.data import Plan
 from softseg.errors import InputError
 from softseg.image import Geometry, Image, read_image, write_image
 from softseg.network import Head, Model, ModelFolder, build_network
+from softseg.prediction.ensemble import load_models
 from softseg.prediction.record import model_digest
+from softseg.resources import list_models
 from softseg.tree import LabelTree, Node
 
 onnx_library = pytest.importorskip("onnx")
@@ -250,3 +252,10 @@ def test_export_writes_it_for_every_member(tmp_path: Path) -> None:
     image = scan(tmp_path / "T1.nii.gz")
     done = softseg("predict", whole, image, "--out", tmp_path / "out")
     assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("name", list_models())
+def test_shipped_models_carry_the_graph_of_their_weights(name: str) -> None:
+    for with_torch, with_onnx in zip(load_models(name), load_models(name, backend="onnx"), strict=True):
+        assert with_onnx.onnx is not None
+        assert model_digest(with_onnx) == model_digest(with_torch)

@@ -17,13 +17,13 @@ from softseg.errors import InputError
 from softseg.events import Events
 from softseg.image import Geometry, Image
 from softseg.prediction.case import predict_with
-from softseg.prediction.ensemble import best_network, load_models, require_once
+from softseg.prediction.ensemble import best_network, device_of, load_models, require_once
 from softseg.prediction.masking import MaskSource
 from softseg.prediction.settings import Settings
 from softseg.requests.predict import PredictRequest
 from softseg.soft.parcellation import SoftParcellation
 from softseg.straight import is_sheared, straightened
-from softseg.system import resolve_device
+from softseg.system import chosen_backend
 
 if TYPE_CHECKING:
     import torch
@@ -70,14 +70,15 @@ def predict(
     events = Events(_Warnings()) if events is None else events
     request = PredictRequest("", (), Path(), device=str(device), **asked)
     if request.fast and isinstance(model, (str, os.PathLike)):
-        model = best_network(os.fspath(model), events)
-    models = load_models(model)
+        model = best_network(os.fspath(model), events, chosen_backend(request.backend))
+    named = isinstance(model, (str, os.PathLike))
+    models = load_models(model, backend=chosen_backend(request.backend)) if named else load_models(model)
     require_once(models, request.uncertainty)
     scans = _scans(image, spacing)
     channels = models[0].plan.channels
     if len(scans) != len(channels):
         raise InputError(f"expected {len(channels)} images ({', '.join(channels)}), got {len(scans)}", field="image")
-    settings = Settings.of(models, request, resolve_device(request.device, events))
+    settings = Settings.of(models, request, device_of(models[0], request.device, events))
     settings = replace(settings, mask=MaskSource.of(models, request))
     names = [Path(f"image {position + 1}" if len(scans) > 1 else "image") for position in range(len(scans))]
     found = predict_with(models[0], names, settings, events, lambda _names, _events: list(scans))
