@@ -19,7 +19,7 @@ from softseg.ensemble_file import EnsembleFile
 from softseg.errors import CancelledError, InputError
 from softseg.events import CancelToken, Events, ListSink
 from softseg.image import Image, read_image, write_image
-from softseg.network import ModelFolder, model_folder
+from softseg.network import ModelFolder, states
 from softseg.prediction import load_models, predict
 from softseg.prediction.ensemble_folder import save_ensemble
 from softseg.prediction.model_summary import ModelSummary
@@ -48,7 +48,7 @@ def shelf(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     def build(spec: Any, *_sizes: int) -> nn.Module:
         return Filled() if spec.options["filters"] == [3, 3, 3] else Intensity()
 
-    monkeypatch.setattr(model_folder, "build_network", build)
+    monkeypatch.setattr(states, "build_network", build)
     folder = tmp_path / "Resources"
     (folder / "LabelTrees").mkdir(parents=True)
     monkeypatch.setenv("SOFTSEG_RESOURCES", str(folder))
