@@ -19,7 +19,7 @@ from softseg.data.corrected import corrected_labels
 from softseg.data.cubes import read_label_map
 from softseg.data.dataset import Case, Dataset
 from softseg.data.preprocess import describe_grid, same_grid, same_voxels
-from softseg.data.segments import is_segmentation, segmentation_labels
+from softseg.data.segments import is_segmentation, is_soft_segmentation, segmentation_labels, segmentation_maps
 from softseg.errors import InputError
 from softseg.image import Geometry, Image, say_notes
 from softseg.soft.labels import SoftLabels
@@ -70,7 +70,10 @@ def read_labels(case: Case, dataset: Dataset, geometry: Geometry, take: Take, wa
 def _read_one(
     path: Path, tree: LabelTree, geometry: Geometry, take: Take, warn: Warn, unlabelled: int | None
 ) -> SoftLabels:
-    """Read a label map, or a segmentation of Slicer's."""
+    """Read a label map, or a segmentation of Slicer's or of DICOM."""
+    if is_soft_segmentation(path):
+        maps = segmentation_maps(path, geometry, tree, warn)
+        return segment_shares({node: take(Image(one, geometry)) for node, one in maps.items()}, tree, path, warn)
     if is_segmentation(path):
         indices = take(segmentation_labels(path, geometry, tree, warn, unlabelled))
         return SoftLabels.from_class_indices(indices, class_count(tree))
@@ -189,6 +192,26 @@ def compose_soft_maps(
     InputError: two or more nodes could take what is left over, or siblings sum to more than 1.
     """
     return _Composer(maps, tree, files, warn).compose()
+
+
+def segment_shares(maps: Mapping[str, FloatArray], tree: LabelTree, file: Path, warn: Warn) -> SoftLabels:
+    """Return one distribution from the soft maps of a segmentation: a node without a segment has nothing anywhere.
+
+    Parameters
+    ----------
+    maps: shares in 0..1 by node id, ``(k, j, i)``.
+    tree, warn: as of :func:`compose_soft_maps`.
+    file: where they came from.
+    """
+    shape = next(iter(maps.values())).shape
+    said = {node.id for given in maps for node in tree.path(given)} | {
+        leaf.id for given in maps for leaf in tree.leaves[tree.leaf_slice(given)]
+    }
+    if tree.background is not None:
+        said.add(tree.background.id)  # takes what the segments leave over
+    nothing = {leaf.id: np.broadcast_to(np.float32(0), shape) for leaf in tree.leaves if leaf.id not in said}
+    files = dict.fromkeys([*maps, *nothing], file)
+    return compose_soft_maps({**maps, **nothing}, tree, files, warn)
 
 
 class _Composer:

@@ -1,8 +1,10 @@
-"""Segmentations as 3D Slicer saves them (``.seg.nrrd``), as class indices on an image's grid.
+"""Segmentations as 3D Slicer saves them (``.seg.nrrd``) and those of DICOM, as labels on an image's grid.
 
 Slicer writes segments that do not overlap into one layer, as values of a label map, and the others into further layers
 (components of a voxel); the header says layer, value, id and name of each segment. The file may cover a part of the
 image alone. Label values are numbered by Slicer, so a segment is found in the tree by its name, id or code.
+
+DICOM Segmentations are told by their content; fractional ones give soft maps (:func:`segmentation_maps`).
 """
 
 from __future__ import annotations
@@ -19,14 +21,15 @@ import numpy.typing as npt
 from softseg.data.preprocess import GRID_TOLERANCE, describe_grid
 from softseg.errors import InputError
 from softseg.files import require_file
-from softseg.headers import read_header
+from softseg.headers import is_dicom_segmentation, read_header
 from softseg.image import Geometry, Image
-from softseg.soft.grids import index_map, nearest_values
+from softseg.soft.grids import nearest_values
+from softseg.soft.turns import on_one_lattice
 from softseg.tree import LabelTree, Terminology
 from softseg.tree.formats.codes import terminology_of_tag
 from softseg.tree.matching import LEAVE_OUT, Item, Matching, match_items
 from softseg.tree.overlaps import CONTRADICTION, Overlaps
-from softseg.types import IGNORE_INDEX
+from softseg.types import IGNORE_INDEX, FloatArray
 
 SEGMENT_SUFFIXES = (".seg.nrrd", ".seg.nhdr")
 """File endings of segmentations that hold the names of their segments."""
@@ -40,20 +43,39 @@ class Segment:
     ----------
     id, name: as in Slicer.
     value: in its layer.
+    read: gives its voxels.
     terminology: its DICOM codes, None without any.
-    voxels: bool ``(k, j, i)`` on the file's grid.
     """
 
     id: str
     name: str
     value: int
-    voxels: npt.NDArray[np.bool_]
+    read: Callable[[], npt.NDArray[Any]]
     terminology: Terminology | None = None
+
+    @property
+    def voxels(self) -> npt.NDArray[Any]:
+        """``(k, j, i)`` on the file's grid: bool; of fractional segmentations float32 in 0..1."""
+        return self.read()
 
 
 def is_segmentation(path: str | PathLike[str]) -> bool:
-    """Whether the file is one of Slicer's segmentations, by its ending."""
-    return Path(path).name.lower().endswith(SEGMENT_SUFFIXES)
+    """Whether the file is one of Slicer's segmentations, by its ending, or a DICOM Segmentation, by its content."""
+    return Path(path).name.lower().endswith(SEGMENT_SUFFIXES) or is_dicom_segmentation(path)
+
+
+def is_soft_segmentation(path: str | PathLike[str]) -> bool:
+    """Whether the file is a DICOM Segmentation of fractions.
+
+    Raises
+    ------
+    InputError: it is a damaged DICOM Segmentation.
+    """
+    if not is_dicom_segmentation(path):
+        return False
+    from softseg.dicom.reading import is_fractional
+
+    return is_fractional(Path(path))
 
 
 def read_segments(path: str | PathLike[str]) -> tuple[list[Segment], Geometry]:
@@ -65,6 +87,8 @@ def read_segments(path: str | PathLike[str]) -> tuple[list[Segment], Geometry]:
     """
     file = Path(path)
     require_file(file)
+    if is_dicom_segmentation(file):
+        return _dicom_segments(file)
     header = read_header(file)
     keys = {key: value for key, value in header.fields.items() if key.startswith("Segment")}
     layers = np.moveaxis(header.load(), 0, -1)
@@ -132,6 +156,39 @@ def segmentation_labels(
     return Image(np.asarray(whole, np.int16), geometry)
 
 
+def segmentation_maps(
+    path: str | PathLike[str], geometry: Geometry, tree: LabelTree, warn: Callable[[str], None]
+) -> dict[str, FloatArray]:
+    """Return the fractions of a DICOM Segmentation as soft maps ``(k, j, i)`` on an image's grid, by node id.
+
+    Parameters
+    ----------
+    path, geometry, tree, warn: as of :func:`segmentation_labels`.
+
+    Raises
+    ------
+    InputError: the file is damaged, a segment is no node of the tree, or its voxels are not the image's.
+    """
+    segments, own = read_segments(path)
+    _require_lattice(own, geometry, path)
+    matching = match_segments(segments, tree, path)
+    if matching.by_value:
+        warn(f"{path}: {matching.said()}")
+    rows = slice(0, geometry.shape[0])
+    return {
+        node.id: nearest_values(segments[int(str(number))].voxels, own, geometry, rows, 0)
+        for number, node in matching.nodes.items()
+    }
+
+
+def _dicom_segments(file: Path) -> tuple[list[Segment], Geometry]:
+    from softseg.dicom.reading import read_segmentation
+
+    found = read_segmentation(file)
+    segments = [Segment(one.id, one.name, one.number, one.read, one.terminology) for one in found.segments]
+    return segments, found.geometry
+
+
 def _segment(header: dict[str, str], number: int, layers: npt.NDArray[Any], file: Path) -> Segment:
     """Return one segment; files of old versions of Slicer have a layer for each segment, with the value 1."""
 
@@ -140,12 +197,13 @@ def _segment(header: dict[str, str], number: int, layers: npt.NDArray[Any], file
 
     try:
         layer, value = int(field("Layer", number if layers.shape[3] > 1 else 0)), int(field("LabelValue", 1))
-        voxels = layers[..., layer] == value
+        in_layer = layers[..., layer]
     except (ValueError, IndexError) as error:
         raise InputError("the header does not fit the voxels", file=file, field=f"Segment{number}") from error
     name = field("ID", "")
     tags = dict(tag.partition(":")[::2] for tag in field("Tags", "").split("|"))
-    return Segment(name, field("Name", name), value, voxels, terminology_of_tag(tags.get("TerminologyEntry", "")))
+    codes = terminology_of_tag(tags.get("TerminologyEntry", ""))
+    return Segment(name, field("Name", name), value, lambda: np.asarray(in_layer == value), codes)
 
 
 def match_segments(
@@ -169,15 +227,7 @@ def match_segments(
 
 def _require_lattice(own: Geometry, image: Geometry, path: str | PathLike[str]) -> None:
     """Raise :class:`InputError` unless the voxels of both grids coincide, whatever part of space each covers."""
-    matrix = index_map(own, image)
-    whole = np.round(matrix)
-    travel = np.abs(matrix - whole)[:3, :3] @ np.asarray(image.shape)
-    steps = np.abs(whole[:3, :3])
-    if (
-        (steps.sum(axis=0) != 1).any()
-        or (steps.sum(axis=1) != 1).any()
-        or travel.max() + np.abs(matrix - whole)[:3, 3].max() > GRID_TOLERANCE
-    ):
+    if not on_one_lattice(own, image, GRID_TOLERANCE):
         raise InputError(
             f"its voxels are not those of the image: {describe_grid(own)} against {describe_grid(image)}",
             file=path,

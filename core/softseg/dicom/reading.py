@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -67,7 +67,14 @@ def is_fractional(path: Path) -> bool:
     ------
     InputError: it is damaged.
     """
-    return _kind(_read(path)) == "FRACTIONAL"
+    import pydicom
+    from pydicom.errors import InvalidDicomError
+
+    try:
+        data = pydicom.dcmread(path, stop_before_pixels=True, specific_tags=["SegmentationType"])
+    except (InvalidDicomError, EOFError, ValueError) as error:
+        raise InputError(f"cannot be read as a DICOM segmentation ({error})", file=path) from error
+    return str(data.get("SegmentationType", "")) == "FRACTIONAL"
 
 
 def read_segmentation(path: Path) -> DicomSegmentation:
@@ -79,18 +86,27 @@ def read_segmentation(path: Path) -> DicomSegmentation:
     ModuleNotFoundError: ``highdicom`` is not installed.
     """
     data = _read(path)
-    kind = _kind(data)
-    whole = _volume(data, path, segment_numbers=[int(data.SegmentSequence[0].SegmentNumber)])
+    kind = str(data.SegmentationType)
+    items = [item for item in data.SegmentSequence if int(item.SegmentNumber) > 0]  # 0: background of a label map
+    if not items:
+        raise InputError("holds no segments", file=path)
+    whole = _volume(data, path, segment_numbers=[int(items[0].SegmentNumber)])
+
+    @cache
+    def labels() -> npt.NDArray[Any]:
+        return np.asarray(_volume(data, path, combine_segments=True).array)
+
     segments = tuple(
         DicomSegment(
             int(item.SegmentNumber),
             own_id(item),
             str(item.SegmentLabel),
             terminology_of_segment(item),
-            partial(_voxels, data, path, int(item.SegmentNumber), kind),
+            partial(_in_labels, labels, int(item.SegmentNumber))
+            if kind == "LABELMAP"
+            else partial(_voxels, data, path, int(item.SegmentNumber), kind),
         )
-        for item in data.SegmentSequence
-        if int(item.SegmentNumber) > 0
+        for item in items
     )
     to_lps = np.asarray(whole.affine, float)[:, [2, 1, 0, 3]]
     geometry = Geometry.from_affine(whole.spatial_shape[::-1], np.diag([-1.0, -1.0, 1.0, 1.0]) @ to_lps)
@@ -114,10 +130,6 @@ def _read(path: Path) -> Any:
     return data
 
 
-def _kind(data: Any) -> str:
-    return str(data.SegmentationType)
-
-
 def _volume(data: Any, path: Path, **asked: Any) -> Any:
     try:
         return data.get_volume(**asked)
@@ -130,3 +142,7 @@ def _volume(data: Any, path: Path, **asked: Any) -> Any:
 def _voxels(data: Any, path: Path, number: int, kind: str) -> npt.NDArray[Any]:
     found = _volume(data, path, segment_numbers=[number]).array[..., 0]
     return np.asarray(found, np.float32) if kind == "FRACTIONAL" else np.asarray(found > 0)
+
+
+def _in_labels(labels: Callable[[], npt.NDArray[Any]], number: int) -> npt.NDArray[np.bool_]:
+    return np.asarray(labels() == number)

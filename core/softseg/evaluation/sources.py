@@ -12,9 +12,16 @@ import numpy as np
 import numpy.typing as npt
 
 from softseg.data.cubes import read_label_map
-from softseg.data.labels import class_count, clip_soft, compose_soft_maps, labels_from_map, settled_labels
+from softseg.data.labels import (
+    class_count,
+    clip_soft,
+    compose_soft_maps,
+    labels_from_map,
+    segment_shares,
+    settled_labels,
+)
 from softseg.data.preprocess import describe_grid, same_grid, same_voxels
-from softseg.data.segments import is_segmentation, segmentation_labels
+from softseg.data.segments import is_segmentation, is_soft_segmentation, segmentation_labels, segmentation_maps
 from softseg.errors import InputError
 from softseg.evaluation.own_values import OwnValues
 from softseg.evaluation.shares import LabelShares, NodeShares, ParcellationShares
@@ -197,6 +204,9 @@ def _read_reference(
             file = _in_case_folder(file)
         if file.name.endswith(SOFT_SUFFIX):
             return _parcellation(file, tree)
+        if is_soft_segmentation(file) and grid is not None:
+            shares = segment_shares(segmentation_maps(file, grid, tree, warn), tree, file, warn)
+            return Reading(LabelShares(shares, grid), file)
         if is_segmentation(file) and grid is not None:
             painted = segmentation_labels(file, grid, tree, warn, unlabelled)
             return Reading(LabelShares(SoftLabels.from_class_indices(painted.array, class_count(tree)), grid), file)

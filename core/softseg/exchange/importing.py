@@ -10,10 +10,12 @@ from softseg.errors import InputError, naming
 from softseg.events import Events
 from softseg.exchange.assignment import assign, fitting_tree, flat_assignment, flat_tree, named_by
 from softseg.exchange.encoding import Counted, Staged, encode_staged, scale_of
+from softseg.exchange.fractions import read_fractions
 from softseg.exchange.nnunet import read_nnunet
 from softseg.exchange.source import Source
 from softseg.exchange.volumes import images_in, read_files, read_stack, stem_of
 from softseg.files import scratch_beside
+from softseg.headers import is_dicom_segmentation
 from softseg.requests.import_soft import ImportSoftRequest
 from softseg.resources import label_tree_path, list_label_trees
 from softseg.soft.parcellation import SoftParcellation
@@ -115,6 +117,8 @@ def open_source(request: ImportSoftRequest) -> Source:
         arrays = sorted(path for path in first.glob("*.npz") if not path.name.endswith(".soft.npz"))
         if len(arrays) > 1:
             raise InputError(f"holds {len(arrays)} .npz files of several scans", file=first, hint="name one of them")
+    if len(inputs) == 1 and is_dicom_segmentation(first):
+        return read_fractions(first, request.like)
     if arrays and (len(inputs) == 1):
         source = read_nnunet(arrays[0], request.like)
     elif arrays:

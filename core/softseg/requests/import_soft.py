@@ -16,7 +16,7 @@ class ImportSoftRequest(Request):
 
     Attributes
     ----------
-    inputs: nnU-Net's ``.npz``, a stack, a folder of maps, or several maps.
+    inputs: nnU-Net's ``.npz``, a stack, a folder of maps, several maps, or a fractional DICOM Segmentation.
     out: the ``.soft.npz``.
     tree: a tree file or the name of a shipped tree; None for a flat tree of the names.
     like: an image on whose grid the probabilities lie.
@@ -30,7 +30,10 @@ class ImportSoftRequest(Request):
     COMMAND: ClassVar[tuple[str, ...]] = ("import-soft",)
 
     inputs: tuple[Path, ...] = argument(
-        "PROBABILITIES...", "nnU-Net's .npz, a 4D image, a folder of maps, or maps.", kind=Path, several=True
+        "PROBABILITIES...",
+        "nnU-Net's .npz, a 4D image, a folder of maps, maps, or a fractional DICOM SEG.",
+        kind=Path,
+        several=True,
     )
     out: Path = out_option("The soft parcellation (.soft.npz).", "SOFT")
     tree: str | None = option("--tree", "A tree file or a shipped tree.", metavar="TREE", default=None)

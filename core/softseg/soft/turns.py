@@ -47,6 +47,22 @@ def axis_turn(source: Geometry, target: Geometry) -> Turn | None:
     return (order[0], order[1], order[2]), flips
 
 
+def on_one_lattice(own: Geometry, whole: Geometry, tolerance: float = 0.01) -> bool:
+    """Whether the voxels of both grids coincide, whatever part of space each covers.
+
+    Parameters
+    ----------
+    own, whole: the grids; axes may run in another order or direction.
+    tolerance: part of a voxel of ``own`` by which they may differ anywhere in ``whole``.
+    """
+    matrix = index_map(own, whole)
+    near = np.round(matrix)
+    travel = np.abs(matrix - near)[:3, :3] @ np.asarray(whole.shape)
+    steps = np.abs(near[:3, :3])
+    turned_only = (steps.sum(axis=0) == 1).all() and (steps.sum(axis=1) == 1).all()
+    return bool(turned_only and travel.max() + np.abs(matrix - near)[:3, 3].max() <= tolerance)
+
+
 def describe(geometry: Geometry) -> str:
     """Return size, spacing and origin in a few words."""
     spacing = " x ".join(f"{mm:.4g}" for mm in geometry.spacing)
