@@ -148,6 +148,39 @@ def test_a_correction_is_removed_from_the_list(look, result):
     assert node_colors(logic.treeOf(result))
 
 
+class Painted(qt.QObject):
+    """Remembers which part of a widget was drawn."""
+
+    def __init__(self, widget):
+        qt.QObject.__init__(self)
+        self.region = qt.QRegion()
+        widget.installEventFilter(self)
+
+    def eventFilter(self, _watched, event):
+        if event.type() == qt.QEvent.Paint:
+            self.region = self.region.united(event.region())
+        return False
+
+
+def test_the_list_is_drawn_again_below_its_last_row_too(look, result):
+    logic = look.context.logic
+    mask = np.zeros(logic.geometryOf(result).shape, bool)
+    mask[4:8, 4:8, 4:8] = True
+    logic.correct(result, "putamen", mask)
+    logic.correct(result, "caudate", mask, isNode=False)
+    settle()
+    table = look.correct.ui.correctionTable
+    table.setCurrentItem(table.topLevelItem(0))
+    look.ui.belowArea.ensureWidgetVisible(look.correct.ui.removeButton)
+    settle()
+    visible = table.viewport().visibleRegion()
+    assert not visible.isEmpty()
+    painted = Painted(table.viewport())
+    click(look.correct.ui.removeButton)
+    assert rows(look) == ["putamen"]
+    assert visible.subtracted(painted.region).isEmpty()
+
+
 def test_edit_hands_the_shown_segments_to_segment_editor(look, result, monkeypatch):
     opened = []
     monkeypatch.setattr(slicer.util, "selectModule", opened.append)

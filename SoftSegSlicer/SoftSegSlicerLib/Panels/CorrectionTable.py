@@ -55,6 +55,8 @@ class CorrectionTable:
                 item.setToolTip(column, detail(said, correction))
             if correction.id == before:
                 self._table.setCurrentItem(item)
+        # Qt 5 draws only the first row again where the selected one goes and columns are as wide as their texts
+        self._table.viewport().update()
 
     def chosen(self):
         """Return the id of the correction that is selected, None where none is."""
