@@ -142,6 +142,19 @@ def test_the_model_itself_is_offered_as_reference(panel, corrected, moduleWidget
     )
 
 
+def test_a_coarse_reference_sums_up_at_its_own_level(panel, corrected, moduleWidget, waitUntil):
+    result, voxels = corrected
+    moduleWidget.logic.collapse(result, 2)
+    panel.ui.referenceSelector.setCurrentNode(moduleWidget.logic.exportLabelMap(result))
+    settle()
+    click(panel.ui.compareButton)
+    waitUntil(lambda: not panel.busy, 120)
+    rows = panel.result.levels
+    assert [row["level"] for row in rows] == [1, 2, 3]
+    checkLine(panel.ui, int(voxels.sum()), 1.0, rows[1]["dice_model"], "level 2")
+    assert 0.5 < rows[1]["dice_model"] < 1.0
+
+
 @pytest.mark.usefixtures("corrected")
 def test_only_corrected_results_offer_it(panel, moduleWidget):
     plain = moduleWidget.logic.addSegmentation(soft(truth()), name="not corrected")

@@ -150,6 +150,11 @@ def test_a_label_map_exported_at_a_coarser_level_is_a_reference_named_as_in_the_
     assert message(panel).startswith("'exported': values that no node has of its own")
     assert "/" not in message(panel)
     assert column(panel.ui.levelTable, 2)[1] == "1.000"
+    title = panel.ui.structureTitle
+    assert title.text == "3 structures at level 2, the finest that the reference names, the worst first"
+    assert column(panel.ui.structureTable, 1) == ["1.000"] * 3
+    clickRow(panel.ui.levelTable, 2)
+    assert title.text == "1 structures at leaves, where the reference names few, the worst first"
 
 
 def test_what_is_not_sure_is_asked_before_it_is_compared(panel, moduleWidget, waitUntil):

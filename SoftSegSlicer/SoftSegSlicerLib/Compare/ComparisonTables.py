@@ -1,5 +1,6 @@
 """What a comparison found: the engine's tables, read back."""
 
+import json
 import math
 import os
 
@@ -22,6 +23,7 @@ class ComparisonTables:
     Attributes
     ----------
     levels: one dictionary per level, the coarsest first.
+    toldLevel: number of the finest level at which the reference names nearly all that it names.
     judgesModel: whether rows hold the scores of the model's own answer too.
 
     Raises
@@ -35,6 +37,7 @@ class ComparisonTables:
         self.folder = str(folder)
         self.levels = _rows(os.path.join(self.folder, "levels.csv"))
         self._nodes = _rows(os.path.join(self.folder, "metrics.csv"))
+        self.toldLevel = _toldLevel(os.path.join(self.folder, "summary.json"))
 
     def nodes(self, level):
         """Return the structures of a level, the lowest Dice first; those in neither side are left out.
@@ -70,12 +73,24 @@ def place(row, kind):
     return point if all(math.isfinite(number) for number in point) else None
 
 
+def _toldLevel(path):
+    try:
+        with open(path, encoding="utf-8") as stream:
+            return int(json.load(stream)["told_level"])
+    except (OSError, ValueError, KeyError) as error:
+        raise _unreadable(path) from error
+
+
+def _unreadable(path):
+    return InputError("the tables of the comparison cannot be read", file=path, hint="compare again")
+
+
 def _rows(path):
     try:
         with open(path, newline="", encoding="utf-8") as stream:
             rows = [{key: _value(key, text) for key, text in row.items()} for row in read_rows(stream)]
     except (OSError, ValueError) as error:
-        raise InputError("the tables of the comparison cannot be read", file=path, hint="compare again") from error
+        raise _unreadable(path) from error
     if not rows:
         raise InputError("nothing could be compared: no voxel of the reference has a label", file=path)
     return rows

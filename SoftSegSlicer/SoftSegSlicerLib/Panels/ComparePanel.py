@@ -249,9 +249,12 @@ class ComparePanel:
     def _onLevel(self, level):
         name = _("leaves") if level == self.result.deepest else _("level {number}").format(number=f"{level:.0f}")
         count = len(self.tables.rows())
-        self.ui.structureTitle.text = _("{count} structures at {level}, the worst first").format(
-            count=count, level=name
-        )
+        text = _("{count} structures at {level}, the worst first")
+        if level == self.result.toldLevel < self.result.deepest:
+            text = _("{count} structures at {level}, the finest that the reference names, the worst first")
+        elif level > self.result.toldLevel:
+            text = _("{count} structures at {level}, where the reference names few, the worst first")
+        self.ui.structureTitle.text = text.format(count=count, level=name)
         self._corrections.show(self.result, level, name)
 
     def _onStructure(self, row):

@@ -40,7 +40,7 @@ class CompareTables:
         ui.structureTable.itemActivated.connect(self._onStructureClicked)
 
     def show(self, tables):
-        """Show a comparison, opened at its deepest level, the worst first."""
+        """Show a comparison, opened at the finest level that the reference names, the worst first."""
         self._tables, self._order, self._descending = tables, "dice", False
         self._setColumns(tables.judgesModel)
         table = self._ui.levelTable
@@ -54,7 +54,8 @@ class CompareTables:
         lines = max(column.title.count("\n") for column in self._levelColumns) + 1
         table.minimumHeight = table.maximumHeight = ROW_HEIGHT * (lines + min(len(tables.levels), 7)) + 8
         table.blockSignals(False)
-        table.setCurrentItem(table.topLevelItem(len(tables.levels) - 1))
+        levels = [row["level"] for row in tables.levels]
+        table.setCurrentItem(table.topLevelItem(levels.index(tables.toldLevel)))
         self._onLevelSelected()
 
     def _setColumns(self, judgesModel):

@@ -181,9 +181,31 @@ def test_a_reference_exported_at_a_coarser_cut_is_one(case_files, small_tree, sm
     assert any("are taken as the branches that collapse writes so" in str(event) for event in sink.events)
     assert all(row["dice"] == 1.0 for row in report.levels if row["level"] <= 2)
     assert {row["level"] for row in report.levels} >= {1, 2}
+    assert report.told_level == report.summary()["told_level"] == 2
+    cards = (tmp_path / "out" / "report.html").read_text()
+    assert "mean over level 2" in cards
+    assert "mean over leaves" not in cards
+    said = [event for event in sink.events if event["event"] == "metrics"]
+    assert [(each["values"]["level"], each["values"]["dice"]) for each in said] == [(2, 1.0)]
     wrong = write_image(Image(np.full_like(small_values, 60_000), small_geometry), tmp_path / "ada.nii.gz")
     with pytest.raises(InputError, match="60000 not in the label tree"):
         evaluate([case_files / "labels" / "ada.nii.gz"], [wrong], tree, tmp_path / "out")
+
+
+@pytest.mark.parametrize(("coarse", "level"), [(0.05, 4), (0.3, 3), (1.0, 3)])
+def test_the_finest_level_that_nearly_all_of_a_reference_names_sums_up(
+    case_files, small_tree, small_geometry, small_values, tmp_path, coarse, level
+):
+    cortex = replace(small_tree.node("cortex"), value=21)
+    tree = LabelTree([cortex if node.id == "cortex" else node for node in small_tree.nodes], small_tree.name)
+    values = small_values.copy()
+    inside = np.flatnonzero(np.isin(values, (11, 12)))
+    named = np.count_nonzero(values)
+    values.flat[inside[: round(coarse * min(named, inside.size))]] = 21  # nobody said which side
+    reference = write_image(Image(values, small_geometry), tmp_path / "ada.nii.gz")
+    report = evaluate([case_files / "labels" / "ada.nii.gz"], [reference], tree, tmp_path / "out", html=False)
+    assert max(row["level"] for row in report.levels) == 4
+    assert report.told_level == level
 
 
 def test_cancelling_leaves_nothing_behind(case_files, small_tree, tmp_path):

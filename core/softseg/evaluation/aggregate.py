@@ -37,6 +37,10 @@ LEVEL_METRICS = (
 )
 
 
+TOLD = 0.9
+"""Part of what a reference names that it must name at a level for the level to sum a comparison up (our default)."""
+
+
 def node_rows(case: str, measures: CaseMeasures, voxel_ml: float, *, raters: bool = False) -> list[Row]:
     """Return one row per level and node of the level's cut, background left out.
 
@@ -132,6 +136,17 @@ def level_rows(case: str, measures: CaseMeasures, rows: Sequence[Row]) -> list[R
             }
         )
     return found
+
+
+def told_level(rows: Iterable[Row]) -> int:
+    """Return the deepest level at which references name nearly all that they name anywhere, by rows of nodes.
+
+    A reference of coarse labels says nothing of the levels below them but where a leaf lies high: means of what is left
+    there are no summary. Nearly all: :data:`TOLD` of the soft volume.
+    """
+    named = {level: sum(row["soft_volume_reference_ml"] for row in here) for level, here in by_level(rows).items()}
+    enough = TOLD * max(named.values())
+    return max(level for level, volume in named.items() if volume >= enough)
 
 
 def tree_distance_row(case: str, confusion: npt.NDArray[np.int64], rows: TreeRows) -> Row:

@@ -11,7 +11,7 @@ import numpy as np
 
 from softseg.data.cubes import read_channel
 from softseg.errors import InputError
-from softseg.evaluation.aggregate import level_rows, node_rows, summed, tree_distance_row
+from softseg.evaluation.aggregate import level_rows, node_rows, summed, told_level, tree_distance_row
 from softseg.evaluation.disagreement import raters_of
 from softseg.evaluation.labelled import LabelledScores
 from softseg.evaluation.measure import CaseMeasures, measure
@@ -197,8 +197,8 @@ def _add_case(report: Report, pair: Pair, rows: TreeRows, events: Events, own: _
         report.answers = found.answers if report.answers is None else report.answers + found.answers
     if prediction.model and prediction.model not in report.models:
         report.models.append(prediction.model)
-    last = levels[-1]
-    events.metrics({"case": pair.case, "dice": last["dice"], "soft_dice": last["soft_dice"], "level": last["level"]})
+    told = levels[told_level(nodes) - 1]
+    events.metrics({"case": pair.case, "dice": told["dice"], "soft_dice": told["soft_dice"], "level": told["level"]})
 
 
 def _add_reliability(report: Report, found: CaseMeasures) -> None:

@@ -34,29 +34,29 @@ def write_report(report: Report, path: Path, events: Events) -> Path:
     InputError: the file cannot be written, or a scan given for the pictures is damaged or on another grid.
     """
     colors = node_colors(report.tree)
-    deepest = max(report.level_summary())
-    chosen = _chosen(report, deepest)
+    told = report.told_level
+    chosen = _chosen(report, told)
     events.stage("report", len(chosen) + 1)
     values: dict[str, Any] = {
         "report": report,
         "tree": report.tree,
         "today": datetime.now(timezone.utc).date().isoformat(),
         "version": softseg.__version__,
-        "cards": _cards(report, deepest),
+        "cards": _cards(report, told),
         "levels": _level_table(report),
-        "deepest": deepest,
+        "told": told,
         "level_chart": charts.to_uri(charts.level_chart(report)),
-        "structure_chart": charts.to_uri(charts.structure_chart(report, deepest, colors)),
-        "size_chart": charts.to_uri(charts.size_chart(report, deepest, colors)),
+        "structure_chart": charts.to_uri(charts.structure_chart(report, told, colors)),
+        "size_chart": charts.to_uri(charts.size_chart(report, told, colors)),
         "reliability_chart": _reliability(report),
-        "node_reliability_chart": _node_reliability(report, deepest),
+        "node_reliability_chart": _node_reliability(report, told),
         "answer_chart": None
         if report.answers is None
         else charts.to_uri(charts.answer_chart(report.answers, report.tree)),
         "answers": _answers(report),
         "icicle": icicle(report.tree, _cells(report)),
         "ramp": ", ".join(score_color(step / 10) for step in range(11)),
-        "structures": _structures(report, deepest, colors),
+        "structures": _structures(report, told, colors),
         "confusions": _confusions(report),
         "distance": _distance(report),
         "pictures": [],
@@ -69,9 +69,9 @@ def write_report(report: Report, path: Path, events: Events) -> Path:
     return path
 
 
-def _chosen(report: Report, deepest: int) -> list[tuple[str, Pair]]:
-    """Return up to three cases with a title: best, median and worst by Dice at the deepest level."""
-    dice = {row["case"]: row["dice"] for row in report.levels if row["level"] == deepest}
+def _chosen(report: Report, told: int) -> list[tuple[str, Pair]]:
+    """Return up to three cases with a title: best, median and worst by Dice at the level that sums up."""
+    dice = {row["case"]: row["dice"] for row in report.levels if row["level"] == told}
     order = sorted(report.pairs, key=lambda pair: -dice.get(pair.case, 0.0))
     if len(order) >= 3:
         places = {"Best case": 0, "Median case": len(order) // 2, "Lowest case": len(order) - 1}
@@ -82,9 +82,9 @@ def _chosen(report: Report, deepest: int) -> list[tuple[str, Pair]]:
     ]
 
 
-def _cards(report: Report, deepest: int) -> list[dict[str, str]]:
-    level = report.level_summary()[deepest]
-    where = "leaves" if deepest == report.tree.depth else f"level {deepest}"
+def _cards(report: Report, told: int) -> list[dict[str, str]]:
+    level = report.level_summary()[told]
+    where = "leaves" if told == report.tree.depth else f"level {told}"
     cards = [
         _card("Dice", level["dice"], 3, "", f"hard labels, mean over {where}"),
         _card("Soft Dice", level["soft_dice"], 3, "", f"of the shares, mean over {where}"),
@@ -97,7 +97,7 @@ def _cards(report: Report, deepest: int) -> list[dict[str, str]]:
     else:
         scores, what = report.labelled.scores(), f"of the labelled voxels of all cases, {where}"
         for label, name in (("Accuracy", "accuracy"), ("Macro F1", "f1")):
-            value = number(scores.get(f"{name}/level {deepest}"))
+            value = number(scores.get(f"{name}/level {told}"))
             cards.append({"label": label, "value": value, "unit": "", "what": what})
     distances = [row["errors_edges"] for row in report.distances if math.isfinite(row["errors_edges"])]
     if distances:

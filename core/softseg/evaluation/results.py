@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from softseg.evaluation.aggregate import LEVEL_METRICS, NODE_METRICS, Row, by_level, over_cases
+from softseg.evaluation.aggregate import LEVEL_METRICS, NODE_METRICS, Row, by_level, over_cases, told_level
 from softseg.evaluation.answers import Answers
 from softseg.evaluation.calibration import BINS, FLOOR, Reliability
 from softseg.evaluation.disagreement import RATER_METRICS, Disputes, raters_of
@@ -97,6 +97,11 @@ class Report:
         """Names of the groups of cases, sorted; none where no case says one."""
         return sorted({pair.group for pair in self.pairs if pair.group})
 
+    @property
+    def told_level(self) -> int:
+        """The deepest level at which the references name nearly all that they name; it sums a comparison up."""
+        return told_level(self.nodes)
+
     def level_summary(self, group: str = "") -> LevelSummary:
         """Return, per level, each metric's mean, deviation and range over the cases, all or those of a group."""
         key = group, len(self.levels)  # rows are only ever added
@@ -154,6 +159,7 @@ class Report:
             },
             "label_at_a_cut": "argmax of summed shares",
             "surface_tolerance_mm": self.tolerance_mm,
+            "told_level": self.told_level,
             "levels": [
                 {"level": number, "nodes": self.judged(number), "metrics": metrics}
                 for number, metrics in self.level_summary().items()
