@@ -21,6 +21,7 @@ from softseg.requests import (
     FalseColourRequest,
     FitOutliersRequest,
     PredictRequest,
+    StatisticsRequest,
     TrainRequest,
 )
 from softseg.requests.lists import join_list, split_list
@@ -35,6 +36,7 @@ KINDS = (
     FalseColourRequest,
     FitOutliersRequest,
     PredictRequest,
+    StatisticsRequest,
     TrainRequest,
 )
 
@@ -69,6 +71,11 @@ def requests(draw):
         values[chosen] = 0.75 if chosen == "confidence" else "1"
     if kind is PredictRequest and values.get("confidence") is not None:
         values.pop("guarantee", None)
+    if kind is ExportRequest:
+        values["onnx"] = True
+    if kind is StatisticsRequest:
+        values["out"] = draw(st.sampled_from(["table.csv", "-x.tsv", "a b.json"]))
+        values.pop("cut", None)
     if kind is EvaluateRequest and not (values.get("prediction") and values.get("reference")):
         values["pairs"] = "pairs.csv"
     return kind(**values)
