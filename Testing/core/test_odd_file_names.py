@@ -64,3 +64,41 @@ def test_a_tree_from_such_a_file_has_a_name_that_can_be_written(tmp_path: Path) 
     tree.save(tmp_path / "saved.json")
     assert LabelTree.load(tmp_path / "saved.json").name == tree.name
     assert tree.name.startswith("odd")
+
+
+def test_scans_that_results_could_not_name_are_refused_before_anything_is_computed(tmp_path: Path) -> None:
+    """Tables, results.json and pages are UTF-8: a name that they cannot hold was once noticed after the last case."""
+    from softseg.prediction.inputs import find_cases
+
+    write_image(image(), tmp_path / "plain.nii.gz")
+    write_image(image(), tmp_path / f"{ODD}.nii.gz")
+    with pytest.raises(InputError, match=r"odd.xe9.xff\.nii\.gz: the name is not UTF-8"):
+        find_cases([tmp_path / "plain.nii.gz", tmp_path / f"{ODD}.nii.gz"], ["T1"])
+    with pytest.raises(InputError, match=r"odd.xe9.xff\.nii\.gz: the name is not UTF-8"):
+        find_cases([tmp_path], ["T1"])
+
+
+def test_an_evaluation_that_could_not_name_its_cases_is_refused(tmp_path: Path) -> None:
+    from softseg.evaluation import evaluate
+    from softseg.tree import LabelTree, Node
+
+    tree = LabelTree([Node("r", "r", None), Node("b", "b", "r", value=0), Node("a", "a", "r", value=1)])
+    write_image(Image(np.ones((2, 3, 4), np.uint8), Geometry((4, 3, 2))), tmp_path / f"{ODD}.nii.gz")
+    files = [tmp_path / f"{ODD}.nii.gz"]
+    with pytest.raises(InputError, match=r"odd.xe9.xff\.nii\.gz: the name is not UTF-8"):
+        evaluate(files, files, tree, tmp_path / "out")
+    assert not [path for path in (tmp_path / "out").rglob("*") if path.is_file()]
+
+
+def test_a_structure_is_called_after_such_a_file_as_far_as_text_goes(tmp_path: Path) -> None:
+    from softseg.exchange.volumes import stem_of
+
+    assert stem_of(tmp_path / f"{ODD}_core.nii.gz") == "odd\\xe9\\xff_core"
+
+
+def test_the_name_is_told_where_a_table_that_holds_it_could_not_be_written() -> None:
+    from softseg.failures import as_plain_error
+
+    with pytest.raises(UnicodeEncodeError) as caught:
+        f'case,file\r\n1,"folder/{ODD}.nii",2.5\r\n'.encode()
+    assert str(as_plain_error(caught.value)).startswith(r"folder/odd\udce9\udcff.nii: the name is not UTF-8")

@@ -44,8 +44,7 @@ def as_plain_error(error: BaseException) -> SoftSegError | None:
         extra = _EXTRAS.get(error.name.partition(".")[0], "engine")
         return InputError(f"the Python package {error.name} is not installed", hint=f"pip install 'softseg[{extra}]'")
     if isinstance(error, UnicodeEncodeError):
-        odd = ascii(error.object[max(0, error.start - 40) : error.end + 40])
-        return InputError(f"the name {odd} is not UTF-8", file=odd.strip("'"), hint="rename the file or folder")
+        return InputError("the name is not UTF-8", file=_odd_name(error), hint="rename the file or folder")
     if isinstance(error, shutil.Error):
         return _from_copying(error)
     if isinstance(error, OSError):
@@ -96,6 +95,13 @@ def as_native_end(native: str, code: int) -> SoftSegError | None:
 def _here() -> str | None:
     """Return the folder that this process was started in, where the shell says so."""
     return os.environ.get("PWD")
+
+
+def _odd_name(error: UnicodeEncodeError) -> str:
+    """Return the name or path that could not be written; it may stand in the middle of a table or of JSON."""
+    before = re.split(r"[\"\n\t,]", error.object[: error.start])[-1]
+    after = re.split(r"[\"\n\t,]", error.object[error.start :])[0]
+    return ascii(before[-200:] + after[:200]).strip("'")
 
 
 def _from_copying(error: shutil.Error) -> SoftSegError | None:

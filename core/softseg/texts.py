@@ -78,8 +78,22 @@ def read_text(path: str | PathLike[str], what: str = "a text file") -> str:
 
 
 def as_text(name: str) -> str:
-    """Return the name of a file as text that can be written: bytes of it that are no UTF-8 become a sign for that."""
-    return os.fsencode(name).decode("utf-8", "replace")
+    r"""Return the name of a file as text that can be written: bytes of it that are no UTF-8 become ``\xff``."""
+    return os.fsencode(name).decode("utf-8", "backslashreplace")
+
+
+def require_text_name(path: str | PathLike[str]) -> None:
+    """Refuse a file that tables and records could not name.
+
+    Raises
+    ------
+    InputError: its name, or that of a folder in ``path``, is not UTF-8.
+    """
+    name = os.fspath(path)
+    if as_text(name) != name:
+        raise InputError(
+            "the name is not UTF-8, so results could not say it", file=as_text(name), hint="rename the file or folder"
+        )
 
 
 def read_json(path: str | PathLike[str]) -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -107,3 +108,16 @@ def test_a_token_remembers_the_file(tmp_path: Path) -> None:
     assert token.requested
     (tmp_path / "stop").unlink()
     assert token.requested
+
+
+def test_pytorch_leaves_no_folder_of_its_compiler(tmp_path: Path) -> None:
+    """Optimizers load it; it made an empty folder among the temporary files, which nobody removed."""
+    code = (
+        "import sys\nfrom softseg.commands.application import run\nassert run(['--version']) == 0\n"
+        "import torch\nweights = torch.nn.Parameter(torch.ones(2))\ntorch.optim.AdamW([weights])\n"
+        "assert 'torch._dynamo' in sys.modules"
+    )
+    environment = {**os.environ, "TMPDIR": str(tmp_path)}
+    environment.pop("TORCHINDUCTOR_CACHE_DIR", None)
+    subprocess.run([sys.executable, "-c", code], env=environment, check=True, capture_output=True)
+    assert not list(tmp_path.iterdir())

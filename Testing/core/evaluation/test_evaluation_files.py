@@ -234,6 +234,17 @@ def test_a_prediction_of_nothing_but_background_scores_0(small_tree, small_geome
     assert {row["dice"] for row in report.levels} == {0.0}
 
 
+def test_nothing_against_nothing_is_a_report_without_scores(small_tree, small_geometry, small_values, tmp_path):
+    background = small_tree.background.value
+    write_image(Image(np.full_like(small_values, background), small_geometry), tmp_path / "empty.nii.gz")
+    files = [tmp_path / "empty.nii.gz"]
+    report = evaluate(files, files, small_tree, tmp_path / "out")
+    assert all(np.isnan(level["dice"]["mean"]) for level in report.level_summary().values())
+    page = (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
+    assert "No structure is there" in page
+    assert 'class="icicle"' not in page
+
+
 def test_nearly_whole_predictions_and_references_are_rounded_and_said(case_files, small_tree, tmp_path):
     image = read_image(next((case_files / "labels").glob("ada*")))
     near = tmp_path / "near.nii.gz"

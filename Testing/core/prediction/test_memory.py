@@ -122,6 +122,17 @@ def test_memory_of_a_network_grows_with_its_window_and_is_not_taken() -> None:
         assert torch.equal(value, state[name])
 
 
+def test_counting_memory_does_not_load_the_compiler() -> None:
+    """It takes half a second, and leaves a folder among the temporary files."""
+    code = (
+        "import sys, torch\nfrom softseg.backends.memory import network_memory\n"
+        "assert network_memory(torch.nn.Conv3d(1, 2, 3, padding=1), 1, (8, 8, 8), 3, torch.float32) > 0\n"
+        "print('torch._dynamo' in sys.modules)"
+    )
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert run.stdout.strip() == "False"
+
+
 def test_estimates_come_before_the_first_window(scan: Callable[..., Path]) -> None:
     sink = ListSink()
     predict_case(make_model(), [scan()], events=Events(sink))

@@ -96,6 +96,11 @@ class _Live(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self.most = 0
         self._sizes: dict[int, tuple[StorageWeakRef, int]] = {}
 
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        """Leave PyTorch's compiler unloaded: half a second, and a folder, to switch off what is not on."""
+        return False
+
     def __torch_dispatch__(
         self, func: Any, types: Any, args: Sequence[Any] = (), kwargs: Mapping[str, Any] | None = None
     ) -> Any:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
+import tempfile
 import traceback
 import warnings
 from collections.abc import Sequence
@@ -92,6 +94,7 @@ def run(arguments: Sequence[str], settings: Settings | None = None) -> int:
     settings: whether signals cancel (only in a process of one's own).
     """
     debug = debugging()
+    _keep_compiler_quiet()
     with warnings.catch_warnings():
         if not debug:
             warnings.simplefilter("ignore")
@@ -107,6 +110,15 @@ def run(arguments: Sequence[str], settings: Settings | None = None) -> int:
         except KeyboardInterrupt:
             return _report(CancelledError("cancelled on request"), debug)
     return code if isinstance(code, int) else 0
+
+
+def _keep_compiler_quiet() -> None:
+    """Name a folder that exists for the files of PyTorch's compiler.
+
+    Its optimizers load the compiler, which makes a folder of its own for files that nothing here causes to be written.
+    """
+    with contextlib.suppress(OSError):  # no folder for temporary files can be written
+        os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", tempfile.gettempdir())
 
 
 def debugging() -> bool:

@@ -17,13 +17,20 @@ from softseg.files import read_json_object
 from softseg.headers import DICOM_SUFFIXES, dicom_stem, is_dicom_folder
 from softseg.image import IMAGE_SUFFIXES
 from softseg.requests.manifest import RESULTS_FILE, Manifest, WrittenCase
+from softseg.texts import require_text_name
 
 _DEPTH = 4
 """Folders above a file that may say whose it is, where the file's name does not."""
 
 
 def case_name(path: Path) -> str:
-    """Return the name of a case from its file or folder."""
+    """Return the name of a case from its file or folder.
+
+    Raises
+    ------
+    InputError: the name, or that of a folder in ``path``, is not UTF-8.
+    """
+    require_text_name(path)
     name = file_of(path).name
     if name.endswith(SOFT_SUFFIX):
         stem = name[: -len(SOFT_SUFFIX)]

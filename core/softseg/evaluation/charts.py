@@ -63,7 +63,8 @@ def level_chart(report: Report) -> Figure:
     axes.set_xticks(marked, [f"{level}\n({report.judged(level)})" for level in marked])
     axes.set_ylim(0, 1.02)
     _dress(axes, "Score at each level of the tree", "level (nodes judged)", "mean over nodes (0 to 1)")
-    axes.legend(frameon=False, fontsize=8, loc="lower left")
+    if axes.get_legend_handles_labels()[0]:
+        axes.legend(frameon=False, fontsize=8, loc="lower left")
     return figure
 
 

@@ -41,7 +41,13 @@ def icicle(tree: LabelTree, cells: Mapping[str, Cell], width: float = 1000.0) ->
     tree: the tree.
     cells: by node id.
     width: units across; the height follows from the number of leaves.
+
+    Returns
+    -------
+    The picture; nothing where no node has a cell.
     """
+    if not cells:
+        return Markup()
     leaves = [
         node.id
         for node in tree.nodes

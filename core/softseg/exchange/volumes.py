@@ -15,6 +15,7 @@ from softseg.geometry import Geometry
 from softseg.headers import IMAGE_SUFFIXES, PAIR_SUFFIXES, Header, place_notes, read_header
 from softseg.soft.turns import axis_turn, describe, turned
 from softseg.straight import is_sheared, straight_grid, straightened
+from softseg.texts import as_text
 
 
 def read_stack(file: Path) -> Source:
@@ -86,8 +87,8 @@ def images_in(folder: Path) -> list[Path]:
 
 
 def stem_of(file: Path) -> str:
-    """Return a file's name without the ending of its format."""
-    name = file.name
+    """Return a file's name without the ending of its format, as text that can be written."""
+    name = as_text(file.name)
     for ending in sorted((*IMAGE_SUFFIXES, *PAIR_SUFFIXES), key=len, reverse=True):
         if name.lower().endswith(ending):
             return name[: -len(ending)]

@@ -23,6 +23,7 @@ from softseg.files import is_folder
 from softseg.headers import dicom_stem, is_dicom_folder, is_dicom_image, split_series, with_series
 from softseg.requests.lists import split_list
 from softseg.requests.manifest import absolute
+from softseg.texts import require_text_name
 
 MAX_LISTED = 5
 """How many names a message lists."""
@@ -60,8 +61,8 @@ def find_cases(
 
     Raises
     ------
-    InputError: nothing is given, a folder holds no image, the number of files does not fit the number of channels, or
-        one case is given twice; or a folder of DICOM slices holds several series, which are listed.
+    InputError: nothing is given, a folder holds no image, the number of files does not fit the number of channels, one
+        case is given twice, or a name is not UTF-8; or a folder of DICOM slices holds several series, which are listed.
     """
     cases: list[CaseInput] = []
     for given in inputs:
@@ -77,6 +78,9 @@ def find_cases(
             cases.append(_of_files([Path(part) for part in split_list(text)], channels, series))
     if not cases:
         raise InputError("no image was given", field="IMAGE")
+    for case in cases:
+        for image in absolute(case.images):
+            require_text_name(image)
     return _distinct(cases)
 
 
