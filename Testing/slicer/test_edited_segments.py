@@ -143,6 +143,19 @@ def test_a_segment_that_people_add_stays_and_corrects_nothing(logic, node, edito
     np.testing.assert_array_equal(shownLabels(node, grid, logic), parcellation.labels(3))
 
 
+def test_a_result_of_which_only_added_segments_are_left_says_what_it_said(logic, node, editor, grid, shownLabels):
+    before = shownLabels(node, grid, logic)
+    node.GetSegmentation().AddEmptySegment("lesion", "lesion")
+    editor.paint("lesion", box(grid, (2, 4), (2, 4), (2, 4)))
+    for segmentId, _segment in Segments.ownSegments(node):
+        editor.remove(segmentId)
+    assert said(logic, node) == []
+    logic.collapse(node, logic.treeOf(node).depth)
+    assert node.GetSegmentation().GetSegment("lesion") is not None
+    node.GetDisplayNode().SetSegmentVisibility("lesion", False)
+    np.testing.assert_array_equal(shownLabels(node, grid, logic), before)
+
+
 def test_a_layer_on_another_lattice_is_read(logic, node, grid, shownLabels):
     fine = Grids.geometryOf(grid.affine @ np.diag([0.5, 0.5, 0.5, 1]), [2 * size for size in grid.size])
     image = Grids.orientedImage(fine, tuple(slice(0, size) for size in fine.shape), 3)

@@ -37,7 +37,7 @@ class Painting:
 
 
 def read(segmentationNode, source, cut):
-    """Return the Painting of a segmentation, None where it has no labels.
+    """Return the Painting of a segmentation, None where no segment of a node has labels.
 
     Voxels that a segment which people added took from nodes are no change: below it the result is what it was.
 
@@ -48,7 +48,7 @@ def read(segmentationNode, source, cut):
     cut: Cut that it shows.
     """
     layers = _layersOf(segmentationNode, cut)
-    if not layers:
+    if not any(layer.ours for layer in layers):
         return None
     grid = tuple(slice(0, size) for size in source.geometry.shape)
     layers = [_Layer(Grids.onLattice(layer.image, source.geometry), layer.table, layer.ours) for layer in layers]
