@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from softseg.evaluation import evaluate, measure
+from softseg.evaluation import evaluate, measure, places
 from softseg.image import Geometry, Image, write_image
 from softseg.tree import LabelTree, Node
 
@@ -34,17 +34,18 @@ def maps(tmp_path: Path) -> list[Path]:
 def test_every_level_of_a_row_of_nodes_scores_as_the_leaf(
     maps: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    masks = []
-    real = measure.surface_scores
+    masks, sought = [], []
+    real, centers = measure.surface_scores, places._centers
+    monkeypatch.setattr(places, "_centers", lambda *a: sought.append(a) or centers(*a))
     monkeypatch.setattr(measure, "surface_scores", lambda *a: masks.append(a) or real(*a))
     report = evaluate([maps[0]], [maps[1]], chain(DEEP), tmp_path / "out")
     shallow = evaluate([maps[0]], [maps[1]], chain(1), tmp_path / "shallow")
     assert len(report.nodes) == DEEP
-    metrics = ("dice", "soft_dice", "surface_dice", "hd95_mm", "volume_ml")
+    metrics = ("dice", "soft_dice", "surface_dice", "hd95_mm", "volume_ml", *places.COLUMNS)
     assert {tuple(row[name] for name in metrics) for row in report.nodes} == {
         tuple(shallow.nodes[0][name] for name in metrics)
     }
-    assert len(masks) == 2  # one structure, looked at once in each evaluation
+    assert len(masks) == len(sought) == 2  # one structure, looked at once in each evaluation
     page = (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
     assert "level 1500" in page
 

@@ -169,15 +169,17 @@ def over_cases(rows: Iterable[Mapping[str, Any]], metrics: Sequence[str]) -> dic
     table = list(rows)
     result: dict[str, dict[str, float | int]] = {}
     for name in metrics:
-        values = np.array([row[name] for row in table if math.isfinite(row[name])])
-        result[name] = {
-            "mean": float(values.mean()) if values.size else math.nan,
-            "sd": float(values.std(ddof=1)) if values.size > 1 else math.nan,
-            "min": float(values.min()) if values.size else math.nan,
-            "max": float(values.max()) if values.size else math.nan,
-            "n": int(values.size),
-        }
+        result[name] = _range_of([row[name] for row in table if math.isfinite(row[name])])
     return result
+
+
+def _range_of(values: Sequence[float]) -> dict[str, float | int]:
+    if len(values) < 2:  # without arrays: one case with a deep tree has thousands of such values
+        only = float(values[0]) if values else math.nan
+        return {"mean": only, "sd": math.nan, "min": only, "max": only, "n": len(values)}
+    array = np.array(values)
+    lowest, highest = float(array.min()), float(array.max())
+    return {"mean": float(array.mean()), "sd": float(array.std(ddof=1)), "min": lowest, "max": highest, "n": array.size}
 
 
 def summed(curves: Sequence[Reliability]) -> Reliability:

@@ -30,13 +30,23 @@ def place_columns(measures: CaseMeasures, geometry: Geometry) -> list[Row]:
     """
     background = measures.rows.background
     columns: list[Row] = []
+    found: dict[int, _Voxels] = {}
+    wrong: dict[int, _Voxels] = {}
+    above: LevelMeasures | None = None
     for level in measures.levels:
-        found, wrong = _centers(level, geometry), _errors(level, geometry)
+        if above is None or not _same_labels(level, above):
+            found, wrong = _centers(level, geometry), _errors(level, geometry)
+        above = level
         for position, row in enumerate(level.rows):
             if row != background:
                 points = (*_ras(found.get(position), geometry), *_ras(wrong.get(position), geometry))
                 columns.append(dict(zip(COLUMNS, points, strict=True)))
     return columns
+
+
+def _same_labels(level: LevelMeasures, above: LevelMeasures) -> bool:
+    """Whether a level divides no node of the level above, as in a chain of only children."""
+    return np.array_equal(level.reference, above.reference) and np.array_equal(level.predicted, above.predicted)
 
 
 def _centers(level: LevelMeasures, geometry: Geometry) -> dict[int, _Voxels]:
