@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import gzip
+import struct
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -15,6 +19,29 @@ def touch(folder: Path, *names: str) -> list[Path]:
     for name in names:
         (folder / name).touch()
     return [folder / name for name in names]
+
+
+def test_a_scan_that_no_memory_holds_is_refused_before_a_library_is_loaded(tmp_path: Path) -> None:
+    """20,000^3 voxels, declared by a packed file that is long enough for them: a hole, nothing is on the disk."""
+    header = bytearray(352)
+    struct.pack_into("<i", header, 0, 348)
+    struct.pack_into("<8h", header, 40, 3, 20_000, 20_000, 20_000, 1, 1, 1, 1)
+    struct.pack_into("<2h", header, 70, 2, 8)
+    struct.pack_into("<8f", header, 76, *[1.0] * 8)
+    struct.pack_into("<f", header, 108, 352)
+    header[344:348] = b"n+1\0"
+    with (tmp_path / "x.nii.gz").open("wb") as stream:
+        stream.write(gzip.compress(bytes(header) + bytes(1 << 20)))
+        stream.truncate(10 << 30)
+    code = (
+        "import sys\nfrom softseg.cli import run\n"
+        "assert run(['predict', 'brain-134', 'x.nii.gz', '--out', 'out']) == 3\n"
+        "assert not {'torch', 'monai', 'onnxruntime'} & set(sys.modules)"
+    )
+    run = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert run.returncode == 0, run.stderr
+    assert "x.nii.gz: its voxels would take 8e+03 GB of memory" in run.stderr
+    assert not (tmp_path / "out").exists()
 
 
 def test_files_and_folders_of_one_channel(tmp_path: Path) -> None:
