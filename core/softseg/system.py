@@ -323,7 +323,7 @@ def chosen_backend(backend: str) -> str:
         raise InputError(
             f"the Python package {package[chosen]} is not installed",
             field="backend",
-            hint="pip install softseg[engine]" if backend != "onnx" else "pip install onnxruntime",
+            hint="pip install 'softseg[engine]'" if backend != "onnx" else "pip install onnxruntime",
         )
     return chosen
 

@@ -37,11 +37,10 @@ TREE = LabelTree(
 
 
 def engine_packages() -> list[str]:
-    """Return the packages of the extra ``engine`` by the names they are imported by."""
-    listed = (
-        (REPOSITORY / "pyproject.toml").read_text(encoding="utf-8").partition("\nengine = [")[2].partition("]\n")[0]
-    )
-    names = re.findall(r'"([A-Za-z0-9]+)', listed)
+    """Return the packages of the extras ``engine`` and ``onnx`` by the names they are imported by."""
+    text = (REPOSITORY / "pyproject.toml").read_text(encoding="utf-8")
+    listed = [text.partition(f"\n{extra} = [")[2].partition("]\n")[0] for extra in ("engine", "onnx")]
+    names = [name for extra in listed for name in re.findall(r'"([A-Za-z0-9]+)', extra)]
     return [IMPORTED_AS.get(name, name) for name in names]
 
 
@@ -61,7 +60,7 @@ def soft(tmp_path: Path) -> Path:
 
 
 def test_the_engine_s_packages_are_hidden_here() -> None:
-    assert {"torch", "monai", "PIL", "matplotlib"} <= set(engine_packages())
+    assert {"torch", "monai", "PIL", "matplotlib", "onnxruntime"} <= set(engine_packages())
 
 
 @pytest.mark.parametrize("arguments", [["--version"], ["--help"], ["predict", "--help"], ["train", "--help"]])
@@ -89,5 +88,5 @@ def test_prediction_without_the_engine_names_the_command_that_installs_it(soft: 
     done = softseg("predict", "cord-gm-soft", scan, "--out", tmp_path / "out")
     assert done.returncode == 2
     assert re.fullmatch(
-        r"softseg: the Python package \w+ is not installed; pip install 'softseg\[engine\]'\n", done.stderr
+        r"softseg: (backend: )?the Python package \w+ is not installed; pip install 'softseg\[engine\]'\n", done.stderr
     )
