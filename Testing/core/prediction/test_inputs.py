@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import json
 import struct
 import subprocess
 import sys
@@ -21,7 +22,7 @@ def touch(folder: Path, *names: str) -> list[Path]:
     return [folder / name for name in names]
 
 
-def test_a_scan_that_no_memory_holds_is_refused_before_a_library_is_loaded(tmp_path: Path) -> None:
+def too_large(file: Path) -> Path:
     """20,000^3 voxels, declared by a packed file that is long enough for them: a hole, nothing is on the disk."""
     header = bytearray(352)
     struct.pack_into("<i", header, 0, 348)
@@ -30,12 +31,23 @@ def test_a_scan_that_no_memory_holds_is_refused_before_a_library_is_loaded(tmp_p
     struct.pack_into("<8f", header, 76, *[1.0] * 8)
     struct.pack_into("<f", header, 108, 352)
     header[344:348] = b"n+1\0"
-    with (tmp_path / "x.nii.gz").open("wb") as stream:
+    with file.open("wb") as stream:
         stream.write(gzip.compress(bytes(header) + bytes(1 << 20)))
         stream.truncate(10 << 30)
+    return file
+
+
+@pytest.mark.parametrize(
+    "command", ["predict brain-134 x.nii.gz --out out", "train DATA.json --recipe ce-dice --out out"]
+)
+def test_a_scan_that_no_memory_holds_is_refused_before_a_library_is_loaded(tmp_path: Path, command: str) -> None:
+    too_large(tmp_path / "x.nii.gz")
+    (tmp_path / "tree.txt").write_text("r\n  background = 0\n  a = 1\n", encoding="utf-8")
+    case = {"id": "c", "group": "g", "split": "train", "images": {"T1": "x.nii.gz"}, "labels": "x.nii.gz"}
+    data = {"name": "d", "channels": ["T1"], "tree": "tree.txt", "cases": [case]}
+    (tmp_path / "DATA.json").write_text(json.dumps(data), encoding="utf-8")
     code = (
-        "import sys\nfrom softseg.cli import run\n"
-        "assert run(['predict', 'brain-134', 'x.nii.gz', '--out', 'out']) == 3\n"
+        f"import sys\nfrom softseg.cli import run\nassert run({command.split()}) == 3\n"
         "assert not {'torch', 'monai', 'onnxruntime'} & set(sys.modules)"
     )
     run = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False)

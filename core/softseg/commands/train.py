@@ -30,12 +30,15 @@ def _train(
 
 def _run(request: TrainRequest, events: Events, follower: bool) -> None:
     from softseg.data import Dataset
+    from softseg.headers.room import require_room_for_each
     from softseg.training import Recipe
     from softseg.tree import LabelTree
 
     try:
         _require_fit(request)
         dataset = Dataset.load(request.data)
+        if not (request.resume or follower):
+            require_room_for_each(file for case in dataset.cases for _, file in case.files())
         chosen = None if request.recipe is None else Recipe.load(request.recipe, list(request.sets))
         other_tree = None if request.tree is None else LabelTree.load(request.tree)
     except InputError as error:

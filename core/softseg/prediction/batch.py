@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING, Any
 from softseg.errors import InputError, OutOfMemoryError, SoftSegError
 from softseg.events import Events
 from softseg.files import require_writable_folder
+from softseg.headers.room import require_room
 from softseg.network import Model
 from softseg.prediction.case import Prediction, predict_with
 from softseg.prediction.cohort import Share, Table, error_fields, volumes_of
 from softseg.prediction.ensemble import best_network, device_of, joint_name, load_model, load_models, require_once
 from softseg.prediction.guarantee import level_of
-from softseg.prediction.inputs import CaseInput, find_cases, require_room
+from softseg.prediction.inputs import CaseInput, find_cases
 from softseg.prediction.masking import MaskSource
 from softseg.prediction.outputs import SOFT_FILE, VOLUMES_FILE, Wanted, write_case
 from softseg.prediction.places import case_folders
@@ -131,7 +132,8 @@ def run(
     if models is not None and request.fast:
         raise InputError("loaded models are taken as they are", field="fast", hint="give the ensemble's folder or name")
     if models is None:
-        require_room(request.inputs)
+        if len(request.inputs) == 1:  # of several scans, each is judged when its turn comes
+            require_room(Path(request.inputs[0]))  # before the seconds that a network's libraries take to load
         models = _models_of(request, events)
     loaded, *others = models
     level = level_of(request, [loaded, *others], events)

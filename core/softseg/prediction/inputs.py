@@ -20,18 +20,9 @@ from pathlib import Path
 from softseg.data.cubes import CHANNEL_SUFFIXES, channel_files, file_of
 from softseg.errors import InputError
 from softseg.files import is_folder
-from softseg.headers import (
-    IMAGE_SUFFIXES,
-    dicom_stem,
-    is_dicom_folder,
-    is_dicom_image,
-    read_header,
-    split_series,
-    with_series,
-)
+from softseg.headers import dicom_stem, is_dicom_folder, is_dicom_image, split_series, with_series
 from softseg.requests.lists import split_list
 from softseg.requests.manifest import absolute
-from softseg.system import require_memory
 from softseg.texts import require_text_name
 
 MAX_LISTED = 5
@@ -91,24 +82,6 @@ def find_cases(
         for image in absolute(case.images):
             require_text_name(image)
     return _distinct(cases)
-
-
-def require_room(inputs: Sequence[str | PathLike[str]]) -> None:
-    """Refuse a single scan by its header alone, before the seconds that a network's libraries take to load.
-
-    Of several scans, each is judged when its turn comes.
-
-    Raises
-    ------
-    InputError: the header is damaged.
-    OutOfMemoryError: it declares more voxels than there is memory for.
-    """
-    file = Path(fspath(inputs[0])) if len(inputs) == 1 else Path()
-    if not (file.name.lower().endswith(IMAGE_SUFFIXES) and file.is_file()):
-        return
-    header = read_header(file)
-    if header.bands == 1:
-        require_memory(header.bytes, "its voxels", file)
 
 
 def stem(path: Path) -> str:
