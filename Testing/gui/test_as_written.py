@@ -73,3 +73,21 @@ def test_a_message_box_shows_what_is_written(monkeypatch):
     ]
     Dialogs().message("plain & simple")
     assert shown[1] == "plain & simple"
+
+
+def test_the_list_of_corrections_shows_authors_and_names_as_written():
+    import numpy as np
+    from SoftSegSlicerLib.Panels.CorrectionTable import CorrectionTable
+
+    from softseg.soft.corrections.correction import Correction
+    from softseg.soft.corrections.runs import Runs
+
+    table = qt.QTreeWidget()
+    correction = Correction.new("core", Runs.of_mask(np.ones((1, 2, 3), bool)), True, HTML, None)
+    CorrectionTable(table, None).show(
+        [{"id": correction.id, "name": HTML, "color": (1, 2, 3), "correction": correction}]
+    )
+    tips = [tip for _name, tip in everyTip(table) if tip]
+    assert len(tips) == 4
+    assert all("&lt;b&gt;" in tip for tip in tips)
+    assert not any(map(mightBeHtml, tips))

@@ -5,6 +5,7 @@ from datetime import datetime
 import qt
 from slicer.i18n import tr as _
 
+from .AsWritten import asWritten
 from .Swatch import swatchIcon
 
 __all__ = ["CorrectionTable"]
@@ -52,7 +53,7 @@ class CorrectionTable:
             item.setText(_AUTHOR, correction.author or "–")
             item.setText(_TIME, shortTime(correction.time))
             for column in range(4):
-                item.setToolTip(column, detail(said, correction))
+                item.setToolTip(column, asWritten(detail(said, correction)))
             if correction.id == before:
                 self._table.setCurrentItem(item)
         # Qt 5 draws only the first row again where the selected one goes and columns are as wide as their texts
