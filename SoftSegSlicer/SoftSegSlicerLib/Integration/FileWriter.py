@@ -1,6 +1,7 @@
 """What Slicer asks when a result is saved or exported."""
 
 import logging
+import os
 
 import slicer
 import vtk
@@ -51,7 +52,7 @@ class SoftSegSlicerFileWriter:
         try:
             node = slicer.mrmlScene.GetNodeByID(properties["nodeID"])
             sharedLogic().parcellationOf(node).save(path)
-            _keepForScene(node)
+            _keepForScene(node, path)
         except SoftSegError as error:
             return self._refuse(str(error))
         except Exception as error:  # Slicer would print a traceback and say nothing to whoever saves
@@ -65,16 +66,17 @@ class SoftSegSlicerFileWriter:
         return False
 
 
-def _keepForScene(node):
-    """Write the labels beside the result where the scene would refer to the result itself.
+def _keepForScene(node, written):
+    """Write the labels beside the result where the scene would refer to the result itself, or to what is not there.
 
     A scene that is opened reads a segmentation by its storage node, which knows no soft parcellation; that is in the
-    scene anyway.
+    scene anyway. Slicer's dialog names the result's file to the storage node, or leaves the name that it had.
     """
     storage = node.GetStorageNode()
-    path = "" if storage is None else storage.GetFileName() or ""
-    if not path.lower().endswith(".npz"):
+    path = "" if storage is None else storage.GetFullNameFromFileName() or ""
+    if not path or (not path.lower().endswith(".npz") and os.path.isfile(path)):
         return
-    storage.SetFileName(path[: -len(SUFFIX if path.lower().endswith(SUFFIX) else ".npz")] + LABELS)
+    ending = next((each for each in (SUFFIX, ".npz") if written.lower().endswith(each)), "")
+    storage.SetFileName(written[: len(written) - len(ending)] + LABELS)
     if not storage.WriteData(node):
         raise InputError("the labels cannot be written", file=storage.GetFileName(), hint="choose another folder")
