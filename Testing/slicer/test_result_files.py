@@ -196,6 +196,28 @@ def test_a_scene_saved_beside_soft_parcellations_shows_its_results_again(writer,
     np.testing.assert_array_equal(logic.parcellationOf(again).shares, parcellation.shares)
 
 
+def test_labels_saved_before_a_correction_do_not_take_it_back(writer, parcellation, scene, grid, tmp_path, shownLabels):
+    logic = SharedLogic.sharedLogic()
+    node = logic.addSegmentation(parcellation, name="mine")
+    node.AddDefaultStorageNode()
+    node.GetStorageNode().SetFileName(str(tmp_path / "mine.seg.nrrd"))
+    assert node.GetStorageNode().WriteData(node)
+    voxels = np.zeros(grid.shape, bool)
+    voxels[6:9, 8:11, 8:11] = True
+    logic.correct(node, "stem", voxels)
+    said, labels = [each.id for each in logic.corrections(node)], shownLabels(node, grid, logic)
+    assert writer.write({"nodeID": node.GetID(), "fileName": str(tmp_path / "mine.soft.npz")})
+    scene.SetURL(str(tmp_path / "scene.mrml"))
+    assert scene.Commit()
+    scene.Clear(False)
+    logic.forget()
+    scene.SetURL(str(tmp_path / "scene.mrml"))
+    scene.Import()
+    again = scene.GetFirstNodeByClass("vtkMRMLSegmentationNode")
+    assert [each.id for each in logic.corrections(again)] == said
+    np.testing.assert_array_equal(shownLabels(again, grid, logic), labels)
+
+
 def test_corrections_are_written_and_shown_again(writer, reader, parcellation, grid, tmp_path, shownLabels):
     logic = SharedLogic.sharedLogic()
     node = logic.addSegmentation(parcellation, name="mine")

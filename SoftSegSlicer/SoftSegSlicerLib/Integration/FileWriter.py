@@ -67,14 +67,16 @@ class SoftSegSlicerFileWriter:
 
 
 def _keepForScene(node, written):
-    """Write the labels beside the result where the scene would refer to the result itself, or to what is not there.
+    """Write the labels beside the result where the scene would refer to the result itself, or to no labels of now.
 
     A scene that is opened reads a segmentation by its storage node, which knows no soft parcellation; that is in the
-    scene anyway. Slicer's dialog names the result's file to the storage node, or leaves the name that it had.
+    scene anyway. Slicer's dialog gives the storage node the name of the result's file, or leaves the name that it had;
+    older labels there would pass for edits that take corrections back.
     """
     storage = node.GetStorageNode()
     path = "" if storage is None else storage.GetFullNameFromFileName() or ""
-    if not path or (not path.lower().endswith(".npz") and os.path.isfile(path)):
+    ofNow = os.path.isfile(path) and not node.GetModifiedSinceRead()
+    if not path or (ofNow and not path.lower().endswith(".npz")):
         return
     ending = next((each for each in (SUFFIX, ".npz") if written.lower().endswith(each)), "")
     storage.SetFileName(written[: len(written) - len(ending)] + LABELS)
