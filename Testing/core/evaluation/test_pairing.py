@@ -221,7 +221,7 @@ def test_a_table_says_what_belongs_together(case_files, small_tree, tmp_path, se
         ("prediction,reference\na.nii.gz,a.nii.gz\na.nii.gz,a.nii.gz\n", "line 3: the case 'a' is in line 2 already"),
         ("prediction,reference,case\na.nii.gz,a.nii.gz,1\na.nii.gz,a.nii.gz,2\n", "line 3: the same pair is in line 2"),
         ("prediction,reference\n", "the table has no rows"),
-        ("", "the table has no rows"),
+        ("", "the file is empty"),
     ],
 )
 def test_a_table_that_does_not_fit_is_refused_with_the_line(touch, tmp_path, text, message):
@@ -313,3 +313,10 @@ def test_a_table_whose_lines_end_in_carriage_returns_is_read_and_one_with_an_end
     table.write_text("prediction,reference\n" + "x" * 200_000 + ",b.nii.gz\n", encoding="utf-8")
     with pytest.raises(InputError, match=r"pairs\.csv: line 2: not a table"):
         read_pairs(table)
+
+
+@pytest.mark.skipif(not Path("/proc/self/mem").exists(), reason="there is no such file on this system")
+def test_a_table_that_the_system_cannot_read_is_named(tmp_path):
+    (tmp_path / "pairs.csv").symlink_to("/proc/self/mem")
+    with pytest.raises(InputError, match=r"pairs.csv: cannot be read"):
+        read_pairs(tmp_path / "pairs.csv")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,7 +14,7 @@ import numpy.typing as npt
 from softseg.data.cubes import read_channel
 from softseg.data.cubes.bands import Bands, band_choices, fit_bands
 from softseg.data.dataset import Dataset
-from softseg.data.plan import MANY_BANDS, Crop, NetworkSpec, Normalization, Plan
+from softseg.data.plan import LARGEST_SPACING, MANY_BANDS, Crop, NetworkSpec, Normalization, Plan
 from softseg.data.preprocess import plan_orientation
 from softseg.data.sizes import size_2d, size_3d, size_cube, spacing_2d, spacing_3d
 from softseg.data.survey import Scan, look_at, spread
@@ -96,7 +97,7 @@ def make_plan(
     machine = Machine.here(memory_gb, "cpu" if gpu is False and str(device) == "auto" else device)
     machine = machine if gpu is None else Machine(machine.memory_gb, gpu)
     chosen = spread(cases, LOOKED_AT)
-    first = [read_channel(case.images[dataset.channels[0]]).geometry for case in chosen]
+    first = [_plausible(case.images[dataset.channels[0]]) for case in chosen]
     fixed = _fixed(overrides or {})
     dimensions = fixed.dimensions or _dimensions(first)
     orientation = fixed.orientation or _most_common([plan_orientation(geometry, dimensions) for geometry in first])
@@ -128,6 +129,20 @@ def fitting_patch(plan: Plan, given: bool) -> Plan:
             hint=f"the next larger patch is {size}",
         )
     return plan if given else plan.with_overrides({"patch_size": size})
+
+
+def _plausible(file: Path) -> Geometry:
+    """Return the grid of an image, whose voxels a plan can have."""
+    geometry = read_channel(file).geometry
+    if max(geometry.spacing) > LARGEST_SPACING:
+        shown = " x ".join(f"{value:g}" for value in geometry.spacing)
+        raise InputError(
+            f"has voxels of {shown} mm, expected at most {LARGEST_SPACING}",
+            file=file,
+            field="spacing",
+            hint="correct the spacing, or its unit, in the header",
+        )
+    return geometry
 
 
 @dataclass(frozen=True)

@@ -12,8 +12,9 @@ from softseg.data.cubes import file_of
 from softseg.errors import InputError
 from softseg.evaluation.case_names import case_name
 from softseg.evaluation.pairs import Pair, Pairs
-from softseg.files import exists, require_file
+from softseg.files import exists
 from softseg.spreadsheets import reading
+from softseg.texts import read_text
 
 _NEEDED, _OPTIONAL = ("prediction", "reference"), ("case", "group", "image", "mask")
 _SEPARATORS = "\t;,"
@@ -56,11 +57,7 @@ def read_pairs(path: str | PathLike[str]) -> Pairs:
 
 def _rows(table: Path) -> list[tuple[int, dict[str, str]]]:
     """Return the rows with their line numbers, cells by column in small letters."""
-    require_file(table)
-    try:
-        text = table.read_bytes().decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise InputError("is not a text file in UTF-8", file=table) from error
+    text = read_text(table, "a table of pairs")
     head = next((line for line in text.splitlines() if line.strip()), "")
     separator = max(_SEPARATORS, key=head.count)
     reader = csv.reader(io.StringIO(text, newline=None), delimiter=separator)

@@ -78,7 +78,11 @@ def read_plain_pickle(path: Path) -> Any:
     if path.stat().st_size > MOST_BYTES:
         raise InputError("is too large for the properties of an image", file=path)
     try:
-        return _plain(_Machine().run(path.read_bytes()), {}, 0)
+        data = path.read_bytes()
+    except OSError as error:
+        raise InputError(f"cannot be read: {error.strerror}", file=path) from error
+    try:
+        return _plain(_Machine().run(data), {}, 0)
     except _RefusedError as error:
         raise InputError(
             f"holds {error}, which is not read: nothing of a pickle is ever run", file=path, hint="use --like IMAGE"
