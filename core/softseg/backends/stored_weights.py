@@ -42,7 +42,7 @@ def name_stored_weights(graph: Any, prefix: str, file: Path) -> None:
         if offset is None or stored.nbytes < _LEAST or not stored.permute(order).is_contiguous():
             continue
         name = weight.name
-        steps = []
+        steps: list[tuple[str, dict[str, Any]]] = []
         if stored.dtype != torch.float32:
             steps.append(("Cast", {"to": onnx.TensorProto.FLOAT}))
         if order != list(range(stored.ndim)):
