@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
-import tempfile
 import traceback
 import warnings
 from collections.abc import Sequence
@@ -37,6 +36,7 @@ from softseg.commands import (
 from softseg.commands.common import Settings
 from softseg.errors import CancelledError, InputError
 from softseg.failures import as_defect, as_plain_error
+from softseg.files import temporary_folder
 
 
 def _print_version(asked: bool) -> None:
@@ -118,7 +118,7 @@ def _keep_compiler_quiet() -> None:
     Its optimizers load the compiler, which makes a folder of its own for files that nothing here causes to be written.
     """
     with contextlib.suppress(OSError):  # no folder for temporary files can be written
-        os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", tempfile.gettempdir())
+        os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", temporary_folder())
 
 
 def debugging() -> bool:

@@ -12,7 +12,7 @@ from softseg.data.cubes import file_of
 from softseg.errors import InputError
 from softseg.evaluation.case_names import case_name
 from softseg.evaluation.pairs import Pair, Pairs
-from softseg.files import exists
+from softseg.files import exists, require_file
 from softseg.spreadsheets import reading
 from softseg.texts import read_text
 
@@ -57,6 +57,7 @@ def read_pairs(path: str | PathLike[str]) -> Pairs:
 
 def _rows(table: Path) -> list[tuple[int, dict[str, str]]]:
     """Return the rows with their line numbers, cells by column in small letters."""
+    require_file(table)
     text = read_text(table, "a table of pairs")
     head = next((line for line in text.splitlines() if line.strip()), "")
     separator = max(_SEPARATORS, key=head.count)

@@ -17,7 +17,7 @@ from softseg.files.links import (
 )
 from softseg.files.reading import read_json_object
 from softseg.files.recovery import finish_abandoned, settle
-from softseg.files.scratch import ScratchFolder, nameless_file, scratch_beside
+from softseg.files.scratch import ScratchFolder, nameless_file, scratch_beside, temporary_folder
 from softseg.files.staging import remove_unfinished
 from softseg.files.writing import (
     require_writable_folder,
@@ -41,6 +41,7 @@ __all__ = [
     "require_writable_folder",
     "scratch_beside",
     "settle",
+    "temporary_folder",
     "what_stands_there",
     "write_beside",
     "write_folder_beside",

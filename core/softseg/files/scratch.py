@@ -63,6 +63,16 @@ class ScratchFolder:
         self._end()
 
 
+def temporary_folder() -> str:
+    """Return the system's folder for temporary files.
+
+    Raises
+    ------
+    FileNotFoundError: none can be written.
+    """
+    return tempfile.gettempdir()
+
+
 def nameless_file(folder: str | os.PathLike[str] | None = None) -> IO[bytes]:
     """Return an unbuffered file that nobody else can open and that is gone when it is closed.
 
