@@ -22,7 +22,7 @@ _GROUND, _INK = "#0b0e14", "#e8eaee"
 
 
 def write_overview(stored: SoftParcellation, scan: Image, levels: Sequence[int], node: str, path: Path) -> Path:
-    """Draw an axial slice of the scan, its labels at ``levels`` (root 0) and the share of ``node``."""
+    """Draw an axial slice of the scan, its labels at ``levels`` (root 0) and the probability of ``node``."""
     tree, colors = stored.tree, node_colors(stored.tree)
     share = upright(stored.probability(node), stored.geometry)
     volume = upright(scan.array, scan.geometry)
@@ -37,7 +37,7 @@ def write_overview(stored: SoftParcellation, scan: Image, levels: Sequence[int],
         places[[tree.value_of(node.id) for node in shown]] = np.arange(len(shown))
         picture = blend(under, places[planes.of(labels, 0)], [colors[node.id] for node in shown])
         panels.append((f"level {level}: {len(shown)} structures", picture))
-    panels.append((f"share of {tree.node(node).name}", _heat(planes.of(share, 0))))
+    panels.append((f"probability of {tree.node(node).name}", _heat(planes.of(share, 0))))
     return _write(panels, planes, path)
 
 
