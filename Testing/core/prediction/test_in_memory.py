@@ -73,6 +73,21 @@ def test_what_is_wrong_is_named(scan: Callable[..., Path]) -> None:
         softseg.predict(np.nan_to_num(holes), make_model(), spacing=(1, 0, 1))
 
 
+def test_options_whose_results_nobody_would_get_and_images_without_a_place_are_refused(
+    scan: Callable[..., Path],
+) -> None:
+    image = sitk.ReadImage(scan())
+    for options, said in (({"nodes": ("ball",)}, "nodes: is no option"), ({"cut": "1"}, "cut: is no option")):
+        with pytest.raises(InputError, match=said):
+            softseg.predict(image, make_model(), **options)
+    with pytest.raises(InputError, match="fast: loaded models are taken as they are"):
+        softseg.predict(image, make_model(), fast=True)
+    numbers = np.ones((8, 8, 8), np.float32)
+    for affine in (None, np.diag([1.0, 0.0, 1.0, 1.0]), np.full((4, 4), np.nan)):
+        with pytest.raises(InputError, match="has no affine that places its voxels"):
+            softseg.predict(nibabel.spatialimages.SpatialImage(numbers, affine), make_model())
+
+
 def test_warnings_are_pythons_and_events_can_cancel(scan: Callable[..., Path]) -> None:
     coarse = sitk.ReadImage(scan(geometry=grid(np.eye(3), (1.0, 1.0, 9.0), (52, 52, 8))))
     with pytest.warns(UserWarning, match="mm"):

@@ -30,6 +30,9 @@ if TYPE_CHECKING:
 
     from softseg.network import Model
 
+OPTIONS = ("calibrated", "mask", "outliers", "postprocess", "overlap", "precision", "blend", "fast", "backend")
+"""Options of prediction that shape a soft parcellation; others ask for further files, and there are none here."""
+
 Scan: TypeAlias = Any
 """A :class:`softseg.image.Image`, a SimpleITK image, a nibabel image, or a numpy array ``(k, j, i)``."""
 
@@ -54,8 +57,7 @@ def predict(
     spacing: of a numpy array, in mm along ``(i, j, k)``; other images bring their own.
     device: ``"auto"``, ``"cpu"`` or ``"cuda:N"``.
     events: progress, warnings, cancelling; without it, warnings are Python's.
-    asked: any of calibrated, mask, postprocess, overlap, precision, blend, fast and outliers of
-        :class:`~softseg.requests.PredictRequest`.
+    asked: any of :data:`OPTIONS`, as in :class:`~softseg.requests.PredictRequest`.
 
     Returns
     -------
@@ -68,6 +70,7 @@ def predict(
     CancelledError: cancelled.
     """
     events = Events(_Warnings()) if events is None else events
+    _require_known(asked, isinstance(model, (str, os.PathLike)))
     request = PredictRequest("", (), Path(), device=str(device), **asked)
     if request.fast and isinstance(model, (str, os.PathLike)):
         model = best_network(os.fspath(model), events, chosen_backend(request.backend))
@@ -83,6 +86,14 @@ def predict(
     names = [Path(f"image {position + 1}" if len(scans) > 1 else "image") for position in range(len(scans))]
     found = predict_with(models[0], names, settings, events, lambda _names, _events: list(scans))
     return found.parcellation
+
+
+def _require_known(asked: Mapping[str, Any], by_name: bool) -> None:
+    for name in asked:
+        if name not in OPTIONS:
+            raise InputError("is no option here", field=name, hint=f"there are {', '.join(OPTIONS)}")
+    if not by_name and asked.get("fast"):
+        raise InputError("loaded models are taken as they are", field="fast", hint="give the ensemble's folder or name")
 
 
 class _Warnings:
@@ -127,7 +138,10 @@ def _of_nibabel(scan: Any, field: str) -> Image:
         values = values[..., 0]
     if values.ndim != 3:
         raise InputError(f"has the shape {values.shape}", field=field, hint="give one 3D image for each channel")
-    geometry = Geometry.from_affine(values.shape, np.asarray(scan.affine, np.float64))
+    affine = None if scan.affine is None else np.asarray(scan.affine, np.float64)
+    if affine is None or not np.isfinite(affine).all() or np.linalg.det(affine[:3, :3]) == 0:
+        raise InputError("has no affine that places its voxels", field=field)
+    geometry = Geometry.from_affine(values.shape, affine)
     array = np.ascontiguousarray(values.transpose(2, 1, 0))
     if is_sheared(geometry):
         bands, geometry = straightened(array[None], geometry, labels=False)
