@@ -27,7 +27,7 @@ from SoftSegSlicerLib.Integration.SharedLogic import dropSharedLogic, sharedLogi
 from SoftSegSlicerLib.Integration.Startup import registerAll  # noqa: E402
 from SoftSegSlicerLib.PaletteWatcher import PaletteWatcher  # noqa: E402
 from SoftSegSlicerLib.PanelContext import PanelContext  # noqa: E402
-from SoftSegSlicerLib.Panels.ScrollPage import ScrollPage  # noqa: E402
+from SoftSegSlicerLib.Panels.Widgets.ScrollPage import ScrollPage  # noqa: E402
 from SoftSegSlicerLib.Parameters import parametersOf  # noqa: E402
 from SoftSegSlicerLib.Scene import Layouts  # noqa: E402
 from SoftSegSlicerLib.Scene.SceneWatch import SceneWatch  # noqa: E402
@@ -91,7 +91,7 @@ class SoftSegSlicerWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
     def panel(self, name):
         """Return the panel of this name (one of PANELS), made now if nobody looked at it before."""
         if name not in self.panels:
-            panelClass = getattr(importlib.import_module(f"SoftSegSlicerLib.Panels.{name}Panel"), f"{name}Panel")
+            panelClass = getattr(importlib.import_module(f"SoftSegSlicerLib.Panels.{name}.{name}Panel"), f"{name}Panel")
             self.panels[name] = panel = panelClass(self.context)
             getattr(self.ui, f"{name.lower()}Page").layout().addWidget(ScrollPage(panel.widget).area)
             if hasattr(panel.widget, "setMRMLScene"):

@@ -6,7 +6,7 @@ import qt
 import slicer
 from slicer.i18n import tr as _
 
-from SoftSegSlicerLib.Panels.AsWritten import asWritten
+from SoftSegSlicerLib.Panels.Widgets.AsWritten import asWritten
 
 
 class Dialogs:
@@ -26,7 +26,7 @@ class Dialogs:
 
     def askMatches(self, matching, title, allowAdd=True):
         """Return what each item of a Matching is, by key: the id of a node, LEAVE_OUT or ADD; None if cancelled."""
-        from .Panels.MatchDialog import MatchDialog
+        from .Panels.Widgets.MatchDialog import MatchDialog
 
         return MatchDialog(matching, title, allowAdd, slicer.util.mainWindow()).ask()
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import slicer
 
 from SoftSegSlicerLib.Dialogs import Dialogs
-from SoftSegSlicerLib.Panels.DeviceList import DeviceList
-from SoftSegSlicerLib.Panels.MapFilter import MapFilter
+from SoftSegSlicerLib.Panels.Widgets.DeviceList import DeviceList
+from SoftSegSlicerLib.Panels.Widgets.MapFilter import MapFilter
 from SoftSegSlicerLib.Process.ProcessRunner import ProcessRunner
 
 EVENTS = ("segmentationChanged", "treeChanged", "cutChanged", "modelsChanged", "volumesChanged", "corrected")

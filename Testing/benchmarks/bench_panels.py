@@ -43,8 +43,8 @@ def run(quick: bool) -> list[Line]:
         return []
     import slicer
     from SoftSegSlicerLib.PanelContext import PanelContext
-    from SoftSegSlicerLib.Panels.LookPanel import LookPanel
-    from SoftSegSlicerLib.Panels.TreePanel import TreePanel
+    from SoftSegSlicerLib.Panels.Look.LookPanel import LookPanel
+    from SoftSegSlicerLib.Panels.Tree.TreePanel import TreePanel
     from SoftSegSlicerLib.SoftSegSlicerLogic import SoftSegSlicerLogic
 
     context = PanelContext(SoftSegSlicerLogic())

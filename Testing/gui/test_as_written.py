@@ -77,7 +77,7 @@ def test_a_message_box_shows_what_is_written(monkeypatch):
 
 def test_the_list_of_corrections_shows_authors_and_names_as_written():
     import numpy as np
-    from SoftSegSlicerLib.Panels.CorrectionTable import CorrectionTable
+    from SoftSegSlicerLib.Panels.Look.CorrectionTable import CorrectionTable
 
     from softseg.soft.corrections.correction import Correction
     from softseg.soft.corrections.runs import Runs

@@ -71,7 +71,7 @@ def test_torch_comes_through_its_extension_and_the_rest_through_pip(moduleWidget
 
 
 def test_declining_installs_nothing_and_the_viewer_works(moduleWidget, installed, monkeypatch):
-    monkeypatch.setattr("SoftSegSlicerLib.Panels.LicenceQuestion.LicenceQuestion.agreed", lambda *_: True)
+    monkeypatch.setattr("SoftSegSlicerLib.Panels.Segment.LicenceQuestion.LicenceQuestion.agreed", lambda *_: True)
     addHead()
     moduleWidget.context.dialogs.answer = False
     with pytest.raises(DeclinedError):

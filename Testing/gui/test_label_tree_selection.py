@@ -4,7 +4,7 @@ import pytest
 import qt
 import slicer
 from gui_results import tree
-from SoftSegSlicerLib.Panels.LabelTreeWidget import LabelTreeWidget
+from SoftSegSlicerLib.Panels.Widgets.LabelTreeWidget import LabelTreeWidget
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ import pytest
 import slicer
 from gui_results import parcellation
 from gui_runs import click
-from SoftSegSlicerLib.Panels.LicenceQuestion import SETTING, LicenceQuestion
+from SoftSegSlicerLib.Panels.Segment.LicenceQuestion import SETTING, LicenceQuestion
 from SoftSegSlicerLib.Scene import Layouts
 
 from softseg.prediction.model_summary import ModelSummary

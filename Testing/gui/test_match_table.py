@@ -30,7 +30,7 @@ TREE = LabelTree(
 @pytest.fixture
 def ask(moduleWidget):  # noqa: ARG001 - for the application
     """``ask(matching)``: the dialog, shown without waiting."""
-    from SoftSegSlicerLib.Panels.MatchDialog import MatchDialog
+    from SoftSegSlicerLib.Panels.Widgets.MatchDialog import MatchDialog
 
     shown = []
 
@@ -140,7 +140,7 @@ def test_hundreds_of_structures_are_no_burden(ask, tmp_path):
 def test_training_asks_once_for_all_scans_and_remembers(moduleWidget, tmp_path, monkeypatch):
     """Two scans with the same strange segment: one question; the choice reaches the files."""
     from gui_training import addCase, addPerson
-    from SoftSegSlicerLib.Panels.TrainPanel import TrainPanel
+    from SoftSegSlicerLib.Panels.Train.TrainPanel import TrainPanel
     from SoftSegSlicerLib.Training.SceneDataset import SceneDataset
 
     written = []

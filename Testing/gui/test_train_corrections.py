@@ -60,7 +60,7 @@ def panel(moduleWidget, model, tmp_path, monkeypatch):
         started.append(launcher([sys.executable, "-m", "softseg"]))
         return started[-1]
 
-    train = importlib.import_module("SoftSegSlicerLib.Panels.TrainPanel").TrainPanel
+    train = importlib.import_module("SoftSegSlicerLib.Panels.Train.TrainPanel").TrainPanel
     monkeypatch.setattr(train, "makeLauncher", staticmethod(make))
     panel = moduleWidget.showPanel("Train")
     panel.ui.folderEdit.currentPath = str(tmp_path / "trainings")

@@ -25,7 +25,9 @@ def panel(moduleWidget, tmp_path, monkeypatch):
         return started[-1]
 
     monkeypatch.setattr(
-        importlib.import_module("SoftSegSlicerLib.Panels.TrainPanel").TrainPanel, "makeLauncher", staticmethod(make)
+        importlib.import_module("SoftSegSlicerLib.Panels.Train.TrainPanel").TrainPanel,
+        "makeLauncher",
+        staticmethod(make),
     )
     panel = moduleWidget.showPanel("Train")
     panel.ui.folderEdit.currentPath = str(tmp_path / "trainings")
@@ -152,7 +154,7 @@ def test_declining_to_install_says_so_and_starts_nothing(panel):
 
 
 def test_writing_the_scans_can_be_stopped(panel, tmp_path, monkeypatch):
-    monkeypatch.setattr("SoftSegSlicerLib.Panels.Stepwise.PIECE_SECONDS", 0.0)
+    monkeypatch.setattr("SoftSegSlicerLib.Panels.Widgets.Stepwise.PIECE_SECONDS", 0.0)
     monkeypatch.setattr("SoftSegSlicerLib.Exchange.LabelReader.SLAB_VOXELS", 1000)
     prepared(panel)
     panel._onStart()
@@ -191,8 +193,8 @@ class MainWindow(qt.QMainWindow):
 
 def test_closing_slicer_asks_and_stops_only_if_told_to_and_slicer_closes(quick, moduleWidget, waitUntil):
     panel = quick
-    from SoftSegSlicerLib.Panels.CloseGuard import CloseGuard
-    from SoftSegSlicerLib.Panels.TrainResult import atClose
+    from SoftSegSlicerLib.Panels.Train.CloseGuard import CloseGuard
+    from SoftSegSlicerLib.Panels.Train.TrainResult import atClose
 
     window, dialogs = MainWindow(), moduleWidget.context.dialogs
     guard = CloseGuard(window, lambda: atClose(panel.monitor, moduleWidget.context.dialogs))

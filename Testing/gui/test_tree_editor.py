@@ -1,9 +1,9 @@
 """The tree editor without its widgets: every edit, every refusal, undo, and where label values go."""
 
 import pytest
-from SoftSegSlicerLib.Panels.NodeDefaults import blend, shades, uniqueId
-from SoftSegSlicerLib.Panels.TreeChangesText import changeText, summary
-from SoftSegSlicerLib.Panels.TreeEditor import TreeEditor
+from SoftSegSlicerLib.Panels.Tree.NodeDefaults import blend, shades, uniqueId
+from SoftSegSlicerLib.Panels.Tree.TreeChangesText import changeText, summary
+from SoftSegSlicerLib.Panels.Tree.TreeEditor import TreeEditor
 
 from softseg.errors import InputError
 from softseg.tree import FORMATS, Code, LabelTree, Node, Terminology

@@ -1,1 +1,1 @@
-"""One panel a file; each is a class of the same name with ``widget``, ``refresh`` and ``cleanup``."""
+"""One folder a tab; its panel is a class ``<Tab>Panel`` with ``widget``, ``refresh`` and ``cleanup``."""

@@ -1,0 +1,1 @@
+"""The tab Compare: a result judged by a reference."""

@@ -1,0 +1,1 @@
+"""The tab Look: folding, heat maps, certainty, corrections."""

@@ -1,0 +1,1 @@
+"""The tab Segment: inputs, model, options, queue."""

@@ -1,0 +1,1 @@
+"""The tab Train: cases, recipe, runs and their curves."""

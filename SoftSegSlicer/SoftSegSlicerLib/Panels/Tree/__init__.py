@@ -1,0 +1,1 @@
+"""The tab Tree: the editor of label trees."""
