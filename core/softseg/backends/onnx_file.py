@@ -47,9 +47,9 @@ OPSET = 17
 _PREFIX = "network."  # of the names of weights in the graph
 
 
-def can_write_onnx() -> bool:
-    """Whether the packages that write and check the file are installed."""
-    return all(map(installed, PACKAGES))
+def missing_package() -> str | None:
+    """Return the first package that is missing of those that write and check the file; None where all are there."""
+    return next((package for package in PACKAGES if not installed(package)), None)
 
 
 def write_onnx(model: Model, digest: str) -> float:
@@ -69,9 +69,9 @@ def write_onnx(model: Model, digest: str) -> float:
     ------
     InputError: a package is missing, the network has no such graph, or the difference is above LARGEST_DIFFERENCE.
     """
-    missing = [package for package in PACKAGES if not installed(package)]
-    if missing:
-        raise InputError(f"the Python package {missing[0]} is not installed", hint=f"pip install {' '.join(PACKAGES)}")
+    missing = missing_package()
+    if missing is not None:
+        raise InputError(f"the Python package {missing} is not installed", hint=f"pip install {missing}")
     file, weights = model.path / ONNX_FILE, model.path / WEIGHTS_FILE
     both = _Both(copy.deepcopy(model.network).cpu().float(), model)
     graph = _graph(both, model)

@@ -148,6 +148,7 @@ def _trained(job: Job, work: Path, place: Place, events: Events) -> Path:
         resume=(work / "run" / "checkpoints" / "last.pt").is_file(),
         cache=place.cache,
         pictures=False,
+        onnx=False,
         events=events,
     )
 

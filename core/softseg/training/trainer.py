@@ -19,6 +19,7 @@ from softseg.data.sampler import Batch
 from softseg.errors import CancelledError, LostProcessError
 from softseg.events import Events
 from softseg.network import memory_format
+from softseg.prediction.exporting import add_onnx
 from softseg.system import autocast, cores
 from softseg.training.finish import finished_model
 from softseg.training.hooks import Hook, make_hooks
@@ -48,6 +49,7 @@ def train(
     overrides: dict[str, Any] | None = None,
     cache: str | Path | None = None,
     pictures: bool = True,
+    onnx: bool = True,
     plan: Plan | None = None,
     details: Mapping[str, Any] | None = None,
     events: Events | None = None,
@@ -71,6 +73,7 @@ def train(
     plan: the plan of a model that is trained further, instead of one made for the dataset.
     details: what the model's card says beside what the training knows.
     pictures: whether ``curves.png`` and ``validation.png`` are drawn; with trainings of seconds that takes its time.
+    onnx: whether the model gets its ``models/model.onnx``, where the packages that write it are installed.
     events: progress, metrics, warnings; and the user's wish to stop, after which the run can be resumed.
 
     Raises
@@ -97,6 +100,8 @@ def train(
             _learn(run, setup.sampler, make_hooks(setup, events), events)
         with ranks.together():
             path = finished_model(run, dataset.name)
+            if onnx and ranks.main:
+                add_onnx(path, events)
     events.result("model", path)
     return path
 
