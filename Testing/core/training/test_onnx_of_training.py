@@ -10,7 +10,7 @@ from softseg.backends import onnx_file
 from softseg.data import Dataset
 from softseg.events import Events, ListSink
 from softseg.fine_tuning import fine_tune
-from softseg.network import Model, ModelFolder
+from softseg.network import ModelFolder
 from softseg.prediction.record import model_digest
 from softseg.training import Recipe, train
 
@@ -65,7 +65,7 @@ def test_without_the_package_one_line_says_so(
 def test_an_export_that_fails_is_one_warning(
     balls: Dataset, tiny: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def fail(both: object, model: Model) -> object:
+    def fail(*_: object) -> object:
         raise MemoryError("no room")
 
     monkeypatch.setattr(onnx_file, "_graph", fail)

@@ -9,7 +9,7 @@
       tree.json                the label tree
       recipe.yaml              what it was trained with
       README.md                the model card
-      models/model.onnx        the network for ONNX Runtime, with the weights of model.pt; at the end of a training; optional
+      models/model.onnx        the network for ONNX Runtime, with the weights of model.pt; optional
       calibration.json         temperatures of the tree's levels; optional
       outliers.json            a fitted outlier score, with its estimates in models/outliers.pt; optional
 """
