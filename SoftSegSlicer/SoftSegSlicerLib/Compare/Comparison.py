@@ -14,7 +14,6 @@ from softseg.requests import EvaluateRequest, file_names
 from ..Exchange.LabelItems import REFUSE
 from ..Exchange.LabelReader import LabelReader, layersOf, slabRanges
 from ..Exchange.NrrdWriter import NrrdWriter, plainErrors
-from ..Process import Scratch
 from ..Scene import LabelSource, Placement, References, Transforms, World
 from ..Scene.Grids import arrayOf, boxOf, geometryOf, geometryOfVolume, matrixToArray
 from ..Scene.ParcellationNode import ParcellationStore
@@ -87,7 +86,7 @@ class Comparison:
             world = World.parcellationOf(own, resultNode)
             self.geometry = world.geometry
             self._content = _softFile(logic, resultNode, world, world is not own)
-            self._model = _bytesOf(world.predicted) if self._byModel else None
+            self._model = world.predicted if self._byModel else None
         else:
             self._labels, self.geometry = _crisp(logic, resultNode, self.tree, managed, resultMapping, overlaps)
             self._model = _Array(ModelAnswer.labelsOf(resultNode, self.tree)) if answered else None
@@ -115,8 +114,10 @@ class Comparison:
         total, done = len(jobs) * self.geometry.shape[0], 0
         if self._content is not None:
             _write(self._prediction, self._content)
+            yield done, total
             if self._byModel:
                 _write(self._modelFile, self._model)
+                yield done, total
         self.tree.save(self._file("tree.json"))
         for path, slabs, dtype in jobs:
             writer = NrrdWriter(path, self.geometry, dtype, compress=dtype is np.uint16)
@@ -224,22 +225,18 @@ def _check(logic, resultNode, referenceNode, tree):
 
 
 def _softFile(logic, resultNode, parcellation, moved):
-    """Return the bytes of a .soft.npz file of the result in the world, on its present tree."""
+    """Return the result in the world, on its present tree: the bytes of its file where that is so, else what it holds."""
     # leaves are found by value, so the stored file serves as it is where nothing has moved
     if not (moved or parcellation.corrections or Placement.isMoved(resultNode) or logic.mergedOf(resultNode)):
         return base64.b64decode(References.textOf(resultNode, References.PARCELLATION))
-    return _bytesOf(parcellation)
-
-
-def _bytesOf(parcellation):
-    """Return the bytes of a .soft.npz file."""
-    with Scratch.newFolder() as folder:
-        path = parcellation.save(os.path.join(folder, "it.soft.npz"))
-        with open(path, "rb") as stream:
-            return stream.read()
+    return parcellation
 
 
 def _write(path, content):
+    """Write a .soft.npz file of its bytes, or of a SoftParcellation; the engine reads it once."""
+    if not isinstance(content, bytes):
+        content.save(path, compressed=False)
+        return
     with plainErrors(path), open(path, "wb") as stream:
         stream.write(content)
 

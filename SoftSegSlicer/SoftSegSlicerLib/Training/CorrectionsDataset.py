@@ -42,7 +42,7 @@ def writeCorrections(folder, logic, results, channel, original=""):
                 f"'{volume.GetName()}' is not the scan of '{node.GetName()}': it has other voxels",
                 hint="segment the scan again, or load the one that the result is of",
             )
-        files.append(str(result.save(os.path.join(folder, f"{name}.soft.npz"))))
+        files.append(str(result.save(os.path.join(folder, f"{name}.soft.npz"), compressed=False)))
         yield 2 * number + 1, total
         scans.append(_writeScan(array, result.geometry, os.path.join(folder, f"{name}.nrrd")))
         yield 2 * number + 2, total

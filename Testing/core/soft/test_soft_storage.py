@@ -57,6 +57,15 @@ def test_round_trip(stored: SoftParcellation, file: Path) -> None:
     assert [path.name for path in file.parent.iterdir()] == ["case.soft.npz"]
 
 
+def test_a_file_that_is_not_compressed_holds_the_same(stored: SoftParcellation, file: Path, tmp_path: Path) -> None:
+    plain = stored.save(tmp_path / "plain.soft.npz", compressed=False)
+    assert plain.stat().st_size > file.stat().st_size
+    with np.load(plain) as one, np.load(file) as other:
+        assert one.files == other.files
+        assert all(np.array_equal(one[name], other[name]) for name in one.files)
+    assert SoftParcellation.load(plain).geometry == stored.geometry
+
+
 def test_the_reader_in_the_document_works(stored: SoftParcellation, file: Path) -> None:
     code = re.search(r"```python\n(.*?)```", DOCUMENT.read_text(encoding="utf-8"), re.DOTALL)
     assert code is not None

@@ -34,7 +34,7 @@ _VOXELS_PER_BYTE = 1 << 19  # an empty result of the largest scans has a fourth 
 _ARRAYS = ("header", "counts", "leaves", "shares")
 
 
-def save(parcellation: SoftParcellation, path: str | os.PathLike[str]) -> Path:
+def save(parcellation: SoftParcellation, path: str | os.PathLike[str], *, compressed: bool = True) -> Path:
     """Write the file; see :meth:`SoftParcellation.save`."""
     file = Path(path)
     if not file.name.endswith(SUFFIX):
@@ -72,7 +72,7 @@ def save(parcellation: SoftParcellation, path: str | os.PathLike[str]) -> Path:
         header["corrections"] = header_entries(corrections)
         arrays |= run_arrays(corrections)
     with write_beside(file) as temporary, temporary.open("wb") as stream:
-        np.savez_compressed(
+        (np.savez_compressed if compressed else np.savez)(
             stream,
             header=np.frombuffer(json.dumps(header, ensure_ascii=False).encode(), np.uint8),
             **arrays,
