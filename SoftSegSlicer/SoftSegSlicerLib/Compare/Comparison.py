@@ -225,7 +225,7 @@ def _check(logic, resultNode, referenceNode, tree):
 
 
 def _softFile(logic, resultNode, parcellation, moved):
-    """Return the result in the world, on its present tree: the bytes of its file where that is so, else what it holds."""
+    """Return the result in the world on its present tree: the bytes of its file where that is the same, else itself."""
     # leaves are found by value, so the stored file serves as it is where nothing has moved
     if not (moved or parcellation.corrections or Placement.isMoved(resultNode) or logic.mergedOf(resultNode)):
         return base64.b64decode(References.textOf(resultNode, References.PARCELLATION))
