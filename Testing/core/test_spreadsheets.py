@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from softseg.prediction.outputs import write_volumes
 from softseg.spreadsheets import guarded, plain, read_rows, write_rows
-from softseg.studies.tables import write_rows as write_study_rows
+from softseg.studies.work.tables import write_rows as write_study_rows
 from softseg.tree import LabelTree, Node
 
 FORMULAS = ('=HYPERLINK("http://x")', "+cmd|' /C calc'!A0", "-2+3", "@SUM(1)", "\t=1", "\r=1", "'=1", "''@x")

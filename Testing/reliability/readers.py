@@ -53,7 +53,7 @@ def readers() -> dict[str, Reader]:
     from softseg.network import ModelFolder, read_weights
     from softseg.prediction.model_summary import ModelSummary
     from softseg.soft import SoftParcellation
-    from softseg.studies.study import Study
+    from softseg.studies.plan.study import Study
     from softseg.training import Recipe
     from softseg.tree import LabelTree
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from softseg.studies.voxels import HELD_OUT, INSIDE, Voxels
+from softseg.studies.work.voxels import HELD_OUT, INSIDE, Voxels
 from softseg.tree import LabelTree, Node
 
 CORN, WHEAT, OAK, PINE = 2, 3, 5, 6

@@ -14,12 +14,12 @@ from softseg.errors import InputError
 from softseg.events import Events
 from softseg.image import read_image
 from softseg.studies import Study
-from softseg.studies.data_specs import StrokesSpec
-from softseg.studies.derive import Annotation, write_annotation, write_blocks, write_fold
-from softseg.studies.folds import folds_of
-from softseg.studies.jobs import jobs_of, study_dataset
-from softseg.studies.study_file import FoldSpec
-from softseg.studies.trees import held_out_groups, variant_tree, without
+from softseg.studies.plan.data_specs import StrokesSpec
+from softseg.studies.plan.derive import Annotation, write_annotation, write_blocks, write_fold
+from softseg.studies.plan.folds import folds_of
+from softseg.studies.plan.jobs import jobs_of, study_dataset
+from softseg.studies.plan.study_file import FoldSpec
+from softseg.studies.plan.trees import held_out_groups, variant_tree, without
 from softseg.tree import LabelTree, Node
 
 StudyFile = Callable[..., Path]

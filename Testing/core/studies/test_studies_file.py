@@ -11,7 +11,7 @@ import pytest
 from softseg.cli import run
 from softseg.errors import InputError
 from softseg.studies import Study
-from softseg.studies.study import as_sets
+from softseg.studies.plan.study import as_sets
 
 StudyFile = Callable[..., Path]
 STUDIES = Path(__file__).resolve().parents[2] / "studies"

@@ -14,9 +14,9 @@ from hypothesis.extra.numpy import arrays
 
 from softseg.data import Dataset
 from softseg.errors import InputError
-from softseg.studies.blocks import block_numbers, deal_blocks, part_masks
-from softseg.studies.folds import folds_of
-from softseg.studies.study_file import FoldSpec
+from softseg.studies.plan.blocks import block_numbers, deal_blocks, part_masks
+from softseg.studies.plan.folds import folds_of
+from softseg.studies.plan.study_file import FoldSpec
 
 
 def crowd(fields: Dataset, people: int, scans: int = 2) -> Dataset:

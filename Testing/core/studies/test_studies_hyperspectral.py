@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from softseg.studies import run_study
-from softseg.studies.tables import read_results
+from softseg.studies.work.tables import read_results
 
 STUDY = Path(__file__).resolve().parents[2] / "studies" / "hyperspectral.yaml"
 

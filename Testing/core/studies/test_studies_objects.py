@@ -11,10 +11,10 @@ import pytest
 from pydantic import ValidationError
 
 from softseg.studies import Study, run_study
-from softseg.studies.data_specs import ObjectsSpec
-from softseg.studies.objects import FoundObject, JobObjects, object_results, read_objects, small_bounds
-from softseg.studies.study_file import StudyFile
-from softseg.studies.tables import Result, read_results
+from softseg.studies.plan.data_specs import ObjectsSpec
+from softseg.studies.plan.study_file import StudyFile
+from softseg.studies.work.objects import FoundObject, JobObjects, object_results, read_objects, small_bounds
+from softseg.studies.work.tables import Result, read_results
 
 LIKE = Result("whole", "a", 0, "0", "", "x", "x", 1, "", "", "", "dice", 0.0)
 UNITS = {"one": "ann", "two": "bob"}

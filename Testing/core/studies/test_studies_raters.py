@@ -18,10 +18,10 @@ from softseg.evaluation.disagreement import RATER_METRICS
 from softseg.events import Events
 from softseg.image import read_image
 from softseg.studies import Study, run_study
-from softseg.studies.jobs import jobs_of
-from softseg.studies.raters_report import _mark_best, raters_section
-from softseg.studies.summary import findings
-from softseg.studies.tables import read_results
+from softseg.studies.findings.summary import findings
+from softseg.studies.plan.jobs import jobs_of
+from softseg.studies.report.raters import _mark_best, raters_section
+from softseg.studies.work.tables import read_results
 
 StudyFile = Callable[..., Path]
 RATERS = {"count": 3, "shift_mm": 0.5, "border_mm": 1.5, "seed": 4}

@@ -18,10 +18,10 @@ from softseg.errors import InputError
 from softseg.events import Events, ListSink
 from softseg.prediction.ensemble_folder import save_ensemble
 from softseg.studies import Study, run_study, workers
-from softseg.studies.jobs import jobs_of
-from softseg.studies.running import Place
-from softseg.studies.tables import RESULT_COLUMNS, read_results
-from softseg.studies.workers import _work
+from softseg.studies.plan.jobs import jobs_of
+from softseg.studies.work.running import Place
+from softseg.studies.work.tables import RESULT_COLUMNS, read_results
+from softseg.studies.work.workers import _work
 
 StudyFile = Callable[..., Path]
 

@@ -12,11 +12,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from softseg.studies import Study, charts
-from softseg.studies.markdown import write_markdown
-from softseg.studies.overview import all_columns, amount, leaf_columns, mean_table, signed
-from softseg.studies.sizes import size_gains, size_groups, structure_sizes
-from softseg.studies.summary import findings
-from softseg.studies.tables import Result
+from softseg.studies.findings.sizes import size_gains, size_groups, structure_sizes
+from softseg.studies.findings.summary import findings
+from softseg.studies.report.markdown import write_markdown
+from softseg.studies.report.overview import all_columns, amount, leaf_columns, mean_table, signed
+from softseg.studies.work.tables import Result
 
 SIZES = {"tiny": 0.1, "small": 0.5, "middle": 2.0, "large": 8.0, "huge": 30.0}
 

@@ -14,9 +14,9 @@ from softseg.data import Dataset
 from softseg.errors import InputError
 from softseg.events import Events
 from softseg.studies import Study
-from softseg.studies.jobs import study_dataset
-from softseg.studies.smoke import MARK, lay_over
-from softseg.studies.tables import read_results
+from softseg.studies.plan.jobs import study_dataset
+from softseg.studies.plan.smoke import MARK, lay_over
+from softseg.studies.work.tables import read_results
 
 STUDIES = sorted((Path(__file__).resolve().parents[2] / "studies").glob("*.yaml"))
 StudyFile = Callable[..., Path]

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from softseg.studies.statistics import bootstrap_interval, compare_paired, holm, signed_rank_p
+from softseg.studies.findings.statistics import bootstrap_interval, compare_paired, holm, signed_rank_p
 
 shares = st.lists(st.floats(0, 1), min_size=1, max_size=12)
 

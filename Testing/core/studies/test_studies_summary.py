@@ -12,12 +12,12 @@ import pytest
 from softseg.errors import InputError
 from softseg.events import Events
 from softseg.studies import Study
-from softseg.studies.charts import wrapped
-from softseg.studies.jobs import study_dataset
-from softseg.studies.metrics import MAIN
-from softseg.studies.overview import main_metrics
-from softseg.studies.summary import CHOSEN, Key, findings, mean_rows, nested
-from softseg.studies.tables import Result, read_results, write_results
+from softseg.studies.findings.summary import CHOSEN, Key, findings, mean_rows, nested
+from softseg.studies.plan.jobs import study_dataset
+from softseg.studies.plan.metrics import MAIN
+from softseg.studies.report.charts import wrapped
+from softseg.studies.report.overview import main_metrics
+from softseg.studies.work.tables import Result, read_results, write_results
 
 
 def row(variant: str, value: float, *, unit: str = "a", fold: str = "0", seed: int = 0, **more: object) -> Result:

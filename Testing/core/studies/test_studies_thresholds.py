@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 from study_kit import some_voxels
 
 from softseg.evaluation.detection import OUTLIER, ClassScores, with_outliers
-from softseg.studies.judge import Judged, branch_numbers, judged_rows
-from softseg.studies.study_file import RuleSpec
-from softseg.studies.thresholds import CANDIDATES, View, chosen_tpr
-from softseg.studies.voxels import HELD_OUT
+from softseg.studies.findings.judge import Judged, branch_numbers, judged_rows
+from softseg.studies.findings.thresholds import CANDIDATES, View, chosen_tpr
+from softseg.studies.plan.study_file import RuleSpec
+from softseg.studies.work.voxels import HELD_OUT
 from softseg.tree import LabelTree
 
 BOUNDED = RuleSpec(name="bounded", best="f1", most_loss=0.01)

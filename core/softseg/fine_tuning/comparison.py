@@ -21,7 +21,7 @@ from softseg.files import write_together
 from softseg.prediction.case import predict_case
 from softseg.requests.predict import NO_MASK
 from softseg.soft.parcellation import SoftParcellation
-from softseg.studies.statistics import bootstrap_interval
+from softseg.studies.findings.statistics import bootstrap_interval
 from softseg.system import resolve_device
 
 if TYPE_CHECKING:

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from softseg.studies.study import Study
-from softseg.studies.study_file import StudyFile
+from softseg.studies.plan.study import Study
+from softseg.studies.plan.study_file import StudyFile
 
 if TYPE_CHECKING:
     from softseg.studies.run import run_study

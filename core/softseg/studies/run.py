@@ -14,12 +14,12 @@ from softseg.errors import InputError, OutOfMemoryError
 from softseg.events import Events
 from softseg.files import require_writable_folder, write_beside
 from softseg.prediction.cohort import Share
-from softseg.studies.jobs import Job, jobs_of
-from softseg.studies.relay import Relay
-from softseg.studies.running import Place, remaining, sweep, to_do
-from softseg.studies.smoke import keep_apart
-from softseg.studies.study import Study
-from softseg.studies.workers import attempt, run_in_processes
+from softseg.studies.plan.jobs import Job, jobs_of
+from softseg.studies.plan.smoke import keep_apart
+from softseg.studies.plan.study import Study
+from softseg.studies.work.relay import Relay
+from softseg.studies.work.running import Place, remaining, sweep, to_do
+from softseg.studies.work.workers import attempt, run_in_processes
 from softseg.system import GIB, free_memory
 
 _PAUSE = 0.2  # seconds between two looks for the datasets that process 0 writes
@@ -149,7 +149,7 @@ def _one_by_one(study: Study, jobs: Sequence[Job], place: Place, events: Events)
 def _summarise(
     study: Study, jobs: Sequence[Job], place: Place, report_only: bool, command: Sequence[str], events: Events
 ) -> None:
-    from softseg.studies.summary import write_summary
+    from softseg.studies.findings.summary import write_summary
 
     missing = remaining(study, jobs, place)
     done = [job for job in jobs if job not in missing]

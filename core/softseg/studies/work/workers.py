@@ -17,10 +17,10 @@ from softseg.errors import CancelledError, LostProcessError, OutOfMemoryError
 from softseg.events import CancelToken, Events
 from softseg.failures import as_native_end, as_plain_error
 from softseg.files import scratch_beside
-from softseg.studies.jobs import Job, jobs_of
-from softseg.studies.relay import Relay
-from softseg.studies.running import Place, run_job
-from softseg.studies.study import Study
+from softseg.studies.plan.jobs import Job, jobs_of
+from softseg.studies.plan.study import Study
+from softseg.studies.work.relay import Relay
+from softseg.studies.work.running import Place, run_job
 from softseg.system import is_out_of_memory, threads_each
 
 _LOOK = 0.2  # seconds between two looks at the user's wish to stop

@@ -16,11 +16,11 @@ from softseg.errors import InputError
 from softseg.events import Events
 from softseg.files import is_file
 from softseg.requests.names import file_name
-from softseg.studies.data_specs import StrokesSpec
-from softseg.studies.derive import Annotation, rated, write_annotation, write_blocks, write_fold
-from softseg.studies.folds import Fold, folds_of
-from softseg.studies.study import Study, Variant, model_folder
-from softseg.studies.trees import held_out_groups, variant_tree, without
+from softseg.studies.plan.data_specs import StrokesSpec
+from softseg.studies.plan.derive import Annotation, rated, write_annotation, write_blocks, write_fold
+from softseg.studies.plan.folds import Fold, folds_of
+from softseg.studies.plan.study import Study, Variant, model_folder
+from softseg.studies.plan.trees import held_out_groups, variant_tree, without
 from softseg.texts import read_text
 from softseg.tree import LabelTree
 

@@ -8,10 +8,10 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 from softseg.files import write_beside
-from softseg.studies.overview import Cell, Column, amount, differences, leaf_columns, mean_table, signed
-from softseg.studies.sizes import SizeGain
-from softseg.studies.study import Study
-from softseg.studies.summary import Comparison, Findings
+from softseg.studies.findings.sizes import SizeGain
+from softseg.studies.findings.summary import Comparison, Findings
+from softseg.studies.plan.study import Study
+from softseg.studies.report.overview import Cell, Column, amount, differences, leaf_columns, mean_table, signed
 
 
 def write_markdown(study: Study, found: Findings, missing: int, path: Path, command: Sequence[str]) -> None:

@@ -10,7 +10,7 @@ import numpy as np
 from softseg.data import Case, Dataset
 from softseg.data.dataset import Split
 from softseg.errors import InputError
-from softseg.studies.study_file import FoldSpec
+from softseg.studies.plan.study_file import FoldSpec
 
 
 @dataclass(frozen=True)

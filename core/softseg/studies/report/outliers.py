@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 
 from softseg.evaluation.charts import to_uri
-from softseg.studies import charts
-from softseg.studies.study import Study
-from softseg.studies.summary import Findings, Key
+from softseg.studies.findings.summary import Findings, Key
+from softseg.studies.plan.study import Study
+from softseg.studies.report import charts
 
 
 def outlier_tables(study: Study, found: Findings, density: str) -> dict[str, Any]:

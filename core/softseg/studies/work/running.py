@@ -21,10 +21,10 @@ from softseg.events import Events
 from softseg.files import read_json_object, settle, write_folder_beside
 from softseg.prediction.ensemble import load_model, load_models
 from softseg.prediction.ensemble_folder import save_ensemble
-from softseg.studies.jobs import Job
-from softseg.studies.objects import write_objects
-from softseg.studies.study import Study
-from softseg.studies.tables import write_results
+from softseg.studies.plan.jobs import Job
+from softseg.studies.plan.study import Study
+from softseg.studies.work.objects import write_objects
+from softseg.studies.work.tables import write_results
 from softseg.training import train
 
 JOB_FILE = "job.json"
@@ -156,15 +156,15 @@ def _trained(job: Job, work: Path, place: Place, events: Events) -> Path:
 def _judged(study: Study, job: Job, path: Path, place: Place, folder: Path, events: Events) -> dict[str, Any]:
     """Judge the model, or ensemble, at ``path``, and write what was found; returns what job.json says of it."""
     if study.spec.kind == "compare":
-        from softseg.studies.compare import judge
+        from softseg.studies.work.compare import judge
 
         found = judge(study, job, load_models(path), place.work(job), place.device, events)
         write_results(folder / RESULTS_FILE, found.rows)
         if found.objects is not None:
             write_objects(folder / OBJECTS_FILE, found.objects)
         return {"reliability": found.reliability}
-    from softseg.studies.compare import unit_of
-    from softseg.studies.outliers import collect
+    from softseg.studies.work.compare import unit_of
+    from softseg.studies.work.outliers import collect
 
     voxels, cases, scores = collect(study, job, load_model(path), place.cache, place.device, events)
     voxels.save(folder / VOXELS_FILE)

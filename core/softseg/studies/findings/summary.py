@@ -14,16 +14,16 @@ import numpy as np
 from softseg.events import Events
 from softseg.files import read_json_object, write_beside
 from softseg.spreadsheets import read_rows
-from softseg.studies.jobs import Job
-from softseg.studies.judge import Judged, judged_rows
-from softseg.studies.metrics import NOT_AVERAGED, NOT_COMPARED, SEES_ALL, SMALLER_IS_BETTER
-from softseg.studies.objects import JobObjects, object_results, read_objects
-from softseg.studies.running import JOB_FILE, OBJECTS_FILE, RESULTS_FILE, VOXELS_FILE, Place
-from softseg.studies.sizes import SizeGain, size_gains
-from softseg.studies.statistics import Paired, compare_paired, holm
-from softseg.studies.study import Study
-from softseg.studies.tables import Result, read_results, write_results, write_rows
-from softseg.studies.voxels import Voxels
+from softseg.studies.findings.judge import Judged, judged_rows
+from softseg.studies.findings.sizes import SizeGain, size_gains
+from softseg.studies.findings.statistics import Paired, compare_paired, holm
+from softseg.studies.plan.jobs import Job
+from softseg.studies.plan.metrics import NOT_AVERAGED, NOT_COMPARED, SEES_ALL, SMALLER_IS_BETTER
+from softseg.studies.plan.study import Study
+from softseg.studies.work.objects import JobObjects, object_results, read_objects
+from softseg.studies.work.running import JOB_FILE, OBJECTS_FILE, RESULTS_FILE, VOXELS_FILE, Place
+from softseg.studies.work.tables import Result, read_results, write_results, write_rows
+from softseg.studies.work.voxels import Voxels
 
 MEANS_FILE = "means.csv"
 STATISTICS_FILE = "statistics.csv"
@@ -142,8 +142,8 @@ def write_summary(
     with write_beside(place.out / SUMMARY_FILE) as temporary:
         text = json.dumps(summary(study, found, missing, command), indent=2, ensure_ascii=False, allow_nan=False)
         temporary.write_text(text + "\n", encoding="utf-8")
-    from softseg.studies.markdown import write_markdown
-    from softseg.studies.report import write_report
+    from softseg.studies.report.markdown import write_markdown
+    from softseg.studies.report.page import write_report
 
     write_markdown(study, found, missing, place.out / MARKDOWN_FILE, command)
     for name in ("results.csv", *(name for name, rows in tables.items() if rows), SUMMARY_FILE, MARKDOWN_FILE):

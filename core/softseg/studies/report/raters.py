@@ -11,9 +11,9 @@ import numpy.typing as npt
 from matplotlib.figure import Figure
 
 from softseg.evaluation.charts import to_uri
-from softseg.studies.charts import color_of, dress
-from softseg.studies.metrics import SMALLER_IS_BETTER
-from softseg.studies.summary import Findings, Key
+from softseg.studies.findings.summary import Findings, Key
+from softseg.studies.plan.metrics import SMALLER_IS_BETTER
+from softseg.studies.report.charts import color_of, dress
 
 COLUMNS = (
     ("rater_calibration_error", "Calibration error", "all voxels", None),

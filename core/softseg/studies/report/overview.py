@@ -8,10 +8,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from softseg.studies.metrics import MAIN, NAMES, NOT_COMPARED, OBJECT_METRICS, SMALLER_IS_BETTER
-from softseg.studies.statistics import bootstrap_interval
-from softseg.studies.study import Study
-from softseg.studies.summary import Comparison, Findings, Key
+from softseg.studies.findings.statistics import bootstrap_interval
+from softseg.studies.findings.summary import Comparison, Findings, Key
+from softseg.studies.plan.metrics import MAIN, NAMES, NOT_COMPARED, OBJECT_METRICS, SMALLER_IS_BETTER
+from softseg.studies.plan.study import Study
 
 
 @dataclass(frozen=True)

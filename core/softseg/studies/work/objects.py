@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 
 from softseg.spreadsheets import read_rows
-from softseg.studies.data_specs import ObjectsSpec
-from softseg.studies.tables import Result, write_rows
+from softseg.studies.plan.data_specs import ObjectsSpec
+from softseg.studies.work.tables import Result, write_rows
 
 COLUMNS = ("case", "level", "node", "side", "volume_ml", "covered")
 

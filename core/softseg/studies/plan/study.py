@@ -16,9 +16,9 @@ from pydantic import ValidationError
 from softseg.errors import InputError
 from softseg.files import is_file
 from softseg.requests.names import file_name, folded
-from softseg.studies.data_specs import StrokesSpec
-from softseg.studies.smoke import smoke_text, smoke_values
-from softseg.studies.study_file import BudgetSpec, Sets, StudyFile, VariantSpec
+from softseg.studies.plan.data_specs import StrokesSpec
+from softseg.studies.plan.smoke import smoke_text, smoke_values
+from softseg.studies.plan.study_file import BudgetSpec, Sets, StudyFile, VariantSpec
 from softseg.texts import read_text
 from softseg.training.recipe import Recipe, plain_error
 from softseg.yaml_text import load_yaml

@@ -1,7 +1,7 @@
 """A job of ``kind: outliers``: answers and scores of labelled voxels, from which thresholds are chosen later.
 
 Nothing is decided here. Voxels of the validation part choose thresholds, voxels of the test part judge them
-(:mod:`softseg.studies.thresholds`); both are kept, as they are, on the plan's grid.
+(:mod:`softseg.studies.findings.thresholds`); both are kept, as they are, on the plan's grid.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ from softseg.data import Case, CaseStore, Dataset, PreparedCase
 from softseg.evaluation.rows import BLOCK_VOXELS, TreeRows
 from softseg.events import Events
 from softseg.network import Model
-from softseg.studies.jobs import Job
-from softseg.studies.scoring import estimated_scores, scored
-from softseg.studies.study import Study
-from softseg.studies.voxels import HELD_OUT, INSIDE, UNTRAINED, Voxels
+from softseg.studies.plan.jobs import Job
+from softseg.studies.plan.study import Study
+from softseg.studies.work.scoring import estimated_scores, scored
+from softseg.studies.work.voxels import HELD_OUT, INSIDE, UNTRAINED, Voxels
 from softseg.system import resolve_device
 from softseg.tree import LabelTree
 from softseg.types import FloatArray

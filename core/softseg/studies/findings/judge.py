@@ -16,10 +16,10 @@ from softseg.evaluation.detection import (
     false_positive_rate,
     with_outliers,
 )
-from softseg.studies.study_file import RuleSpec
-from softseg.studies.tables import Result
-from softseg.studies.thresholds import LEVEL_SCORE, View, chosen_tpr
-from softseg.studies.voxels import Voxels
+from softseg.studies.findings.thresholds import LEVEL_SCORE, View, chosen_tpr
+from softseg.studies.plan.study_file import RuleSpec
+from softseg.studies.work.tables import Result
+from softseg.studies.work.voxels import Voxels
 from softseg.tree import LabelTree
 
 

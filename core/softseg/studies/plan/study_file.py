@@ -9,8 +9,8 @@ from typing import Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from softseg.studies.data_specs import CoarsenSpec, ObjectsSpec, Part, RatersSpec, StrokesSpec
-from softseg.studies.metrics import NAMES
+from softseg.studies.plan.data_specs import CoarsenSpec, ObjectsSpec, Part, RatersSpec, StrokesSpec
+from softseg.studies.plan.metrics import NAMES
 
 Sets = dict[str, Any] | list[str]
 
@@ -181,7 +181,7 @@ class StudyFile(Part):
     jobs: trainings at the same time.
     memory_gb: that one training takes; fewer run at once where that is not free.
     keep_models: whether the model folders stay.
-    smoke: keys that are laid over these for a tiny run (:mod:`softseg.studies.smoke`).
+    smoke: keys that are laid over these for a tiny run (:mod:`softseg.studies.plan.smoke`).
     """
 
     name: str = Field(min_length=1)

@@ -21,11 +21,11 @@ from softseg.errors import InputError
 from softseg.events import Events
 from softseg.files import settle, write_folder_beside
 from softseg.image import Image, write_image
-from softseg.studies.blocks import deal_blocks, part_masks
-from softseg.studies.data_specs import RatersSpec, StrokesSpec
-from softseg.studies.folds import Fold, chosen
-from softseg.studies.study_file import FoldSpec
-from softseg.studies.trees import without
+from softseg.studies.plan.blocks import deal_blocks, part_masks
+from softseg.studies.plan.data_specs import RatersSpec, StrokesSpec
+from softseg.studies.plan.folds import Fold, chosen
+from softseg.studies.plan.study_file import FoldSpec
+from softseg.studies.plan.trees import without
 from softseg.tree import LabelTree
 
 LabelMap = npt.NDArray[np.integer[Any]]

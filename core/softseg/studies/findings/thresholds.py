@@ -16,8 +16,8 @@ import numpy as np
 import numpy.typing as npt
 
 from softseg.evaluation.detection import OUTLIER, ClassScores, threshold_for, with_outliers
-from softseg.studies.study_file import RuleSpec
-from softseg.studies.voxels import HELD_OUT, INSIDE, Voxels
+from softseg.studies.plan.study_file import RuleSpec
+from softseg.studies.work.voxels import HELD_OUT, INSIDE, Voxels
 
 CANDIDATES = np.unique(np.concatenate([[1.0], 1 - np.geomspace(0.0005, 0.5, 36)]))
 """Shares of trained classes' voxels that may pass; one of them is chosen."""

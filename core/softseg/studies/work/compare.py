@@ -20,11 +20,11 @@ from softseg.prediction.outputs import SOFT_FILE
 from softseg.requests.manifest import SOFT, Manifest, OutputFile, WrittenCase, absolute
 from softseg.requests.predict import NO_MASK
 from softseg.spreadsheets import read_rows
-from softseg.studies.jobs import Job
-from softseg.studies.metrics import TREE_DISTANCES
-from softseg.studies.sizes import SIZE
-from softseg.studies.study import Study
-from softseg.studies.tables import Result
+from softseg.studies.findings.sizes import SIZE
+from softseg.studies.plan.jobs import Job
+from softseg.studies.plan.metrics import TREE_DISTANCES
+from softseg.studies.plan.study import Study
+from softseg.studies.work.tables import Result
 from softseg.system import resolve_device
 
 

@@ -15,17 +15,17 @@ from matplotlib.figure import Figure
 import softseg
 from softseg.evaluation.charts import to_uri
 from softseg.evaluation.page import write_page
-from softseg.studies import charts
-from softseg.studies.jobs import Job
-from softseg.studies.metrics import NAMES
-from softseg.studies.overview import Column, all_columns, amount, differences, leaf_columns, mean_table, signed
-from softseg.studies.raters_report import raters_section
-from softseg.studies.report_outliers import outlier_tables
-from softseg.studies.running import CURVES_FILE, Place
-from softseg.studies.sizes import SIZE
-from softseg.studies.study import Study
-from softseg.studies.summary import Comparison, Findings, Key, read_curves
-from softseg.studies.thresholds import LEVEL_SCORE
+from softseg.studies.findings.sizes import SIZE
+from softseg.studies.findings.summary import Comparison, Findings, Key, read_curves
+from softseg.studies.findings.thresholds import LEVEL_SCORE
+from softseg.studies.plan.jobs import Job
+from softseg.studies.plan.metrics import NAMES
+from softseg.studies.plan.study import Study
+from softseg.studies.report import charts
+from softseg.studies.report.outliers import outlier_tables
+from softseg.studies.report.overview import Column, all_columns, amount, differences, leaf_columns, mean_table, signed
+from softseg.studies.report.raters import raters_section
+from softseg.studies.work.running import CURVES_FILE, Place
 
 _MANY = 8  # structures from which a dot for each says more than a table
 

@@ -1,0 +1,1 @@
+"""Tables, Markdown and the HTML page of what a study found."""

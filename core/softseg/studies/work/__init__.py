@@ -1,0 +1,1 @@
+"""Jobs at work: training, judging their models, several processes, and the files a job leaves."""
