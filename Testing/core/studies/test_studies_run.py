@@ -17,8 +17,9 @@ from softseg.cli import run
 from softseg.errors import InputError
 from softseg.events import Events, ListSink
 from softseg.prediction.ensemble_folder import save_ensemble
-from softseg.studies import Study, run_study, workers
+from softseg.studies import Study, run_study
 from softseg.studies.plan.jobs import jobs_of
+from softseg.studies.work import workers
 from softseg.studies.work.running import Place
 from softseg.studies.work.tables import RESULT_COLUMNS, read_results
 from softseg.studies.work.workers import _work

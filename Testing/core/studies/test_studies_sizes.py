@@ -11,9 +11,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from softseg.studies import Study, charts
+from softseg.studies import Study
 from softseg.studies.findings.sizes import size_gains, size_groups, structure_sizes
 from softseg.studies.findings.summary import findings
+from softseg.studies.report import charts
 from softseg.studies.report.markdown import write_markdown
 from softseg.studies.report.overview import all_columns, amount, leaf_columns, mean_table, signed
 from softseg.studies.work.tables import Result

@@ -149,7 +149,7 @@ def _one_by_one(study: Study, jobs: Sequence[Job], place: Place, events: Events)
 def _summarise(
     study: Study, jobs: Sequence[Job], place: Place, report_only: bool, command: Sequence[str], events: Events
 ) -> None:
-    from softseg.studies.findings.summary import write_summary
+    from softseg.studies.report.files import write_summary
 
     missing = remaining(study, jobs, place)
     done = [job for job in jobs if job not in missing]
