@@ -1,13 +1,15 @@
-"""Ids, names, label values and colours for nodes that a user adds to a tree."""
+"""What a new tree begins with; ids, names, label values and colours for nodes that a user adds."""
 
 import colorsys
 import re
 from collections.abc import Iterable
 
-from softseg.tree import LabelTree
+from slicer.i18n import tr as _
+
+from softseg.tree import LabelTree, Node
 from softseg.tree.labels import free_values
 
-__all__ = ["blend", "colorFor", "freeValue", "shades", "uniqueId", "uniqueName"]
+__all__ = ["blend", "colorFor", "emptyTree", "freeValue", "shades", "uniqueId", "uniqueName"]
 
 GOLDEN_TURN = 0.618034
 """Steps of this many turns around the colour circle never come close to each other."""
@@ -80,3 +82,9 @@ def shades(color: tuple[int, int, int] | None, count: int) -> list[tuple[int, in
 def _rgb(hue: float, saturation: float, value: float) -> tuple[int, int, int]:
     red, green, blue = (round(channel * 255) for channel in colorsys.hsv_to_rgb(hue, saturation, value))
     return red, green, blue
+
+
+def emptyTree() -> LabelTree:
+    """Return the tree that a new one begins with: a root and the background."""
+    root = Node("root", _("everything"), None)
+    return LabelTree([root, Node("background", _("background"), "root", color=(0, 0, 0), value=0)])

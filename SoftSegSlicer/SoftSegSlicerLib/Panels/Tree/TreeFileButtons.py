@@ -7,6 +7,7 @@ from softseg.errors import SoftSegError
 from softseg.resources import label_tree_path
 from softseg.tree import LabelTree
 from SoftSegSlicerLib.Exchange.TreeSuggestions import shippedTrees
+from SoftSegSlicerLib.Panels.Tree.NodeDefaults import emptyTree
 from SoftSegSlicerLib.Panels.Widgets.TreeFiles import askOpenTree, askSaveTree
 
 __all__ = ["TreeFileButtons"]
@@ -55,8 +56,6 @@ class TreeFileButtons:
 
     def new(self, name: str | None) -> None:
         """Begin with a shipped tree, or (``None``) with an empty one."""
-        from SoftSegSlicerLib.Panels.Tree.TreePanel import emptyTree
-
         if self._mayLeave():
             self._load(lambda: emptyTree() if name is None else LabelTree.load(label_tree_path(name)), name)
 

@@ -5,7 +5,8 @@ import slicer
 from slicer.i18n import tr as _
 
 from softseg.errors import InputError, SoftSegError
-from softseg.tree import LabelTree, Node
+from softseg.tree import LabelTree
+from SoftSegSlicerLib.Panels.Tree.NodeDefaults import emptyTree
 from SoftSegSlicerLib.Panels.Tree.NodeForm import NodeForm, parseValue, parseWeight
 from SoftSegSlicerLib.Panels.Tree.TreeButtons import TreeButtons
 from SoftSegSlicerLib.Panels.Tree.TreeDiffView import TreeDiffView
@@ -291,9 +292,3 @@ def _headline(remark: str) -> str:
     """Return what a remark says without the nodes it names; the tool tip has those."""
     text = remark.split(":")[0].strip()
     return f"{text[:1].upper()}{text[1:]}."
-
-
-def emptyTree() -> LabelTree:
-    """Return the tree that a new one begins with: a root and the background."""
-    root = Node("root", _("everything"), None)
-    return LabelTree([root, Node("background", _("background"), "root", color=(0, 0, 0), value=0)])
