@@ -14,7 +14,7 @@ _REPORT_HINT = "please report it with this line and the command you gave (SOFTSE
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _FORBIDDEN = (errno.EACCES, errno.EPERM, errno.EROFS)
 _IN_THE_WAY = (errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.ENOENT)
-_EXTRAS = {"pydicom": "dicom", "highdicom": "dicom", "jpeg_ls": "dicom"}
+_EXTRAS = {"pydicom": "dicom", "highdicom": "dicom", "jpeg_ls": "dicom", "matplotlib": "report", "jinja2": "report"}
 _LOOP = "Symlink loop from "
 _WORDS = {
     errno.ENAMETOOLONG: "the name is too long for a file",

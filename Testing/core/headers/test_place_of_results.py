@@ -23,7 +23,9 @@ from softseg.errors import InputError
 from softseg.evaluation import evaluate
 from softseg.events import Events, ListSink
 from softseg.prediction import collapse, predict_case
-from softseg.prediction.outputs import Wanted, write_case
+from softseg.prediction.outputs import Wanted
+from softseg.prediction.results.place import CasePlace
+from softseg.prediction.results.steps import write_case
 from softseg.requests import PredictRequest
 
 SHAPE = (26, 28, 24)
@@ -48,7 +50,7 @@ def _centre(array: Array, affine: Array) -> Array:
 def _predicted(scan: Path, out: Path, sink: ListSink) -> Path:
     model, events = make_model(spacing=OWN), Events(sink)
     found = predict_case(model, [scan], nodes=["ball"], events=events)
-    write_case(out, found, Wanted.of(model.tree, PredictRequest("", (), out, nodes=("ball",))), events)
+    write_case(CasePlace(out), found, Wanted.of(model.tree, PredictRequest("", (), out, nodes=("ball",))), events)
     return out
 
 

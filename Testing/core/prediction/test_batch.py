@@ -211,9 +211,9 @@ def test_cancelling_while_writing_leaves_nothing(
     token = CancelToken()
     write = outputs.write_labels
 
-    def write_and_cancel(*given: Any) -> Path:
+    def write_and_cancel(*given: Any, **more: Any) -> Path:
         token.cancel()
-        return write(*given)
+        return write(*given, **more)
 
     monkeypatch.setattr(outputs, "write_labels", write_and_cancel)
     with pytest.raises(CancelledError):

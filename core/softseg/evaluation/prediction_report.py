@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime, timezone
 from os import PathLike
 from pathlib import Path
@@ -35,9 +36,29 @@ from softseg.image import Image
 
 if TYPE_CHECKING:
     from softseg.soft.parcellation import NodeVolume, SoftParcellation
+    from softseg.tree import Cut, LabelTree
 
 UNSURE = 0.5
 """A voxel whose best leaf has less than this share counts as unsure (our default)."""
+
+
+@dataclass(frozen=True)
+class About:
+    """What a page says of the run that made a result.
+
+    Attributes
+    ----------
+    scans: names of the images.
+    models: of each model ``name``, ``licence``, ``use``, ``limitations`` and ``permissive`` (empty where the licence
+        forbids something).
+    warnings: what was warned about.
+    kept: ids of the nodes that the page is about, None for all.
+    """
+
+    scans: tuple[str, ...] = ()
+    models: tuple[dict[str, str], ...] = ()
+    warnings: tuple[str, ...] = ()
+    kept: frozenset[str] | None = None
 
 
 def render_prediction_report(
@@ -48,6 +69,8 @@ def render_prediction_report(
     nodes: Sequence[str] = (),
     title: str = "",
     events: Events | None = None,
+    about: About | None = None,
+    volumes: Sequence[NodeVolume] | None = None,
 ) -> Path:
     """Write one HTML page about a prediction: labels at every level, heat maps, doubt, volumes.
 
@@ -59,6 +82,8 @@ def render_prediction_report(
     nodes: ids or names of the nodes whose heat maps are shown; by default the three largest of a coarse level.
     title: headline; made from the tree's name by default.
     events: told of progress; asked whether to stop.
+    about: what is known of the run; nothing by default.
+    volumes: of all nodes, with their intervals where there are some; counted by default.
 
     Raises
     ------
@@ -67,7 +92,9 @@ def render_prediction_report(
     events = Events() if events is None else events
     tree = parcellation.tree
     rows, colors = TreeRows.of(tree), node_colors(tree)
-    volumes = parcellation.volumes()
+    about = About() if about is None else about
+    volumes = parcellation.volumes() if volumes is None else volumes
+    volumes = [volume for volume in volumes if about.kept is None or volume.id in about.kept]
     shown = [tree.find(node).id for node in nodes] or _largest(parcellation, volumes)
     scan = image if isinstance(image, (Image, Cube)) or image is None else read_channel(image)
     if scan is not None and not same_voxels(scan.geometry, parcellation.geometry):
@@ -76,11 +103,13 @@ def render_prediction_report(
             file=None if isinstance(image, (Image, Cube)) or image is None else image,
             hint="give the image that was predicted",
         )
-    levels = list(range(1, tree.depth + 1))
+    levels = [level for level in range(1, tree.depth + 1) if _shows(tree, level, about.kept)]
     shares = ParcellationShares(parcellation, tree, Path(parcellation.model or "parcellation"))
     events.check()
     found = volumes_of(shares, rows, levels, shown)
     geometry = parcellation.geometry
+    for level, array in found.labels.items():
+        array[np.isin(array, _left_out(tree.cut_at(level), about.kept))] = -1
     labels = {level: upright(array, geometry) for level, array in found.labels.items()}
     events.check()
     stage = Stage.of(
@@ -111,9 +140,27 @@ def render_prediction_report(
         "ramp": ", ".join(_volume_color(step / 10) for step in range(11)),
         "range": _range(parcellation, volumes),
         "volumes": _table(parcellation, volumes, colors),
+        "intervals": any(math.isfinite(volume.soft_ml_low) for volume in volumes),
+        "about": about,
     }
     events.check()
     return write_page("prediction.html", Path(out), values)
+
+
+def _left_out(cut: Cut, kept: frozenset[str] | None) -> list[int]:
+    """Return the positions in a cut of the nodes that are not shown."""
+    return [place for place, node in enumerate(cut.nodes) if kept is not None and node.id not in kept]
+
+
+def _shows(tree: LabelTree, level: int, kept: frozenset[str] | None) -> bool:
+    """Whether all that is kept can be seen at a level."""
+    leaves = {leaf.id for leaf in tree.leaves}
+    return kept is None or leaves & kept == {
+        leaf.id
+        for node in tree.cut_at(level).nodes
+        if node.id in kept
+        for leaf in tree.leaves[tree.leaf_slice(node.id)]
+    }
 
 
 def _foreground(parcellation: SoftParcellation, volumes: Sequence[NodeVolume]) -> list[NodeVolume]:
@@ -124,7 +171,8 @@ def _foreground(parcellation: SoftParcellation, volumes: Sequence[NodeVolume]) -
 
 def _largest(parcellation: SoftParcellation, volumes: Sequence[NodeVolume]) -> list[str]:
     level = {node.id for node in parcellation.tree.cut_at(group_level(parcellation.tree)).nodes}
-    here = [volume for volume in _foreground(parcellation, volumes) if volume.id in level]
+    foreground = _foreground(parcellation, volumes)
+    here = [volume for volume in foreground if volume.id in level] or foreground
     return [volume.id for volume in sorted(here, key=lambda volume: -volume.soft_ml)[:3]]
 
 
@@ -207,6 +255,7 @@ def _table(
     for volume in _foreground(parcellation, volumes):
         node = parcellation.tree.node(volume.id)
         above = soft.get(node.parent or "", 0.0) if node.parent != parcellation.tree.root.id else 0.0
+        between = f"{number(volume.soft_ml_low, 2)} to {number(volume.soft_ml_high, 2)}"
         table.append(
             {
                 "name": volume.name,
@@ -214,6 +263,7 @@ def _table(
                 "color": as_hex(colors[volume.id]),
                 "soft": number(volume.soft_ml, 2),
                 "hard": number(volume.hard_ml, 2),
+                "between": between if math.isfinite(volume.soft_ml_low) else "",
                 "part": 100 * volume.soft_ml / above if above > 0 else math.nan,
             }
         )

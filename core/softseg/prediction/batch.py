@@ -20,11 +20,14 @@ from softseg.prediction.ensemble import best_network, device_of, joint_name, loa
 from softseg.prediction.guarantee import level_of
 from softseg.prediction.inputs import CaseInput, find_cases
 from softseg.prediction.masking import MaskSource
-from softseg.prediction.outputs import SOFT_FILE, VOLUMES_FILE, Wanted, write_case
-from softseg.prediction.places import case_folders
-from softseg.prediction.record import files_of, is_made_by, model_digest, record_of, write_record
+from softseg.prediction.outputs import SOFT_FILE, VOLUMES_FILE, Wanted
+from softseg.prediction.places import case_places
+from softseg.prediction.record import RECORD_FILE, files_of, is_made_by, model_digest, record_of, write_record
+from softseg.prediction.results.extras import Told, more_steps, require_packages
+from softseg.prediction.results.place import CasePlace
+from softseg.prediction.results.steps import write_case
 from softseg.prediction.settings import Settings
-from softseg.requests.manifest import SOFT, VOLUMES, OutputFile, State, WrittenCase, absolute
+from softseg.requests.manifest import RECORD, SOFT, VOLUMES, OutputFile, State, WrittenCase, absolute
 from softseg.requests.predict import AUTO, MADE, NO_MASK, PredictRequest
 from softseg.system import MEMORY_ERRORS, chosen_backend, gpus, raise_out_of_memory
 
@@ -79,8 +82,8 @@ def predict(
     device: ``"auto"``, ``"cpu"`` or ``"cuda:N"``.
     events: stages, progress, warnings, estimates, results; cancelling.
     asked: any further options of :class:`~softseg.requests.PredictRequest`: cut, nodes, confidence, uncertainty,
-        branches, calibrated, outliers, mask, postprocess, map_type, overlap, precision, blend, fast,
-        overwrite, backend.
+        branches, calibrated, outliers, mask, postprocess, map_type, overlap, precision, blend, fast, structures,
+        preview, report, statistics, layout, overwrite, backend.
 
     Returns
     -------
@@ -131,6 +134,7 @@ def run(
     share = Share.of_environment()
     if models is not None and request.fast:
         raise InputError("loaded models are taken as they are", field="fast", hint="give the ensemble's folder or name")
+    require_packages(request)
     if models is None:
         if len(request.inputs) == 1:  # of several scans, each is judged when its turn comes
             require_room(Path(request.inputs[0]))  # before the seconds that a network's libraries take to load
@@ -138,10 +142,12 @@ def run(
     loaded, *others = models
     level = level_of(request, [loaded, *others], events)
     wanted = replace(Wanted.of(loaded.tree, request), confidence=level)
+    if wanted.kept is not None:
+        events.log("label maps and tables hold --structures alone; the soft parcellation holds the whole tree")
     require_once([loaded, *others], request.uncertainty)
     all_cases = find_cases(request.inputs, loaded.plan.channels, request.series)
     _require_mask_of_each(request, len(all_cases))
-    folders = case_folders(request.out, all_cases)
+    places = case_places(request.out, all_cases, request.layout)
     device = device_of(loaded, _own_gpu(request.device, share), events)
     settings = Settings.of([loaded, *others], request, device)
     settings = replace(settings, mask=MaskSource.of([loaded, *others], request))
@@ -150,10 +156,10 @@ def run(
     cases = share.of(all_cases)
     if share.world > 1:
         events.log(f"process {share.rank + 1} of {share.world}: {len(cases)} of {len(all_cases)} cases")
-    table = Table(request.out, share, list(folders), job.name)
+    table = Table(request.out, share, list(places), job.name)
     if len(all_cases) == 1 and cases:
-        return [_only(job, cases[0], folders[cases[0].name], table, events)]
-    return _cohort(job, cases, folders, table, share, events)
+        return [_only(job, cases[0], places[cases[0].name], table, events)]
+    return _cohort(job, cases, places, table, share, events)
 
 
 def _models_of(request: PredictRequest, events: Events) -> list[Model]:
@@ -201,6 +207,12 @@ class _Job:
             "calibration": [self._temperatures(model) for model in self.models],
             "branches": list(self.wanted.branches),
         }
+        wanted = self.wanted
+        if wanted.kept is not None:
+            decisive["structures"] = sorted(wanted.kept)
+        more = [name for name in ("preview", "report", "statistics") if getattr(wanted, name)]
+        if more:
+            decisive["more"] = more
         if self.model.onnx is not None:
             decisive["backend"] = self.model.onnx.name
         joint = settings.calibration_of(self.models)
@@ -215,26 +227,27 @@ class _Job:
         return None if used is None else list(used.temperatures)
 
 
-def _only(job: _Job, case: CaseInput, folder: Path, table: Table, events: Events) -> CaseResult:
+def _only(job: _Job, case: CaseInput, place: CasePlace, table: Table, events: Events) -> CaseResult:
     """Predict the only case; its error is the command's."""
     began = time.monotonic()
-    written = _written(job, case, folder, _predicted(job, case, folder, events), events, began)
+    told = Told(events)
+    written = _written(job, case, place, _predicted(job, case, place, told.events), told, began)
     table.add(written)
     table.finish()
     return CaseResult.of(written)
 
 
 def _cohort(
-    job: _Job, cases: Sequence[CaseInput], folders: Mapping[str, Path], table: Table, share: Share, events: Events
+    job: _Job, cases: Sequence[CaseInput], places: Mapping[str, CasePlace], table: Table, share: Share, events: Events
 ) -> list[CaseResult]:
     """Predict this process's cases, whatever becomes of single ones, and report about all."""
     done: list[CaseResult] = []
     failed: dict[str, SoftSegError] = {}
     for number, case in enumerate(cases):
         events.log(f"case {number + 1} of {len(cases)}: {case.name}")
-        began = time.monotonic()
+        began, told = time.monotonic(), Told(events)
         try:
-            prediction = _predicted(job, case, folders[case.name], events)
+            prediction = _predicted(job, case, places[case.name], told.events)
         except (InputError, *MEMORY_ERRORS) as found:
             error = _of_this_case(found, case)
             failed[case.name] = error
@@ -243,7 +256,7 @@ def _cohort(
                 WrittenCase(case.name, "failed", absolute(case.images), error=error_fields(error), model=job.name)
             )
             continue
-        written = _written(job, case, folders[case.name], prediction, events, began)
+        written = _written(job, case, places[case.name], prediction, told, began)
         done.append(CaseResult.of(written))
         table.add(written)
     for file in table.finish():
@@ -268,32 +281,36 @@ def _of_this_case(error: Exception, case: CaseInput) -> SoftSegError:
     raise error
 
 
-def _predicted(job: _Job, case: CaseInput, folder: Path, events: Events) -> Prediction | None:
-    """Predict a case; ``None`` if its folder is there already."""
+def _predicted(job: _Job, case: CaseInput, place: CasePlace, events: Events) -> Prediction | None:
+    """Predict a case; ``None`` if it is there already."""
     if case.problem is not None:
         raise case.problem
-    if not job.settings.request.overwrite and is_made_by(folder, job.record(case.images), case.images):
+    if not job.settings.request.overwrite and is_made_by(place.record, job.record(case.images), case.images):
         events.log(f"{case.name}: complete already, by the same model and settings (--overwrite predicts it again)")
         return None
     return predict_with(job.model, case.images, job.settings, events)
 
 
 def _written(
-    job: _Job, case: CaseInput, folder: Path, prediction: Prediction | None, events: Events, began: float
+    job: _Job, case: CaseInput, place: CasePlace, prediction: Prediction | None, told: Told, began: float
 ) -> WrittenCase:
-    """Write a case's folder, unless it is there already, and say what it holds."""
+    """Write a case into its place, unless it is there already, and say what it holds."""
+    record = place.called(OutputFile(RECORD, RECORD_FILE))
+    shared = () if record.path == RECORD_FILE else (record,)
     if prediction is None:
-        files = files_of(folder) or (OutputFile(SOFT, SOFT_FILE), OutputFile(VOLUMES, VOLUMES_FILE))
+        files = files_of(place.record) or (OutputFile(SOFT, SOFT_FILE), OutputFile(VOLUMES, VOLUMES_FILE))
     else:
 
-        def finish(unfinished: Path, files: tuple[OutputFile, ...]) -> None:
-            write_record(unfinished, job.record(case.images), case.name, case.images, files)
+        def finish(unfinished: Path, written: tuple[OutputFile, ...]) -> None:
+            made = job.record(case.images)
+            write_record(unfinished / record.path, made, case.name, case.images, (*written, *shared))
 
-        files = write_case(folder, prediction, job.wanted, events, finish)
+        more = more_steps(job.wanted, prediction, case, job.settings.request, job.models, told)
+        files = (*write_case(place, prediction, job.wanted, told.events, more, finish), *shared)
     state: State = "skipped" if prediction is None else "done"
     seconds = round(time.monotonic() - began, 1)
-    written = WrittenCase(case.name, state, absolute(case.images), folder, files, seconds, model=job.name)
-    events.result(case.name, folder, case=written.to_json())
+    written = WrittenCase(case.name, state, absolute(case.images), place.folder, files, seconds, model=job.name)
+    told.events.result(case.name, place.shown, case=written.to_json())
     return written
 
 

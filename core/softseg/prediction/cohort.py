@@ -19,7 +19,7 @@ from typing import TypeVar
 from softseg.errors import InputError, SoftSegError
 from softseg.files import write_beside
 from softseg.prediction.outputs import INTERVAL_COLUMNS, VOLUMES_FILE, write_volumes
-from softseg.requests.manifest import Manifest, WrittenCase
+from softseg.requests.manifest import VOLUMES, Manifest, WrittenCase
 from softseg.spreadsheets import read_rows
 
 _LONGEST_WAIT = timedelta(days=30)  # for the slowest process of a cohort
@@ -156,7 +156,8 @@ def _labels(cases: Sequence[WrittenCase]) -> list[str]:
 
 def _volumes(case: WrittenCase) -> list[dict[str, str | int | float]]:
     """Return the rows of a case's table of volumes as text, none where it cannot be read."""
-    path = (case.folder or Path()) / VOLUMES_FILE
+    name = next((file.path for file in case.files if file.role == VOLUMES), VOLUMES_FILE)
+    path = (case.folder or Path()) / name
     if not path.is_file():
         return []
     with path.open(newline="", encoding="utf-8") as stream:

@@ -1,12 +1,10 @@
-"""The files of one case: a folder that appears only when complete, and the table of a whole batch."""
+"""What is written for a case, and the writers of its label maps, soft maps and volumes."""
 
 from __future__ import annotations
 
 import math
-import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from functools import partial
 from os import PathLike, fspath
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -14,18 +12,15 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from softseg.errors import InputError
-from softseg.events import Events
-from softseg.files import write_beside, write_folder_beside, write_together
+from softseg.files import write_beside, write_together
 from softseg.image import Image, write_image
-from softseg.prediction.answers import file_stem, write_answers
-from softseg.requests.manifest import LABELS, MASK, NODE, OUTLIERS, SOFT, VOLUMES, OutputFile
+from softseg.prediction.structures import kept_below, require_finer_cut, without_others
 from softseg.requests.names import file_names, folded
 from softseg.requests.predict import MAP_TYPES, PredictRequest
 from softseg.spreadsheets import write_rows
 from softseg.tree import Node
 
 if TYPE_CHECKING:
-    from softseg.prediction.case import Prediction
     from softseg.prediction.spread import DecisionMaps
     from softseg.soft.outliers import StoredOutliers
     from softseg.soft.parcellation import NodeVolume, SoftParcellation
@@ -42,11 +37,6 @@ MapType = Literal["float32", "uint8"]
 
 CutSpec = int | str | PathLike[str]
 """A level, ``"leaves"``, or a file of node ids."""
-
-_OWN_NAMES = re.compile(
-    r"soft\.soft\.npz|volumes\.csv|prediction\.json|(labels|node|decision)_.+\.(nii\.gz|ctbl|csv)"
-    r"|(entropy|mutual_information|outliers|mask)\.nii\.gz"
-)
 
 VOLUME_COLUMNS = ("id", "name", "level", "soft_ml", "hard_ml", "certainty")
 INTERVAL_COLUMNS = ("soft_ml_low", "soft_ml_high")
@@ -112,6 +102,8 @@ class Wanted:
     map_type: ``"float32"``: shares 0..1; ``"uint8"``: round(255 x share).
     confidence: level at which a label map of mixed depth is written, if one is wanted.
     branches: ids of inner nodes for which the uncertainty of their decision is mapped.
+    kept: ids of the nodes that label maps and tables hold alone, None for all.
+    preview, report, statistics: whether a picture, a page and a table with intensities are written.
     """
 
     cuts: tuple[NamedCut, ...]
@@ -119,6 +111,10 @@ class Wanted:
     map_type: MapType = "float32"
     confidence: float | None = None
     branches: tuple[str, ...] = ()
+    kept: frozenset[str] | None = None
+    preview: bool = False
+    report: bool = False
+    statistics: bool = False
 
     @staticmethod
     def of(tree: LabelTree, request: PredictRequest) -> Wanted:
@@ -126,14 +122,28 @@ class Wanted:
 
         Raises
         ------
-        InputError: a cut or node is not of this tree, a cut is named twice, or a branch has nothing to decide.
+        InputError: a cut or node is not of this tree, a cut is named twice, a branch has nothing to decide, or a cut or
+            node is not within the structures that are asked for.
         """
+        cuts = NamedCut.several(tree, request.cut or ["leaves"])
+        nodes = tuple(dict.fromkeys(tree.find(node).id for node in request.nodes))
+        kept = kept_below(tree, request.structures)
+        if kept is not None:
+            for named in cuts:
+                require_finer_cut(named.cut, kept, named.name)
+            strange = [node for node in nodes if node not in kept]
+            if strange:
+                raise InputError(f"'{strange[0]}' is in none of --structures", field="--nodes")
         return Wanted(
-            NamedCut.several(tree, request.cut or ["leaves"]),
-            tuple(dict.fromkeys(tree.find(node).id for node in request.nodes)),
+            cuts,
+            nodes,
             map_type_of(request.map_type),
             request.confidence,
             branches_of(tree, request.branches),
+            kept,
+            request.preview,
+            request.report,
+            request.statistics,
         )
 
 
@@ -169,98 +179,34 @@ def node_file_names(tree: LabelTree) -> dict[str, str]:
     return file_names(node.id for node in tree.nodes)
 
 
-def write_case(
-    folder: Path,
-    prediction: Prediction,
-    wanted: Wanted,
-    events: Events,
-    finish: Callable[[Path, tuple[OutputFile, ...]], object] | None = None,
-) -> tuple[OutputFile, ...]:
-    """Write everything about one case into ``folder``, which appears only when complete; return its files.
+def write_labels(
+    parcellation: SoftParcellation,
+    cut: Cut,
+    path: Path,
+    table: str = ".ctbl",
+    kept: Collection[str] | None = None,
+) -> Path:
+    """Write the label map at a cut and beside it the table of its names and colours.
+
+    Where an outlier score is stored, outliers have :attr:`SoftParcellation.outlier_value`.
 
     Parameters
     ----------
-    folder: the case's.
-    prediction: what was found.
-    wanted: which files beside the soft parcellation and the volumes.
-    events: cancelling between two files.
-    finish: called last with the unfinished folder and all its files.
-
-    Raises
-    ------
-    InputError: the folder cannot be written, the disk is full, or something else of that name is in the way.
-    CancelledError: cancelled; nothing is left.
-    """
-    written: list[OutputFile] = []
-
-    def tell(kept: list[str]) -> None:
-        events.warning(f"{folder}: files of yours in this folder are kept: {', '.join(kept[:5])}")
-
-    with write_folder_beside(folder, ours=_is_ours, kept=tell) as unfinished:
-        for files, write in _steps(prediction, wanted):
-            events.check()
-            write(unfinished / files[0].path)
-            written += files
-        if finish is not None:
-            finish(unfinished, tuple(written))
-        events.check()
-    return tuple(written)
-
-
-def _is_ours(name: str) -> bool:
-    """Whether a file of this name was written by a version that kept no record of its files."""
-    return _OWN_NAMES.fullmatch(name) is not None
-
-
-_Step = tuple[tuple[OutputFile, ...], Callable[[Path], object]]
-"""Files that are written together, and what writes them, told the path of the first."""
-
-
-def _steps(prediction: Prediction, wanted: Wanted) -> Iterator[_Step]:
-    found, names = prediction.parcellation, node_file_names(prediction.parcellation.tree)
-    yield (OutputFile(SOFT, SOFT_FILE),), found.save
-    for named in wanted.cuts:
-        files = _with_colors(LABELS, f"labels_{named.file_name}", named.name)
-        yield files, partial(write_labels, found, named.cut)
-    if wanted.confidence is not None:
-        stem, level = file_stem(wanted.confidence), f"{wanted.confidence:g}"
-        table = OutputFile("answers table", f"{stem}.csv", level)
-        yield (*_with_colors("answers", stem, level), table), partial(write_answers, found, wanted.confidence)
-    if found.outliers is not None:
-        yield (OutputFile(OUTLIERS, OUTLIERS_FILE),), partial(write_outliers, found, found.outliers)
-    if prediction.mask is not None:
-        yield (OutputFile(MASK, MASK_FILE),), partial(write_image, prediction.mask)
-    for node, image in prediction.node_maps.items():
-        file = OutputFile(NODE, f"node_{names[node]}.nii.gz", node)
-        yield (file,), partial(write_image, as_map(image, wanted.map_type))
-    for role, extra in (("entropy", prediction.entropy), ("mutual_information", prediction.mutual_information)):
-        if extra is not None:
-            yield (OutputFile(role, f"{role}.nii.gz"),), partial(write_image, extra)
-    for node in wanted.branches:
-        file = OutputFile("decision_entropy", f"decision_{names[node]}_entropy.nii.gz", node)
-        yield (file,), partial(write_decision, found, node)
-        if prediction.decisions is not None:
-            file = OutputFile("decision_information", f"decision_{names[node]}_information.nii.gz", node)
-            yield (file,), partial(write_information, prediction.decisions, node)
-    yield (OutputFile(VOLUMES, VOLUMES_FILE),), partial(write_volumes, {"": volume_rows(prediction.volumes)})
-
-
-def _with_colors(role: str, stem: str, of: str) -> tuple[OutputFile, OutputFile]:
-    return OutputFile(role, f"{stem}.nii.gz", of), OutputFile(f"{role} colors", f"{stem}.ctbl", of)
-
-
-def write_labels(parcellation: SoftParcellation, cut: Cut, path: Path) -> Path:
-    """Write the label map at a cut and beside it the colour table (.ctbl) that 3D Slicer reads with it.
-
-    Where an outlier score is stored, outliers have :attr:`SoftParcellation.outlier_value`.
+    parcellation: what was predicted.
+    cut: of its tree.
+    path: the label map, a name that ends in ``.nii.gz``.
+    table: ``".ctbl"``, which 3D Slicer reads with it, or ``".tsv"``, as BIDS has it.
+    kept: ids of the nodes that are written; others become 0, the background.
     """
     marked = parcellation.outliers is not None
-    tree = cut.to_tree()
+    tree, labels = cut.to_tree(), parcellation.labels(cut, outliers=marked)
+    if kept is not None:
+        tree, labels = without_others(cut, labels, kept, parcellation.outlier_value if marked else 0)
     if marked and parcellation.outlier_value:
         tree = tree.add(_outlier_node(tree, parcellation.outlier_value))
     with write_together(path) as place:
-        write_image(Image(parcellation.labels(cut, outliers=marked), parcellation.geometry), place / path.name)
-        tree.save(place / (path.name.removesuffix(".nii.gz") + ".ctbl"))
+        write_image(Image(labels, parcellation.geometry), place / path.name)
+        tree.save(place / (path.name.removesuffix(".nii.gz") + table))
     return path
 
 

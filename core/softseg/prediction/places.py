@@ -9,12 +9,33 @@ from typing import Any
 from softseg.errors import InputError
 from softseg.prediction.inputs import CaseInput
 from softseg.prediction.outputs import SOFT_FILE, VOLUMES_FILE
-from softseg.prediction.record import Identity, read_record
+from softseg.prediction.record import RECORD_FILE, images_of, read_record, same_content
+from softseg.prediction.results.flat import flat_places
+from softseg.prediction.results.place import CasePlace
 from softseg.requests.manifest import RESULTS_FILE, absolute
 from softseg.requests.names import file_names, folded, marked_file_name
+from softseg.requests.predict import LAYOUTS
 
 OWN_FILES = (RESULTS_FILE, VOLUMES_FILE)
 """Names in an output folder that no case may have."""
+
+
+def case_places(out: Path, cases: Sequence[CaseInput], layout: str = LAYOUTS[0]) -> Mapping[str, CasePlace]:
+    """Return where every case lies, by the case's name.
+
+    Parameters
+    ----------
+    out: the output folder; it may be missing.
+    cases: of different names.
+    layout: ``"folders"`` or ``"flat"``.
+
+    Raises
+    ------
+    InputError: as :func:`case_folders`.
+    """
+    if layout == "flat":
+        return flat_places(out, cases)
+    return {name: CasePlace(folder) for name, folder in case_folders(out, cases).items()}
 
 
 def case_folders(out: Path, cases: Sequence[CaseInput]) -> dict[str, Path]:
@@ -34,8 +55,8 @@ def case_folders(out: Path, cases: Sequence[CaseInput]) -> dict[str, Path]:
     """
     names = file_names((case.name for case in cases), OWN_FILES)
     there = {folded(path.name): path for path in sorted(out.iterdir())} if out.is_dir() else {}
-    records = {path: read_record(path) for path in there.values() if path.is_dir()}
-    owners = {_images(record): path for path, record in records.items() if record}
+    records = {path: read_record(path / RECORD_FILE) for path in there.values() if path.is_dir()}
+    owners = {images_of(record): path for path, record in records.items() if record}
     chosen: dict[str, Path] = {}
     for case in cases:
         own = owners.get(absolute(case.images)) or owners.get(tuple(str(image.resolve()) for image in case.images))
@@ -61,22 +82,9 @@ def _free_name(
     if folded(name) not in taken:
         if path is None or not path.is_dir() or not (path / SOFT_FILE).is_file():
             return name  # free, empty, or something that is in the way
-        if _same_content(case, records[path]):
+        if same_content(records[path], case.images):
             return path.name
     return marked_file_name(case.name, "\n".join(absolute(case.images)))
-
-
-def _same_content(case: CaseInput, record: Mapping[str, Any]) -> bool:
-    """Whether a record is of files of the same content that were moved or written again."""
-    known = [Identity.from_json(image) for image in record.get("images", ())]
-    if len(known) != len(case.images) or any(image is None or not image.sha256 for image in known):
-        return False
-    return all(image is not None and image.has_content_of(file) for image, file in zip(known, case.images, strict=True))
-
-
-def _images(record: Mapping[str, Any]) -> tuple[str, ...]:
-    images = record.get("images", ())
-    return tuple(str(image.get("path", "")) for image in images if isinstance(image, Mapping))
 
 
 def _require_replaceable(folder: Path, case: CaseInput) -> None:

@@ -125,18 +125,18 @@ def model_digest(model: Model) -> str:
     return digest.hexdigest()[:32]
 
 
-def read_record(folder: Path) -> dict[str, Any]:
-    """Return the record of a case's folder; empty where there is none."""
+def read_record(file: Path) -> dict[str, Any]:
+    """Return the record of a case; empty where there is none."""
     try:
-        found = json.loads((folder / RECORD_FILE).read_text(encoding="utf-8"))
+        found = json.loads(file.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return {}
     return found if isinstance(found, dict) else {}
 
 
-def is_made_by(folder: Path, record: Mapping[str, Any], images: Sequence[Path]) -> bool:
-    """Whether a case's folder holds a complete prediction of the same images by the same model and settings."""
-    found = read_record(folder)
+def is_made_by(file: Path, record: Mapping[str, Any], images: Sequence[Path]) -> bool:
+    """Whether a case's record is of a complete prediction of the same images by the same model and settings."""
+    found = read_record(file)
     if not found or any(found.get(key) != record[key] for key in _DECISIVE):
         return False
     known = [Identity.from_json(image) for image in found.get("images", ())]
@@ -145,15 +145,35 @@ def is_made_by(folder: Path, record: Mapping[str, Any], images: Sequence[Path]) 
     )
 
 
-def files_of(folder: Path) -> tuple[OutputFile, ...]:
-    """Return the files that a case's folder says it holds; none where it does not say (before format 2)."""
-    return files_from_json(read_record(folder).get("files"))
+def is_of(record: Mapping[str, Any], images: Sequence[Path]) -> bool:
+    """Whether a record is of these images, by their places."""
+    own = images_of(record)
+    return bool(own) and own in (absolute(images), tuple(str(image.resolve()) for image in images))
+
+
+def images_of(record: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return the places of the images that a record is of."""
+    images = record.get("images", ())
+    return tuple(str(image.get("path", "")) for image in images if isinstance(image, Mapping))
+
+
+def same_content(record: Mapping[str, Any], images: Sequence[Path]) -> bool:
+    """Whether a record is of files of the same content that were moved or written again."""
+    known = [Identity.from_json(image) for image in record.get("images", ())]
+    if len(known) != len(images) or any(image is None or not image.sha256 for image in known):
+        return False
+    return all(image is not None and image.has_content_of(file) for image, file in zip(known, images, strict=True))
+
+
+def files_of(file: Path) -> tuple[OutputFile, ...]:
+    """Return the files that a case's record says there are; none where it does not say (before format 2)."""
+    return files_from_json(read_record(file).get("files"))
 
 
 def write_record(
-    folder: Path, record: Mapping[str, Any], case: str, images: Sequence[Path], files: Sequence[OutputFile]
+    file: Path, record: Mapping[str, Any], case: str, images: Sequence[Path], files: Sequence[OutputFile]
 ) -> None:
-    """Write a record into a folder that is not complete yet: what made it, of what, and which files it holds."""
+    """Write the record of a case that is not complete yet: what made it, of what, and which files there are."""
     content = {
         **record,
         "case": case,
@@ -161,4 +181,4 @@ def write_record(
         "files": files_to_json(files),
     }
     # pure ASCII: names of files need not be valid text
-    (folder / RECORD_FILE).write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+    file.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")

@@ -26,6 +26,9 @@ State = Literal["done", "skipped", "failed"]
 SOFT, LABELS, NODE, OUTLIERS, VOLUMES, MASK = "soft", "labels", "node", "outliers", "volumes", "mask"
 """Roles of files that others ask for; docs/prediction.md lists all roles."""
 
+RECORD = "record"
+"""Role of what says how a case was made, where it lies beside the files of other cases."""
+
 
 @dataclass(frozen=True)
 class OutputFile:
@@ -96,12 +99,20 @@ class WrittenCase:
             hint="look at the log, and predict it again",
         )
 
+    @property
+    def places(self) -> frozenset[Path]:
+        """What of a folder the case takes: its files where they lie beside those of others, else the folder."""
+        if self.folder is None:
+            return frozenset()
+        shared = [file for file in self.files if file.role == RECORD]
+        return frozenset(self.folder.absolute() / file.path for file in shared) or frozenset({self.folder.absolute()})
+
     def to_json(self, beside: Path | None = None) -> dict[str, Any]:
         """Return it as plain values; the folder relative to ``beside`` where it lies in it, else absolute."""
         folder = self.folder
         if folder is not None:
             whole = folder.absolute()
-            inside = beside is not None and beside.absolute() in whole.parents
+            inside = beside is not None and beside.absolute() in (whole, *whole.parents)
             folder = whole.relative_to(beside.absolute()) if beside is not None and inside else whole
         return {
             "case": self.case,
@@ -215,13 +226,13 @@ class Manifest:
     def with_earlier(self, earlier: Manifest) -> Manifest:
         """Return this manifest and, after its own, the cases of an earlier one whose results are still there."""
         own = {absolute(case.images) for case in self.cases}
-        folders = {case.folder.absolute() for case in self.cases if case.folder is not None}
+        places = {place for case in self.cases for place in case.places}
         kept = [
             case
             for case in earlier.cases
             if case.folder is not None
             and case.folder.is_dir()
-            and case.folder.absolute() not in folders
+            and not places.intersection(case.places)
             and absolute(case.images) not in own
         ]
         return Manifest(self.folder, (*self.cases, *kept), self.model)

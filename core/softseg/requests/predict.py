@@ -31,6 +31,10 @@ REPEATS = ("tta", "dropout")
 
 MOST_REPEATS = 1000
 
+
+LAYOUTS = ("folders", "flat")
+"""How results are laid out: a folder per case, or all in one folder; the first by default."""
+
 AUTO, MADE, NO_MASK = "auto", "made", "none"
 """Words for where a mask comes from; anything else is a file or folder."""
 
@@ -66,6 +70,12 @@ class PredictRequest(Request):
     precision: of the network's arithmetic; what the model's plan says by default.
     blend: ``"probabilities"`` or ``"logits"``: what is averaged where windows overlap, with a softmax head.
     fast: whether an ensemble's best single network predicts alone.
+    structures: ids or names of nodes: label maps, soft maps and tables hold these and what is below them alone; all
+        else is background. The soft parcellation stays whole.
+    preview: also write a picture (PNG) of the labels on the scan in three planes.
+    report: also write a page (HTML) that says what was found, with what, how much, and how sure.
+    statistics: also write volumes, certainty and intensities of every structure as CSV and JSON.
+    layout: ``"folders"``: a folder per case; ``"flat"``: files called by the case in one folder.
     overwrite: predict again what is complete already.
     device: ``"auto"``, ``"cpu"`` or ``"cuda:N"``.
     backend: the library that runs the network: ``"auto"``, ``"torch"`` or ``"onnx"``.
@@ -172,6 +182,25 @@ class PredictRequest(Request):
     fast: bool = option(
         "--fast", "Take the best single network of an ensemble: faster, a little less exact.", kind=bool, default=False
     )
+    structures: tuple[str, ...] = option(
+        "--structures",
+        "Write these alone; all else is background.",
+        metavar="ID,ID",
+        several=True,
+        listed=True,
+        default=(),
+    )
+    preview: bool = option("--preview", "Also write a picture of the labels on the scan.", kind=bool, default=False)
+    report: bool = option("--report", "Also write a page about the result (HTML).", kind=bool, default=False)
+    statistics: bool = option(
+        "--statistics", "Also write volumes and intensities (CSV, JSON).", kind=bool, default=False
+    )
+    layout: str = option(
+        "--layout",
+        "A folder per scan, or all files in one folder.",
+        choices=LAYOUTS,
+        default=LAYOUTS[0],
+    )
     overwrite: bool = option("--overwrite", "Predict again what is complete already.", kind=bool, default=False)
     device: str = device_option()
     backend: str = option(
@@ -185,6 +214,12 @@ class PredictRequest(Request):
         """Check the form of what has one."""
         if self.guarantee is not None and self.confidence is not None:
             raise InputError("give either --confidence or --guarantee", field="--confidence/--guarantee")
+        if self.structures and (self.guarantee is not None or self.confidence is not None):
+            raise InputError(
+                "answers of mixed depth are of the whole tree",
+                field="--structures",
+                hint="leave out --structures, or --confidence and --guarantee",
+            )
         if self.uncertainty is not None:
             repeats(self.uncertainty)
 

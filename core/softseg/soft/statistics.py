@@ -6,7 +6,7 @@ import csv
 import json
 import math
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -40,9 +40,9 @@ def run_statistics(request: StatisticsRequest, events: Events | None = None) -> 
     stored = SoftParcellation.load(request.soft)
     stored = stored if request.corrected else stored.predicted
     rows = statistics(stored, _node_ids(stored, request))
+    columns = [*COLUMNS]
     for name, file in images.items():
-        _add_intensities(rows, stored, name, file, events)
-    columns = [*COLUMNS, *(f"{name}_{measure}" for name in images for measure in ("mean", "std", "median"))]
+        columns += _add_intensities(rows, stored, name, file, events)
     path = write_statistics(rows, columns, request.out)
     events.result("statistics", path)
     return path
@@ -122,17 +122,33 @@ def _named_images(asked: Sequence[str]) -> dict[str, Path]:
     return found
 
 
+def with_intensities(
+    rows: Sequence[Row], measured: NodeIntensities, name: str, progress: Callable[[int, int], object] | None = None
+) -> list[str]:
+    """Add mean, deviation and median of a scan's intensities to rows, and return the columns' names.
+
+    Parameters
+    ----------
+    rows: of :func:`statistics`; changed.
+    measured: of the scan.
+    name: of the scan.
+    progress: told how many of how many rows are done.
+    """
+    for position, row in enumerate(rows):
+        if progress is not None:
+            progress(position, len(rows))
+        found = measured.of(row["id"])
+        row |= {f"{name}_mean": found.mean, f"{name}_std": found.std, f"{name}_median": found.median}
+    return [f"{name}_{measure}" for measure in ("mean", "std", "median")]
+
+
 def _add_intensities(
     rows: Sequence[Row], parcellation: SoftParcellation, name: str, file: Path, events: Events
-) -> None:
+) -> list[str]:
     image = read_image(file)
     say_notes(image.notes, file, events.warning)
     measured = NodeIntensities(parcellation, intensities_on(image, parcellation.geometry))
-    counted = False
-    for position, row in enumerate(rows):
-        events.progress(position, len(rows))
-        found = measured.of(row["id"])
-        counted = counted or found.voxels > 0
-        row |= {f"{name}_mean": found.mean, f"{name}_std": found.std, f"{name}_median": found.median}
-    if not counted:
+    columns = with_intensities(rows, measured, name, events.progress)
+    if all(_unknown(row[columns[0]]) for row in rows):
         raise InputError("none of its voxels lie in the structures of the result", file=file, field="--image")
+    return columns

@@ -1,0 +1,79 @@
+"""Where the files of a case lie and what they are called: in a folder of its own, by their plain names."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from softseg.files import write_folder_beside
+from softseg.prediction.record import RECORD_FILE
+from softseg.requests.manifest import OutputFile
+
+_OWN_NAMES = re.compile(
+    r"soft\.soft\.npz|volumes\.csv|prediction\.json|(labels|node|decision)_.+\.(nii\.gz|ctbl|csv)"
+    r"|(entropy|mutual_information|outliers|mask)\.nii\.gz"
+)
+
+
+@dataclass(frozen=True)
+class CasePlace:
+    """Where one case lies: a folder of its own. Other layouts are of the same kind.
+
+    Attributes
+    ----------
+    folder: that the files lie in.
+    """
+
+    folder: Path
+
+    @property
+    def color_table(self) -> str:
+        """Ending of the tables of names and colours beside label maps."""
+        return ".ctbl"
+
+    @property
+    def record(self) -> Path:
+        """The file that says what made the case, see :mod:`softseg.prediction.record`."""
+        return self.folder / self.called(OutputFile("record", RECORD_FILE)).path
+
+    @property
+    def shown(self) -> Path:
+        """What is named as the result."""
+        return self.folder
+
+    def called(self, file: OutputFile) -> OutputFile:
+        """Return a file as it is called here; files that belong together keep one stem."""
+        return file
+
+    def sidecar(self, file: OutputFile) -> dict[str, Any] | None:
+        """Return what a JSON file beside an image says, None where there is none."""
+        del file
+        return None
+
+    @contextmanager
+    def unfinished(self, warn: Callable[[str], None]) -> Iterator[Path]:
+        """Give a folder for the files, which appear as one when the block ends well.
+
+        Parameters
+        ----------
+        warn: told what is to be known about files of others.
+
+        Raises
+        ------
+        InputError: it cannot be written, the disk is full, or something else is in the way.
+        """
+
+        def tell(kept: list[str]) -> None:
+            warn(f"{self.folder}: files of yours in this folder are kept: {', '.join(kept[:5])}")
+
+        with write_folder_beside(self.folder, ours=_is_ours, kept=tell) as folder:
+            yield folder
+
+
+def _is_ours(name: str) -> bool:
+    """Whether a file of this name was written by a version that kept no record of its files."""
+    return _OWN_NAMES.fullmatch(name) is not None
