@@ -8,11 +8,12 @@ import numpy as np
 import pytest
 import torch
 
-from softseg import cgroups, system
+from softseg import cgroups
 from softseg.data import Dataset
 from softseg.errors import CancelledError, InputError, OutOfMemoryError
 from softseg.events import CancelToken, Events, ListSink
 from softseg.network import ModelFolder, build_network, read_weights
+from softseg.system import compute, precision
 from softseg.training import Recipe, train, trainer
 from softseg.training.warm_start import start_from
 from softseg.tree import LabelTree
@@ -80,7 +81,7 @@ def test_precision_auto_takes_what_the_processor_is_good_at(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(system, "cpu_has_bfloat16_tiles", lambda: tiles)
+    monkeypatch.setattr(precision, "cpu_has_bfloat16_tiles", lambda: tiles)
     sink = ListSink()
     recipe = Recipe.load("soft-tree", [*tiny, "plan.precision=auto", "steps=1"])
     train(balls, recipe, tmp_path / "run", device="cpu", cache=finished[0] / "cache", events=Events(sink))
@@ -291,7 +292,7 @@ def test_running_out_of_memory_is_said_plainly(
 def test_on_the_cpu_of_a_machine_with_a_gpu_the_cpus_memory_is_planned_with(
     balls: Dataset, tiny: list[str], finished: tuple[Path, ListSink], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(system, "gpus", lambda: 1)
+    monkeypatch.setattr(compute, "gpus", lambda: 1)
     monkeypatch.setattr(torch.cuda, "mem_get_info", lambda _: (80 * 2**30, 80 * 2**30))
     monkeypatch.setattr(cgroups, "memory_limits", lambda: [cgroups.MemoryLimit(4 * 2**30, 2 * 2**30)])
     sink = ListSink()
