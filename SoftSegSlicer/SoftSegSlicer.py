@@ -47,8 +47,8 @@ class SoftSegSlicer(ScriptedLoadableModule):
         parent.dependencies = ["Segmentations", "Volumes", "VolumeRendering", "Colors", "SubjectHierarchy"]
         parent.contributors = [_("SoftSegSlicer contributors")]
         parent.helpText = _(
-            "Segments scans into soft shares of the structures of a label tree, shows any node of it as a heat map, "
-            "merges branches by folding them, edits trees, and trains models on soft or sparse labels."
+            "Segments scans into probabilities of the structures of a label tree, shows any node of it as a heat map, "
+            "merges branches by folding, edits trees, and trains models on soft or sparse labels."
         )
         parent.helpText += self.getDefaultModuleDocumentationLink(HOMEPAGE)
         # results are followed through transforms, copies and deletion also before the module is opened

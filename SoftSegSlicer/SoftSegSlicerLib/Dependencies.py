@@ -73,7 +73,7 @@ class Dependencies:
         if left:
             raise InputError(
                 _("these packages are still missing: {names}").format(names=", ".join(left)),
-                hint=_("look into the Python console for pip's messages, then try again"),
+                hint=_("read pip's messages in the Python console, then try again"),
             )
 
     def _install(self, requirements, wheels):
@@ -86,7 +86,7 @@ class Dependencies:
             import PyTorchUtils
         except ImportError as error:
             raise InputError(
-                _("PyTorch is installed by the extension PyTorch, which is not there"),
+                _("the extension PyTorch, which installs PyTorch, is missing"),
                 hint=_("install PyTorch in the Extensions Manager, restart Slicer, and try again"),
             ) from error
         try:
@@ -98,7 +98,7 @@ class Dependencies:
         if torch is None:
             raise InputError(
                 _("PyTorch could not be installed"),
-                hint=_("open the module PyTorch Utils, which says why, and try there"),
+                hint=_("open the module PyTorch Utils, which shows the reason, and install PyTorch there"),
             )
 
     def _refuse(self, output, wheels=""):

@@ -31,7 +31,7 @@ class Diagnostics:
         if self._process is not None:
             return
         self._button.enabled = False
-        self._label.text = _("Looking at this computer ...")
+        self._label.text = _("Checking this computer ...")
         self._process = self.makeProcess()
         self._process.start(["doctor"], self._copy)
 
@@ -45,7 +45,7 @@ class Diagnostics:
         self._process = None
         self._button.enabled = True
         version = f"3D Slicer {slicer.app.applicationVersion}, {platform.platform()}"
-        answer = output.strip() or _("softseg doctor gave no answer (exit code {code})").format(code=exitCode)
+        answer = output.strip() or _("softseg doctor printed nothing (exit code {code})").format(code=exitCode)
         text = "\n".join(part for part in (version, answer, errors.strip()) if part)
         slicer.app.clipboard().setText(text)
         self._label.text = _("Copied. Paste it into your question or report.")

@@ -280,4 +280,4 @@ def _all(steps):
 
 def _requireThere(segmentationNode):
     if segmentationNode.GetScene() is None:
-        raise InputError("the result was removed from the scene before all of it was shown", hint="segment again")
+        raise InputError("the result was removed from the scene before it was completely shown", hint="segment again")

@@ -11,7 +11,7 @@ from gui_comparison import GRID, TREE, addLabelMap, clickRow, column, message, o
 from softseg.evaluation import evaluate
 from softseg.image import Image, write_image
 
-OWN_ANSWER = "The model's own answer"
+OWN_ANSWER = "Uncorrected prediction"
 
 
 @pytest.fixture
@@ -67,7 +67,7 @@ def test_model_and_corrected_result_beside_each_other(panel, corrected, moduleWi
     clickRow(ui.levelTable, 1)
     checkLine(ui, int(voxels.sum()), now.levels[1]["dice"], before.levels[1]["dice"], "level 2")
     clickRow(ui.structureTable, 0)
-    assert "by the model" in ui.detailLabel.text
+    assert "uncorrected" in ui.detailLabel.text
     checkSaved(panel, moduleWidget, tmp_path)
     checkThatColumnsGoWithTheCorrections(panel, moduleWidget, result, waitUntil)
 
@@ -138,7 +138,7 @@ def test_the_model_itself_is_offered_as_reference(panel, corrected, moduleWidget
     assert dice["left cortex"] == f"{2 * np.sum(own & now) / (own.sum() + now.sum()):.3f}"
     mean = panel.result.levels[-1]["dice"]
     assert panel.ui.correctionLabel.text == (
-        f"{voxels.sum():,} voxels were corrected. Mean Dice with the model's own answer at leaves: {mean:.3f}."
+        f"{voxels.sum():,} voxels were corrected. Mean Dice with the uncorrected prediction at leaves: {mean:.3f}."
     )
 
 

@@ -78,7 +78,7 @@ def test_declining_installs_nothing_and_the_viewer_works(moduleWidget, installed
         Dependencies(moduleWidget.context).ensure()
     panel = moduleWidget.panel("Segment")
     click(panel.ui.applyButton)
-    assert panel.messages.messages == (("warning", "Nothing was installed, so nothing was segmented."),)
+    assert panel.messages.messages == (("warning", "No packages were installed, so nothing was segmented."),)
     assert installed.asked == []
     for name in ("Look", "Tree"):
         assert moduleWidget.showPanel(name).widget.enabled

@@ -81,7 +81,7 @@ def test_menu_opens_and_folds_whole_branches(look, result):
     fold.trigger()
     settle()
     assert names(look.tree) == ["head"]
-    look.tree.actions()[texts.index("Open everything below")].trigger()
+    look.tree.actions()[texts.index("Unfold everything below")].trigger()
     settle()
     assert sorted(shownLabels(result)) == sorted(LEAVES)
     clickRow(look.tree, "white")
@@ -202,7 +202,7 @@ def test_hovering_names_the_path_with_its_shares(look):
     assert f"<b>{largest}</b> {shares[largest]:.0%}" in text
     assert f"grey matter&nbsp;{shares['grey']:.0%}" in text
     hover((500.0, 500.0, 500.0))
-    assert look.ui.hoverLabel.text == "Move the mouse over a slice view to see what is there."
+    assert look.ui.hoverLabel.text == "Move the mouse over a slice view to see the structure there."
 
 
 @pytest.mark.usefixtures("result")
@@ -236,7 +236,7 @@ def test_export_makes_true_segments_and_a_label_map(look, result):
     clickArrow(look.tree, "grey")
     click(look.ui.exportSegmentationButton)
     made = slicer.mrmlScene.GetNodesByClass("vtkMRMLSegmentationNode").GetItemAsObject(1)
-    assert f"'{made.GetName()}' was made." == look.message.text
+    assert f"'{made.GetName()}' was created." == look.message.text
     assert shownLabels(made) == shownLabels(result)
     click(look.ui.exportLabelMapButton)
     labels = slicer.mrmlScene.GetFirstNodeByClass("vtkMRMLLabelMapVolumeNode")
@@ -279,9 +279,9 @@ def test_without_soft_maps_the_controls_say_why_they_are_off(look, tmp_path):
     click(look.ui.adoptButton)
     for name in ("labelsButton", "probabilityButton", "uncertaintyButton", "thresholdSlider", "legendCheck"):
         assert not getattr(look.ui, name).enabled, name
-    assert "no soft maps" in look.ui.mapWhyLabel.text
+    assert "no probability maps" in look.ui.mapWhyLabel.text
     assert look.ui.mapWhyLabel.visible
-    assert "no soft maps" in look.tree.headerItem().toolTip(2)
+    assert "no probability maps" in look.tree.headerItem().toolTip(2)
     assert row(look, "cortex") == ["cortex", "0.04", "\N{EN DASH}"]
     clickRow(look.tree, "cortex")
     assert not look.ui.messageLabel.visible
@@ -374,7 +374,7 @@ def test_a_tree_file_is_offered_again(look, tmp_path):
 def test_labels_that_no_tree_has_say_so(look):
     look.ui.segmentationSelector.setCurrentNode(labelMapNode([0, 30001, 30002]))
     settle()
-    assert "none that is known here fits its labels" in look.ui.adoptLabel.text
+    assert "no known tree fits its labels" in look.ui.adoptLabel.text
 
 
 def test_tree_file_that_is_none_says_so(look, tmp_path):

@@ -72,7 +72,7 @@ def test_what_is_open_comes_first_is_marked_and_stops(ask):
     click(dialog.leaveOutButton)
     assert rows(dialog)[0] == ["lesion", "leave it out", "your choice"]
     assert tree.topLevelItem(0).background(0).style() == qt.Qt.NoBrush
-    assert dialog.useButton.text == "Use these"
+    assert dialog.useButton.text == "Apply"
     assert dialog.table.chosen() == {"s1": "gyrus-left", "s2": LEAVE_OUT, "s3": "stem"}
 
 
@@ -121,7 +121,7 @@ def test_one_click_takes_what_was_found_and_settles_what_was_not(ask, allowAdd, 
 
 def test_labels_found_by_value_alone_are_asked_about(ask):
     dialog = ask(matching("Segment_1", "Segment_2"))
-    assert [row[2] for row in rows(dialog)] == ["label value alone"] * 2
+    assert [row[2] for row in rows(dialog)] == ["label value only"] * 2
     labels = dialog.dialog.findChildren(qt.QLabel)
     assert any("2 found by label value alone" in label.text for label in labels)
     assert dialog.useButton.enabled

@@ -69,7 +69,7 @@ def test_events_come_one_by_one_and_the_end_once(watcher, waitUntil):
 
 def test_a_second_start_while_running_is_refused(watcher):
     runner = watcher.start(python("import time; time.sleep(60)"))
-    with pytest.raises(RuntimeError, match="running already"):
+    with pytest.raises(RuntimeError, match="already running"):
         runner.start([], print, print)
     runner.kill()
 

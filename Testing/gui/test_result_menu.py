@@ -33,7 +33,7 @@ def test_a_result_offers_levels_uncertainty_and_exports(moduleWidget, menu):
     assert titles(menu) == [
         "Fold to level",
         "Show uncertainty",
-        "Look at it in SoftSeg",
+        "View in SoftSeg",
         "Edit in Segment Editor",
         "Export as segmentation",
         "Export as label map",
@@ -51,7 +51,7 @@ def test_the_open_window_follows(moduleWidget, menu):
     moduleWidget.enter()  # as when people come back from Data
     assert set(panel.tree.cutIds()) == {"background", "grey", "white"}
     menu.fill(node, "grey")
-    assert "Open this branch" in titles(menu)
+    assert "Unfold this branch" in titles(menu)
     act(menu, "Show probability")
     assert panel.maps.shownNode == "grey"
     menu.fill(node, "grey")

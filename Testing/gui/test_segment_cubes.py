@@ -83,7 +83,7 @@ def test_a_file_is_asked_for_and_named_where_it_is_missing(panel, cube):
     assert panel.ui.statusLabel.text == "Choose a file as cube."
     edit = panel.inputs.selector("cube")
     edit.currentPath = str(cube.with_name("other.npz"))
-    assert "There is no file" in panel.ui.statusLabel.text
+    assert "File not found" in panel.ui.statusLabel.text
     edit.currentPath = f"{cube}:cube"
     assert panel.ui.applyButton.enabled
     panel.ui.modelBox.currentIndex = 0

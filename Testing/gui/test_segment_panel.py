@@ -109,7 +109,7 @@ def test_a_model_that_needs_a_mask_says_what_becomes_of_the_scan(panel, runner, 
     assert "raw or skull-stripped scans" in panel.ui.modelSummary.text
     stripped, raw = addHead("stripped"), addHead("raw", skull=True)
     panel.inputs.selector("T1").setCurrentNode(stripped)
-    assert "Taken for skull-stripped" in panel.ui.checksLabel.text
+    assert "Detected as skull-stripped" in panel.ui.checksLabel.text
     panel.inputs.selector("T1").setCurrentNode(raw)
     assert "A brain mask is made first, by head-finder" in panel.ui.checksLabel.text
     assert "does not seem to be skull-stripped" not in panel.ui.checksLabel.text
@@ -365,7 +365,7 @@ def test_a_failure_is_said_in_the_panel_and_it_can_be_tried_again(panel, head, r
 def test_an_engine_that_leaves_no_result_is_a_failure(panel, head, runner):  # noqa: ARG001
     click(panel.ui.applyButton)
     runner.end("done")
-    assert "left no result" in texts(panel, "error")[0]
+    assert "wrote no result" in texts(panel, "error")[0]
 
 
 def test_deleting_the_volume_during_the_run_loses_nothing(panel, head, runner, moduleWidget):
@@ -409,7 +409,7 @@ def test_leaving_the_application_ends_the_run(panel, head, runner, moduleWidget)
 def test_nothing_runs_when_installing_is_declined_or_fails(panel, head, runner):  # noqa: ARG001
     panel.dependencies = Dependencies(DeclinedError())
     click(panel.ui.applyButton)
-    assert texts(panel) == ["Nothing was installed, so nothing was segmented."]
+    assert texts(panel) == ["No packages were installed, so nothing was segmented."]
     panel.dependencies = Dependencies(InputError("PyTorch could not be installed", hint="open PyTorch Utils"))
     click(panel.ui.applyButton)
     assert "PyTorch could not be installed" in texts(panel, "error")[0]

@@ -106,7 +106,7 @@ def test_a_click_teaches_the_model_what_was_corrected_and_offers_the_new_one(pan
     assert panel.monitor.state == "finished", message(panel)
     assert (model / "models" / "model.pt").read_bytes() == before
     text = corrections.outcome.text
-    assert "Corrected voxels answered as you said" in text
+    assert "Corrected voxels predicted as corrected" in text
     assert "(1 person)" in text
     assert "No scan was held out" in text
     run = panel.monitor.run

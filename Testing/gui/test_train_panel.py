@@ -149,7 +149,7 @@ def test_declining_to_install_says_so_and_starts_nothing(panel):
     panel.dependencies = Declined()
     prepared(panel)
     click(panel.ui.startButton)
-    assert message(panel) == "Nothing was installed, so nothing is trained."
+    assert message(panel) == "No packages were installed, so no training was started."
     assert panel.monitor.run is None
 
 
@@ -238,7 +238,7 @@ def test_closing_the_scene_leaves_the_training_and_its_curve(quick, moduleWidget
         slicer.mrmlScene.Clear(False)
         settle()
     assert panel.monitor.state == "stopped"
-    assert panel.ui.statusLabel.text == f"Stopped at step {steps}. Resume goes on from there."
+    assert panel.ui.statusLabel.text == f"Stopped at step {steps}. Resume continues from there."
     assert [step for step, _loss in panel.monitor.curves.losses] == list(range(1, steps + 1))
     assert panel.ui.plotButton.enabled
     click(panel.ui.plotButton)

@@ -199,7 +199,7 @@ def test_tree_edited_on_its_own_is_not_lost_to_a_new_segmentation(panel, window)
     assert panel.ui.attachCheck.text == "Changes act on 'second'"
     assert not panel.ui.attachCheck.checked
     panel.files.takeShown()
-    assert "not saved" in panel.context.dialogs.asked[-1]
+    assert "unsaved changes" in panel.context.dialogs.asked[-1]
     assert panel.editor.tree == tree()
     assert panel.ui.attachCheck.checked
 

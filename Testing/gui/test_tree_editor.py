@@ -124,8 +124,8 @@ def test_name_of_a_sibling_is_refused_elsewhere_it_may_repeat(editor):
 
 
 def test_drop_into_its_own_branch_is_refused(editor):
-    refused(lambda: editor.move(["grey"], "cortex"), "grey matter", "cannot be moved into itself")
-    refused(lambda: editor.move(["grey"], "grey"), "cannot be moved into itself")
+    refused(lambda: editor.move(["grey"], "cortex"), "grey matter", "cannot be moved into its own descendant")
+    refused(lambda: editor.move(["grey"], "grey"), "cannot be moved into its own descendant")
 
 
 def test_root_and_background_stay(editor):
@@ -143,7 +143,7 @@ def test_root_and_background_stay(editor):
 
 def test_group_is_not_left_empty(editor):
     refused(lambda: editor.delete(["left-white", "right-white"]), "white matter", "ungroup")
-    refused(lambda: editor.move(["left-white", "right-white"], "grey"), "white matter", "without parts")
+    refused(lambda: editor.move(["left-white", "right-white"], "grey"), "white matter", "without children")
     single = TreeEditor(LabelTree([Node("a", "a", None), Node("b", "b", "a", value=1)]))
     refused(lambda: single.delete(["b"]), "at least one structure")
 
@@ -222,7 +222,7 @@ def test_split_makes_leaves_with_values_of_their_own(editor):
     assert [part.name for part in parts] == ["left cortex", "right cortex"]
     assert {part.value for part in parts}.isdisjoint({0, 1, 2, 3, 4, 5})
     assert parts[0].color != parts[1].color
-    refused(lambda: editor.split("cortex"), "parts already")
+    refused(lambda: editor.split("cortex"), "already has children")
 
 
 @pytest.mark.parametrize("format_", FORMATS)
@@ -256,14 +256,14 @@ def test_changes_in_words(editor):
     editor.group(["caudate", "putamen"], "striatum")
     editor.merge(["left-white", "right-white"])
     lines = [changeText(change, saved, editor.tree) for change in editor.changes()]
-    assert "~ cerebral cortex: was named 'cortex'" in lines
-    assert "+ striatum: new in 'grey matter'" in lines
-    assert "~ caudate: from 'grey matter' to 'striatum'" in lines
+    assert "~ cortex: renamed to 'cerebral cortex'" in lines
+    assert "+ striatum: added to 'grey matter'" in lines
+    assert "~ caudate: moved from 'grey matter' to 'striatum'" in lines
     assert any(line.startswith("\N{MINUS SIGN} right white matter") for line in lines)
     text = summary(saved, editor.tree)
     assert "6 leaves become 5" in text
     assert "model trained" in text
-    assert "as it was saved" in summary(saved, saved)
+    assert "No unsaved changes" in summary(saved, saved)
 
 
 def test_defaults_for_new_nodes(editor):

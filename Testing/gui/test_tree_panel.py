@@ -139,7 +139,7 @@ def test_delete_of_the_last_part_is_refused_with_the_way_out(panel):
         key(panel.tree, "Delete")
     clickRow(panel.tree, "putamen")
     key(panel.tree, "Delete")
-    assert "would be left without parts" in panel.message.text
+    assert "would be left without children" in panel.message.text
     assert "ungroup 'grey matter'" in panel.message.text
     assert ids(panel, "grey") == ["putamen"]
 
@@ -160,7 +160,7 @@ def test_drop_into_its_own_child_is_refused_and_nothing_moves(panel):
     before = names(panel.tree)
     event = drop(panel.tree, ["grey"], "cortex", "on")
     assert event.dropAction() == qt.Qt.IgnoreAction
-    assert "cannot be moved into itself" in panel.message.text
+    assert "cannot be moved into its own descendant" in panel.message.text
     assert names(panel.tree) == before
     assert panel.editor.tree == small()
 
@@ -256,12 +256,12 @@ def test_edits_while_a_search_is_on(panel):
 def test_what_would_change(panel):
     click(panel.ui.changesButton)
     assert not panel.ui.changesButton.collapsed
-    assert "as it was saved" in panel.ui.changesLabel.text
+    assert "No unsaved changes" in panel.ui.changesLabel.text
     clickRow(panel.tree, "cortex")
     write(panel.ui.nodeNameEdit, "neocortex")
     lines = panel.ui.changesTree
-    assert panel.ui.changesButton.text == "What would change (1)"
-    assert lines.topLevelItem(0).text(0) == "~ neocortex: was named 'cortex'"
+    assert panel.ui.changesButton.text == "Unsaved changes (1)"
+    assert lines.topLevelItem(0).text(0) == "~ cortex: renamed to 'neocortex'"
     clickRow(panel.tree, "white")
     lines.itemDoubleClicked.emit(lines.topLevelItem(0), 0)
     assert panel.tree.selectedIds() == ["cortex"]
@@ -281,7 +281,7 @@ def test_save_and_open(panel, moduleWidget, tmp_path, name):
     moduleWidget.context.dialogs.path = str(tmp_path / name)
     click(panel.ui.saveButton)
     assert "Saved to" in panel.message.text
-    assert ("does not keep everything" in panel.message.text) == (name not in ("tree.json", "tree.csv"))
+    assert ("does not store everything" in panel.message.text) == (name not in ("tree.json", "tree.csv"))
     panel.files.new(None)
     assert len(panel.editor.tree.leaves) == 1
     click(panel.ui.openButton)
@@ -314,7 +314,7 @@ def test_unsaved_changes_are_asked_about(panel, moduleWidget):
     write(panel.ui.nodeNameEdit, "trunk")
     dialogs.answer = False
     panel.files.new(None)
-    assert "not saved" in dialogs.asked[-1]
+    assert "unsaved changes" in dialogs.asked[-1]
     assert panel.editor.tree.root.name == "trunk"
     dialogs.answer = True
     panel.files.new(None)

@@ -149,7 +149,7 @@ def test_what_cannot_be_compared_is_refused_with_the_reason(logic, result, parce
     for given, said in (
         ((None, other), "no result is chosen"),
         ((result, None), "no reference is chosen"),
-        ((result, result), "compared with itself"),
+        ((result, result), "are the same node"),
         ((result, other), "no node for 99"),
     ):
         with pytest.raises(InputError, match=said):

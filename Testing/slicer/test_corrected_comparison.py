@@ -191,5 +191,5 @@ def test_another_tree_judges_labels_without_shares_alone(logic, parcellation, tr
     other = tree.rename("stem", "the stem")
     reference = addVolume(truth, grid, "truth", LABEL_MAP)
     assert not Comparison(logic, result, reference, tmp_path, other).judgesModel
-    with pytest.raises(InputError, match="its own label tree only"):
+    with pytest.raises(InputError, match="only on its own label tree"):
         Comparison(logic, result, MODEL, tmp_path, other)

@@ -77,5 +77,5 @@ def test_before_and_after_are_told_in_words(tmp_path):
     alone = score.replace("0.01,", "null,")
     file.write_text(f'{{"held_out": false, "scores": {{"agreement": {alone}}}}}')
     first, last = beforeAfter(tmp_path).splitlines()
-    assert first == "Corrected voxels answered as you said: 0.710 before, 0.734 after (3 people)"
+    assert first == "Corrected voxels predicted as corrected: 0.710 before, 0.734 after (3 people)"
     assert last.startswith("No scan was held out")

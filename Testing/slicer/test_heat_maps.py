@@ -262,7 +262,7 @@ def test_maps_that_cannot_be_are_refused(logic, parcellation, addVolume, tree, g
         logic.showNode(node, "heart")
     crisp = logic.adopt(addVolume(parcellation.labels(3), grid, "l", "vtkMRMLLabelMapVolumeNode"), tree)
     for call in (lambda: logic.showNode(crisp, "brain"), lambda: logic.showUncertainty(crisp)):
-        with pytest.raises(InputError, match="no soft maps"):
+        with pytest.raises(InputError, match="no probability maps"):
             call()
 
 

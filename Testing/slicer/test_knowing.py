@@ -114,7 +114,7 @@ def test_a_confidence_that_cannot_be_is_refused_and_nothing_changes(logic, resul
         logic.setConfidence(result, 0.3)
     np.testing.assert_array_equal(layer(result), before)
     crisp = logic.adopt(addVolume(parcellation.labels(3), grid, "l", "vtkMRMLLabelMapVolumeNode"), tree)
-    with pytest.raises(InputError, match="no soft maps"):
+    with pytest.raises(InputError, match="no probability maps"):
         logic.setConfidence(crisp, 0.9)
 
 

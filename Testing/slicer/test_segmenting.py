@@ -190,7 +190,7 @@ def test_the_result_of_another_patient_in_the_same_folder_is_never_opened(
     theirs = WrittenCase("0 another patient", "done", ("/theirs.nii",), out / "0 another patient", soft)
     Manifest(out, (theirs,)).write()
     job = logic.prepareSegment([scan, other], "model", outputFolder=out)
-    with pytest.raises(InputError, match="the segmentation left no result"):
+    with pytest.raises(InputError, match="the segmentation wrote no result"):
         job.softFile()
     ours = WrittenCase("ours", "done", job.images, out / "it", soft)
     Manifest(out, (theirs, ours)).write()
@@ -228,7 +228,7 @@ def test_what_the_engine_says_is_raised_and_the_scene_stays(logic, scan, scene, 
 def test_an_engine_that_leaves_nothing_is_an_error(logic, scan, scene, engine):
     engine("pass")
     before = scene.GetNumberOfNodes()
-    with pytest.raises(InputError, match="left no result"):
+    with pytest.raises(InputError, match="wrote no result"):
         logic.segment(scan)
     assert scene.GetNumberOfNodes() == before
 

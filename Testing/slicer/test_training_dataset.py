@@ -247,8 +247,8 @@ def test_what_cannot_be_learned_from_is_refused_with_the_reason(scene, scan, tmp
             list(SceneDataset("bad", tree, list(cases)).write(tmp_path))
         return str(caught.value)
 
-    assert "no case to learn from" in refusal()
-    assert "no case to learn from" in refusal(SceneCase({"T1": volume}, labels, split="val"))
+    assert "there is no training case" in refusal()
+    assert "there is no training case" in refusal(SceneCase({"T1": volume}, labels, split="val"))
     assert "has no volume" in refusal(SceneCase({"T1": None}, labels))
     assert "'scan' has no labels" in refusal(SceneCase({"T1": volume}, None))
     assert "no node for Tumour" in refusal(SceneCase({"T1": volume}, labels))

@@ -121,7 +121,7 @@ def test_started_stopped_found_again_and_resumed_to_the_end(dataset, launcher, t
     assert again.poll() == STOPPED
     assert run.canResume
     assert "minutes: 5" in (tmp_path / "run" / "recipe.yaml").read_text()
-    with pytest.raises(InputError, match="holds a training already"):
+    with pytest.raises(InputError, match="already holds a training"):
         again.start(Request(dataset, "ce-dice"))
     run.resume()
     assert run.poll() == RUNNING
@@ -140,7 +140,7 @@ def test_a_killed_training_can_be_resumed(dataset, tmp_path):
     run = TrainingRun(tmp_path / "run", launcher)
     run.start(Request(dataset, "ce-dice"))
     assert run.poll() == RUNNING
-    with pytest.raises(InputError, match="a training runs in this folder"):
+    with pytest.raises(InputError, match="a training is already running in this folder"):
         run.start(Request(dataset, "ce-dice"))
     run.kill()
     assert not run.running

@@ -183,7 +183,7 @@ def test_channels_are_handed_over_as_they_lie_on_the_first_one(logic, scene, gri
     assert files[1].geometry.same_grid(grid)
     job.discard()
     first.SetAndObserveTransformNodeID(bentTransform(scene).GetID())
-    with pytest.raises(InputError, match="not linear"):
+    with pytest.raises(InputError, match="non-linear"):
         logic.prepareSegment([first, second], "model")
 
 

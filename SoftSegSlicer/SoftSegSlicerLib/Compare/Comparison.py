@@ -215,13 +215,13 @@ class Comparison:
 
 def _check(logic, resultNode, referenceNode, tree):
     if resultNode is None:
-        raise InputError("no result is chosen", hint="choose the segmentation to judge")
+        raise InputError("no result is chosen", hint="choose the segmentation to evaluate")
     if referenceNode is None:
-        raise InputError("no reference is chosen", hint="choose a segmentation or label map that counts as right")
+        raise InputError("no reference is chosen", hint="choose the reference segmentation or label map")
     if resultNode is referenceNode:
-        raise InputError("the result is compared with itself", hint="choose another reference")
+        raise InputError("result and reference are the same node", hint="choose another reference")
     if tree is None and not logic.isManaged(resultNode):
-        raise InputError(f"'{resultNode.GetName()}' has no label tree", hint="choose the label tree to judge by")
+        raise InputError(f"'{resultNode.GetName()}' has no label tree", hint="choose the label tree for the evaluation")
 
 
 def _softFile(logic, resultNode, parcellation, moved):

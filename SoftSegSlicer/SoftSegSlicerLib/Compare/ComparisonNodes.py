@@ -91,7 +91,7 @@ class ComparisonNodes:
             series.SetColor(*color)
             chart.AddAndObservePlotSeriesNodeID(series.GetID())
         chart.SetTitle(title)
-        chart.SetYAxisTitle("Dice, the lowest first")
+        chart.SetYAxisTitle("Dice, lowest first")
         chart.SetYAxisRangeAuto(False)
         chart.SetYAxisRange(0.0, 1.0)
         return chart

@@ -1,4 +1,4 @@
-"""The model's own answer beside a corrected result: what it was before anybody corrected it."""
+"""Uncorrected prediction beside a corrected result: what it was before anybody corrected it."""
 
 from softseg.errors import InputError
 
@@ -32,9 +32,9 @@ def require(logic, resultNode, known):
     name = f"'{resultNode.GetName()}'"
     if logic.isManaged(resultNode) and logic.corrections(resultNode):
         raise InputError(
-            f"what {name} was before its corrections is known on its own label tree only", hint="choose that tree"
+            f"the uncorrected prediction of {name} exists only on its own label tree", hint="choose that tree"
         )
-    raise InputError(f"{name} has no corrections, so it is the model's own answer", hint="choose a reference")
+    raise InputError(f"{name} has no corrections, so there is nothing to compare", hint="choose a reference")
 
 
 def labelsOf(resultNode, tree):

@@ -31,7 +31,7 @@ def contradiction(overlaps, labelsNode):
     """Return the error that names what :class:`softseg.tree.overlaps.Overlaps` counted in a segmentation."""
     return ContradictionError(
         f"in '{labelsNode.GetName()}' {overlaps.said()}",
-        hint="correct them in Segment Editor, or let the segment that comes first have these voxels",
+        hint="correct them in Segment Editor, or give these voxels to the first segment",
     )
 
 

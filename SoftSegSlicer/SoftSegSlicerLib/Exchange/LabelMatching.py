@@ -5,7 +5,7 @@ from softseg.tree import LabelTree, Node
 from softseg.tree.matching import LEAVE_OUT, Item, match_items
 from softseg.tree.names import is_background, plain_name
 
-RENAME = "rename these segments, choose another label tree, or say which node each of them is"
+RENAME = "rename these segments, choose another label tree, or map each one to a node"
 
 
 def matchSegments(names, tree):
@@ -40,7 +40,7 @@ def matchValues(present, names, tree):
     """
     items = [Item(value, names.get(value, ""), value=value) for value in present if value]
     found = match_items(items, tree)
-    found.require("choose the tree that these labels belong to, or say which node each of them is")
+    found.require("choose the tree of these labels, or map each one to a node")
     return found.values
 
 

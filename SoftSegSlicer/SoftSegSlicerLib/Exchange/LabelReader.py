@@ -45,7 +45,7 @@ class LabelReader:
         self._transform = transform
         self._layers = layersOf(labelsNode)
         self.matching = matchLabels(labelsNode, self._layers, tree, mapping)
-        self.matching.require("rename them, choose the tree that they belong to, or say which node each of them is")
+        self.matching.require("rename them, choose their tree, or map each one to a node")
         self._tree, self._overlaps = self.matching.tree, None
         self._tables = classTables(self._layers, self.matching)
 

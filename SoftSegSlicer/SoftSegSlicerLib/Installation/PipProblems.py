@@ -75,13 +75,11 @@ class PipProblem:
             "proxy": _("set HTTPS_PROXY with user and password before Slicer is started, or install from wheels"),
             "certificate": _("ask for your institution's certificate and set PIP_CERT to it, or install from wheels"),
             "disk": _("free 3 GB (6 GB with an NVIDIA GPU) and try again"),
-            "permission": _("start Slicer as its owner, or install Slicer into a folder of your own"),
+            "permission": _("start Slicer as its owner, or install Slicer into a folder you can write to"),
             "conflict": _("uninstall the package that pip names, or use a Slicer without that extension"),
             "network": _("check the connection and try again; without internet, install from wheels"),
-            "missing": _(
-                "check the connection, and that Slicer is a present one; pip's last lines say what it looked for"
-            ),
-            "unknown": _("pip's last lines say why"),
+            "missing": _("check the connection and update Slicer; pip's last lines show what it looked for"),
+            "unknown": _("pip's last lines give the reason"),
         }[self.kind] + _WHERE.get(self.kind, "")
 
     def _said(self):

@@ -25,7 +25,7 @@ def wheelsFolder():
             _("there is no such folder of wheels"),
             file=folder,
             field=VARIABLE if os.environ.get(VARIABLE) else SETTING,
-            hint=_("fill it with 'pip download' (docs/installation.md), or take the setting away"),
+            hint=_("fill it with 'pip download' (docs/installation.md), or remove the setting"),
         )
     return folder
 

@@ -59,15 +59,15 @@ class Import:
         count = len(source.maps)
         known = fitting_tree(source)
         if known:
-            text = _("The label tree '{tree}' knows all of the {count} maps by name. Use it?")
+            text = _("All {count} maps have a structure of the same name in the label tree '{tree}'. Use it?")
             return known if self._confirm(text.format(tree=known, count=count)) else None
         if any(one.name for one in source.maps):
             return None
         for name in list_label_trees():
             if len(LabelTree.load(label_tree_path(name)).leaves) == count and count > 2:
                 text = _(
-                    "The {count} maps have no names. The label tree '{tree}' has as many structures: are they these, "
-                    "in the order of their label values?"
+                    "The {count} maps have no names. The label tree '{tree}' has the same number of structures. "
+                    "Assign them in the order of their label values?"
                 )
                 if self._confirm(text.format(tree=name, count=count)):
                     return name

@@ -49,7 +49,7 @@ def openResult(logic, path, name=""):
     except MemoryError as error:
         if isinstance(error, SoftSegError):
             raise
-        raise OutOfMemoryError("does not fit into the memory there is", file=path) from error
+        raise OutOfMemoryError("does not fit into memory", file=path) from error
     volumeNode = scanOf(parcellation.geometry, nameOf(path))
     node = logic.addSegmentation(parcellation, volumeNode, name or nameOf(path), content=content)
     if name:

@@ -39,14 +39,14 @@ class ResultMenu:
         if actions.parentName() is not None:
             self._offer(_("Fold into {name}").format(name=actions.parentName()), actions.foldIntoParent)
         if actions.canOpen():
-            self._offer(_("Open this branch"), actions.open)
+            self._offer(_("Unfold this branch"), actions.open)
         self.menu.addSeparator()
         if actions.isSoft():
             title = _("Show uncertainty") if actions.nodeId is None else _("Show probability")
             self._offer(title, actions.showProbability)
         if actions.isMapShown():
             self._offer(_("Hide the map"), actions.hideMap)
-        self._offer(_("Look at it in SoftSeg"), lambda: lookAt(actions.node))
+        self._offer(_("View in SoftSeg"), lambda: lookAt(actions.node))
         self._offer(_("Edit in Segment Editor"), lambda: edit(actions))
         self.menu.addSeparator()
         self._offer(_("Export as segmentation"), actions.exportSegmentation)

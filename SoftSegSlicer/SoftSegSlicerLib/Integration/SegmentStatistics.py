@@ -49,7 +49,7 @@ class SoftSegStatisticsPlugin(SegmentStatisticsPluginBase):
             return self.createMeasurementInfo(
                 name="Certainty",
                 title=_("Certainty"),
-                description=_("Mean probability of the structure in the voxels where it wins at its level, 0 to 1."),
+                description=_("Mean probability of the structure in the voxels labelled with it at its level, 0 to 1."),
                 units="",
             )
         titles = {"soft_mean": _("Mean"), "soft_stdev": _("Standard deviation"), "soft_median": _("Median")}
@@ -65,7 +65,9 @@ class SoftSegStatisticsPlugin(SegmentStatisticsPluginBase):
         return self.createMeasurementInfo(
             name=names[key],
             title=_("{measure}, weighted").format(measure=titles[key]),
-            description=_("Of the scan's intensities, each voxel weighted by the probability of the structure."),
+            description=_(
+                "Statistic of the scan's intensities, each voxel weighted by the probability of the structure."
+            ),
             units="" if units is None else units.GetCodeMeaning(),
             quantityDicomCode=None if quantity is None else quantity.GetAsString(),
             unitsDicomCode=None if units is None else units.GetAsString(),

@@ -51,7 +51,7 @@ class CorrectingLogic:
         self.takeEdits(segmentationNode)
         tree, source = self.treeOf(segmentationNode), LabelSource.sourceOf(segmentationNode, self._store)
         if not isNode and nodeId == tree.root.id:
-            raise InputError("nothing is left beside this node, it holds every leaf", field=f"node '{nodeId}'")
+            raise InputError("this node contains every leaf, so nothing else is left", field=f"node '{nodeId}'")
         flat = voxelsOf(voxels, source.geometry, segmentationNode)
         if not flat.size:
             return None

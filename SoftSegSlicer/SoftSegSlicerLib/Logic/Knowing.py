@@ -195,10 +195,10 @@ class KnowingLogic(LookingLogic):
         """
         deciding = self.decisionOf(segmentationNode, nodeId)
         if deciding is None:
-            raise InputError("nothing is decided there", hint="choose a structure that has parts")
+            raise InputError("this node has no children to decide between", hint="choose a structure that has children")
         source = self._requireSoft(segmentationNode)
         style = given(threshold=threshold, opacity=opacity, colorMap=colorMap, contour=False, legend=legend)
-        title = _("Undecided within {name}").format(name=self.treeOf(segmentationNode).node(deciding).name)
+        title = _("Uncertainty within {name}").format(name=self.treeOf(segmentationNode).node(deciding).name)
         return HeatMap.show(
             segmentationNode,
             References.ENTROPY,
@@ -223,13 +223,11 @@ class KnowingLogic(LookingLogic):
 
         Raises
         ------
-        InputError: the model answered only once.
+        InputError: the model predicted only once.
         """
         volumeNode = References.referenced(segmentationNode, References.DISAGREEMENT)
         if volumeNode is None:
-            raise InputError(
-                "the model answered only once", hint="segment the scan with the option 'Uncertainty', several answers"
-            )
+            raise InputError("the model predicted only once", hint="segment the scan with the option 'Uncertainty'")
         style = given(threshold=threshold, opacity=opacity, colorMap=colorMap, contour=False, legend=legend)
         return HeatMap.show(
             segmentationNode,

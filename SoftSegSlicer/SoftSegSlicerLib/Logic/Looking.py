@@ -97,7 +97,7 @@ class LookingLogic(ClickingLogic, SurfacingLogic):
         node = self.treeOf(segmentationNode).node(nodeId)
         if nodeId not in source.remapping.known:
             raise InputError(
-                f"nothing is known about '{node.name}' alone: it was split off after the prediction",
+                f"'{node.name}' has no probability of its own: it was split off after the prediction",
                 hint="show the node above it",
             )
         own = Grids.arrayFor(
@@ -172,8 +172,8 @@ class LookingLogic(ClickingLogic, SurfacingLogic):
         source = LabelSource.sourceOf(segmentationNode, self._store)
         if not isinstance(source, LabelSource.SoftSource):
             raise InputError(
-                "this segmentation has no soft maps: it was not made by a soft model",
-                hint="segment the scan with one, or load a soft parcellation",
+                "this segmentation has no probability maps: it does not come from a soft model",
+                hint="segment the scan with a soft model, or load a soft parcellation",
             )
         return source
 

@@ -40,7 +40,7 @@ class HeadlessRunner:
     def start(self, arguments, onEvent, onFinished):
         """Start the command and return at once; see :class:`~SoftSegSlicerLib.Process.Runner.Runner`."""
         if self.running:
-            raise RuntimeError("one process is running already")
+            raise RuntimeError("a process is already running")
         self._onEvent, self._onFinished, self._cancelled = onEvent, onFinished, False
         self._folder = Scratch.newFolder()
         self._cancelFile = self._folder.path / "cancel"

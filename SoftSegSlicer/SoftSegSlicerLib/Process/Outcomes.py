@@ -13,7 +13,7 @@ CANCEL_EXIT_CODE = 130
 
 def notStarted(program):
     """Return the outcome of a program that could not be started."""
-    text = _("The program {program} could not be started.").format(program=program)
+    text = _("{program} could not be started.").format(program=program)
     return Outcome(FAILED, text, _("Reinstall the extension, or start the application again."), -1)
 
 

@@ -39,7 +39,7 @@ class ProcessRunner:
     def start(self, arguments, onEvent, onFinished):
         """Start the command and return at once; see :class:`~SoftSegSlicerLib.Process.Runner.Runner`."""
         if self.running:
-            raise RuntimeError("one process is running already")
+            raise RuntimeError("a process is already running")
         self._onEvent, self._onFinished = onEvent, onFinished
         self._stream, self._errors, self._error = EventStream(), b"", None
         self._cancelled, self._tree = False, None

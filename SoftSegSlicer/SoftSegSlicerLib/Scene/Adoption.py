@@ -70,7 +70,7 @@ def readLabels(labelsNode, tree, missing=REFUSE, mapping=None, overlaps=REFUSE_O
         matching = matching.adding()
     elif missing == BACKGROUND:
         matching = matching.leaving_out()
-    matching.require("choose another tree, say which node each of them is, add them to the tree, or leave them out")
+    matching.require("choose another tree, map each one to a node, add them to the tree, or leave them out")
     counted = Overlaps(matching.tree, orderOf(matching))
     array, geometry = _merged(layers, matching, counted)
     if counted.contradictions and overlaps != FIRST:

@@ -29,10 +29,10 @@ def sentence(voxels, painting, kept):
     if voxels:
         parts.append(_("{count} voxels were corrected").format(count=voxels))
     if painting.contested:
-        text = _("{count} voxels were in more than one segment: what was painted last has them")
+        text = _("{count} voxels were in more than one segment and went to the last one painted")
         parts.append(text.format(count=painting.contested))
     if kept is not None:
-        text = _("{count} voxels lie beyond the result's grid and are kept in '{name}'")
+        text = _("{count} voxels lie outside the result's grid and are kept in '{name}'")
         parts.append(text.format(count=painting.outside, name=kept.GetName()))
     text = "; ".join(parts)
     return f"{text[:1].upper()}{text[1:]}." if text else ""

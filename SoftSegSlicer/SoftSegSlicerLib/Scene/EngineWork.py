@@ -54,7 +54,7 @@ class EngineWork:
             found = None
         if found is None or found.folder is None:
             raise InputError(
-                "the segmentation left no result", file=self.request.out, hint="look at the log, and try again"
+                "the segmentation wrote no result", file=self.request.out, hint="check the log and try again"
             )
         return found
 
@@ -88,5 +88,5 @@ class EngineWork:
         settings = read_json_object(file).get("settings")
         level = settings.get("confidence") if isinstance(settings, dict) else None
         if not isinstance(level, float):
-            raise InputError("does not say the probability that the bound needs", file=file, field="confidence")
+            raise InputError("lacks the probability that the bound needs", file=file, field="confidence")
         return level

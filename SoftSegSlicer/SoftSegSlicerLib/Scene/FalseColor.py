@@ -23,7 +23,7 @@ def load(picture, name):
     try:
         image = sitk.ReadImage(os.fspath(picture))
     except RuntimeError as error:
-        raise InputError("the picture in false colours cannot be read", file=picture) from error
+        raise InputError("the false-colour image cannot be read", file=picture) from error
     if image.GetDimension() == 2:
         image = sitk.JoinSeries(image)
     array = sitk.GetArrayFromImage(image)

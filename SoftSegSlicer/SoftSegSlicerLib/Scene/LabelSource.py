@@ -261,7 +261,7 @@ def _requireKnown(array, tree):
     strange = sorted(set(present.tolist()) - {tree.value_of(node.id) for node in tree.nodes} - {0})
     if strange:
         raise InputError(
-            f"the segmentation has voxels with label value {strange[0]}, which its tree '{tree.name}' lacks",
+            f"the segmentation has voxels with label value {strange[0]}, which is not in its tree '{tree.name}'",
             hint="remove the segments that were added to it, or choose a tree for it again",
         )
 

@@ -26,7 +26,7 @@ def imageOf(mask, volumeNode):
     if isVolume and not mask.IsA("vtkMRMLLabelMapVolumeNode"):
         data = mask.GetImageData()
         if data is None or data.GetNumberOfPoints() == 0 or data.GetNumberOfScalarComponents() != 1:
-            raise InputError(f"the volume '{mask.GetName()}' is no mask", hint="choose a volume of probabilities")
+            raise InputError(f"the volume '{mask.GetName()}' is not a mask", hint="choose a volume of probabilities")
         return Image(Grids.arrayOf(data), Transforms.geometryIn(mask, volumeNode))
     return Image(insideOf(mask, volumeNode).astype(np.uint8), Grids.geometryOfVolume(volumeNode))
 

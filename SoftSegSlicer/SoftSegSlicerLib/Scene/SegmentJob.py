@@ -91,7 +91,7 @@ def _output(outputFolder, temporary):
 
 def _check(volumeNodes):
     if not volumeNodes:
-        raise InputError("no volume is chosen", hint="choose the scan that is to be segmented")
+        raise InputError("no volume is chosen", hint="choose the scan to segment")
     for volumeNode in volumeNodes:
         if volumeNode is None or not volumeNode.IsA("vtkMRMLScalarVolumeNode"):
             raise InputError("expected a scalar volume for each channel", hint="choose a scan")
@@ -99,4 +99,4 @@ def _check(volumeNodes):
         if image is None or image.GetNumberOfPoints() == 0:
             raise InputError(f"the volume '{volumeNode.GetName()}' is empty", hint="choose another one")
         if image.GetNumberOfScalarComponents() != 1:
-            raise InputError(f"the volume '{volumeNode.GetName()}' has several values in a voxel")
+            raise InputError(f"the volume '{volumeNode.GetName()}' has more than one component per voxel")

@@ -69,7 +69,5 @@ def geometryIn(volumeNode, other):
         return own
     matrix = between(volumeNode, other)
     if matrix is None:
-        raise InputError(
-            f"'{volumeNode.GetName()}' lies under a transform that is not linear", hint="harden the transform first"
-        )
+        raise InputError(f"'{volumeNode.GetName()}' has a non-linear transform", hint="harden the transform first")
     return own if np.array_equal(matrix, np.eye(4)) else Grids.geometryOf(matrix @ own.affine, own.size)

@@ -18,7 +18,7 @@ def beforeAfter(folder):
     except (OSError, ValueError, KeyError, TypeError):
         return ""
     if not content.get("held_out"):
-        lines.append(_("No scan was held out: these are the corrected ones. Others may have got better or worse."))
+        lines.append(_("No scan was held out: these are the corrected scans. Other scans may have improved or not."))
     return "\n".join(lines)
 
 
@@ -26,7 +26,7 @@ def _line(name, score):
     titles = {
         "dice/leaves": _("Dice of the leaves"),
         "soft_dice/leaves": _("Soft Dice of the leaves"),
-        "agreement": _("Corrected voxels answered as you said"),
+        "agreement": _("Corrected voxels predicted as corrected"),
     }
     text = _("{title}: {before} before, {after} after ({people})").format(
         title=titles[name],

@@ -31,7 +31,7 @@ def checkCase(case, channels):
         geometry = Grids.geometryOfVolume(case.volume)
         if matrix is None or not Transforms.geometryIn(node, case.volume).same_grid(geometry):
             raise InputError(
-                f"'{node.GetName()}' lies on another grid than '{name}'", hint="resample it first, or harden transforms"
+                f"'{node.GetName()}' has a different grid than '{name}'", hint="resample it first, or harden transforms"
             )
 
 
@@ -53,8 +53,8 @@ def refuseBackground(cases):
             name = backgroundAmong(segmentNames(case.labels).values())
             if name is not None:
                 raise InputError(
-                    f"'{case.labels.GetName()}' has a segment '{name}', but strokes only know no background",
-                    hint="delete or rename that segment, or say that the background is painted",
+                    f"'{case.labels.GetName()}' has a segment '{name}', but positive-only scribbles have no background",
+                    hint="delete or rename that segment, or choose that the background is painted",
                 )
 
 
@@ -63,8 +63,8 @@ def requireBackground(exports, tree):
     value = tree.value_of(tree.background.id)
     if not any(value in export.values for export in exports):
         raise InputError(
-            "no background is painted, so nothing says where the structures end",
-            hint="add a segment called 'Background' and paint some of it around them, or learn from strokes only",
+            "no background is painted, so the borders of the structures are undefined",
+            hint="add a segment called 'Background' and scribble around them, or choose positive-only scribbles",
         )
 
 

@@ -35,12 +35,14 @@ def writeCorrections(folder, logic, results, channel, original=""):
         name = names[f"{number + 1} {node.GetName()}"]
         result = logic.parcellationOf(node)
         if result is None:
-            raise InputError(f"'{node.GetName()}' holds label maps, not shares", hint="segment the scan with the model")
+            raise InputError(
+                f"'{node.GetName()}' holds label maps, not probabilities", hint="segment the scan with the model"
+            )
         array = slicer.util.arrayFromVolume(volume)
         if array.shape != result.geometry.shape:
             raise InputError(
-                f"'{volume.GetName()}' is not the scan of '{node.GetName()}': it has other voxels",
-                hint="segment the scan again, or load the one that the result is of",
+                f"'{volume.GetName()}' is not the scan of '{node.GetName()}': its grid differs",
+                hint="segment the scan again, or load the scan of the result",
             )
         files.append(str(result.save(os.path.join(folder, f"{name}.soft.npz"), compressed=False)))
         yield 2 * number + 1, total
@@ -56,7 +58,8 @@ def writeCorrections(folder, logic, results, channel, original=""):
 def _requireScan(node, volume):
     if volume is None or volume.GetImageData() is None:
         raise InputError(
-            f"the scan of '{node.GetName()}' is not in the scene", hint="load it, and segment it again or remove it"
+            f"the scan of '{node.GetName()}' is not in the scene",
+            hint="load the scan, then segment it again or remove it",
         )
 
 

@@ -53,7 +53,7 @@ class Launcher:
             except OSError as error:
                 raise InputError(
                     f"the program {self._command[0]} could not be started ({error.strerror or error})",
-                    hint="reinstall the extension, or start Slicer again",
+                    hint="reinstall the extension or restart Slicer",
                 ) from error
         self._children[process.pid] = process
         return process.pid, startOf(process.pid)

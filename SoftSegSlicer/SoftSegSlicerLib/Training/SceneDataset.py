@@ -76,9 +76,7 @@ class SceneDataset:
             differ, a transform is in the way, or a person is on both sides.
         """
         if not any(case.split == "train" for case in self.cases):
-            raise InputError(
-                "there is no case to learn from", hint="add a volume and its segmentation, with the use 'Training'"
-            )
+            raise InputError("there is no training case", hint="add a volume with its segmentation for training")
         channels = list(self.cases[0].images)
         splitOf = {}
         for case in self.cases:
@@ -87,7 +85,7 @@ class SceneDataset:
             if splitOf.setdefault(person, case.split) != case.split:
                 raise InputError(
                     f"'{person}' is used for training and for validation",
-                    hint="use all scans of a person for the same",
+                    hint="use all scans of a person for the same split",
                 )
 
     def write(self, folder, overlaps=None):

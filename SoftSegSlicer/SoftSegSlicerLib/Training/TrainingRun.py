@@ -57,9 +57,11 @@ class TrainingRun:
         InputError: the folder holds a training, cannot be written, or the process cannot be started.
         """
         if self.running:
-            raise InputError("a training runs in this folder", file=self.folder, hint="choose another folder")
+            raise InputError(
+                "a training is already running in this folder", file=self.folder, hint="choose another folder"
+            )
         if os.path.exists(os.path.join(self.folder, "checkpoints", "last.pt")):
-            raise InputError("holds a training already", file=self.folder, hint="resume it, or choose another folder")
+            raise InputError("already holds a training", file=self.folder, hint="resume it, or choose another folder")
         self._write("request.json", vars(request))
         self._launch(request.arguments(self.folder))
 
@@ -86,7 +88,7 @@ class TrainingRun:
                 return Request(**json.load(stream))
         except (OSError, ValueError, TypeError) as error:
             raise InputError(
-                "is not the folder of a training that Slicer started", file=self.folder, hint="choose its folder"
+                "is not the folder of a training started in Slicer", file=self.folder, hint="choose its folder"
             ) from error
 
     @property

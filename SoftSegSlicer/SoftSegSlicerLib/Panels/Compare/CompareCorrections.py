@@ -29,7 +29,7 @@ class CompareCorrections:
         """Catch up with the chosen result."""
         result = self._ui.resultSelector.currentNode()
         self._corrected = bool(self._correctionsOf(result))
-        wanted = _("The model's own answer") if self._corrected else self._none
+        wanted = _("Uncorrected prediction") if self._corrected else self._none
         selector = self._ui.referenceSelector
         if selector.noneDisplay != wanted:
             node = selector.currentNode()
@@ -52,7 +52,7 @@ class CompareCorrections:
         row = next(row for row in tables.levels if row["level"] == level)
         text = ""
         if self._byModel:
-            text = _("{count} voxels were corrected. Mean Dice with the model's own answer at {level}: {dice}.")
+            text = _("{count} voxels were corrected. Mean Dice with the uncorrected prediction at {level}: {dice}.")
         elif tables.judgesModel:
             text = _(
                 "{count} voxels were corrected. Mean Dice at {level}: model {model} → corrected {dice} ({change})."

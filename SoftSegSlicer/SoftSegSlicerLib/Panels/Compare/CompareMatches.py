@@ -39,5 +39,5 @@ def _chosenFor(context, node, tree):
     matching = context.logic.matches(node, tree)
     if isSure(node, matching):
         return {}
-    title = _("The labels of '{name}' and the structures that are judged").format(name=node.GetName())
+    title = _("The labels of '{name}' and the structures to evaluate").format(name=node.GetName())
     return context.dialogs.askMatches(matching, title, False)

@@ -52,8 +52,8 @@ class ComparePanel:
         self._nodes, self.result = ComparisonNodes(slicer.mrmlScene), None
         self._corrections = CompareCorrections(context, ui)
         self.tables = CompareTables(ui, self._onLevel, self._onStructure)
-        ui.placeSelector.addItem(_("its largest error"), "error")
-        ui.placeSelector.addItem(_("its middle"), "center")
+        ui.placeSelector.addItem(_("the largest error"), "error")
+        ui.placeSelector.addItem(_("the centre"), "center")
         context.mapFilter.apply(ui.resultSelector, ui.referenceSelector)
         ui.resultSelector.currentNodeChanged.connect(self._onResult)
         ui.referenceSelector.currentNodeChanged.connect(self._update)
@@ -108,7 +108,7 @@ class ComparePanel:
     def _fillTrees(self):
         result = self.ui.resultSelector.currentNode()
         managed = self._context.logic.isManaged(result)
-        entries = [(_("That of the result"), OF_RESULT)] if managed else []
+        entries = [(_("Same as the result"), OF_RESULT)] if managed else []
         entries += [(text, f"{SHIPPED}|{name}") for name, text in shippedByFit(None if managed else result)]
         if self._treeFile:
             entries.append((os.path.basename(self._treeFile), FILE))
@@ -149,8 +149,10 @@ class ComparePanel:
         self._corrections.refresh()
         missing = self.ui.resultSelector.currentNode() is None or self._corrections.reference is None
         self.ui.compareButton.enabled = not missing and not self.busy
-        why = _("A comparison is under way.") if self.busy else _("Choose a result and a reference.")
-        self.ui.compareButton.toolTip = _("Judge the result, level by level") if not missing and not self.busy else why
+        why = _("A comparison is running.") if self.busy else _("Choose a result and a reference.")
+        self.ui.compareButton.toolTip = (
+            _("Evaluate the result at every level") if not missing and not self.busy else why
+        )
         self.ui.cancelButton.enabled = self.busy
         self.ui.progressBar.visible = self.busy
 
@@ -177,7 +179,7 @@ class ComparePanel:
                 self._onEnd,
             )
         except DeclinedError:
-            self._message.info(_("Nothing was installed, so nothing is compared."))
+            self._message.info(_("No packages were installed, so nothing was compared."))
             return
         except (SoftSegError, OSError) as error:
             self._message.error(error)
@@ -249,11 +251,11 @@ class ComparePanel:
     def _onLevel(self, level):
         name = _("leaves") if level == self.result.deepest else _("level {number}").format(number=f"{level:.0f}")
         count = len(self.tables.rows())
-        text = _("{count} structures at {level}, the worst first")
+        text = _("{count} structures at {level}, worst first")
         if level == self.result.toldLevel < self.result.deepest:
-            text = _("{count} structures at {level}, the finest that the reference names, the worst first")
+            text = _("{count} structures at {level}, the finest level of the reference, worst first")
         elif level > self.result.toldLevel:
-            text = _("{count} structures at {level}, where the reference names few, the worst first")
+            text = _("{count} structures at {level}, below the finest level of the reference, worst first")
         self.ui.structureTitle.text = text.format(count=count, level=name)
         self._corrections.show(self.result, level, name)
 
@@ -262,7 +264,7 @@ class ComparePanel:
         point = place(row, chosen(self.ui.placeSelector)) or place(row, "center")
         self.ui.detailLabel.text = detail(row)
         if node is None:
-            self._message.info(_("The result is no longer in the scene, so there is nowhere to go."))
+            self._message.info(_("The result is no longer in the scene."))
         elif point is not None:
             jump(node, self._comparison.ownPlace(point))
 

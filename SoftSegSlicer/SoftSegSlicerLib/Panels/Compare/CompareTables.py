@@ -139,9 +139,9 @@ def detail(row):
     ]
     if "dice_model" in row:
         own, corrected = number(row["soft_dice_model"]), number(row["soft_dice"])
-        parts.append(_("soft Dice {own} by the model, {corrected} corrected").format(own=own, corrected=corrected))
+        parts.append(_("soft Dice {own} uncorrected, {corrected} corrected").format(own=own, corrected=corrected))
     if place(row, "error") is None:
-        parts.append(_("no wrong voxel"))
+        parts.append(_("no errors"))
     return ", ".join(parts) + "."
 
 

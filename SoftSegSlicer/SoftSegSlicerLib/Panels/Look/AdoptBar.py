@@ -56,7 +56,7 @@ class AdoptBar:
         self._fill(ranked)
         best = ranked[0][2] if ranked else None
         if best is None or best.fitting == 0:
-            text = _("'{name}' has no label tree yet, and none that is known here fits its labels.")
+            text = _("'{name}' has no label tree yet, and no known tree fits its labels.")
             self._ui.adoptLabel.text = text.format(name=node.GetName())
             return
         text = _("'{name}' has no label tree yet. The tree '{tree}' fits {fitting} of {total} labels{how}.")
@@ -65,7 +65,7 @@ class AdoptBar:
             tree=ranked[0][1],
             fitting=best.fitting,
             total=best.total,
-            how="" if best.named else _(", by their values"),
+            how="" if best.named else _(", matched by value"),
         )
 
     def _fill(self, entries):

@@ -21,7 +21,7 @@ class BranchMenu:
         tree.contextMenuPolicy = qt.Qt.ActionsContextMenu
         self._actions = []
         for text, act in (
-            (_("Open everything below"), self.openBelow),
+            (_("Unfold everything below"), self.openBelow),
             (_("Fold everything below"), self.foldBelow),
             (_("Fold all others"), self.foldOthers),
         ):

@@ -206,10 +206,10 @@ class CorrectControls:
         voxels, voxel = self._marked
         shown = self._logic.shownAt(self._node, voxel)
         name = _("unlabelled") if shown is None else self._logic.treeOf(self._node).node(shown).name
-        return _("{count} voxels, shown here as {name}. They are:").format(count=np.size(voxels), name=name)
+        return _("{count} voxels, currently {name}. Change to:").format(count=np.size(voxels), name=name)
 
     def _hint(self):
-        self.ui.correctLabel.text = _("Click on a structure in a slice view and say what it is.")
+        self.ui.correctLabel.text = _("Click a structure in a slice view, then choose what it is.")
         self.ui.correctLabel.visible = True
 
     def _onToggle(self, *_args):
@@ -251,5 +251,5 @@ def between(first, last, step):
 def _found(tree, text):
     """Return the node of a name or id."""
     if not text:
-        raise InputError("no structure is named", hint="type its name")
+        raise InputError("no structure is given", hint="type its name")
     return tree.find(text)

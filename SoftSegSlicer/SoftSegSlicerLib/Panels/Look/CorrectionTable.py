@@ -84,9 +84,11 @@ def detail(said, correction):
     ]
     if correction.author:
         lines.append(_("by {author}").format(author=correction.author))
-    lines.append(_("its parts from the model's own opinion: {count} voxels").format(count=correction.conditioned))
+    lines.append(_("children from the model's prediction: {count} voxels").format(count=correction.conditioned))
     if correction.nearest:
-        lines.append(_("from the nearest voxel that has any: {count}").format(count=correction.nearest))
+        lines.append(
+            _("children from the nearest voxel with any probability: {count}").format(count=correction.nearest)
+        )
     if correction.even:
-        lines.append(_("all parts alike, as no voxel has any: {count}").format(count=correction.even))
+        lines.append(_("children with equal probability, as no voxel has any: {count}").format(count=correction.even))
     return "\n".join(lines)

@@ -39,4 +39,4 @@ class ExportButtons:
         if self._node is not None:
             made = self._attempt(lambda: export(self._node), None)
             if made is not None:
-                self._made(_("'{name}' was made.").format(name=made.GetName()))
+                self._made(_("'{name}' was created.").format(name=made.GetName()))

@@ -31,7 +31,7 @@ class HeatMapControls:
             UNCERTAINTY: ui.uncertaintyButton,
             OUTLIERS: ui.scoreButton,
         }
-        self._scopes = [_("the labels shown"), _("the decision within the selected structure")]
+        self._scopes = [_("the labels shown"), _("the children of the selected structure")]
         ui.decisionSelector.addItems(self._scopes)
         ui.decisionSelector.currentIndexChanged.connect(lambda *_args: self._draw())
         for mode, button in self._modes.items():
@@ -93,8 +93,8 @@ class HeatMapControls:
             getattr(self._ui, widget).enabled = soft
         self._ui.mapWhyLabel.visible = node is not None and not soft
         self._ui.mapWhyLabel.text = _(
-            "Off: this segmentation was made elsewhere and has no soft maps. "
-            "Folding, levels, editing and export work as ever."
+            "Off: this segmentation was made elsewhere and has no probability maps. "
+            "Folding, levels, editing and export still work."
         )
         self._offerScopes()
         if self._node is not None:
@@ -138,7 +138,7 @@ class HeatMapControls:
         before = selector.currentIndex
         selector.clear()
         known = self._node is not None and self._logic.hasDisagreement(self._node)
-        selector.addItems([*self._scopes, *([_("repeated answers: how much they differ")] if known else [])])
+        selector.addItems([*self._scopes, *([_("disagreement of the repeated predictions")] if known else [])])
         selector.currentIndex = before if before < selector.count else OF_LABELS
         selector.blockSignals(wasBlocked)
 
@@ -224,7 +224,7 @@ class HeatMapControls:
             hint = not shown and (self.mode == PROBABILITY or self._deciding)
             ui.mapWhyLabel.visible = hint
             if hint and self._deciding:
-                ui.mapWhyLabel.text = _("Select a structure in the tree to see between which parts it hesitates.")
+                ui.mapWhyLabel.text = _("Select a structure in the tree to see how uncertain its children are.")
             elif hint:
                 ui.mapWhyLabel.text = _("Select a structure in the tree to see its probability.")
 

@@ -55,9 +55,9 @@ def hoverText(logic, node, tree, ras, soft: bool) -> str:
     ras: three numbers, or None.
     """
     if tree is None:
-        return _("Make a segmentation in Segment, or load one that exists.") if node is None else ""
+        return _("Create a segmentation under Segment, or load one.") if node is None else ""
     text = "" if ras is None else hoverHtml(logic, node, tree, ras, soft)
-    return text or _("Move the mouse over a slice view to see what is there.")
+    return text or _("Move the mouse over a slice view to see the structure there.")
 
 
 class HoverProbe:

@@ -69,8 +69,8 @@ class LookPanel:
         self.volumes.setUp(self.tree)
         self.tree.selectionMode = qt.QAbstractItemView.SingleSelection
         self.tree.toolTip = _(
-            "Open branches are shown as labels of their own; fold a branch to see it as one. "
-            "Select a structure to see how probable it is."
+            "An open branch shows its structures as separate labels; fold it to merge them. "
+            "Select a structure to see its probability."
         )
 
     def _connect(self):

@@ -6,7 +6,7 @@ __all__ = ["SurenessControls"]
 
 
 class SurenessControls:
-    """Ties the section "How sure" of the Look panel to the scene.
+    """Ties the section "Confidence" of the Look panel to the scene.
 
     Parameters
     ----------
@@ -122,17 +122,19 @@ class SurenessControls:
     def _depthsText(self):
         depths = {} if self._node is None else self._logic.answeredDepths(self._node)
         levels = sorted((level for level in depths if level), reverse=True)
-        parts = [_("level {level}: {share}").format(level=n, share=_percent(depths[n])) for n in levels if depths[n]]
+        parts = [
+            _("level {level}: {percent}").format(level=n, percent=_percent(depths[n])) for n in levels if depths[n]
+        ]
         if not parts:
             return ""
         nothing = depths.get(0, 0.0) + depths.get(None, 0.0)  # the root is everything, so it says nothing
-        return ", ".join([*parts, _("not known: {share}").format(share=_percent(nothing))])
+        return ", ".join([*parts, _("unknown: {percent}").format(percent=_percent(nothing))])
 
     def _outliersText(self):
         if self._node is None:
             return ""
         if self._stored is None:
-            return _("No outlier score: segment the scan with the option 'Outliers' and a model that has one.")
+            return _("No outlier score: segment the scan with the option 'Outliers' and a model with an outlier score.")
         return _("{volume} ml have a score ({name}) beyond {threshold}; stored with the model: {stored}.").format(
             volume=f"{self._logic.outlierMl(self._node):.1f}",
             name=self._stored.score_name,

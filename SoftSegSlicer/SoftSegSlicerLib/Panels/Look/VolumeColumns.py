@@ -86,13 +86,13 @@ class VolumeColumns:
         ----------
         world: whether volumes are those in the world; not so under a transform that is not linear.
         """
-        text = _("Soft volume: the sum of the structure's shares, in ml") if self.soft else _("Volume in ml")
+        text = _("Soft volume: the sum of the structure's probabilities, in ml") if self.soft else _("Volume in ml")
         if not world:
-            text += _(", before the transform: it is not linear, so it does not change all of it alike")
+            text += _(", before the transform, which is not linear")
         header.setToolTip(1, text)
         header.setToolTip(
             2,
-            _("Mean certainty: the structure's mean share of the voxels that are labelled with it")
+            _("Certainty: mean probability of the structure in the voxels labelled with it")
             if self.soft
-            else _("Off: this segmentation has no soft maps, so nothing is known about its certainty"),
+            else _("Off: this segmentation has no probability maps, so its certainty is unknown"),
         )

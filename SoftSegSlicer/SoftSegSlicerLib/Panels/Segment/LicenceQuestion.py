@@ -40,7 +40,7 @@ class LicenceQuestion:
         if this in known:
             return True
         text = _(
-            "The weights of {model} come with this licence:\n\n{licence}\n\nDo you agree to it? You are asked once."
+            "The weights of {model} come with this licence:\n\n{licence}\n\nDo you accept it? You are asked only once."
         ).format(model=model, licence=summary.licence)
         if not self._context.dialogs.confirm(text, _("Licence of {model}").format(model=model)):
             return False

@@ -26,7 +26,7 @@ class MaskChoice:
         self._filling = False
         for title, kind in (
             (_("Automatic"), AUTO),
-            (_("None (the scan is stripped)"), NO_MASK),
+            (_("None (the scan is skull-stripped)"), NO_MASK),
             (_("A segment"), SEGMENT),
             (_("A volume"), VOLUME),
         ):

@@ -121,14 +121,14 @@ class SegmentBatch:
             return _("This model takes cubes of many bands: use a folder with their files.")
         if not self.fromFolder and len(summary.channels) > 1:
             return _(
-                "This model takes {count} scans per person: use a folder, where names say what belongs together."
+                "This model takes {count} scans per person: use a folder, where file names show which belong together."
             ).format(count=len(summary.channels))
         if self.fromFolder and not self._ui.batchFolderEdit.currentPath:
             return _("Choose the folder with the scans.")
         if self.fromFolder and not self._ui.batchOutputEdit.currentPath:
             return _("Choose a folder for the results.")
         if not self._ticked():
-            return _("Tick at least one scan.")
+            return _("Select at least one scan.")
         return None
 
     def jobs(self, device, cut, options):

@@ -95,8 +95,8 @@ class SegmentDoubt:
         reason = self._hindrance(repeated)
         ui.guaranteeCheck.enabled = not reason
         ui.guaranteeCheck.toolTip = reason or _(
-            "Label every voxel only as deep in the tree as allows no more than this to be labelled wrongly on a new "
-            "person. Holds for people like those that it was found on."
+            "Label every voxel only as deep in the tree as keeps the wrong voxels of a new person below this "
+            "percentage. Holds for people like those it was estimated on."
         )
         bounded = self._isBounded()
         ui.wrongBox.enabled = ui.boundConfidenceBox.enabled = bounded
@@ -108,9 +108,9 @@ class SegmentDoubt:
     def _hindrance(self, repeated):
         """Return why no bound can be asked for; empty where it can."""
         if self._guarantee is None:
-            return _("This model carries no bound on wrong voxels. Find one with the command 'softseg guarantee'.")
+            return _("This model has no bound on wrong voxels. Estimate one with the command 'softseg guarantee'.")
         if repeated:
-            return _("The bound was found on single predictions: switch Uncertainty off.")
+            return _("The bound holds for single predictions: switch Uncertainty off.")
         return ""
 
     def _isBounded(self):
@@ -127,4 +127,4 @@ class SegmentDoubt:
             level = self._guarantee.level(*self._bound())
         except InputError as error:
             return f"{error.message}; {error.hint}"
-        return _("Probability {level:.2f} or more, found on {people} people").format(level=level, people=people)
+        return _("Probability {level:.2f} or more, estimated on {people} people").format(level=level, people=people)

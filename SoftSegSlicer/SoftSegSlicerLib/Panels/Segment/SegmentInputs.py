@@ -123,7 +123,7 @@ class SegmentInputs:
             return self._problemOfFiles()
         for channel, volume in zip(self.channels, self.volumes(), strict=True):
             if volume is None:
-                return _("Choose a volume as {channel} scan.").format(channel=channel)
+                return _("Choose a volume for {channel}.").format(channel=channel)
             image = volume.GetImageData()
             if image is None or image.GetNumberOfPoints() == 0:
                 return _("The volume {name} is empty.").format(name=volume.GetName())
@@ -163,15 +163,15 @@ class SegmentInputs:
             return []
         reason = is_stripped(image, *summary.expected)
         if reason is None:
-            return [_("A brain mask is made first, by {model}").format(model=summary.needs.model)]
-        return [_("Taken for skull-stripped, so no brain mask is made: {reason}").format(reason=reason)]
+            return [_("{model} computes a brain mask first").format(model=summary.needs.model)]
+        return [_("Detected as skull-stripped, so no brain mask is computed: {reason}").format(reason=reason)]
 
     def _problemOfFiles(self):
         for channel, path in zip(self.channels, self.volumes(), strict=True):
             if path is None:
-                return _("Choose a file as {channel}.").format(channel=channel)
+                return _("Choose a file for {channel}.").format(channel=channel)
             if not file_of(path).exists():
-                return _("There is no file {path}.").format(path=file_of(path))
+                return _("File not found: {path}.").format(path=file_of(path))
         return None
 
     def _onVolumeChanged(self, channel, node):

@@ -146,12 +146,12 @@ class SegmentPanel:
     def _start(self, jobs):
         self.messages.clear()
         if not self.licence.agreed(*self._model()):
-            self.messages.add("warning", _("The licence of the weights was not agreed to, so nothing was segmented."))
+            self.messages.add("warning", _("The licence of the weights was not accepted, so nothing was segmented."))
             return
         try:
             self.dependencies.ensure()
         except DeclinedError:
-            self.messages.add("warning", _("Nothing was installed, so nothing was segmented."))
+            self.messages.add("warning", _("No packages were installed, so nothing was segmented."))
             return
         except (SoftSegError, RuntimeError, OSError) as error:
             self._onError(error)
@@ -270,7 +270,7 @@ class SegmentPanel:
         _offer(
             self.ui.batchButton,
             batchProblem,
-            _("Segment one scan after the other; one that fails does not stop the rest"),
+            _("Segment the scans one after the other; a failed scan does not stop the rest"),
         )
         self.ui.cancelButton.enabled = self.running
         for section in (self.ui.inputsSection, self.ui.optionsSection):

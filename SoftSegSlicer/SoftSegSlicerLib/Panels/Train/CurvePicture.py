@@ -42,7 +42,7 @@ def drawCurves(labelWidget, curves):
     for name, color in zip(_leading(curves), _SCORE[dark], strict=False):
         legend.append((label(name), color))
         _drawLine(painter, frame, last, curves.scores[name], color, dots=True)
-    _drawLegend(painter, legend or [(_("the curves begin with the first step"), ink.name())], width)
+    _drawLegend(painter, legend or [(_("curves appear after the first step"), ink.name())], width)
     painter.end()
     labelWidget.pixmap = pixmap
 

@@ -38,7 +38,7 @@ class TrainAfter:
         }
         for box, tip in tips.items():
             box.enabled = possible
-            box.toolTip = tip if possible else _("Needs a scan with the use 'Validation'")
+            box.toolTip = tip if possible else _("Needs a scan for 'Validation'")
         self._update()
 
     def steps(self):

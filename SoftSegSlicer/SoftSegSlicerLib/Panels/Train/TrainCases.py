@@ -81,7 +81,7 @@ class TrainCases:
             item.setText(LABELS, case.labels.GetName())
             item.setToolTip(LABELS, asWritten(case.labels.GetName()))
             item.setText(PERSON, personOf(case))
-            item.setToolTip(PERSON, _("Double-click to say whose scan this is"))
+            item.setToolTip(PERSON, _("Double-click to enter the person"))
             item.setFlags(item.flags() | qt.Qt.ItemIsEditable)
             table.setItemWidget(item, USE, self._useBox(case))
         table.minimumHeight = table.maximumHeight = ROW_HEIGHT * (1 + min(max(len(self._cases), 3), 8)) + 6
@@ -94,7 +94,9 @@ class TrainCases:
         box.addItem(_("Training"), "train")
         box.addItem(_("Validation"), "val")
         box.currentIndex = 0 if case.split == "train" else 1
-        box.toolTip = _("Training: learned from. Validation: never learned from, judges the model.")
+        box.toolTip = _(
+            "Training: used to fit the model. Validation: never trained on, used to select and score the model."
+        )
 
         def choose(*_args):
             case.split = chosen(box)

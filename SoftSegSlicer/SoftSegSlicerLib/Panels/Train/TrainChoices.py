@@ -25,7 +25,7 @@ TREE_FILES = "Label trees (*.json *.txt *.csv *.ctbl *.label *.tsv);;All files (
 
 
 class TrainChoices:
-    """Ties the selectors of the part "Learn how" together.
+    """Ties the selectors of the part "Training settings" together.
 
     Parameters
     ----------
@@ -44,8 +44,8 @@ class TrainChoices:
             (_("30 minutes"), 30),
             (_("1 hour"), 60),
             (_("4 hours"), 240),
-            (_("12 hours (over night)"), 720),
-            (_("As long as the recipe takes"), 0),
+            (_("12 hours (overnight)"), 720),
+            (_("All steps of the recipe"), 0),
         ):
             ui.timeSelector.addItem(text, minutes)
         ui.timeSelector.currentIndex = 2
@@ -71,9 +71,9 @@ class TrainChoices:
             managed = [case.labels for case in cases if self._context.logic.isManaged(case.labels)]
             if managed:
                 entries.append(
-                    (_("That of {name}").format(name=managed[0].GetName()), OF_SEGMENTATION, managed[0].GetID())
+                    (_("Tree of {name}").format(name=managed[0].GetName()), OF_SEGMENTATION, managed[0].GetID())
                 )
-            entries.append((_("The segments' names, one level"), OWN, ""))
+            entries.append((_("Names of the segments, one level"), OWN, ""))
         made = [case.labels for case in cases if not self._context.logic.isManaged(case.labels)]
         ranked = shippedByFit(made[0] if source != "file" and made else None)
         entries += [(text, SHIPPED, name) for name, text in ranked]
@@ -145,7 +145,7 @@ class TrainChoices:
         """
         parent = self._ui.folderEdit.currentPath.strip()
         if not parent:
-            raise InputError("no folder is chosen to save the training in", hint="choose one under 'Save in'")
+            raise InputError("no folder is chosen for the training", hint="choose one under 'Save in'")
         number, name = 1, file_name(name)
         folder = os.path.join(parent, name)
         while os.path.exists(folder):
@@ -156,7 +156,7 @@ class TrainChoices:
     def _treeOfNode(self, nodeId):
         node = slicer.mrmlScene.GetNodeByID(nodeId)
         if node is None:
-            raise InputError("the segmentation whose tree was chosen is gone", hint="choose a label tree")
+            raise InputError("the segmentation with the chosen tree was removed", hint="choose a label tree")
         return self._context.logic.treeOf(node)
 
     def _chosen(self):

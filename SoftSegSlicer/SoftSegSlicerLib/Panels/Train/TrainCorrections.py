@@ -57,13 +57,13 @@ class TrainCorrections:
         why = busy or ("" if results else _("Correct a result first, in Look or in Segment Editor."))
         self.button.enabled = not why
         self.button.toolTip = asWritten(why) or _(
-            "The old model stays; the new one can be chosen in Segment afterwards"
+            "The old model is kept; the new one can be chosen under Segment afterwards"
         )
         self.label.visible = bool(results)
         text = _("{model}, corrections: {said}, corrected results: {count}.").format(
             model=model, said=sum(results), count=len(results)
         )
-        judge = _("Scans of the dataset below are mixed in, and those for validation and test judge.")
+        judge = _("Training scans of the dataset below are mixed in; its validation and test scans score the model.")
         self.label.text = f"{text} {judge}" if self._original() else text
 
     def onState(self, state, run):
@@ -88,7 +88,7 @@ class TrainCorrections:
         summary = ModelSummary.load(named_model(model))
         if len(summary.channels) != 1:
             raise InputError(
-                f"'{summary.name}' takes {len(summary.channels)} images of a scan, here only models of one can learn",
+                f"'{summary.name}' takes {len(summary.channels)} images per scan; only models of one can be tuned here",
                 hint="use softseg data import corrections (docs/learning-from-corrections.md)",
             )
         folder = choices.newFolder(f"{summary.name}-corrected-{time.strftime('%Y-%m-%d')}")

@@ -119,12 +119,12 @@ class TrainMonitor:
         if state == FINISHED:
             return finishedText(run, self.curves.lastStep)
         if state == STOPPED:
-            return _("Stopped at step {step}. Resume goes on from there.").format(step=self.curves.lastStep)
+            return _("Stopped at step {step}. Resume continues from there.").format(step=self.curves.lastStep)
         if state == FAILED:
             return (
                 _("Ended at step {step}.").format(step=self.curves.lastStep)
                 if self.curves.lastStep
-                else _("Not run yet.")
+                else _("Not started yet.")
             )
         if run.stopping:
             return _("Stopping after the current step…")
@@ -174,7 +174,7 @@ def finishedText(run, lastStep):
     if run.endReason == "time":
         text = _("Finished after {step} steps: the time is up.")
     if run.bestStep and run.bestStep != step:
-        text += " " + _("The best model is that of step {best}.")
+        text += " " + _("The best model is from step {best}.")
     return text.format(step=step, best=run.bestStep)
 
 
@@ -192,7 +192,7 @@ def timeText(seconds):
 def _stageText(stage):
     known = {
         "prepare": _("Preparing the scans"),
-        "plan": _("Looking at the scans"),
+        "plan": _("Analysing the scans"),
         "check": _("Checking the scans"),
         "compare": _("Comparing before and after"),
     }

@@ -126,7 +126,7 @@ class TrainPanel:
         self.ui.sourceStack.currentIndex = 0 if self._source == SCENE else 1
         path = self.ui.datasetEdit.currentPath
         missing = self._source == FILE and path and not os.path.isfile(path)
-        self.ui.datasetLabel.text = _("There is no such file.") if missing else ""
+        self.ui.datasetLabel.text = _("File not found.") if missing else ""
         self.choices.offerTrees(self._source, self._cases.cases())
         self._update()
 
@@ -139,11 +139,11 @@ class TrainPanel:
     def _whyNot(self):
         """Return why a training cannot start now; empty if it can."""
         if self._writing is not None or self.monitor.state == RUNNING:
-            return _("A training is under way.")
+            return _("A training is running.")
         if self._source == FILE and not os.path.isfile(self.ui.datasetEdit.currentPath):
             return _("Choose a DATA.json file.")
         if self._source == SCENE and not any(case.split == "train" for case in self._cases.cases()):
-            return _("Add a scan and its segmentation, with the use 'Training'.")
+            return _("Add a scan with its segmentation for training.")
         return ""
 
     def _update(self, *_args):
@@ -160,12 +160,12 @@ class TrainPanel:
         self.ui.stopButton.toolTip = (
             _("Stop after the current step; the training can be resumed later")
             if busy or not resume
-            else _("Go on with the training below from where it was stopped")
+            else _("Resume the training below from its last checkpoint")
         )
         judged = any(case.split == "val" for case in self._cases.cases())
         self.after.allow(judged or self._source == FILE)
         self.ui.runSelector.enabled = self.ui.openRunButton.enabled = self._writing is None
-        self.corrections.refresh(_("A training is under way.") if busy else "")
+        self.corrections.refresh(_("A training is running.") if busy else "")
 
     # -- starting and stopping ------------------------------------------------------------------------------------
 
@@ -181,7 +181,7 @@ class TrainPanel:
             self.dependencies.ensure()
             start()
         except DeclinedError:
-            self._message.info(_("Nothing was installed, so nothing is trained."))
+            self._message.info(_("No packages were installed, so no training was started."))
         except (SoftSegError, OSError) as error:
             self._message.error(error)
         self._update()

@@ -55,7 +55,7 @@ def atClose(monitor, dialogs):
     if monitor.state != RUNNING:
         return None
     question = _(
-        "A training is running. Keep it running after Slicer is closed? The Train tab shows it again when Slicer "
-        "is started next. With No it is saved and stopped when Slicer closes."
+        "A training is running. Keep it running after Slicer closes? The Train tab shows it again at the next "
+        "start. With No it is saved and stopped when Slicer closes."
     )
     return None if dialogs.confirm(question, _("Training")) else monitor.run.requestStop

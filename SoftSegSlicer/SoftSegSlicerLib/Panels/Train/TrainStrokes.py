@@ -92,11 +92,11 @@ class TrainStrokes:
         label = self._ui.unpaintedLabel
         text = {
             BACKGROUND: "",
-            UNKNOWN: _("A few scribbles of every structure, and of a segment called 'Background' around them."),
+            UNKNOWN: _("A few scribbles of every structure, plus a segment called 'Background' around them."),
             STROKES: _(
-                "A few scribbles of every structure, also coarse ones ('cortex'); nothing else counts, and there is no "
-                "background. The model then labels every voxel: fit an outlier score too, to find what it does not "
-                "know."
+                "A few scribbles of every structure, also coarse ones ('cortex'). Everything else is ignored, and "
+                "there is no background. The model then labels every voxel: fit an outlier score too, to find what it "
+                "was not trained on."
             ),
         }[self.unpainted]
         if text and self._ui.recipeSelector.currentText != SPARSE:

@@ -45,7 +45,7 @@ def refuseEmptied(tree: LabelTree, ids: list[str], parent: str | None = None) ->
         if left or inside or node.id == parent or node.value is not None:
             continue
         raise InputError(
-            _("'{name}' would be left without parts, and it has no label value of its own").format(name=node.name),
+            _("'{name}' would be left without children, and it has no label value").format(name=node.name),
             hint=_("a tree needs at least one structure")
             if node.parent is None
             else _("delete or ungroup '{name}' instead").format(name=node.name),

@@ -39,7 +39,7 @@ class TreeDiffView:
         """Show what an editor's tree changes."""
         self._editor = editor
         changes = editor.changes()
-        title = _("What would change ({count})").format(count=len(changes)) if changes else _("What would change")
+        title = _("Unsaved changes ({count})").format(count=len(changes)) if changes else _("Unsaved changes")
         self._ui.changesButton.text = title
         self._fill()
 

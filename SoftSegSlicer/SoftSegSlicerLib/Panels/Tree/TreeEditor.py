@@ -83,7 +83,7 @@ class TreeEditor(TreeHistory):
         tree = self.tree
         node = tree.node(id_)
         if tree.is_leaf(id_):
-            raise InputError(_("'{name}' has no parts that could be kept").format(name=node.name))
+            raise InputError(_("'{name}' has no children to keep").format(name=node.name))
         refuseRoot(self.tree, [id_], _("removed"))
         description = _("Ungroup '{name}'").format(name=node.name)
         return self._take(tree.remove(id_, keep_children=True), description, [c.id for c in tree.children(id_)])
@@ -97,12 +97,12 @@ class TreeEditor(TreeHistory):
         for id_ in ids:
             if any(node.id == parent for node in tree.branch(id_)):
                 raise InputError(
-                    _("'{name}' cannot be moved into itself: '{target}' is part of it").format(
+                    _("'{name}' cannot be moved into its own descendant '{target}'").format(
                         name=tree.node(id_).name, target=target.name
                     )
                 )
         if tree.background is not None and target.id == tree.background.id:
-            raise InputError(_("'{name}' is the background and cannot have parts").format(name=target.name))
+            raise InputError(_("'{name}' is the background and cannot have children").format(name=target.name))
         if parent != tree.root.id:
             refuseBackground(self.tree, ids, _("be moved out of '{root}'").format(root=tree.root.name))
         refuseEmptied(self.tree, ids, parent)
@@ -132,7 +132,7 @@ class TreeEditor(TreeHistory):
         tree = self.tree
         node = tree.node(id_)
         if not tree.is_leaf(id_):
-            raise InputError(_("'{name}' has parts already; use Add").format(name=node.name))
+            raise InputError(_("'{name}' already has children; use Add").format(name=node.name))
         if node.value == 0:
             raise InputError(_("the background cannot be split"))
         names = [name.strip() for name in names] or [f"{node.name} 1", f"{node.name} 2"]
@@ -150,7 +150,7 @@ class TreeEditor(TreeHistory):
         refuseRoot(self.tree, ids, _("deleted"))
         gone = [leaf.value for id_ in ids for leaf in tree.leaves_under(id_)]
         if tree.background is not None and 0 in gone:
-            raise InputError(_("the background (value 0) cannot be deleted: it is what no structure claims"))
+            raise InputError(_("the background (value 0) cannot be deleted"))
         refuseEmptied(self.tree, ids)
         parent = tree.node(ids[0]).parent
         for id_ in ids:
@@ -176,7 +176,7 @@ class TreeEditor(TreeHistory):
         tree = self.tree
         node = tree.node(id_)
         if value is None and tree.is_leaf(id_):
-            raise InputError(_("'{name}' needs a label value: it has no parts").format(name=node.name))
+            raise InputError(_("'{name}' is a leaf and needs a label value").format(name=node.name))
         if tree.is_leaf(id_) and node.value == 0 and value != 0:
             raise InputError(_("the background keeps label value 0"))
         changed = tree.with_value(id_, value)

@@ -71,7 +71,7 @@ class TreeFileButtons:
             self._panel.message.error(error)
             return
         if tree is not None:
-            self._panel.takeTree(tree, _("Take the tree '{name}'").format(name=tree.name or name or ""))
+            self._panel.takeTree(tree, _("Load the tree '{name}'").format(name=tree.name or name or ""))
 
     def save(self, *_args) -> None:
         """Write the tree to a file."""
@@ -87,9 +87,9 @@ class TreeFileButtons:
         panel.show()
         if lost:
             panel.message.info(
-                _("Saved to {path}. This format does not keep everything; save as .json as well to keep it.").format(
-                    path=path
-                )
+                _(
+                    "Saved to {path}. This format does not store everything; also save as .json to keep all of it."
+                ).format(path=path)
             )
         else:
             panel.message.info(_("Saved to {path}.").format(path=path))
@@ -99,5 +99,5 @@ class TreeFileButtons:
         if self._panel.attached is not None or not editor.isModified:
             return True
         return self._panel.context.dialogs.confirm(
-            _("The tree '{name}' has changes that were not saved. Leave them?").format(name=editor.tree.name)
+            _("The tree '{name}' has unsaved changes. Discard them?").format(name=editor.tree.name)
         )

@@ -72,7 +72,7 @@ class TreePanel:
                 ),
                 Column(
                     _("Weight"),
-                    _("Length of the edge above: a mistake across a longer edge counts more in training"),
+                    _("Length of the edge to the parent: in training, errors across a longer edge cost more"),
                     lambda node: "" if node.parent is None else f"{node.weight:g}",
                     "0.125",
                 ),
@@ -166,7 +166,9 @@ class TreePanel:
         self.message.clear()
         self.show()
         if refusal is not None:
-            self.message.error(_("It is edited on its own: {reason}.").format(reason=refusal.message))
+            self.message.error(
+                _("The tree is edited without the segmentation: {reason}.").format(reason=refusal.message)
+            )
 
     def _onAttachToggled(self, *_args):
         node = self.context.segmentation
@@ -272,7 +274,7 @@ class TreePanel:
         check.text = (
             _("Changes act on '{name}'").format(name=node.GetName())
             if node is not None
-            else _("No segmentation is shown: the tree is edited on its own")
+            else _("No segmentation is shown, so only the tree is edited")
         )
         check.blockSignals(wasBlocked)
 
@@ -280,7 +282,7 @@ class TreePanel:
         tree, remarks = self.editor.tree, self.editor.remarks()
         line = _("Valid: {leaves} leaves in {levels} levels.").format(leaves=len(tree.leaves), levels=tree.depth)
         self.ui.remarksLabel.text = " ".join([line, *(_headline(text) for text in remarks)])
-        self.ui.remarksLabel.toolTip = asWritten("\n".join(remarks)) or _("Nothing that is worth a look")
+        self.ui.remarksLabel.toolTip = asWritten("\n".join(remarks)) or _("No remarks")
 
     def _onSelectionChanged(self, *_args):
         ids = [id_ for id_ in self.tree.selectedIds() if id_ in self.editor.tree]

@@ -13,7 +13,7 @@ def mayTakeFirst(error, dialogs):
     """Whether this is an error about contradicting segments, and people let the first of them have the voxels."""
     if not isinstance(error, ContradictionError):
         return False
-    question = _("{what} Shall the segment that comes first in the list have these voxels?")
+    question = _("{what} Give these voxels to the first of them in the list?")
     return dialogs.confirm(question.format(what=sentence(error.plain)), _("Segments contradict each other"))
 
 

@@ -29,7 +29,7 @@ class MatchDialog:
         self._matching, self._allowAdd = matching, allowAdd
         self.dialog = qt.QDialog(parent)
         self.dialog.objectName = "matchDialog"
-        self.dialog.windowTitle = _("What belongs to what")
+        self.dialog.windowTitle = _("Match labels to structures")
         layout = qt.QVBoxLayout(self.dialog)
         self._title = qt.QLabel(title)
         self._title.wordWrap = True
@@ -48,15 +48,15 @@ class MatchDialog:
 
     def _buttons(self, allowAdd):
         row = qt.QHBoxLayout()
-        self.leaveOutButton = qt.QPushButton(_("Leave the open ones out"))
+        self.leaveOutButton = qt.QPushButton(_("Leave out unmatched"))
         self.leaveOutButton.clicked.connect(lambda *_args: self.table.chooseOpen(leaveOut=True))
         row.addWidget(self.leaveOutButton)
-        self.addButton = qt.QPushButton(_("Add the open ones to the tree"))
+        self.addButton = qt.QPushButton(_("Add unmatched to the tree"))
         self.addButton.clicked.connect(lambda *_args: self.table.chooseOpen(leaveOut=False))
         if allowAdd:
             row.addWidget(self.addButton)
         row.addStretch(1)
-        self.useButton = qt.QPushButton(_("Use these"))
+        self.useButton = qt.QPushButton(_("Apply"))
         self.useButton.default = True
         self.useButton.clicked.connect(self._onUse)
         self.cancelButton = qt.QPushButton(_("Cancel"))
@@ -82,17 +82,17 @@ class MatchDialog:
 
     def _update(self):
         open_ = self.table.openCount
-        self.useButton.text = _("Use these")
+        self.useButton.text = _("Apply")
         if open_:
-            text = _("Use these, add {count} to the tree") if self._allowAdd else _("Use these, leave {count} out")
+            text = _("Apply, add {count} to the tree") if self._allowAdd else _("Apply, leave {count} out")
             self.useButton.text = text.format(count=open_)
         self.leaveOutButton.enabled = self.addButton.enabled = open_ > 0
         byValue = len(self._matching.by_value)
         if open_:
-            text = _("No structure was found for {count} marked: choose one for each, add them, or leave them out.")
+            text = _("{count} marked labels match no structure: choose one for each, add them, or leave them out.")
             text = text.format(count=open_)
         elif byValue:
-            text = _("{count} found by label value alone: are they right?").format(count=byValue)
+            text = _("{count} matched by label value only: please check.").format(count=byValue)
         else:
             text = _("Every label has a structure.")
         self._summary.text = text

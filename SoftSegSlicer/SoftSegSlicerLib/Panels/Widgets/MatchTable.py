@@ -35,7 +35,7 @@ class MatchTable:
         self._texts = _texts(matching.tree, allowAdd)
         self._model = _model(self._texts)
         table.columnCount = 4
-        table.setHeaderLabels([_("Label"), _("Value"), _("Structure"), _("Found by")])
+        table.setHeaderLabels([_("Label"), _("Value"), _("Structure"), _("Matched by")])
         table.rootIsDecorated = False
         table.alternatingRowColors = True
         table.selectionMode = qt.QAbstractItemView.NoSelection
@@ -85,7 +85,7 @@ class MatchTable:
         box.editable = True
         box.insertPolicy = qt.QComboBox.NoInsert
         box.sizeAdjustPolicy = qt.QComboBox.AdjustToMinimumContentsLengthWithIcon
-        box.toolTip = _("The structure that this is; type a part of its name to search")
+        box.toolTip = _("The matching structure; type part of its name to search")
         completer = box.completer()
         completer.completionMode = qt.QCompleter.PopupCompletion
         completer.filterMode = qt.Qt.MatchContains
@@ -153,11 +153,11 @@ def _place(match):
 def _reason(match):
     if match.open:
         return match.reason or (
-            _("no name, and no structure has its value") if match.item.nameless else _("no such name")
+            _("no name, and no structure with this value") if match.item.nameless else _("no structure of this name")
         )
     return {
         "name": _("name"),
         "id": _("id"),
         "code": _("DICOM code"),
-        "value": _("label value alone"),
+        "value": _("label value only"),
     }.get(match.how, _("your choice"))

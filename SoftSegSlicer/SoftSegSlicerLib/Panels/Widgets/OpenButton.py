@@ -33,7 +33,7 @@ class OpenButton:
     def onClicked(self, *_args):
         """Ask for files and open them all; one that is broken does not keep the others out."""
         filters = ";;".join((FILTERS, _("Probabilities") + f" (*{' *'.join(MAPS)})"))
-        paths = self._context.dialogs.askOpenFiles(_("Open results or probabilities"), filters)
+        paths = self._context.dialogs.askOpenFiles(_("Open results or probability maps"), filters)
         if not paths:
             return
         maps = [path for path in paths if path.lower().endswith(MAPS) and confidenceOf(path) == 0]

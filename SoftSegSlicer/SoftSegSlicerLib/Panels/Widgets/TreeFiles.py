@@ -26,7 +26,7 @@ SAVE_FORMATS = {
 def formatTitle(name: str) -> str:
     """Return what people call a format."""
     return {
-        "json": _("Label tree with everything"),
+        "json": _("Label tree, complete"),
         "csv": _("Table with a column for each level"),
         "text": _("Indented text"),
         "slicer-csv": _("Slicer color table with terminology"),
