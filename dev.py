@@ -83,7 +83,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def demo(rest: Sequence[str], allow_cuda: bool) -> int:
     """Install, then run ``softseg demo`` into the folder demo/ (or another one, named by --out)."""
-    prepare({"engine", "demo"}, allow_cuda)
+    prepare({"train", "demo"}, allow_cuda)
     chosen = [] if any(argument.split("=")[0] == "--out" for argument in rest) else ["--out", str(ROOT / "demo")]
     return run(["-m", "softseg", "demo", *chosen, *rest])
 
@@ -99,19 +99,19 @@ def test(rest: Sequence[str], allow_cuda: bool) -> int:
 
 def bench(rest: Sequence[str], allow_cuda: bool) -> int:
     """Install as for the tests, then run the benchmark suites; their options are passed on."""
-    prepare({"engine", "demo", "test"}, allow_cuda)
+    prepare({"train", "demo", "test"}, allow_cuda)
     return run([str(ROOT / "Testing" / "benchmarks" / "run.py"), *rest])
 
 
 def reliability(tool: str, rest: Sequence[str], allow_cuda: bool) -> int:
     """Install as for the tests, then run the fuzzer or the killer; their options are passed on."""
-    prepare({"engine", "demo", "test"}, allow_cuda)
+    prepare({"train", "demo", "test"}, allow_cuda)
     return run([str(ROOT / "Testing" / "reliability" / f"{tool}.py"), *rest], threads=1)
 
 
 def lint(allow_cuda: bool) -> int:
     """Install, then run every check but the tests; all of them, even when one fails."""
-    prepare({"engine", "demo", "test", "docs"}, allow_cuda)
+    prepare({"train", "demo", "test", "docs"}, allow_cuda)
     failed = []
     for name, command in CHECKS.items():
         print(f"== {name}", flush=True)

@@ -1,6 +1,7 @@
-"""What training and prediction need beyond what Slicer ships: what is missing, what it weighs, installing it.
+"""What prediction and training need beyond what Slicer ships: what is missing, what it weighs, installing it.
 
-Nothing here is asked when the module is opened: results can be looked at and trees edited without any of it.
+Prediction needs ONNX Runtime and a few small packages; training needs PyTorch, too. Nothing is asked when the module is
+opened: results can be looked at and trees edited without any of it.
 """
 
 from __future__ import annotations
@@ -13,13 +14,14 @@ import slicer.packaging
 from slicer.i18n import tr as _
 
 from softseg.errors import InputError
-
-from .Installation.PipProblems import PipProblem
-from .Installation.PipRun import PipRun
-from .Installation.Wheels import pipArguments, wheelsFolder
+from SoftSegSlicerLib.Installation.PipProblems import PipProblem
+from SoftSegSlicerLib.Installation.PipRun import PipRun
+from SoftSegSlicerLib.Installation.Sizes import megabytes
+from SoftSegSlicerLib.Installation.Wheels import pipArguments, wheelsFolder
 
 RESOURCES = Path(__file__).resolve().parents[1] / "Resources"
 REQUIREMENTS = RESOURCES / "requirements.txt"
+TRAINING = RESOURCES / "requirements-train.txt"
 TORCH = str(slicer.packaging.load_requirements(str(RESOURCES / "requirements-torch.txt"))[0])
 """What is asked of PyTorch."""
 REQUESTER = "SoftSeg"
@@ -45,31 +47,39 @@ class Dependencies:
         self._context = context
         self.makePipRun = PipRun
 
-    def missing(self):
-        """Return the requirements that are not met, as texts; PyTorch first."""
-        wanted = [TORCH, *slicer.packaging.load_requirements(str(REQUIREMENTS))]
+    def missing(self, training=False):
+        """Return the requirements that are not met, as texts; PyTorch, which only training asks for, first."""
+        wanted = slicer.packaging.load_requirements(str(REQUIREMENTS))
+        if training:
+            wanted = [TORCH, *wanted, *slicer.packaging.load_requirements(str(TRAINING))]
         return [str(one) for one in wanted if not slicer.packaging.pip_check(str(one))]
 
-    def ensure(self):
+    def ensure(self, training=False):
         """Return when everything is there; explain, ask and install what is missing.
+
+        Parameters
+        ----------
+        training: PyTorch is needed, too: to train, and for what only PyTorch predicts.
 
         Raises
         ------
         DeclinedError: the user does not want it.
         InputError: it could not be installed; the message says what to do.
         """
-        missing = self.missing()
+        missing = self.missing(training)
         if not missing:
             return
         wheels = wheelsFolder()
-        if not self._context.dialogs.confirm(explanation(missing, wheels), _("Install packages for SoftSeg?")):
+        if not self._context.dialogs.confirm(
+            explanation(missing, training, wheels), _("Install packages for SoftSeg?")
+        ):
             raise DeclinedError
         if TORCH in missing and not wheels:
             self._installTorch()
         wanted = [one for one in missing if wheels or one != TORCH]
         if wanted and not slicer.app.testingEnabled():
             self._install(wanted, wheels)
-        left = self.missing()
+        left = self.missing(training)
         if left:
             raise InputError(
                 _("these packages are still missing: {names}").format(names=", ".join(left)),
@@ -109,9 +119,12 @@ class Dependencies:
         raise InputError(problem.message, hint=problem.hint)
 
 
-def explanation(missing, wheels=""):
+def explanation(missing, training=False, wheels=""):
     """Return what will be installed, how large it is and what goes without it."""
-    lines = [_("To segment and to train, SoftSeg needs Python packages that are not installed yet:"), ""]
+    what = _("For this, SoftSeg needs PyTorch and other Python packages that are not installed yet:")
+    if not training:
+        what = _("To segment, SoftSeg needs Python packages that are not installed yet:")
+    lines = [what, ""]
     if wheels:
         lines.append(_("from the folder {folder}: {names}").format(folder=wheels, names=", ".join(missing)))
         missing = []
@@ -121,7 +134,11 @@ def explanation(missing, wheels=""):
         )
     others = [one for one in missing if one != TORCH]
     if others:
-        lines.append(_("from the Python Package Index, 60 MB at most: {names}").format(names=", ".join(others)))
+        lines.append(
+            _("from the Python Package Index, at most {size} MB to download: {names}").format(
+                size=megabytes(others), names=", ".join(others)
+            )
+        )
     lines += ["", _("They go into Slicer's own Python and can be removed there with pip uninstall.")]
     lines.append(_("Without them you can still look at results, fold them, and edit label trees. Install now?"))
     return "\n".join(lines)

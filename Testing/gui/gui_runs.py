@@ -70,8 +70,10 @@ class Dependencies:
 
     def __init__(self, error=None):
         self.error = error
+        self.asked = []
 
-    def ensure(self):
+    def ensure(self, training=False):
+        self.asked.append(training)
         if self.error is not None:
             raise self.error
 

@@ -178,7 +178,7 @@ def test_a_failure_is_explained_with_pips_last_lines(lacking):
     lines = "\n".join(f"line {n}" for n in range(40)) + "\nERROR: [Errno 28] No space left on device"
     dependencies.makePipRun = lambda: Pip(lines)
     with pytest.raises(InputError, match="the disk is full"):
-        dependencies.ensure()
+        dependencies.ensure(training=True)
     (text, details) = dialogs.problems[-1]
     assert text.startswith("The packages could not be installed: the disk is full (ERROR: [Errno 28]")
     assert "Free 3 GB" in text
@@ -194,7 +194,7 @@ def test_a_failing_extension_pytorch_is_explained_too(lacking, monkeypatch):
 
     monkeypatch.setitem(sys.modules, "PyTorchUtils", type("PyTorchUtils", (), {"PyTorchUtilsLogic": Logic}))
     with pytest.raises(InputError, match="cannot be reached"):
-        dependencies.ensure()
+        dependencies.ensure(training=True)
     assert "ReadTimeoutError" in dialogs.problems[-1][1]
 
 
@@ -203,7 +203,7 @@ def test_a_folder_of_wheels_stands_in_for_the_internet(lacking, wheels, monkeypa
     monkeypatch.setenv(Wheels.VARIABLE, str(wheels))
     done = Pip(works=True, then=names.clear)
     dependencies.makePipRun = lambda: done
-    dependencies.ensure()
+    dependencies.ensure(training=True)
     ((arguments, requester),) = done.asked
     assert requester == "SoftSeg"
     assert arguments[:3] == ["--no-index", "--find-links", str(wheels)]
@@ -216,7 +216,7 @@ def test_a_folder_of_wheels_that_is_gone_is_said(lacking, tmp_path, monkeypatch)
     monkeypatch.delenv(Wheels.VARIABLE, raising=False)
     slicer.app.userSettings().setValue(Wheels.SETTING, str(tmp_path / "gone"))
     with pytest.raises(InputError, match="gone: SoftSegSlicer/WheelsFolder: there is no such folder of wheels"):
-        lacking[0].ensure()
+        lacking[0].ensure(training=True)
 
 
 def test_pip_is_run_and_heard(moduleWidget, wheels, tmp_path):  # noqa: ARG001 - for the application

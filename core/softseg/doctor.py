@@ -16,9 +16,22 @@ from pathlib import Path
 from typing import Any
 
 from softseg import system
+from softseg.extras import command_for
 from softseg.system import GIB, Device
 
-PACKAGES = ("numpy", "scipy", "SimpleITK", "torch", "monai", "pydantic", "typer", "rich", "matplotlib")
+PACKAGES = (
+    "numpy",
+    "scipy",
+    "SimpleITK",
+    "onnxruntime",
+    "torch",
+    "monai",
+    "onnx",
+    "pydantic",
+    "typer",
+    "rich",
+    "matplotlib",
+)
 CPU_FEATURES = ("avx2", "avx512f", "avx512_bf16", "amx_bf16", "neon", "asimd", "bf16")
 
 _PROGRAM = 0.9 * GIB
@@ -32,8 +45,8 @@ _WINDOW = 64
 _FILTERS = (32, 64, 128, 256)
 
 
-_ENGINE = ("torch", "monai")
-_NO_ENGINE = "PyTorch and MONAI are not both installed (pip install 'softseg[engine]')"
+_BACKENDS = ("torch", "onnxruntime")
+_TRAINING = ("torch", "monai")
 
 
 @dataclass(frozen=True)
@@ -116,8 +129,8 @@ class Machine:
 
     def _predict(self, spacing: int) -> Allowed:
         work = f"predict a 1 mm head with {_LEAVES} leaves, model grid {spacing} mm"
-        if not self._engine():
-            return Allowed(work, False, _NO_ENGINE)
+        if all(self.versions.get(name) is None for name in _BACKENDS):
+            return Allowed(work, False, f"neither ONNX Runtime nor PyTorch is installed ({command_for('onnxruntime')})")
         from softseg.prediction.head_work import head_work
 
         k, j, i = (math.ceil(size / spacing) for size in _HEAD)
@@ -126,16 +139,13 @@ class Machine:
 
     def _train(self, side: int) -> Allowed:
         work = f"train on patches of {side} x {side} x {side}, batch 2, {_LEAVES} leaves"
-        if not self._engine():
-            return Allowed(work, False, _NO_ENGINE)
+        if any(self.versions.get(name) is None for name in _TRAINING):
+            return Allowed(work, False, f"PyTorch and MONAI are not both installed ({command_for('torch')})")
         from softseg.data import training_gb
 
         gpu = max((d.memory for d in self.devices if d.name.startswith("cuda")), default=0)
         need = _PROGRAM + training_gb((side,) * 3, 2, _LEAVES, _FILTERS) * GIB
         return _compared(work, need, gpu or self.memory_free, "GPU memory" if gpu else "memory")
-
-    def _engine(self) -> bool:
-        return all(self.versions.get(name) is not None for name in _ENGINE)
 
 
 def examine(folder: str | os.PathLike[str] = ".") -> Machine:
@@ -167,6 +177,8 @@ def _compared(work: str, need: float, there: float, kind: str) -> Allowed:
 
 
 def _version(package: str) -> str | None:
+    if not system.installed(package):  # also where only its description is left
+        return None
     try:
         return importlib.metadata.version(package)
     except importlib.metadata.PackageNotFoundError:

@@ -8,13 +8,13 @@ import re
 import shutil
 
 from softseg.errors import InputError, OutOfMemoryError, SoftSegError
+from softseg.extras import missing
 from softseg.system import MEMORY_HINT, THREADS_HINT, is_out_of_memory, raise_out_of_memory
 
 _REPORT_HINT = "please report it with this line and the command you gave (SOFTSEG_DEBUG=1 shows where it happened)"
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _FORBIDDEN = (errno.EACCES, errno.EPERM, errno.EROFS)
 _IN_THE_WAY = (errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.ENOENT)
-_EXTRAS = {"pydicom": "dicom", "highdicom": "dicom", "jpeg_ls": "dicom", "matplotlib": "report", "jinja2": "report"}
 _LOOP = "Symlink loop from "
 _WORDS = {
     errno.ENAMETOOLONG: "the name is too long for a file",
@@ -41,8 +41,7 @@ def as_plain_error(error: BaseException) -> SoftSegError | None:
     except OutOfMemoryError as plain:
         return plain
     if isinstance(error, ModuleNotFoundError) and error.name and not error.name.startswith("softseg"):
-        extra = _EXTRAS.get(error.name.partition(".")[0], "engine")
-        return InputError(f"the Python package {error.name} is not installed", hint=f"pip install 'softseg[{extra}]'")
+        return missing(error.name)
     if isinstance(error, UnicodeEncodeError):
         return InputError("the name is not UTF-8", file=_odd_name(error), hint="rename the file or folder")
     if isinstance(error, shutil.Error):

@@ -35,4 +35,4 @@ def test_missing_frames_are_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["pydicom", "pydicom.errors", "highdicom"])
 def test_a_missing_package_names_the_extra(name: str) -> None:
     plain = as_plain_error(ModuleNotFoundError(f"No module named {name!r}", name=name))
-    assert "pip install 'softseg[dicom]'" in str(plain)
+    assert 'pip install "softseg[dicom]"' in str(plain)

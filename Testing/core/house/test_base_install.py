@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import subprocess
 import sys
@@ -37,10 +38,9 @@ TREE = LabelTree(
 
 
 def engine_packages() -> list[str]:
-    """Return the packages of the extras ``engine`` and ``onnx`` by the names they are imported by."""
+    """Return the packages of the extra ``train`` by the names they are imported by."""
     text = (REPOSITORY / "pyproject.toml").read_text(encoding="utf-8")
-    listed = [text.partition(f"\n{extra} = [")[2].partition("]\n")[0] for extra in ("engine", "onnx")]
-    names = [name for extra in listed for name in re.findall(r'"([A-Za-z0-9]+)', extra)]
+    names = re.findall(r'"([A-Za-z0-9]+)', text.partition("\ntrain = [")[2].partition("]\n")[0])
     return [IMPORTED_AS.get(name, name) for name in names]
 
 
@@ -60,7 +60,7 @@ def soft(tmp_path: Path) -> Path:
 
 
 def test_the_engine_s_packages_are_hidden_here() -> None:
-    assert {"torch", "monai", "PIL", "matplotlib", "onnxruntime"} <= set(engine_packages())
+    assert {"torch", "monai", "onnx", "PIL", "matplotlib"} <= set(engine_packages())
 
 
 @pytest.mark.parametrize("arguments", [["--version"], ["--help"], ["predict", "--help"], ["train", "--help"]])
@@ -82,11 +82,59 @@ def test_trees_and_results_need_no_engine(soft: Path, tmp_path: Path) -> None:
     assert (done.returncode, done.stderr) == (0, "")
 
 
-def test_prediction_without_the_engine_names_the_command_that_installs_it(soft: Path, tmp_path: Path) -> None:
+COMMAND = r"(\S+ -m |uv )?pip install "
+
+
+def test_prediction_needs_no_engine(soft: Path, tmp_path: Path) -> None:
     scan = tmp_path / "scan.nii.gz"
-    write_image(Image(np.ones((3, 4, 5), np.float32), SoftParcellation.load(soft).geometry), scan)
-    done = softseg("predict", "cord-gm-soft", scan, "--out", tmp_path / "out")
+    values = np.random.default_rng(0).normal(100, 10, (3, 64, 64)).astype(np.float32)
+    write_image(Image(values, Geometry((64, 64, 3), (0.5, 0.5, 5.0))), scan)
+    done = softseg("predict", "cord-gm-soft", scan, "--out", tmp_path / "out", "--quiet")
+    assert (done.returncode, done.stderr) == (0, "")
+    found = SoftParcellation.load(tmp_path / "out" / "scan" / "soft.soft.npz")
+    assert found.geometry.size == (64, 64, 3)
+    evaluated = ("evaluate", "--prediction", soft, "--reference", soft, "--tree", tmp_path / "tree.json")
+    TREE.save(tmp_path / "tree.json")
+    done = softseg(*evaluated, "--out", tmp_path / "tables", "--without-report", "--quiet")
+    assert (done.returncode, done.stderr) == (0, "")
+    done = softseg(*evaluated, "--out", tmp_path / "report")
     assert done.returncode == 2
     assert re.fullmatch(
-        r"softseg: (backend: )?the Python package \w+ is not installed; pip install 'softseg\[engine\]'\n", done.stderr
+        rf'softseg: the Python package matplotlib is not installed; {COMMAND}"softseg\[report\]", '
+        r"or leave the report out \(--without-report\)\n",
+        done.stderr,
     )
+
+
+@pytest.mark.parametrize(
+    ("arguments", "named"),
+    [
+        (["export", "cord-gm-soft", "--onnx"], "torch"),
+        (["predict", "cord-gm-soft", "{scan}", "--out", "{out}", "--backend", "torch"], "torch"),
+        (["predict", "cord-gm-soft", "{scan}", "--out", "{out}", "--outliers"], "torch"),
+        (["train", "{data}", "--recipe", "ce-dice", "--out", "{out}"], "torch"),
+        (["calibrate", "cord-gm-soft", "{data}"], "torch"),
+        (["doctor"], None),
+    ],
+)
+def test_what_needs_more_names_the_command_that_installs_it(
+    arguments: list[str], named: str | None, tmp_path: Path
+) -> None:
+    scan, data = tmp_path / "scan.nii.gz", tmp_path / "DATA.json"
+    write_image(Image(np.ones((3, 4, 5), np.float32), Geometry((5, 4, 3))), scan)
+    case = {"id": "a", "group": "a", "split": "train", "images": {"T2star": "scan.nii.gz"}, "labels": "scan.nii.gz"}
+    TREE.save(tmp_path / "tree.json")
+    content = {"name": "one", "channels": ["T2star"], "tree": "tree.json", "cases": [case]}
+    data.write_text(json.dumps(content), encoding="utf-8")
+    done = softseg(*(each.format(scan=scan, data=data, out=tmp_path / "out") for each in arguments))
+    if named is None:
+        assert done.returncode == 0
+        assert re.search(
+            rf'no   train .*: PyTorch and MONAI are not both installed \({COMMAND}"softseg\[train\]"\)', done.stdout
+        )
+        assert re.search(r"predict a 1 mm head .*: needs an estimated", done.stdout)
+        return
+    assert done.returncode == 2
+    assert re.fullmatch(rf'softseg: [^\n]*{COMMAND}"softseg\[train\]"[^\n]*\n', done.stderr)
+    assert named in done.stderr.lower()
+    assert not (tmp_path / "out").exists()

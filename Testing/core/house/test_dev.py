@@ -90,13 +90,13 @@ def test_installs_once(dev: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setattr(dev, "_require_recent_pip", lambda: None)
     monkeypatch.setattr(dev, "choose_torch", lambda _: None)
     monkeypatch.setattr(dev, "install", lambda extras, _: installed.append(list(extras)))
-    for extras in ({"engine", "demo"}, {"engine", "demo"}, {"engine", "test"}, {"demo"}):
+    for extras in ({"train", "demo"}, {"train", "demo"}, {"train", "test"}, {"demo"}):
         dev.prepare(extras, allow_cuda=False)
-    assert installed == [["demo", "engine"], ["demo", "engine", "test"]]
+    assert installed == [["demo", "train"], ["demo", "test", "train"]]
     with (dev.ROOT / "pyproject.toml").open("a", encoding="utf-8") as stream:
         stream.write("# changed\n")
-    dev.prepare({"engine"}, allow_cuda=False)
-    assert installed[2:] == [["demo", "engine", "test"]]
+    dev.prepare({"train"}, allow_cuda=False)
+    assert installed[2:] == [["demo", "test", "train"]]
 
 
 @pytest.mark.parametrize(
@@ -114,13 +114,13 @@ def test_failures_are_explained(dev: ModuleType, log: str, words: str) -> None:
 
 def test_pip_failure_shows_the_end_of_its_log(dev: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(command: list[str]) -> int:
-        assert command[-2:] == ["--editable", f"{dev.ROOT}[engine]"]
+        assert command[-2:] == ["--editable", f"{dev.ROOT}[train]"]
         dev.PIP_LOG.write_text("much\n" * 50 + "ERROR: [Errno 28] No space left on device\n", encoding="utf-8")
         return 1
 
     monkeypatch.setattr(dev, "_run_with_progress_line", fail)
     with pytest.raises(dev.StopError, match=r"(?s)pip could not install.*pip\.log.*No space left.*The disk is full"):
-        dev.install(["engine"], "torch==2.13.0+cpu")
+        dev.install(["train"], "torch==2.13.0+cpu")
 
 
 def test_all_checks_run_and_any_failure_counts(dev: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:

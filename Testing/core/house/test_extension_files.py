@@ -127,9 +127,13 @@ SLICER_HAS = {"numpy", "scipy", "SimpleITK"}
 def test_what_slicer_installs_is_what_the_engine_needs():
     tomllib = pytest.importorskip("tomllib")
     project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]
-    engine = project["dependencies"] + project["optional-dependencies"]["engine"]
-    lines = (MODULE / "Resources" / "requirements.txt").read_text().splitlines()
-    required = [line for line in lines if not line.startswith("#")]
+    engine = project["dependencies"] + project["optional-dependencies"]["train"]
+    base, training = (
+        [line for line in (MODULE / "Resources" / name).read_text().splitlines() if not line.startswith("#")]
+        for name in ("requirements.txt", "requirements-train.txt")
+    )
+    assert {name for name in project["dependencies"] if re.match(r"\w+", name).group() not in SLICER_HAS} == set(base)
+    required = base + training
     assert not any(line.startswith("torch") for line in required), "PyTorch comes through its extension"
     assert set(required) <= set(engine)
     assert {re.match(r"\w+", line).group() for line in set(engine) - set(required)} <= SLICER_HAS | {

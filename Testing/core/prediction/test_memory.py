@@ -22,6 +22,7 @@ from softseg.events import Events, ListSink
 from softseg.network import Head, Model, ModelFolder, build_network
 from softseg.network.options import window_multiple
 from softseg.prediction import predict_case
+from softseg.prediction.head_work import UsualNetwork
 from softseg.prediction.window_grid import halved
 
 CORE = Path(__file__).resolve().parents[3] / "core"
@@ -182,3 +183,11 @@ def test_a_real_limit_of_memory(scan: Callable[..., Path], tmp_path: Path) -> No
     assert code == 3, said
     assert "even with windows of 8 x 8 x 8 voxels" in said
     assert "crop the image, close other programs" in said
+
+
+def test_the_usual_network_is_estimated_as_it_is() -> None:
+    """What ``softseg doctor`` says of a head, without PyTorch."""
+    with torch.device("meta"):
+        network = build_network(NetworkSpec(), 1, 135, 3)
+    expected = network_memory(network, 1, (64, 64, 64), 3, torch.float32)
+    assert UsualNetwork().memory(1, (64, 64, 64), 1) == pytest.approx(expected, rel=0.05)

@@ -31,6 +31,7 @@ from softseg.backends.onnx_backend import (
 from softseg.backends.stored_weights import name_stored_weights
 from softseg.backends.torch_backend import TorchBackend
 from softseg.errors import InputError
+from softseg.extras import missing
 from softseg.files import write_beside
 from softseg.network.options import window_multiple
 from softseg.system import installed
@@ -69,9 +70,9 @@ def write_onnx(model: Model, digest: str) -> float:
     ------
     InputError: a package is missing, the network has no such graph, or the difference is above LARGEST_DIFFERENCE.
     """
-    missing = missing_package()
-    if missing is not None:
-        raise InputError(f"the Python package {missing} is not installed", hint=f"pip install {missing}")
+    lacking = missing_package()
+    if lacking is not None:
+        raise missing(lacking)
     file, weights = model.path / ONNX_FILE, model.path / WEIGHTS_FILE
     both = _Both(copy.deepcopy(model.network).cpu().float(), model)
     graph = _graph(both, model)

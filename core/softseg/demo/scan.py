@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from softseg.errors import InputError
+from softseg.extras import installing
 from softseg.files import scratch_beside, write_beside
 from softseg.image import Image, read_image, write_image
 from softseg.tree import LabelTree, Node
@@ -40,7 +41,7 @@ def read_maps(folder: Path) -> Maps:
     try:
         from nilearn import datasets
     except ModuleNotFoundError as error:
-        raise InputError("the demo's scan comes with nilearn", hint="pip install 'softseg[engine,demo]'") from error
+        raise InputError("the demo's scan comes with nilearn", hint=installing("softseg[train,demo]")) from error
     folder.mkdir(parents=True, exist_ok=True)
     brain = _read(datasets.load_mni152_brain_mask(resolution=1), folder).array > 0
     t1 = _read(datasets.load_mni152_template(resolution=1), folder)

@@ -25,7 +25,9 @@ from softseg.evaluation.rows import TreeRows
 from softseg.evaluation.sources import Reference, read_prediction, read_reference, require_same_grid
 from softseg.evaluation.surface import TOLERANCE_MM
 from softseg.events import Events
+from softseg.extras import missing
 from softseg.files import require_writable_folder, write_together
+from softseg.system import installed
 
 if TYPE_CHECKING:
     from softseg.tree import LabelTree
@@ -84,6 +86,8 @@ def evaluate(
     """
     events = Events() if events is None else events
     folder = require_writable_folder(out)
+    if html:
+        _require_report()
     paired = _paired(predictions, references, tree, events, pairs, images)
     rows = TreeRows.of(tree)
     count = len(tree.leaves)
@@ -112,6 +116,14 @@ def evaluate(
     for name in ("metrics.csv", "levels.csv", "summary.json", *more):
         events.result(name, folder / name)
     return report
+
+
+def _require_report() -> None:
+    """Raise :class:`InputError`, before hours of comparing, where a package that draws the report is missing."""
+    for package in ("matplotlib", "jinja2", "markupsafe"):
+        if not installed(package):
+            error = missing(package)
+            raise InputError(error.message, hint=f"{error.hint}, or leave the report out (--without-report)")
 
 
 def _paired(

@@ -29,7 +29,7 @@ from softseg.prediction.results.steps import write_case
 from softseg.prediction.settings import Settings
 from softseg.requests.manifest import RECORD, SOFT, VOLUMES, OutputFile, State, WrittenCase, absolute
 from softseg.requests.predict import AUTO, MADE, NO_MASK, PredictRequest
-from softseg.system import MEMORY_ERRORS, chosen_backend, gpus, raise_out_of_memory
+from softseg.system import MEMORY_ERRORS, backend_of, gpus, raise_out_of_memory
 
 if TYPE_CHECKING:
     import torch
@@ -164,7 +164,7 @@ def run(
 
 def _models_of(request: PredictRequest, events: Events) -> list[Model]:
     """Return the models that a request names, as its backend runs them."""
-    backend = chosen_backend(request.backend)
+    backend = backend_of(request)
     if request.fast:
         return [best_network(request.model, events, backend)]
     return load_models(request.model, backend=backend)

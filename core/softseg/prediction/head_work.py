@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-import numpy as np
-import torch
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
 
-from softseg.backends.torch_backend import TorchBackend
-from softseg.data import NetworkSpec
+import numpy as np
+
+from softseg.backends.base import Kind, Outputs
 from softseg.image import Geometry
-from softseg.network.architectures import build_network
 from softseg.network.heads import Head
 from softseg.prediction.estimate import Work, work_of
 from softseg.prediction.layout import Layout
 from softseg.prediction.sweep import Runner
 from softseg.soft.blocks import Index
+from softseg.types import FloatArray
 
 
 def head_work(leaves: int, plan_shape: Index, target_shape: Index, window: Index) -> Work:
@@ -25,10 +27,30 @@ def head_work(leaves: int, plan_shape: Index, target_shape: Index, window: Index
     plan_shape, target_shape: ``(k, j, i)`` of the model's grid and of the scan.
     window: ``(k, j, i)``.
     """
-    with torch.device("meta"):
-        network = build_network(NetworkSpec(), 1, leaves, 3)
     head = Head("softmax", leaves)
-    runner = Runner(TorchBackend(network, head, 3, torch.device("cpu"), torch.float32), head)
+    runner = Runner(UsualNetwork(), head)
     layout = Layout.whole(np.zeros((1, *plan_shape), np.float32), window, (1, 1, 1))
     grid, target = (Geometry((shape[2], shape[1], shape[0])) for shape in (plan_shape, target_shape))
     return work_of(runner, layout, (1, 1, 1), grid, target, 0, whole=False)
+
+
+@dataclass(frozen=True)
+class UsualNetwork:
+    """The memory of the default network in 3D, for one channel and in float32: a backend that is asked, never run."""
+
+    @property
+    def name(self) -> str:
+        """Name of no library."""
+        return "none"
+
+    def run(self, windows: Sequence[FloatArray], kind: Kind) -> Sequence[Outputs]:
+        """Refuse: there are no weights."""
+        raise NotImplementedError
+
+    def memory(self, channels: int, window: Sequence[int], batch: int, gradient: bool = False) -> int:
+        """Return about how many bytes a pass takes; see :class:`~softseg.backends.Backend`."""
+        del channels, gradient
+        return _WEIGHTS + _VOXEL * batch * math.prod(window)
+
+
+_WEIGHTS, _VOXEL = 44_850_000, 905  # as softseg.backends.memory counts windows of 64 x 64 x 64 and up to 135 leaves

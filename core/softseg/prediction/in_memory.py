@@ -23,7 +23,7 @@ from softseg.prediction.settings import Settings
 from softseg.requests.predict import PredictRequest
 from softseg.soft.parcellation import SoftParcellation
 from softseg.straight import is_sheared, straightened
-from softseg.system import chosen_backend
+from softseg.system import backend_of
 
 if TYPE_CHECKING:
     import torch
@@ -73,9 +73,9 @@ def predict(
     _require_known(asked, isinstance(model, (str, os.PathLike)))
     request = PredictRequest("", (), Path(), device=str(device), **asked)
     if request.fast and isinstance(model, (str, os.PathLike)):
-        model = best_network(os.fspath(model), events, chosen_backend(request.backend))
+        model = best_network(os.fspath(model), events, backend_of(request))
     named = isinstance(model, (str, os.PathLike))
-    models = load_models(model, backend=chosen_backend(request.backend)) if named else load_models(model)
+    models = load_models(model, backend=backend_of(request)) if named else load_models(model)
     require_once(models, request.uncertainty)
     scans = _scans(image, spacing)
     channels = models[0].plan.channels

@@ -52,6 +52,7 @@ class ModelSummary:
     members: names of the models whose mean it is; empty for a single model.
     guarantee: wrong answers of people, from which a bound for a new person follows; None where it carries none.
     needs: the model that makes the mask of its scans, if it needs one.
+    without_torch: whether it, or each of its members, carries its network for ONNX Runtime.
     """
 
     path: Path
@@ -71,6 +72,7 @@ class ModelSummary:
     members: tuple[str, ...] = ()
     guarantee: Guarantee | None = None
     needs: Needs | None = None
+    without_torch: bool = False
 
     @staticmethod
     def load(model: str | PathLike[str]) -> ModelSummary:
@@ -114,6 +116,7 @@ class ModelSummary:
             cubes,
             needs=Needs.from_json(own.get("needs"), file, "softseg.needs"),
             guarantee=_guarantee(folder),
+            without_torch=(folder / "models" / "model.onnx").is_file(),
         )
 
 
@@ -135,6 +138,7 @@ def _of_ensemble(ensemble: EnsembleFile) -> ModelSummary:
         guarantee=_guarantee(ensemble.folder),
         calibrated=(ensemble.folder / "calibration.json").is_file() or all(member.calibrated for member in members),
         members=tuple(member.name for member in members),
+        without_torch=all(member.without_torch for member in members),
         needs=ensemble.needs or next((member.needs for member in members if member.needs is not None), None),
     )
 

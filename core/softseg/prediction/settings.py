@@ -15,7 +15,7 @@ from softseg.prediction.outputs import branches_of
 from softseg.prediction.postprocessing import CleaningStep
 from softseg.prediction.uncertainty import Uncertainty
 from softseg.requests.predict import PredictRequest
-from softseg.system import Processor, onnx_precision, resolve_precision
+from softseg.system import Processor, needs_torch, onnx_precision, resolve_precision
 
 if TYPE_CHECKING:
     import torch
@@ -138,7 +138,7 @@ def _outliers_of(models: Sequence[Model], request: PredictRequest) -> Outliers:
     InputError: there is none, or it would not be what it was when its threshold was chosen.
     """
     if models[0].onnx is not None:
-        raise InputError("outlier scores need PyTorch", field="outliers", hint="use --backend torch, or leave it out")
+        raise needs_torch("outlier scores need PyTorch", "outliers", "or leave it out")
     joint = Joint.of(models)
     if joint is None and len(models) == 1:
         return fitted_outliers(models[0])

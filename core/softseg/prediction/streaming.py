@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from softseg.errors import InputError
 from softseg.events import Events
 from softseg.image import Geometry, Image
 from softseg.prediction.ensemble import joint_name
@@ -30,6 +29,7 @@ from softseg.soft.encoding import NODE_ERROR
 from softseg.soft.outliers import StoredOutliers
 from softseg.soft.parcellation import SoftParcellation
 from softseg.soft.resample import resample_image
+from softseg.system import needs_torch
 from softseg.types import FloatArray
 
 if TYPE_CHECKING:
@@ -189,7 +189,7 @@ def _dropping(models: Sequence[Model]) -> Iterator[None]:
     with contextlib.ExitStack() as stack:
         for model in models:
             if model.onnx is not None:
-                raise InputError("dropout needs PyTorch", field="uncertainty", hint="use --backend torch, or tta:N")
+                raise needs_torch("dropout needs PyTorch", "uncertainty", "or tta:N")
             from softseg.backends.torch_backend import dropout_on
 
             stack.enter_context(dropout_on(model.network))

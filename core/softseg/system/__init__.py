@@ -4,7 +4,14 @@ Everything that plans, predicts, trains or reports asks here, so that all of the
 needs the standard library alone; PyTorch and psutil are loaded where a question needs them.
 """
 
-from softseg.system.backend import Processor, chosen_backend, onnx_device, onnx_precision
+from softseg.system.backend import (
+    Processor,
+    backend_of,
+    needs_torch,
+    onnx_device,
+    onnx_precision,
+    require_without_torch,
+)
 from softseg.system.compute import Device, device_of_process, devices, gpus, has_mps, memory, resolve_device
 from softseg.system.cpu import cores, cpu_features, cpu_has_bfloat16_tiles, processor, threads_each
 from softseg.system.out_of_memory import MEMORY_ERRORS, MEMORY_HINT, THREADS_HINT, is_out_of_memory, raise_out_of_memory
@@ -22,7 +29,7 @@ __all__ = [
     "Memory",
     "Processor",
     "autocast",
-    "chosen_backend",
+    "backend_of",
     "cores",
     "cpu_features",
     "cpu_has_bfloat16_tiles",
@@ -36,11 +43,13 @@ __all__ = [
     "is_out_of_memory",
     "main_memory",
     "memory",
+    "needs_torch",
     "onnx_device",
     "onnx_precision",
     "processor",
     "raise_out_of_memory",
     "require_memory",
+    "require_without_torch",
     "resolve_device",
     "resolve_precision",
     "threads_each",

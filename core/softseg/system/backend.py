@@ -1,13 +1,18 @@
-"""Which library runs networks, and where ONNX Runtime computes and how."""
+"""Which library runs a network, and what it can do: said before anything is loaded."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 from softseg.errors import InputError
 from softseg.events import Events
+from softseg.extras import command_for, missing
+from softseg.requests.predict import PredictRequest, repeats
 from softseg.system.cpu import threads_each
 from softseg.system.packages import installed
+
+Library = Literal["torch", "onnx"]
 
 
 @dataclass(frozen=True)
@@ -21,22 +26,33 @@ class Processor:
         return self.type
 
 
-def chosen_backend(backend: str) -> str:
-    """Return the library that runs networks, ``"torch"`` or ``"onnx"``; ``"auto"`` is PyTorch where it is installed.
+def backend_of(request: PredictRequest) -> Library:
+    """Return the library that runs the networks of a request; by default PyTorch where it and MONAI are installed.
 
     Raises
     ------
-    InputError: it is not installed.
+    InputError: it is not installed, or cannot do what is asked.
     """
-    package = {"torch": "torch", "onnx": "onnxruntime"}
-    chosen = backend if backend != "auto" else "torch" if installed("torch") or not installed("onnxruntime") else "onnx"
-    if not installed(package[chosen]):
-        raise InputError(
-            f"the Python package {package[chosen]} is not installed",
-            field="backend",
-            hint="pip install 'softseg[engine]'" if backend != "onnx" else "pip install onnxruntime",
-        )
+    if request.backend != "auto":
+        chosen: Library = "torch" if request.backend == "torch" else "onnx"
+    else:
+        chosen = "torch" if installed("torch") and installed("monai") else "onnx"
+    for package in ("torch", "monai") if chosen == "torch" else ("onnxruntime",):
+        if not installed(package):
+            raise missing(package)
+    if chosen == "onnx":
+        require_without_torch(request)
     return chosen
+
+
+def require_without_torch(request: PredictRequest) -> None:
+    """Raise :class:`InputError` unless ONNX Runtime can do what is asked."""
+    onnx_device(request.device)
+    onnx_precision(request.precision)
+    if request.outliers:
+        raise needs_torch("outlier scores need PyTorch", "outliers", "or leave it out")
+    if request.uncertainty is not None and repeats(request.uncertainty)[0] == "dropout":
+        raise needs_torch("dropout needs PyTorch", "uncertainty", "or tta:N")
 
 
 def onnx_device(device: str, events: Events | None = None) -> Processor:
@@ -47,9 +63,7 @@ def onnx_device(device: str, events: Events | None = None) -> Processor:
     InputError: another one was asked for.
     """
     if device not in ("auto", "cpu"):
-        raise InputError(
-            f"ONNX Runtime computes on the CPU here, got {device!r}", field="device", hint="use --backend torch"
-        )
+        raise needs_torch(f"ONNX Runtime computes on the CPU here, got {device!r}", "device")
     if events is not None:
         events.log(f"device: cpu, ONNX Runtime ({threads_each(1)} threads)")
     return Processor()
@@ -63,7 +77,12 @@ def onnx_precision(precision: str | None) -> str:
     InputError: another one was asked for.
     """
     if precision not in (None, "auto", "float32"):
-        raise InputError(
-            f"ONNX Runtime computes in float32 here, got {precision!r}", field="precision", hint="use --backend torch"
-        )
+        raise needs_torch(f"ONNX Runtime computes in float32 here, got {precision!r}", "precision")
     return "float32"
+
+
+def needs_torch(message: str, field: str, otherwise: str = "") -> InputError:
+    """Return the error of an option that only PyTorch has, with what to do where that is not installed."""
+    lacking = next((package for package in ("torch", "monai") if not installed(package)), None)
+    do = "use --backend torch" if lacking is None else command_for(lacking)
+    return InputError(message, field=field, hint=f"{do}, {otherwise}" if otherwise else do)

@@ -11,6 +11,7 @@ from pathlib import Path
 from softseg import cgroups
 from softseg.address_space import address_space_limits
 from softseg.errors import InputError, OutOfMemoryError
+from softseg.extras import missing
 from softseg.system.out_of_memory import MEMORY_HINT
 from softseg.system.packages import installed
 
@@ -87,4 +88,4 @@ def _machine_memory() -> tuple[int, int]:
         lines = (line.split() for line in Path("/proc/meminfo").read_text(encoding="ascii").splitlines())
         values = {words[0]: 1024 * int(words[1]) for words in lines if len(words) > 1}
         return values["MemTotal:"], values["MemAvailable:"]
-    raise InputError("the Python package psutil is not installed", hint="pip install psutil")
+    raise missing("psutil")

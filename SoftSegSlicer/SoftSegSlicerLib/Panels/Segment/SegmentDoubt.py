@@ -5,6 +5,8 @@ from __future__ import annotations
 from slicer.i18n import tr as _
 
 from softseg.errors import InputError
+from softseg.requests import PredictRequest
+from softseg.system import require_without_torch
 from SoftSegSlicerLib.Panels.Widgets.Selectors import chosen
 
 
@@ -74,6 +76,24 @@ class SegmentDoubt:
             "confidence": round(ui.confidenceBox.value, 3) if confident else None,
         }
         return asked | (dict(zip(("guarantee", "guarantee_confidence"), self._bound(), strict=True)) if bounded else {})
+
+    def needsTorch(self, summary, device):
+        """Return whether only PyTorch predicts what is asked.
+
+        Parameters
+        ----------
+        summary: of the model (a ModelSummary).
+        device: name of what computes.
+        """
+        asked = self.options()
+        request = PredictRequest(
+            "", (), "", device=device, outliers=asked["outliers"], uncertainty=asked["uncertainty"]
+        )
+        try:
+            require_without_torch(request)
+        except InputError:
+            return True
+        return not summary.without_torch
 
     def _onChanged(self, *_arguments):
         ui, parameters = self._ui, self._context.parameterNode

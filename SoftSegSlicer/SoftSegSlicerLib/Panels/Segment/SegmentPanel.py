@@ -149,7 +149,7 @@ class SegmentPanel:
             self.messages.add("warning", _("The licence of the weights was not accepted, so nothing was segmented."))
             return
         try:
-            self.dependencies.ensure()
+            self.dependencies.ensure(self.doubt.needsTorch(self._model()[1], self._context.parameterNode.device))
         except DeclinedError:
             self.messages.add("warning", _("No packages were installed, so nothing was segmented."))
             return

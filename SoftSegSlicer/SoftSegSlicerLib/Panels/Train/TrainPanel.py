@@ -178,7 +178,7 @@ class TrainPanel:
     def _tried(self, start):
         self._message.clear()
         try:
-            self.dependencies.ensure()
+            self.dependencies.ensure(training=True)
             start()
         except DeclinedError:
             self._message.info(_("No packages were installed, so no training was started."))
