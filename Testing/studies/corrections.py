@@ -24,7 +24,7 @@ from scipy import ndimage
 from softseg import LabelTree, SoftParcellation
 from softseg.commands.console import ConsoleSink
 from softseg.data import Dataset, import_corrections
-from softseg.data.dataset import Case
+from softseg.data.case import Case
 from softseg.data.labels import read_labels
 from softseg.data.writing import write_dataset
 from softseg.evaluation.measure import measure

@@ -19,7 +19,7 @@ from softseg.calibration.mean_sampling import sample_mean
 from softseg.calibration.report import LevelReliability, as_json, draw, reliability
 from softseg.calibration.sampling import Sample, sample_case
 from softseg.data import CaseStore, Dataset
-from softseg.data.dataset import Split
+from softseg.data.case import Split
 from softseg.errors import InputError
 from softseg.events import Events
 from softseg.files import require_writable_folder, scratch_beside, write_beside

@@ -13,7 +13,7 @@ import torch
 
 import softseg
 from softseg.data import Dataset
-from softseg.data.dataset import Case, Split
+from softseg.data.case import Case, Split
 from softseg.errors import InputError
 from softseg.evaluation.answers import STEPS
 from softseg.evaluation.measure import measure

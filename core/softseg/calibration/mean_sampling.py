@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     import torch
 
     from softseg.data import Dataset
-    from softseg.data.dataset import Case
+    from softseg.data.case import Case
     from softseg.network import Model
 
 

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from softseg.data.augmentation import AugmentationSpec, default_augmentation
+    from softseg.data.case import Case
     from softseg.data.check import CaseSummary, check_dataset
-    from softseg.data.dataset import Case, Dataset
+    from softseg.data.dataset import Dataset
     from softseg.data.importers import (
         import_bids,
         import_corrections,

@@ -9,8 +9,9 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from softseg.data.case import Case
 from softseg.data.cubes import Cube, read_channel, read_label_map
-from softseg.data.dataset import Case, Dataset
+from softseg.data.dataset import Dataset
 from softseg.data.labelled import FEW, paints_strokes
 from softseg.data.labels import class_count, read_labels, read_mask
 from softseg.data.preprocess import check_image, describe_grid, same_voxels

@@ -9,8 +9,9 @@ from typing import Any
 
 import numpy as np
 
+from softseg.data.case import Case
 from softseg.data.cubes import Cube, file_of, read_channel
-from softseg.data.dataset import Case, Dataset
+from softseg.data.dataset import Dataset
 from softseg.data.labels import class_count, read_labels
 from softseg.data.writing import write_dataset
 from softseg.errors import InputError

@@ -6,7 +6,8 @@ import math
 
 import numpy as np
 
-from softseg.data.dataset import Case, Dataset
+from softseg.data.case import Case
+from softseg.data.dataset import Dataset
 from softseg.image import Geometry
 from softseg.soft.grids import AxisWeights, align
 from softseg.soft.labels import SoftLabels

@@ -15,9 +15,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from softseg.data.case import Case
 from softseg.data.corrected import corrected_labels
 from softseg.data.cubes import read_label_map
-from softseg.data.dataset import Case, Dataset
+from softseg.data.dataset import Dataset
 from softseg.data.preprocess import describe_grid, same_grid, same_voxels
 from softseg.data.segments import is_segmentation, is_soft_segmentation, segmentation_labels, segmentation_maps
 from softseg.errors import InputError

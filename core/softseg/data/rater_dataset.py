@@ -9,8 +9,9 @@ from typing import Any
 
 import numpy as np
 
+from softseg.data.case import Case, Split
 from softseg.data.cubes import read_channel
-from softseg.data.dataset import Case, Dataset, Split
+from softseg.data.dataset import Dataset
 from softseg.data.disagreement import Disagreement, LabelMap, agreement, simulate_raters
 from softseg.data.labels import read_labels
 from softseg.data.writing import write_dataset

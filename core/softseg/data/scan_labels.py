@@ -12,7 +12,8 @@ from softseg.data.labels import read_labels, read_mask
 from softseg.soft.raters import fuse_raters
 
 if TYPE_CHECKING:
-    from softseg.data.dataset import Case, Dataset
+    from softseg.data.case import Case
+    from softseg.data.dataset import Dataset
     from softseg.image import Geometry, Image
     from softseg.soft.labels import SoftLabels
 

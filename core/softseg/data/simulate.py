@@ -16,8 +16,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from softseg.data.case import Case, Split
 from softseg.data.cubes import read_label_map
-from softseg.data.dataset import Case, Dataset, Split
+from softseg.data.dataset import Dataset
 from softseg.data.labels import settled_labels
 from softseg.data.writing import write_dataset
 from softseg.errors import InputError, naming

@@ -15,10 +15,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from softseg.data.case import Case
 from softseg.data.corrected import only_corrected
 from softseg.data.cubes import file_of, read_channel
 from softseg.data.cubes.cube import turn
-from softseg.data.dataset import Case, Dataset
+from softseg.data.dataset import Dataset
 from softseg.data.labelled import LABELLED, PAINTED, least_share, painted_part, paints_strokes
 from softseg.data.labels import class_count, read_labels, read_mask
 from softseg.data.plan import Plan

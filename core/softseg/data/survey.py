@@ -8,9 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from softseg.data.case import Case
 from softseg.data.cubes import Cube, read_channel
 from softseg.data.cubes.cube import filled, turn
-from softseg.data.dataset import Case, Dataset
+from softseg.data.dataset import Dataset
 from softseg.data.labels import read_labels, read_mask
 from softseg.data.plan import Crop
 from softseg.data.preprocess import check_image, crop_box

@@ -9,7 +9,7 @@ from os import PathLike
 from pathlib import Path
 from typing import Any
 
-from softseg.data.dataset import SOFT_SUFFIX
+from softseg.data.case import SOFT_SUFFIX
 from softseg.errors import InputError
 from softseg.files import leaves_folder, write_together
 from softseg.resources import label_tree_path

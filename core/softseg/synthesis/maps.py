@@ -11,8 +11,9 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from softseg.data.case import Case
 from softseg.data.cubes import read_label_map
-from softseg.data.dataset import Case, Dataset
+from softseg.data.dataset import Dataset
 from softseg.data.labels import labels_from_map
 from softseg.errors import InputError
 from softseg.events import Events

@@ -8,8 +8,9 @@ from os import PathLike
 from pathlib import Path
 from typing import Any
 
+from softseg.data.case import SOFT_SUFFIX
 from softseg.data.corrected import require_tree
-from softseg.data.dataset import SOFT_SUFFIX, Dataset
+from softseg.data.dataset import Dataset
 from softseg.data.importers.files import listed
 from softseg.data.importers.people import Choices, Fractions, with_people
 from softseg.data.writing import write_dataset

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from softseg.data import Case, Dataset
-from softseg.data.dataset import Split
+from softseg.data.case import Split
 from softseg.data.disagreement import Disagreement
 from softseg.data.rater_dataset import write_raters
 from softseg.data.simulate import paint_strokes, read_only_map, values_under

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from softseg.data import Case, Dataset
-from softseg.data.dataset import Split
+from softseg.data.case import Split
 from softseg.errors import InputError
 from softseg.studies.plan.study_file import FoldSpec
 
