@@ -193,16 +193,16 @@ def test_the_stored_range_holds_the_threshold_and_most_scores(seed: int, thresho
         ({"tpr": 0.0}, "tpr: expected a share above 0, at most 1, got 0.0"),
         ({"tpr": 1.5}, "tpr: expected a share above 0, at most 1, got 1.5"),
         ({"threshold": float("nan")}, "threshold: expected a finite number, got nan"),
-        ({"score_name": "godin"}, "godin cannot be had from this model"),
-        ({"cases": [], "score_name": "mahalanobis"}, "mahalanobis needs cases to estimate from"),
-        ({"cases": ["nobody"], "score_name": "mahalanobis"}, "no case has the id 'nobody'"),
+        ({"score": "godin"}, "godin cannot be had from this model"),
+        ({"cases": [], "score": "mahalanobis"}, "mahalanobis needs cases to estimate from"),
+        ({"cases": ["nobody"], "score": "mahalanobis"}, "no case has the id 'nobody'"),
         ({"threshold_cases": ["nobody"]}, "no case has the id 'nobody'"),
         ({"threshold_cases": []}, "no labelled voxel of a known class to choose a threshold on"),
         ({"options": {"temperature": -1}}, "temperature: expected a number of at least 0, got -1"),
     ],
 )
 def test_wrong_requests(changes: dict[str, Any], message: str, dataset: Dataset, cache: Path) -> None:
-    request: dict[str, Any] = {"cases": ["case0"], "score_name": "energy", "held_out": ["strange"], "cache": cache}
+    request: dict[str, Any] = {"cases": ["case0"], "score": "energy", "held_out": ["strange"], "cache": cache}
     with pytest.raises(InputError, match=message):
         fit_outliers(make_model(), dataset, **request | changes)
 

@@ -22,23 +22,20 @@ ModelArgument = Annotated[
 def _fit(request: FitOutliersRequest, events: Events) -> None:
     """Fit an outlier score to a model or an ensemble: estimates on training cases, threshold on validation cases."""
     from softseg.data import Dataset
+    from softseg.outliers import FitRequest
     from softseg.outliers.folder import fit_folder, options_of
 
-    options = options_of(list(request.sets))
-    fit_folder(
-        request.model,
-        Dataset.load(request.data),
+    asked = FitRequest(
         request.score,
-        out=request.out,
         most_loss=request.most_loss,
         tpr=request.tpr,
         threshold=request.threshold,
         held_out=request.held_out,
         threshold_cases=list(request.cases) or None,
-        options=options,
-        device=request.device,
-        events=events,
+        options=options_of(list(request.sets)),
     )
+    dataset = Dataset.load(request.data)
+    fit_folder(request.model, dataset, asked, out=request.out, device=request.device, events=events)
 
 
 fit = app.command("fit")(command_of(FitOutliersRequest, _fit))

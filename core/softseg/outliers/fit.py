@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
@@ -14,15 +14,15 @@ import numpy.typing as npt
 import torch
 
 from softseg.data import CaseStore, Dataset
-from softseg.errors import InputError
 from softseg.events import Events
 from softseg.files import scratch_beside
 from softseg.network import Model
 from softseg.network.fitted_outliers import OUTLIERS_FILE, FittedOutliers
 from softseg.outliers.estimate import estimate_score
 from softseg.outliers.reference import Reference
+from softseg.outliers.request import FitRequest
 from softseg.outliers.scoring import score_case
-from softseg.outliers.threshold import MOST_LOSS, threshold_at, threshold_costing, with_threshold
+from softseg.outliers.threshold import threshold_at, threshold_costing, with_threshold
 from softseg.system import resolve_device
 from softseg.types import BoolArray, FloatArray
 
@@ -50,17 +50,12 @@ def fit_outliers(
     model: Model,
     dataset: Dataset,
     cases: Sequence[str],
-    score_name: str,
+    score: FitRequest | str,
     device: torch.device | str = "cpu",
     events: Events | None = None,
     *,
-    threshold_cases: Sequence[str] | None = None,
-    most_loss: float = MOST_LOSS,
-    tpr: float | None = None,
-    threshold: float | None = None,
-    held_out: Sequence[str] = (),
-    options: Mapping[str, Any] | None = None,
     cache: str | PathLike[str] | None = None,
+    **settings: Any,
 ) -> FittedOutliers:
     """Fit a score to a model.
 
@@ -69,74 +64,53 @@ def fit_outliers(
     model: its network is moved to the device.
     dataset: with labels of the model's classes.
     cases: ids of training cases: estimates (Mahalanobis) come from these.
-    score_name: one of :data:`softseg.network.outlier_scores.SCORES`.
+    score: which score, and how its threshold is chosen; or its name alone.
     device: where the network runs.
     events: stages, progress, warnings; cancelling.
-    threshold_cases: ids of the cases that the threshold and the stored range come from; the dataset's validation cases
-        by default, with none of these ``cases``.
-    most_loss: accuracy on known labelled voxels (background apart) that the threshold may cost: the share of them that
-        the model names rightly and that lie beyond it.
-    tpr: instead, the share of known labelled voxels that stays below the threshold.
-    threshold: instead, the threshold itself, in units of the score.
-    held_out: ids of branches that the model was not trained on: their voxels are not known ones.
-    options: of the score, e.g. ``{"temperature": 2}``.
     cache: folder for prepared cases, a temporary one in the model folder by default.
+    settings: attributes of :class:`FitRequest` that are other than in ``score``, e.g. ``tpr=0.97``.
 
     Raises
     ------
     InputError: the head cannot have the score, an option is wrong, a case is unknown, or labels are missing.
     CancelledError: cancelled.
     """
+    request = FitRequest.of(score, settings)
     events = Events() if events is None else events
-    reference = Reference.of(model, dataset, held_out)
+    reference = Reference.of(model, dataset, request.held_out)
     device = resolve_device(device)
-    require_sound(most_loss, tpr)
+    request.require_sound()
     with scratch_beside(model.path / OUTLIERS_FILE) if cache is None else contextlib.nullcontext(Path(cache)) as folder:
-        fitted = estimate_score(model, reference, cases, score_name, folder, device, options or {}, events)
-        judged = threshold_cases_of(dataset, cases, threshold_cases, events)
+        fitted = estimate_score(model, reference, cases, request.score, folder, device, request.options, events)
+        judged = threshold_cases_of(dataset, cases, request.threshold_cases, events)
         found = known_scores(model, fitted, reference, judged, folder, device, events)
-    value, chosen = chosen_threshold(found, judged, most_loss, tpr, threshold, held_out)
+    value, chosen = chosen_threshold(found, judged, request)
     return with_threshold(fitted, found.scores, value, chosen, model.head)
 
 
-def require_sound(most_loss: float, tpr: float | None) -> None:
-    """Raise :class:`InputError` unless a threshold can be chosen so."""
-    if tpr is not None and not 0 < tpr <= 1:
-        raise InputError(f"expected a share above 0, at most 1, got {tpr}", field="tpr")
-    if not 0 <= most_loss < 1:
-        raise InputError(f"expected a share from 0 to below 1, got {most_loss}", field="most loss")
-
-
-def chosen_threshold(
-    found: KnownScores,
-    cases: Sequence[str],
-    most_loss: float,
-    tpr: float | None,
-    threshold: float | None,
-    held_out: Sequence[str],
-) -> tuple[float, dict[str, Any]]:
+def chosen_threshold(found: KnownScores, cases: Sequence[str], request: FitRequest) -> tuple[float, dict[str, Any]]:
     """Return the threshold, and how it was chosen and what it costs as plain values.
 
     Parameters
     ----------
     found: scores of the voxels of ``cases``.
     cases: ids.
-    most_loss, tpr, threshold, held_out: see :func:`fit_outliers`.
+    request: how it is chosen.
     """
-    if threshold is not None:
-        value, chosen = threshold, dict[str, Any](how="given")
-    elif tpr is not None:
-        value, chosen = threshold_at(found.scores, tpr), {"how": "tpr", "tpr": tpr}
+    if request.threshold is not None:
+        value, chosen = request.threshold, dict[str, Any](how="given")
+    elif request.tpr is not None:
+        value, chosen = threshold_at(found.scores, request.tpr), {"how": "tpr", "tpr": request.tpr}
     else:
-        value = threshold_costing(found.scores, found.right, most_loss)
-        chosen = {"how": "most-loss", "most_loss": most_loss}
+        value = threshold_costing(found.scores, found.right, request.most_loss)
+        chosen = {"how": "most-loss", "most_loss": request.most_loss}
     chosen |= {"cases": list(cases), "voxels": int(found.scores.size)}
     if found.scores.size:
         chosen["known_kept"] = float((found.scores <= value).mean())
         chosen["accuracy_before"] = float(found.right.mean())
         chosen["accuracy_lost"] = float((found.right & (found.scores > value)).mean())
-    if held_out:
-        chosen |= {"held_out": list(held_out), "held_out_voxels": int(found.held_out.size)}
+    if request.held_out:
+        chosen |= {"held_out": list(request.held_out), "held_out_voxels": int(found.held_out.size)}
         if found.held_out.size:
             chosen["held_out_found"] = float((found.held_out > value).mean())
     return value, chosen

@@ -11,7 +11,6 @@ import contextlib
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from functools import partial
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -30,9 +29,10 @@ from softseg.network import Model
 from softseg.network.ensemble_outliers import DISAGREEMENT, EnsembleOutliers, scores_of_ensemble
 from softseg.network.fitted_outliers import OUTLIERS_FILE
 from softseg.network.joint import Joint
-from softseg.outliers.fit import KnownScores, chosen_threshold, drawn, fit_outliers, require_sound, threshold_cases_of
+from softseg.outliers.fit import KnownScores, chosen_threshold, drawn, fit_outliers, threshold_cases_of
 from softseg.outliers.reference import Reference, largest_of
-from softseg.outliers.threshold import MOST_LOSS, range_for
+from softseg.outliers.request import FitRequest
+from softseg.outliers.threshold import range_for
 from softseg.prediction.answering import mean_and_score_of
 from softseg.prediction.settings import Settings
 from softseg.requests.predict import PredictRequest
@@ -45,27 +45,20 @@ def fit_ensemble_outliers(
     models: Sequence[Model],
     dataset: Dataset,
     cases: Sequence[str],
-    score_name: str,
+    score: FitRequest | str,
     device: torch.device | str = "cpu",
     events: Events | None = None,
     *,
-    threshold_cases: Sequence[str] | None = None,
-    most_loss: float = MOST_LOSS,
-    tpr: float | None = None,
-    threshold: float | None = None,
-    held_out: Sequence[str] = (),
-    options: Mapping[str, Any] | None = None,
     cache: str | PathLike[str] | None = None,
+    **settings: Any,
 ) -> EnsembleOutliers:
     """Fit a score to an ensemble.
 
     Parameters
     ----------
     models: the members of one ensemble.
-    score_name: ``"disagreement"``, or a score that every member can have.
-    threshold: in units of the score: nats for ``disagreement``, else the mean place in the members' ranges, 0..1.
-    dataset, cases, device, events, threshold_cases, most_loss, tpr, held_out, options, cache: see
-        :func:`softseg.outliers.fit_outliers`; the options are those of every member.
+    score: ``"disagreement"``, or a score that every member can have, and how its threshold is chosen.
+    dataset, cases, device, events, cache, settings: see :func:`softseg.outliers.fit_outliers`.
 
     Raises
     ------
@@ -75,30 +68,23 @@ def fit_ensemble_outliers(
     joint = Joint.of(models)
     if joint is None:
         raise ValueError("these models are no ensemble")
+    request = FitRequest.of(score, settings)
     events = Events() if events is None else events
-    require_score(score_name, models, options or {})
-    require_sound(most_loss, tpr)
-    reference = Reference.of(models[0], dataset, held_out)
+    require_score(request.score, models, request.options)
+    request.require_sound()
+    reference = Reference.of(models[0], dataset, request.held_out)
     device = resolve_device(device)
-    judged = threshold_cases_of(dataset, cases, threshold_cases, events)
+    judged = threshold_cases_of(dataset, cases, request.threshold_cases, events)
+    own = replace(request, threshold_cases=judged, threshold=None)  # the members' places are joined, not their units
     with scratch_beside(joint.folder / OUTLIERS_FILE) if cache is None else contextlib.nullcontext(Path(cache)) as kept:
-        own = partial(
-            fit_outliers,
-            threshold_cases=judged,
-            most_loss=most_loss,
-            tpr=tpr,
-            held_out=held_out,
-            options=options,
-            cache=kept,
-        )
-        scored = () if score_name == DISAGREEMENT else models
-        members = tuple(own(model, dataset, cases, score_name, device, events) for model in scored)
-    unfinished = EnsembleOutliers(score_name, 0.5, 0.0, 1.0, members)
+        scored = () if request.score == DISAGREEMENT else models
+        members = tuple(fit_outliers(model, dataset, cases, own, device, events, cache=kept) for model in scored)
+    unfinished = EnsembleOutliers(request.score, 0.5, 0.0, 1.0, members)
     found = joint_scores(models, unfinished, reference, judged, device, events)
-    value, chosen = chosen_threshold(found, judged, most_loss, tpr, threshold, held_out)
+    value, chosen = chosen_threshold(found, judged, request)
     top = 1.0 if members else math.log(models[0].head.classes)
     low, high = range_for(found.scores, value, (0.0, top))
-    return EnsembleOutliers(score_name, value, low, high, members, chosen)
+    return EnsembleOutliers(request.score, value, low, high, members, chosen)
 
 
 def require_score(name: str, models: Sequence[Model], options: Mapping[str, Any]) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import shutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from os import PathLike, fspath
 from pathlib import Path
@@ -24,7 +24,7 @@ from softseg.network.joint import Joint
 from softseg.network.outlier_scores import SCORES, score_class, scores_for
 from softseg.outliers.fit import fit_outliers
 from softseg.outliers.fit_ensemble import fit_ensemble_outliers, require_score
-from softseg.outliers.threshold import MOST_LOSS
+from softseg.outliers.request import FitRequest
 from softseg.prediction import load_models
 from softseg.prediction.guarantee import folder_of
 from softseg.system import resolve_device
@@ -33,15 +33,9 @@ from softseg.system import resolve_device
 def fit_folder(
     model: str | PathLike[str],
     dataset: Dataset,
-    score: str,
+    request: FitRequest,
     *,
     out: str | PathLike[str] | None = None,
-    most_loss: float = MOST_LOSS,
-    tpr: float | None = None,
-    threshold: float | None = None,
-    held_out: Sequence[str] = (),
-    threshold_cases: Sequence[str] | None = None,
-    options: Mapping[str, Any] | None = None,
     device: str = "auto",
     events: Events | None = None,
 ) -> Path:
@@ -51,9 +45,8 @@ def fit_folder(
     ----------
     model: a model folder, also an ensemble, or the name of a shipped model (then with ``out``).
     dataset: what it was trained on: training cases are estimated from, validation cases give the threshold.
-    score: name of the score.
+    request: the score, and how its threshold is chosen.
     out: folder of the copy, which appears only when complete; ``None``: the model folder itself.
-    most_loss, tpr, threshold, held_out, threshold_cases, options: see :func:`softseg.outliers.fit_outliers`.
     device: ``"auto"``, ``"cpu"`` or ``"cuda:N"``.
     events: stages, progress, warnings, results; cancelling.
 
@@ -72,26 +65,14 @@ def fit_folder(
     target = _target(folder, model, out)
     fit: Callable[..., FittedOutliers | EnsembleOutliers]
     if Joint.of(models) is None:
-        score_class(score, models[0].head)
+        score_class(request.score, models[0].head)
         fit = partial(fit_outliers, models[0])
     else:
-        require_score(score, models, options or {})
+        require_score(request.score, models, request.options)
         fit = partial(fit_ensemble_outliers, models)
+    cases = [case.id for case in dataset.split("train")]
     with scratch_beside(target / OUTLIERS_FILE if target == folder else target) as cache:
-        fitted = fit(
-            dataset,
-            [case.id for case in dataset.split("train")],
-            score,
-            resolve_device(device, events),
-            events,
-            threshold_cases=threshold_cases,
-            most_loss=most_loss,
-            tpr=tpr,
-            threshold=threshold,
-            held_out=held_out,
-            options=options,
-            cache=cache,
-        )
+        fitted = fit(dataset, cases, request, resolve_device(device, events), events, cache=cache)
     for line in _summary(fitted):
         events.log(line)
     events.check()
