@@ -18,7 +18,7 @@ from scipy.ndimage import distance_transform_edt, find_objects, gaussian_filter
 
 from softseg.image import Geometry, read_image
 from softseg.resources import label_tree_path
-from softseg.soft.corrections import ball
+from softseg.soft.correcting import ball
 from softseg.soft.parcellation import SoftParcellation
 from softseg.soft.slabs import Slab
 from softseg.tree import Cut, LabelTree

@@ -76,7 +76,8 @@ def _strokes(logic: Any, node: Any, rounds: int) -> list[Line]:
     """Paint balls of 10,000 voxels into the segments of level 3 under a map, and let the result follow."""
     from SoftSegSlicerLib.Scene import Grids, Segments
 
-    from softseg.soft.corrections import ball, nearest
+    from softseg.soft.correcting import ball
+    from softseg.soft.corrections import nearest
 
     logic.collapse(node, 3)
     parcellation, cut = logic.parcellationOf(node), logic.cutOf(node)

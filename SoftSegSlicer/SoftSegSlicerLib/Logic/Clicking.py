@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from softseg.errors import InputError
-from softseg.soft.corrections.choosing import ball, region, suggestions
+from softseg.soft.correcting.choosing import ball, region, suggestions
 from softseg.soft.points import PointReader
 
 from ..Scene import Folding
@@ -115,7 +115,7 @@ class ClickingLogic:
 
 @dataclass(frozen=True)
 class _Shown:
-    """Labels as they are shown, for :func:`softseg.soft.corrections.choosing.region`."""
+    """Labels as they are shown, for :func:`softseg.soft.correcting.choosing.region`."""
 
     geometry: object
     array: object

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from softseg.soft.corrections.apply import with_added
+from softseg.soft.correcting.apply import with_added
 from softseg.soft.remap import corrected_as
 
 from .Remapping import Remapping

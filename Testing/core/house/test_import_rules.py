@@ -36,6 +36,8 @@ def test_rules_hold_and_can_fail(copy: Path) -> None:
         ("tree/node.py", "import softseg.soft.labels", "Dependencies point one way"),
         ("evaluation/rows.py", "import vtk", "The engine knows neither Slicer nor Qt nor VTK"),
         ("soft/labels.py", "import torch", "Trees and stored results need only numpy"),
+        ("network/scope.py", "def late():\n    import softseg.network.heads", "No circles, inside packages too"),
+        ("studies/plan/metrics.py", "import softseg.studies.work.tables", "Studies: plan, then work"),
     ):
         source = copy / "core" / "softseg" / file
         original = source.read_text(encoding="utf-8")

@@ -17,10 +17,10 @@ from prediction_kit import Intensity, grid, make_model, make_plan, two_leaves
 
 from softseg.backends.memory import network_memory
 from softseg.data import NetworkSpec
+from softseg.data.network_options import window_multiple
 from softseg.errors import OutOfMemoryError
 from softseg.events import Events, ListSink
 from softseg.network import Head, Model, ModelFolder, build_network
-from softseg.network.options import window_multiple
 from softseg.prediction import predict_case
 from softseg.prediction.head_work import UsualNetwork
 from softseg.prediction.window_grid import halved

@@ -18,7 +18,13 @@ import torch
 from torch import Tensor, nn
 
 from softseg.backends.memory import network_memory
-from softseg.backends.onnx_backend import (
+from softseg.backends.stored_weights import name_stored_weights
+from softseg.backends.torch_backend import TorchBackend
+from softseg.data.network_options import window_multiple
+from softseg.errors import InputError
+from softseg.extras import missing
+from softseg.files import write_beside
+from softseg.network.onnx_network import (
     FORMAT_VERSION,
     ONNX_FILE,
     PACKAGES,
@@ -28,12 +34,6 @@ from softseg.backends.onnx_backend import (
     session_of,
     weights_digest,
 )
-from softseg.backends.stored_weights import name_stored_weights
-from softseg.backends.torch_backend import TorchBackend
-from softseg.errors import InputError
-from softseg.extras import missing
-from softseg.files import write_beside
-from softseg.network.options import window_multiple
 from softseg.system import installed
 
 if TYPE_CHECKING:

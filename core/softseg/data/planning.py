@@ -117,7 +117,7 @@ def fitting_patch(plan: Plan, given: bool) -> Plan:
     ------
     InputError: the patch that was given does not fit.
     """
-    from softseg.network.options import window_multiple
+    from softseg.data.network_options import window_multiple
 
     multiple = window_multiple(plan.network, plan.dimensions)[3 - plan.dimensions :]
     size = [math.ceil(side / step) * step for side, step in zip(plan.patch_size, multiple, strict=True)]

@@ -12,10 +12,11 @@ if TYPE_CHECKING:
     from softseg.network.architectures import NETWORKS, build_network, memory_format, network_config, set_output_bias
     from softseg.network.ensemble_outliers import EnsembleOutliers
     from softseg.network.fitted_outliers import FittedOutliers
-    from softseg.network.heads import Head, Scope
+    from softseg.network.heads import Head
     from softseg.network.joint import Joint, load_members
     from softseg.network.model_folder import Model, ModelFolder
     from softseg.network.norm_relu import NormReLU
+    from softseg.network.scope import Scope
     from softseg.network.states import load_state
     from softseg.network.weights import read_weights, write_weights
 
@@ -48,7 +49,7 @@ _HOME = {
     "Model": "model_folder",
     "ModelFolder": "model_folder",
     "NormReLU": "norm_relu",
-    "Scope": "heads",
+    "Scope": "scope",
     "build_network": "architectures",
     "load_members": "joint",
     "load_state": "states",

@@ -18,8 +18,8 @@ from torch import nn
 from torch.overrides import TorchFunctionMode
 
 from softseg.bundle_text import is_inert
+from softseg.data.network_options import COUNTS, MOST_FILTERS, MOST_LEVELS, completed
 from softseg.errors import InputError
-from softseg.network.options import COUNTS, MOST_FILTERS, MOST_LEVELS, completed
 from softseg.system import raise_out_of_memory
 
 if TYPE_CHECKING:

@@ -7,13 +7,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, get_args
 
 from softseg.errors import InputError
+from softseg.network.scope import Scope
 
 if TYPE_CHECKING:
     from torch import Tensor
-
-Scope = Literal["sample", "batch", "volume"]
-"""Over what :class:`~softseg.network.NormReLU` takes its maximum."""
-
 
 HeadName = Literal["softmax", "normrelu", "godin"]
 """Names of the heads."""

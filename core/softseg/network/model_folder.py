@@ -28,7 +28,8 @@ from softseg.ensemble_file import MEMBERS, EnsembleFile
 from softseg.errors import InputError
 from softseg.files import read_json_object, require_inside, settle
 from softseg.needs import Needs
-from softseg.network.fitted_outliers import ESTIMATES_FILE, OUTLIERS_FILE, FittedOutliers
+from softseg.network.fitted_outliers import FittedOutliers
+from softseg.network.folder_files import FILES, FORMAT_VERSION, OPTIONAL
 from softseg.network.heads import Head
 from softseg.soft.calibration import FILE as CALIBRATION_FILE
 from softseg.soft.calibration import Calibration
@@ -38,15 +39,8 @@ from softseg.tree import LabelTree
 if TYPE_CHECKING:
     from torch import nn
 
-    from softseg.backends.onnx_backend import OnnxNetwork
     from softseg.network.joint import Joint
-
-FORMAT_VERSION = 1
-"""Version of the ``softseg`` part of ``metadata.json``; newer ones are refused."""
-
-_FILES = ("configs/metadata.json", "models/model.pt", "tree.json", "recipe.yaml")
-ONNX_FILE = "models/model.onnx"
-OPTIONAL = (CALIBRATION_FILE, OUTLIERS_FILE, ESTIMATES_FILE, ONNX_FILE)
+    from softseg.network.onnx_network import OnnxNetwork
 
 
 @dataclass(frozen=True, eq=False)
@@ -161,7 +155,7 @@ class ModelFolder:
         scored: FittedOutliers | None = None
         onnx: OnnxNetwork | None = None
         if backend == "onnx":
-            from softseg.backends.onnx_backend import OnnxNetwork
+            from softseg.network.onnx_network import OnnxNetwork
 
             onnx = OnnxNetwork.load(folder, plan, tree, head)
         else:
@@ -191,10 +185,10 @@ def _require_files(folder: Path) -> None:
             file=folder,
             hint=f"name one of its members: {', '.join(f'{MEMBERS}/{name}' for name in ensemble.members)}",
         )
-    for name in _FILES:
+    for name in FILES:
         if not (folder / name).is_file():
             raise InputError(f"the model folder lacks {name}", file=folder, hint="is it a model folder of softseg?")
-    for name in (*_FILES, *OPTIONAL):
+    for name in (*FILES, *OPTIONAL):
         require_inside(folder / name, folder)
 
 

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from softseg.errors import InputError
-from softseg.network.heads import Scope
+from softseg.network.scope import Scope
 
 
 class NormReLU(nn.Module):

@@ -14,9 +14,9 @@ from softseg.data.plan import Plan
 from softseg.files import write_folder_beside
 from softseg.needs import Needs
 from softseg.network.bundle import inference_config, metadata_config
+from softseg.network.folder_files import FORMAT_VERSION, OPTIONAL
 from softseg.network.heads import Head
 from softseg.network.model_card import model_card
-from softseg.network.model_folder import FORMAT_VERSION, OPTIONAL
 from softseg.network.states import state_of
 from softseg.network.weights import write_weights
 from softseg.tree import LabelTree

@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, TypeVar
 from softseg.data import preprocess_images
 from softseg.data.cubes import read_channel
 from softseg.data.cubes.cube import ChannelImage
+from softseg.data.network_options import window_multiple
 from softseg.errors import OutOfMemoryError, naming
 from softseg.events import Events
 from softseg.image import Geometry, Image
 from softseg.network import FittedOutliers
 from softseg.network.ensemble_outliers import EnsembleOutliers
-from softseg.network.options import window_multiple
 from softseg.prediction.ensemble import see_one_grid
 from softseg.prediction.joint import KEPT, Answer, averaged, in_turn
 from softseg.prediction.joint_scores import joined, score_maps

@@ -14,7 +14,7 @@ from softseg.errors import InputError
 from softseg.files import write_folder_beside
 from softseg.needs import Needs
 from softseg.network import Model
-from softseg.network.model_folder import OPTIONAL
+from softseg.network.folder_files import OPTIONAL
 from softseg.prediction.ensemble import load_models, needs_of, require_one_tree
 from softseg.requests.names import file_names
 

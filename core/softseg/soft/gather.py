@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from softseg.image import Geometry
-from softseg.soft.corrections.apply import with_corrections
+from softseg.soft.correcting.apply import with_corrections
 from softseg.soft.corrections.follow import on_grid
 from softseg.soft.encoding import SCALE
 from softseg.soft.outliers import StoredOutliers

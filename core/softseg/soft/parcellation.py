@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from softseg.image import Geometry
 from softseg.soft.compress import compress
-from softseg.soft.corrections.correctable import Correctable
+from softseg.soft.correcting.correctable import Correctable
 from softseg.soft.slabs import Slab
 from softseg.soft.volumes import NodeVolume
 from softseg.tree import LabelTree

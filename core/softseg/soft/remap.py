@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from softseg.errors import InputError
-from softseg.soft.corrections.apply import with_corrections
+from softseg.soft.correcting.apply import with_corrections
 from softseg.soft.corrections.correction import Correction
 from softseg.soft.corrections.follow import on_tree, speak_alike
 from softseg.soft.parcellation import SoftParcellation

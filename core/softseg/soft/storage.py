@@ -14,7 +14,7 @@ from softseg.arrays import declared_arrays, read_arrays
 from softseg.errors import InputError, SoftSegError
 from softseg.files import require_file, write_beside
 from softseg.image import Geometry
-from softseg.soft.corrections.apply import with_corrections
+from softseg.soft.correcting.apply import with_corrections
 from softseg.soft.corrections.storage import RUN_ARRAYS, header_entries, read_corrections, run_arrays
 from softseg.soft.encoding import NODE_ERROR, SCALE
 from softseg.soft.outliers import StoredOutliers

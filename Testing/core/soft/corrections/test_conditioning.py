@@ -11,7 +11,7 @@ from hypothesis import given
 
 from softseg.errors import InputError
 from softseg.soft import SoftParcellation
-from softseg.soft.corrections.apply import with_corrections
+from softseg.soft.correcting.apply import with_corrections
 from softseg.soft.remap import corrected_as
 
 

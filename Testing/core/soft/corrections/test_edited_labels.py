@@ -11,7 +11,7 @@ from scipy import ndimage
 from softseg.errors import InputError
 from softseg.image import Geometry
 from softseg.soft import SoftParcellation
-from softseg.soft.corrections import ball
+from softseg.soft.correcting import ball
 from softseg.soft.outliers import StoredOutliers
 from softseg.tree import LabelTree, Node
 

@@ -3,7 +3,6 @@
 Loads with numpy alone.
 """
 
-from softseg.soft.corrections.choosing import Suggestion, ball
 from softseg.soft.corrections.correction import Correction, corrected_voxel_count
 
-__all__ = ["Correction", "Suggestion", "ball", "corrected_voxel_count"]
+__all__ = ["Correction", "corrected_voxel_count"]

@@ -12,11 +12,8 @@ from typing import Any, Literal
 import numpy as np
 
 from softseg.studies.findings.statistics import Paired, compare_paired, holm
-from softseg.studies.plan.metrics import SMALLER_IS_BETTER
+from softseg.studies.plan.metrics import SIZE, SMALLER_IS_BETTER
 from softseg.studies.work.tables import Result
-
-SIZE = "volume_reference_ml"
-"""Metric of a node's row: its volume in the reference."""
 
 Table = dict[str, dict[str, dict[str, float]]]
 

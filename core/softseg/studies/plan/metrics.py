@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+SIZE = "volume_reference_ml"
+"""Metric of a node's row: its volume in the reference."""
+
 NAMES = {
     "dice": "Dice",
     "soft_dice": "soft Dice",

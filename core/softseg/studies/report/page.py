@@ -15,11 +15,10 @@ from matplotlib.figure import Figure
 import softseg
 from softseg.evaluation.charts import to_uri
 from softseg.evaluation.page import write_page
-from softseg.studies.findings.sizes import SIZE
 from softseg.studies.findings.summary import Comparison, Findings, Key, read_curves
 from softseg.studies.findings.thresholds import LEVEL_SCORE
 from softseg.studies.plan.jobs import Job
-from softseg.studies.plan.metrics import NAMES
+from softseg.studies.plan.metrics import NAMES, SIZE
 from softseg.studies.plan.study import Study
 from softseg.studies.report import charts
 from softseg.studies.report.outliers import outlier_tables

@@ -20,9 +20,8 @@ from softseg.prediction.outputs import SOFT_FILE
 from softseg.requests.manifest import SOFT, Manifest, OutputFile, WrittenCase, absolute
 from softseg.requests.predict import NO_MASK
 from softseg.spreadsheets import read_rows
-from softseg.studies.findings.sizes import SIZE
 from softseg.studies.plan.jobs import Job
-from softseg.studies.plan.metrics import TREE_DISTANCES
+from softseg.studies.plan.metrics import SIZE, TREE_DISTANCES
 from softseg.studies.plan.study import Study
 from softseg.studies.work.tables import Result
 from softseg.system import resolve_device

@@ -18,7 +18,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from softseg.backends.base import Kind, Region
 from softseg.errors import InputError
 from softseg.files import require_inside
 from softseg.network.heads import LEAST_DIVISOR, Head
@@ -26,6 +25,7 @@ from softseg.system import raise_out_of_memory, threads_each
 from softseg.types import FloatArray
 
 if TYPE_CHECKING:
+    from softseg.backends.base import Kind, Region
     from softseg.data.plan import Plan
     from softseg.tree import LabelTree
 

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from softseg.soft.corrections.apply import predicted, with_added, without
-from softseg.soft.corrections.choosing import Suggestion, region, suggestions
+from softseg.soft.correcting.apply import predicted, with_added, without
+from softseg.soft.correcting.choosing import Suggestion, region, suggestions
+from softseg.soft.correcting.edited import corrected_by_labels
 from softseg.soft.corrections.correction import Correction
-from softseg.soft.corrections.edited import corrected_by_labels
 from softseg.soft.corrections.runs import Runs
 from softseg.soft.corrections.said import Said, correction_map
 from softseg.soft.views import ParcellationViews

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from softseg.errors import InputError
-from softseg.soft.corrections.apply import with_added
+from softseg.soft.correcting.apply import with_added
 from softseg.soft.corrections.correction import Correction
 from softseg.soft.corrections.runs import Runs
 from softseg.soft.views import ParcellationViews
