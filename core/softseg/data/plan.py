@@ -20,6 +20,7 @@ from softseg.data.cubes.bands import Bands
 from softseg.data.identified import Identifier
 from softseg.errors import InputError
 from softseg.files import write_beside
+from softseg.overrides import parts_of
 from softseg.texts import read_json
 
 _FROZEN = ConfigDict(extra="forbid", frozen=True)
@@ -255,7 +256,7 @@ def _set(content: dict[str, Any], key: str, value: Any, channels: tuple[str, ...
         value = dict.fromkeys(channels, one)
     if key == "network" and isinstance(value, str):
         value = {"name": value, "options": {}}
-    *parents, last = key.split(".")
+    *parents, last = parts_of(key)
     free = parents[:2] == ["network", "options"]
     place: Any = content
     for depth, name in enumerate(parents):

@@ -21,6 +21,7 @@ from softseg.data.survey import Scan, look_at, spread
 from softseg.errors import InputError
 from softseg.events import Events
 from softseg.image import Geometry
+from softseg.overrides import below, but
 from softseg.system import GIB, memory, resolve_device
 
 if TYPE_CHECKING:
@@ -103,7 +104,7 @@ def make_plan(
     orientation = fixed.orientation or _most_common([plan_orientation(geometry, dimensions) for geometry in first])
     scans = look_at(chosen, dataset, orientation, dimensions, events)
     bands = _bands(dataset, scans, overrides)
-    others = {key: value for key, value in (overrides or {}).items() if key.partition(".")[0] != "bands"}
+    others = but(overrides, "bands")
     plan = _decide(dataset, scans, dimensions, orientation, fixed.spacing, bands, machine).with_overrides(others)
     plan = fitting_patch(plan, given="patch_size" in others)
     events.log(describe(plan, machine))
@@ -262,7 +263,7 @@ def _bands(dataset: Dataset, scans: Sequence[Scan], overrides: dict[str, Any] | 
         if samples[0].ndim == 2:
             known = next((scan.wavelengths[n] for scan in scans if scan.wavelengths[n] is not None), None)
             found[channel] = fit_bands(np.concatenate(samples), choices[channel], known, "plan.bands")
-    if not found and any(key.partition(".")[0] == "bands" for key in overrides or {}):
+    if not found and below(overrides, "bands"):
         raise InputError("no channel is a cube of bands", file=dataset.path, field="plan.bands")
     return found
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import shutil
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -25,6 +24,7 @@ from softseg.network.outlier_scores import SCORES, score_class, scores_for
 from softseg.outliers.fit import fit_outliers
 from softseg.outliers.fit_ensemble import fit_ensemble_outliers, require_score
 from softseg.outliers.request import FitRequest
+from softseg.overrides import key_and_value
 from softseg.prediction import load_models
 from softseg.prediction.guarantee import folder_of
 from softseg.system import resolve_device
@@ -93,24 +93,7 @@ def options_of(changes: Sequence[str]) -> dict[str, Any]:
     ------
     InputError: one of them has no ``=``.
     """
-    import yaml
-
-    from softseg.yaml_text import load_yaml
-
-    options: dict[str, Any] = {}
-    for change in changes:
-        key, equals, text = change.partition("=")
-        if not equals or not key.strip():
-            raise InputError(f"expected key=value, got {change!r}", field="--set")
-        try:
-            value = load_yaml(text)
-        except yaml.YAMLError as error:
-            raise InputError(f"the value is not YAML: {text!r}", field=f"--set {key}") from error
-        if isinstance(value, str):
-            with contextlib.suppress(ValueError):
-                value = float(value)  # 1e-3, which YAML reads as text
-        options[key.strip()] = value
-    return options
+    return dict(key_and_value(change) for change in changes)
 
 
 def described(models: Sequence[Model]) -> list[str]:

@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from softseg.errors import InputError
 from softseg.files import write_beside
+from softseg.overrides import key_and_value, parts_of
 from softseg.synthesis.settings import SynthesisSpec
 from softseg.texts import read_text
 from softseg.training.score_names import FIELD, problem_of_score
@@ -242,15 +243,8 @@ def _parse(text: str, file: Path) -> dict[str, Any]:
 
 
 def _set(values: dict[str, Any], change: str) -> None:
-    key, equals, text = change.partition("=")
-    parts = key.strip().split(".")
-    if not equals or not all(parts):
-        raise InputError(f"expected key=value, got {change!r}", field="--set")
-    try:
-        value = load_yaml(text)
-    except yaml.YAMLError as error:
-        raise InputError(f"the value is not YAML: {text!r}", field=f"--set {key}") from error
-    value = _number(value)
+    key, value = key_and_value(change)
+    parts = parts_of(key)
     if parts[0] == "plan" and len(parts) > 1:  # plan overrides are dotted keys themselves
         parts = ["plan", ".".join(parts[1:])]
     place: Any = values
@@ -279,16 +273,6 @@ def _position(place: list[Any], part: str, key: str) -> int:
     if not part.isdigit() or int(part) >= len(place):
         raise InputError(f"expected a position 0..{len(place) - 1}, got {part!r}", field=f"--set {key}")
     return int(part)
-
-
-def _number(value: Any) -> Any:
-    """Return ``1e-3``, which YAML reads as text, as the number that people mean."""
-    if isinstance(value, str):
-        try:
-            return float(value)
-        except ValueError:
-            return value
-    return value
 
 
 def plain_error(

@@ -10,6 +10,7 @@ import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from softseg.errors import InputError
+from softseg.overrides import below, parts_of
 from softseg.types import FloatArray
 
 PerPixel = Literal["none", "l1", "snv"]
@@ -250,10 +251,8 @@ def band_choices(overrides: Mapping[str, Any] | None, channels: Sequence[str]) -
         else:
             raise InputError("unknown key", field=name, hint=f"known are {', '.join(sorted(options))}")
 
-    for key, value in sorted((overrides or {}).items(), key=lambda item: item[0].count(".")):
-        parts = key.split(".")
-        if parts[0] == "bands":
-            put(parts[1:], value)
+    for key, value in sorted(below(overrides, "bands").items(), key=lambda item: len(parts_of(item[0]))):
+        put(parts_of(key)[1:], value)
     return {channel: _choice(values) for channel, values in chosen.items()}
 
 

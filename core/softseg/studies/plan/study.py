@@ -15,6 +15,7 @@ from pydantic import ValidationError
 
 from softseg.errors import InputError
 from softseg.files import is_file
+from softseg.overrides import names_any
 from softseg.requests.names import file_name, folded
 from softseg.studies.plan.data_specs import StrokesSpec
 from softseg.studies.plan.smoke import smoke_text, smoke_values
@@ -232,10 +233,9 @@ def _budget(budget: BudgetSpec) -> list[str]:
 
 
 def _refuse_budget(sets: list[str], file: Path, field: str) -> None:
-    for change in sets:
-        key = change.partition("=")[0].strip()
-        if key in ("steps", "minutes"):
-            raise InputError(f"{key} is the same for all variants", file=file, field=field, hint="set it under budget")
+    key = names_any(sets, ("steps", "minutes"))
+    if key is not None:
+        raise InputError(f"{key} is the same for all variants", file=file, field=field, hint="set it under budget")
 
 
 def _short(value: Any) -> str:
