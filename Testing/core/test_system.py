@@ -176,7 +176,8 @@ def test_the_doctor_says_what_a_container_allows() -> None:
 @pytest.mark.usefixtures("no_gpu")
 @pytest.mark.parametrize("tiles", [True, False])
 def test_precision(tiles: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(precision, "cpu_has_bfloat16_tiles", lambda: tiles)
+    for place in (precision, system):
+        monkeypatch.setattr(place, "cpu_has_bfloat16_tiles", lambda: tiles)
     assert system.resolve_precision("auto", CPU) == (torch.bfloat16 if tiles else torch.float32)
     assert system.resolve_precision("bfloat16", CPU) == torch.bfloat16
     assert system.resolve_precision("float32", CPU) == torch.float32
