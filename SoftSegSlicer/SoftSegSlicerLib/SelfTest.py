@@ -9,6 +9,7 @@ from softseg.image import Geometry
 from softseg.resources import label_tree_path
 from softseg.soft import SoftParcellation
 from softseg.tree import LabelTree
+from SoftSegSlicerLib.Scene.ShownMap import ShownMap
 
 SHAPE = (12, 20, 16)
 
@@ -54,7 +55,7 @@ def checkKnowing(test, logic):
     test.assertAlmostEqual(sum(logic.answeredDepths(segmentation).values()), 1.0)
     logic.setConfidence(segmentation, None)
     logic.showDecision(segmentation, parent)
-    test.assertEqual(logic.shownDecision(segmentation), parent)
+    test.assertEqual(logic.shownMap(segmentation), ShownMap.decision(parent))
     test.assertIsNone(logic.outliersOf(segmentation))
     logic.hideHeatMap(segmentation)
 

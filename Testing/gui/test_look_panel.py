@@ -6,6 +6,7 @@ import qt
 import slicer
 from gui_actions import CTRL, click, clickArrow, clickRow, key, names, settle, write
 from gui_results import labelMapNode, parcellation, phantom, rasOf, readableScenes, shownLabels, tree
+from SoftSegSlicerLib.Scene.ShownMap import ShownMap
 
 from softseg.resources import label_tree_path
 from softseg.tree import LabelTree
@@ -218,7 +219,7 @@ def test_search_shows_folded_structures_and_changes_nothing(look, result):
     write(look.ui.searchEdit, "puta", end="Return")
     assert names(look.tree) == ["head", "  grey matter", "    putamen"]
     assert shownLabels(result) == before
-    assert look.context.logic.shownNode(result) == "putamen"
+    assert look.context.logic.shownMap(result) == ShownMap.probability("putamen")
     key(look.ui.searchEdit, "Escape")
     assert names(look.tree) == ["head", "  background", "  grey matter", "  white matter"]
     assert shownLabels(result) == before

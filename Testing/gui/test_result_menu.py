@@ -56,7 +56,7 @@ def test_the_open_window_follows(moduleWidget, menu):
     assert panel.maps.shownNode == "grey"
     menu.fill(node, "grey")
     act(menu, "Hide the map")
-    assert moduleWidget.logic.shownNode(node) is None
+    assert moduleWidget.logic.shownMap(node) is None
 
 
 def test_segment_editor_gets_the_segment_that_was_clicked(moduleWidget, menu, cleanScene, monkeypatch):

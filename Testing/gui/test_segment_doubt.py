@@ -10,6 +10,7 @@ import slicer
 from gui_runs import Dependencies, Runner, addHead, click, sayWritten
 from gui_training import choose
 from PySide6.QtGui import QImage
+from SoftSegSlicerLib.Scene.ShownMap import DISAGREEMENT
 from SoftSegSlicerLib.SelfTest import headlessResult
 
 from softseg.image import Image, write_image
@@ -127,7 +128,7 @@ def test_repeated_answers_give_a_map_of_disagreement_and_intervals(panel, head, 
     moduleWidget.parent.show()
     click(look.ui.uncertaintyButton)
     look.ui.decisionSelector.currentIndex = 2
-    assert logic.shownNode(node) == logic.DISAGREEMENT
+    assert logic.shownMap(node) == DISAGREEMENT
     panel.ui.batchSection.collapsed = False
     listed = [panel.ui.batchList.topLevelItem(n).text(0) for n in range(panel.ui.batchList.topLevelItemCount)]
     assert listed == ["head"], "maps are no scans"

@@ -109,7 +109,7 @@ def calls(logic, node, scene) -> dict[str, Callable[[], object]]:
         "originalTree": lambda: logic.originalTree(node),
         "cutOf": lambda: logic.cutOf(node),
         "parcellationOf": lambda: logic.parcellationOf(node),
-        "shownNode": lambda: logic.shownNode(node),
+        "shownMap": lambda: logic.shownMap(node),
         "heatMapStyle": lambda: logic.heatMapStyle(node),
         "styleHeatMap": lambda: logic.styleHeatMap(node, opacity=0.5),
         "collapse": lambda: logic.collapse(node, 1),

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import slicer
+from SoftSegSlicerLib.Scene.ShownMap import ShownMap
 from worlds import (
     assertSameCentres,
     expectedCentres,
@@ -156,9 +157,9 @@ def test_a_copy_looks_as_the_original_did_before_its_map(logic, scene, result):
     logic.showNode(result, "brain")
     made = dataModule(scene, result)
     assert made.GetDisplayNode().GetVisibility2DFill() == fill
-    assert logic.shownNode(made) is None
+    assert logic.shownMap(made) is None
     assert not result.GetDisplayNode().GetVisibility2DFill()
-    assert logic.shownNode(result) == "brain"
+    assert logic.shownMap(result) == ShownMap.probability("brain")
 
 
 def test_a_crisp_result_is_copied_with_its_unfolded_labels(logic, scene, parcellation, grid, addVolume, tree):

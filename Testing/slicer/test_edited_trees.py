@@ -139,7 +139,7 @@ def test_a_heat_map_follows_the_tree(logic, parcellation):
     )
     assert logic.heatMapStyle(node)["threshold"] == 0.3
     logic.setTree(node, moved.remove("nuclei", keep_children=True))
-    assert logic.shownNode(node) is None
+    assert logic.shownMap(node) is None
 
 
 def test_crisp_labels_follow_edits_and_undo_too(logic, parcellation, grid, shownLabels, addVolume, tree):

@@ -5,12 +5,14 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import slicer
+from SoftSegSlicerLib.Scene.ShownMap import DISAGREEMENT, OUTLIER_SCORE, UNCERTAINTY, ShownMap
 from vtk.util import numpy_support
 
 from softseg.errors import InputError
 from softseg.image import Geometry
 from softseg.soft import SoftParcellation
 from softseg.soft.outliers import StoredOutliers
+from softseg.tree import LabelTree
 
 SIZE = (32, 32, 8)
 
@@ -116,7 +118,7 @@ def test_hiding_brings_back_the_view_as_it_was(logic, shown, view, ramp, addVolu
     logic.hideHeatMap(shown)
     assert view.composite.GetForegroundVolumeID() == other.GetID()
     assert view.composite.GetForegroundOpacity() == pytest.approx(0.3)
-    assert logic.shownNode(shown) is None
+    assert logic.shownMap(shown) is None
 
 
 def test_a_foreground_that_was_removed_meanwhile_does_not_come_back(logic, shown, view, ramp, addVolume, scene):
@@ -204,10 +206,37 @@ def test_the_contour_runs_where_the_probability_is_one_half(logic, ramp, scene):
     assert scene.GetNumberOfNodesByClass("vtkMRMLModelNode") == 0
 
 
+@pytest.mark.parametrize("name", ["disagreement", "uncertainty map", "outlier score", "decision in stem"])
+def test_a_node_may_be_called_like_another_map(logic, ramp, tree, name):
+    """Scenes keep these words for the other maps; what a map shows follows from its role, not from the word alone."""
+    called = LabelTree([replace(node, id=name) if node.id == "stem" else node for node in tree.nodes])
+    node = logic.addSegmentation(replace(ramp, tree=called))
+    heat = logic.showNode(node, name)
+    assert logic.shownMap(node) == ShownMap.probability(name)
+    assert heat.GetAttribute("SoftSeg.ShownNode") == name
+    logic.setTree(node, called)
+    assert logic.shownMap(node) == ShownMap.probability(name), "the map is that of the node after an edit, too"
+
+
+@pytest.mark.parametrize(
+    ("role", "text", "shown"),
+    [
+        ("softseg.heatMap", "stem", ShownMap.probability("stem")),
+        ("softseg.entropy", "uncertainty map", UNCERTAINTY),
+        ("softseg.entropy", "decision in stem", ShownMap.decision("stem")),
+        ("softseg.outlierScore", "outlier score", OUTLIER_SCORE),
+        ("softseg.disagreement", "disagreement", DISAGREEMENT),
+    ],
+)
+def test_the_words_that_scenes_keep(role, text, shown):
+    assert (shown.role, shown.text) == (role, text)
+    assert ShownMap.of(role, text) == shown
+
+
 def test_uncertainty_is_the_entropy_at_the_cut_and_follows_it(logic, parcellation):
     node = logic.addSegmentation(parcellation)
     entropy = logic.showUncertainty(node)
-    assert logic.shownNode(node) == logic.UNCERTAINTY
+    assert logic.shownMap(node) == UNCERTAINTY
     np.testing.assert_allclose(slicer.util.arrayFromVolume(entropy), parcellation.entropy(3, True), atol=1e-6)
     display = entropy.GetDisplayNode()
     assert display.GetWindowLevelMax() == pytest.approx(np.log(4) / np.log(6))
@@ -216,7 +245,7 @@ def test_uncertainty_is_the_entropy_at_the_cut_and_follows_it(logic, parcellatio
     assert display.GetWindowLevelMax() == 1
     heat = logic.showNode(node, "stem")
     assert heat is not entropy
-    assert logic.shownNode(node) == "stem"
+    assert logic.shownMap(node) == ShownMap.probability("stem")
 
 
 def test_a_cloud_in_3d_is_denser_where_the_share_is_larger(logic, parcellation):
@@ -312,7 +341,7 @@ def test_a_new_result_is_shown_and_the_others_are_hidden(logic, shown, ramp, sce
     people.CreateDefaultDisplayNodes()
     other = logic.addSegmentation(ramp)
     assert not shown.GetDisplayVisibility()
-    assert logic.shownNode(shown) is None
+    assert logic.shownMap(shown) is None
     assert other.GetDisplayVisibility()
     assert people.GetDisplayVisibility()
     logic.showAlone(shown)

@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import slicer
+from SoftSegSlicerLib.Scene.ShownMap import OUTLIER_SCORE, ShownMap
 
 from softseg.errors import InputError
 from softseg.soft.outliers import StoredOutliers
@@ -184,7 +185,7 @@ def test_a_map_of_shares_never_takes_the_threshold_of_the_scores(logic, result):
     assert heat.GetDisplayNode().GetLowerThreshold() == 0.05
     assert heat.GetDisplayNode().GetWindowLevelMax() == pytest.approx(1)
     logic.showOutlierScore(result)
-    assert logic.shownNode(result) == logic.SCORE
+    assert logic.shownMap(result) == OUTLIER_SCORE
     assert not logic.describe(result, (900.0, 0.0, 0.0))
 
 
@@ -210,17 +211,17 @@ def test_mask_and_score_go_with_their_segmentation(logic, result, scene):
 def test_the_decision_inside_a_node_is_the_engines_entropy(logic, result, strange):
     node = logic.showDecision(result, "cortex", threshold=0.2)
     np.testing.assert_allclose(slicer.util.arrayFromVolume(node), strange.branch_entropy("cortex"), atol=1e-6)
-    assert logic.shownDecision(result) == "cortex"
+    assert logic.shownMap(result) == ShownMap.decision("cortex")
     assert slicer.vtkSlicerColorLogic.GetColorLegendDisplayNode(node).GetTitleText() == "Undecided within cortex"
     assert logic.showDecision(result, "left") is node, "a leaf has no parts: the decision that leads to it"
-    assert logic.shownDecision(result) == "cortex"
+    assert logic.shownMap(result) == ShownMap.decision("cortex")
     logic.collapse(result, 1)
-    assert logic.shownDecision(result) == "cortex"
+    assert logic.shownMap(result) == ShownMap.decision("cortex")
     logic.showNode(result, "cortex")
-    assert logic.shownDecision(result) is None
+    assert logic.shownMap(result) == ShownMap.probability("cortex")
 
 
 def test_the_decision_follows_an_edit_that_takes_it_away(logic, result, tree):
     logic.showDecision(result, "nuclei")
     logic.setTree(result, tree.merge(["putamen", "caudate"], "both", "both"), {"putamen": "both", "caudate": "both"})
-    assert logic.shownDecision(result) == "brain", "one part alone decides nothing"
+    assert logic.shownMap(result) == ShownMap.decision("brain"), "one part alone decides nothing"

@@ -10,6 +10,7 @@ import pytest
 import slicer
 import slicer.util
 from SoftSegSlicerLib.Process.HeadlessRunner import HeadlessRunner
+from SoftSegSlicerLib.Scene.ShownMap import DISAGREEMENT
 
 from softseg.image import Geometry, Image, write_image
 from softseg.resources import label_tree_path
@@ -71,7 +72,7 @@ def test_the_console_code_runs(head, scene, capsys):
     logic, result = names["logic"], names["result"]
     assert logic.confidenceOf(result) == 0.95
     assert logic.outlierThreshold(result) == -3.0
-    assert logic.shownNode(result) == logic.DISAGREEMENT
+    assert logic.shownMap(result) == DISAGREEMENT
     assert "energy -4.0" in capsys.readouterr().out
     exec(ADOPT, names)  # noqa: S102
     assert [node.id for node in names["logic"].cutOf(names["foldable"]).nodes] == [

@@ -5,6 +5,7 @@ import pytest
 import slicer
 from SoftSegSlicerLib.Integration.ResultActions import ResultActions
 from SoftSegSlicerLib.Integration.SegmentNumbers import KEYS, SegmentNumbers
+from SoftSegSlicerLib.Scene.ShownMap import UNCERTAINTY, ShownMap
 
 from softseg.image import Geometry
 
@@ -49,10 +50,10 @@ def test_a_segment_is_folded_into_its_branch_and_opened_again(logic, node):
 
 def test_the_probability_of_a_segment_or_the_uncertainty_of_all_is_shown_and_hidden(logic, node):
     ResultActions.of(logic, node, "nuclei").showProbability()
-    assert logic.shownNode(node) == "nuclei"
+    assert logic.shownMap(node) == ShownMap.probability("nuclei")
     actions = ResultActions.of(logic, node)
     actions.showProbability()
-    assert logic.shownNode(node) == logic.UNCERTAINTY
+    assert logic.shownMap(node) == UNCERTAINTY
     assert actions.isMapShown()
     actions.hideMap()
     assert not actions.isMapShown()

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import slicer
+from SoftSegSlicerLib.Scene.ShownMap import ShownMap
 
 from softseg.errors import InputError
 
@@ -61,7 +62,7 @@ def test_a_scene_bundle_keeps_heat_map_and_its_look(logic, parcellation, grid, a
     logic.showNode(node, "nuclei", threshold=0.2, opacity=0.4, contour=True)
 
     node = reopened("scan segmentation")
-    assert logic.shownNode(node) == "nuclei"
+    assert logic.shownMap(node) == ShownMap.probability("nuclei")
     style = logic.heatMapStyle(node)
     assert (style["threshold"], style["opacity"], style["contour"], style["legend"]) == (0.2, 0.4, True, True)
     heat = node.GetNodeReference("softseg.heatMap")

@@ -9,6 +9,7 @@ import slicer
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, initialize, invariant, multiple, rule
+from SoftSegSlicerLib.Scene.ShownMap import ShownMap
 from worlds import (
     assertSameCentres,
     asVtk,
@@ -145,7 +146,7 @@ class Results(RuleBasedStateMachine):
             }
             assertSameCentres(segmentCentres(node), expected)
             shown = self.maps[name]
-            assert self.logic.shownNode(node) == shown
+            assert self.logic.shownMap(node) == (None if shown is None else ShownMap.probability(shown))
             if shown:
                 heat = node.GetNodeReference("softseg.heatMap")
                 np.testing.assert_allclose(

@@ -58,7 +58,7 @@ class ResultActions:
 
     def isMapShown(self):
         """Whether a map of this result is shown."""
-        return self._logic.shownNode(self.node) is not None
+        return self._logic.shownMap(self.node) is not None
 
     # -- acts -----------------------------------------------------------------------------------------------------
 

@@ -8,6 +8,7 @@ from softseg.soft.confidence import steps_of
 
 from ..Scene import Grids, HeatMap, LabelSource, OutlierMask, Placement, References
 from ..Scene.Probe import toLocal
+from ..Scene.ShownMap import DISAGREEMENT, OUTLIER_SCORE, Kind, ShownMap
 from ..Scene.Sureness import Sureness, SureSource
 from ..Scene.Translation import tr as _
 from .Looking import LookingLogic, given
@@ -15,8 +16,6 @@ from .Looking import LookingLogic, given
 
 class KnowingLogic(LookingLogic):
     """Labels that say no more than is sure, and maps of what is doubtful or strange."""
-
-    SCORE, DISAGREEMENT = HeatMap.SCORE, HeatMap.DISAGREEMENT
 
     # -- as deep as sure ------------------------------------------------------------------------------------------
 
@@ -90,7 +89,7 @@ class KnowingLogic(LookingLogic):
             sureness.write(segmentationNode)
         if OutlierMask.isOn(segmentationNode):
             self.showOutliers(segmentationNode)
-        if self.shownNode(segmentationNode) == self.SCORE:
+        if self.shownMap(segmentationNode) == OUTLIER_SCORE:
             self.styleHeatMap(segmentationNode, threshold=self.outlierThreshold(segmentationNode))
 
     def showOutliers(self, segmentationNode, opacity=None):
@@ -160,16 +159,7 @@ class KnowingLogic(LookingLogic):
         threshold = self.outlierThreshold(segmentationNode)
         style = given(threshold=threshold, opacity=opacity, colorMap=colorMap, contour=False, legend=legend)
         title, span = _("Outlier score: {name}").format(name=stored.score_name), (stored.low, stored.high)
-        return HeatMap.show(
-            segmentationNode,
-            References.OUTLIER_SCORE,
-            stored.degree(),
-            source.geometry,
-            self.SCORE,
-            title,
-            style,
-            span,
-        )
+        return HeatMap.show(segmentationNode, OUTLIER_SCORE, stored.degree(), source.geometry, title, style, span)
 
     # -- one decision ---------------------------------------------------------------------------------------------
 
@@ -201,10 +191,9 @@ class KnowingLogic(LookingLogic):
         title = _("Uncertainty within {name}").format(name=self.treeOf(segmentationNode).node(deciding).name)
         return HeatMap.show(
             segmentationNode,
-            References.ENTROPY,
+            ShownMap.decision(deciding),
             source.parcellation.branch_entropy(deciding, normalize=True),
             source.geometry,
-            HeatMap.DECISION + deciding,
             title,
             style,
         )
@@ -231,31 +220,24 @@ class KnowingLogic(LookingLogic):
         style = given(threshold=threshold, opacity=opacity, colorMap=colorMap, contour=False, legend=legend)
         return HeatMap.show(
             segmentationNode,
-            References.DISAGREEMENT,
+            DISAGREEMENT,
             Grids.arrayOf(volumeNode.GetImageData()),
             Grids.geometryOfVolume(volumeNode),
-            self.DISAGREEMENT,
             _("Disagreement"),
             style,
             (0, math.log(2)),
         )
 
-    def shownDecision(self, segmentationNode):
-        """Return the id of the node whose decision is shown, or None."""
-        shown = self.shownNode(segmentationNode) or ""
-        return shown[len(HeatMap.DECISION) :] if shown.startswith(HeatMap.DECISION) else None
-
     # -- inside ---------------------------------------------------------------------------------------------------
 
     def _refreshMap(self, segmentationNode):
-        deciding = self.shownDecision(segmentationNode)
-        if deciding is not None:
-            if self.decisionOf(segmentationNode, deciding) is not None:
-                self.showDecision(segmentationNode, deciding)
-            else:
-                self.hideHeatMap(segmentationNode)
-        elif self.shownNode(segmentationNode) not in (self.SCORE, self.DISAGREEMENT):
+        shown = self.shownMap(segmentationNode)
+        if shown is None or shown.kind is not Kind.DECISION:
             super()._refreshMap(segmentationNode)
+        elif self.decisionOf(segmentationNode, shown.nodeId) is not None:
+            self.showDecision(segmentationNode, shown.nodeId)
+        else:
+            self.hideHeatMap(segmentationNode)
 
     def _hold(self, segmentationNode, **changes):
         """Hold the labels to something else and show them."""

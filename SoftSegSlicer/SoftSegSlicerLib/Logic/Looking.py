@@ -7,6 +7,7 @@ from softseg.errors import InputError
 from ..Scene import Answers, ColorMaps, Grids, HeatMap, LabelSource, Placement, References, VolumeRendering
 from ..Scene.ParcellationNode import ParcellationStore
 from ..Scene.Probe import Probe, toLocal
+from ..Scene.ShownMap import UNCERTAINTY, Kind, ShownMap
 from ..Scene.Sureness import Sureness
 from ..Scene.Translation import tr as _
 from ..Scene.VolumesTable import counting, nodeVolumes, writeVolumesTable
@@ -19,8 +20,6 @@ _DOUBT = 4  # nodes between which a voxel hesitates where the uncertainty map ha
 class LookingLogic(ClickingLogic, SurfacingLogic):
     """Maps over the slices and numbers of a result; a map follows when the result is folded or edited."""
 
-    UNCERTAINTY = HeatMap.UNCERTAINTY
-
     onVolumesChanged = None
     """Called with a segmentation when a transform changed its volumes, or None."""
 
@@ -32,7 +31,7 @@ class LookingLogic(ClickingLogic, SurfacingLogic):
     def collapse(self, segmentationNode, cut):
         """Show a segmentation at another cut; see :meth:`SurfacingLogic.collapse`."""
         kept = super().collapse(segmentationNode, cut)
-        if self.shownNode(segmentationNode) == self.UNCERTAINTY:
+        if self.shownMap(segmentationNode) == UNCERTAINTY:
             self._refreshMap(segmentationNode)
         return kept
 
@@ -105,7 +104,7 @@ class LookingLogic(ClickingLogic, SurfacingLogic):
         )
         array = source.parcellation.probability(nodeId, own)
         style = given(threshold=threshold, opacity=opacity, colorMap=colorMap, contour=contour, legend=legend)
-        return HeatMap.show(segmentationNode, References.HEAT_MAP, array, source.geometry, nodeId, node.name, style)
+        return HeatMap.show(segmentationNode, ShownMap.probability(nodeId), array, source.geometry, node.name, style)
 
     def showUncertainty(
         self, segmentationNode, *, threshold=None, opacity=None, colorMap=None, contour=None, legend=None
@@ -119,9 +118,7 @@ class LookingLogic(ClickingLogic, SurfacingLogic):
         array = source.parcellation.entropy(source.parcellation.tree.cut(ids), normalize=True)
         style = given(threshold=threshold, opacity=opacity, colorMap=colorMap, contour=contour, legend=legend)
         title, top = _("Uncertainty"), min(1.0, math.log(_DOUBT) / math.log(max(2, len(ids))))
-        return HeatMap.show(
-            segmentationNode, References.ENTROPY, array, source.geometry, self.UNCERTAINTY, title, style, (0, top)
-        )
+        return HeatMap.show(segmentationNode, UNCERTAINTY, array, source.geometry, title, style, (0, top))
 
     def styleHeatMap(self, segmentationNode, **style):
         """Draw the shown map otherwise: threshold, opacity, colorMap, contour, legend; None leaves one as it is."""
@@ -133,10 +130,9 @@ class LookingLogic(ClickingLogic, SurfacingLogic):
         """Return how the shown map is drawn, or how the next one will be: a dict as for :meth:`styleHeatMap`."""
         return HeatMap.styleOf(HeatMap.shownMap(segmentationNode))
 
-    def shownNode(self, segmentationNode):
-        """Return the id of the node whose heat map is shown, UNCERTAINTY, what another map is called, or None."""
-        volumeNode = HeatMap.shownMap(segmentationNode)
-        return None if volumeNode is None else volumeNode.GetAttribute(References.SHOWN_NODE)
+    def shownMap(self, segmentationNode):
+        """Return the ShownMap that says what the map over the slices shows, None while there is none."""
+        return HeatMap.whatIsShown(segmentationNode)
 
     def hideHeatMap(self, segmentationNode):
         """Take the map off the slices; segments look as before."""
@@ -246,12 +242,12 @@ class LookingLogic(ClickingLogic, SurfacingLogic):
 
     def _refreshMap(self, segmentationNode):
         """Show again what the map shows, after the tree or the cut changed."""
-        shown = self.shownNode(segmentationNode)
-        if shown == self.UNCERTAINTY:
+        shown = self.shownMap(segmentationNode)
+        if shown == UNCERTAINTY:
             self.showUncertainty(segmentationNode)
-        elif shown is not None:
-            if shown in LabelSource.sourceOf(segmentationNode, self._store).remapping.known:
-                self.showNode(segmentationNode, shown, **HeatMap.styleOf(HeatMap.shownMap(segmentationNode)))
+        elif shown is not None and shown.kind is Kind.PROBABILITY:
+            if shown.nodeId in LabelSource.sourceOf(segmentationNode, self._store).remapping.known:
+                self.showNode(segmentationNode, shown.nodeId, **HeatMap.styleOf(HeatMap.shownMap(segmentationNode)))
             else:
                 self.hideHeatMap(segmentationNode)
 

@@ -6,15 +6,8 @@ import slicer
 import vtk
 
 from . import ColorMaps, Contour, Grids, Placement, References, SliceLayers, Stored, SubjectHierarchy
+from .ShownMap import ShownMap
 
-UNCERTAINTY = "uncertainty map"
-"""What is shown when it is no node but the uncertainty at the cut."""
-SCORE = "outlier score"
-"""What is shown when it is the score by which outliers are told."""
-DISAGREEMENT = "disagreement"
-"""What is shown when it is how much repeated answers differ."""
-DECISION = "decision in "
-"""What is shown when it is the uncertainty of the decision inside a node: this and the node's id."""
 SCALAR_TYPE = vtk.VTK_FLOAT
 DEFAULT_STYLE = {"threshold": 0.05, "opacity": 0.6, "colorMap": "Inferno", "contour": False, "legend": True}
 
@@ -33,16 +26,15 @@ _LEGEND_SIZE, _LEGEND_POSITION, _LEGEND_FONT = (0.04, 0.2), (0.98, 0.85), 8
 """In the corner, clear of the anatomy; Slicer draws the title above this box, so low views need room over it."""
 
 
-def show(segmentationNode, role, array, geometry, shown, title, style, span=(0.0, 1.0)):
+def show(segmentationNode, shown, array, geometry, title, style, span=(0.0, 1.0)):
     """Put values into the map of a segmentation and show it over the slices.
 
     Parameters
     ----------
     segmentationNode: the segmentation.
-    role: References.HEAT_MAP, ENTROPY, OUTLIER_SCORE or DISAGREEMENT.
+    shown: the ShownMap that says what the values are.
     array: shares 0..1 (or scores in their own units), ``(k, j, i)`` on ``geometry``.
     geometry: the grid.
-    shown: node id, UNCERTAINTY, SCORE, DISAGREEMENT, or DECISION and a node id.
     title: what the legend says.
     style: how it is drawn, as for :func:`applyStyle`; what it does not name is as in the map shown before.
     span: values that get the first and the last colour of the colour map.
@@ -51,12 +43,13 @@ def show(segmentationNode, role, array, geometry, shown, title, style, span=(0.0
     -------
     the scalar volume node; the same one every time.
     """
+    role = shown.role
     volumeNode = keep(segmentationNode, role, array, geometry)
     hideOthers(segmentationNode)
     if not isOn(volumeNode):
         style = {**_styleBefore(segmentationNode, role), **style}
-    segmentationNode.SetAttribute(References.SHOWN_NODE, shown)
-    volumeNode.SetAttribute(References.SHOWN_NODE, shown)
+    segmentationNode.SetAttribute(References.SHOWN_NODE, shown.text)
+    volumeNode.SetAttribute(References.SHOWN_NODE, shown.text)
     display = _displayOf(volumeNode)
     display.SetVisibility(True)
     display.SetWindowLevelMinMax(*span)
@@ -121,11 +114,21 @@ def isOn(volumeNode):
 
 def shownMap(segmentationNode):
     """Return the volume node of the map that a segmentation shows, None while it shows none."""
+    return _shown(segmentationNode)[0]
+
+
+def whatIsShown(segmentationNode):
+    """Return the ShownMap that says what the map of a segmentation shows, None while it shows none."""
+    volumeNode, role = _shown(segmentationNode)
+    return None if volumeNode is None else ShownMap.of(role, volumeNode.GetAttribute(References.SHOWN_NODE))
+
+
+def _shown(segmentationNode):
     for role in _WORDS:
         volumeNode = References.referenced(segmentationNode, role)
         if volumeNode is not None and volumeNode.GetAttribute(References.SHOWN_NODE):
-            return volumeNode
-    return None
+            return volumeNode, role
+    return None, None
 
 
 def styleOf(volumeNode):

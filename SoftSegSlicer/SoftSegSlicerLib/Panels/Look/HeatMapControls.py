@@ -3,10 +3,20 @@
 import qt
 from slicer.i18n import tr as _
 
+from SoftSegSlicerLib.Scene.ShownMap import Kind
+
 __all__ = ["HeatMapControls"]
 
 LABELS, PROBABILITY, UNCERTAINTY, OUTLIERS = "labels", "probability", "uncertainty", "outliers"
 OF_LABELS, OF_DECISION, OF_ANSWERS = 0, 1, 2
+_MODES = {
+    Kind.PROBABILITY: PROBABILITY,
+    Kind.UNCERTAINTY: UNCERTAINTY,
+    Kind.DECISION: UNCERTAINTY,
+    Kind.DISAGREEMENT: UNCERTAINTY,
+    Kind.OUTLIER_SCORE: OUTLIERS,
+}
+_SCOPES = {Kind.DECISION: OF_DECISION, Kind.DISAGREEMENT: OF_ANSWERS}
 
 
 class HeatMapControls:
@@ -62,10 +72,13 @@ class HeatMapControls:
     @property
     def shownNode(self) -> str | None:
         """Id of the node whose probability, or decision, the scene shows; ``None`` where it shows none."""
-        shown = None if self._node is None else self._logic.shownNode(self._node)
-        if shown in (self._logic.UNCERTAINTY, self._logic.SCORE, self._logic.DISAGREEMENT):
-            return None
-        return None if shown is None else self._logic.shownDecision(self._node) or shown
+        shown = self._shown
+        return None if shown is None else shown.nodeId
+
+    @property
+    def _shown(self):
+        """What the scene shows of this segmentation: a ShownMap or ``None``."""
+        return None if self._node is None else self._logic.shownMap(self._node)
 
     @property
     def _deciding(self) -> bool:
@@ -102,13 +115,11 @@ class HeatMapControls:
         self._enable()
 
     def _restore(self):
-        shown, deciding = self._logic.shownNode(self._node), self._logic.shownDecision(self._node)
-        logic = self._logic
-        special = {logic.UNCERTAINTY: UNCERTAINTY, logic.DISAGREEMENT: UNCERTAINTY, logic.SCORE: OUTLIERS}
+        shown = self._shown
         if shown is not None:
-            self._mode = UNCERTAINTY if deciding else special.get(shown, PROBABILITY)
-            self._selected = self.shownNode
-            self._scope(OF_DECISION if deciding else OF_ANSWERS if shown == logic.DISAGREEMENT else OF_LABELS)
+            self._mode = _MODES[shown.kind]
+            self._selected = shown.nodeId
+            self._scope(_SCOPES.get(shown.kind, OF_LABELS))
         style = self._logic.heatMapStyle(self._node)
         self._listColorMaps(style["colorMap"])
         ui = self._ui
@@ -188,7 +199,7 @@ class HeatMapControls:
             self._attempt(lambda: logic.showOutlierScore(node, **drawn))
         elif mode == PROBABILITY and self._selected is not None:
             self._attempt(lambda: logic.showNode(node, self._selected, **drawn))
-        elif logic.shownNode(node) is not None:
+        elif self._shown is not None:
             self._attempt(lambda: logic.hideHeatMap(node))
         self._enable()
 
@@ -203,17 +214,17 @@ class HeatMapControls:
         }
 
     def _style(self, **style):
-        if self._node is not None and self._logic.shownNode(self._node) is not None:
+        if self._shown is not None:
             self._attempt(lambda: self._logic.styleHeatMap(self._node, **style))
 
     def _onVolumeRendering(self, *_args):
-        if self._node is not None and self._logic.shownNode(self._node) is not None:
+        if self._shown is not None:
             on = self._ui.volumeRenderingCheck.checked
             self._attempt(lambda: self._logic.showVolumeRendering(self._node, on))
 
     def _enable(self):
         ui = self._ui
-        shown = self._node is not None and self._logic.shownNode(self._node) is not None
+        shown = self._shown is not None
         self._modes[LABELS if self.mode == PROBABILITY and not shown else self.mode].checked = True
         for widget in ("thresholdSlider", "opacitySlider", "colorMapSelector", "legendCheck", "volumeRenderingCheck"):
             getattr(ui, widget).enabled = shown
