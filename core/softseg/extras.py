@@ -12,7 +12,7 @@ from pathlib import Path
 
 from softseg.errors import InputError
 
-TRAIN, REPORT, DICOM, DEMO = "train", "report", "dicom", "demo"
+TRAIN, REPORT, DICOM, DEMO, NNUNET = "train", "report", "dicom", "demo", "nnunet"
 
 EXTRA_OF = {
     "torch": TRAIN,
@@ -26,6 +26,7 @@ EXTRA_OF = {
     "highdicom": DICOM,
     "jpeg_ls": DICOM,
     "nilearn": DEMO,
+    "nnunetv2": NNUNET,
 }
 """The extra that brings a package, by the name that is imported."""
 

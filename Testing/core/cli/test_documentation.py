@@ -16,7 +16,7 @@ COMMANDS = (
     "doctor", "demo", "train", "predict", "ensemble", "collapse", "correct", "import-soft", "export-seg", "statistics",
     "evaluate", "calibrate", "outliers fit", "tree check", "tree show", "tree convert",
     "tree diff", "data check", "data import", "data fuse", "study", "data strokes", "data coarsen", "data false-colour",
-    "data raters",
+    "data raters", "data export", "nnunet trainers",
 )  # fmt: skip
 
 

@@ -17,6 +17,7 @@ from softseg.requests import (
     CollapseRequest,
     EnsembleRequest,
     EvaluateRequest,
+    ExportDataRequest,
     ExportRequest,
     FalseColourRequest,
     FitOutliersRequest,
@@ -32,6 +33,7 @@ KINDS = (
     CollapseRequest,
     EnsembleRequest,
     EvaluateRequest,
+    ExportDataRequest,
     ExportRequest,
     FalseColourRequest,
     FitOutliersRequest,
@@ -73,6 +75,8 @@ def requests(draw):
         values.pop("guarantee", None)
     if kind is ExportRequest:
         values["onnx"] = True
+    if kind is ExportDataRequest:
+        values["nnunet"] = True
     if kind is StatisticsRequest:
         values["out"] = draw(st.sampled_from(["table.csv", "-x.tsv", "a b.json"]))
         values.pop("cut", None)

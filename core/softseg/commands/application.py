@@ -26,6 +26,7 @@ from softseg.commands import (
     export_seg,
     guarantee,
     import_soft,
+    nnunet,
     outliers,
     predict,
     statistics,
@@ -70,6 +71,7 @@ app.command("study")(study.study)
 app.command("calibrate")(calibrate.calibrate)
 app.command("guarantee")(guarantee.guarantee)
 app.add_typer(outliers.app, name="outliers")
+app.add_typer(nnunet.app, name="nnunet")
 
 
 @app.callback()

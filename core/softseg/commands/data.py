@@ -15,6 +15,7 @@ from softseg.commands.common import CancelFileOption, EventsOption, QuietOption,
 from softseg.errors import InputError, naming
 from softseg.events import Events
 from softseg.requests.evaluate import FalseColourRequest
+from softseg.requests.export_data import ExportDataRequest
 
 app = typer.Typer(help="Check, import and fuse training data.", no_args_is_help=True, rich_markup_mode=None)
 
@@ -268,6 +269,16 @@ def raters(
 
         how = Disagreement(count, shift, border, scale, habit)
         work.result("dataset", write_raters(Dataset.load(data), out, how, seed=seed, events=work))
+
+
+def _export(request: ExportDataRequest, events: Events) -> None:
+    """Write a dataset in the layout of another tool: nnU-Net's raw folder."""
+    from softseg.data import Dataset, export_nnunet
+
+    events.result("dataset", export_nnunet(Dataset.load(request.data), request.out, events))
+
+
+export_data = app.command("export")(command_of(ExportDataRequest, _export))
 
 
 def _false_colour(request: FalseColourRequest, events: Events) -> None:

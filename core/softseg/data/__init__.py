@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from softseg.data.case import Case
     from softseg.data.check import CaseSummary, check_dataset
     from softseg.data.dataset import Dataset
+    from softseg.data.exporters import export_nnunet
     from softseg.data.importers import (
         import_bids,
         import_corrections,
@@ -44,6 +45,7 @@ __all__ = [
     "Sampling",
     "check_dataset",
     "default_augmentation",
+    "export_nnunet",
     "import_bids",
     "import_corrections",
     "import_decathlon",
@@ -71,6 +73,7 @@ _HOME = {
     "Sampling": "plan",
     "check_dataset": "check",
     "default_augmentation": "augmentation",
+    "export_nnunet": "exporters",
     "import_bids": "importers",
     "import_corrections": "importers",
     "import_decathlon": "importers",

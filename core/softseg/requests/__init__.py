@@ -9,6 +9,7 @@
 from softseg.requests.correct import CorrectRequest
 from softseg.requests.evaluate import EvaluateRequest, FalseColourRequest
 from softseg.requests.export import ExportRequest
+from softseg.requests.export_data import ExportDataRequest
 from softseg.requests.export_seg import ExportSegRequest
 from softseg.requests.import_soft import ImportSoftRequest
 from softseg.requests.manifest import Manifest, OutputFile, WrittenCase
@@ -30,6 +31,7 @@ __all__ = [
     "CorrectRequest",
     "EnsembleRequest",
     "EvaluateRequest",
+    "ExportDataRequest",
     "ExportRequest",
     "ExportSegRequest",
     "FalseColourRequest",

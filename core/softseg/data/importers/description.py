@@ -8,10 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from softseg.data.importers.files import require_folder
-from softseg.errors import InputError
+from softseg.errors import InputError, naming
 from softseg.texts import read_json
 from softseg.tree import LabelTree, Node
 from softseg.tree.formats.source import unique_id
+
+TREE_KEY = "softseg_tree"
+"""Key of ``dataset.json`` under which a label tree stands, as an object or as the name of a file beside it."""
 
 
 def read_description(source: str | PathLike[str]) -> tuple[Path, Any, str]:
@@ -27,6 +30,24 @@ def read_description(source: str | PathLike[str]) -> tuple[Path, Any, str]:
     if not isinstance(content, dict):
         raise InputError(f"expected a JSON object, got {type(content).__name__}", file=file)
     return file, content, str(content.get("name") or folder.name)
+
+
+def described_tree(content: Mapping[str, Any], file: Path) -> LabelTree | None:
+    """Return the label tree that ``dataset.json`` holds or names under ``softseg_tree``; None where it says nothing.
+
+    Raises
+    ------
+    InputError: it is no label tree, or there is no such file.
+    """
+    found = content.get(TREE_KEY)
+    if found is None:
+        return None
+    with naming(file, TREE_KEY):
+        if isinstance(found, dict):
+            return LabelTree.from_json(found)
+        if isinstance(found, str):
+            return LabelTree.load(inside(file.parent, found))
+    raise InputError("expected a label tree or the name of its file", file=file, field=TREE_KEY)
 
 
 def names_by_number(content: Mapping[str, Any], field: str, file: Path) -> list[str]:

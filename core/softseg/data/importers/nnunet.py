@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from softseg.data.importers.description import (
+    described_tree,
     flat_tree,
     inside,
     label_values,
@@ -43,8 +44,8 @@ def import_nnunet(
     ``labelsTs`` with ``imagesTs``, where present, becomes the test split, and the training cases are split into train
     and val alone: as ``splits_final.json`` says where it is found in the folder, or in ``nnUNet_preprocessed`` beside
     ``nnUNet_raw``. Regions (``"whole tumour": [1, 2, 3]``) become inner nodes of the tree where they nest; the label
-    ``ignore`` becomes the value of the root, which says nothing about a voxel. A description of version 1 lists its
-    cases. Images without labels are named in a warning.
+    ``ignore`` becomes the value of the root, which says nothing about a voxel. A tree under ``softseg_tree`` is taken
+    instead. A description of version 1 lists its cases. Images without labels are named in a warning.
 
     Parameters
     ----------
@@ -66,7 +67,7 @@ def import_nnunet(
     folder = description.parent
     older = "modality" in content and "channel_names" not in content
     channels = names_by_number(content, "modality" if older else "channel_names", description)
-    tree = _tree(label_values(content, description), description, title)
+    tree = _tree(label_values(content, description), description, title, described_tree(content, description))
     if isinstance(content.get("dataset"), dict):
         training = _described(content["dataset"], folder, channels, description)
     elif older and content.get("training"):
@@ -162,10 +163,14 @@ def _warn_of_unlabelled(images: Path, files: Mapping[str, Path], cases: list[dic
         events.warning(f"{images}: more channels than dataset.json names for {listed(surplus)}; left out")
 
 
-def _tree(labels: Mapping[str, int | frozenset[int]], file: Path, name: str) -> LabelTree:
+def _tree(
+    labels: Mapping[str, int | frozenset[int]], file: Path, name: str, described: LabelTree | None = None
+) -> LabelTree:
     values = {label: value for label, value in labels.items() if isinstance(value, int)}
     regions = {label: value for label, value in labels.items() if not isinstance(value, int)}
     ignore = values.pop("ignore", None)
+    if described is not None:
+        return described if ignore is None else described.with_value(described.root.id, ignore)
     by_value: dict[int, str] = {}
     for label, value in values.items():
         if by_value.setdefault(value, label) != label:
