@@ -20,8 +20,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from softseg.data.cubes import read_channel
 from softseg.data.case import Case
+from softseg.data.cubes import read_channel
 from softseg.data.dataset import Dataset
 from softseg.data.importers.description import TREE_KEY
 from softseg.data.importers.nnunet import SPLITS_FILE
