@@ -45,7 +45,10 @@ KINDS = (
 TEXT = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\x00"), min_size=1, max_size=8)
 AWKWARD = st.sampled_from(["-x", "--out", "--", "a,b", 'say "a"', " a ", "a=b", "--cut=1", "CA2/3", "über"])
 VALUES = {str: TEXT | AWKWARD, int: st.integers(0, 10**6), float: st.floats(0, 1e6), bool: st.booleans()}
-SPECIAL = {"uncertainty": st.sampled_from(["tta:2", "dropout:1000"])}
+SPECIAL = {
+    "uncertainty": st.sampled_from(["tta:2", "dropout:1000"]),
+    "entities": st.sampled_from(["ses-01", "run-2", "acq-highres"]),
+}
 
 
 def one(how):
@@ -71,8 +74,13 @@ def requests(draw):
         chosen = draw(st.sampled_from(["cut", "node", "confidence"]))
         values = {key: value for key, value in values.items() if key not in ("cut", "node", "confidence")}
         values[chosen] = 0.75 if chosen == "confidence" else "1"
-    if kind is PredictRequest and values.get("confidence") is not None:
-        values.pop("guarantee", None)
+    if kind is PredictRequest:
+        if values.get("confidence") is not None:
+            values.pop("guarantee", None)
+        if values.get("confidence") is not None or values.get("guarantee") is not None:
+            values.pop("structures", None)
+        if values.get("layout") == "bids":
+            values.pop("map_type", None)
     if kind is ExportRequest:
         values["onnx"] = True
     if kind is ExportDataRequest:

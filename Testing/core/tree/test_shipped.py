@@ -23,13 +23,12 @@ NAMES = [
     "totalsegmentator", "totalsegmentator-mr",
 ]  # fmt: skip
 FREESURFER = ("fastsurfer-dkt", "freesurfer-aseg-dkt", "synthseg")
-CODED = {  # leaves with a code of exactly that structure, of all leaves
-    "brain-134": (33, 135), "brain-134-side-first": (33, 135), "brats-tumour": (5, 5), "fastsurfer-dkt": (35, 96),
-    "freesurfer-aseg-dkt": (37, 106), "head-any": (1, 31), "head-tissues": (1, 55),
-    "indian-pines": (0, 16), "multiple-sclerosis": (2, 3), "spinal-cord": (4, 38),
-    "spinal-cord-grey-matter": (3, 3), "synthseg": (32, 33), "totalsegmentator": (118, 118),
-    "totalsegmentator-mr": (50, 51),
+OF_TOTALSEGMENTATOR = {  # codes of its own table, totalsegmentator_snomed_mapping.csv, that DICOM's dictionary lacks
+    "110765007", "181674001", "244849004", "68455001", "75297007", "78333006", "15339008", "22565002", "24915002",
+    "25523003", "25888004", "43993008", "48535007", "58830002", "5953002", "59558009", "65985001", "68786006",
+    "77644006", "78247007",
 }  # fmt: skip
+LEFT, RIGHT = ("7771000", "SCT"), ("24028007", "SCT")
 
 
 def shipped(name: str) -> LabelTree:
@@ -73,10 +72,64 @@ def test_brain_has_the_labels_of_the_data(name: str, shared_data: Path) -> None:
     assert leaves[46] == "Extra-ventricular CSF"
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_how_many_leaves_have_a_code(name: str) -> None:
+@pytest.fixture(scope="module")
+def dictionary() -> set[tuple[str, str]]:
+    """Return value and scheme of every concept of DICOM's context groups, as pydicom holds them."""
+    from pydicom.sr.codedict import codes
+
+    found = set()
+    for scheme in (codes.SCT, codes.DCM):
+        for keyword in scheme.dir():
+            code = getattr(scheme, keyword)
+            found.add((code.value, code.scheme_designator))
+    return found
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if name != "indian-pines"])  # fields of crops: no anatomy
+def test_every_leaf_has_codes_that_are_in_public_tables(name: str, dictionary: set[tuple[str, str]]) -> None:
     tree = shipped(name)
-    assert (sum(leaf.terminology is not None for leaf in tree.leaves), len(tree.leaves)) == CODED[name]
+    known = dictionary | {(value, "SCT") for value in OF_TOTALSEGMENTATOR}
+    for node in tree.nodes:
+        said = node.terminology
+        if said is None:
+            assert node not in tree.leaves, node.id
+            continue
+        for code in (said.category, said.type, said.type_modifier, said.region, said.region_modifier):
+            if code is None:
+                continue
+            if code.scheme == "SCT":
+                assert code.value.isdigit(), node.id
+                assert 6 <= len(code.value) <= 18, node.id
+            assert (code.value, code.scheme) in known or code.scheme == "NCIt", (node.id, code)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_partners_have_one_type_and_the_modifiers_of_their_sides(name: str) -> None:
+    tree = shipped(name)
+    partner = mirror_permutation(tree)
+    for place, leaf in enumerate(tree.leaves):
+        other = tree.leaves[int(partner[place])]
+        if other is leaf or leaf.terminology is None:
+            continue
+        mine, theirs = leaf.terminology, other.terminology
+        assert theirs is not None
+        assert (mine.category, mine.type, mine.region) == (theirs.category, theirs.type, theirs.region), leaf.id
+        sides = [said.type_modifier or said.region_modifier for said in (mine, theirs)]
+        found = {(side.value, side.scheme) for side in sides if side is not None}
+        assert found == {LEFT, RIGHT}, leaf.id
+
+
+def test_a_code_that_several_structures_share_means_the_node_above_them() -> None:
+    tree = shipped("brain-134")
+    frontal, middle = tree.node("frontal-lobe").terminology, tree.node("left-mfg-middle-frontal-gyrus").terminology
+    assert frontal is not None
+    assert middle is not None
+    assert middle.type == frontal.type
+    assert match_items([Item("a", "?", terminology=frontal)], tree).nodes["a"].id == "frontal-lobe"
+    assert match_items([Item("a", "?", terminology=middle)], tree).open
+    fluid = tree.node("csf").terminology
+    assert fluid == tree.node("extra-ventricular-csf").terminology
+    assert match_items([Item("a", "?", terminology=fluid)], tree).nodes["a"].id == "csf"
 
 
 def test_trees_of_other_tools_have_their_values() -> None:

@@ -14,6 +14,7 @@ from softseg.events import Events
 from softseg.files import require_writable_folder
 from softseg.headers.room import require_room
 from softseg.network import Model
+from softseg.prediction.bids_inputs import BidsChoice
 from softseg.prediction.case import Prediction, predict_with
 from softseg.prediction.cohort import Share, Table, error_fields, volumes_of
 from softseg.prediction.ensemble import best_network, device_of, joint_name, load_model, load_models, require_once
@@ -23,6 +24,7 @@ from softseg.prediction.masking import MaskSource
 from softseg.prediction.outputs import SOFT_FILE, VOLUMES_FILE, Wanted
 from softseg.prediction.places import case_places
 from softseg.prediction.record import RECORD_FILE, files_of, is_made_by, model_digest, record_of, write_record
+from softseg.prediction.results.bids import describe_dataset
 from softseg.prediction.results.extras import Told, more_steps, require_packages
 from softseg.prediction.results.place import CasePlace
 from softseg.prediction.results.steps import write_case
@@ -83,7 +85,7 @@ def predict(
     events: stages, progress, warnings, estimates, results; cancelling.
     asked: any further options of :class:`~softseg.requests.PredictRequest`: cut, nodes, confidence, uncertainty,
         branches, calibrated, outliers, mask, postprocess, map_type, overlap, precision, blend, fast, structures,
-        preview, report, statistics, layout, overwrite, backend.
+        preview, report, statistics, layout, suffix, entities, overwrite, backend.
 
     Returns
     -------
@@ -145,14 +147,21 @@ def run(
     if wanted.kept is not None:
         events.log("label maps and tables hold --structures alone; the soft parcellation holds the whole tree")
     require_once([loaded, *others], request.uncertainty)
-    all_cases = find_cases(request.inputs, loaded.plan.channels, request.series)
+    all_cases = find_cases(
+        request.inputs, loaded.plan.channels, request.series, BidsChoice(request.suffix, request.entities)
+    )
     _require_mask_of_each(request, len(all_cases))
-    places = case_places(request.out, all_cases, request.layout)
+    name = joint_name([loaded, *others])
+    places = case_places(request.out, all_cases, request.layout, loaded.tree, name)
     device = device_of(loaded, _own_gpu(request.device, share), events)
     settings = Settings.of([loaded, *others], request, device)
     settings = replace(settings, mask=MaskSource.of([loaded, *others], request))
     job = _Job(loaded, "+".join(model_digest(each) for each in (loaded, *others)), settings, wanted)
     require_writable_folder(request.out)
+    if request.layout == "bids":
+        remark = describe_dataset(request.out, all_cases, [name])
+        if remark:
+            events.warning(remark)
     cases = share.of(all_cases)
     if share.world > 1:
         events.log(f"process {share.rank + 1} of {share.world}: {len(cases)} of {len(all_cases)} cases")

@@ -1,7 +1,8 @@
 """Which files make up which case: what people name on the command line becomes a list of cases.
 
-A folder of DICOM slices is one scan, called by the folder's name; a folder of such folders holds one case in each. A
-series of a folder is named as ``FOLDER:3``, by number or UID, or by ``series`` for all folders.
+A folder with ``dataset_description.json`` is a BIDS dataset: :mod:`softseg.prediction.bids_inputs` says which of its
+images are cases. A folder of DICOM slices is one scan, called by the folder's name; a folder of such folders holds one
+case in each. A series of a folder is named as ``FOLDER:3``, by number or UID, or by ``series`` for all folders.
 
 A model of one channel takes files and folders of files. A model of several channels takes, for each case, the files
 joined by commas in the model's channel order (``flair.nii.gz,t1.nii.gz``; a name that holds a comma stands in double
@@ -21,6 +22,7 @@ from softseg.data.cubes import CHANNEL_SUFFIXES, channel_files, file_of
 from softseg.errors import InputError
 from softseg.files import is_folder
 from softseg.headers import dicom_stem, is_dicom_folder, is_dicom_image, split_series, with_series
+from softseg.prediction.bids_inputs import DESCRIPTION_FILE, BidsChoice, bids_cases, is_bids_dataset
 from softseg.requests.lists import split_list
 from softseg.requests.manifest import absolute
 from softseg.texts import require_text_name
@@ -46,7 +48,10 @@ class CaseInput:
 
 
 def find_cases(
-    inputs: Sequence[str | PathLike[str]], channels: Sequence[str], series: str | None = None
+    inputs: Sequence[str | PathLike[str]],
+    channels: Sequence[str],
+    series: str | None = None,
+    bids: BidsChoice | None = None,
 ) -> list[CaseInput]:
     """Return the cases that ``inputs`` (files, files joined by commas, folders) name for a model with ``channels``.
 
@@ -58,6 +63,7 @@ def find_cases(
     inputs: what was named.
     channels: of the model.
     series: number or UID of the series that is meant in folders of DICOM slices; the only one by default.
+    bids: which images of BIDS datasets are meant.
 
     Raises
     ------
@@ -65,11 +71,16 @@ def find_cases(
         case is given twice, or a name is not UTF-8; or a folder of DICOM slices holds several series, which are listed.
     """
     cases: list[CaseInput] = []
+    choice = BidsChoice() if bids is None else bids
+    if choice != BidsChoice() and not any(is_bids_dataset(Path(fspath(given))) for given in inputs):
+        raise InputError(f"no BIDS dataset was given: none holds {DESCRIPTION_FILE}", field="--suffix/--entity")
     for given in inputs:
         text = fspath(given)
         path = Path(text)
         if is_dicom_folder(path):
             cases.append(_of_files([path], channels, series))
+        elif path.is_dir() and is_bids_dataset(path):
+            cases += [CaseInput(*case) for case in bids_cases(path, channels, choice)]
         elif path.is_dir():
             cases += _in_folder(path, channels, series)
         elif path.exists() or "," not in text:

@@ -10,29 +10,37 @@ from softseg.errors import InputError
 from softseg.prediction.inputs import CaseInput
 from softseg.prediction.outputs import SOFT_FILE, VOLUMES_FILE
 from softseg.prediction.record import RECORD_FILE, images_of, read_record, same_content
+from softseg.prediction.results.bids import bids_places, require_own_dataset
 from softseg.prediction.results.flat import flat_places
 from softseg.prediction.results.place import CasePlace
 from softseg.requests.manifest import RESULTS_FILE, absolute
 from softseg.requests.names import file_names, folded, marked_file_name
-from softseg.requests.predict import LAYOUTS
+from softseg.tree import LabelTree
 
 OWN_FILES = (RESULTS_FILE, VOLUMES_FILE)
 """Names in an output folder that no case may have."""
 
 
-def case_places(out: Path, cases: Sequence[CaseInput], layout: str = LAYOUTS[0]) -> Mapping[str, CasePlace]:
+def case_places(
+    out: Path, cases: Sequence[CaseInput], layout: str, tree: LabelTree, model: str
+) -> Mapping[str, CasePlace]:
     """Return where every case lies, by the case's name.
 
     Parameters
     ----------
     out: the output folder; it may be missing.
     cases: of different names.
-    layout: ``"folders"`` or ``"flat"``.
+    layout: ``"folders"``, ``"flat"`` or ``"bids"``.
+    tree: that is predicted; its names are a part of those of BIDS.
+    model: name of the model.
 
     Raises
     ------
-    InputError: as :func:`case_folders`.
+    InputError: as :func:`case_folders`; or two cases have one name in BIDS, or ``out`` is a dataset of others.
     """
+    if layout == "bids":
+        require_own_dataset(out)
+        return bids_places(out, cases, tree, model)
     if layout == "flat":
         return flat_places(out, cases)
     return {name: CasePlace(folder) for name, folder in case_folders(out, cases).items()}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar, Literal, get_args
@@ -31,9 +32,10 @@ REPEATS = ("tta", "dropout")
 
 MOST_REPEATS = 1000
 
+_ENTITY = re.compile(r"[A-Za-z]+-[A-Za-z0-9+]+")
 
-LAYOUTS = ("folders", "flat")
-"""How results are laid out: a folder per case, or all in one folder; the first by default."""
+LAYOUTS = ("folders", "flat", "bids")
+"""How results are laid out: a folder per case, all in one folder, or as BIDS derivatives; the first by default."""
 
 AUTO, MADE, NO_MASK = "auto", "made", "none"
 """Words for where a mask comes from; anything else is a file or folder."""
@@ -75,7 +77,11 @@ class PredictRequest(Request):
     preview: also write a picture (PNG) of the labels on the scan in three planes.
     report: also write a page (HTML) that says what was found, with what, how much, and how sure.
     statistics: also write volumes, certainty and intensities of every structure as CSV and JSON.
-    layout: ``"folders"``: a folder per case; ``"flat"``: files called by the case in one folder.
+    layout: ``"folders"``: a folder per case; ``"flat"``: files called by the case in one folder; ``"bids"``: BIDS
+        derivatives.
+    suffix: of the images of a BIDS dataset that are the channels, in the model's order (``T1w``); by the names of the
+        model's channels by default.
+    entities: that images of a BIDS dataset must have, such as ``ses-01``; of one key any.
     overwrite: predict again what is complete already.
     device: ``"auto"``, ``"cpu"`` or ``"cuda:N"``.
     backend: the library that runs the network: ``"auto"``, ``"torch"`` or ``"onnx"``.
@@ -197,9 +203,24 @@ class PredictRequest(Request):
     )
     layout: str = option(
         "--layout",
-        "A folder per scan, or all files in one folder.",
+        "A folder per scan, all files in one folder, or BIDS derivatives.",
         choices=LAYOUTS,
         default=LAYOUTS[0],
+    )
+    suffix: tuple[str, ...] = option(
+        "--suffix",
+        "Of images of a BIDS dataset; one per channel. [default: as the model's channels are called]",
+        metavar="T1w",
+        several=True,
+        listed=True,
+        default=(),
+    )
+    entities: tuple[str, ...] = option(
+        "--entity",
+        "Take images of a BIDS dataset with this; may be repeated.",
+        metavar="KEY-VALUE",
+        several=True,
+        default=(),
     )
     overwrite: bool = option("--overwrite", "Predict again what is complete already.", kind=bool, default=False)
     device: str = device_option()
@@ -220,6 +241,13 @@ class PredictRequest(Request):
                 field="--structures",
                 hint="leave out --structures, or --confidence and --guarantee",
             )
+        if self.layout == "bids" and self.map_type != MAP_TYPES[0]:
+            raise InputError(
+                f"soft maps of BIDS hold probabilities from 0 to 1, not {self.map_type}", field="--map-type"
+            )
+        for entity in self.entities:
+            if _ENTITY.fullmatch(entity) is None:
+                raise InputError(f"expected KEY-VALUE, got {entity!r}", field="--entity", hint="for example ses-01")
         if self.uncertainty is not None:
             repeats(self.uncertainty)
 

@@ -70,9 +70,16 @@ class NodeFinder:
         return Found()
 
     def with_code(self, terminology: Terminology | None) -> Node | None:
-        """Return the only node with the same type, region and modifiers, None where none or several have them."""
+        """Return the only node with the same type, region and modifiers, None where none or several have them.
+
+        Structures without a code of their own carry that of a node above: then that node is meant.
+        """
         nodes = [] if terminology is None else self._codes.get(meaning_of(terminology), [])
-        return nodes[0] if len(nodes) == 1 else None
+        if not nodes:
+            return None
+        highest = min(nodes, key=lambda node: self._tree.depth_of(node.id))
+        below = (highest.id in {above.id for above in self._tree.path(node.id)} for node in nodes)
+        return highest if all(below) else None
 
     def _enter(self, node: Node) -> None:
         for text in (node.name, node.id):
