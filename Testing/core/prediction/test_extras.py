@@ -20,7 +20,8 @@ from softseg.events import Events, ListSink
 from softseg.failures import as_plain_error
 from softseg.image import read_image
 from softseg.prediction import predict
-from softseg.requests.manifest import Manifest
+from softseg.prediction.results.flat import FlatPlace
+from softseg.requests.manifest import Manifest, OutputFile
 from softseg.soft.parcellation import SoftParcellation
 from softseg.tree import LabelTree
 
@@ -166,6 +167,8 @@ def test_one_folder_for_all(scan: Callable[..., Path], tmp_path: Path) -> None:
     assert case.file("soft") == out / "b.soft.npz"
     assert json.loads((out / "results.json").read_text())["cases"][0]["folder"] == "."  # the folder may be moved
     assert case.file("labels", "level1") == out / "b_level1_dseg.nii.gz"
+    dotted = FlatPlace(out, "v1.2").called(OutputFile("labels colors", "labels_my.cut.ctbl", "my.cut"))
+    assert dotted.path == "v1.2_my.cut_dseg.ctbl"
     assert {row["case"] for row in rows_of(out / "volumes.csv")} == {"a", "b"}
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 from softseg.errors import InputError, naming
@@ -63,14 +64,19 @@ def import_steps(
         warn(f"{source.file}: {note}")
     if request.tree is None:
         with naming(source.file):
-            tree = flat_tree(source, request.name or _stem(source.file))
-        leaves = flat_assignment(source)
+            tree, leaves = _own_tree(source, request.name or _stem(source.file))
         better = fitting_tree(source)
-        say("a flat tree was made of the names" + (f"; the shipped tree {better} knows all of them" if better else ""))
+        if source.nesting is not None:
+            say("a tree was made of the regions: what lies in a region is below it")
+        else:
+            say(
+                "a flat tree was made of the names"
+                + (f"; the shipped tree {better} knows all of them" if better else "")
+            )
     else:
         tree = _tree(request.tree)
         leaves = assign(source, tree, dict(_pair(text) for text in request.chosen))
-        if all(not one.name for one in source.maps) and not request.chosen:
+        if all(not one.name and one.value is None for one in source.maps) and not request.chosen:
             warn(
                 f"{source.file}: its maps have no names; they are taken as the leaves of {tree.name} in the order of "
                 "their label values"
@@ -131,7 +137,7 @@ def open_source(request: ImportSoftRequest) -> Source:
         source = read_stack(first)
     if request.labels is not None:
         named = named_by(source.maps, LabelTree.load(request.labels), request.labels)
-        source = Source(source.file, source.kind, named, source.geometry, source.volumes, source.notes)
+        source = replace(source, maps=named)
     return source if request.like is None else source.like(request.like)
 
 
@@ -143,6 +149,8 @@ def _report(
     say: Callable[[str], None],
     warn: Callable[[str], None],
 ) -> None:
+    for remark in source.remarks:
+        warn(f"{source.file}: {remark}")
     if counted.clipped is not None:
         warn(f"{source.file}: numbers from {counted.clipped[0]:.4g} to {counted.clipped[1]:.4g} were clipped")
     if counted.above:
@@ -160,6 +168,15 @@ def _report(
 def _tree(name: str) -> LabelTree:
     path = Path(name)
     return LabelTree.load(label_tree_path(name) if not path.exists() and name in list_label_trees() else path)
+
+
+def _own_tree(source: Source, name: str) -> tuple[LabelTree, list[int | None]]:
+    """Return the tree that a source's own names make, and the leaf index of each of its maps."""
+    if source.nesting is None:
+        return flat_tree(source, name), flat_assignment(source)
+    tree = source.nesting.tree(name)
+    places = {leaf.name: place for place, leaf in enumerate(tree.leaves)}
+    return tree, [places[title] for title in source.nesting.leaf_names()]
 
 
 def _pair(text: str) -> tuple[str, str]:

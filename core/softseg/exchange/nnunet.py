@@ -21,6 +21,7 @@ import numpy.typing as npt
 from softseg.arrays import declared_arrays, read_arrays
 from softseg.errors import InputError, SoftSegError
 from softseg.exchange.plain_pickle import read_plain_pickle
+from softseg.exchange.regions import Nesting, Region
 from softseg.exchange.source import ProbabilityMap, Source, image_grid
 from softseg.files import read_json_object
 from softseg.geometry import Geometry
@@ -64,6 +65,7 @@ def read_nnunet(file: Path, like: Path | None) -> Source:
             f"nothing says where the array lies: there is no {beside.name}", file=file, hint="use --like IMAGE"
         )
     maps, said = _named(file, shape[0])
+    nesting = None if maps is not None else _regions(file, shape[0])
 
     def volumes() -> Iterator[npt.NDArray[Any]]:
         for part in _parts(file, name, shape, number):
@@ -71,7 +73,19 @@ def read_nnunet(file: Path, like: Path | None) -> Source:
             yield part if geometry.shape == part.shape else _embedded(part, start, geometry.shape)
 
     kind = f"nnU-Net probabilities ('{name}')"
-    return Source(file, kind, maps, geometry, volumes, (*notes, *said))
+    if nesting is None:
+        return Source(file, kind, maps or (), geometry, volumes, (*notes, *said))
+    remarks: list[str] = []
+    return Source(
+        file,
+        f"{kind} of {len(nesting.regions)} regions",
+        nesting.maps(),
+        geometry,
+        lambda: nesting.volumes(volumes, remarks),
+        tuple(notes),
+        nesting,
+        remarks,
+    )
 
 
 def _parts(file: Path, name: str, shape: tuple[int, ...], number: np.dtype[Any]) -> Iterator[npt.NDArray[Any]]:
@@ -144,26 +158,54 @@ def _itk(stuff: Mapping[str, Any], shape: Any) -> Geometry:
     return Geometry.from_json({"size": size, "spacing": spacing, "origin": origin, "direction": axes})
 
 
-def _named(file: Path, count: int) -> tuple[tuple[ProbabilityMap, ...], list[str]]:
-    """Return the classes in their order, with the names of ``dataset.json`` where it is there and fits."""
+def _description(file: Path) -> Path | None:
+    """Return the ``dataset.json`` of an array."""
     places = (file.with_name("dataset.json"), file.parent.parent / "dataset.json")
-    description = next((place for place in places if place.is_file()), None)
-    nameless = tuple(ProbabilityMap(value=None) for _ in range(count))
-    if description is None:
-        return nameless, [f"there is no dataset.json beside {file.name}: nothing names its classes"]
+    return next((place for place in places if place.is_file()), None)
+
+
+def _labels(description: Path) -> dict[str, Any]:
+    """Return name and value, or values, of all labels but ``ignore``."""
     labels = read_json_object(description).get("labels")
     if not isinstance(labels, dict):
         raise InputError("expected an object", file=description, field="labels")
     if labels and all(str(key).isdecimal() for key in labels):  # version 1 has it the other way round
         labels = {str(name): value for value, name in labels.items()}
-    labels = {name: value for name, value in labels.items() if name != "ignore"}
+    return {str(name): value for name, value in labels.items() if name != "ignore"}
+
+
+def _regions(file: Path, count: int) -> Nesting:
+    """Return the regions of ``dataset.json``, each of which has a volume, in their order there.
+
+    Raises
+    ------
+    InputError: the file is wrong, or regions overlap without lying in each other.
+    """
+    description = _description(file) or file
+    regions = []
+    for name, value in _labels(description).items():
+        values = value if isinstance(value, list) else [value]
+        if not values or not all(isinstance(one, int) and 0 <= one <= MAX_VALUE for one in values):
+            raise InputError("expected whole numbers for every label", file=description, field="labels")
+        if set(values) != {0}:
+            regions.append(Region(name, frozenset(values)))
+    if len(regions) != count:
+        raise InputError(f"names {len(regions)} regions, but {file.name} holds {count}", file=description)
+    return Nesting.of(regions, description)
+
+
+def _named(file: Path, count: int) -> tuple[tuple[ProbabilityMap, ...] | None, list[str]]:
+    """Return the classes in their order, with the names of ``dataset.json`` where it is there and fits.
+
+    Where they are regions of several labels, ``None``.
+    """
+    description = _description(file)
+    if description is None:
+        nameless = tuple(ProbabilityMap(value=None) for _ in range(count))
+        return nameless, [f"there is no dataset.json beside {file.name}: nothing names its classes"]
+    labels = _labels(description)
     if any(isinstance(value, list) and len(value) > 1 for value in labels.values()):
-        raise InputError(
-            "its classes are regions that contain each other, which are no distribution over leaves",
-            file=description,
-            field="labels",
-            hint="subtract the inner regions from the outer ones first and import maps of the parts",
-        )
+        return None, []
     try:
         valued = sorted((int(value[0] if isinstance(value, list) else value), name) for name, value in labels.items())
     except (TypeError, ValueError, IndexError) as error:

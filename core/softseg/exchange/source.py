@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy.typing as npt
 
@@ -13,6 +13,9 @@ from softseg.errors import InputError
 from softseg.geometry import Geometry
 from softseg.image import Image, read_image
 from softseg.soft.turns import axis_turn, describe, turned
+
+if TYPE_CHECKING:
+    from softseg.exchange.regions import Nesting
 
 
 @dataclass(frozen=True)
@@ -43,6 +46,8 @@ class Source:
     geometry: their grid.
     volumes: gives the volumes, ``(k, j, i)`` on :attr:`geometry`, one at a time, in the file's own units.
     notes: what is to be said about names and place, one sentence each without a full stop.
+    nesting: how the regions lie in each other that the maps are parts of; None where they are no parts of regions.
+    remarks: filled while the volumes are read: what is to be said of their numbers.
     """
 
     file: Path
@@ -51,6 +56,8 @@ class Source:
     geometry: Geometry
     volumes: Callable[[], Iterator[npt.NDArray[Any]]]
     notes: tuple[str, ...] = ()
+    nesting: Nesting | None = None
+    remarks: list[str] = field(default_factory=list)
 
     def like(self, path: Path) -> Source:
         """Return the same on the grid of an image, whose axes may run in another order or direction.

@@ -19,6 +19,7 @@ from softseg.prediction.bids_inputs import DESCRIPTION_FILE, ENTITIES, BidsName,
 from softseg.prediction.inputs import CaseInput
 from softseg.prediction.record import is_of, read_record
 from softseg.prediction.results.flat import FlatPlace
+from softseg.prediction.results.place import split_ending
 from softseg.requests.manifest import LABELS, MASK, NODE, OUTLIERS, SOFT, OutputFile
 from softseg.requests.names import folded
 
@@ -73,12 +74,12 @@ class BidsPlace(FlatPlace):
 
     def called(self, file: OutputFile) -> OutputFile:
         """Return a file by its name in BIDS: ``<source>_space-orig_seg-<tree>_dseg.nii.gz`` and the like."""
-        own, _, ending = file.path.partition(".")
+        own, ending = split_ending(file.path)
         role = file.role.removesuffix(" colors").removesuffix(" table")
         more: dict[str, str] = {"seg": self.tree}
         suffix, desc = own, ""
         if role == SOFT:
-            suffix, ending = "probseg", "soft.npz"
+            suffix = "probseg"
         elif role == LABELS:
             cut = own.removeprefix("labels_")
             more["seg"] += "" if cut == "leaves" else as_label(cut, cut)
@@ -92,11 +93,11 @@ class BidsPlace(FlatPlace):
             more, suffix, desc = {}, "probseg", "scanmask"
         elif role == OUTLIERS:
             suffix, desc = "mask", "outliers"
-        elif ending == "nii.gz":
+        elif ending == ".nii.gz":
             suffix, desc = "map", as_label(own, own)
         desc = self.entities.get("desc", "") + desc
         entities = {**self.entities, **more, **({"desc": desc} if desc else {})}
-        return OutputFile(file.role, f"{stem_of(entities)}_{suffix}.{ending}", file.of)
+        return OutputFile(file.role, f"{stem_of(entities)}_{suffix}{ending}", file.of)
 
     def sidecar(self, file: OutputFile) -> dict[str, Any] | None:
         """Return what is said of an image: where it comes from, what it is, and on which grid it lies."""

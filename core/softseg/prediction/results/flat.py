@@ -11,7 +11,7 @@ from softseg.errors import InputError
 from softseg.files import write_together
 from softseg.prediction.inputs import CaseInput
 from softseg.prediction.record import RECORD_FILE, files_of, is_of, read_record, same_content
-from softseg.prediction.results.place import CasePlace
+from softseg.prediction.results.place import CasePlace, split_ending
 from softseg.requests.manifest import LABELS, NODE, SOFT, OutputFile, absolute
 from softseg.requests.names import file_names, folded, marked_file_name
 
@@ -34,10 +34,10 @@ class FlatPlace(CasePlace):
 
     def called(self, file: OutputFile) -> OutputFile:
         """Return ``NAME_dseg.nii.gz`` for labels of the leaves, ``NAME_<cut>_dseg.nii.gz`` for others, and so on."""
-        own, dot, ending = file.path.partition(".")
+        own, ending = split_ending(file.path)
         kind = file.role.removesuffix(" colors")
         if kind == SOFT:
-            own, dot, ending = "", ".", "soft.npz"
+            own = ""
         elif kind == LABELS:
             cut = own.removeprefix("labels_")
             own = "_dseg" if cut == "leaves" else f"_{cut}_dseg"
@@ -45,8 +45,7 @@ class FlatPlace(CasePlace):
             own = f"_{own.removeprefix('node_')}_probseg"
         else:
             own = f"_{own}"
-            dot, ending = "." * bool(file.path.count(".")), file.path.partition(".")[2]
-        return OutputFile(file.role, f"{self.stem}{own}{dot}{ending}", file.of)
+        return OutputFile(file.role, f"{self.stem}{own}{ending}", file.of)
 
     @contextmanager
     def unfinished(self, warn: Callable[[str], None]) -> Iterator[Path]:

@@ -18,6 +18,8 @@ _OWN_NAMES = re.compile(
     r"|(entropy|mutual_information|outliers|mask)\.nii\.gz"
 )
 
+_ENDINGS = (".soft.npz", ".nii.gz")
+
 
 @dataclass(frozen=True)
 class CasePlace:
@@ -72,6 +74,12 @@ class CasePlace:
 
         with write_folder_beside(self.folder, ours=_is_ours, kept=tell) as folder:
             yield folder
+
+
+def split_ending(name: str) -> tuple[str, str]:
+    """Return a file's name without its ending, and the ending with its dot; other dots are of the name."""
+    ending = next((ending for ending in _ENDINGS if name.endswith(ending)), Path(name).suffix)
+    return name.removesuffix(ending), ending
 
 
 def _is_ours(name: str) -> bool:
