@@ -24,6 +24,12 @@ class Dialogs:
         """Show what went wrong, and further lines for those who want them, until it is closed."""
         slicer.util.errorDisplay(text, windowTitle=title or _("SoftSeg"), detailedText=details)
 
+    def askChoice(self, text, choices, title=None):
+        """Return the number of the one of several texts that is chosen, None if cancelled."""
+        from .Panels.Widgets.ChoiceDialog import ChoiceDialog
+
+        return ChoiceDialog(text, choices, title or _("SoftSeg"), slicer.util.mainWindow()).ask()
+
     def askMatches(self, matching, title, allowAdd=True):
         """Return what each item of a Matching is, by key: the id of a node, LEAVE_OUT or ADD; None if cancelled."""
         from .Panels.Widgets.MatchDialog import MatchDialog

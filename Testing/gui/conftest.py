@@ -45,6 +45,7 @@ class Dialogs:
         self.paths = []
         self.asked = []
         self.chosen = {}
+        self.choice = 0
         self.matchings = []
         self.terminology = None
         self.problems = []
@@ -58,6 +59,10 @@ class Dialogs:
 
     def problem(self, text, details, title=None):  # noqa: ARG002
         self.problems.append((text, details))
+
+    def askChoice(self, text, choices, title=None):  # noqa: ARG002
+        self.asked.append((text, list(choices)))
+        return self.choice(choices) if callable(self.choice) else self.choice
 
     def askMatches(self, matching, title, allowAdd=True):  # noqa: ARG002
         self.matchings.append(matching)

@@ -5,6 +5,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import qt
 import slicer
 from gui_results import parcellation, shownLabels
 from gui_runs import click
@@ -75,7 +76,7 @@ def test_maps_of_other_tools_open_and_fold(moduleWidget, tmp_path):
     panel = moduleWidget.showPanel("Look")
     paths, shares = probabilities(tmp_path)
     moduleWidget.context.dialogs.paths = paths
-    moduleWidget.context.dialogs.answer = False  # a flat tree of their names
+    moduleWidget.context.dialogs.choice = lambda choices: choices.index("a new tree of the maps' own names")
     click(panel.ui.openButton)
     assert not panel.ui.openButton.enabled
     waitFor(lambda: panel.ui.openButton.enabled)
@@ -114,3 +115,68 @@ def test_chosen_files_are_whole_paths_in_the_application_and_in_the_host(monkeyp
     chooser = SimpleNamespace(getOpenFileNames=lambda *_: answer)
     monkeypatch.setattr(module, "qt", SimpleNamespace(QFileDialog=chooser))
     assert module.Dialogs().askOpenFiles("title") == paths
+
+
+def deepNuclei(folder, *names):
+    """Write maps of structures of the brain; return their paths."""
+    paths = []
+    for number, name in enumerate(names):
+        share = np.zeros((6, 7, 8), np.float32)
+        share[number % 6] = 0.8
+        path = folder / f"{name}.nii.gz"
+        write_image(Image(share, Geometry((8, 7, 6), (2.0, 2.0, 3.0))), path)
+        paths.append(str(path))
+    return paths
+
+
+def test_the_tree_is_chosen_among_those_that_know_the_maps(moduleWidget, tmp_path):
+    panel = moduleWidget.showPanel("Look")
+    names = ["Left-Hippocampus", "Right-Hippocampus", "Left-Putamen", "nobody knows this"]
+    dialogs = moduleWidget.context.dialogs
+    dialogs.paths = deepNuclei(tmp_path, *names)
+    dialogs.choice = lambda choices: next(n for n, text in enumerate(choices) if text.startswith("synthseg "))
+    click(panel.ui.openButton)
+    waitFor(lambda: panel.ui.openButton.enabled)
+    text, choices = dialogs.asked[-1]
+    assert "the 4 maps" in text
+    assert choices[0] == "a new tree of the maps' own names"  # nothing is left out where no tree knows all
+    assert "synthseg (3 of 4 maps; 1 left out)" in choices
+    counts = [int(choice.partition("(")[2].split()[0]) for choice in choices[1:]]
+    assert counts == sorted(counts, reverse=True)
+    found = moduleWidget.context.logic.parcellationOf(moduleWidget.context.segmentation)
+    assert found.tree.name == "synthseg"
+    assert found.probability(found.tree.find("Left-Putamen").id)[2].min() > 0.79
+
+
+def test_a_tree_that_knows_all_maps_comes_first(moduleWidget, tmp_path):
+    panel = moduleWidget.showPanel("Look")
+    dialogs = moduleWidget.context.dialogs
+    dialogs.paths = deepNuclei(tmp_path, "Left-Hippocampus", "Right-Hippocampus", "Left-Putamen")
+    click(panel.ui.openButton)
+    waitFor(lambda: panel.ui.openButton.enabled)
+    _text, choices = dialogs.asked[-1]
+    assert choices[0].endswith("(all 3 maps)")
+    assert choices[-1] == "a new tree of the maps' own names"
+    tree = moduleWidget.context.logic.parcellationOf(moduleWidget.context.segmentation).tree
+    assert choices[0].startswith(f"{tree.name} (")
+
+
+def test_without_a_choice_nothing_is_opened(moduleWidget, tmp_path):
+    panel = moduleWidget.showPanel("Look")
+    dialogs = moduleWidget.context.dialogs
+    dialogs.paths = deepNuclei(tmp_path, "Left-Hippocampus", "Right-Hippocampus", "Left-Putamen")
+    dialogs.choice = None
+    click(panel.ui.openButton)
+    waitFor(lambda: panel.ui.openButton.enabled)
+    assert moduleWidget.context.segmentation is None
+
+
+def test_a_choice_is_made_with_the_mouse(moduleWidget):  # noqa: ARG001 - for the application
+    from SoftSegSlicerLib.Panels.Widgets.ChoiceDialog import ChoiceDialog
+
+    asked = ChoiceDialog("Which of <these>?", ["a", "b & c"], "Title")
+    qt.QTimer.singleShot(0, lambda: (setattr(asked.list, "currentRow", 1), click(asked.useButton)))
+    assert asked.ask() == 1
+    again = ChoiceDialog("Which?", ["a", "b"], "Title")
+    qt.QTimer.singleShot(0, lambda: click(again.cancelButton))
+    assert again.ask() is None

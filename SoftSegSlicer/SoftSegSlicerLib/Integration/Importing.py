@@ -1,14 +1,15 @@
 """Probabilities of other tools from their files, as a segmentation that folds; docs/importing-probabilities.md."""
 
 import os
+from dataclasses import replace
 
 from slicer.i18n import tr as _
 
-from softseg.exchange.assignment import fitting_tree
+from softseg.exchange.assignment import left_out_by, offered_trees
 from softseg.exchange.importing import import_steps, open_source
 from softseg.files import ScratchFolder
 from softseg.requests import ImportSoftRequest
-from softseg.resources import label_tree_path, list_label_trees
+from softseg.resources import label_tree_path
 from softseg.soft import SoftParcellation
 from softseg.tree import LabelTree
 
@@ -22,16 +23,16 @@ class Import:
     ----------
     logic: SoftSegSlicerLogic.
     paths: an .npz of nnU-Net, a stack, or maps of one scan.
-    confirm: asks a question and returns whether the answer is yes.
+    choose: asks for one of several texts and returns its number, None where nothing is wanted.
 
     Attributes
     ----------
-    node: the segmentation, once all steps are done.
+    node: the segmentation, once all steps are done; None where no tree was chosen.
     said: what was found and decided, one sentence each without a full stop.
     """
 
-    def __init__(self, logic, paths, confirm):
-        self._logic, self._paths, self._confirm = logic, list(paths), confirm
+    def __init__(self, logic, paths, choose):
+        self._logic, self._paths, self._choose = logic, list(paths), choose
         self.node, self.said = None, []
 
     def steps(self):
@@ -44,7 +45,9 @@ class Import:
         with ScratchFolder() as folder:
             name = nameOf(self._paths[0]).replace(".nii", "")
             request = ImportSoftRequest(inputs=self._paths, out=os.path.join(folder, "import.soft.npz"), name=name)
-            request = ImportSoftRequest(self._paths, request.out, tree=self._tree(request), name=name)
+            request = self._asked(request)
+            if request is None:
+                return
             for step in import_steps(request, self.said.append, self.said.append):
                 if isinstance(step, SoftParcellation):
                     self.node = self._logic.addSegmentation(step, scanOf(step.geometry, name), name)
@@ -53,22 +56,36 @@ class Import:
                 else:
                     yield step
 
-    def _tree(self, request):
-        """Return the shipped tree that people want for the maps, None for a flat one of their names."""
+    def _asked(self, request):
+        """Return the request with the tree that people want for the maps, None where they want none of it.
+
+        Trees in which no map is a structure are not offered; where there is none, a tree is made of the maps' names.
+        """
         source = open_source(request)
-        count = len(source.maps)
-        known = fitting_tree(source)
-        if known:
-            text = _("All {count} maps have a structure of the same name in the label tree '{tree}'. Use it?")
-            return known if self._confirm(text.format(tree=known, count=count)) else None
-        if any(one.name for one in source.maps):
+        offers = offered_trees(source)
+        if not offers:
+            return request
+        trees = [LabelTree.load(label_tree_path(offer.name)) for offer in offers]
+        left = [left_out_by(source, tree) for tree in trees]
+        own = _("a new tree of the maps' own names")
+        choices = [self._described(offer, out) for offer, out in zip(offers, left, strict=True)]
+        first = len(choices) if offers[0].fitting == offers[0].total else 0
+        choices.insert(first, own)
+        text = _("Which label tree do the {count} maps belong to?").format(count=len(source.maps))
+        if all(not one.name for one in source.maps):
+            text += " " + _("They have no names and are assigned in the order of the tree's label values.")
+        chosen = self._choose(text, choices)
+        if chosen is None:
             return None
-        for name in list_label_trees():
-            if len(LabelTree.load(label_tree_path(name)).leaves) == count and count > 2:
-                text = _(
-                    "The {count} maps have no names. The label tree '{tree}' has the same number of structures. "
-                    "Assign them in the order of their label values?"
-                )
-                if self._confirm(text.format(tree=name, count=count)):
-                    return name
-        return None
+        if chosen == first:
+            return request
+        number = chosen - (chosen > first)
+        leftOut = [f"{place}=-" for place in left[number]]
+        return replace(request, tree=offers[number].name, chosen=leftOut)
+
+    @staticmethod
+    def _described(offer, leftOut):
+        if offer.fitting == offer.total and not leftOut:
+            return _("{tree} (all {count} maps)").format(tree=offer.name, count=offer.total)
+        text = _("{tree} ({count} of {total} maps; {left} left out)")
+        return text.format(tree=offer.name, count=offer.fitting, total=offer.total, left=len(leftOut))

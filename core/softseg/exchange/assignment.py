@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from softseg.errors import InputError
@@ -16,6 +17,8 @@ from softseg.tree.names import is_background, plain_name
 from softseg.tree.ranking import rank_trees
 
 _SHOWN = 6
+_FEW = 2
+"""So few maps without names fit many trees: none is offered for them."""
 
 
 def named_by(maps: Sequence[ProbabilityMap], table: LabelTree, file: Path) -> tuple[ProbabilityMap, ...]:
@@ -124,6 +127,58 @@ def flat_assignment(source: Source) -> list[int | None]:
     if found.count(0) > 1:
         raise InputError("two maps are the background", file=source.file, hint="use --as MAP=-")
     return found
+
+
+@dataclass(frozen=True)
+class TreeOffer:
+    """A shipped tree, and how many maps are leaves of it.
+
+    Attributes
+    ----------
+    name: of the tree.
+    fitting: maps that are a leaf of it, without the background.
+    total: maps, without the background.
+    """
+
+    name: str
+    fitting: int
+    total: int
+
+
+def offered_trees(source: Source) -> list[TreeOffer]:
+    """Return the shipped trees in which maps are leaves, the one with the most of them first.
+
+    Maps without names fit a tree that has as many leaves, with or without its background.
+    """
+    nameless = all(not one.name and one.value is None for one in source.maps)
+    items = [Item(number, one.name, value=one.value) for number, one in enumerate(source.maps)]
+    wanted = [item for item in items if item.value != 0 and not is_background(item.name)]
+    offers = []
+    for name in list_label_trees():
+        tree = LabelTree.load(label_tree_path(name))
+        if nameless:
+            own = len(tree.leaves)
+            fits = len(items) in (own, own - 1) if tree.background is not None else len(items) == own
+            fitting = len(items) if fits and len(items) > _FEW else 0
+        else:
+            leaves = {leaf.id for leaf in tree.leaves}
+            found = [match.node.id for match in match_items(wanted, tree).matches if match.node is not None]
+            fitting = sum(id_ in leaves for id_ in found)
+        if fitting:
+            offers.append((TreeOffer(name, fitting, len(wanted)), len(tree.leaves)))
+    return [offer for offer, _ in sorted(offers, key=lambda pair: (-pair[0].fitting, pair[1]))]
+
+
+def left_out_by(source: Source, tree: LabelTree) -> list[int]:
+    """Return the maps that are no leaf of a tree, which have to be left out if it is taken."""
+    if all(not one.name and one.value is None for one in source.maps):
+        return []
+    items = [Item(number, one.name, value=one.value) for number, one in enumerate(source.maps)]
+    wanted = [item for item in items if item.value != 0 and not is_background(item.name)]
+    leaves = {leaf.id for leaf in tree.leaves}
+    matches = match_items(wanted, tree).matches
+    known = {match.item.key for match in matches if match.node is not None and match.node.id in leaves}
+    return [int(str(item.key)) for item in wanted if item.key not in known]
 
 
 def fitting_tree(source: Source) -> str:

@@ -52,13 +52,15 @@ class OpenButton:
             self._work = None
 
     def _import(self, paths):
-        job = Import(self._context.logic, paths, self._context.dialogs.confirm)
+        job = Import(self._context.logic, paths, self._context.dialogs.askChoice)
 
         def onProgress(done, total):
             self._button.text = _("Opening ({done} of {total})").format(done=done, total=total)
 
         def onDone():
             self._end()
+            if job.node is None:  # no tree was chosen
+                return
             self._show([job.node])
             if self._told is not None:
                 self._told("; ".join(job.said))
