@@ -6,8 +6,6 @@ import os
 import re
 import signal
 
-from softseg.native_output import NATIVE_LOG
-
 from ..Scene.Translation import tr as _
 
 TAIL = 1 << 15
@@ -16,11 +14,6 @@ _LINES = 3
 _FATAL = re.compile(r"^(?:Fatal Python error|Windows fatal exception): (.+)$", re.MULTILINE)
 _FRAME = re.compile(r'File "(?P<file>[^"]+)", line (?P<line>\d+) in (?P<function>.+)')
 _SIGNALS = ("SIGSEGV", "SIGABRT", "SIGBUS", "SIGFPE", "SIGILL", "SIGTRAP", "SIGSYS")
-
-
-def environment(known, folder):
-    """Return the environment ``known`` (a mapping), with native output kept in a file of ``folder``."""
-    return {**known, NATIVE_LOG: logOf(folder)}
 
 
 def logOf(folder):

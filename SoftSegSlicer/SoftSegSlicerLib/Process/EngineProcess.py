@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import os
-
 import qt
 
-from softseg.native_output import NATIVE_LOG
-from SoftSegSlicerLib import Engine
-from SoftSegSlicerLib.Process.Crashes import logOf
+from SoftSegSlicerLib.Process.Environment import variables
 
 
 def newProcess(folder=None):
@@ -17,12 +13,8 @@ def newProcess(folder=None):
     Native output is kept in ``folder``, where one is given; see :mod:`SoftSegSlicerLib.Process.Crashes`.
     """
     environment = qt.QProcessEnvironment.systemEnvironment()
-    known = environment.value("PYTHONPATH", "")
-    environment.insert("PYTHONPATH", os.pathsep.join(part for part in (str(Engine.folder()), known) if part))
-    environment.insert("PYTHONUTF8", "1")
-    environment.insert("PYTHONUNBUFFERED", "1")
-    if folder is not None:
-        environment.insert(NATIVE_LOG, logOf(folder))
+    for name, value in variables(environment.value("PYTHONPATH", ""), folder).items():
+        environment.insert(name, value)
     process = qt.QProcess()
     process.setProcessEnvironment(environment)
     return process

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import time
 
 from .. import Engine
-from . import Crashes, Scratch
+from . import Crashes, Environment, Scratch
 from .EventStream import EventStream
 from .Outcomes import notStarted, outcomeOf
 from .ProcessTree import ProcessTree
@@ -52,7 +51,7 @@ class HeadlessRunner:
                 [self._program, *command],
                 stdout=subprocess.PIPE,
                 stderr=self._errors,
-                env=Crashes.environment(_environment(), str(self._folder.path)),
+                env=Environment.ofEngine(self._folder.path),
             )
         except OSError:
             self._process = None
@@ -113,10 +112,3 @@ class HeadlessRunner:
         self._errors.close()
         self._folder.close()
         self._process = self._folder = None
-
-
-def _environment():
-    """Return the environment with the engine on Python's path and its output unbuffered, in UTF-8."""
-    known = os.environ.get("PYTHONPATH", "")
-    path = os.pathsep.join(part for part in (str(Engine.folder()), known) if part)
-    return {**os.environ, "PYTHONPATH": path, "PYTHONUTF8": "1", "PYTHONUNBUFFERED": "1"}

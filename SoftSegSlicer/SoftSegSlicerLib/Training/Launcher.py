@@ -8,7 +8,7 @@ import sys
 from softseg.errors import InputError
 
 from .. import Engine
-from ..Process import Crashes
+from ..Process import Crashes, Environment
 from ..Process.ProcessTree import ProcessTree
 from .ProcessIdentity import startOf
 
@@ -47,7 +47,7 @@ class Launcher:
                     stdin=subprocess.DEVNULL,
                     stdout=output,
                     stderr=errors,
-                    env=Crashes.environment(_environment(), os.path.dirname(errorFile)),
+                    env=Environment.ofEngine(os.path.dirname(errorFile)),
                     **_detached(),
                 )
             except OSError as error:
@@ -78,9 +78,3 @@ def _detached():
     if sys.platform == "win32":
         return {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP | subprocess.CREATE_NO_WINDOW}
     return {"start_new_session": True}
-
-
-def _environment():
-    known = os.environ.get("PYTHONPATH", "")
-    path = os.pathsep.join(part for part in (str(Engine.folder()), known) if part)
-    return {**os.environ, "PYTHONPATH": path, "PYTHONUTF8": "1", "PYTHONUNBUFFERED": "1"}

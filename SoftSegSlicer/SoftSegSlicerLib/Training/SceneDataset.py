@@ -8,6 +8,7 @@ import numpy as np
 import slicer
 
 from softseg.errors import InputError
+from softseg.files import write_beside
 from softseg.requests import file_names
 
 from ..Exchange.LabelItems import REFUSE
@@ -128,11 +129,8 @@ class SceneDataset:
         channels = list(self.cases[0].images)
         content = {"name": self.name, "channels": channels, "tree": "tree.json", "cases": entries}
         path = dataFile(folder)
-        with plainErrors(path):
-            temporary = os.path.join(folder, ".unfinished-DATA.json")
-            with open(temporary, "w", encoding="utf-8") as stream:
-                json.dump(content, stream, indent=2, ensure_ascii=False)
-            os.replace(temporary, path)
+        with plainErrors(path), write_beside(path) as temporary:
+            temporary.write_text(json.dumps(content, indent=2, ensure_ascii=False), encoding="utf-8")
         yield total, total
 
 

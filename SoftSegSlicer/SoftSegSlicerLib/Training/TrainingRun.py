@@ -4,6 +4,7 @@ import json
 import os
 
 from softseg.errors import InputError
+from softseg.files import write_beside
 
 from ..Exchange.NrrdWriter import plainErrors
 from ..Process import Crashes
@@ -246,10 +247,8 @@ class TrainingRun:
     def _write(self, name, content):
         with plainErrors(self.folder):
             os.makedirs(self._own(), exist_ok=True)
-            temporary = self._own(f".unfinished-{name}")
-            with open(temporary, "w", encoding="utf-8") as stream:
-                json.dump(content, stream, indent=2, ensure_ascii=False)
-            os.replace(temporary, self._own(name))
+            with write_beside(self._own(name)) as temporary:
+                temporary.write_text(json.dumps(content, indent=2, ensure_ascii=False), encoding="utf-8")
 
     def _own(self, *names):
         return os.path.join(self.folder, "process", *names)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from softseg import torchrun
 from softseg.commands.common import CancelFileOption, DeviceOption, EventsOption, QuietOption, long_work
 from softseg.errors import InputError
 
@@ -46,7 +46,7 @@ def study(
 
     For several machines or GPUs: torchrun --nproc-per-node N -m softseg study ... shares the trainings.
     """
-    follower = os.environ.get("RANK", "0") != "0"  # torchrun's number of this process; process 0 speaks for all
+    follower = torchrun.is_follower()
     with long_work(context, None if follower else events, quiet or follower, cancel_file) as work:
         if report_only and judge_again:
             raise InputError("give either --report-only or --judge-again", field="--judge-again")

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING, Any
 
 import typer
 
+from softseg import torchrun
 from softseg.commands.asked import request_of, with_options
 from softseg.commands.common import long_work
 from softseg.errors import FollowedError, InputError
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 def _train(
     context: typer.Context, events: Any = None, quiet: bool = False, cancel_file: Any = None, **given: Any
 ) -> None:
-    follower = os.environ.get("RANK", "0") != "0"  # torchrun's number of this process; process 0 speaks for all
+    follower = torchrun.is_follower()
     try:
         with long_work(context, None if follower else events, quiet or follower, cancel_file) as work:
             _run(request_of(TrainRequest, given), work, follower)

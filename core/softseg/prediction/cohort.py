@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import TypeVar
 
+from softseg import torchrun
 from softseg.errors import InputError, SoftSegError
 from softseg.files import write_beside
 from softseg.prediction.outputs import INTERVAL_COLUMNS, VOLUMES_FILE, write_volumes
@@ -50,7 +50,7 @@ class Share:
         ------
         InputError: they are not numbers, or the rank is not below the number of processes.
         """
-        numbers = {name: os.environ.get(name, "") for name in ("RANK", "WORLD_SIZE", "LOCAL_RANK")}
+        numbers = {name: torchrun.number(name) for name in ("RANK", "WORLD_SIZE", "LOCAL_RANK")}
         if not numbers["WORLD_SIZE"]:
             return Share()
         try:
@@ -73,7 +73,7 @@ class Share:
         It ends the others as soon as one ends with an error, so a process whose cases failed must not end first.
         Processes started otherwise do not wait.
         """
-        if self.world == 1 or "TORCHELASTIC_RUN_ID" not in os.environ:
+        if self.world == 1 or not torchrun.started_this():
             return
         import torch.distributed as distributed
 

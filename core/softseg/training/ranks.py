@@ -16,6 +16,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
+from softseg import torchrun
 from softseg.errors import FollowedError, InputError, LostProcessError, SoftSegError
 from softseg.events import Events
 from softseg.system import device_of_process
@@ -171,11 +172,11 @@ def joined_ranks(device: str, events: Events) -> Iterator[tuple[Ranks, str]]:
     ------
     InputError: fewer GPUs than processes on this machine, or one GPU was named for all.
     """
-    size = int(os.environ.get("WORLD_SIZE", "1"))
-    if size == 1 or "MASTER_ADDR" not in os.environ:
+    size = int(torchrun.number("WORLD_SIZE") or 1)
+    if size == 1 or not torchrun.can_meet():
         yield Ranks(), device
         return
-    rank, local, local_size = (int(os.environ[name]) for name in ("RANK", "LOCAL_RANK", "LOCAL_WORLD_SIZE"))
+    rank, local, local_size = (int(torchrun.number(name)) for name in ("RANK", "LOCAL_RANK", "LOCAL_WORLD_SIZE"))
     device = device_of_process(device, local, local_size)
     backend = "nccl" if device.startswith("cuda") else "gloo"
     if backend == "nccl":

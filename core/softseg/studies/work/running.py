@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import json
-import os
 import platform
 import shutil
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
 import softseg
+from softseg import torchrun
 from softseg.data import Dataset
 from softseg.errors import InputError
 from softseg.events import Events
@@ -33,8 +32,6 @@ OBJECTS_FILE = "objects.csv"
 VOXELS_FILE = "voxels.npz"
 CURVES_FILE = "metrics.csv"
 MODEL_FOLDER = "model"
-
-_RANK_VARIABLES = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE")
 
 
 @dataclass(frozen=True)
@@ -96,7 +93,7 @@ def run_job(study: Study, job: Job, place: Place, events: Events) -> Path:
     started = time.monotonic()
     work, kept = place.work(job), kept_model(job, place)
     _forget_other(work, job)
-    with _alone():
+    with torchrun.hidden():
         path = _joined(job, work, place) if job.members else job.model or kept or _trained(job, work, place, events)
         trained = time.monotonic()
         events.stage("judge")
@@ -199,16 +196,6 @@ def _forget_other(work: Path, job: Job) -> None:
         shutil.rmtree(work)
     work.mkdir(parents=True, exist_ok=True)
     mark.write_text(job.training_digest, encoding="utf-8")
-
-
-@contextmanager
-def _alone() -> Iterator[None]:
-    """Hide torchrun's numbers: each process trains jobs of its own, none is shared."""
-    hidden = {name: os.environ.pop(name) for name in _RANK_VARIABLES if name in os.environ}
-    try:
-        yield
-    finally:
-        os.environ.update(hidden)
 
 
 def remaining(study: Study, jobs: Sequence[Job], place: Place) -> list[Job]:
