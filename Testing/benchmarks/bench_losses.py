@@ -254,18 +254,18 @@ def _naive_wasserstein(matrix: Tensor) -> Loss:
     """``p^T M g``: for leaves the exact distance, for soft targets an upper bound of it."""
 
     def loss(logits: Tensor, target: Tensor) -> Tensor:
-        shares = torch.softmax(logits, 1)
+        probabilities = torch.softmax(logits, 1)
         if target.is_floating_point():
             costs = torch.einsum("kj,bj...->bk...", matrix, target)
         else:
             costs = matrix[target[:, 0]].movedim(-1, 1)
-        return (shares * costs).sum(1).mean()
+        return (probabilities * costs).sum(1).mean()
 
     return loss
 
 
 def _inputs(leaves: int, side: int, kind: str, *, channels_last: bool = False) -> tuple[Tensor, Tensor]:
-    """Return random logits and a target made of regions of about 8³ voxels, as labels or blurred to shares."""
+    """Return random logits and a target made of regions of about 8³ voxels, as labels or blurred to probabilities."""
     generator = _generator()
     layout = torch.channels_last_3d if channels_last else torch.contiguous_format
     logits = torch.empty(1, leaves, side, side, side, memory_format=layout).normal_(0, 3, generator=generator)
@@ -277,12 +277,12 @@ def _inputs(leaves: int, side: int, kind: str, *, channels_last: bool = False) -
 
 
 def _blurred(labels: Tensor, leaves: int) -> Tensor:
-    """Return shares ``[1, leaves, ...]``: each voxel gives half of itself to the label one voxel on, along two axes."""
-    shares = torch.zeros(1, leaves, *labels.shape[2:])
+    """Return probabilities ``[1, leaves, ...]``: each voxel gives half to the label one voxel on, on two axes."""
+    probabilities = torch.zeros(1, leaves, *labels.shape[2:])
     for shift, part in ((0, 0.5), (1, 0.3), (-1, 0.2)):
         moved = labels.roll(shift, 2).roll(shift, 4)
-        shares.scatter_add_(1, moved, torch.full(moved.shape, part))
-    return shares
+        probabilities.scatter_add_(1, moved, torch.full(moved.shape, part))
+    return probabilities
 
 
 @cache

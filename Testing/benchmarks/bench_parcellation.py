@@ -110,7 +110,7 @@ def _corrections(head: SoftParcellation, rounds: int) -> list[Line]:
         opened = _seconds(lambda: SoftParcellation.load(files[1]), rounds)
     note = f"{int(voxels.sum())} voxels after 19 other strokes: corrected, labels, a map, volumes of level 3"
     return [
-        Line(SUITE, "a stroke is everywhere", seconds * 1e3, 200.0, "ms", "limit", 1.0, note),
+        Line(SUITE, "a scribble is everywhere", seconds * 1e3, 200.0, "ms", "limit", 1.0, note),
         Line(SUITE, "a stroke, not the head again", seconds * 1e3, again * 1e3, "ms", "full re-encode", 0.1, note),
         Line(SUITE, "a stroke taken back", undone * 1e3, 200.0, "ms", "limit", 1.0, note),
         Line(SUITE, "open with 20 strokes", opened * 1e3, 1000.0, "ms", "limit", 1.0, "bound is ours"),
@@ -130,7 +130,7 @@ def _median_stroke(head: SoftParcellation, cut: Cut, node: str, voxels: np.ndarr
 
 def _unasked(head: SoftParcellation) -> SoftParcellation:
     """Return the head, which has to work out again what it was asked before."""
-    head.sums.asked.clear()
+    head.sums.cache.clear()
     return head
 
 
@@ -253,9 +253,9 @@ def _slabs(labels: np.ndarray, geometry: Geometry, tree: LabelTree, first: int, 
     for row in range(first, stop, 8):
         upto = min(row + 8, stop)
         values = np.zeros((len(tree.leaves), upto - row, *labels.shape[1:]), np.float32)
-        for leaf, (k, j, i), share in blurred:
+        for leaf, (k, j, i), probability in blurred:
             start, end = max(row, k.start), min(upto, k.stop)
             if start < end:
-                values[leaf, start - row : end - row, j, i] = share[start - k.start : end - k.start]
+                values[leaf, start - row : end - row, j, i] = probability[start - k.start : end - k.start]
         values /= np.maximum(values.sum(axis=0), 1e-6)
         yield Slab.full(values, row)

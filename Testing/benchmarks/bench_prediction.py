@@ -130,7 +130,7 @@ def unscored_of(*shape: int) -> Callable[[], SoftParcellation]:
 
 
 def scored_of(*shape: int) -> Callable[[], SoftParcellation]:
-    """Return the same with an outlier score beside the shares."""
+    """Return the same with an outlier score beside the probabilities."""
     return _streaming(*shape, blend="probabilities", scored=True)
 
 
@@ -150,7 +150,7 @@ def _streaming(*shape: int, blend: Blend, scored: bool) -> Callable[[], SoftParc
         runner = Runner(backend, model.head, blend=blend, scorer=scorer)
         compressor = Compressor(model.head.classes, model.head.background, grid.shape, 8)
         blocks = shares_of_blocks(runner, layout, np.arange(model.head.classes), Events())
-        for piece in resampler.pieces(blocks, layout.partition):
+        for piece in resampler.resampled(blocks, layout.partition):
             compressor.add(*piece)
         stored = compressor.stored()
         outliers = steps.stored() if scored else None
@@ -174,7 +174,7 @@ def peer_of(*shape: int) -> Callable[[], FloatArray]:
 
 
 def _compared(stored: SoftParcellation, dense: FloatArray) -> tuple[float, float]:
-    """Return the share of voxels with another label, and the largest error of any node in any voxel."""
+    """Return the fraction of voxels with another label, and the largest error of any node in any voxel."""
     tree = stored.tree
     leaves = tree.cut_at(tree.depth)
     expected = np.asarray(leaves.values)[leaves.position_of_leaf[dense.argmax(axis=0)]]

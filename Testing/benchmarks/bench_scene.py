@@ -113,7 +113,7 @@ def _alternate(logic: Any, node: Any, level: int, depth: int) -> float:
 
 def _unasked(logic: Any, node: Any) -> Any:
     """Return the logic, which has to work out again what it was asked before."""
-    logic.parcellationOf(node).sums.asked.clear()
+    logic.parcellationOf(node).sums.cache.clear()
     return logic
 
 

@@ -67,7 +67,7 @@ def _timed_networks(torch: Any) -> list[float]:
     return seconds
 
 
-def _plainly(scan: Path, out: Path, precision: str, shares: Callable[..., Any]) -> None:
+def _plainly(scan: Path, out: Path, precision: str, probabilities: Callable[..., Any]) -> None:
     """Write the label map of the largest mean of both networks."""
     import numpy as np
     import SimpleITK as sitk
@@ -87,7 +87,7 @@ def _plainly(scan: Path, out: Path, precision: str, shares: Callable[..., Any]) 
         places = [np.flatnonzero(inside.any(axis=tuple({0, 1, 2} - {axis}))) for axis in range(3)]
         box = tuple(slice(int(line[0]), int(line[-1]) + 1) for line in places)
         with torch.autocast("cpu", torch.bfloat16, enabled=precision == "bfloat16"):
-            found = shares(model, torch.from_numpy(np.ascontiguousarray(image[box])))
+            found = probabilities(model, torch.from_numpy(np.ascontiguousarray(image[box])))
         if total is None:
             first, total = (turned, box), found
             continue
@@ -123,8 +123,8 @@ def _whole(model: Any, image: Any) -> Any:
     out = torch.empty((model.head.classes, *image.shape), dtype=torch.float16)
     for first in range(0, len(image), BATCH):
         batch = padded[first : first + BATCH].contiguous(memory_format=torch.channels_last)
-        shares = model.network(batch).softmax(1)[:, :, :j, :i]
-        out[:, first : first + BATCH] = shares.transpose(0, 1)
+        probabilities = model.network(batch).softmax(1)[:, :, :j, :i]
+        out[:, first : first + BATCH] = probabilities.transpose(0, 1)
     return out
 
 

@@ -56,9 +56,9 @@ def _npz(file: Path, name: str, shape: tuple[int, ...], content: bytes) -> Path:
 
 
 def _parcellation(file: Path) -> Path:
-    shares = np.zeros((2, 4, 4, 4), np.float32)
-    shares[1] = 1
-    return SoftParcellation.from_dense(shares, TREE, Geometry((4, 4, 4))).save(file)
+    probabilities = np.zeros((2, 4, 4, 4), np.float32)
+    probabilities[1] = 1
+    return SoftParcellation.from_dense(probabilities, TREE, Geometry((4, 4, 4))).save(file)
 
 
 def test_an_archive_declares_what_it_does_not_hold(tmp_path: Path) -> None:

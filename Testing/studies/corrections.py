@@ -28,8 +28,8 @@ from softseg.data.case import Case
 from softseg.data.labels import read_labels
 from softseg.data.writing import write_dataset
 from softseg.evaluation.measure import measure
+from softseg.evaluation.probabilities import LabelProbabilities, ParcellationProbabilities
 from softseg.evaluation.rows import TreeRows
-from softseg.evaluation.shares import LabelShares, ParcellationShares
 from softseg.events import Events
 from softseg.fine_tuning import fine_tune
 from softseg.image import read_image
@@ -112,8 +112,8 @@ def corrected(
 def scores(result: SoftParcellation, truth: SoftLabels, tree: LabelTree, file: Path) -> dict[str, float]:
     """Return the mean Dice over the nodes of every level, without background."""
     rows = TreeRows.of(tree)
-    shares = ParcellationShares(result, tree, file)
-    measured = measure(shares, LabelShares(truth, result.geometry), rows, Events(), tolerance_mm=None)
+    probabilities = ParcellationProbabilities(result, tree, file)
+    measured = measure(probabilities, LabelProbabilities(truth, result.geometry), rows, Events(), tolerance_mm=None)
     found = {}
     for number, level in enumerate(measured.levels, 1):
         dice = level.overlap.dice

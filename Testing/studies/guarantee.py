@@ -1,9 +1,9 @@
-"""How often a bound on wrong answers holds: simulated people, and all splits of real ones.
+"""How often a bound on wrong labels holds: simulated people, and all splits of real ones.
 
 ``python Testing/studies/guarantee.py`` simulates; with ``guarantee.json`` files as arguments, whose people trained no
 network, it also takes every split of these people into some that set the level and others that are asked.
 
-A simulated person has the share of wrong answers ``a (2 - 2 t)^b`` at the probability ``t``: ``a`` and ``b`` vary
+A simulated person has the fraction of wrong labels ``a (2 - 2 t)^b`` at the probability ``t``: ``a`` and ``b`` vary
 among people as they do among the six test people of the model brain-134 (a: mean 0.124, standard deviation 0.007; b:
 1.45, 0.07), or ten times as much. People of another kind have their ``a`` multiplied by 1.1, as the two older test
 people have beside the four younger ones, or by 3.
@@ -25,7 +25,7 @@ SPLITS = 1000
 
 
 def people(generator: np.random.Generator, count: int, spread: float = 1.0, worse: float = 1.0) -> list[Person]:
-    """Draw people; ``spread`` multiplies the relative differences among them, ``worse`` the share of wrong answers."""
+    """Draw people; ``spread`` multiplies the relative differences among them, ``worse`` that of wrong labels."""
     starts = 0.124 * worse * np.exp(generator.normal(0, 0.054 * spread, count))
     powers = 1.45 * np.exp(generator.normal(0, 0.048 * spread, count))
     curves = np.clip(starts[:, None] * (2 - 2 * LEVELS) ** powers[:, None], 0, 1)
@@ -33,21 +33,21 @@ def people(generator: np.random.Generator, count: int, spread: float = 1.0, wors
 
 
 def wrong_at(person: Person, level: float) -> float:
-    """Return the share of wrong answers of a person at a level."""
+    """Return the fraction of wrong labels of a person at a level."""
     return float(np.interp(level, LEVELS, person.wrong))
 
 
 def kept(
     count: int, alpha: float, confidence: float, spread: float = 1.0, worse: float = 1.0, splits: int = SPLITS
 ) -> tuple[float, float]:
-    """Return how often a bound that ``count`` people set holds on a new one, and the mean share of wrong answers.
+    """Return how often a bound that ``count`` people set holds on a new one, and the mean fraction of wrong labels.
 
     Parameters
     ----------
     count: people who set the level.
     alpha, confidence: the bound.
     spread: of all people.
-    worse: factor of the new person's wrong answers; 1: exchangeable with the others.
+    worse: factor of the new person's wrong labels; 1: exchangeable with the others.
     splits: how often people are drawn.
     """
     generator = np.random.default_rng(count)
@@ -69,7 +69,7 @@ def every_split(known: list[Person], count: int, alpha: float, confidence: float
 
 def main(files: list[str]) -> None:
     """Print a table."""
-    print(f"{SPLITS} simulated splits, at most 5 % wrong answers: how often it holds (mean share of wrong answers)")
+    print(f"{SPLITS} simulated splits, at most 5 % wrong labels: how often it holds (mean fraction of wrong answers)")
     print("people  stated  spread  exchangeable    older (x 1.1)   other (x 3)")
     for count, confidence in ((4, 0.8), (9, 0.9), (19, 0.95), (99, 0.95)):
         for spread in (1.0, 10.0):

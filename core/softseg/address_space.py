@@ -11,7 +11,7 @@ from softseg.cgroups import MemoryLimit
 
 
 def address_space_limits() -> list[MemoryLimit]:
-    """Return the limit and what of it is left; none where there is no limit, or the system does not say.
+    """Return the limit and what of it is left; none where there is no limit, or the system does not report it.
 
     Address space is taken before memory is: what is left is the most that can still be allocated.
     """

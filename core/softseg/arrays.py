@@ -29,7 +29,7 @@ _UNREADABLE = (*_ERRORS, zlib.error, SyntaxError, tokenize.TokenError, OverflowE
 
 @dataclass(frozen=True)
 class Declared:
-    """What the header of one array says: its shape and the type of its numbers."""
+    """The header of one array: its shape and number type."""
 
     shape: tuple[int, ...]
     dtype: np.dtype[Any]

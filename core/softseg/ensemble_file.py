@@ -1,9 +1,9 @@
-"""A folder that holds several models as one, and the file that says so; read without torch.
+"""A folder that holds several models as one, and its description; read without torch.
 
 ::
 
     MODEL/
-      ensemble.json      name of the ensemble, its members, which is best by itself, what its card says
+      ensemble.json      name of the ensemble, its members, which is best by itself, fields of its card
       members/NAME/      a complete model folder each, which also works by itself
       README.md          the card
 """
@@ -28,14 +28,14 @@ FORMAT_VERSION = 1
 
 @dataclass(frozen=True)
 class EnsembleFile:
-    """What ``ensemble.json`` says.
+    """The content of ``ensemble.json``.
 
     Attributes
     ----------
     folder: where it lies.
     name: of the ensemble.
     members: names of the members' folders, in order; two or more.
-    details: what the card says: description, licence, data_source, intended_use, limitations, scores (by name).
+    details: fields of the card: description, licence, data_source, intended_use, limitations, scores (by name).
     needs: the model that makes the mask of its scans, if it needs one.
     best: the member that is best by itself, if the file names one; ``softseg predict --fast`` takes it.
     """

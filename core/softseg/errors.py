@@ -105,7 +105,7 @@ class LostProcessError(SoftSegError):
 
 
 class FollowedError(SoftSegError):
-    """Process ``rank``, one of several that work together, failed and says why; this one ends with its exit code."""
+    """Process ``rank`` of a group failed with this reason; this one ends with its exit code."""
 
     kind = "process"
 

@@ -1,4 +1,4 @@
-"""What long work tells its caller: stages, progress, metrics, warnings, errors; and the caller's wish to stop.
+"""Events from long work to its caller: stages, progress, metrics, warnings, errors; and cancellation.
 
 Long functions take ``events: Events`` and call it; they never print. With ``--events json`` every event is one JSON
 object per line on standard output, with the key ``event``:
@@ -87,7 +87,7 @@ class CancelToken:
 
     @property
     def requested(self) -> bool:
-        """Whether somebody asked to stop; the file is looked for at most five times a second."""
+        """Whether the work is cancelled; the file is looked for at most five times a second."""
         if self._file is not None and not self._flag.is_set() and time.monotonic() - self._looked > 0.2:
             self._looked = time.monotonic()
             if self._file.exists():
@@ -95,7 +95,7 @@ class CancelToken:
         return self._flag.is_set()
 
     def check(self) -> None:
-        """Raise :class:`CancelledError` if somebody asked to stop."""
+        """Raise :class:`CancelledError` if the work is cancelled."""
         if self.requested:
             raise CancelledError("cancelled on request")
 
@@ -148,7 +148,7 @@ class Events:
         self._first_done = 0
 
     def check(self) -> None:
-        """Raise :class:`CancelledError` if somebody asked to stop."""
+        """Raise :class:`CancelledError` if the work is cancelled."""
         self.cancel.check()
 
     def stage(self, stage: str, total: int | None = None, done: int = 0) -> None:
@@ -158,7 +158,7 @@ class Events:
         self.sink.write({"event": "stage", "stage": stage, "total": total})
 
     def progress(self, done: int, total: int) -> None:
-        """Say that ``done`` of ``total`` steps of the stage are finished; the time left is estimated here."""
+        """Report ``done`` of ``total`` steps of the stage; the time left is estimated here."""
         self.check()
         fresh = done - self._first_done
         elapsed = time.monotonic() - self._started
@@ -170,17 +170,17 @@ class Events:
         self.sink.write({"event": "metrics", "stage": self._stage, "values": dict(values)})
 
     def log(self, text: str) -> None:
-        """Say something worth reading."""
+        """Report something worth reading."""
         self.sink.write({"event": "log", "text": text})
 
     def warning(self, text: str) -> None:
-        """Say something that may spoil the result."""
+        """Warn of something that may spoil the result."""
         self.sink.write({"event": "warning", "text": text})
 
     def estimate(
         self, text: str, *, memory: int | None = None, free: int | None = None, seconds: float | None = None
     ) -> None:
-        """Say what the work will take: memory of the process at its peak, memory that is free (bytes), time."""
+        """Report what the work will take: memory of the process at its peak, memory that is free (bytes), time."""
         numbers = {"memory": memory, "memory_free": free, "seconds": seconds}
         self.sink.write({"event": "estimate", "text": text, **numbers})
 
@@ -190,10 +190,10 @@ class Events:
         Parameters
         ----------
         name, path: of the file or folder.
-        case: of a predicted case, what :class:`softseg.requests.manifest.WrittenCase` says of it, as plain values.
+        case: of a predicted case, the fields of :class:`softseg.requests.manifest.WrittenCase`, as plain values.
         """
-        told = {} if case is None else {"case": dict(case)}
-        self.sink.write({"event": "result", "name": name, "path": str(path), **told})
+        details = {} if case is None else {"case": dict(case)}
+        self.sink.write({"event": "result", "name": name, "path": str(path), **details})
 
     def error(self, error: SoftSegError) -> None:
         """Report the error that ends the work."""
@@ -210,7 +210,7 @@ class Events:
         )
 
     def done(self) -> None:
-        """Say that everything is finished."""
+        """Report that everything is finished."""
         self.sink.write({"event": "done"})
 
 

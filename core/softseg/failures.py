@@ -48,13 +48,13 @@ def as_plain_error(error: BaseException) -> SoftSegError | None:
         return _from_copying(error)
     if isinstance(error, OSError):
         return _from_os_error(error)
-    if isinstance(error, RuntimeError) and str(error).startswith(_LOOP):  # what Path.resolve says before Python 3.13
+    if isinstance(error, RuntimeError) and str(error).startswith(_LOOP):  # raised by Path.resolve before Python 3.13
         return InputError(_WORDS[errno.ELOOP], file=str(error).removeprefix(_LOOP).strip("'"))
     return _from_shortage(error)
 
 
 def _from_shortage(error: BaseException) -> SoftSegError | None:
-    """Return what to say of an odd error that arose while another was handled, by which memory had run out."""
+    """Return the error for an odd one raised while another was handled, when memory had run out."""
     before = error.__context__
     while before is not None:
         if is_out_of_memory(before):
@@ -68,14 +68,14 @@ def as_defect(error: BaseException, native: str = "") -> SoftSegError:
 
     ``native`` is what libraries wrote to standard error last.
     """
-    said = f" (a library says: {native})" if native else ""
-    return SoftSegError(f"unexpected {type(error).__name__}: {error}{said}", hint=_REPORT_HINT)
+    output = f" (output of a library: {native})" if native else ""
+    return SoftSegError(f"unexpected {type(error).__name__}: {error}{output}", hint=_REPORT_HINT)
 
 
 def as_native_end(native: str, code: int) -> SoftSegError | None:
-    """Return what to say where a library ended the process; None where it crashed and memory was not the reason.
+    """Return the error where a library ended the process; None where it crashed and memory was not the reason.
 
-    OpenMP's and OpenBLAS's libraries do so where a thread or its memory cannot be had, and C++ where nobody expects
+    OpenMP's and OpenBLAS's libraries do so where a thread or its memory cannot be had, and C++ where nothing catches
     that memory runs out.
 
     Parameters
@@ -84,15 +84,15 @@ def as_native_end(native: str, code: int) -> SoftSegError | None:
     code: exit code, or, negative, the signal that ended the process.
     """
     if is_out_of_memory(RuntimeError(native)):
-        return OutOfMemoryError(f"out of memory (a library says: {native})", hint=THREADS_HINT)
+        return OutOfMemoryError(f"out of memory (output of a library: {native})", hint=THREADS_HINT)
     if code < 0:
         return None
-    said = f"; it says: {native}" if native else ""
-    return SoftSegError(f"a library ended the program with code {code}{said}", hint=_REPORT_HINT)
+    output = f"; its output: {native}" if native else ""
+    return SoftSegError(f"a library ended the program with code {code}{output}", hint=_REPORT_HINT)
 
 
 def _here() -> str | None:
-    """Return the folder that this process was started in, where the shell says so."""
+    """Return the folder that this process was started in, where the shell reports it."""
     return os.environ.get("PWD")
 
 
@@ -104,7 +104,7 @@ def _odd_name(error: UnicodeEncodeError) -> str:
 
 
 def _from_copying(error: shutil.Error) -> SoftSegError | None:
-    """Return what is said of the first file of a folder that could not be copied: the list has source, target, why."""
+    """Return the error of the first file of a folder that could not be copied: the list has source, target, reason."""
     first = error.args[0][0] if error.args and isinstance(error.args[0], list) and error.args[0] else None
     found = None if first is None else re.search(r"\[Errno (\d+)\]", str(first[-1]))
     if first is None or found is None:
@@ -118,7 +118,7 @@ def _from_os_error(error: OSError) -> SoftSegError | None:
         return InputError("the disk is full", file=file, hint="free space or choose another output")
     if error.errno in _FORBIDDEN:
         return InputError("permission denied", file=file, hint="choose a file or folder you may use")
-    if error.errno == errno.ENOENT and file is None:  # what the system says of a present folder that was removed
+    if error.errno == errno.ENOENT and file is None:  # raised by the system for a current folder that was removed
         return InputError("the folder that this works in is gone", field=_here(), hint="start it in another folder")
     if error.errno in _IN_THE_WAY and file is not None:
         return InputError((error.strerror or "cannot be used").lower(), file=file)

@@ -121,12 +121,12 @@ class Geometry:
 
     @property
     def written_forms(self) -> Forms:
-        """The forms of a NIfTI file on this grid: those it came with, else both forms say the grid (code 1)."""
+        """The forms of a NIfTI file on this grid: those it came with, else both forms hold the grid (code 1)."""
         return forms_of(self.affine, 1) if self.forms is None else self.forms
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What is to be said about its two forms: apart, or sides unknown; empty without forms."""
+        """Remarks on its two forms: they differ, or sides are unknown; empty without forms."""
         return () if self.forms is None else form_notes(self.forms, self.size)
 
     @property

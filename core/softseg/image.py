@@ -1,7 +1,7 @@
 """Volumes and their place in space: one reader and one writer.
 
-Arrays are ``(k, j, i)`` (slices first, as SimpleITK and Slicer hand them out); :class:`softseg.geometry.Geometry` says
-where they lie. What a file says about place is decided by :mod:`softseg.headers`.
+Arrays are ``(k, j, i)`` (slices first, as in SimpleITK and Slicer); :class:`softseg.geometry.Geometry` tells
+where they lie. The position in a file is read by :mod:`softseg.headers`.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ class Image:
     ----------
     array: ``(k, j, i)``, any number type.
     geometry: its grid; ``array.shape == geometry.shape``.
-    notes: what is to be said about the place of the file it was read from, one sentence each without a full stop.
+    notes: remarks on the position of the file it was read from, one sentence each without a full stop.
     """
 
     array: npt.NDArray[Any]
@@ -106,7 +106,7 @@ def read_image(path: str | os.PathLike[str], *, labels: bool = False) -> Image:
 
 
 def placed(header: Header, labels: bool = False) -> tuple[npt.NDArray[Any], Geometry, tuple[str, ...]]:
-    """Read a file's numbers: ``[bands, k, j, i]``, their straight grid, and what is to be said about their place.
+    """Read a file's numbers: ``[bands, k, j, i]``, their straight grid, and remarks on their position.
 
     Raises
     ------
@@ -120,7 +120,7 @@ def placed(header: Header, labels: bool = False) -> tuple[npt.NDArray[Any], Geom
 
 
 def say_notes(notes: Iterable[str], file: str | os.PathLike[str], warn: Warn) -> None:
-    """Warn of everything that is to be said about the place of a file."""
+    """Warn with the remarks on the position of a file."""
     for note in notes:
         warn(f"{os.fspath(file)}: {note}")
 

@@ -58,7 +58,7 @@ def _log() -> int:
 
 
 def show_crashes() -> None:
-    """Let a crash of native code say on standard error which Python function it happened in."""
+    """Let a crash of native code report the Python function it happened in on standard error."""
     with contextlib.suppress(OSError, RuntimeError, ValueError, AttributeError):  # no real file behind it
         faulthandler.enable(file=sys.stderr)
 

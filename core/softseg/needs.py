@@ -31,7 +31,7 @@ class Needs:
 
     @staticmethod
     def from_json(value: Any, file: str | PathLike[str], field: str = FIELD) -> Needs | None:
-        """Return what a file of a model says; None where it needs nothing.
+        """Return the needs in a model's file; None where it needs nothing.
 
         Raises
         ------
@@ -46,7 +46,7 @@ class Needs:
 
     @property
     def sentence(self) -> str:
-        """What a model card says of the scans."""
+        """The sentence of a model card about the scans."""
         return (
             f"`softseg` masks raw ones by `{self.node}` of the model `{self.model}` first, or by a mask that is given; "
             "MONAI takes stripped ones alone"

@@ -79,7 +79,7 @@ def _linear(
 
 
 def _labels(array: npt.NDArray[Any], geometry: Geometry, grid: Geometry) -> npt.NDArray[Any]:
-    """Return labels on another grid: of each label's soft share the largest, of equals the smallest value."""
+    """Return labels on another grid: the most probable label, of equals the smallest value."""
     out = np.zeros(grid.shape, array.dtype)
     best = _linear(array == 0, geometry, grid, 1.0)
     for value in np.unique(array[array != 0]):
@@ -88,9 +88,9 @@ def _labels(array: npt.NDArray[Any], geometry: Geometry, grid: Geometry) -> npt.
         part = geometry.cropped(_starts(box), _shape(box))
         there = _reached(part, grid)
         target = grid.cropped(_starts(there), _shape(there))
-        share = _linear(mask[box], part, target)
-        wins = share > best[there]
-        best[there][wins], out[there][wins] = share[wins], value
+        probability = _linear(mask[box], part, target)
+        wins = probability > best[there]
+        best[there][wins], out[there][wins] = probability[wins], value
     return out
 
 

@@ -35,7 +35,7 @@ class Cell:
     Attributes
     ----------
     text: without quotation marks and blanks around it.
-    gap: blanks between it and the cell before (a tab counts 8); tells columns from words where blanks end cells.
+    gap: blanks between it and the cell before (a tab counts 8); separates columns from words where blanks end cells.
     quoted: whether it stands in quotation marks in a table of blanks, so that it is text, and one cell.
     """
 
@@ -165,7 +165,7 @@ def read_named_table(path: str | PathLike[str], wanted: Mapping[str, Sequence[st
     ----------
     path: the file.
     wanted: by what a column means, the names it may have, the likeliest first; case, blanks and signs do not matter.
-        Columns that nobody asked for are left out.
+        Columns that were not requested are left out.
 
     Raises
     ------

@@ -92,7 +92,7 @@ def require_text_name(path: str | PathLike[str]) -> None:
     name = os.fspath(path)
     if as_text(name) != name:
         raise InputError(
-            "the name is not UTF-8, so results could not say it", file=as_text(name), hint="rename the file or folder"
+            "the name is not UTF-8, so results cannot hold it", file=as_text(name), hint="rename the file or folder"
         )
 
 
@@ -113,7 +113,7 @@ def read_json(path: str | PathLike[str]) -> Any:
 
 
 def parse_json(text: str, pairs: Callable[[list[tuple[str, Any]]], Any] | None = None) -> Any:
-    """Return what a JSON text says; ``pairs`` makes its objects, see :func:`json.loads`.
+    """Return the content of a JSON text; ``pairs`` makes its objects, see :func:`json.loads`.
 
     Raises
     ------

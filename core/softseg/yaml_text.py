@@ -74,7 +74,7 @@ _Loader.yaml_implicit_resolvers = {
 
 
 def load_yaml(text: str) -> Any:
-    """Return what a YAML text says, made of plain Python values only.
+    """Return the content of a YAML text, plain Python values only.
 
     Raises
     ------

@@ -30,7 +30,7 @@ class ContradictionError(InputError):
 def contradiction(overlaps, labelsNode):
     """Return the error that names what :class:`softseg.tree.overlaps.Overlaps` counted in a segmentation."""
     return ContradictionError(
-        f"in '{labelsNode.GetName()}' {overlaps.said()}",
+        f"in '{labelsNode.GetName()}' {overlaps.note()}",
         hint="correct them in Segment Editor, or give these voxels to the first segment",
     )
 

@@ -52,8 +52,8 @@ class LabelReader:
     @property
     def said(self):
         """What people should know of how the labels were read; empty where there is nothing."""
-        byValue = "" if isSure(self._node, self.matching) else self.matching.said()
-        overlapping = "" if self._overlaps is None else self._overlaps.said()
+        byValue = "" if isSure(self._node, self.matching) else self.matching.note()
+        overlapping = "" if self._overlaps is None else self._overlaps.note()
         rounded = [layer.said for layer in self._layers]
         return "; ".join(text for text in (*rounded, byValue, overlapping) if text)
 
@@ -180,7 +180,7 @@ def _roundedScalars(image, volumeNode):
             hint="label values are whole numbers from 0 on",
         )
     image.GetPointData().SetScalars(numpy_support.numpy_to_vtk(rounded.values.ravel(), deep=True))
-    return f"'{volumeNode.GetName()}': {rounded.said}" if rounded.said else ""
+    return f"'{volumeNode.GetName()}': {rounded.note}" if rounded.note else ""
 
 
 def _present(data, volumeNode):

@@ -125,14 +125,20 @@ class _Shown:
 
 
 def _softChoices(source, cut, voxel):
-    """Return the nodes of a cut with the model's shares in a voxel, the most probable first."""
+    """Return the nodes of a cut with the model's probabilities in a voxel, the most probable first."""
     tree, model = source.parcellation.tree, source.parcellation.predicted
     shown, _owner = Folding.shownCut(cut)
     known = tree.cut(dict.fromkeys(source.remapping.knownNode(node.id) for node in shown.nodes))
     found = {each.node_id: each.probability for each in suggestions(source.parcellation, model, known, voxel)}
     reader = PointReader(model)
-    shares = reader.shares(voxel) or {}
+    probabilities = reader.probabilities(voxel) or {}
     own = (node.id for node in known.nodes if node.id not in found)
-    found.update({id_: reader.node_share(shares, id_) for id_ in own if reader.node_share(shares, id_) > 0})
+    found.update(
+        {
+            id_: reader.node_probability(probabilities, id_)
+            for id_ in own
+            if reader.node_probability(probabilities, id_) > 0
+        }
+    )
     ordered = sorted(found.items(), key=lambda pair: -pair[1])
     return [Choice(id_, True, share) for id_, share in ordered if id_ in cut.tree]

@@ -1,4 +1,4 @@
-"""What lies under the pointer: the path of the largest node, with shares."""
+"""What lies under the pointer: the path of the largest node, with probabilities."""
 
 import numpy as np
 import vtk
@@ -25,17 +25,17 @@ class Probe:
         self._table = source.remapping.table() if self._reader is None else None
 
     def path(self, point, cut, confidence=None):
-        """Return the nodes from the root down to the largest one of a cut, with their shares.
+        """Return the nodes from the root down to the largest one of a cut, with their probabilities.
 
         Parameters
         ----------
         point: three numbers: RAS mm in the segmentation's own coordinates.
         cut: Cut of the segmentation's tree.
-        confidence: the path ends with the deepest node, down to the cut, that has this share; None: it need have none.
+        confidence: the path ends with the deepest node, down to the cut, that has this probability; None: any.
 
         Returns
         -------
-        list of ``(node id, share in 0..1)``; empty outside the grid and where nothing is known.
+        list of ``(node id, probability in 0..1)``; empty outside the grid and where nothing is known.
         """
         i, j, k = np.rint(self._fromRas @ [*point, 1.0])[:3].astype(int).tolist()
         if self._reader is None:
@@ -54,14 +54,21 @@ class Probe:
         return stored.low + (stored.high - stored.low) * step / SCALE
 
     def _sure(self, voxel, cut, confidence):
-        shares = self._reader.shares(voxel)
-        if not shares:
+        probabilities = self._reader.probabilities(voxel)
+        if not probabilities:
             return []
         known, inCut = self.source.remapping.known, {node.id for node in cut.nodes}
         path, nodes = [], [known.root]
         while nodes:
-            pairs = [(node, self._reader.node_share(shares, node.id)) for node in nodes]
-            sure = next(((node, share) for node, share in pairs if round(share * SCALE) >= steps_of(confidence)), None)
+            pairs = [(node, self._reader.node_probability(probabilities, node.id)) for node in nodes]
+            sure = next(
+                (
+                    (node, probability)
+                    for node, probability in pairs
+                    if round(probability * SCALE) >= steps_of(confidence)
+                ),
+                None,
+            )
             if sure is None:
                 break
             path.append((sure[0].id, sure[1]))
@@ -69,13 +76,13 @@ class Probe:
         return path
 
     def _soft(self, voxel, cut):
-        shares = self._reader.shares(voxel)
-        if not shares:
+        probabilities = self._reader.probabilities(voxel)
+        if not probabilities:
             return []
         known = self.source.remapping.known
         nodes = dict.fromkeys(self.source.remapping.knownNode(node.id) for node in cut.nodes)
-        largest = max(nodes, key=lambda id_: self._reader.node_share(shares, id_))
-        return [(node.id, self._reader.node_share(shares, node.id)) for node in known.path(largest)]
+        largest = max(nodes, key=lambda id_: self._reader.node_probability(probabilities, id_))
+        return [(node.id, self._reader.node_probability(probabilities, node.id)) for node in known.path(largest)]
 
     def _crisp(self, voxel, cut):
         unfolded = self.source.unfolded

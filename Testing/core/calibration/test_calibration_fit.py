@@ -37,19 +37,19 @@ def brain() -> LabelTree:
 def drawn(seed: int, voxels: int) -> tuple[np.ndarray, np.ndarray]:
     """Return true distributions ``[C, n]`` and a class drawn from each."""
     generator = np.random.default_rng(seed)
-    shares = generator.dirichlet(np.full(6, 0.4), voxels).astype(np.float32).T
-    classes = (generator.random(voxels) > np.cumsum(shares, axis=0)).sum(axis=0)
-    return shares, np.minimum(classes, 5).astype(np.uint16)
+    probabilities = generator.dirichlet(np.full(6, 0.4), voxels).astype(np.float32).T
+    classes = (generator.random(voxels) > np.cumsum(probabilities, axis=0)).sum(axis=0)
+    return probabilities, np.minimum(classes, 5).astype(np.uint16)
 
 
-def sample_of(shares: np.ndarray, classes: np.ndarray) -> Sample:
-    return Sample(shares.astype(np.float32), classes[None], np.ones((1, classes.size), np.float32))
+def sample_of(probabilities: np.ndarray, classes: np.ndarray) -> Sample:
+    return Sample(probabilities.astype(np.float32), classes[None], np.ones((1, classes.size), np.float32))
 
 
 def test_what_was_made_too_sure_is_made_right_again() -> None:
     tree, wrong = brain(), (0.5, 2.0, 0.25)
-    shares, classes = drawn(0, 40_000)
-    spoiled = Calibration(wrong).apply(shares.T, tree).T
+    probabilities, classes = drawn(0, 40_000)
+    spoiled = Calibration(wrong).apply(probabilities.T, tree).T
     found = fit(sample_of(spoiled, classes), tree)
     np.testing.assert_allclose(found, 1 / np.array(wrong), rtol=0.06)
     mended = Calibration(found).apply(np.ascontiguousarray(spoiled.T), tree).T
@@ -64,8 +64,8 @@ def test_what_was_made_too_sure_is_made_right_again() -> None:
 @given(st.integers(0, 2**32 - 1), st.floats(0.4, 2.5))
 def test_a_general_optimiser_finds_the_same(seed: int, temperature: float) -> None:
     tree = brain()
-    shares, classes = drawn(seed, 300)
-    sample = sample_of(Calibration((temperature,) * 3).apply(np.ascontiguousarray(shares.T), tree).T, classes)
+    probabilities, classes = drawn(seed, 300)
+    sample = sample_of(Calibration((temperature,) * 3).apply(np.ascontiguousarray(probabilities.T), tree).T, classes)
     found = fit(sample, tree)
 
     for depth in range(3):
@@ -73,7 +73,7 @@ def test_a_general_optimiser_finds_the_same(seed: int, temperature: float) -> No
         def loss(logarithm: float, depth: int = depth) -> float:
             tried = [1.0, 1.0, 1.0]
             tried[depth] = math.exp(logarithm)
-            changed = Calibration(tuple(tried)).apply(np.ascontiguousarray(sample.shares.T), tree).T
+            changed = Calibration(tuple(tried)).apply(np.ascontiguousarray(sample.probabilities.T), tree).T
             return log_losses(sample_of(changed, classes), tree)[depth]
 
         best = minimize_scalar(loss, bounds=(math.log(0.06), math.log(19)), method="bounded").fun
@@ -82,16 +82,16 @@ def test_a_general_optimiser_finds_the_same(seed: int, temperature: float) -> No
 
 def test_inner_and_soft_labels_speak_only_of_the_decisions_above_them() -> None:
     tree = brain()
-    shares, classes = drawn(2, 5000)
-    leaves = sample_of(shares, classes)
+    probabilities, classes = drawn(2, 5000)
+    leaves = sample_of(probabilities, classes)
     inner = tree.class_index("nuclei")
     coarse = np.where(classes >= 3, inner, classes).astype(np.uint16)
-    found, fine = fit(sample_of(shares, coarse), tree), fit(leaves, tree)
+    found, fine = fit(sample_of(probabilities, coarse), tree), fit(leaves, tree)
     np.testing.assert_allclose(found[:2], fine[:2], rtol=1e-5)
     only = classes < 3
-    assert found[2] == pytest.approx(fit(sample_of(shares[:, only], classes[only]), tree)[2], rel=1e-5)
+    assert found[2] == pytest.approx(fit(sample_of(probabilities[:, only], classes[only]), tree)[2], rel=1e-5)
     halves = Sample(
-        np.repeat(shares, 2, axis=1)[:, ::2],
+        np.repeat(probabilities, 2, axis=1)[:, ::2],
         np.stack([classes, classes]),
         np.full((2, classes.size), 0.5, np.float32),
     )
@@ -100,20 +100,20 @@ def test_inner_and_soft_labels_speak_only_of_the_decisions_above_them() -> None:
 
 def test_levels_without_labels_keep_1_and_certain_ones_stay_in_bounds() -> None:
     tree = brain()
-    shares = np.full((6, 50), 0.02, np.float32)
-    shares[1] = 0.9
-    right = sample_of(shares, np.full(50, 1, np.uint16))
+    probabilities = np.full((6, 50), 0.02, np.float32)
+    probabilities[1] = 0.9
+    right = sample_of(probabilities, np.full(50, 1, np.uint16))
     assert all(COLDEST <= value < 0.1 for value in fit(right, tree))
-    root = sample_of(shares, np.full(50, tree.class_index("brain"), np.uint16))
+    root = sample_of(probabilities, np.full(50, tree.class_index("brain"), np.uint16))
     assert fit(root, tree)[1:] == (1.0, 1.0)
-    wrong = sample_of(np.roll(shares, 1, axis=0), np.full(50, 1, np.uint16))
+    wrong = sample_of(np.roll(probabilities, 1, axis=0), np.full(50, 1, np.uint16))
     assert 5 < fit(wrong, tree)[2] <= HOTTEST
 
 
-def test_nothing_of_a_share_is_not_infinitely_wrong() -> None:
-    shares = np.zeros((6, 100), np.float32)
-    shares[1, :90] = 1
-    shares[2, 90:] = 1
-    sample = sample_of(shares, np.full(100, 1, np.uint16))
+def test_nothing_of_a_probability_is_not_infinitely_wrong() -> None:
+    probabilities = np.zeros((6, 100), np.float32)
+    probabilities[1, :90] = 1
+    probabilities[2, 90:] = 1
+    sample = sample_of(probabilities, np.full(100, 1, np.uint16))
     assert all(COLDEST <= value <= HOTTEST for value in fit(sample, brain()))
     assert all(math.isfinite(value) for value in log_losses(sample, brain()))

@@ -73,7 +73,7 @@ def test_a_damaged_calibration_is_named(cli: Callable, world: Path, model: Path,
 
 
 @pytest.mark.parametrize("head", ["softmax", "normrelu"])
-def test_a_model_of_painted_strokes_is_calibrated_on_them(cli: Callable, world: Path, model: Path, head: str) -> None:
+def test_a_model_of_scribbles_is_calibrated_on_them(cli: Callable, world: Path, model: Path, head: str) -> None:
     """Without background 0 means unlabelled: only what is painted decides, whatever the head."""
     import torch
 

@@ -31,7 +31,7 @@ def ensemble(request: pytest.FixtureRequest, world: Path, model: Path) -> Path:
 
 
 def leaves_of(folder: Path) -> np.ndarray:
-    """Return the stored shares of the leaves, float32 ``(k, j, i, C)``."""
+    """Return the stored probabilities of the leaves, float32 ``(k, j, i, C)``."""
     found = SoftParcellation.load(folder / "soft.soft.npz")
     return np.stack([found.probability(leaf.id) for leaf in found.tree.leaves], axis=-1)
 
@@ -57,8 +57,8 @@ def test_the_mean_gets_temperatures_and_prediction_applies_them(
     labels = read_image(world / "labels1.nii.gz").array
     assert (content["split"], content["cases"], content["voxels"]) == ("val", ["case1"], labels.size)
     assert all(level["log_loss_after"] <= level["log_loss_before"] for level in content["levels"])
-    shares = np.ascontiguousarray(mean.reshape(-1, 3).T, np.float32)
-    judged = Sample(shares, labels.reshape(1, -1).astype(np.uint16), np.ones((1, labels.size), np.float32))
+    probabilities = np.ascontiguousarray(mean.reshape(-1, 3).T, np.float32)
+    judged = Sample(probabilities, labels.reshape(1, -1).astype(np.uint16), np.ones((1, labels.size), np.float32))
     tree = ModelSummary.load(ensemble).tree
     np.testing.assert_allclose(content["temperatures"], fit(judged, tree), rtol=0.03)
 
@@ -86,7 +86,7 @@ def predicted_without(cli: Callable, world: Path, ensemble: Path) -> np.ndarray:
 
 @pytest.fixture
 def predicted(cli: Callable, world: Path) -> Callable[..., np.ndarray]:
-    """Predicts the second scan with a model, each time into a folder of its own, and returns the leaves' shares."""
+    """Predicts the second scan with a model, each time into its own folder, and returns the leaf probabilities."""
     calls = iter(range(100))
 
     def call(model: Path, *options: str) -> np.ndarray:

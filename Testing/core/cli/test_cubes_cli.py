@@ -169,7 +169,7 @@ def test_a_bad_cube_is_one_line(name: str, world: Path, cli: Cli, tmp_path: Path
     ("sets", "message"),
     [
         ("plan.bands.select=8-12", "plan.bands.select: there is no band 10: the 10 bands are 0 to 9"),
-        ("plan.bands.select=400-500 nm", "plan.bands.select: the file does not say its bands' wavelengths"),
+        ("plan.bands.select=400-500 nm", "plan.bands.select: the file has no wavelengths of its bands"),
         ("plan.bands.per_pixel=l3", "bands.per_pixel: Input should be 'none', 'l1' or 'snv', got 'l3'"),
         ("plan.bands.pca=11", "plan.bands.pca: 11 components of 10 bands are too many"),
     ],

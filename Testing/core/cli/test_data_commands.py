@@ -110,7 +110,7 @@ def test_import_takes_tree_labels_suffix_and_fractions(cli: Callable, tmp_path: 
         (("--label", "gm"), "--label: expected NODE=ENDING, got 'gm'"),
         (("--label", "gm=other"), "has no label file 'other'"),
         (("--fractions", "1,0"), "--fractions: expected three numbers such as 0.7,0.15,0.15, got '1,0'"),
-        (("--fractions", "0.5,0.5,0.5"), "expected three shares that sum to 1"),
+        (("--fractions", "0.5,0.5,0.5"), "expected three fractions that sum to 1"),
         (("--tree", "spine"), "no shipped label tree 'spine'"),
     ],
 )

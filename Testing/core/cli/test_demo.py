@@ -39,7 +39,9 @@ def test_demo(cli: Callable, model: Path, tmp_path: Path, monkeypatch: pytest.Mo
     def read_coarse(folder: Path) -> Maps:
         whole = read_maps(folder)
         _assert_soft_labels(whole)
-        maps = Maps(_coarse(whole.t1), {leaf: _coarse(share) for leaf, share in whole.shares.items()})
+        maps = Maps(
+            _coarse(whole.t1), {leaf: _coarse(probability) for leaf, probability in whole.probabilities.items()}
+        )
         write_image(maps.t1, folder / "T1.nii.gz")
         return maps
 
@@ -75,20 +77,20 @@ def test_demo(cli: Callable, model: Path, tmp_path: Path, monkeypatch: pytest.Mo
         assert (out / name).exists()
     stored = SoftParcellation.load(out / "segmentation" / "T1" / "soft.soft.npz")
     assert stored.geometry.same_grid(read_image(out / "input" / "T1.nii.gz").geometry)
-    share = read_image(out / "segmentation" / "T1" / "node_organ.nii.gz").array
-    assert len(np.unique(share)) > 50
+    probability = read_image(out / "segmentation" / "T1" / "node_organ.nii.gz").array
+    assert len(np.unique(probability)) > 50
 
 
 def _assert_soft_labels(maps: Maps) -> None:
-    total = sum(share.array for share in maps.shares.values())
+    total = sum(probability.array for probability in maps.probabilities.values())
     np.testing.assert_allclose(total, 1, atol=1e-5)
-    assert len(np.unique(maps.shares["grey-matter"].array)) > 100
+    assert len(np.unique(maps.probabilities["grey-matter"].array)) > 100
     brain = maps.t1.array > 0
-    assert maps.shares["background"].array[~brain].mean() > 0.99
-    assert maps.shares["background"].array[brain].mean() < 0.01
+    assert maps.probabilities["background"].array[~brain].mean() > 0.99
+    assert maps.probabilities["background"].array[brain].mean() < 0.01
 
 
-def test_front_and_back_share_no_slice(tmp_path: Path) -> None:
+def test_front_and_back_probability_no_slice(tmp_path: Path) -> None:
     geometry = Geometry((4, 20, 3))
     t1 = Image(np.arange(240, dtype=np.uint8).reshape(geometry.shape), geometry)
     maps = Maps(t1, {"background": Image(np.ones(geometry.shape, np.float32), geometry)})

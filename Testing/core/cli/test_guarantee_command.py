@@ -29,7 +29,9 @@ def everybody(world: Path, change_json: Callable) -> Path:
     return world / "DATA.json"
 
 
-def test_shares_of_wrong_answers_are_those_of_the_label_maps(cli: Callable, everybody: Path, model: Path) -> None:
+def test_probabilities_of_wrong_answers_are_those_of_the_label_maps(
+    cli: Callable, everybody: Path, model: Path
+) -> None:
     answer = cli("guarantee", model, everybody, "--split", "test", "--device", "cpu", "--events", "json")
     assert (answer.code, answer.err) == (0, "")
     found = Guarantee.load(model / "guarantee.json")

@@ -1,4 +1,4 @@
-"""Strokes through the real command line: what trains with a warning, and what is wrong in one line."""
+"""Scribbles through the real command line: what trains with a warning, and what is wrong in one line."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from softseg.image import Image, read_image, write_image
 
 
 @pytest.fixture
-def strokes(world: Path) -> Callable[..., Path]:
+def scribbles(world: Path) -> Callable[..., Path]:
     """Repaints the labels of both cases: positions ``(k, j, i)`` by label value; all else 0."""
 
     def call(*painted: dict[int, list[tuple[int, int, int]]], margin: bool = False) -> Path:
@@ -50,8 +50,8 @@ def one_line(answer, *words: str) -> None:
     assert "Traceback" not in answer.err
 
 
-def test_a_class_with_one_voxel_trains_and_is_named(cli, strokes, quick_training) -> None:
-    data = strokes({**MANY, 2: [(12, 11, 3)]}, MANY)
+def test_a_class_with_one_voxel_trains_and_is_named(cli, scribbles, quick_training) -> None:
+    data = scribbles({**MANY, 2: [(12, 11, 3)]}, MANY)
     answer = train(cli, data, quick_training)
     assert answer.code == 0, answer.err
     assert "fewer than 5 labelled voxels in all training cases: shell (" in answer.err + answer.out
@@ -60,8 +60,8 @@ def test_a_class_with_one_voxel_trains_and_is_named(cli, strokes, quick_training
     assert "metric: f1/leaves" in recipe
 
 
-def test_without_any_label_there_is_nothing_to_train_on(cli, strokes, quick_training) -> None:
-    data = strokes({}, {})
+def test_without_any_label_there_is_nothing_to_train_on(cli, scribbles, quick_training) -> None:
+    data = scribbles({}, {})
     one_line(train(cli, data, quick_training), "DATA.json", "no training case has a labelled voxel (case0)")
     assert not (data.parent / "run" / "model").exists()
     tree = json.loads((data.parent / "tree.json").read_text())
@@ -70,8 +70,8 @@ def test_without_any_label_there_is_nothing_to_train_on(cli, strokes, quick_trai
     one_line(cli("data", "check", data), "DATA.json", "no training case has a labelled voxel")
 
 
-def test_strokes_outside_the_part_that_is_used(cli, strokes, quick_training) -> None:
-    data = strokes({1: [(0, 0, 0), (1, 1, 1)]}, MANY, margin=True)
+def test_scribbles_outside_the_part_that_is_used(cli, scribbles, quick_training) -> None:
+    data = scribbles({1: [(0, 0, 0), (1, 1, 1)]}, MANY, margin=True)
     crop = ("--set", "plan.crop={kind: nonzero, margin_mm: 0}")
     answer = train(cli, data, quick_training, *crop)
     assert "case case0: 2 of 2 labelled voxels lie outside the part of the image that is used" in answer.err
@@ -79,8 +79,8 @@ def test_strokes_outside_the_part_that_is_used(cli, strokes, quick_training) -> 
     assert train(cli, data, quick_training, "--set", "plan.crop.kind=none").code == 0
 
 
-def test_a_value_that_the_tree_lacks_and_one_that_is_taken(cli, strokes, quick_training, change_json) -> None:
-    data = strokes({**MANY, 77: [(3, 3, 3)]}, MANY)
+def test_a_value_that_the_tree_lacks_and_one_that_is_taken(cli, scribbles, quick_training, change_json) -> None:
+    data = scribbles({**MANY, 77: [(3, 3, 3)]}, MANY)
     one_line(train(cli, data, quick_training), "labels0.nii.gz", "label value 77 not in the label tree")
     change_json(data, lambda content: content.update(unlabelled=77))
     assert train(cli, data, [*quick_training, "--set", "steps=1"]).code == 0
@@ -88,10 +88,10 @@ def test_a_value_that_the_tree_lacks_and_one_that_is_taken(cli, strokes, quick_t
     one_line(cli("data", "check", data), "DATA.json", "unlabelled", "2 is the value of 'shell'")
 
 
-def test_scores_of_labelled_voxels_from_the_command_line(cli, strokes, world: Path) -> None:
+def test_scores_of_labelled_voxels_from_the_command_line(cli, scribbles, world: Path) -> None:
     whole = read_image(world / "labels0.nii.gz")
     write_image(whole, world / "answer.nii.gz")
-    strokes(MANY, MANY)
+    scribbles(MANY, MANY)
     out = world / "scores"
     answer = cli(
         "evaluate", "--prediction", world / "answer.nii.gz", "--reference", world / "labels0.nii.gz",

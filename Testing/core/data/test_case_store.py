@@ -50,7 +50,7 @@ def test_a_crisp_map_becomes_fractions_on_a_coarser_grid(make, tmp_path):
     np.testing.assert_allclose(dense.sum(axis=0), 1, atol=1e-3)
     fine = store_of(make, tmp_path / "cache").load("a").labels.dense()
     np.testing.assert_allclose(dense.mean(axis=(1, 2, 3)), fine.mean(axis=(1, 2, 3)), atol=0.02)
-    assert (np.diff(case.labels.shares, axis=0) <= 0).all()  # largest share first
+    assert (np.diff(case.labels.probabilities, axis=0) <= 0).all()  # largest probability first
 
 
 def test_cropping_keeps_images_and_labels_together(make, tmp_path):

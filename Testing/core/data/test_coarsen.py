@@ -21,7 +21,7 @@ def blocks(array: np.ndarray) -> np.ndarray:
     return array.reshape(k, 2, j, 2, i, 2).transpose(0, 2, 4, 1, 3, 5).reshape(k, j, i, 8)
 
 
-def test_shares_are_those_of_the_fine_labels(make: Any, tmp_path: Path) -> None:
+def test_probabilities_are_those_of_the_fine_labels(make: Any, tmp_path: Path) -> None:
     make.head("a")
     source = make.load()
     soft = Dataset.load(coarsen(source, tmp_path / "soft", (2, 2, 2), soft=True))
@@ -37,7 +37,7 @@ def test_shares_are_those_of_the_fine_labels(make: Any, tmp_path: Path) -> None:
     check_dataset(soft)
 
 
-def test_label_maps_keep_the_largest_share_and_images_their_mean(make: Any, tmp_path: Path) -> None:
+def test_label_maps_keep_the_largest_probability_and_images_their_mean(make: Any, tmp_path: Path) -> None:
     make.head("a")
     source = make.load()
     coarse = Dataset.load(coarsen(source, tmp_path / "coarse", (2, 2, 2)))

@@ -21,7 +21,7 @@ from softseg.data import (
     import_corrections,
     make_plan,
 )
-from softseg.data.corrected import MIXED, corrected_labels, largest_leaves, only_corrected, said_nodes
+from softseg.data.corrected import MIXED, corrected_labels, corrected_nodes, largest_leaves, only_corrected
 from softseg.errors import InputError
 from softseg.events import Events, ListSink
 from softseg.image import Geometry
@@ -52,10 +52,10 @@ def as_labels(result: SoftParcellation, path: Path, weight: float, tree: LabelTr
 
 
 def dense_reference(result: SoftParcellation, weight: float) -> np.ndarray:
-    """The shares times weights of every class, voxel by voxel, from what each correction says."""
+    """The probabilities times weights of every class, voxel by voxel, from what each correction says."""
     tree, count = result.tree, len(result.tree.class_nodes)
     out = np.zeros((count, *result.geometry.shape))
-    shares = np.stack([result.probability(leaf.id) for leaf in tree.leaves])
+    probabilities = np.stack([result.probability(leaf.id) for leaf in tree.leaves])
     for voxel in np.ndindex(result.geometry.shape):
         left, touched = set(range(len(tree.leaves))), False
         for said in result.corrections:
@@ -71,7 +71,7 @@ def dense_reference(result: SoftParcellation, weight: float) -> np.ndarray:
         if touched and names and names[0] != tree.root.id:
             out[(tree.class_index(names[0]), *voxel)] = 1
             continue
-        here = shares[(slice(None), *voxel)]
+        here = probabilities[(slice(None), *voxel)]
         scale = 1 if touched and not names else weight
         out[(slice(0, len(tree.leaves)), *voxel)] = scale * here / here.sum()
     return out
@@ -120,7 +120,7 @@ def test_is_not_all_but_one_node_says_that_node(make):
     result = random_result(make.head_tree(), 1).corrected("brain", box(slice(0, 1)), is_node=False)
     result = result.corrected("background", box(slice(1, 2)), is_node=False)
     result = result.corrected("white", box(slice(2, 3)), is_node=False)
-    said, tree = said_nodes(result), result.tree
+    said, tree = corrected_nodes(result), result.tree
     assert (said[0] == tree.class_index("background")).all()
     assert (said[1] == tree.class_index("brain")).all()
     assert (said[2] == MIXED).all()
@@ -132,10 +132,12 @@ def test_what_a_result_does_not_store_is_its_background(make):
     dense = np.zeros((4, *SHAPE), np.float32)
     dense[0] = 1
     dense[:, 2, 3:5, 4] = np.array([0.1, 0.6, 0.3, 0])[:, None]
-    indices, shares = largest_leaves(SoftParcellation.from_dense(dense, tree, GRID))
+    indices, probabilities = largest_leaves(SoftParcellation.from_dense(dense, tree, GRID))
     found = np.zeros_like(dense)
-    for index, share in zip(indices, shares, strict=True):
-        np.put_along_axis(found, index[None].astype(int), share[None] + np.take_along_axis(found, index[None], 0), 0)
+    for index, probability in zip(indices, probabilities, strict=True):
+        np.put_along_axis(
+            found, index[None].astype(int), probability[None] + np.take_along_axis(found, index[None], 0), 0
+        )
     np.testing.assert_allclose(found, dense, atol=1 / 255)
 
 
@@ -225,7 +227,7 @@ def sampler(make, tmp_path, targets="soft", augmentation=None, **more) -> PatchS
     return PatchSampler(store, ids, store.plan, targets, augmentation, **more)
 
 
-def test_a_patch_holds_shares_and_weights(make, tmp_path):
+def test_a_patch_holds_probabilities_and_weights(make, tmp_path):
     result = corrected_case(make, "a", opinion_weight=0.1)
     batch = sampler(make, tmp_path).batch(0)
     assert batch.mask is not None
@@ -349,7 +351,7 @@ def test_original_cases_are_mixed_in_and_corrected_people_do_not_judge(make, tmp
 
 def test_without_corrections_or_a_known_scan_nothing_is_imported(make, tmp_path):
     random_result(make.head_tree(), 0).save(tmp_path / "a.soft.npz")
-    with pytest.raises(InputError, match=r"says which scan this was predicted from.*--images"):
+    with pytest.raises(InputError, match=r"names the scan of this result.*--images"):
         import_corrections(tmp_path / "a.soft.npz", tmp_path / "out.json")
     scan = make.write("a.nii.gz", np.random.default_rng(0).random(SHAPE).astype(np.float32))
     with pytest.raises(InputError, match=r"no corrections in 'a'.*correct a result first"):

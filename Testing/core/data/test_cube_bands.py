@@ -91,7 +91,7 @@ def test_bands_are_chosen_by_position_and_by_wavelength(wanted, found) -> None:
         ("5-3", NM, "expected the smaller number first, got '5-3'"),
         ("red", NM, "expected bands such as '0-102, 110' or '450-900 nm', got 'red'"),
         ("1.5", NM, "expected whole numbers, got '1.5'; write 'nm' for wavelengths"),
-        ("450-900 nm", None, "the file does not say its bands' wavelengths; choose bands by position"),
+        ("450-900 nm", None, "the file has no wavelengths of its bands; choose bands by position"),
         ("2000-3000 nm", NM, "no band lies in '2000-3000 nm'"),
     ],
 )

@@ -1,4 +1,4 @@
-"""Slicer's segmentations as strokes: found by name, id or value, laid over each other, on a part of the image."""
+"""Slicer's segmentations as scribbles: found by name, id or value, laid over each other, on a part of the image."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ def test_numbers_of_segments_count_where_no_segment_has_a_name_and_that_is_said(
         node = next(node for node in bare.nodes if node.value == value)
         assert (found[k, 2:4, 3:5] == bare.class_index(node.id)).all()
     assert len(warnings) == 1
-    assert "taken by label value, as no name says more: 1 (Segment_1) as" in warnings[0]
+    assert "matched by label value, without a known name: 1 (Segment_1) as" in warnings[0]
     segments[0]["Name"] = "grey matter"
     with pytest.raises(InputError, match=r"a.seg.nrrd: labels: .*3 \(Segment_3\): it has no name"):
         labels_of(write(tmp_path / "a.seg.nrrd", segments, [planes((1, 1), (3, 5))]), bare)
@@ -147,7 +147,7 @@ def test_a_turned_grid_is_the_same_voxels(tmp_path, bare):
     np.testing.assert_array_equal(labels_of(path, bare)[0] >= 0, layer)
 
 
-def test_strokes_train_from_a_segmentation(make, tmp_path, bare):
+def test_scribbles_train_from_a_segmentation(make, tmp_path, bare):
     labels = make.head_labels((20, 22, 24))
     make.head("a")
     path = make.folder / "a.seg.nrrd"

@@ -146,7 +146,7 @@ def test_agreement_is_the_mean_dice_of_pairs() -> None:
         ({"shift_mm": -1.0}, "shift: expected mm"),
         ({"border_mm": float("nan")}, "border: expected mm"),
         ({"scale_mm": 0.0}, "scale: expected mm, more than 0"),
-        ({"habit": 1.5}, "habit: expected a share"),
+        ({"habit": 1.5}, "habit: expected a fraction"),
     ],
 )
 def test_wrong_bounds_are_one_line(wrong: dict[str, Any], text: str) -> None:
@@ -190,7 +190,7 @@ def test_only_the_named_splits_change(make: Any, tmp_path: Path) -> None:
         write_raters(result, tmp_path / "again", Disagreement(2))
 
 
-def test_soft_maps_become_raters_of_the_largest_share(make: Any, tmp_path: Path) -> None:
+def test_soft_maps_become_raters_of_the_largest_probability(make: Any, tmp_path: Path) -> None:
     soft = np.zeros((4, 10, 10), np.float32)
     soft[1:3, 3:7, 3:7], soft[1:3, 3:7, 7] = 1.0, 0.7
     image = make.write("x.nii.gz", soft + 1)
@@ -232,10 +232,10 @@ def test_real_grey_matter(shared_data: Path) -> None:
     mask = read_image(root / "derivatives" / "labels" / f"{scan}_gmseg-manual.nii.gz")
     labels = (mask.array > 0.5).astype(np.uint8)
     raters = simulate_raters(labels, Disagreement(5, 0.3, 0.5), mask.geometry.spacing_kji)
-    share = np.mean(raters, axis=0)
+    fraction = np.mean(raters, axis=0)
     assert 0.5 < agreement(raters)[1] < 0.98
-    disputed = (share > 0) & (share < 1)
+    disputed = (fraction > 0) & (fraction < 1)
     assert disputed.sum() > 100
     empty = ~labels.any(axis=(1, 2))
     assert empty.any()
-    assert not share[empty].any()
+    assert not fraction[empty].any()

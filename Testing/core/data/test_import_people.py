@@ -66,10 +66,10 @@ def test_a_rescan_stays_with_its_person(tmp_path: Path, name: str, text: str) ->
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("case,person\np01_a,x\n", "t.csv: does not say who 'p01_b', 'p02_a', 'p03_a' are; add a row for each"),
+        ("case,person\np01_a,x\n", "t.csv: does not name the person of 'p01_b', 'p02_a', 'p03_a' are; add a row for each"),
         ("case,person\nq,x\n", "t.csv: names none of the cases, such as 'p01_a'"),
         ("case,person\np01_a,x\np01_a,y\n", "t.csv: line 3: case 'p01_a' is of 'x' in line 2 and of 'y' here"),
-        ("case,age\np01_a,3\n", "t.csv: no column says who a case is of"),
+        ("case,age\np01_a,3\n", "t.csv: no column names the person of a case"),
         ("group,age\np01,3\n", "t.csv: no column names the cases"),
         ("case,person\n,x\n", "t.csv: line 2: no case"),
         ("case,rescan_of\np01_b,p09\n", "t.csv: line 2: no case 'p09', which 'p01_b' repeats"),
@@ -235,7 +235,7 @@ def test_each_importer_takes_tables_and_warns(tmp_path: Path) -> None:
         dataset = Dataset.load(read(source, tmp_path / "D.json", events=Events(sink)))
         assert len({case.group for case in dataset.cases}) == 4
         assert "look like scans of one person" in said(sink)
-        assert "say who is who with --people TABLE" in said(sink)
+        assert "name the persons with --people TABLE" in said(sink)
         rows = "".join(f"{case.id}\t{case.id[:-1]}\n" for case in dataset.cases)
         table.write_text("scan\tperson\n" + rows)
         sink = ListSink()

@@ -59,7 +59,7 @@ def test_people_are_split_the_same_way_whatever_the_order():
     assert set(split_people(["a", "b", "c"]).values()) == {"train", "val", "test"}
     assert set(split_people(["a"]).values()) == {"train"}
     assert set(split_people(names, (0.5, 0.5, 0)).values()) == {"train", "val"}
-    with pytest.raises(InputError, match="three shares that sum to 1"):
+    with pytest.raises(InputError, match="three fractions that sum to 1"):
         split_people(names, (0.5, 0.5, 0.5))
 
 

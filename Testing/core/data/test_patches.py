@@ -140,11 +140,11 @@ def test_images_and_labels_are_interpolated_as_scipy_does(make, tmp_path, shape)
         out = torch.zeros(4, points.shape[1])
         add_label_patch(case.labels, corners, torch.arange(case.labels.classes).clamp(max=3), out)
         for leaf in range(4):
-            share = map_coordinates(dense[leaf], clipped, order=1) * inside
-            np.testing.assert_allclose(out[leaf], share, atol=1e-5)
+            probability = map_coordinates(dense[leaf], clipped, order=1) * inside
+            np.testing.assert_allclose(out[leaf], probability, atol=1e-5)
 
 
-def test_crisp_targets_are_the_largest_share(make, tmp_path):
+def test_crisp_targets_are_the_largest_probability(make, tmp_path):
     make.head("a")
     store = store_of(make, tmp_path, {**SMALL, "spacing": [1.7, 1.7, 1.7]})
     soft, crisp = (sampler_of(store, targets, STRONG).batch(2) for targets in ("soft", "crisp"))

@@ -53,7 +53,7 @@ def test_both_parts_of_the_cord_leave_the_rest_to_the_background(cord):
     same(found, {"grey-matter": [0.2, 0.5], "white-matter": [0.3, 0.5], "background": [0.5, 0]})
 
 
-def test_an_inner_node_without_maps_below_keeps_its_share(cord):
+def test_an_inner_node_without_maps_below_keeps_its_probability(cord):
     same(compose({"cord": [0.25, 1]}, cord), {"cord": [0.25, 1], "background": [0.75, 0]})
 
 

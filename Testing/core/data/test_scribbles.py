@@ -20,7 +20,7 @@ def ball(middle: tuple[int, int, int], radius: float, value: int = 1) -> np.ndar
     return np.where(distance < radius**2, value, 0).astype(np.uint8)
 
 
-def stroke(labels: np.ndarray, axis: int, slice_: int, value: int, thickness: int = 1) -> None:
+def scribble(labels: np.ndarray, axis: int, slice_: int, value: int, thickness: int = 1) -> None:
     """Paint a bent line, three voxels wide, on slices across an axis."""
     view = np.moveaxis(labels, axis, 0)
     for step in range(14):
@@ -30,17 +30,17 @@ def stroke(labels: np.ndarray, axis: int, slice_: int, value: int, thickness: in
 
 @pytest.mark.parametrize("axis", [0, 1, 2])
 @pytest.mark.parametrize("thickness", [1, 2])
-def test_strokes_on_slices_of_any_direction_are_scribbles(axis: int, thickness: int) -> None:
+def test_scribbles_on_slices_of_any_direction_are_scribbles(axis: int, thickness: int) -> None:
     labels = empty()
     for number, slice_ in enumerate((8, 16, 30), start=1):
-        stroke(labels, axis, slice_, number, thickness)
+        scribble(labels, axis, slice_, number, thickness)
     assert looks_like_scribbles(labels)
 
 
-def test_strokes_of_several_directions_are_scribbles() -> None:
+def test_scribbles_of_several_directions_are_scribbles() -> None:
     labels = empty()
-    stroke(labels, 0, 4, 1)
-    stroke(labels, 2, 40, 2)
+    scribble(labels, 0, 4, 1)
+    scribble(labels, 2, 40, 2)
     assert looks_like_scribbles(labels)
 
 
@@ -62,14 +62,14 @@ def test_vessels_and_small_lesions_are_none() -> None:
     assert not looks_like_scribbles(lesions)
 
 
-def test_one_structure_drawn_in_full_beside_strokes_is_enough() -> None:
+def test_one_structure_drawn_in_full_beside_scribbles_is_enough() -> None:
     labels = ball((20, 20, 20), 9)
-    stroke(labels, 0, 2, 2)
+    scribble(labels, 0, 2, 2)
     assert not looks_like_scribbles(labels)
 
 
 def test_empty_labels_and_flat_images_say_nothing() -> None:
     assert not looks_like_scribbles(empty())
     flat = np.zeros((1, 44, 48), np.uint8)
-    stroke(flat, 0, 0, 1)
+    scribble(flat, 0, 0, 1)
     assert not looks_like_scribbles(flat)

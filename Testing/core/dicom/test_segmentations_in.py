@@ -72,9 +72,9 @@ def test_labels_lie_on_the_image(tmp_path: Path, kind: str) -> None:
 def test_fractions_are_a_soft_reference(tmp_path: Path) -> None:
     stored, file = exported(tmp_path, OBLIQUE, "fractional")
     found = read_reference(file, stored.tree, pytest.fail, grid=OBLIQUE)
-    labels = found.shares.labels
+    labels = found.probabilities.labels
     for leaf in stored.tree.leaves:
-        own = (labels.shares * (labels.indices == stored.tree.class_index(leaf.id))).sum(axis=0)
+        own = (labels.probabilities * (labels.indices == stored.tree.class_index(leaf.id))).sum(axis=0)
         np.testing.assert_allclose(own, stored.probability(leaf.id), atol=1e-6)
 
 
@@ -88,11 +88,11 @@ def test_nodes_without_a_segment_have_nothing(tmp_path: Path) -> None:
     file = run_export_seg(
         ExportSegRequest(tmp_path / "a.soft.npz", tmp_path / "a.dcm", str(tmp_path / "ann"), type="fractional")
     )
-    labels = read_reference(file, known, pytest.fail, grid=STRAIGHT).shares.labels
+    labels = read_reference(file, known, pytest.fail, grid=STRAIGHT).probabilities.labels
     assert labels.classes == class_count(known)
-    liver = (labels.shares * (labels.indices == known.class_index("liver"))).sum(axis=0)
+    liver = (labels.probabilities * (labels.indices == known.class_index("liver"))).sum(axis=0)
     np.testing.assert_allclose(liver, dense[known.leaf_index("liver")], atol=1 / 255)
-    np.testing.assert_allclose(labels.shares.sum(axis=0), 1, atol=1e-6)
+    np.testing.assert_allclose(labels.probabilities.sum(axis=0), 1, atol=1e-6)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -172,7 +172,7 @@ def test_datasets_are_imported_with_segmentations_as_labels(tmp_path: Path, kind
     dataset = Dataset.load(import_folder(tmp_path / "in", tmp_path / "DATA.json", tree=tmp_path / "tree.json"))
     (case,) = dataset.cases
     (labels,) = read_labels(case, dataset, OBLIQUE, lambda image: image.array, pytest.fail)
-    liver = (labels.shares * (labels.indices == stored.tree.class_index("liver"))).sum(axis=0)
+    liver = (labels.probabilities * (labels.indices == stored.tree.class_index("liver"))).sum(axis=0)
     cut = stored.tree.cut_at(stored.tree.depth)
     expected = stored.probability("liver") if kind == "fractional" else stored.labels(cut) == 1
     np.testing.assert_allclose(liver, expected, atol=1e-6)

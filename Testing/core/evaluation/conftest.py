@@ -55,7 +55,7 @@ def small_values() -> np.ndarray:
 
 @pytest.fixture(scope="session")
 def soften(small_tree: LabelTree) -> Callable[[np.ndarray, float], np.ndarray]:
-    """Turn label values into blurred leaf shares [C, k, j, i]."""
+    """Turn label values into blurred leaf probabilities [C, k, j, i]."""
 
     def blur(values: np.ndarray, sigma: float) -> np.ndarray:
         crisp = np.stack([values == leaf.value for leaf in small_tree.leaves]).astype(np.float32)

@@ -19,7 +19,7 @@ VOXELS = 400
 
 
 def drawn(tree: LabelTree, seed: int) -> tuple[SoftParcellation, np.ndarray]:
-    """Return random shares of a row of voxels, and reference labels: leaves, inner nodes and unlabelled ones (-1)."""
+    """Return random probabilities of a row of voxels, and reference labels: leaves, inner nodes and unlabelled (-1)."""
     generator = np.random.default_rng(seed)
     dense = generator.dirichlet(np.full(len(tree.leaves), 0.25), VOXELS).astype(np.float32).T
     likely = (generator.random(VOXELS) > np.cumsum(dense, axis=0)).sum(axis=0).clip(0, len(tree.leaves) - 1)
@@ -57,7 +57,7 @@ def test_the_curve_is_that_of_the_label_maps(small_tree, seed):
                 known += 1
                 right += node in [above.id for above in tree.path(truth.id)]
         expected = [np.mean([d >= wanted for d in depths]) for wanted in range(1, tree.depth + 1)]
-        np.testing.assert_allclose(answers.shares[:, place], expected, atol=1e-9)
+        np.testing.assert_allclose(answers.fractions[:, place], expected, atol=1e-9)
         assert answers.judged[1:, place].sum() == pytest.approx(known)
         assert answers.right[1:, place].sum() == pytest.approx(right)
 
@@ -76,8 +76,8 @@ def test_parts_add_up_and_more_confidence_never_answers_deeper(small_tree):
         np.testing.assert_allclose(getattr(summed, name), getattr(whole, name), atol=1e-9)
         np.testing.assert_array_equal(getattr(known, name), getattr(whole, name))
     np.testing.assert_allclose(whole.answered.sum(axis=0), whole.voxels)
-    assert (np.diff(whole.shares, axis=1) <= 1e-12).all()
-    assert (np.diff(whole.shares, axis=0) <= 1e-12).all()
+    assert (np.diff(whole.fractions, axis=1) <= 1e-12).all()
+    assert (np.diff(whole.fractions, axis=0) <= 1e-12).all()
 
 
 def test_needed_confidence():

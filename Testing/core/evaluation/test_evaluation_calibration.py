@@ -23,10 +23,10 @@ def test_a_calibrated_prediction_has_almost_no_error():
     assert mean_confidence == pytest.approx(mean_truth, abs=0.02)
 
 
-def test_soft_truth_counts_by_its_share():
-    share = np.linspace(0, 1, 1001, dtype=np.float32)
+def test_soft_truth_counts_by_its_probability():
+    probability = np.linspace(0, 1, 1001, dtype=np.float32)
     curve = Reliability.zeros(1)
-    curve.add(share, share)
+    curve.add(probability, probability)
     assert float(curve.error[0]) == pytest.approx(0, abs=1e-6)
 
 

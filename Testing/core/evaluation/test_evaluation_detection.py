@@ -40,11 +40,11 @@ def test_false_positives_are_those_of_scikit_learns_curve(inside: np.ndarray, ou
 
 
 @given(scores, st.floats(0, 1))
-def test_threshold_lets_the_asked_share_pass_and_no_smaller_one_does(inside: np.ndarray, share: float) -> None:
-    threshold = threshold_for(inside, share)
-    assert np.mean(inside <= threshold) >= share - 1e-9
+def test_threshold_lets_the_asked_fraction_pass_and_no_smaller_one_does(inside: np.ndarray, fraction: float) -> None:
+    threshold = threshold_for(inside, fraction)
+    assert np.mean(inside <= threshold) >= fraction - 1e-9
     smaller = inside[inside < threshold]
-    assert smaller.size == 0 or np.mean(inside <= smaller.max()) < share + 1e-9
+    assert smaller.size == 0 or np.mean(inside <= smaller.max()) < fraction + 1e-9
 
 
 classes = st.integers(1, 60).flatmap(
@@ -79,5 +79,5 @@ def test_nothing_to_judge_is_said_to_be_nothing() -> None:
     empty, some = np.empty(0), np.array([1.0])
     assert np.isnan([auroc(empty, some), average_precision(some, empty), false_positive_rate(empty, some)]).all()
     assert np.isnan(ClassScores.of(np.empty(0, int), np.empty(0, int)).f1)
-    with pytest.raises(ValueError, match="expected scores and a share"):
+    with pytest.raises(ValueError, match="expected scores and a fraction"):
         threshold_for(empty, 0.95)

@@ -14,7 +14,7 @@ from scipy.stats import entropy
 
 from softseg.data.disagreement import Disagreement, simulate_raters
 from softseg.evaluation import evaluate
-from softseg.evaluation.disagreement import LEAST_SHARE, RATER_METRICS
+from softseg.evaluation.disagreement import LEAST_PROBABILITY, RATER_METRICS
 from softseg.evaluation.pairs import Pair
 from softseg.image import Geometry, Image, write_image
 from softseg.soft.parcellation import SoftParcellation
@@ -58,8 +58,10 @@ def table(file: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(stream))
 
 
-def shares_of(node: str, raters: list[np.ndarray], prediction: SoftParcellation) -> tuple[np.ndarray, np.ndarray]:
-    """The predicted share of a node, and by rater whether a voxel is in it: ``[k, j, i]``, ``[R, k, j, i]``."""
+def probabilities_of(
+    node: str, raters: list[np.ndarray], prediction: SoftParcellation
+) -> tuple[np.ndarray, np.ndarray]:
+    """The predicted probability of a node, and by rater whether a voxel is in it: ``[k, j, i]``, ``[R, k, j, i]``."""
     tree = prediction.tree
     values = [leaf.value for leaf in tree.leaves_under(node)]
     return prediction.probability(node).astype(np.float64), np.isin(np.stack(raters), values)
@@ -71,32 +73,32 @@ def test_numbers_of_a_node_are_those_of_single_raters(
 ) -> None:
     rows = table(folder / "out" / "metrics.csv")
     row = next(row for row in rows if (row["level"], row["node"]) == (str(level), node))
-    p, said = shares_of(node, raters, prediction)
-    share = said.mean(axis=0)
-    disputed = (share > 0) & (share < 1)
-    drawn = (share > 0).sum()
+    p, said = probabilities_of(node, raters, prediction)
+    probability = said.mean(axis=0)
+    disputed = (probability > 0) & (probability < 1)
+    drawn = (probability > 0).sum()
     brier = np.mean([((p - one) ** 2).sum() for one in said]) / drawn
-    losses = [-np.log(np.maximum(np.where(one, p, 1 - p), LEAST_SHARE)).sum() for one in said]
-    least = np.mean([((share - one) ** 2).sum() for one in said]) / drawn
-    own, theirs = entropy([p, 1 - p])[disputed], entropy([share, 1 - share])[disputed]
+    losses = [-np.log(np.maximum(np.where(one, p, 1 - p), LEAST_PROBABILITY)).sum() for one in said]
+    least = np.mean([((probability - one) ** 2).sum() for one in said]) / drawn
+    own, theirs = entropy([p, 1 - p])[disputed], entropy([probability, 1 - probability])[disputed]
     expected = {
         "disputed_ml": disputed.sum() * 2.4e-3,
-        "disputed_mae": np.abs(p - share)[disputed].mean(),
+        "disputed_mae": np.abs(p - probability)[disputed].mean(),
         "disputed_entropy": own.mean(),
         "disputed_entropy_raters": theirs.mean(),
         "disputed_entropy_error": np.abs(own - theirs).mean(),
-        "rater_mae": np.abs(p - share).sum() / drawn,
+        "rater_mae": np.abs(p - probability).sum() / drawn,
         "rater_brier": brier,
         "rater_brier_least": least,
         "rater_log_loss": np.mean(losses) / drawn,
-        "rater_log_loss_least": entropy([share, 1 - share]).sum() / drawn,
+        "rater_log_loss_least": entropy([probability, 1 - probability]).sum() / drawn,
     }
     assert {name: float(row[name]) for name in expected} == pytest.approx(expected, rel=1e-3, abs=1e-5)
     place = np.minimum((p[disputed] * 20).astype(int), 19)
-    gap = sum(abs((p[disputed] - share[disputed])[place == bin_].sum()) for bin_ in range(20)) / disputed.sum()
+    gap = sum(abs((p[disputed] - probability[disputed])[place == bin_].sum()) for bin_ in range(20)) / disputed.sum()
     assert float(row["disputed_calibration_error"]) == pytest.approx(gap, rel=1e-3)
     place = np.minimum((p * 20).astype(int), 19)
-    gaps = np.abs(np.bincount(place.ravel(), weights=(p - share).ravel())).sum() / drawn
+    gaps = np.abs(np.bincount(place.ravel(), weights=(p - probability).ravel())).sum() / drawn
     assert float(row["rater_calibration_error"]) == pytest.approx(gaps, rel=1e-3)
 
 
@@ -114,7 +116,7 @@ def test_the_summary_says_what_is_predicted_by_how_many_raters_say_so(
     folder: Path, raters: list[np.ndarray], prediction: SoftParcellation
 ) -> None:
     found = json.loads((folder / "out" / "summary.json").read_text())["disagreement"]["levels"]["1"]
-    p, said = shares_of("brain", raters, prediction)
+    p, said = probabilities_of("brain", raters, prediction)
     votes = said.sum(axis=0)
     by_share = {round(row["share"] * RATERS): row for row in found["by_share"]}
     assert set(by_share) == {0, 1, 2, 3}
@@ -125,7 +127,7 @@ def test_the_summary_says_what_is_predicted_by_how_many_raters_say_so(
     assert sum(found["voxels"]) == ((votes > 0) & (votes < RATERS)).sum()
 
 
-def test_who_predicts_the_share_of_raters_is_as_good_as_can_be(
+def test_who_predicts_the_probability_of_raters_is_as_good_as_can_be(
     tmp_path: Path, raters: list[np.ndarray], small_tree: LabelTree, small_geometry: Geometry
 ) -> None:
     dense = np.stack([np.mean([one == leaf.value for one in raters], axis=0) for leaf in small_tree.leaves])

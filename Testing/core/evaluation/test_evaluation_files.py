@@ -104,7 +104,7 @@ def test_outliers_in_a_label_map_are_no_answer(small_tree, small_geometry, small
     marked[:2] = OUTLIER_VALUE
     plain = read_prediction(write_image(Image(small_values, small_geometry), tmp_path / "p.nii.gz"), small_tree, ignore)
     found = read_prediction(write_image(Image(marked, small_geometry), tmp_path / "m.nii.gz"), small_tree, ignore)
-    before, after = plain.shares.labels, found.shares.labels
+    before, after = plain.probabilities.labels, found.probabilities.labels
     assert (after.total()[:2] == 0).all()
     np.testing.assert_array_equal(after.total()[2:], before.total()[2:])
     np.testing.assert_array_equal(after.indices[:, 2:], before.indices[:, 2:])
@@ -135,8 +135,8 @@ def test_raters_are_averaged(small_tree, small_geometry, small_values, tmp_path)
         write_image(Image(np.roll(small_values, n, 1), small_geometry), tmp_path / f"rater{n}.nii.gz") for n in (0, 1)
     ]
     reading = read_reference(files, small_tree, ignore)
-    assert reading.shares.soft
-    dense = reading.shares.labels.dense()
+    assert reading.probabilities.soft
+    dense = reading.probabilities.labels.dense()
     index = small_tree.class_index("white")
     expected = ((small_values == 3).astype(float) + (np.roll(small_values, 1, 1) == 3)) / 2
     np.testing.assert_allclose(dense[index], expected, atol=1e-6)
@@ -145,11 +145,11 @@ def test_raters_are_averaged(small_tree, small_geometry, small_values, tmp_path)
 def test_soft_maps_by_node_keep_their_values(small_tree, small_geometry, small_values, soften, tmp_path):
     dense = soften(small_values, 1.0)
     maps = {
-        leaf.id: write_image(Image(share, small_geometry), tmp_path / f"{leaf.id}.nii.gz")
-        for leaf, share in zip(small_tree.leaves, dense, strict=True)
+        leaf.id: write_image(Image(probability, small_geometry), tmp_path / f"{leaf.id}.nii.gz")
+        for leaf, probability in zip(small_tree.leaves, dense, strict=True)
     }
     reading = read_reference(maps, small_tree, ignore)
-    np.testing.assert_allclose(reading.shares.labels.dense(len(dense)), dense, atol=1e-5)
+    np.testing.assert_allclose(reading.probabilities.labels.dense(len(dense)), dense, atol=1e-5)
 
 
 def test_a_mask_says_where_the_reference_is_valid(case_files, small_tree, small_geometry, tmp_path):
@@ -157,8 +157,8 @@ def test_a_mask_says_where_the_reference_is_valid(case_files, small_tree, small_
     valid[:10] = 1
     mask = write_image(Image(valid, small_geometry), tmp_path / "mask.nii.gz")
     reading = read_reference(case_files / "labels" / "ada.nii.gz", small_tree, ignore, mask)
-    assert reading.shares.slice(3)[1].all()
-    assert not reading.shares.slice(12)[1].any()
+    assert reading.probabilities.slice(3)[1].all()
+    assert not reading.probabilities.slice(12)[1].any()
 
 
 def test_labels_of_a_coarser_cut_are_judged_down_to_it(case_files, small_tree, small_geometry, small_values, tmp_path):
@@ -181,7 +181,7 @@ def test_a_reference_exported_at_a_coarser_cut_is_one(case_files, small_tree, sm
     assert any("are taken as the branches that collapse writes so" in str(event) for event in sink.events)
     assert all(row["dice"] == 1.0 for row in report.levels if row["level"] <= 2)
     assert {row["level"] for row in report.levels} >= {1, 2}
-    assert report.told_level == report.summary()["told_level"] == 2
+    assert report.summary_level == report.summary()["told_level"] == 2
     cards = (tmp_path / "out" / "report.html").read_text()
     assert "mean over level 2" in cards
     assert "mean over leaves" not in cards
@@ -205,7 +205,7 @@ def test_the_finest_level_that_nearly_all_of_a_reference_names_sums_up(
     reference = write_image(Image(values, small_geometry), tmp_path / "ada.nii.gz")
     report = evaluate([case_files / "labels" / "ada.nii.gz"], [reference], tree, tmp_path / "out", html=False)
     assert max(row["level"] for row in report.levels) == 4
-    assert report.told_level == level
+    assert report.summary_level == level
 
 
 def test_cancelling_leaves_nothing_behind(case_files, small_tree, tmp_path):
@@ -253,6 +253,6 @@ def test_nearly_whole_predictions_and_references_are_rounded_and_said(case_files
         said: list[str] = []
         found = read(near, small_tree, said.append)
         exact = read(next((case_files / "labels").glob("ada*")), small_tree, ignore)
-        np.testing.assert_array_equal(found.shares.labels.indices, exact.shares.labels.indices)
+        np.testing.assert_array_equal(found.probabilities.labels.indices, exact.probabilities.labels.indices)
         assert len(said) == 1
         assert "values were rounded to whole label values" in said[0]

@@ -34,12 +34,12 @@ def test_pooled_over_cases_they_are_those_of_scikit_learn(tree: LabelTree) -> No
     pooled = LabelledScores(tree)
     truths, answers = [], []
     for _ in range(3):
-        shares = generator.dirichlet([0.5] * 4, (2, 5, 6)).astype(np.float32).transpose(3, 0, 1, 2)
+        probabilities = generator.dirichlet([0.5] * 4, (2, 5, 6)).astype(np.float32).transpose(3, 0, 1, 2)
         truth = generator.integers(-1, 4, (2, 5, 6))
         truth[truth == 3] = IGNORE_INDEX  # e2 is never labelled, but predicted
-        quick_scores(shares, SoftLabels.from_class_indices(truth, 7), tree, pooled)
+        quick_scores(probabilities, SoftLabels.from_class_indices(truth, 7), tree, pooled)
         truths.append(truth[truth >= 0])
-        answers.append(shares[:, truth >= 0])
+        answers.append(probabilities[:, truth >= 0])
     truth, answer = np.concatenate(truths), np.concatenate(answers, axis=1)
     top = np.stack([answer[:2].sum(axis=0), answer[2:].sum(axis=0)]).argmax(axis=0)
     expected = {
@@ -55,10 +55,10 @@ def test_pooled_over_cases_they_are_those_of_scikit_learn(tree: LabelTree) -> No
 
 def test_a_coarse_label_counts_from_its_level_up(tree: LabelTree) -> None:
     pooled = LabelledScores(tree)
-    shares = np.zeros((4, 1, 1, 2), np.float32)
-    shares[1, 0, 0, 0] = shares[2, 0, 0, 1] = 1
+    probabilities = np.zeros((4, 1, 1, 2), np.float32)
+    probabilities[1, 0, 0, 0] = probabilities[2, 0, 0, 1] = 1
     truth = np.full((1, 1, 2), tree.class_index("T"))
-    quick_scores(shares, SoftLabels.from_class_indices(truth, 7), tree, pooled)
+    quick_scores(probabilities, SoftLabels.from_class_indices(truth, 7), tree, pooled)
     scores = pooled.scores()
     assert scores == pytest.approx({"accuracy/level 1": 0.5, "f1/level 1": (2 / 3 + 0) / 2})
 

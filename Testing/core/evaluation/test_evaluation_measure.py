@@ -1,4 +1,4 @@
-"""What is measured on one case: volumes, shares, tree distance, calibration of a parcellation."""
+"""What is measured on one case: volumes, probabilities, tree distance, calibration of a parcellation."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ import pytest
 
 from softseg.evaluation.aggregate import node_rows, tree_distance_row
 from softseg.evaluation.measure import hop_distances, measure
+from softseg.evaluation.probabilities import LabelProbabilities, ParcellationProbabilities
 from softseg.evaluation.rows import TreeRows
-from softseg.evaluation.shares import LabelShares, ParcellationShares
 from softseg.events import Events
 from softseg.image import Geometry
 from softseg.soft.labels import SoftLabels
@@ -28,7 +28,7 @@ def reference_tree():
 
 
 def crisp(values, tree, geometry):
-    return LabelShares(SoftLabels.from_class_indices(tree.to_class_indices(values), len(tree.nodes)), geometry)
+    return LabelProbabilities(SoftLabels.from_class_indices(tree.to_class_indices(values), len(tree.nodes)), geometry)
 
 
 def rows_of(found, level):
@@ -83,12 +83,12 @@ def test_volumes_and_status(small_tree):
     assert math.isnan(leaves["right-cortex"]["volume_error_percent"])
     assert math.isnan(leaves["deep"]["dice"])
     assert "background" not in leaves
-    assert math.isnan(left["calibration_error"])  # a label map has no shares
+    assert math.isnan(left["calibration_error"])  # a label map has no probabilities
 
 
 def test_a_perfect_soft_prediction(small_tree, small_geometry, small_values, soften):
     dense = soften(small_values, 1.0)
-    truth = LabelShares(SoftLabels.from_dense(dense, len(small_tree.nodes), k=5), small_geometry)
+    truth = LabelProbabilities(SoftLabels.from_dense(dense, len(small_tree.nodes), k=5), small_geometry)
     case = measure(truth, truth, TreeRows.of(small_tree), Events())
     for level in range(1, 5):
         for row in rows_of(case, level).values():
@@ -101,7 +101,7 @@ def test_a_perfect_soft_prediction(small_tree, small_geometry, small_values, sof
 
 def test_soft_scores_follow_their_formulas(small_tree, small_geometry, small_values, soften):
     p, g = soften(np.roll(small_values, 1, 2), 1.0), soften(small_values, 1.5)
-    sides = [LabelShares(SoftLabels.from_dense(x, len(small_tree.nodes), k=5), small_geometry) for x in (p, g)]
+    sides = [LabelProbabilities(SoftLabels.from_dense(x, len(small_tree.nodes), k=5), small_geometry) for x in (p, g)]
     found = rows_of(measure(*sides, TreeRows.of(small_tree), Events()), 3)
     for node in ("cortex", "deep", "white"):
         part = small_tree.leaf_slice(node)
@@ -113,28 +113,28 @@ def test_soft_scores_follow_their_formulas(small_tree, small_geometry, small_val
         assert found[node]["soft_volume_ml"] == pytest.approx(2.0 * ours.sum(), rel=1e-5)
 
 
-def test_a_parcellation_hands_out_the_shares_it_stores(small_tree, small_geometry, small_values, soften):
+def test_a_parcellation_hands_out_the_probabilities_it_stores(small_tree, small_geometry, small_values, soften):
     dense = soften(small_values, 1.2)
     dense[:, 4] = 0
     dense[0, 4] = 1  # a slice of background
     stored = SoftParcellation.from_dense(dense, small_tree, small_geometry)
-    shares = ParcellationShares(stored, small_tree, "x.soft.npz")
-    assert shares.soft
+    probabilities = ParcellationProbabilities(stored, small_tree, "x.soft.npz")
+    assert probabilities.soft
     for node in small_tree.nodes[1:]:
         expected = stored.probability(node.id)
         rows = TreeRows.of(small_tree)
         row = small_tree.position(node.id)
         for k in range(small_geometry.shape[0]):
-            own = rows.from_classes(*shares.slice(k))[row].reshape(small_geometry.shape[1:])
+            own = rows.from_classes(*probabilities.slice(k))[row].reshape(small_geometry.shape[1:])
             np.testing.assert_allclose(own, expected[k], atol=1e-6)
 
 
 def test_leaves_are_found_in_an_edited_tree_by_value(small_tree, small_geometry, small_values, soften):
     stored = SoftParcellation.from_dense(soften(small_values, 1.0), small_tree, small_geometry)
     edited = small_tree.move("deep", "brain").rename("white", "WM")
-    shares = ParcellationShares(stored, edited, "x.soft.npz")
+    probabilities = ParcellationProbabilities(stored, edited, "x.soft.npz")
     truth = crisp(small_values, edited, small_geometry)
-    case = measure(shares, truth, TreeRows.of(edited), Events())
+    case = measure(probabilities, truth, TreeRows.of(edited), Events())
     assert rows_of(case, edited.depth)["deep"]["dice"] > 0.7
 
 

@@ -29,7 +29,7 @@ SPACING = (1.0, 1.0, 4.0)  # i, j, k: thick slices
 
 
 def flooded(mask: np.ndarray, flat: bool) -> list[set[tuple[int, ...]]]:
-    """Connected parts by flood fill; neighbours share a corner, in the same slice where ``flat``."""
+    """Connected parts by flood fill; neighbours probability a corner, in the same slice where ``flat``."""
     left, parts = {tuple(map(int, voxel)) for voxel in np.argwhere(mask)}, []
     steps = [step for step in itertools.product((-1, 0, 1), repeat=3) if not (flat and step[0])]
     while left:

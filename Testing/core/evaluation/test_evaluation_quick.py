@@ -47,11 +47,11 @@ def test_hard_dice_equals_monai_at_every_level_of_a_real_head(brain_tree, brain_
     assert scores["dice/leaves"] == scores[f"dice/level {brain_tree.depth}"]
 
 
-@pytest.mark.parametrize(("given_share", "loss"), [(0.25, 1 / 3), (0.5, 0.0), (0.75, 0.2), (1.0, 1 / 3)])
-def test_soft_dice_has_its_best_value_at_the_target(given_share, loss):
+@pytest.mark.parametrize(("given_probability", "loss"), [(0.25, 1 / 3), (0.5, 0.0), (0.75, 0.2), (1.0, 1 / 3)])
+def test_soft_dice_has_its_best_value_at_the_target(given_probability, loss):
     tree = flat_tree(1)
     shape = (1, 4, 4)
-    p = np.stack([np.full(shape, 1 - given_share), np.full(shape, given_share)]).astype(np.float32)
+    p = np.stack([np.full(shape, 1 - given_probability), np.full(shape, given_probability)]).astype(np.float32)
     g = np.full((2, *shape), 0.5, np.float32)
     assert quick_scores(p, soft_labels(g, tree), tree)["soft_dice/leaves"] == pytest.approx(1 - loss, abs=1e-6)
 
@@ -134,11 +134,11 @@ def test_shapes_must_agree(small_tree, small_values):
         quick_scores(np.zeros((3, 2, 2, 2), np.float32), crisp(small_values, small_tree), small_tree)
 
 
-shares = st.lists(st.lists(st.floats(0, 1, width=32), min_size=4, max_size=4), min_size=1, max_size=12)
+probabilities = st.lists(st.lists(st.floats(0, 1, width=32), min_size=4, max_size=4), min_size=1, max_size=12)
 
 
 @settings(max_examples=60, deadline=None)
-@given(shares, shares)
+@given(probabilities, probabilities)
 def test_scores_are_between_0_and_1_and_symmetric(first, second):
     tree = flat_tree(3)
     sides = []

@@ -104,7 +104,7 @@ def test_summary_is_plain_json(written):
     report, out, _ = written
     summary = json.loads((out / "summary.json").read_text(encoding="utf-8"), parse_constant=pytest.fail)
     assert summary["schema"] == "softseg-evaluation"
-    assert summary["label_at_a_cut"] == "argmax of summed shares"
+    assert summary["label_at_a_cut"] == "argmax of summed probabilities"
     leaves = summary["levels"][-1]["metrics"]["dice"]
     assert leaves["n"] == 3
     means = [row["dice"] for row in report.levels if row["level"] == 4]
@@ -148,7 +148,7 @@ def test_one_case_of_label_maps_has_no_calibration(case_files, small_tree, tmp_p
     assert not report.soft
     assert json.loads((tmp_path / "summary.json").read_text())["calibration"] is None
     page = read_page(tmp_path / "report.html")
-    assert "label maps without soft shares" in page.text
+    assert "label maps without probabilities" in page.text
     assert "cases" not in page.ids
     assert "±" not in page.text.split("What the numbers mean")[0]
 

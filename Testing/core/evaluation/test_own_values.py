@@ -85,7 +85,7 @@ def test_a_label_without_a_name_is_taken_by_its_value_and_that_is_said(
     )
     said = [event["text"] for event in sink.events if event["event"] == "warning"]
     assert len(said) == 1
-    assert "taken by label value, as no name says more: 2 (label 2) as 'deep grey'" in said[0]
+    assert "matched by label value, without a known name: 2 (label 2) as 'deep grey'" in said[0]
 
 
 def test_a_soft_parcellation_is_never_read_by_the_numbers_of_another_tree(

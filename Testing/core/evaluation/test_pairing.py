@@ -75,7 +75,7 @@ def _person(name: str) -> str:
 def test_nothing_in_common_is_refused_with_both_sides(touch, small_tree):
     predictions, references = touch("p1.nii.gz", "p2.nii.gz"), touch("r/x1.nii.gz", "r/x2.nii.gz")
     with pytest.raises(
-        InputError, match=r"predictions p1, p2; references x1, x2; name them alike, or say with --pairs"
+        InputError, match=r"predictions p1, p2; references x1, x2; name them alike, or pair them with --pairs"
     ):
         pair_up(predictions, references, small_tree, Events())
 
@@ -252,7 +252,7 @@ def test_the_command_line_takes_both_sides_or_a_table(cli_run, small_tree, small
     sides = ["--prediction", tmp_path / "p", "--reference", tmp_path / "r"]
     assert cli_run(*common, *sides) == (2, "predictions ada, ben; references ada2, ben2")
     assert cli_run(*common, "--prediction", tmp_path / "p") == (2, "missing option '--reference'")
-    assert cli_run(*common, *sides, "--pairs", tmp_path / "pairs.csv") == (2, "the pairs say what is compared")
+    assert cli_run(*common, *sides, "--pairs", tmp_path / "pairs.csv") == (2, "--pairs names everything to compare")
     assert cli_run(*common, "--pairs", tmp_path / "pairs.csv") == (0, "")
     assert (tmp_path / "out" / "report.html").is_file()
 

@@ -79,9 +79,9 @@ def test_results_lie_on_the_scan_whatever_its_forms(
                 assert int(result.header[f"{form}_code"]) == int(theirs.header[f"{form}_code"])
                 matrices = (getattr(each.header, f"get_{form}")() for each in (result, theirs))
                 np.testing.assert_allclose(*matrices, atol=1e-3)
-        share = nib.load(_node(out))
-        whole = np.asanyarray(share.dataobj)
-        assert np.linalg.norm(_centre(whole, share.affine) - _centre(_ball(held), theirs.affine)) < 0.2
+        probability = nib.load(_node(out))
+        whole = np.asanyarray(probability.dataobj)
+        assert np.linalg.norm(_centre(whole, probability.affine) - _centre(_ball(held), theirs.affine)) < 0.2
         truth = save(folder / "truth.nii", (_ball(held) > 50).astype(np.int16) * 7, sform, codes[0], qform, codes[1])
         report = evaluate([out], [truth], two_leaves(), folder / "judged", html=False, events=Events(sink))
         assert min(row["dice"] for row in report.levels) > 0.9
@@ -107,10 +107,10 @@ def test_a_tilted_scan_is_straightened_and_nothing_is_shifted(affine: Array) -> 
         folder = Path(text)
         scan = save(folder / "scan.nii.gz", _ball(affine), affine, 1, affine, 1)
         out = _predicted(scan, folder / "out", sink)
-        share = nib.load(_node(out))
-        centre = _centre(np.asanyarray(share.dataobj), share.affine)
+        probability = nib.load(_node(out))
+        centre = _centre(np.asanyarray(probability.dataobj), probability.affine)
         assert np.linalg.norm(centre - _centre(_ball(affine), nib.load(scan).affine)) < 0.2
-        np.testing.assert_allclose(share.header.get_sform(), share.header.get_qform(), atol=1e-3)
+        np.testing.assert_allclose(probability.header.get_sform(), probability.header.get_qform(), atol=1e-3)
         truth = save(folder / "truth.nii", (_ball(affine) > 50).astype(np.int16) * 7, affine, 1, affine, 1)
         report = evaluate([out], [truth], two_leaves(), folder / "judged", html=False, images=[scan])
         assert min(row["dice"] for row in report.levels) > 0.85

@@ -53,9 +53,11 @@ def softseg(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
 
 @pytest.fixture
 def soft(tmp_path: Path) -> Path:
-    share = np.linspace(0, 1, 60, dtype=np.float32).reshape(3, 4, 5)
+    probability = np.linspace(0, 1, 60, dtype=np.float32).reshape(3, 4, 5)
     grid = Geometry((5, 4, 3), (1.0, 1.0, 1.0), (0.0, 0.0, 0.0), (1, 0, 0, 0, 1, 0, 0, 0, 1))
-    SoftParcellation.from_dense(np.stack([1 - share, share]), TREE, grid, model="test").save(tmp_path / "a.soft.npz")
+    SoftParcellation.from_dense(np.stack([1 - probability, probability]), TREE, grid, model="test").save(
+        tmp_path / "a.soft.npz"
+    )
     return tmp_path / "a.soft.npz"
 
 

@@ -1,4 +1,4 @@
-"""Trees and targets that the tests of the losses share."""
+"""Trees and targets that the tests of the losses probability."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ def logits() -> Tensor:
 
 @pytest.fixture
 def targets() -> dict[str, Tensor]:
-    """Every kind of target for ``logits``: leaves, inner nodes (5 is the root), unlabelled voxels, soft shares."""
+    """Every kind of target for ``logits``: leaves, inner nodes (5 is the root), unlabelled voxels, probabilities."""
     generator = torch.Generator().manual_seed(2)
     crisp = torch.tensor([0, 1, 2, 3, 4, 0, 1, 2, 3, 4, 0, 1]).view(2, 1, 2, 3)
     mixed = torch.tensor([0, 6, 7, 8, 9, -1, 1, 2, 3, 5, 4, -1]).view(2, 1, 2, 3)

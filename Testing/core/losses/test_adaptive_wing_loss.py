@@ -61,11 +61,11 @@ def test_mean_is_over_labelled_voxels_and_channels() -> None:
     torch.testing.assert_close(AdaptiveWingLoss()(activation, target), total / 6)
 
 
-def test_integer_target_is_its_one_hot_share() -> None:
+def test_integer_target_is_its_one_hot_probability() -> None:
     activation = torch.rand(1, 3, 2, 2, dtype=torch.float64)
     target = torch.tensor([0, 1, 2, 1]).view(1, 1, 2, 2)
-    shares = torch.nn.functional.one_hot(target[:, 0], 3).movedim(-1, 1).double()
-    torch.testing.assert_close(AdaptiveWingLoss()(activation, target), AdaptiveWingLoss()(activation, shares))
+    probabilities = torch.nn.functional.one_hot(target[:, 0], 3).movedim(-1, 1).double()
+    torch.testing.assert_close(AdaptiveWingLoss()(activation, target), AdaptiveWingLoss()(activation, probabilities))
 
 
 def test_weight_map_raises_the_neighbourhood_of_foreground() -> None:
@@ -92,7 +92,7 @@ def test_perfect_prediction_has_no_loss_and_no_gradient() -> None:
 
 @pytest.mark.parametrize(("frequency", "best"), [(0.1, 0.05), (0.2, 0.105), (0.3, 0.174), (0.4, 0.269), (0.6, 1.0)])
 def test_what_is_best_where_one_cannot_know(frequency: float, best: float) -> None:
-    """Docs say: no proper score. Of voxels that are foreground at a frequency, another share than it costs least."""
+    """No proper score: for voxels that are foreground at a frequency, another probability is cheapest."""
     answers = torch.linspace(0, 1, 1001, dtype=torch.float64)
     loss = AdaptiveWingLoss()
     expected = sum(

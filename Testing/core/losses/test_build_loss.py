@@ -45,7 +45,7 @@ def test_compound_is_the_weighted_sum(kind: str, tree: LabelTree, logits: Tensor
     torch.testing.assert_close(total, torch.stack(parts).sum())
 
 
-def test_tree_losses_share_one_pass(tree: LabelTree) -> None:
+def test_tree_losses_probability_one_pass(tree: LabelTree) -> None:
     specs = [{"name": name} for name in ("cross-entropy", "tree-wasserstein", "tree-cross-entropy", "dice")]
     assert len(build_loss(specs, tree).parts) == 2
 
@@ -63,9 +63,9 @@ def test_background_is_left_out_unless_asked_for(name: str, logits: Tensor, targ
     nodes = [Node(id="root", name="root", parent=None)]
     nodes += [Node(id=str(value), name=str(value), parent="root", value=value) for value in (4, 0, 2, 3, 1)]
     tree = LabelTree(nodes)
-    shares = logits.softmax(1)
+    probabilities = logits.softmax(1)
     values = [
-        build_loss([{"name": name, **options}], tree)(shares, targets["crisp"])
+        build_loss([{"name": name, **options}], tree)(probabilities, targets["crisp"])
         for options in ({}, {"background": 1}, {"background": None})
     ]
     assert values[0] == values[1] != values[2]

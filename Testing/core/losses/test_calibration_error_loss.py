@@ -15,38 +15,39 @@ from softseg.losses.calibration_error import CalibrationErrorLoss
 from softseg.tree import LabelTree
 
 
-def plain(shares: np.ndarray[Any, Any], truth: np.ndarray[Any, Any], bins: int) -> float:
+def plain(probabilities: np.ndarray[Any, Any], truth: np.ndarray[Any, Any], bins: int) -> float:
     """Return mL1-ACE of ``[B, K, n]`` by its definition."""
     total = 0.0
-    for item in range(shares.shape[0]):
-        for node in range(shares.shape[1]):
+    for item in range(probabilities.shape[0]):
+        for node in range(probabilities.shape[1]):
             if not truth[item, node].any():
                 continue
-            place = np.minimum((shares[item, node] * bins).astype(int), bins - 1)
+            place = np.minimum((probabilities[item, node] * bins).astype(int), bins - 1)
             gaps = [
-                abs(shares[item, node][place == b].mean() - truth[item, node][place == b].mean())
+                abs(probabilities[item, node][place == b].mean() - truth[item, node][place == b].mean())
                 for b in np.unique(place)
             ]
             total += float(np.mean(gaps))
-    return total / (shares.shape[0] * shares.shape[1])
+    return total / (probabilities.shape[0] * probabilities.shape[1])
 
 
 def test_hand_values() -> None:
     from softseg.tree import Node
 
     tree = LabelTree([Node("r", "r", None), Node("a", "a", "r", value=0), Node("b", "b", "r", value=1)])
-    share = torch.tensor([0.9, 0.8, 0.7, 0.1], dtype=torch.float64)  # of b, in two bins
-    shares = torch.stack([1 - share, share])[None]
+    probability = torch.tensor([0.9, 0.8, 0.7, 0.1], dtype=torch.float64)  # of b, in two bins
+    probabilities = torch.stack([1 - probability, probability])[None]
     target = torch.tensor([1, 1, 0, 0])[None, None]
     loss = CalibrationErrorLoss(tree, bins=2, on="probabilities")
-    # b: upper bin mean share 0.8, two of three are b; lower bin 0.1, none is. a: the same seen from the other side
+    # b: upper bin mean probability 0.8, two of three are b; lower bin 0.1, none is. a: the same seen from the other
+    # side
     expected = (abs(0.8 - 2 / 3) + 0.1) / 2
-    assert float(loss(shares[..., None], target[..., None])) == pytest.approx(expected)
-    values = shares[..., None].clone().requires_grad_()
+    assert float(loss(probabilities[..., None], target[..., None])) == pytest.approx(expected)
+    values = probabilities[..., None].clone().requires_grad_()
     (slopes,) = torch.autograd.grad(loss(values, target[..., None]), values)
     np.testing.assert_allclose(slopes[0, 1, :, 0], [1 / 12, 1 / 12, 1 / 12, 1 / 4])  # sign / bin / occupied / classes
     only_b = torch.ones_like(target)  # a is absent: it adds nothing, but counts in the mean over classes
-    assert float(loss(shares[..., None], only_b[..., None])) == pytest.approx((0.2 + 0.9) / 2 / 2)
+    assert float(loss(probabilities[..., None], only_b[..., None])) == pytest.approx((0.2 + 0.9) / 2 / 2)
 
 
 @pytest.mark.parametrize("levels", ["leaves", "all", [1, 3]])
@@ -60,9 +61,12 @@ def test_a_plain_loop_gives_the_same(tree: LabelTree, levels: Any, soft: bool) -
         dense = 0.7 * dense + 0.3 * dense.roll(1, 2)
     found = CalibrationErrorLoss(tree, 20, levels)(logits, dense if soft else labels)
     wanted = {"leaves": [3], "all": [1, 2, 3]}.get(str(levels), [1, 3])
-    shares, truth = (values.flatten(2).numpy() for values in (logits.softmax(1), dense))
+    probabilities, truth = (values.flatten(2).numpy() for values in (logits.softmax(1), dense))
     expected = np.mean(
-        [plain(*(tree.cut_at(level).membership() @ values for values in (shares, truth)), bins=20) for level in wanted]
+        [
+            plain(*(tree.cut_at(level).membership() @ values for values in (probabilities, truth)), bins=20)
+            for level in wanted
+        ]
     )
     assert float(found) == pytest.approx(expected, rel=1e-9)
 
@@ -109,5 +113,5 @@ def test_options_are_checked(tree: LabelTree, options: dict[str, Any], message: 
 
 
 def test_alone_it_is_refused(tree: LabelTree) -> None:
-    with pytest.raises(InputError, match="calibration-error stands alone"):
+    with pytest.raises(InputError, match="calibration-error cannot be used alone"):
         build_loss([{"name": "calibration-error"}], tree)

@@ -35,8 +35,8 @@ def test_equals_monai(on: str, kind: str, batch: bool, logits: Tensor, targets: 
 
 def pair(predicted: list[float], wanted: list[float]) -> tuple[Tensor, Tensor]:
     """One channel of interest beside a background that is left out."""
-    shares = [torch.tensor(values, dtype=torch.float64).view(1, 1, 1, -1) for values in (predicted, wanted)]
-    first, second = (torch.cat([1 - each, each], 1) for each in shares)
+    probabilities = [torch.tensor(values, dtype=torch.float64).view(1, 1, 1, -1) for values in (predicted, wanted)]
+    first, second = (torch.cat([1 - each, each], 1) for each in probabilities)
     return first, second
 
 
@@ -64,10 +64,10 @@ def test_inner_node_labels_are_left_out(tree: LabelTree, logits: Tensor, targets
 
 
 def test_background_is_left_out(logits: Tensor, targets: dict[str, Tensor]) -> None:
-    shares = logits.softmax(1)
+    probabilities = logits.softmax(1)
     theirs = MonaiDiceLoss(include_background=False, to_onehot_y=True, smooth_nr=1e-5, smooth_dr=1e-5)
     ours = DiceLoss(on="probabilities", background=0)
-    torch.testing.assert_close(ours(shares, targets["crisp"]), theirs(shares, targets["crisp"]))
+    torch.testing.assert_close(ours(probabilities, targets["crisp"]), theirs(probabilities, targets["crisp"]))
 
 
 def test_wrong_options_are_refused(logits: Tensor, targets: dict[str, Tensor]) -> None:

@@ -32,11 +32,13 @@ def by_hand(tree: LabelTree, logits: Tensor, target: Tensor, weight: Tensor, bac
     """The paper's formula with a weight per voxel, voxel by voxel; an image without weight adds 0."""
     distances = torch.from_numpy(tree.distance_matrix(normalize=True))
     terms = []
-    for shares, labels, weights in zip(logits.softmax(1).flatten(2), target.flatten(1), weight.flatten(1), strict=True):
+    for probabilities, labels, weights in zip(
+        logits.softmax(1).flatten(2), target.flatten(1), weight.flatten(1), strict=True
+    ):
         hits, errors = torch.zeros(2, dtype=torch.float64)
         for voxel, label in enumerate(labels.tolist()):
             if label >= 0 and weights[voxel]:
-                cost = distances[label] @ shares[:, voxel]
+                cost = distances[label] @ probabilities[:, voxel]
                 errors = errors + weights[voxel] * cost
                 hits = hits + (weights[voxel] * (1 - cost) if label != background else 0)
         terms.append(1 - (2 * hits + 1e-5) / (2 * hits + errors + 1e-5))
@@ -87,8 +89,8 @@ def test_a_certain_right_answer_costs_nothing_and_a_near_mistake_less_than_a_far
     target = torch.tensor([0, 1, 2, 3]).view(1, 1, 2, 2)
 
     def answer(*leaves: int) -> float:
-        shares = torch.nn.functional.one_hot(torch.tensor(leaves), 5).T.view(1, 5, 2, 2)
-        return float(loss(1e4 * shares, target))
+        probabilities = torch.nn.functional.one_hot(torch.tensor(leaves), 5).T.view(1, 5, 2, 2)
+        return float(loss(1e4 * probabilities, target))
 
     assert answer(0, 1, 2, 3) == pytest.approx(0, abs=1e-9)
     assert 0 < answer(1, 1, 2, 3) < answer(2, 1, 2, 3) < answer(3, 1, 2, 3)

@@ -52,9 +52,9 @@ def test_cross_entropy_is_torchs(scores: Tensor, labels: Tensor, brain: LabelTre
 
 
 def test_wasserstein_is_the_mean_distance(scores: Tensor, labels: Tensor, brain: LabelTree) -> None:
-    shares = scores.double().softmax(1).flatten(2)[0]
+    probabilities = scores.double().softmax(1).flatten(2)[0]
     distance = torch.from_numpy(brain.distance_matrix(normalize=True))
-    expected = (shares * distance[:, labels.flatten()]).sum(0).mean()
+    expected = (probabilities * distance[:, labels.flatten()]).sum(0).mean()
     torch.testing.assert_close(TreeWassersteinLoss(brain)(scores, labels).double(), expected, rtol=1e-5, atol=1e-7)
 
 
@@ -78,8 +78,8 @@ def test_coarse_labels_of_a_whole_level(scores: Tensor, labels: Tensor, brain: L
     classes = torch.tensor([brain.class_index(node.id) for node in cut.nodes])
     position = torch.from_numpy(np.asarray(cut.position_of_leaf, dtype=np.int64))[labels]
     summed = torch.zeros(len(cut.nodes), labels.numel(), dtype=torch.float64)
-    shares = scores.double().softmax(1).flatten(2)[0]
-    summed.index_add_(0, torch.from_numpy(np.asarray(cut.position_of_leaf, dtype=np.int64)), shares)
+    probabilities = scores.double().softmax(1).flatten(2)[0]
+    summed.index_add_(0, torch.from_numpy(np.asarray(cut.position_of_leaf, dtype=np.int64)), probabilities)
     expected = F.nll_loss(summed.log().T, position.flatten())
     value = CrossEntropyLoss(brain)(scores, classes[position])
     torch.testing.assert_close(value.double(), expected, rtol=1e-5, atol=1e-6)

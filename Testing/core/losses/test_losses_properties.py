@@ -21,10 +21,10 @@ quick = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCh
 def three_voxels(seed: int, random_tree: MakeTree) -> tuple[LabelTree, list[torch.Tensor]]:
     generator = np.random.default_rng(seed)
     tree = random_tree(generator, int(generator.integers(2, 10)))
-    shares = generator.dirichlet(np.full(len(tree.leaves), 0.4), 3)
-    shares = np.maximum(shares, 1e-9)
-    shares /= shares.sum(1, keepdims=True)
-    return tree, [torch.from_numpy(each).view(1, -1, 1, 1) for each in shares]
+    probabilities = generator.dirichlet(np.full(len(tree.leaves), 0.4), 3)
+    probabilities = np.maximum(probabilities, 1e-9)
+    probabilities /= probabilities.sum(1, keepdims=True)
+    return tree, [torch.from_numpy(each).view(1, -1, 1, 1) for each in probabilities]
 
 
 @quick
@@ -68,10 +68,10 @@ def test_a_constant_added_to_the_logits_changes_nothing(seed: int, shift: float,
 
 @quick
 @given(seed=seeds)
-def test_a_label_costs_what_its_one_hot_share_costs(seed: int, random_tree: MakeTree) -> None:
+def test_a_label_costs_what_its_one_hot_probability_costs(seed: int, random_tree: MakeTree) -> None:
     tree, (a, _, _) = three_voxels(seed, random_tree)
     leaf = seed % len(tree.leaves)
-    share = torch.zeros_like(a)
-    share[:, leaf] = 1
+    probability = torch.zeros_like(a)
+    probability[:, leaf] = 1
     for loss in (CrossEntropyLoss(tree), TreeWassersteinLoss(tree), TreeCrossEntropyLoss(tree, form="node")):
-        torch.testing.assert_close(loss(a.log(), share), loss(a.log(), torch.full((1, 1, 1, 1), leaf)))
+        torch.testing.assert_close(loss(a.log(), probability), loss(a.log(), torch.full((1, 1, 1, 1), leaf)))

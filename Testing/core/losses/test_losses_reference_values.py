@@ -86,10 +86,10 @@ def test_node_form_is_a_binary_cross_entropy_per_node(weighted_tree: LabelTree) 
     loss = TreeCrossEntropyLoss(weighted_tree, level_weights=[3, 2, 1], form="node")
     members = weighted_tree.membership()[1:]
     weights = np.array([3, 2, 1])[weighted_tree.depths[1:] - 1]
-    for shares in (Q, P, torch.eye(5, dtype=torch.float64)[3]):
-        predicted, wanted = members @ P.numpy(), members @ shares.numpy()
+    for probabilities in (Q, P, torch.eye(5, dtype=torch.float64)[3]):
+        predicted, wanted = members @ P.numpy(), members @ probabilities.numpy()
         expected = -(weights * (wanted * np.log(predicted) + (1 - wanted) * np.log1p(-predicted))).sum()
-        check(loss(voxel(P.log()), voxel(shares)), expected)
+        check(loss(voxel(P.log()), voxel(probabilities)), expected)
     check(loss(voxel(P.log()), label(3)), expected)
 
 

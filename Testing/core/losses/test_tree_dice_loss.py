@@ -33,9 +33,9 @@ def reference(
 ) -> Tensor:
     """MONAI's soft-label Dice of every cut, with its gradient."""
     monai = MonaiDiceLoss(soft_label=True, batch=batch, smooth_nr=1e-5, smooth_dr=1e-5)
-    shares = logits.softmax(1)
+    probabilities = logits.softmax(1)
     total = sum(
-        weight * monai(at_level(shares, tree, level, background), at_level(target, tree, level, background))
+        weight * monai(at_level(probabilities, tree, level, background), at_level(target, tree, level, background))
         for level, weight in enumerate(weights, start=1)
     )
     return total / sum(weights)
@@ -110,8 +110,10 @@ def test_a_label_of_an_inner_node_says_nothing_of_the_nodes_below(tree: LabelTre
     values = logits.clone().requires_grad_()
     TreeDiceLoss(tree, [0, 0, 1])(values, labels).backward()
     within = torch.stack([tree_leaf(values.grad, tree, leaf)[:, 0] for leaf in ("t1", "t2")])
-    shares = torch.stack([tree_leaf(logits.softmax(1), tree, leaf)[:, 0] for leaf in ("t1", "t2")])
-    torch.testing.assert_close(within[0] / shares[0], within[1] / shares[1])  # nothing prefers one to the other
+    probabilities = torch.stack([tree_leaf(logits.softmax(1), tree, leaf)[:, 0] for leaf in ("t1", "t2")])
+    torch.testing.assert_close(
+        within[0] / probabilities[0], within[1] / probabilities[1]
+    )  # nothing prefers one to the other
 
 
 def tree_leaf(values: Tensor, tree: LabelTree, leaf: str) -> Tensor:

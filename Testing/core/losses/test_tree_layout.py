@@ -54,18 +54,18 @@ def test_any_tree_agrees_with_the_formula(seed: int, form: str, random_tree: Mak
     classes = len(tree.leaves)
     weights = generator.uniform(0.1, 2, tree.depth)
     loss = TreeCrossEntropyLoss(tree, weights.tolist(), form)  # type: ignore[arg-type]
-    shares = generator.dirichlet(np.ones(classes), 2)
+    probabilities = generator.dirichlet(np.ones(classes), 2)
     members, per_node = tree.membership()[1:], weights[tree.depths[1:] - 1]
-    predicted = members @ shares[0]
+    predicted = members @ probabilities[0]
     inside, outside = np.log(predicted), np.log(np.maximum(1 - predicted, 1e-300))
-    logits = torch.from_numpy(shares[0]).log().view(1, classes, 1, 1)
+    logits = torch.from_numpy(probabilities[0]).log().view(1, classes, 1, 1)
 
-    wanted = members @ shares[1]
+    wanted = members @ probabilities[1]
     expected = -(per_node * wanted * inside).sum()
     if form == "node":
         proper = members.sum(1) < classes
         expected -= (per_node * (1 - wanted) * outside)[proper].sum()
-    got = float(loss(logits, torch.from_numpy(shares[1]).view(1, classes, 1, 1)))
+    got = float(loss(logits, torch.from_numpy(probabilities[1]).view(1, classes, 1, 1)))
     assert got == pytest.approx(expected, rel=1e-9)
 
     for node in tree.nodes[1:]:

@@ -136,8 +136,8 @@ def fit(network: torch.nn.Module, head: Head, plan: Plan, image: Image) -> None:
     for step in range(50):
         where = (slice(2, 18), slice(5 + step % 6, 21 + step % 6), slice(step % 3, 16 + step % 3))
         patch = torch.from_numpy(array)[(None, slice(None), *where)]
-        shares = head.probabilities(network(patch)).clamp(min=1e-4)
-        loss = torch.nn.functional.nll_loss(shares.log(), labels[where][None])
+        probabilities = head.probabilities(network(patch)).clamp(min=1e-4)
+        loss = torch.nn.functional.nll_loss(probabilities.log(), labels[where][None])
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
@@ -146,8 +146,8 @@ def fit(network: torch.nn.Module, head: Head, plan: Plan, image: Image) -> None:
 
 def own_prediction(network: torch.nn.Module, head: Head, plan: Plan, image: Image) -> np.ndarray:
     array, grid = preprocess_images([image], plan)
-    shares = sliding_probabilities(network, head, array, plan)
-    back = np.stack([resample_image(Image(one, grid), image.geometry).array for one in shares])
+    probabilities = sliding_probabilities(network, head, array, plan)
+    back = np.stack([resample_image(Image(one, grid), image.geometry).array for one in probabilities])
     return np.array([leaf.value for leaf in TREE.leaves])[back.argmax(axis=0)]
 
 

@@ -24,16 +24,16 @@ def test_one_channel_equals_the_reference_values() -> None:
 
 def test_all_negative_stays_zero_and_has_a_gradient_that_is_a_number() -> None:
     logits = torch.full((1, 3, 4), -1.0, dtype=torch.float64, requires_grad=True)
-    shares = NormReLU()(logits)
-    shares.sum().backward()
-    assert torch.count_nonzero(shares) == 0
+    probabilities = NormReLU()(logits)
+    probabilities.sum().backward()
+    assert torch.count_nonzero(probabilities) == 0
     assert logits.grad is not None
     assert torch.isfinite(logits.grad).all()
 
 
 def test_several_channels_are_divided_by_their_sum() -> None:
-    shares = NormReLU()(values(10, 2, 5).view(1, 3, 1))
-    torch.testing.assert_close(shares.flatten(), values(0.5882353, 0.1176471, 0.2941176), atol=1e-7, rtol=0)
+    probabilities = NormReLU()(values(10, 2, 5).view(1, 3, 1))
+    torch.testing.assert_close(probabilities.flatten(), values(0.5882353, 0.1176471, 0.2941176), atol=1e-7, rtol=0)
 
 
 @pytest.mark.parametrize("scope", ["sample", "batch"])
@@ -56,13 +56,13 @@ def test_a_batch_equals_its_items(head: Head) -> None:
 
 @pytest.mark.parametrize("head", [Head("softmax", 4), Head("normrelu", 4), Head("normrelu", 2), Head("normrelu", 2, 1)])
 @pytest.mark.parametrize("dimensions", [2, 3])
-def test_shares_of_all_leaves_lie_in_0_to_1_and_sum_to_1_or_0(head: Head, dimensions: int) -> None:
+def test_probabilities_of_all_leaves_lie_in_0_to_1_and_sum_to_1_or_0(head: Head, dimensions: int) -> None:
     torch.manual_seed(0)
-    shares = head.probabilities(torch.randn(2, head.out_channels, *[6] * dimensions, dtype=torch.bfloat16))
-    assert shares.dtype == torch.float32
-    assert shares.shape == (2, head.classes, *[6] * dimensions)
-    assert 0 <= shares.min() <= shares.max() <= 1
-    total = shares.sum(dim=1)
+    probabilities = head.probabilities(torch.randn(2, head.out_channels, *[6] * dimensions, dtype=torch.bfloat16))
+    assert probabilities.dtype == torch.float32
+    assert probabilities.shape == (2, head.classes, *[6] * dimensions)
+    assert 0 <= probabilities.min() <= probabilities.max() <= 1
+    total = probabilities.sum(dim=1)
     assert ((total - 1).abs().lt(1e-5) | total.eq(0)).all()
 
 

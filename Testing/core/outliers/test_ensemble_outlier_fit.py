@@ -151,7 +151,7 @@ def test_a_damaged_score_says_to_fit_it_again_and_that_works(
         (("--score", "godin"), "score: godin cannot be had from this ensemble; this ensemble can have disagreement"),
         (("--score", "guess"), "score: guess cannot be had from this ensemble"),
         (("--score", "disagreement", "--set", "temperature=2"), "disagreement: unknown option 'temperature'"),
-        (("--score", "disagreement", "--tpr", "95"), "tpr: expected a share above 0, at most 1, got 95"),
+        (("--score", "disagreement", "--tpr", "95"), "tpr: expected a fraction above 0, at most 1, got 95"),
         (("--score", "disagreement", "--out", "{ensemble}/inside"), "lies inside the model that is to be copied"),
     ],
 )

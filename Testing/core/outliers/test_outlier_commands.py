@@ -115,7 +115,7 @@ def test_a_scan_is_predicted_again_when_the_score_changes(
     [
         (("--score", "guess"), "score: unknown outlier score 'guess'; there are max-softmax, energy, entropy, odin"),
         (("--score", "godin"), "score: godin cannot be had from this model: it needs a head trained for it"),
-        (("--score", "energy", "--tpr", "95"), "tpr: expected a share above 0, at most 1, got 95.0"),
+        (("--score", "energy", "--tpr", "95"), "tpr: expected a fraction above 0, at most 1, got 95.0"),
         (("--score", "energy", "--held-out", "nowhere"), "nowhere"),
         (("--score", "energy", "--cases", "nobody"), "cases: no case has the id 'nobody'"),
         (("--score", "energy", "--set", "temperature"), "--set: expected key=value, got 'temperature'"),

@@ -97,7 +97,7 @@ DAMAGE: dict[str, tuple[Callable[[Path], object], str]] = {
     "other head": (json_with(score="godin", estimates=None), "godin cannot be had from this model: it needs a head"),
     "no threshold": (json_with(threshold=None), "outliers.json: is not a sound outlier score: float"),
     "upside down": (json_with(low=9.0, high=0.5), "expected finite low < high, got 9.0, 0.5"),
-    "no layer": (json_with(layer=None), "does not say which layer the features come from"),
+    "no layer": (json_with(layer=None), "does not name the layer of the features"),
     "no options": (json_with(options=3), "outliers.json: is not a sound outlier score"),
     "option": (json_with(options={"depth": 1}), "mahalanobis: unknown option 'depth'"),
     "no estimates": (lambda f: (f / "models" / "outliers.pt").unlink(), "models/outliers.pt: no such file"),

@@ -190,8 +190,8 @@ def test_the_stored_range_holds_the_threshold_and_most_scores(seed: int, thresho
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"tpr": 0.0}, "tpr: expected a share above 0, at most 1, got 0.0"),
-        ({"tpr": 1.5}, "tpr: expected a share above 0, at most 1, got 1.5"),
+        ({"tpr": 0.0}, "tpr: expected a fraction above 0, at most 1, got 0.0"),
+        ({"tpr": 1.5}, "tpr: expected a fraction above 0, at most 1, got 1.5"),
         ({"threshold": float("nan")}, "threshold: expected a finite number, got nan"),
         ({"score": "godin"}, "godin cannot be had from this model"),
         ({"cases": [], "score": "mahalanobis"}, "mahalanobis needs cases to estimate from"),

@@ -85,15 +85,15 @@ def test_mirrored_leaves_change_sides_and_the_divisor_stays() -> None:
     volume = np.random.default_rng(0).normal(0, 1, (1, *SHAPE)).astype(np.float32)
     swapped = np.array([1, 0, 2])
 
-    def shares(change: Augmentation) -> np.ndarray:
+    def probabilities(change: Augmentation) -> np.ndarray:
         layout = Layout.over([Picture.of(volume, (4, 16, 16), 0.5, False, change, 2)], (0, 0, 0))
         assert layout is not None
         runner = Runner(TorchBackend(pointwise, model.head, 3, torch.device("cpu"), torch.float32), model.head)
         blocks = shares_of_blocks(runner, layout, swapped, Events())
         return dense(blocks, layout.partition, 3, SHAPE, None)
 
-    straight = shares(Augmentation())
-    np.testing.assert_allclose(shares(Augmentation(mirror=True)), straight[[1, 0, 2]], atol=1e-5)
+    straight = probabilities(Augmentation())
+    np.testing.assert_allclose(probabilities(Augmentation(mirror=True)), straight[[1, 0, 2]], atol=1e-5)
     np.testing.assert_allclose(straight.sum(0), 1, atol=1e-5)
 
 

@@ -80,11 +80,11 @@ def blended_by_monai(model: Model, name: str, image: np.ndarray) -> np.ndarray:
             away = (features[..., None, :] - means) @ whitening.T
             value = np.sqrt((away**2).sum(-1)).min(-1)
         else:
-            shares = softmax(z, 1)
+            probabilities = softmax(z, 1)
             value = {
-                "max-softmax": 1 - shares.max(1),
+                "max-softmax": 1 - probabilities.max(1),
                 "energy": -logsumexp(z, 1),
-                "entropy": -(shares * np.log(shares)).sum(1),
+                "entropy": -(probabilities * np.log(probabilities)).sum(1),
             }[name]
         return torch.from_numpy(value.astype(np.float32))[:, None]
 

@@ -71,7 +71,7 @@ def test_doubt_is_stranger_than_certainty_and_scores_stay_within_bounds(score: M
         assert bounds[0] <= values[0] < values[1] <= bounds[1] + 1e-6
 
 
-def test_activations_of_normrelu_are_shares() -> None:
+def test_activations_of_normrelu_are_probabilities() -> None:
     head = Head("normrelu", 3)
     voxels = Voxels(torch.tensor([[3.0, 1.0, -2.0], [0.5, 0.5, 0.5], [-1.0, -1.0, 0.0]]), head)
     np.testing.assert_allclose(MaxSoftmax().of(voxels), [0.25, 2 / 3, 1])

@@ -49,7 +49,7 @@ def test_one_pass_in_any_pieces_gives_what_numpy_gives_at_once(seed: int, cuts: 
     assert (found.voxels, found.missing, found.shrinkage) == (150, (), 0)
 
 
-def test_shares_count_as_so_many_voxels() -> None:
+def test_probabilities_count_as_so_many_voxels() -> None:
     features, classes = drawn(0)
     twice = estimated([(features, classes), (features, classes)])
     statistics = ClassStatistics(3)

@@ -21,9 +21,9 @@ from softseg.types import OUTLIER_VALUE
 def stored(tree: LabelTree, *voxels: dict[str, float]) -> SoftParcellation:
     """Return a parcellation of one row of voxels of 8 ml."""
     dense = np.zeros((len(tree.leaves), 1, 1, len(voxels)), np.float32)
-    for voxel, shares in enumerate(voxels):
-        for id_, share in shares.items():
-            dense[tree.leaf_index(id_), 0, 0, voxel] = share
+    for voxel, probabilities in enumerate(voxels):
+        for id_, probability in probabilities.items():
+            dense[tree.leaf_index(id_), 0, 0, voxel] = probability
     return SoftParcellation.from_dense(dense, tree, Geometry((len(voxels), 1, 1), (20.0, 20.0, 20.0), (0.0, 0.0, 0.0)))
 
 

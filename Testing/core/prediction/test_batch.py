@@ -89,10 +89,10 @@ def test_everything_that_is_asked_for_is_written(scan: Callable[..., Path], tmp_
         np.testing.assert_array_equal(labels.array, stored.labels(stored.tree.cut_at(expected)))
         colours = LabelTree.load(out / "scan" / f"labels_{name}.ctbl")
         assert set(np.unique(labels.array)) - {0} <= {leaf.value for leaf in colours.leaves}
-    share = read_image(out / "scan" / "node_ball.nii.gz").array
-    assert share.dtype == np.float32
-    assert np.unique(share).size > 50
-    np.testing.assert_allclose(share, stored.probability("ball"), atol=0.01)
+    probability = read_image(out / "scan" / "node_ball.nii.gz").array
+    assert probability.dtype == np.float32
+    assert np.unique(probability).size > 50
+    np.testing.assert_allclose(probability, stored.probability("ball"), atol=0.01)
 
 
 def test_volumes_are_the_sums(scan: Callable[..., Path], tmp_path: Path) -> None:
@@ -296,8 +296,8 @@ def test_collapse_a_stored_prediction(scan: Callable[..., Path], tmp_path: Path)
         read_image(path).array, read_image(tmp_path / "out" / "scan" / "labels_level1.nii.gz").array
     )
     assert (tmp_path / "level1.ctbl").exists()
-    share = read_image(collapse(soft, tmp_path / "ball.nrrd", node="Ball")).array
-    np.testing.assert_array_equal(share, SoftParcellation.load(soft).probability("ball"))
+    probability = read_image(collapse(soft, tmp_path / "ball.nrrd", node="Ball")).array
+    np.testing.assert_array_equal(probability, SoftParcellation.load(soft).probability("ball"))
     assert read_image(collapse(soft, tmp_path / "b.nrrd", node="ball", map_type="uint8")).array.max() == 255
     with pytest.raises(InputError, match="give either --cut, --node or --confidence"):
         collapse(soft, tmp_path / "x.nii.gz")

@@ -35,10 +35,10 @@ GRIDS = {
 def test_the_label_lies_at_its_place_in_space(name: str, scan: Callable[..., Path]) -> None:
     geometry = GRIDS[name]
     found = predict_case(make_model(), [scan(geometry=geometry)], nodes=["ball"])
-    share = found.node_maps["ball"].array
-    where = (positions(geometry) * share).reshape(3, -1).sum(axis=1) / share.sum()
+    probability = found.node_maps["ball"].array
+    where = (positions(geometry) * probability).reshape(3, -1).sum(axis=1) / probability.sum()
     np.testing.assert_allclose(where, CENTRE, atol=0.5)
-    volume = share.sum() * geometry.voxel_volume_ml
+    volume = probability.sum() * geometry.voxel_volume_ml
     assert volume == pytest.approx(4 / 3 * np.pi * RADIUS**3 / 1000, rel=0.15)
     assert found.parcellation.geometry == read_image(scan(geometry=geometry)).geometry
     labels = found.parcellation.labels(1)
@@ -48,9 +48,9 @@ def test_the_label_lies_at_its_place_in_space(name: str, scan: Callable[..., Pat
 
 def test_soft_map_stays_soft_and_agrees_with_what_is_stored(scan: Callable[..., Path]) -> None:
     found = predict_case(make_model(), [scan()], nodes=["ball", "root"])
-    share = found.node_maps["ball"].array
-    assert np.unique(share).size > 50
-    np.testing.assert_allclose(found.parcellation.probability("ball"), share, atol=0.01)
+    probability = found.node_maps["ball"].array
+    assert np.unique(probability).size > 50
+    np.testing.assert_allclose(found.parcellation.probability("ball"), probability, atol=0.01)
     np.testing.assert_allclose(found.node_maps["root"].array, 1, atol=1e-5)
 
 
@@ -82,7 +82,7 @@ def test_a_precision_asked_for_wins_over_the_plans(precision: str, scan: Callabl
 
 
 def test_one_millimetre_scan_never_holds_every_class_at_full_size(scan: Callable[..., Path]) -> None:
-    """The shares come back in slabs: the node maps are the only full-size float arrays."""
+    """The probabilities come back in slabs: the node maps are the only full-size float arrays."""
     fine = grid(EYE, (0.75, 0.75, 0.75), (72, 68, 80))
     found = predict_case(make_model(), [scan(geometry=fine)])
     assert found.parcellation.geometry.size == (72, 68, 80)
@@ -94,8 +94,8 @@ def test_channels_are_taken_in_order(scan: Callable[..., Path]) -> None:
     elsewhere = np.array([-10.0, 8.0, -9.0])
     here, there = scan("a.nii.gz"), scan("b.nii.gz", centre=elsewhere)
     for images, centre in (([here, there], CENTRE), ([there, here], elsewhere)):
-        share = predict_case(model, images, nodes=["ball"]).node_maps["ball"].array
-        where = (positions(STRAIGHT) * share).reshape(3, -1).sum(axis=1) / share.sum()
+        probability = predict_case(model, images, nodes=["ball"]).node_maps["ball"].array
+        where = (positions(STRAIGHT) * probability).reshape(3, -1).sum(axis=1) / probability.sum()
         np.testing.assert_allclose(where, centre, atol=0.5)
 
 
@@ -111,8 +111,8 @@ def test_2d_models_go_slice_by_slice(orientation: str, scan: Callable[..., Path]
             return super().forward(batch)
 
     model = make_model(Watching(), dimensions=2, spacing=(None, 1.5, 1.5), patch_size=(32, 32), orientation=orientation)
-    share = predict_case(model, [scan(geometry=geometry)], nodes=["ball"]).node_maps["ball"].array
-    where = (positions(geometry) * share).reshape(3, -1).sum(axis=1) / share.sum()
+    probability = predict_case(model, [scan(geometry=geometry)], nodes=["ball"]).node_maps["ball"].array
+    where = (positions(geometry) * probability).reshape(3, -1).sum(axis=1) / probability.sum()
     np.testing.assert_allclose(where, CENTRE, atol=0.7)
     assert set(seen) == {4}
 

@@ -20,7 +20,7 @@ from softseg.events import Events, ListSink
 from softseg.image import write_image
 from softseg.network import Head, ModelFolder, build_network
 from softseg.prediction import predict
-from softseg.prediction.cohort import Share
+from softseg.prediction.cohort import Probability
 
 CORE = Path(__file__).resolve().parents[3] / "core"
 
@@ -87,16 +87,16 @@ def test_what_changed_is_predicted_again(change: str, scan: Callable[..., Path],
     assert states(out) == expected
 
 
-def test_shares_cover_every_case_once(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_probabilities_cover_every_case_once(monkeypatch: pytest.MonkeyPatch) -> None:
     cases = list(range(7))
-    assert sorted(n for rank in range(3) for n in Share(rank, 3).of(cases)) == cases
-    assert Share.of_environment() == Share()
+    assert sorted(n for rank in range(3) for n in Probability(rank, 3).of(cases)) == cases
+    assert Probability.of_environment() == Probability()
     monkeypatch.setenv("WORLD_SIZE", "2")
     monkeypatch.setenv("RANK", "1")
-    assert Share.of_environment() == Share(1, 2, 0)
+    assert Probability.of_environment() == Probability(1, 2, 0)
     monkeypatch.setenv("RANK", "2")
     with pytest.raises(InputError, match="expected RANK below WORLD_SIZE"):
-        Share.of_environment()
+        Probability.of_environment()
 
 
 def run(command: list[str], **environment: str) -> subprocess.CompletedProcess[str]:
@@ -104,7 +104,7 @@ def run(command: list[str], **environment: str) -> subprocess.CompletedProcess[s
     return subprocess.run([sys.executable, *command], capture_output=True, text=True, env=settings, check=False)
 
 
-def test_two_processes_share_a_cohort(
+def test_two_processes_probability_a_cohort(
     scan: Callable[..., Path], broken: Path, model_folder: Path, tmp_path: Path
 ) -> None:
     """The process with the failed case is done first, and must not end the other one with its exit code."""

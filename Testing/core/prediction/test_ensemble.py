@@ -37,7 +37,7 @@ def grouped() -> LabelTree:
 @settings(max_examples=10, deadline=None)
 @given(st.integers(0, 2**32 - 1), st.integers(2, 5))
 def test_disagreement_splits_up_along_the_tree(seed: int, answers: int) -> None:
-    """The leaves' mutual information is the sum over nodes of their share times that of their decision."""
+    """The leaves' mutual information is the sum over nodes of their probability times that of their decision."""
     tree, generator = grouped(), np.random.default_rng(seed)
     samples = [generator.dirichlet(np.full(5, 0.5), (3, 4, 5)).astype(np.float32) for _ in range(answers)]
     branches = [node.id for node in tree.inner_nodes]
@@ -49,9 +49,9 @@ def test_disagreement_splits_up_along_the_tree(seed: int, answers: int) -> None:
     total = np.zeros((3, 4, 5))
     known = np.ones((3, 4, 5), bool)
     for node, found in zip(branches, steps, strict=True):
-        share = spread.mean[..., tree.leaf_slice(node)].sum(axis=-1)
-        total += share * found / 255 * np.log(len(tree.children(node)))
-        known &= (share >= 0.05) | (share == 0)
+        probability = spread.mean[..., tree.leaf_slice(node)].sum(axis=-1)
+        total += probability * found / 255 * np.log(len(tree.children(node)))
+        known &= (probability >= 0.05) | (probability == 0)
     np.testing.assert_allclose(total[known], spread.mutual_information[known], atol=0.02)
     np.testing.assert_array_equal(maps.decisions(grid, grid).on_target("organ").array, steps[branches.index("organ")])
 
@@ -72,10 +72,10 @@ def test_intervals_are_quantiles_of_the_volumes() -> None:
     volumes = np.array([10, 12, 14, 16, 18], float)
     samples = []
     for volume in volumes:
-        share = np.zeros((1, 1, 100, 5), np.float32)
-        share[..., 3] = volume / 100
-        share[..., 0] = 1 - volume / 100
-        samples.append(share)
+        probability = np.zeros((1, 1, 100, 5), np.float32)
+        probability[..., 3] = volume / 100
+        probability[..., 0] = 1 - volume / 100
+        samples.append(probability)
     maps = SpreadMaps((2, 1, 100), tree)  # half of the grid is background that no block speaks for
     maps.add((slice(0, 1), slice(None), slice(None)), samples, Spread.of(samples))
     found = maps.intervals()
@@ -130,15 +130,15 @@ def test_calibration_is_applied_before_storage_and_can_be_left_out(scan: Callabl
         predict_case(model, [image], nodes=[leaf.id for leaf in model.tree.leaves], calibrated=calibrated)
         for model, calibrated in ((model, True), (cooled, True), (cooled, False))
     )
-    shares = [
+    probabilities = [
         np.stack([found.node_maps[leaf.id].array for leaf in model.tree.leaves], -1)
         for found in (plain, changed, left_out)
     ]
-    np.testing.assert_array_equal(shares[2], shares[0])
-    np.testing.assert_allclose(shares[1], cooled.calibration.apply(shares[0], model.tree), atol=1e-4)
-    assert np.abs(shares[1] - shares[0]).max() > 0.05
+    np.testing.assert_array_equal(probabilities[2], probabilities[0])
+    np.testing.assert_allclose(probabilities[1], cooled.calibration.apply(probabilities[0], model.tree), atol=1e-4)
+    assert np.abs(probabilities[1] - probabilities[0]).max() > 0.05
     stored = changed.parcellation.probability("ball-left")
-    np.testing.assert_allclose(stored, shares[1][..., 1], atol=0.01)
+    np.testing.assert_allclose(stored, probabilities[1][..., 1], atol=0.01)
 
 
 def test_each_member_has_its_own_calibration(scan: Callable[..., Path]) -> None:

@@ -52,11 +52,11 @@ def test_a_folder_predicts_the_mean_of_its_members(members: list[Path], scan: Ca
     file = scan()
     (found,) = predict(folder, [file], tmp_path / "out", nodes=["ball"])
     each = [predict(model, [file], tmp_path / model.path.name)[0].folder for model in models]
-    shares = [SoftParcellation.load(case / "soft.soft.npz").probability("ball") for case in each]
+    probabilities = [SoftParcellation.load(case / "soft.soft.npz").probability("ball") for case in each]
     joint = SoftParcellation.load(found.folder / "soft.soft.npz")
     assert joint.model == "two ways"
-    np.testing.assert_allclose(joint.probability("ball"), np.mean(shares, axis=0), atol=0.02)
-    assert np.abs(shares[0] - shares[1]).max() > 0.05
+    np.testing.assert_allclose(joint.probability("ball"), np.mean(probabilities, axis=0), atol=0.02)
+    assert np.abs(probabilities[0] - probabilities[1]).max() > 0.05
     record = json.loads((found.folder / "prediction.json").read_text())
     assert record["model"]["name"] == "two ways"
     (again,) = predict(str(folder), [file], tmp_path / "out", nodes=["ball"])

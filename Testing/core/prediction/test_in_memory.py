@@ -48,8 +48,10 @@ def test_an_array_lies_where_its_spacing_puts_it(scan: Callable[..., Path]) -> N
 def test_channels_are_taken_in_the_order_of_the_list(scan: Callable[..., Path]) -> None:
     model = make_model(Intensity((0.0, 1.0)), channels=("A", "B"))
     images = [sitk.ReadImage(scan("a.nii.gz", centre=np.array([-10.0, 8.0, -9.0]))), sitk.ReadImage(scan("b.nii.gz"))]
-    share = softseg.predict(images, model).probability("ball")
-    np.testing.assert_allclose((positions(STRAIGHT) * share).reshape(3, -1).sum(axis=1) / share.sum(), CENTRE, atol=0.5)
+    probability = softseg.predict(images, model).probability("ball")
+    np.testing.assert_allclose(
+        (positions(STRAIGHT) * probability).reshape(3, -1).sum(axis=1) / probability.sum(), CENTRE, atol=0.5
+    )
 
 
 def test_what_is_wrong_is_named(scan: Callable[..., Path]) -> None:

@@ -36,8 +36,8 @@ def densely(model: Model, file: Path) -> FloatArray:
     """Return float32 ``[C, k, j, i]`` on the scan's grid, from whole arrays."""
     scan = read_image(file)
     image, own = preprocess_images([scan], model.plan)
-    shares = sliding_probabilities(model.network, model.head, image, model.plan)
-    whole = np.stack([resample_image(Image(leaf, own), scan.geometry).array for leaf in shares])
+    probabilities = sliding_probabilities(model.network, model.head, image, model.plan)
+    whole = np.stack([resample_image(Image(leaf, own), scan.geometry).array for leaf in probabilities])
     whole[model.head.background] += 1 - whole.sum(axis=0)  # beside the model's grid
     return whole
 
@@ -62,7 +62,7 @@ def test_the_joint_answer_is_the_dense_mean(name: str, scan: Callable[..., Path]
     np.testing.assert_allclose(found.mutual_information.array, spread.mutual_information, atol=0.005)
     assert found.mutual_information.array.max() > 0.1
     volume = {row.id: row for row in found.volumes}["ball"]
-    each = [share[1:].sum() * found.parcellation.geometry.voxel_volume_ml for share in dense]
+    each = [probability[1:].sum() * found.parcellation.geometry.voxel_volume_ml for probability in dense]
     assert volume.soft_ml_low == pytest.approx(np.quantile(each, 0.05), rel=0.02)
     assert volume.soft_ml_high == pytest.approx(np.quantile(each, 0.95), rel=0.02)
     assert [event["stage"] for event in sink.events if event["event"] == "stage"] == [

@@ -161,7 +161,7 @@ def test_what_libraries_say_before_they_end_the_process(said: str) -> None:
 def test_a_library_that_ends_the_process_for_another_reason_is_quoted() -> None:
     error = as_native_end("no licence for this library", 7)
     assert error is not None
-    assert (error.exit_code, "with code 7; it says: no licence for this library" in str(error)) == (1, True)
+    assert (error.exit_code, "with code 7; its output: no licence for this library" in str(error)) == (1, True)
     assert as_native_end("Segmentation fault", -11) is None
 
 

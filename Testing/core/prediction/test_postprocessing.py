@@ -1,4 +1,4 @@
-"""Cleaning moves shares to the background and back, never thresholds, and is off unless asked for."""
+"""Cleaning moves probabilities to the background and back, never thresholds, and is off unless asked for."""
 
 from __future__ import annotations
 

@@ -57,9 +57,9 @@ def test_parse() -> None:
 def test_entropy_against_scipy() -> None:
     from scipy.stats import entropy as reference
 
-    shares = distribution(1)
-    shares[0, 0, 0] = (1, 0, 0)
-    np.testing.assert_allclose(entropy(shares), reference(shares, axis=-1), atol=1e-5)
+    probabilities = distribution(1)
+    probabilities[0, 0, 0] = (1, 0, 0)
+    np.testing.assert_allclose(entropy(probabilities), reference(probabilities, axis=-1), atol=1e-5)
 
 
 def test_spread_of_predictions_that_agree_is_their_entropy() -> None:
@@ -172,9 +172,9 @@ def test_maps_of_uncertainty_lie_on_the_rim(scan: Callable[..., Path]) -> None:
     found = predict_case(make_model(), [scan()], uncertainty="tta:4", nodes=["ball"])
     assert found.entropy is not None
     assert found.mutual_information is not None
-    share = found.node_maps["ball"].array
+    probability = found.node_maps["ball"].array
     assert found.entropy.geometry == found.parcellation.geometry
-    rim = (share > 0.1) & (share < 0.9)
+    rim = (probability > 0.1) & (probability < 0.9)
     assert found.entropy.array[rim].mean() > 10 * found.entropy.array[~rim].mean()
     assert 0 < found.mutual_information.array.max() <= found.entropy.array.max()
     assert found.mutual_information.array.min() >= 0

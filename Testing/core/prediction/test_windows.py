@@ -35,16 +35,16 @@ def test_equals_monai_with_several_channels(shape: tuple[int, int, int], overlap
     plan = make_plan(channels=("T1", "T2"), patch_size=PATCH)
     found = sliding_probabilities(network, Head("softmax", 4), image, plan, precision=precision, overlap=overlap)
 
-    def shares(windows: torch.Tensor) -> torch.Tensor:
+    def probabilities(windows: torch.Tensor) -> torch.Tensor:
         with torch.autocast("cpu", torch.bfloat16, enabled=precision == "bfloat16"):
             logits = network(windows)
         assert logits.dtype == getattr(torch, precision)
         return logits.float().softmax(1)
 
     with torch.inference_mode():
-        expected = sliding_window_inference(torch.from_numpy(image)[None], PATCH, 1, shares, overlap, mode="gaussian")[
-            0
-        ]
+        expected = sliding_window_inference(
+            torch.from_numpy(image)[None], PATCH, 1, probabilities, overlap, mode="gaussian"
+        )[0]
     np.testing.assert_allclose(found, expected.numpy(), atol=1e-5)
     assert found.dtype == np.float32
     np.testing.assert_allclose(found.sum(axis=0), 1, atol=1e-5)

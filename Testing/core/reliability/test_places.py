@@ -84,10 +84,10 @@ def test_a_pipe_is_not_waited_for(run: Callable[..., tuple[int, str]], name: str
     assert (code, said) == (2, f"softseg: {name}: not a regular file, but a device, a pipe or a socket")
 
 
-def test_the_mask_whose_values_are_no_shares_is_named(run: Callable[..., tuple[int, str]]) -> None:
+def test_the_mask_whose_values_are_no_probabilities_is_named(run: Callable[..., tuple[int, str]]) -> None:
     command = "data fuse soft_core.nii.gz labels0.nii.gz --out fused.nii.gz"
     code, said = run("soft_core.nii.gz labels0.nii.gz", lambda _folder: None, command)
-    assert (code, said.startswith("softseg: labels0.nii.gz: expected shares in 0..1, got 0 to 2")) == (2, True)
+    assert (code, said.startswith("softseg: labels0.nii.gz: expected probabilities in 0..1, got 0 to 2")) == (2, True)
 
 
 def test_a_name_of_5000_letters_in_a_header_names_the_header(run: Callable[..., tuple[int, str]]) -> None:

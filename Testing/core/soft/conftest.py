@@ -66,8 +66,8 @@ def blobs(classes: int, shape: tuple[int, int, int], seed: int = 0, sharp: float
     field *= sharp / field.std()
     centre = np.stack(np.meshgrid(*[np.linspace(-1, 1, n) for n in shape], indexing="ij"))
     field[0] += 8 * sharp * np.clip((centre**2).sum(axis=0) - 0.6, -0.6, 1)
-    share = np.exp(field - field.max(axis=0))
-    return (share / share.sum(axis=0)).astype(np.float32)
+    probability = np.exp(field - field.max(axis=0))
+    return (probability / probability.sum(axis=0)).astype(np.float32)
 
 
 @pytest.fixture(scope="session")

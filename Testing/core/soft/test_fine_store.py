@@ -66,7 +66,7 @@ def test_nodes_are_kept_to_a_step(seed: int, leaves: int, sharpness: float, back
         assert one.min() >= 0
         assert one.sum(axis=1).max() <= 1 + 1e-6
         assert nodes_off(one, other) <= store.error + 2e-6
-        if leaves == 300 and sharpness > 1:  # 200 leaves with a share each
+        if leaves == 300 and sharpness > 1:  # 200 leaves with a probability each
             assert 1 / SCALE < store.error <= 65 / SCALE
         elif leaves < MOST_KEPT or sharpness < 0.1:
             assert store.error == 1 / SCALE

@@ -1,4 +1,4 @@
-"""A parcellation moved voxel by voxel: labels, shares and scores are those of the voxels that are taken."""
+"""A parcellation moved voxel by voxel: labels, probabilities and scores are those of the voxels that are taken."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A bound on wrong answers holds on new people as often as it says, and is refused where people are too few."""
+"""A bound on wrong labels holds on new people as often as it says, and is refused where people are too few."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ LEVELS = np.linspace(0.5, 1, 51)
 
 
 def draw(generator: np.random.Generator, people: int, shift: float = 0.0) -> list[Person]:
-    """People whose share of wrong answers falls from some start to 0, each in their own way."""
+    """People whose fraction of wrong labels falls from some start to 0, each in their own way."""
     starts = generator.beta(2, 12, people) + shift
     powers = generator.uniform(0.5, 4, people)
     curves = np.clip(starts[:, None] * (1 - (LEVELS - 0.5) / 0.5) ** powers[:, None], 0, 1)
@@ -35,7 +35,7 @@ def test_it_holds_on_a_new_person_as_often_as_it_says(people: int, alpha: float,
     for _ in range(splits):
         *known, new = draw(generator, people + 1)
         kept += wrong_at(new, Guarantee(LEVELS, tuple(known)).level(alpha, confidence)) <= alpha
-    # 0.03: more than three standard deviations of a share over 1000 splits
+    # 0.03: more than three standard deviations of a probability over 1000 splits
     assert kept / splits >= confidence - 0.03
     assert kept / splits <= confidence + 1 / (people + 1) + 0.03  # and is no more careful than it has to be
 
@@ -43,15 +43,15 @@ def test_it_holds_on_a_new_person_as_often_as_it_says(people: int, alpha: float,
 def test_it_holds_on_the_mean() -> None:
     alpha, people = 0.08, 15
     generator = np.random.default_rng(1)
-    shares = []
+    probabilities = []
     for _ in range(1000):
         *known, new = draw(generator, people + 1)
-        shares.append(wrong_at(new, Guarantee(LEVELS, tuple(known)).mean_level(alpha)))
-    assert np.mean(shares) <= alpha + 3 * np.std(shares) / 1000**0.5
+        probabilities.append(wrong_at(new, Guarantee(LEVELS, tuple(known)).mean_level(alpha)))
+    assert np.mean(probabilities) <= alpha + 3 * np.std(probabilities) / 1000**0.5
 
 
 def test_other_people_may_break_it() -> None:
-    """Nothing is promised for people of another kind: here they have more wrong answers at every level."""
+    """Nothing is promised for people of another kind: here they have more wrong labels at every level."""
     generator = np.random.default_rng(2)
     kept = 0
     for _ in range(300):
@@ -79,7 +79,7 @@ def test_a_mean_below_one_over_people_and_one_is_refused() -> None:
 
 def test_where_no_level_is_enough() -> None:
     hopeless = [Person(str(number), np.full(51, 0.4)) for number in range(9)]
-    with pytest.raises(InputError, match=r"no level of probability gives at most 0\.05 wrong answers on 9 of 9 people"):
+    with pytest.raises(InputError, match=r"no level of probability gives at most 0\.05 wrong labels on 9 of 9 people"):
         Guarantee(LEVELS, tuple(hopeless)).level(0.05, 0.9)
 
 

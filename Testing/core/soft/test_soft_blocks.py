@@ -44,7 +44,7 @@ TARGETS = {
 
 
 def distribution(box: tuple[slice, slice, slice], background: int | None) -> np.ndarray[Any, Any]:
-    """Return shares ``(k, j, i, C)`` that differ from the background only inside the box."""
+    """Return probabilities ``(k, j, i, C)`` that differ from the background only inside the box."""
     shape = SOURCE.shape
     whole = np.zeros((*shape, LEAVES), np.float32)
     if background is not None:
@@ -76,7 +76,7 @@ def streamed(
         out[background] = 1
     seen = np.zeros(out[0].size, int)
     resampler = BlockResampler(SOURCE, target, LEAVES, background)
-    for voxels, classes, values in resampler.pieces(blocks(), partition):
+    for voxels, classes, values in resampler.resampled(blocks(), partition):
         seen[voxels] += 1
         out.reshape(LEAVES, -1)[:, voxels] = 0
         out.reshape(LEAVES, -1)[np.ix_(classes, voxels)] = values
@@ -130,21 +130,21 @@ def test_pieces_may_be_stored_in_any_order() -> None:
 
 
 def test_rounding_does_not_change_which_leaf_wins() -> None:
-    """Between two structures of nearly equal share a step of 1/255 would decide, for one voxel in a thousand."""
+    """Between two structures of nearly equal probability a step of 1/255 would decide, for one voxel in a thousand."""
     generator, count, leaves = np.random.default_rng(0), 20_000, 135
     first, second = generator.integers(0, leaves, (2, count))
-    share = 1 / (1 + np.exp(-generator.normal(0, 3, count)))
+    probability = 1 / (1 + np.exp(-generator.normal(0, 3, count)))
     exact = 0.05 * generator.dirichlet([0.05] * leaves, count)
-    np.add.at(exact, (np.arange(count), first), 0.95 * share)
-    np.add.at(exact, (np.arange(count), second), 0.95 * (1 - share))
+    np.add.at(exact, (np.arange(count), first), 0.95 * probability)
+    np.add.at(exact, (np.arange(count), second), 0.95 * (1 - probability))
     exact = exact.astype(np.float32)
     compressor = Compressor(leaves, None, (1, 1, count), 8)
     compressor.add(np.arange(count), np.arange(leaves), exact.T)
     stored = compressor.stored()
-    shares = np.zeros((count, leaves))
-    shares[np.repeat(np.arange(count), stored.counts.reshape(-1)), stored.leaves] = stored.shares / 255
-    assert (shares.argmax(axis=1) != exact.argmax(axis=1)).mean() < 1e-4
-    off = np.cumsum(shares - exact, axis=1)
+    probabilities = np.zeros((count, leaves))
+    probabilities[np.repeat(np.arange(count), stored.counts.reshape(-1)), stored.leaves] = stored.probabilities / 255
+    assert (probabilities.argmax(axis=1) != exact.argmax(axis=1)).mean() < 1e-4
+    off = np.cumsum(probabilities - exact, axis=1)
     spread = np.maximum(off.max(axis=1), 0) - np.minimum(off.min(axis=1), 0)
     assert spread.max() <= stored.node_error + 1e-6
 
@@ -162,4 +162,4 @@ def test_nearly_certain_voxels_are_stored_as_any_other() -> None:
     assert 0.05 < (stored.counts == 1).mean() < 0.95
     np.testing.assert_array_equal(stored.counts.reshape(-1), expected.counts)
     np.testing.assert_array_equal(stored.leaves, expected.leaves)
-    np.testing.assert_array_equal(stored.shares, expected.shares)
+    np.testing.assert_array_equal(stored.probabilities, expected.probabilities)

@@ -42,9 +42,9 @@ def distributions(seed: int, leaves: int, voxels: int = 50) -> np.ndarray:
     return drawn / drawn.sum(axis=0)
 
 
-def plain_entropy(shares: np.ndarray) -> np.ndarray:
+def plain_entropy(probabilities: np.ndarray) -> np.ndarray:
     with np.errstate(divide="ignore", invalid="ignore"):
-        return -np.where(shares > 0, shares * np.log(shares), 0).sum(axis=0)
+        return -np.where(probabilities > 0, probabilities * np.log(probabilities), 0).sum(axis=0)
 
 
 TREES = st.tuples(st.integers(0, 2**32 - 1), st.integers(2, 30))
@@ -52,12 +52,12 @@ TREES = st.tuples(st.integers(0, 2**32 - 1), st.integers(2, 30))
 
 @settings(max_examples=25, deadline=None)
 @given(TREES)
-def test_shares_of_nodes_are_sums_of_their_leaves(drawn: tuple[int, int]) -> None:
-    tree, shares = random_tree(*drawn), distributions(*drawn)
-    found = Decisions.of(tree).node_shares(shares)
+def test_probabilities_of_nodes_are_sums_of_their_leaves(drawn: tuple[int, int]) -> None:
+    tree, probabilities = random_tree(*drawn), distributions(*drawn)
+    found = Decisions.of(tree).node_probabilities(probabilities)
     member = tree.membership()
     order = np.argsort(tree.depths, kind="stable")
-    np.testing.assert_allclose(found, (member @ shares)[order], atol=1e-12)
+    np.testing.assert_allclose(found, (member @ probabilities)[order], atol=1e-12)
     classes = np.stack([np.arange(50) % len(tree.leaves), len(tree.leaves) + np.arange(50) % len(tree.inner_nodes)])
     halves = np.full((2, 50), 0.5, np.float32)
     dense = np.zeros((len(tree.nodes), 50))
@@ -65,38 +65,38 @@ def test_shares_of_nodes_are_sums_of_their_leaves(drawn: tuple[int, int]) -> Non
         for index in classes[:, column]:
             for node in tree.path(tree.class_nodes[index].id):
                 dense[tree.position(node.id), column] += 0.5
-    np.testing.assert_allclose(Decisions.of(tree).shares_of_classes(classes, halves), dense[order], atol=1e-6)
+    np.testing.assert_allclose(Decisions.of(tree).probabilities_of_classes(classes, halves), dense[order], atol=1e-6)
 
 
 @settings(max_examples=25, deadline=None)
 @given(TREES)
 def test_the_entropy_of_the_leaves_is_the_sum_over_decisions(drawn: tuple[int, int]) -> None:
-    tree, shares = random_tree(*drawn), distributions(*drawn)
+    tree, probabilities = random_tree(*drawn), distributions(*drawn)
     decisions = Decisions.of(tree)
-    nodes = decisions.node_shares(shares)
+    nodes = decisions.node_probabilities(probabilities)
     each = decisions.entropies(nodes)
     assert each.shape == (len(tree.inner_nodes), 50)
-    np.testing.assert_allclose((nodes[decisions.inner] * each).sum(axis=0), plain_entropy(shares), atol=1e-9)
+    np.testing.assert_allclose((nodes[decisions.inner] * each).sum(axis=0), plain_entropy(probabilities), atol=1e-9)
 
 
 @settings(max_examples=25, deadline=None)
 @given(TREES, st.floats(0.3, 3.0))
 def test_decisions_are_sharpened_one_by_one(drawn: tuple[int, int], exponent: float) -> None:
-    tree, shares = random_tree(*drawn), distributions(*drawn)
+    tree, probabilities = random_tree(*drawn), distributions(*drawn)
     decisions = Decisions.of(tree)
     exponents = [exponent * (1 + 0.1 * depth) for depth in range(tree.depth)]
-    found = decisions.sharpened(shares, exponents)
-    expected = np.ones_like(shares)
+    found = decisions.sharpened(probabilities, exponents)
+    expected = np.ones_like(probabilities)
     for leaf in tree.leaves:
         for parent, child in zip(tree.path(leaf.id)[:-1], tree.path(leaf.id)[1:], strict=True):
             power = exponents[tree.depth_of(parent.id)]
-            parts = [shares[tree.leaf_slice(node.id)].sum(axis=0) ** power for node in tree.children(parent.id)]
-            own = shares[tree.leaf_slice(child.id)].sum(axis=0) ** power
+            parts = [probabilities[tree.leaf_slice(node.id)].sum(axis=0) ** power for node in tree.children(parent.id)]
+            own = probabilities[tree.leaf_slice(child.id)].sum(axis=0) ** power
             whole = np.sum(parts, axis=0)
             expected[tree.leaf_index(leaf.id)] *= np.where(whole > 0, own / np.where(whole > 0, whole, 1), 0)
     np.testing.assert_allclose(found, expected, atol=1e-7)
     np.testing.assert_allclose(found.sum(axis=0), 1, atol=1e-7)
-    assert ((found > 0) <= (shares > 0)).all()
+    assert ((found > 0) <= (probabilities > 0)).all()
 
 
 def test_on_a_flat_tree_it_is_temperature_scaling_of_logits() -> None:
@@ -112,26 +112,26 @@ def test_on_a_flat_tree_it_is_temperature_scaling_of_logits() -> None:
 @given(TREES, st.lists(st.floats(0.3, 4.0), min_size=30, max_size=30))
 def test_calibration_keeps_sums_winners_and_certainty(drawn: tuple[int, int], temperatures: list[float]) -> None:
     tree = random_tree(*drawn)
-    shares = (distributions(*drawn).T * 0.8).astype(np.float32).reshape(5, 10, -1)
-    shares[0, 0] = 0
-    shares[0, 1] = 0
-    shares[0, 1, 0] = 1
-    found = Calibration(tuple(temperatures[: tree.depth])).apply(shares, tree)
-    np.testing.assert_allclose(found.sum(axis=-1), shares.sum(axis=-1), atol=1e-5)
-    np.testing.assert_array_equal(found[0, :2], shares[0, :2])
+    probabilities = (distributions(*drawn).T * 0.8).astype(np.float32).reshape(5, 10, -1)
+    probabilities[0, 0] = 0
+    probabilities[0, 1] = 0
+    probabilities[0, 1, 0] = 1
+    found = Calibration(tuple(temperatures[: tree.depth])).apply(probabilities, tree)
+    np.testing.assert_allclose(found.sum(axis=-1), probabilities.sum(axis=-1), atol=1e-5)
+    np.testing.assert_array_equal(found[0, :2], probabilities[0, :2])
     for node in tree.inner_nodes:
         before, after = (
             np.stack([s[..., tree.leaf_slice(child.id)].sum(axis=-1) for child in tree.children(node.id)])
-            for s in (shares, found)
+            for s in (probabilities, found)
         )
         best = before.argmax(axis=0)
         np.testing.assert_allclose(np.take_along_axis(after, best[None], 0)[0], after.max(axis=0), atol=1e-6)
 
 
 def test_a_temperature_of_1_changes_no_bit() -> None:
-    shares = distributions(3, 9).T.astype(np.float32)
+    probabilities = distributions(3, 9).T.astype(np.float32)
     tree = random_tree(3, 9)
-    assert Calibration((1.0,) * tree.depth).apply(shares, tree) is shares
+    assert Calibration((1.0,) * tree.depth).apply(probabilities, tree) is probabilities
 
 
 def test_files(tmp_path: Path) -> None:
@@ -162,17 +162,19 @@ def test_files(tmp_path: Path) -> None:
 def test_what_is_left_alone_would_not_have_changed(
     drawn: tuple[int, int], temperatures: list[float], digits: float
 ) -> None:
-    """Nearly sure voxels are not worked on; had they been, no share would have moved by more than 0.001."""
+    """Nearly sure voxels are not worked on; had they been, no probability would have moved by more than 0.001."""
     tree = random_tree(*drawn)
     tails = distributions(*drawn).T * 10**-digits
-    shares = (tails + np.eye(len(tree.leaves))[np.arange(50) % len(tree.leaves)] * (1 - 10**-digits)).astype(np.float32)
+    probabilities = (tails + np.eye(len(tree.leaves))[np.arange(50) % len(tree.leaves)] * (1 - 10**-digits)).astype(
+        np.float32
+    )
     chosen = tuple(temperatures[: tree.depth])
-    exact = Decisions.of(tree).sharpened(shares.T.astype(np.float64), [1 / value for value in chosen]).T
-    np.testing.assert_allclose(Calibration(chosen).apply(shares, tree), exact, atol=1.01e-3)
+    exact = Decisions.of(tree).sharpened(probabilities.T.astype(np.float64), [1 / value for value in chosen]).T
+    np.testing.assert_allclose(Calibration(chosen).apply(probabilities, tree), exact, atol=1.01e-3)
 
 
-def test_a_tiny_share_beside_certainty_is_raised_by_a_high_temperature() -> None:
+def test_a_tiny_probability_beside_certainty_is_raised_by_a_high_temperature() -> None:
     """1 and 1e-8 add up to 1 in single precision; with a temperature of 3 the small one becomes 0.002."""
-    shares = np.array([[1.0, 1.07e-8]], np.float32)
-    found = Calibration((3.0,)).apply(shares, flat_tree(2))
+    probabilities = np.array([[1.0, 1.07e-8]], np.float32)
+    found = Calibration((3.0,)).apply(probabilities, flat_tree(2))
     np.testing.assert_allclose(found[0, 1], 1.07e-8 ** (1 / 3) / (1 + 1.07e-8 ** (1 / 3)), rtol=1e-4)

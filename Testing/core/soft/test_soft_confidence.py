@@ -49,9 +49,9 @@ def random_parcellation(seed: int, leaves: int, background: bool) -> tuple[SoftP
     stored = np.argwhere(steps.T > 0)
     counts = (steps > 0).sum(axis=0).reshape(3, 4, 4).astype(np.uint8)
     leaf = stored[:, 1].astype(np.uint8 if total <= 256 else np.uint16)
-    shares = steps.T[steps.T > 0].astype(np.uint8)
+    probabilities = steps.T[steps.T > 0].astype(np.uint8)
     grid = Geometry((6, 5, 5), (1.0, 1.0, 1.0), (0.0, 0.0, 0.0))
-    parcellation = SoftParcellation(tree, grid, (1, 1, 1), counts, leaf, shares)
+    parcellation = SoftParcellation(tree, grid, (1, 1, 1), counts, leaf, probabilities)
     dense = np.zeros((total, *grid.shape), int)
     if parcellation.background is not None:
         dense[parcellation.background] = 255
@@ -119,11 +119,11 @@ def test_branch_entropy_is_that_of_the_children_given_the_node(seed: int, leaves
 def test_sure_of_the_cortex_and_unsure_of_the_side(small_tree: LabelTree) -> None:
     dense = np.zeros((len(small_tree.leaves), 1, 1, 4), np.float32)
     names = [leaf.id for leaf in small_tree.leaves]
-    for voxel, shares in enumerate(
+    for voxel, probabilities in enumerate(
         [{"left": 1.0}, {"left": 0.5, "right": 0.5}, {"right": 0.6, "stem": 0.4}, {"background": 0.6, "left": 0.4}]
     ):
-        for id_, share in shares.items():
-            dense[names.index(id_), 0, 0, voxel] = share
+        for id_, probability in probabilities.items():
+            dense[names.index(id_), 0, 0, voxel] = probability
     stored = SoftParcellation.from_dense(dense, small_tree, Geometry((4, 1, 1), (1, 1, 1), (0, 0, 0)))
     ids = {value: id_ for id_, value in small_tree.node_values().items()}
     assert [ids[value] for value in stored.confident_labels(0.9)[0, 0]] == ["left", "cortex", "brain", "head"]
@@ -160,7 +160,7 @@ def test_every_node_has_a_value_of_its_own(seed: int, leaves: int, background: b
 
 
 @pytest.mark.parametrize("background", [True, False])
-def test_outliers_are_unknown_whatever_their_shares(background: bool) -> None:
+def test_outliers_are_unknown_whatever_their_probabilities(background: bool) -> None:
     parcellation, _ = random_parcellation(3, 9, background)
     steps = np.zeros(parcellation.geometry.shape, np.uint8)
     steps[2:4, 2, :] = 200

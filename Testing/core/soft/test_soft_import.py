@@ -18,11 +18,11 @@ from softseg.image import Geometry
 from softseg.soft import fuse_raters, keep_largest
 from softseg.tree import Node
 tree = LabelTree([Node("r", "r", None), Node("b", "b", "r", value=0), Node("x", "x", "r", value=1)])
-share = np.linspace(0, 1, 24, dtype=np.float32).reshape(2, 3, 4)
-stored = SoftParcellation.from_dense(np.stack([1 - share, share]), tree, Geometry((4, 3, 2)))
+probability = np.linspace(0, 1, 24, dtype=np.float32).reshape(2, 3, 4)
+stored = SoftParcellation.from_dense(np.stack([1 - probability, probability]), tree, Geometry((4, 3, 2)))
 SoftParcellation.load(stored.save({file!r})).probability("x")
 assert "scipy" not in sys.modules, "scipy is loaded before it is needed"
-keep_largest(fuse_raters([share]))
+keep_largest(fuse_raters([probability]))
 """
 
 

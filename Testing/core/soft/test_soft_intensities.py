@@ -20,7 +20,7 @@ GRID = Geometry(SHAPE[::-1], (1.0, 1.0, 2.0), (0.0, 0.0, 0.0))
 
 
 def stored(tree: LabelTree, seed: int) -> tuple[SoftParcellation, np.ndarray]:
-    """Return a parcellation of shares that can be stored as they are, and these: ``(C, k, j, i)``."""
+    """Return a parcellation of probabilities that can be stored as they are, and these: ``(C, k, j, i)``."""
     generator = np.random.default_rng(seed)
     counts = generator.multinomial(255, generator.dirichlet(np.full(len(tree.leaves), 0.3), SHAPE))
     counts[counts[..., 0] >= 250] = [255] + [0] * (len(tree.leaves) - 1)  # what lies beside is not stored there
@@ -40,22 +40,24 @@ def test_they_are_those_of_the_dense_distribution(small_tree: LabelTree, seed: i
     values = np.random.default_rng(seed + 1).integers(0, levels, SHAPE).astype(np.float32)
     measured = NodeIntensities(parcellation, values)
     for node in small_tree.nodes:
-        share = dense[small_tree.leaf_slice(node.id)].astype(np.float64).sum(axis=0)
+        probability = dense[small_tree.leaf_slice(node.id)].astype(np.float64).sum(axis=0)
         found = node_intensity(parcellation, node.id, values)
         one_by_one = (found.mean, found.std, found.median, found.voxels)
         together = measured.of(node.id)
         assert (together.mean, together.std, together.median, together.voxels) == pytest.approx(
             one_by_one, rel=1e-5, abs=1e-6, nan_ok=True
         )
-        steps = np.rint(share * 255).astype(int)
+        steps = np.rint(probability * 255).astype(int)
         if steps.sum() == 0:
             assert found.voxels == 0
             assert math.isnan(found.mean)
             continue
-        mean = (share * values).sum() / share.sum()
+        mean = (probability * values).sum() / probability.sum()
         assert found.mean == pytest.approx(mean, rel=1e-6, abs=1e-6)
-        assert found.std == pytest.approx(math.sqrt((share * (values - mean) ** 2).sum() / share.sum()), abs=1e-4)
-        assert found.voxels == pytest.approx(share.sum(), rel=1e-6)
+        assert found.std == pytest.approx(
+            math.sqrt((probability * (values - mean) ** 2).sum() / probability.sum()), abs=1e-4
+        )
+        assert found.voxels == pytest.approx(probability.sum(), rel=1e-6)
         assert found.median == median_by_copies(values, steps)
 
 

@@ -11,7 +11,7 @@ from softseg.soft import SoftLabels
 from softseg.types import IGNORE_INDEX
 
 
-def test_crisp_labels_become_shares_and_come_back() -> None:
+def test_crisp_labels_become_probabilities_and_come_back() -> None:
     array = np.array([[[0, 4], [IGNORE_INDEX, 2]]])
     labels = SoftLabels.from_class_indices(array, 5)
     assert labels.slots == 1
@@ -24,7 +24,7 @@ def test_crisp_labels_become_shares_and_come_back() -> None:
 
 @given(st.integers(0, 2**32 - 1), st.integers(2, 20), st.integers(1, 12), st.booleans())
 @settings(max_examples=40, deadline=None)
-def test_the_largest_shares_are_kept_unchanged(seed: int, classes: int, k: int, sparse: bool) -> None:
+def test_the_largest_probabilities_are_kept_unchanged(seed: int, classes: int, k: int, sparse: bool) -> None:
     random = np.random.default_rng(seed)
     dense = random.dirichlet(np.full(classes, 0.3), (3, 2, 2)).transpose(3, 0, 1, 2).astype(np.float32)
     dense /= max(1, dense.sum(axis=0).max())
@@ -35,7 +35,7 @@ def test_the_largest_shares_are_kept_unchanged(seed: int, classes: int, k: int, 
     back = labels.dense()
     kept = back > 0
     assert np.array_equal(back[kept], dense[kept])
-    assert (np.diff(labels.shares, axis=0) <= 0).all()
+    assert (np.diff(labels.probabilities, axis=0) <= 0).all()
     dropped = np.sort(dense, axis=0)[: max(0, classes - k)].sum(axis=0)
     np.testing.assert_allclose(back.sum(axis=0), dense.sum(axis=0) - dropped, atol=1e-6)
 
@@ -54,22 +54,22 @@ def test_cropping_copies_nothing() -> None:
 
 
 @pytest.mark.parametrize(
-    ("shares", "message"),
+    ("probabilities", "message"),
     [
         ([[0.5], [0.7]], "sum to at most 1"),
-        ([[1.2], [0.0]], "shares in 0..1"),
-        ([[-0.1], [0.0]], "shares in 0..1"),
-        ([[np.nan], [0.0]], "shares in 0..1"),
+        ([[1.2], [0.0]], "probabilities in 0..1"),
+        ([[-0.1], [0.0]], "probabilities in 0..1"),
+        ([[np.nan], [0.0]], "probabilities in 0..1"),
     ],
 )
-def test_check_says_what_is_wrong(shares: list[list[float]], message: str) -> None:
-    labels = SoftLabels(np.array([[0], [1]], np.uint16), np.array(shares, np.float32), 2)
+def test_check_says_what_is_wrong(probabilities: list[list[float]], message: str) -> None:
+    labels = SoftLabels(np.array([[0], [1]], np.uint16), np.array(probabilities, np.float32), 2)
     with pytest.raises(ValueError, match=message):
         labels.check()
 
 
 def test_construction_refuses_other_types_and_shapes() -> None:
-    with pytest.raises(ValueError, match="uint16 indices and float32 shares, got int64"):
+    with pytest.raises(ValueError, match="uint16 indices and float32 probabilities, got int64"):
         SoftLabels(np.zeros((1, 2), int), np.zeros((1, 2), np.float32), 2)  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="of one shape"):
         SoftLabels(np.zeros((1, 2), np.uint16), np.zeros((1, 3), np.float32), 2)

@@ -29,21 +29,21 @@ def tree_of(leaves: int, background: bool) -> LabelTree:
 
 
 def parcellation_of(seed: int, leaves: int, background: bool) -> SoftParcellation:
-    """Return a random one of 60 voxels, from certain ones to ones with many equal shares, and empty ones."""
+    """Return a random one of 60 voxels, from certain ones to ones with many equal probabilities, and empty ones."""
     generator = np.random.default_rng(seed)
     tree = tree_of(leaves, background)
-    total, counts, all_leaves, all_shares = len(tree.leaves), [], [], []
+    total, counts, all_leaves, all_probabilities = len(tree.leaves), [], [], []
     for _ in range(60):
         most = min(total, int(generator.choice([1, 2, 3, 5, 9, 20, 100])))
         number = int(generator.integers(0 if not background else 1, most + 1))
         kept = np.sort(generator.choice(total, number, replace=False))
-        shares = (
+        probabilities = (
             generator.multinomial(int(generator.choice([255, 254, 100])), np.ones(number) / number) if number else []
         )
-        shares = np.maximum(shares, 1)
+        probabilities = np.maximum(probabilities, 1)
         counts.append(number)
         all_leaves.append(kept)
-        all_shares.append(shares if np.sum(shares) <= 255 else np.ones(number))
+        all_probabilities.append(probabilities if np.sum(probabilities) <= 255 else np.ones(number))
     kind = np.uint8 if total <= 256 else np.uint16
     return SoftParcellation(
         tree,
@@ -51,19 +51,19 @@ def parcellation_of(seed: int, leaves: int, background: bool) -> SoftParcellatio
         (1, 1, 1),
         np.reshape(counts, (3, 4, 5)).astype(np.uint8),
         np.concatenate(all_leaves).astype(kind),
-        np.concatenate(all_shares).astype(np.uint8),
+        np.concatenate(all_probabilities).astype(np.uint8),
     )
 
 
 def steps_of(parcellation: SoftParcellation) -> np.ndarray:
-    """Return the stored shares of the whole grid, dense: int ``(C, k, j, i)``, in steps of 1/255."""
+    """Return the stored probabilities of the whole grid, dense: int ``(C, k, j, i)``, in steps of 1/255."""
     dense = np.zeros((len(parcellation.tree.leaves), parcellation.counts.size), int)
     entry = 0
     for voxel, count in enumerate(parcellation.counts.reshape(-1).tolist()):
-        for leaf, share in zip(
+        for leaf, probability in zip(
             parcellation.leaves[entry : entry + count], parcellation.shares[entry : entry + count], strict=True
         ):
-            dense[leaf, voxel] = share
+            dense[leaf, voxel] = probability
         entry += count
     out = np.zeros((len(dense), *parcellation.geometry.shape), int)
     if parcellation.background is not None:
@@ -86,22 +86,22 @@ def test_every_question_is_answered_as_by_plain_sums(seed: int, leaves: int, bac
         sums = np.stack([steps[tree.leaf_slice(node.id)].sum(axis=0) for node in cut.nodes])
         values = np.where(sums.max(axis=0) > 0, np.array(cut.values)[sums.argmax(axis=0)], 0)
         np.testing.assert_array_equal(parcellation.labels(cut), values)
-        shares = sums / 255
+        probabilities = sums / 255
         with np.errstate(divide="ignore", invalid="ignore"):
-            entropy = -np.where(sums > 0, shares * np.log(shares), 0).sum(axis=0)
+            entropy = -np.where(sums > 0, probabilities * np.log(probabilities), 0).sum(axis=0)
         np.testing.assert_allclose(parcellation.entropy(cut), entropy, atol=1e-5)
         for volume, position in zip(parcellation.volumes(cut), range(len(cut.nodes)), strict=True):
             wins = (sums.argmax(axis=0) == position) & (sums.max(axis=0) > 0)
             assert volume.soft_ml == pytest.approx(sums[position].sum() / 255 / 1000)
             assert volume.hard_ml == pytest.approx(wins.sum() / 1000)
             if wins.any():
-                assert volume.certainty == pytest.approx(shares[position][wins].mean())
+                assert volume.certainty == pytest.approx(probabilities[position][wins].mean())
             else:
                 assert math.isnan(volume.certainty)
 
 
 def test_most_voxels_need_no_sums() -> None:
-    """What makes it fast: one leaf with all of the share, or one with more than half, is answered by a table."""
+    """What makes it fast: one leaf with all of the probability, or one with more than half, is answered by a table."""
     tree = tree_of(3, background=True)
     dense = np.zeros((4, 1, 1, 4), np.float32)
     dense[0, ..., 0] = dense[1, ..., 1] = 1

@@ -226,9 +226,9 @@ def test_bad_slabs_are_refused(small_tree: LabelTree) -> None:
     slab = Slab.full(np.full((6, 1, 2, 2), 1 / 6, np.float32))
     with pytest.raises(ValueError, match="expected a slab within rows 1 to 2, got 0 to 1"):
         SoftParcellation.from_slabs([slab, slab], small_tree, grid)
-    with pytest.raises(ValueError, match=r"shares in 0..1 that sum to at most 1"):
+    with pytest.raises(ValueError, match=r"probabilities in 0..1 that sum to at most 1"):
         SoftParcellation.from_slabs([Slab.full(2 * slab.values)], small_tree, grid)
-    with pytest.raises(ValueError, match=r"shares in 0..1 that sum to at most 1"):
+    with pytest.raises(ValueError, match=r"probabilities in 0..1 that sum to at most 1"):
         SoftParcellation.from_slabs([Slab.full(np.nan * slab.values)], small_tree, grid)
     with pytest.raises(ValueError, match=r"expected shape \(6, 2, 2, 2\), got \(5, 2, 2, 2\)"):
         SoftParcellation.from_dense(np.zeros((5, 2, 2, 2), np.float32), small_tree, grid)
@@ -283,7 +283,7 @@ def test_folded_branches_need_no_help(stored: SoftParcellation, small_tree: Labe
 
 def test_splits_removals_and_lost_backgrounds_are_refused(stored: SoftParcellation, small_tree: LabelTree) -> None:
     split = small_tree.split("stem", [Node("pons", "pons", "stem"), Node("medulla", "medulla", "stem")])
-    with pytest.raises(InputError, match="leaf 'stem': label value 200 was split, and a stored share cannot be"):
+    with pytest.raises(InputError, match="leaf 'stem': label value 200 was split, and a stored probability cannot be"):
         stored.with_tree(split)
     with pytest.raises(InputError, match="leaf 'stem': label value 200 is no longer a leaf"):
         stored.with_tree(small_tree.remove("stem"))
@@ -291,7 +291,7 @@ def test_splits_removals_and_lost_backgrounds_are_refused(stored: SoftParcellati
         stored.with_tree(small_tree.remove("background"))
 
 
-def test_masking_a_node_gives_its_share_to_the_background(stored: SoftParcellation) -> None:
+def test_masking_a_node_gives_its_probability_to_the_background(stored: SoftParcellation) -> None:
     keep = keep_largest(stored.probability("cortex")) > 0
     out = stored.masked("cortex", keep)
     before, after = stored.probability("cortex"), out.probability("cortex")

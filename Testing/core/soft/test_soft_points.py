@@ -31,25 +31,27 @@ def voxels(request, small_tree, helpers):
 
 
 @given(st.integers(-2, 20), st.integers(-2, 26), st.integers(-2, 22))
-def test_the_shares_of_a_voxel_are_those_of_the_maps(voxels, k, j, i):
+def test_the_probabilities_of_a_voxel_are_those_of_the_maps(voxels, k, j, i):
     parcellation, maps, reader = voxels
-    shares = reader.shares((k, j, i))
+    probabilities = reader.probabilities((k, j, i))
     if not all(0 <= at < size for at, size in zip((k, j, i), parcellation.geometry.shape, strict=True)):
-        assert shares is None
+        assert probabilities is None
         return
     for leaf, map_ in enumerate(maps):
-        assert shares.get(leaf, 0.0) == pytest.approx(float(map_[k, j, i]), abs=1e-6)
-    assert reader.node_share(shares, parcellation.tree.root.id) == pytest.approx(sum(shares.values()))
+        assert probabilities.get(leaf, 0.0) == pytest.approx(float(map_[k, j, i]), abs=1e-6)
+    assert reader.node_probability(probabilities, parcellation.tree.root.id) == pytest.approx(
+        sum(probabilities.values())
+    )
 
 
 def test_a_node_that_is_not_there_is_named(voxels):
     _, _, reader = voxels
     with pytest.raises(InputError, match="no node 'nothing'"):
-        reader.node_share({0: 1.0}, "nothing")
+        reader.node_probability({0: 1.0}, "nothing")
 
 
 def test_an_empty_box_is_background(small_tree):
     dense = np.zeros((len(small_tree.leaves), 4, 5, 6), np.float32)
     dense[0] = 1
     reader = PointReader(SoftParcellation.from_dense(dense, small_tree, Geometry((6, 5, 4))))
-    assert reader.shares((1, 2, 3)) == {0: 1.0}
+    assert reader.probabilities((1, 2, 3)) == {0: 1.0}

@@ -24,7 +24,7 @@ def test_the_mean_counts_heads() -> None:
 
 
 def test_soft_masks_are_averaged_as_they_are() -> None:
-    soft = [np.full((1, 2, 3), share, np.float32) for share in (0.2, 0.7)]
+    soft = [np.full((1, 2, 3), probability, np.float32) for probability in (0.2, 0.7)]
     assert fuse_raters(soft) == pytest.approx(0.45)
     assert (fuse_raters(soft, "majority") == 0.5).all()
 
@@ -108,7 +108,9 @@ def test_what_cannot_be_fused() -> None:
         fuse_raters([])
     with pytest.raises(InputError, match="the mask of rater 2 has shape"):
         fuse_raters([DRAWN[0], DRAWN[0][1:]])
-    with pytest.raises(InputError, match=r"expected shares in 0..1 in the mask of rater 1, got 0 to 4; clip or scale"):
+    with pytest.raises(
+        InputError, match=r"expected probabilities in 0..1 in the mask of rater 1, got 0 to 4; clip or scale"
+    ):
         fuse_raters([4 * DRAWN[0]])
     with pytest.raises(InputError, match="in the mask of rater 1, got nan"):
         fuse_raters([np.full((1, 1, 1), np.nan)])

@@ -55,7 +55,7 @@ def test_halving_gives_the_exact_block_means(labels_and_grid: tuple[SoftLabels, 
     out = resample_labels(labels, grid, target)
     blocks = labels.dense().reshape(6, 8, 2, 7, 2, 9, 2).mean(axis=(2, 4, 6))
     np.testing.assert_allclose(out.dense(), blocks, atol=1e-6)
-    assert 0 < (out.shares[0] < 1).mean() < 1
+    assert 0 < (out.probabilities[0] < 1).mean() < 1
 
 
 @pytest.mark.parametrize("orientation", ORIENTATIONS)
@@ -66,8 +66,8 @@ def test_linear_on_any_orientation_equals_simpleitk(
     target = oriented(grid.resampled((0.7, 0.9, 0.8)), orientation)
     out = resample_labels(labels, grid, target)
     out.check()
-    for class_, share in enumerate(labels.dense()):
-        np.testing.assert_allclose(out.dense()[class_], by_sitk(Image(share, grid), target), atol=1e-5)
+    for class_, probability in enumerate(labels.dense()):
+        np.testing.assert_allclose(out.dense()[class_], by_sitk(Image(probability, grid), target), atol=1e-5)
 
 
 def test_linear_on_an_oblique_grid_equals_simpleitk(
@@ -77,8 +77,8 @@ def test_linear_on_an_oblique_grid_equals_simpleitk(
     grid = replace(grid, origin=helpers["turned"](grid.size, grid.spacing).origin)
     target = helpers["turned"]((20, 16, 17), (0.9, 1.0, 0.8), (0.4, -0.3))
     out = resample_labels(labels, grid, target)
-    for class_, share in enumerate(labels.dense()):
-        np.testing.assert_allclose(out.dense()[class_], by_sitk(Image(share, grid), target), atol=1e-5)
+    for class_, probability in enumerate(labels.dense()):
+        np.testing.assert_allclose(out.dense()[class_], by_sitk(Image(probability, grid), target), atol=1e-5)
     assert (out.total() == 0).any()
 
 
@@ -87,8 +87,8 @@ def test_soft_labels_are_resampled_class_by_class(helpers: Helpers) -> None:
     grid = helpers["turned"]((11, 10, 9), (1.0, 1.0, 2.0))
     target = replace(oriented(grid.resampled((0.8, 0.8, 0.9)), "RAI"))
     out = resample_labels(SoftLabels.from_dense(dense), grid, target).dense()
-    for class_, share in enumerate(dense):
-        np.testing.assert_allclose(out[class_], by_sitk(Image(share, grid), target), atol=1e-5)
+    for class_, probability in enumerate(dense):
+        np.testing.assert_allclose(out[class_], by_sitk(Image(probability, grid), target), atol=1e-5)
 
 
 @pytest.mark.parametrize("spacing", [(2.0, 2.0, 2.0), (1.7, 2.6, 1.0), (3.1, 0.6, 1.9), (0.8, 0.8, 0.8)])
@@ -139,7 +139,7 @@ def test_the_same_grid_changes_nothing(labels_and_grid: tuple[SoftLabels, Geomet
     out = resample_labels(labels, grid, grid)
     assert out.slots == 1
     assert np.array_equal(out.indices, labels.indices)
-    assert np.array_equal(out.shares, labels.shares)
+    assert np.array_equal(out.probabilities, labels.probabilities)
     with pytest.raises(ValueError, match=r"expected labels of shape \(1, 2, 3\), got \(16, 15, 18\)"):
         resample_labels(labels, Geometry((3, 2, 1)), grid)
 

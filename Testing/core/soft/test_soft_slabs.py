@@ -22,8 +22,8 @@ def whole(slabs: list[Slab], classes: int, shape: tuple[int, int, int], backgrou
     return np.concatenate([slab.dense(classes, shape, background) for slab in slabs], axis=1)
 
 
-def reference(share: np.ndarray, source: Geometry, target: Geometry, outside: float) -> np.ndarray:
-    image = sitk.Cast(Image(share, source).to_sitk(), sitk.sitkFloat64)
+def reference(probability: np.ndarray, source: Geometry, target: Geometry, outside: float) -> np.ndarray:
+    image = sitk.Cast(Image(probability, source).to_sitk(), sitk.sitkFloat64)
     grid = (target.size, sitk.Transform(), sitk.sitkLinear, target.origin, target.spacing, target.direction)
     return sitk.GetArrayFromImage(sitk.Resample(image, *grid, outside))
 
@@ -47,9 +47,9 @@ def test_slabs_equal_simpleitk_with_background_outside(case: str, background: in
     slabs = list(resample_dense_slabs(dense, source, target, background, most_values=20_000))
     assert len(slabs) > 3
     out = whole(slabs, 4, target.shape, background)
-    for class_, share in enumerate(dense):
+    for class_, probability in enumerate(dense):
         outside = 1.0 if class_ == background else 0.0
-        np.testing.assert_allclose(out[class_], reference(share, source, target, outside), atol=2e-3)
+        np.testing.assert_allclose(out[class_], reference(probability, source, target, outside), atol=2e-3)
 
 
 def test_coarser_grids_get_area_averages_as_labels_do(helpers: Helpers) -> None:

@@ -37,14 +37,14 @@ LEAVES = [leaf.id for leaf in TREE.leaves]
 
 @pytest.fixture(scope="module")
 def dense() -> np.ndarray:
-    shares = np.zeros((len(LEAVES), 5, 6, 7), np.float32)
-    shares[0] = 1
+    probabilities = np.zeros((len(LEAVES), 5, 6, 7), np.float32)
+    probabilities[0] = 1
     steps = np.random.default_rng(5).integers(0, 128, (2, 3, 4, 5))
     inside = (slice(1, 4), slice(1, 5), slice(1, 6))
     for leaf, values in zip(("grey", "white"), steps, strict=True):
-        shares[(LEAVES.index(leaf), *inside)] = values / np.float32(255)
-    shares[(0, *inside)] = 1 - steps.sum(0) / np.float32(255)
-    return shares
+        probabilities[(LEAVES.index(leaf), *inside)] = values / np.float32(255)
+    probabilities[(0, *inside)] = 1 - steps.sum(0) / np.float32(255)
+    return probabilities
 
 
 @pytest.fixture
@@ -69,9 +69,9 @@ def test_the_numbers_are_those_of_the_distribution(files: tuple[Path, Path, np.n
     assert list(rows) == [node.id for node in TREE.nodes]
     labels = dense.argmax(0)
     for leaf in ("grey", "white"):
-        share = dense[LEAVES.index(leaf)].astype(np.float64)
-        assert rows[leaf]["soft_ml"] == pytest.approx(share.sum() * 3e-3, rel=1e-5)
-        assert rows[leaf]["t1_mean"] == pytest.approx((share * values).sum() / share.sum(), rel=1e-5)
+        probability = dense[LEAVES.index(leaf)].astype(np.float64)
+        assert rows[leaf]["soft_ml"] == pytest.approx(probability.sum() * 3e-3, rel=1e-5)
+        assert rows[leaf]["t1_mean"] == pytest.approx((probability * values).sum() / probability.sum(), rel=1e-5)
     hard = sitk.LabelShapeStatisticsImageFilter()
     image = sitk.GetImageFromArray(labels.astype(np.uint8))
     image.SetSpacing(GRID.spacing)

@@ -139,8 +139,8 @@ def test_pickles_are_refused_and_not_executed(file: Path, tmp_path: Path, monkey
         ({"start": [5, 0, 0]}, "not a sound soft parcellation: expected a box inside"),
         ({"start": [-1, 0, 0]}, "not a sound soft parcellation: expected a box inside"),
         ({"geometry": {"size": [9, 8, 7]}}, "not a sound soft parcellation: it lacks 'spacing'"),
-        ({"shares": np.zeros(3, np.uint8)}, "leaves and shares, got"),
-        ({"shares": np.zeros(3, np.float32)}, "expected counts .k, j, i. and shares of type uint8"),
+        ({"shares": np.zeros(3, np.uint8)}, "leaves and probabilities, got"),
+        ({"shares": np.zeros(3, np.float32)}, "expected counts .k, j, i. and probabilities of type uint8"),
         ({"leaves": np.zeros(3, np.float32)}, "expected leaves of type uint8 or uint16, got float32"),
     ],
 )
@@ -152,7 +152,7 @@ def test_files_with_other_contents(file: Path, changes: dict[str, Any], message:
 
 
 def test_contents_that_are_no_distribution(stored: SoftParcellation, file: Path) -> None:
-    with pytest.raises(InputError, match="the shares of a voxel sum to more than 255"):
+    with pytest.raises(InputError, match="the probabilities of a voxel sum to more than 255"):
         SoftParcellation.load(rewritten(file, shares=np.full_like(stored.shares, 200)))
     with pytest.raises(InputError, match="the leaves of a voxel are not in increasing order"):
         SoftParcellation.load(rewritten(file, shares=stored.shares, leaves=np.zeros_like(stored.leaves)))
@@ -162,12 +162,12 @@ def test_contents_that_are_no_distribution(stored: SoftParcellation, file: Path)
 
 def test_maps_are_written_as_volumes(stored: SoftParcellation, tmp_path: Path) -> None:
     steps = read_image(stored.write_probability("brain", tmp_path / "brain.nii.gz", dtype="uint8"))
-    share = read_image(stored.write_probability("brain", tmp_path / "brain.nrrd"))
+    probability = read_image(stored.write_probability("brain", tmp_path / "brain.nrrd"))
     assert steps.array.dtype == np.uint8
-    assert share.array.dtype == np.float32
-    assert np.array_equal(share.array, stored.probability("brain"))
-    assert np.array_equal((steps.array / np.float32(255)).astype(np.float32), share.array)
-    assert np.unique(share.array).size > 2
+    assert probability.array.dtype == np.float32
+    assert np.array_equal(probability.array, stored.probability("brain"))
+    assert np.array_equal((steps.array / np.float32(255)).astype(np.float32), probability.array)
+    assert np.unique(probability.array).size > 2
     labels = read_image(stored.write_labels(2, tmp_path / "labels.nii.gz"))
     assert np.array_equal(labels.array, stored.labels(2))
     assert labels.geometry.same_grid(stored.geometry)

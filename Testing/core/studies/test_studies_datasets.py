@@ -126,7 +126,7 @@ def test_jobs_and_their_trees(study_file: StudyFile, tmp_path: Path) -> None:
     assert [leaf.id for leaf in held.tree.leaves] == ["corn", "wheat", "oak", "pine"]
     assert Dataset.load(held.data).tree == held.trained
     painted = {(job.density, job.seed): job.data for job in jobs if not job.held_out}
-    assert len(set(painted.values())) == 4, "strokes are painted anew for each density and seed"
+    assert len(set(painted.values())) == 4, "strokes are painted again for each density and seed"
     assert [job.digest(study) for job in jobs] == [job.digest(study) for job in jobs_of(study, tmp_path, Events())]
     assert len({job.digest(study) for job in jobs}) == len(jobs)
 

@@ -206,7 +206,7 @@ def test_children_have_the_intensity_of_their_parent_where_all_is_shared() -> No
     assert means[PAINTED.leaf_index("skin")] != means[tissue[0]]
 
 
-def test_siblings_share_an_intensity_as_often_as_the_level_says() -> None:
+def test_siblings_probability_an_intensity_as_often_as_the_level_says() -> None:
     """Cortex and lesion: both take their parent's with probability p each, independently."""
     spec = SynthesisSpec(shared=(0.0, 0.0, 0.7), sides=0.0)
     generator = np.random.default_rng(1)

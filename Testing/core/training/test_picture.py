@@ -30,7 +30,7 @@ def test_a_level_that_says_what_the_leaves_say_is_not_drawn_over_them() -> None:
     assert names == {"dice, leaves", "dice, level 1", "soft dice, leaves", "soft dice, level 2"}
 
 
-def test_of_strokes_accuracy_and_macro_f1_are_drawn() -> None:
+def test_of_scribbles_accuracy_and_macro_f1_are_drawn() -> None:
     axes, curve = Figure().subplots(), _curve()
     for scores in curve.scores.values():
         scores |= {"f1/leaves": 0.4, "f1/level 1": 0.8, "accuracy/leaves": 0.6}

@@ -17,7 +17,7 @@ from softseg.training import Recipe, train
 
 
 @pytest.fixture
-def strokes(ball_data: Path, tmp_path: Path) -> Path:
+def scribbles(ball_data: Path, tmp_path: Path) -> Path:
     """The balls with a few painted voxels: some of the core, some of the rim, some known as ball alone (value 9)."""
     tree = json.loads((ball_data.parent / "tree.json").read_text())
     for node in tree["nodes"]:
@@ -41,12 +41,12 @@ def strokes(ball_data: Path, tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize("name", ["sparse", "tree-wasserstein", "ce-dice", "soft-tree", "softseg"])
-def test_every_recipe_learns_from_strokes_alone(
-    strokes: Path, tiny: list[str], tmp_path: Path, name: str, precision: str
+def test_every_recipe_learns_from_scribbles_alone(
+    scribbles: Path, tiny: list[str], tmp_path: Path, name: str, precision: str
 ) -> None:
     recipe = Recipe.load(name, [*tiny, "steps=4", "sparse=true", f"plan.precision={precision}"])
     sink = ListSink()
-    model = ModelFolder.load(train(Dataset.load(strokes), recipe, tmp_path / "run", seed=1, events=Events(sink)))
+    model = ModelFolder.load(train(Dataset.load(scribbles), recipe, tmp_path / "run", seed=1, events=Events(sink)))
     cannot = {"ce-dice": ("log", "DiceLoss"), "softseg": ("warning", "AdaptiveWingLoss")}.get(name)
     said = [(event["event"], event["text"]) for event in sink.events if "name of a group" in event.get("text", "")]
     assert [kind for kind, _ in said] == ([] if cannot is None else [cannot[0]])
@@ -62,15 +62,15 @@ def test_every_recipe_learns_from_strokes_alone(
     assert 0 <= scores["f1/leaves"] <= 1
 
 
-def test_a_loss_for_leaves_alone_refuses_strokes_on_groups_before_it_learns(
-    strokes: Path, tiny: list[str], tmp_path: Path
+def test_a_loss_for_leaves_alone_refuses_scribbles_on_groups_before_it_learns(
+    scribbles: Path, tiny: list[str], tmp_path: Path
 ) -> None:
     losses = "losses=[{name: generalized-wasserstein-dice}, {name: cross-entropy}]"
     recipe = Recipe.load("ce-dice", [*tiny, "sparse=true", losses])
     with pytest.raises(
         InputError, match="36 of 144 labelled voxels carry the name of a group: generalized-wasserstein"
     ):
-        train(Dataset.load(strokes), recipe, tmp_path / "run")
+        train(Dataset.load(scribbles), recipe, tmp_path / "run")
 
 
 def test_sparse_recipes_are_judged_on_labelled_voxels_unless_told_otherwise() -> None:
@@ -84,12 +84,12 @@ def test_sparse_recipes_are_judged_on_labelled_voxels_unless_told_otherwise() ->
     assert Recipe.from_dict(json.loads(told.model_dump_json())) == told
 
 
-def test_a_case_without_labels_is_left_out_and_named(strokes: Path, tiny: list[str], tmp_path: Path) -> None:
-    content = json.loads(strokes.read_text())
-    first = strokes.parent / content["cases"][0]["labels"]
+def test_a_case_without_labels_is_left_out_and_named(scribbles: Path, tiny: list[str], tmp_path: Path) -> None:
+    content = json.loads(scribbles.read_text())
+    first = scribbles.parent / content["cases"][0]["labels"]
     image = read_image(first)
     write_image(Image(np.zeros_like(image.array), image.geometry), first)
     sink = ListSink()
-    train(Dataset.load(strokes), Recipe.load("sparse", [*tiny, "steps=2"]), tmp_path / "run", events=Events(sink))
+    train(Dataset.load(scribbles), Recipe.load("sparse", [*tiny, "steps=2"]), tmp_path / "run", events=Events(sink))
     warnings = [event["text"] for event in sink.events if event["event"] == "warning"]
     assert any("case0" in text and "no labelled voxel" in text for text in warnings)

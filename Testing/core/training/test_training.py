@@ -194,7 +194,9 @@ def test_a_time_budget_ends_the_training_and_is_announced(
     assert last["step"] < 1000
     assert last["step"] in last["curve"]["scores"]  # validated at the end
     progress = [event for event in sink.events if event["event"] == "progress" and event["stage"] == "train"]
-    assert [event["done"] for event in progress] == list(range(1, last["step"] + 1))  # true steps, not the time's share
+    assert [event["done"] for event in progress] == list(
+        range(1, last["step"] + 1)
+    )  # true steps, not the time's fraction
     assert all(event["done"] <= event["total"] for event in progress)
     assert progress[-1]["total"] == last["step"]
     end = json.loads((tmp_path / "run" / "log.jsonl").read_text().splitlines()[-1])

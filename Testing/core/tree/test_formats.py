@@ -113,7 +113,7 @@ def test_formats_by_ending(tissue: LabelTree, tmp_path: Path) -> None:
         assert leaves(LabelTree.load(tmp_path / name)) == leaves(tissue)
     assert (tmp_path / "MyLUT.txt").read_text().splitlines()[1].startswith("#No. Label Name")
     assert (tmp_path / "a.txt").read_text().startswith("root\n  T\n    tum\n      t1 = 1\n")
-    with pytest.raises(InputError, match=r"a\.xls: the ending tells no label tree format"):
+    with pytest.raises(InputError, match=r"a\.xls: unrecognised file extension for a label tree"):
         tissue.save(tmp_path / "a.xls")
     with pytest.raises(InputError, match="unknown label tree format 'xml'; expected one of json, "):
         tissue.save(tmp_path / "a.xml", "xml")
@@ -187,7 +187,7 @@ def test_slicer_ctbl_and_itk_snap_and_bids(tmp_path: Path) -> None:
     assert tree.leaves[1].color is None
 
 
-def test_leaves_that_share_a_name_are_written_by_id(tmp_path: Path) -> None:
+def test_leaves_that_probability_a_name_are_written_by_id(tmp_path: Path) -> None:
     nodes = [Node("root", "root", None), Node("a", "side", "root", value=1), Node("b", "side", "root", value=2)]
     LabelTree(nodes).save(tmp_path / "x.ctbl")
     assert leaves(LabelTree.load(tmp_path / "x.ctbl")) == [(1, "a"), (2, "b")]

@@ -70,9 +70,9 @@ def test_distances_of_the_reference(tissue: LabelTree) -> None:
 
 
 def test_sum_of_a_branch_and_its_best_leaf_may_disagree(tissue: LabelTree) -> None:
-    shares = np.array([0.30, 0.25, 0, 0.45, 0])
-    assert tissue.leaves[int(shares.argmax())].id == "e1"
-    assert tissue.cut_at(1).nodes[int((tissue.cut_at(1).membership() @ shares).argmax())].id == "T"
+    probabilities = np.array([0.30, 0.25, 0, 0.45, 0])
+    assert tissue.leaves[int(probabilities.argmax())].id == "e1"
+    assert tissue.cut_at(1).nodes[int((tissue.cut_at(1).membership() @ probabilities).argmax())].id == "T"
 
 
 def test_a_tree_of_one_node_is_its_own_leaf() -> None:

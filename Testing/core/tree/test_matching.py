@@ -160,8 +160,8 @@ def test_numbers_of_segments_are_no_evidence_beside_names():
     assert match_items(items, TREE, numbered=True).nodes.keys() == {"a"}
     assert match_items(items, TREE).nodes.keys() == {"a", "b"}
     found = match_items([Item("a", "Segment_1", "Segment_1", 1), items[1]], TREE, numbered=True)
-    assert found.said() == (
-        "taken by label value, as no name says more: 1 (Segment_1) as 'left cortex', 3 (Segment_3) as 'brain stem'"
+    assert found.note() == (
+        "matched by label value, without a known name: 1 (Segment_1) as 'left cortex', 3 (Segment_3) as 'brain stem'"
     )
 
 
@@ -177,7 +177,7 @@ def test_names_that_a_program_gave_by_itself_decide_nothing_against_the_values()
     assert {key: node.id for key, node in found({7: "brain stem", 8: "left cortex"}).nodes.items()} == {7: "s", 8: "l"}
     against = found({1: "right cortex", 2: "left cortex"})
     assert [match.item.key for match in against.open] == [1, 2]
-    assert against.open[0].reason == "its value says 'left cortex', the program's own colour table 'right cortex'"
+    assert against.open[0].reason == "its value means 'left cortex', the program's own colour table 'right cortex'"
 
 
 def test_what_people_choose_is_taken():

@@ -37,7 +37,7 @@ def test_of_one_branch_the_deepest_wins(layers):
     found, overlaps = joined(*layers)
     assert found == INDEX["grey"]
     assert not overlaps.contradictions
-    assert not overlaps.said()
+    assert not overlaps.note()
 
 
 @pytest.mark.parametrize(
@@ -49,7 +49,7 @@ def test_contradictions_are_counted_and_named(layers):
     assert overlaps.voxels == 1
     pair = overlaps.contradictions[0]
     assert {pair.first, pair.second} <= set(layers)
-    assert f"'{pair.first}' and '{pair.second}' (1 voxel)" in overlaps.said()
+    assert f"'{pair.first}' and '{pair.second}' (1 voxel)" in overlaps.note()
     for order in ([pair.first, pair.second], [pair.second, pair.first]):
         assert joined(*layers, order=order)[0] == INDEX[order[0]]
 
@@ -62,7 +62,7 @@ def test_voxels_of_each_pair_are_counted():
     assert [(one.second, one.voxels) for one in overlaps.contradictions] == [("white", 12), ("bone", 4)]
     assert (labels == INDEX["grey"]).all()
     assert (
-        overlaps.said()
+        overlaps.note()
         == "segments contradict each other: 'grey' and 'white' (12 voxels), 'grey' and 'bone' (4 voxels)"
     )
 

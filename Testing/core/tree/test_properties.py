@@ -61,11 +61,11 @@ def test_distance_is_a_metric_and_the_length_of_the_path(tree: LabelTree) -> Non
 
 @RUN
 @given(tree=..., data=st.data())
-def test_every_cut_shares_out_the_leaves(tree: LabelTree, data: st.DataObject) -> None:
+def test_every_cut_probabilities_out_the_leaves(tree: LabelTree, data: st.DataObject) -> None:
     cut = data.draw(cuts(tree))
     assert (cut.membership().sum(axis=0) == 1).all()
-    shares = np.random.default_rng(0).dirichlet(np.ones(len(tree.leaves)))
-    np.testing.assert_allclose((cut.membership() @ shares).sum(), 1.0)
+    probabilities = np.random.default_rng(0).dirichlet(np.ones(len(tree.leaves)))
+    np.testing.assert_allclose((cut.membership() @ probabilities).sum(), 1.0)
     assert len(set(cut.values)) == len(cut)
     for value, node in zip(cut.values, cut.nodes, strict=True):
         assert cut.node_of_value(value) == node

@@ -1,4 +1,4 @@
-"""Making a model's probabilities mean what they say: temperatures for the levels of its tree."""
+"""Calibrate a model's probabilities: temperatures for the levels of its tree."""
 
 from __future__ import annotations
 

@@ -71,7 +71,7 @@ def calibrate(
 
     Each case is predicted once; of its labelled voxels some are picked at random, in equal numbers for all cases. An
     older ``calibration.json`` of the model plays no part and is replaced. The temperatures of an ensemble are for the
-    mean of what its members say, each with the temperatures of its own.
+    mean of its members, each with its own temperatures.
 
     Parameters
     ----------
@@ -174,7 +174,7 @@ def _sample(
 def _judged(
     sample: Sample, calibration: Calibration, tree: LabelTree
 ) -> tuple[list[LevelReliability], list[LevelReliability]]:
-    changed = replace(sample, shares=np.ascontiguousarray(calibration.apply(sample.shares.T, tree).T))
+    changed = replace(sample, probabilities=np.ascontiguousarray(calibration.apply(sample.probabilities.T, tree).T))
     return reliability(sample, tree), reliability(changed, tree)
 
 

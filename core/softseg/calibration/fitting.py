@@ -3,8 +3,8 @@
 The likelihood of a voxel's label is a product of decisions along the tree, so the temperature of each level is found by
 itself: it minimises the negative log-likelihood of the decisions among the children of the nodes at that depth, each
 given its node. That is a convex function of one number, the inverse temperature, and Newton's method finds its
-minimum. A voxel labelled with an inner node says something about the decisions above that node only; soft labels count
-with their shares.
+minimum. A voxel labelled with an inner node informs the decisions above that node only; soft labels count
+with their probabilities.
 """
 
 from __future__ import annotations
@@ -21,19 +21,19 @@ from softseg.tree import LabelTree
 from softseg.types import FloatArray
 
 SMALLEST = 1e-7
-"""Shares below this count as this, relative to the largest sibling: what float32 can tell from 1 (our default)."""
+"""Smallest probability relative to the largest sibling, smaller ones are raised to it: float32's step at 1 (ours)."""
 
 _STEPS = 50
 _CLOSE = 1e-6
 
 _Decision = tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]
-"""Logarithms of the shares of siblings ``[k, m]`` relative to the largest, and what the labels give to each."""
+"""Logarithms of the probabilities of siblings ``[k, m]`` relative to the largest, and what the labels give to each."""
 
 
 def fit(sample: Sample, tree: LabelTree) -> tuple[float, ...]:
     """Return the temperature of each level of decisions, the one at the root first.
 
-    A level about which no label says anything gets 1.
+    A level without any label gets 1.
     """
     decisions = decisions_of(tree)
     gathered: list[list[_Decision]] = [[] for _ in decisions.levels]
@@ -43,7 +43,7 @@ def fit(sample: Sample, tree: LabelTree) -> tuple[float, ...]:
 
 
 def log_losses(sample: Sample, tree: LabelTree) -> list[float]:
-    """Return the mean negative log-likelihood of the decisions at each level, in nats; nan where nothing is said."""
+    """Return the mean negative log-likelihood of the decisions at each level, in nats; nan without labels."""
     decisions = decisions_of(tree)
     loss, weight = np.zeros(len(decisions.levels)), np.zeros(len(decisions.levels))
     for depth, (logs, truth) in _decisions(sample, decisions):
@@ -54,23 +54,23 @@ def log_losses(sample: Sample, tree: LabelTree) -> list[float]:
 
 
 def _decisions(sample: Sample, decisions: Decisions) -> Iterator[tuple[int, _Decision]]:
-    """Go through the decisions that the labels say something about, some voxels of one inner node at a time."""
+    """Iterate over the labelled decisions, some voxels of one inner node at a time."""
     for first in range(0, sample.voxels, CHUNK):
         part = slice(first, first + CHUNK)
-        shares = decisions.node_shares(sample.shares[:, part])
-        truth = decisions.shares_of_classes(sample.indices[:, part], sample.truth[:, part])
+        probabilities = decisions.node_probabilities(sample.probabilities[:, part])
+        truth = decisions.probabilities_of_classes(sample.indices[:, part], sample.truth[:, part])
         for depth, level in enumerate(decisions.levels):
             stops = [*level.starts[1:], level.children.stop - level.children.start]
             for start, stop in zip(level.starts, stops, strict=True):
                 rows = slice(level.children.start + start, level.children.start + stop)
-                said = np.flatnonzero(truth[rows].any(axis=0))
-                if stop - start > 1 and said.size:
-                    yield depth, (_logs(shares[rows][:, said]), truth[rows][:, said].astype(np.float64))
+                labelled = np.flatnonzero(truth[rows].any(axis=0))
+                if stop - start > 1 and labelled.size:
+                    yield depth, (_logs(probabilities[rows][:, labelled]), truth[rows][:, labelled].astype(np.float64))
 
 
-def _logs(shares: FloatArray) -> npt.NDArray[np.float64]:
-    largest = np.maximum(shares.max(axis=0), np.finfo(np.float32).tiny)
-    return np.asarray(np.log(np.maximum(shares / largest, SMALLEST)), np.float64)
+def _logs(probabilities: FloatArray) -> npt.NDArray[np.float64]:
+    largest = np.maximum(probabilities.max(axis=0), np.finfo(np.float32).tiny)
+    return np.asarray(np.log(np.maximum(probabilities / largest, SMALLEST)), np.float64)
 
 
 def _temperature(decisions: list[_Decision]) -> float:

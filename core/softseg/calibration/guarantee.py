@@ -44,9 +44,9 @@ def find_guarantee(
 
     At each level of probability from 0.5 to 1 every voxel is answered with the deepest node that passes
     (:meth:`~softseg.soft.parcellation.SoftParcellation.confident_labels`). An answer is wrong where the reference holds
-    something else; a soft reference counts with its share; what is answered with the root, or not at all, is not wrong.
-    The share is of the voxels that are not background in both prediction and reference. Several scans of a person count
-    as one person, with their mean.
+    something else; a soft reference counts with its probability; what is answered with the root, or not at all, is not
+    wrong. The fraction is of the voxels that are not background in both prediction and reference. Several scans of a
+    person count as one person, with their mean.
 
     Parameters
     ----------
@@ -139,9 +139,9 @@ def _of_predictions(
 
 
 def wrong_answers(prediction: Path, case: Case, tree: LabelTree, events: Events) -> Curve:
-    """Return the share of wrong answers of a soft parcellation at each level: float64 ``[STEPS + 1]``, not increasing.
+    """Return a soft parcellation's fraction of wrong labels at each level: float64 ``[STEPS + 1]``, not increasing.
 
-    Where a reference says less than the leaf, an answer below what it says is judged at no level; a higher level may
+    Where a reference is coarser than the leaf, a deeper label is judged at no level; a higher level may
     then show a wrong answer that a lower one hid. Such a level counts for those below it too.
 
     Raises
@@ -150,8 +150,10 @@ def wrong_answers(prediction: Path, case: Case, tree: LabelTree, events: Events)
     """
     found = read_prediction(prediction, tree, events.warning)
     reference = read_reference(case.labels, tree, events.warning, case.mask, unlabelled=case.unlabelled)
-    require_same_grid(found.shares.geometry, found.file, reference, warn=events.warning)
-    answers = measure(found.shares, reference.shares, TreeRows.of(tree), events, tolerance_mm=None).answers
+    require_same_grid(found.probabilities.geometry, found.file, reference, warn=events.warning)
+    answers = measure(
+        found.probabilities, reference.probabilities, TreeRows.of(tree), events, tolerance_mm=None
+    ).answers
     if answers is None:
         raise InputError("holds labels, not probabilities", file=prediction, hint="give the .soft.npz file")
     if not answers.voxels:

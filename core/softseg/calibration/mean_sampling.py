@@ -1,4 +1,4 @@
-"""What the members of an ensemble say together about some labelled voxels, picked at random on the scan's grid.
+"""The mean prediction of an ensemble's members in randomly sampled labelled voxels of the scan's grid.
 
 Members may prepare a scan in ways of their own, so their mean exists on the scan's grid only; a single model is looked
 at on its own grid (:mod:`softseg.calibration.sampling`).
@@ -38,7 +38,7 @@ def sample_mean(
     device: torch.device,
     events: Events,
 ) -> Sample:
-    """Return what the members say on average about voxels of a case, drawn evenly among the labelled ones.
+    """Return the members' mean prediction in voxels of a case, drawn evenly among the labelled ones.
 
     Each member answers with the temperatures of its own, where it has any; those of the ensemble play no part.
 
@@ -63,22 +63,22 @@ def sample_mean(
     labelled = np.flatnonzero(reference.total())
     if labelled.size > voxels:
         labelled = np.sort(generator.choice(labelled, voxels, replace=False))
-    shares = np.zeros((len(dataset.tree.leaves), labelled.size), np.float32)
+    probabilities = np.zeros((len(dataset.tree.leaves), labelled.size), np.float32)
     background = models[0].head.background
     if background is not None:
-        shares[background] = 1
+        probabilities[background] = 1
     column = np.full(reference.total().size, -1, np.int32)
     column[labelled] = np.arange(labelled.size)
     for places, classes, values in pieces:
         here = column[places]
         wanted = here >= 0
-        shares[:, here[wanted]] = 0
-        shares[np.ix_(classes, here[wanted])] = values[:, wanted]
+        probabilities[:, here[wanted]] = 0
+        probabilities[np.ix_(classes, here[wanted])] = values[:, wanted]
     slots = reference.slots
     return Sample(
-        shares,
+        probabilities,
         np.array(reference.indices.reshape(slots, -1)[:, labelled]),
-        np.array(reference.shares.reshape(slots, -1)[:, labelled]),
+        np.array(reference.probabilities.reshape(slots, -1)[:, labelled]),
     )
 
 

@@ -25,7 +25,7 @@ class LevelReliability:
     Attributes
     ----------
     level: of the cut, 1 below the root.
-    curve: the winning node's share against how often it is right, over voxels that are not surely background.
+    curve: the winning node's probability against how often it is right, over voxels that are not surely background.
     log_loss: mean negative log-likelihood of the decisions that lead to this level, in nats; nan where none is known.
     """
 
@@ -40,12 +40,12 @@ class LevelReliability:
 
 
 def reliability(sample: Sample, tree: LabelTree) -> list[LevelReliability]:
-    """Return how reliable a sample's shares are, level 1 first; as ``softseg evaluate`` judges whole scans."""
+    """Return how reliable a sample's probabilities are, level 1 first; as ``softseg evaluate`` judges whole scans."""
     rows = TreeRows.of(tree)
     curves = [Reliability.zeros(1) for _ in rows.levels]
     for first in range(0, sample.voxels, BLOCK_VOXELS):
         part = slice(first, first + BLOCK_VOXELS)
-        predicted = rows.from_leaves(sample.shares[:, part])
+        predicted = rows.from_leaves(sample.probabilities[:, part])
         truth = rows.from_classes(sample.indices[:, part], sample.truth[:, part])
         for curve, level in zip(curves, rows.levels, strict=True):
             block = LevelBlock.of(predicted, truth, level)

@@ -1,4 +1,4 @@
-"""What a model says about some labelled voxels, picked at random while it predicts; no volume of shares is kept."""
+"""A model's predictions in randomly sampled labelled voxels, picked while it predicts; no whole volume is kept."""
 
 from __future__ import annotations
 
@@ -33,26 +33,26 @@ class Sample:
 
     Attributes
     ----------
-    shares: float32 ``[C, n]``, the model's distribution over the leaves.
+    probabilities: float32 ``[C, n]``, the model's distribution over the leaves.
     indices: ``[K, n]``, class indices of the reference (leaves, then inner nodes).
-    truth: float32 ``[K, n]``, their shares; at least one of a voxel is above 0.
+    truth: float32 ``[K, n]``, their probabilities; at least one of a voxel is above 0.
     """
 
-    shares: FloatArray
+    probabilities: FloatArray
     indices: npt.NDArray[np.uint16]
     truth: FloatArray
 
     @property
     def voxels(self) -> int:
         """Number of voxels."""
-        return int(self.shares.shape[1])
+        return int(self.probabilities.shape[1])
 
     @staticmethod
     def joined(samples: Sequence[Sample]) -> Sample:
         """Return the voxels of several samples of one model."""
         slots = max(sample.indices.shape[0] for sample in samples)
         return Sample(
-            np.concatenate([sample.shares for sample in samples], axis=1),
+            np.concatenate([sample.probabilities for sample in samples], axis=1),
             np.concatenate([_widened(sample.indices, slots) for sample in samples], axis=1),
             np.concatenate([_widened(sample.truth, slots) for sample in samples], axis=1),
         )
@@ -69,7 +69,7 @@ def sample_case(
     overlap: float = OVERLAP,
     events: Events | None = None,
 ) -> Sample:
-    """Return what the model says about voxels of a prepared case, drawn evenly among the labelled ones.
+    """Return the model's prediction in voxels of a prepared case, drawn evenly among the labelled ones.
 
     Parameters
     ----------
@@ -89,9 +89,9 @@ def sample_case(
     labelled = np.flatnonzero(reference.total())
     if labelled.size > voxels:
         labelled = np.sort(generator.choice(labelled, voxels, replace=False))
-    shares = np.zeros((len(model.tree.leaves), labelled.size), np.float32)
+    probabilities = np.zeros((len(model.tree.leaves), labelled.size), np.float32)
     if model.head.background is not None:
-        shares[model.head.background] = 1
+        probabilities[model.head.background] = 1
     column = np.full(reference.shape, -1, np.int64)
     column.reshape(-1)[labelled] = np.arange(labelled.size)
     volume = np.array(case.image, np.float32)
@@ -106,19 +106,19 @@ def sample_case(
                 here = column[layout.partition.place(block)]
                 wanted = here >= 0
                 if found is not None and wanted.any():
-                    shares[:, here[wanted]] = found[wanted].T
+                    probabilities[:, here[wanted]] = found[wanted].T
     slots = reference.slots
     return Sample(
-        shares,
+        probabilities,
         np.array(reference.indices.reshape(slots, -1)[:, labelled]),
-        np.array(reference.shares.reshape(slots, -1)[:, labelled]),
+        np.array(reference.probabilities.reshape(slots, -1)[:, labelled]),
     )
 
 
 def _inside_mask(case: PreparedCase) -> SoftLabels:
     if case.mask is None:
         return case.truth
-    return SoftLabels(case.truth.indices, case.truth.shares * case.mask.astype(np.float32), case.truth.classes)
+    return SoftLabels(case.truth.indices, case.truth.probabilities * case.mask.astype(np.float32), case.truth.classes)
 
 
 def _widened(array: npt.NDArray[np.generic], slots: int) -> npt.NDArray[np.generic]:

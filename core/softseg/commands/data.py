@@ -178,14 +178,14 @@ def fuse(
 
         from softseg.image import Image, read_image, say_notes, write_image
         from softseg.soft import fuse_raters
-        from softseg.soft.raters import require_shares
+        from softseg.soft.raters import require_probabilities
 
         images = [read_image(mask, labels=True) for mask in masks]
         for image, mask in zip(images, masks, strict=True):
             say_notes(image.notes, mask, work.warning)
             if not image.geometry.same_grid(images[0].geometry):
                 raise InputError(f"not on the grid of {masks[0]}", file=mask, hint="resample the masks to one grid")
-            require_shares(image.array, file=mask)
+            require_probabilities(image.array, file=mask)
         soft = [path for image, path in zip(images, masks, strict=True) if not np.isin(image.array, (0, 1)).all()]
         if soft and method is not Fusion.MEAN:
             work.warning(f"{soft[0]}: soft values count as drawn above 0.5 with {method.value}; mean keeps them")
@@ -228,11 +228,11 @@ def strokes(
             place = out if whole else out / "held-out"
             result = simulate.hold_out(Dataset.load(result), nodes, place, events=work)
         if not whole:
-            result = simulate.write_strokes(
+            result = simulate.write_scribbles(
                 Dataset.load(result),
                 out,
                 per_structure=per_structure,
-                share=share,
+                fraction=share,
                 seed=seed,
                 length=length,
                 events=work,

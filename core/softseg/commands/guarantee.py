@@ -28,7 +28,7 @@ def _run(request: GuaranteeRequest, events: Events) -> None:
             level = f"level {found.level(alpha, confidence):.2f}"
         except InputError as error:
             level = error.message
-        events.log(f"at most {alpha:g} wrong answers on a new person, confidence {confidence:.3g}: {level}")
+        events.log(f"at most {alpha:g} wrong labels on a new person, confidence {confidence:.3g}: {level}")
 
 
 guarantee = command_of(GuaranteeRequest, _run)

@@ -49,7 +49,7 @@ class AugmentationSpec(BaseModel):
     low_resolution: range of the factor by which voxels are made coarser and back.
     spectral_gain: of cubes, largest log factor of all bands together.
     spectral_tilt: of cubes, largest shift of a curve over the bands with four knots.
-    band_dropout: of cubes, largest share of bands that are blank.
+    band_dropout: of cubes, largest fraction of bands that are blank.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -108,7 +108,7 @@ def default_augmentation(plan: Plan, changes: Mapping[str, Any] | None = None) -
 
     Slices of many bands are mirrored only: rotations, zoom and bending would mix the spectra of neighbouring pixels, of
     which a few are labelled. Quarter turns mix none, but are left off: what lies along rows and columns of one scene,
-    fields say, helps to tell it apart (measured on Indian Pines: 0.92 of the pixels right without, 0.83 with them).
+    fields say, helps to recognise it (measured on Indian Pines: 0.92 of the pixels right without, 0.83 with them).
 
     Parameters
     ----------

@@ -10,12 +10,12 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-_UNUSED = sys.getrefcount([]) + 2  # what getrefcount says of an array that only the list and the loop below hold
+_UNUSED = sys.getrefcount([]) + 2  # getrefcount of an array that only the list and the loop below hold
 _KEPT = 8
 
 
 class Buffers:
-    """Hands out zeroed float32 tensors and uses their memory again once nobody holds them.
+    """Hands out zeroed float32 tensors and reuses their memory once they are free.
 
     Fresh memory costs more than the work on it: the system clears and maps it page by page. A tensor made from a numpy
     array keeps that array alive, as does every view of it, so an array with no other owner is free. Thread-safe.

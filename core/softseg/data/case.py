@@ -14,13 +14,13 @@ Split: TypeAlias = Literal["train", "val", "test"]
 LabelFiles: TypeAlias = "Path | list[Path] | dict[str, Path]"
 
 OPINION_WEIGHT = 0.5
-"""How much a voxel of a corrected result counts that nobody corrected, unless DATA.json says it (our default)."""
+"""Weight of an uncorrected voxel of a corrected result, unless DATA.json gives one (our default)."""
 
 SOFT_SUFFIX = ".soft.npz"
 
 
 class Images(dict[str, Path]):
-    """The image files of a case by channel; one that has labels alone says so when an image of it is asked for.
+    """The image files of a case by channel; one with labels alone raises an error when an image is requested.
 
     Parameters
     ----------
@@ -53,9 +53,9 @@ class Case:
     images: file per channel; none where there are labels alone, which synthetic images are made from.
     labels: one label map; several raters' label maps; soft maps (0..1) by node id; or a corrected result (.soft.npz).
     mask: where (non-zero) the labels are valid; everywhere when absent.
-    unlabelled: value in the label maps that says nothing about a voxel, None if there is none.
-    opinion_weight: weight of a voxel of a corrected result that nobody corrected, 0..0.9; a corrected one has 1.
-    groups: whether a voxel that was said to be an inner node keeps that label, else it has shares of the node's leaves.
+    unlabelled: value of unlabelled voxels in the label maps, None if there is none.
+    opinion_weight: weight of an uncorrected voxel of a corrected result, 0..0.9; a corrected one has 1.
+    groups: whether a voxel corrected to an inner node keeps that label, else it has probabilities of the node's leaves.
     """
 
     id: str

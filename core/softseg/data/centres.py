@@ -13,17 +13,17 @@ from softseg.errors import InputError
 
 
 class PatchCentres:
-    """Draws cases and the middles of patches in them, by the plan's shares (:class:`softseg.data.plan.Sampling`).
+    """Draws cases and the middles of patches in them, by the plan's fractions (:class:`softseg.data.plan.Sampling`).
 
-    Where there is no background or only strokes are painted, patches that would lie anywhere lie around labelled voxels
+    Where there is no background or labels are scribbles, patches that would lie anywhere lie around labelled voxels
     too, and cases without any are never drawn. Samples of a corrected result lie around its corrected voxels.
 
     Parameters
     ----------
     store: the cases.
     case_ids: which of them.
-    plan: shares of patch centres, size of a patch.
-    corrected: share of the patches from corrected results, 0..1, where there are other cases too.
+    plan: fractions of patch centres, size of a patch.
+    corrected: fraction of the patches from corrected results, 0..1, where there are other cases too.
 
     Raises
     ------
@@ -80,7 +80,7 @@ class _Pool:
         return case, point, shift
 
     def _index_classes(self) -> dict[int, list[str]]:
-        """Return, by class, the cases with sample points of it; of background only where somebody said so."""
+        """Return, by class, the cases with sample points of it; of background only where it was labelled."""
         found: dict[int, list[str]] = {}
         for name in self._ids:
             case = self._store.load(name)
@@ -90,7 +90,7 @@ class _Pool:
         return dict(sorted(found.items()))
 
     def _worth_drawing(self) -> tuple[str, ...]:
-        """Return the cases to draw from: of those with strokes only the ones that have some."""
+        """Return the cases to draw from: of those with scribbles only the ones that have some."""
         cases = [self._store.load(name) for name in self._ids]
         found = tuple(case.id for case in cases if len(case.points) or not self._only_labels(case))
         if not found:
@@ -98,8 +98,8 @@ class _Pool:
         return found
 
     def _only_labels(self, case: PreparedCase) -> bool:
-        """Whether patches without a label say nothing: there is no background, or only strokes are painted."""
-        return case.strokes or self._background < 0
+        """Whether patches without a label are useless: there is no background, or labels are scribbles."""
+        return case.scribbles or self._background < 0
 
     def _labelled_point(
         self, case: PreparedCase, draw: npt.NDArray[np.float64], without: int | None = None
@@ -108,8 +108,8 @@ class _Pool:
         volumes = {label: count for label, count in case.class_voxels.items() if label != without}
         if not volumes:
             return None
-        share = np.cumsum(list(volumes.values()))
-        label = list(volumes)[int(np.searchsorted(share, draw[0] * share[-1], side="right"))]
+        fraction = np.cumsum(list(volumes.values()))
+        label = list(volumes)[int(np.searchsorted(fraction, draw[0] * fraction[-1], side="right"))]
         return _pick(case, label, draw[1])
 
 

@@ -1,4 +1,4 @@
-"""Reading every file of a dataset before a long training does, and saying at once what is wrong."""
+"""Read every file of a dataset before a long training, and report errors at once."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import numpy.typing as npt
 from softseg.data.case import Case
 from softseg.data.cubes import Cube, read_channel, read_label_map
 from softseg.data.dataset import Dataset
-from softseg.data.labelled import FEW, paints_strokes
+from softseg.data.labelled import FEW, is_scribbled
 from softseg.data.labels import class_count, read_labels, read_mask
 from softseg.data.preprocess import check_image, describe_grid, same_voxels
 from softseg.errors import InputError
@@ -36,7 +36,7 @@ def check_dataset(dataset: Dataset, events: Events | None = None) -> list[CaseSu
     """Read all images, labels and masks.
 
     Warnings: soft values clipped or in conflict, structures that no training case shows, splits without a case, odd
-    spacings, labels that do not overlap the mask; of strokes cases without any and classes with very few voxels.
+    spacings, labels that do not overlap the mask; of scribbles cases without any and classes with very few voxels.
 
     Raises
     ------
@@ -120,7 +120,7 @@ def _warn_of_missing_classes(dataset: Dataset, summaries: Sequence[CaseSummary],
 
 
 def _warn_of_few_labels(dataset: Dataset, summaries: Sequence[CaseSummary], events: Events) -> None:
-    """Say which cases have no label at all and, where only strokes are painted, which classes have very few voxels."""
+    """Warn of cases without any label and, with scribbles, of classes with very few voxels."""
     for summary in summaries:
         if not summary.volumes.any():
             events.warning(f"case {summary.case.id}: no voxel is labelled")
@@ -131,9 +131,9 @@ def _warn_of_few_labels(dataset: Dataset, summaries: Sequence[CaseSummary], even
             "no training case has a labelled voxel",
             file=dataset.path,
             field="cases",
-            hint="paint strokes and give them the tree's label values",
+            hint="draw scribbles with the tree's label values",
         )
-    if any(paints_strokes(summary.case, dataset) for summary in training):
+    if any(is_scribbled(summary.case, dataset) for summary in training):
         few = [
             f"{node.id} ({total[index]:g})"
             for index, node in enumerate(dataset.tree.class_nodes)

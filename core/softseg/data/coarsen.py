@@ -35,8 +35,9 @@ def coarsen(
 ) -> Path:
     """Write all images and labels of a dataset with larger voxels, each the average of what lies in it.
 
-    Whole-number images stay whole numbers (rounded); label maps get each voxel's class with the largest share, or,
-    with ``soft``, a map per leaf with the shares themselves: the partial volume of the fine labels, known exactly.
+    Whole-number images stay whole numbers (rounded); label maps get each voxel's class with the largest probability,
+    or, with ``soft``, a map per leaf with the probabilities themselves: the partial volume of the fine labels, known
+    exactly.
 
     Parameters
     ----------
@@ -76,7 +77,7 @@ def coarsen(
 
 
 def _image_names(dataset: Dataset) -> dict[str, str]:
-    """Return the file name of every image of a dataset; ``a_b`` with ``c`` and ``a`` with ``b_c`` are told apart."""
+    """Return the file name of every image of a dataset; ``a_b`` with ``c`` and ``a`` with ``b_c`` do not collide."""
     texts = {_key(case.id, channel): f"{case.id}_{channel}" for case in dataset.cases for channel in dataset.channels}
     return file_names(texts)
 

@@ -1,7 +1,7 @@
-"""Corrected results as labels: what people said counts as truth, the rest as the model's opinion.
+"""Corrected results as labels: corrections count as truth, the rest as the model's opinion.
 
-A voxel's shares sum to its weight: 1 where somebody corrected it, the case's ``opinion_weight`` elsewhere. Wherever
-voxels are mixed (another grid, a rotated patch) their weights are mixed with them.
+A voxel's probabilities sum to its weight: 1 where it was corrected, the case's ``opinion_weight`` elsewhere.
+Wherever voxels are mixed (another grid, a rotated patch) their weights are mixed with them.
 
 - "is N": the class index of the node N, a leaf or not: the truth at its depth. What is below N is not known. For losses
   that know leaves alone a group is the distribution that the result holds, all of it within N.
@@ -32,10 +32,10 @@ KEPT = 8
 """Leaves of a voxel that an opinion names, the largest; they are scaled to the weight of the voxel (our default)."""
 
 FULL = 0.99
-"""A voxel whose weight is at least this was corrected through and through: people, not the model, said all of it."""
+"""A voxel whose weight is at least this was corrected completely."""
 
 MIXED = -2
-"""Beside class indices: corrected, but not to one node; the result's own distribution says what was left."""
+"""Beside class indices: corrected, but not to one node; the result's own distribution tells what is left."""
 
 Take = Callable[[Image], npt.NDArray[Any]]
 
@@ -49,7 +49,7 @@ def corrected_labels(
     opinion_weight: float,
     groups: bool = True,
 ) -> SoftLabels:
-    """Read a corrected result as labels; the shares of a voxel sum to its weight.
+    """Read a corrected result as labels; the probabilities of a voxel sum to its weight.
 
     Parameters
     ----------
@@ -57,9 +57,9 @@ def corrected_labels(
     tree: of the dataset.
     geometry: grid of the images.
     take: what part of the grid, turned how, is wanted: from an image to an array ``(k, j, i)``.
-    warn: told of a result that nobody corrected.
-    opinion_weight: of voxels that nobody corrected, 0..0.9; 0: they are unlabelled.
-    groups: whether voxels that were said to be an inner node get its class index, else shares of its leaves.
+    warn: called for a result without corrections.
+    opinion_weight: of uncorrected voxels, 0..0.9; 0: they are unlabelled.
+    groups: whether voxels corrected to an inner node get its class index, else probabilities of its leaves.
 
     Raises
     ------
@@ -80,21 +80,21 @@ def corrected_labels(
     def turned(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
         return take(Image(array, geometry))
 
-    said = turned(said_nodes(result))
-    indices, shares = (np.stack([turned(slot) for slot in slots]) for slots in largest_leaves(result))
-    weight = np.where(said == IGNORE_INDEX, np.float32(opinion_weight), np.float32(1))
-    total = shares.sum(axis=0)
-    shares *= np.divide(weight, total, out=np.zeros_like(total), where=total > 0)
-    known = (said >= 0) & (groups | (said < len(tree.leaves)))
-    indices[0][known] = said[known]
-    shares[0][known] = 1
-    shares[1:, known] = 0
-    return SoftLabels(indices, shares, len(tree.class_nodes))
+    nodes = turned(corrected_nodes(result))
+    indices, probabilities = (np.stack([turned(slot) for slot in slots]) for slots in largest_leaves(result))
+    weight = np.where(nodes == IGNORE_INDEX, np.float32(opinion_weight), np.float32(1))
+    total = probabilities.sum(axis=0)
+    probabilities *= np.divide(weight, total, out=np.zeros_like(total), where=total > 0)
+    known = (nodes >= 0) & (groups | (nodes < len(tree.leaves)))
+    indices[0][known] = nodes[known]
+    probabilities[0][known] = 1
+    probabilities[1:, known] = 0
+    return SoftLabels(indices, probabilities, len(tree.class_nodes))
 
 
 def only_corrected(labels: SoftLabels) -> SoftLabels:
     """Return the labels of a corrected result without what is, in part at least, the model's opinion."""
-    return SoftLabels(labels.indices, labels.shares * (labels.total() >= FULL), labels.classes)
+    return SoftLabels(labels.indices, labels.probabilities * (labels.total() >= FULL), labels.classes)
 
 
 def require_tree(own: LabelTree, tree: LabelTree, path: Path) -> None:
@@ -117,16 +117,17 @@ def require_tree(own: LabelTree, tree: LabelTree, path: Path) -> None:
             )
 
 
-def said_nodes(result: SoftParcellation) -> npt.NDArray[np.int16]:
-    """Return what people said of each voxel: int16 ``(k, j, i)``.
+def corrected_nodes(result: SoftParcellation) -> npt.NDArray[np.int16]:
+    """Return the node that each voxel was corrected to: int16 ``(k, j, i)``.
 
-    The class index of the node that it is, :data:`MIXED` where what was said is no single node, ``IGNORE_INDEX`` where
-    nothing was said (also "it is the root").
+    Its class index, :data:`MIXED` where the possible leaves are no single node, ``IGNORE_INDEX`` where nothing was
+    corrected (also after "it is the root").
     """
     out = np.full(math.prod(result.geometry.shape), IGNORE_INDEX, np.int16)
     if result.layer is not None:
-        said = result.layer.said
-        out[said.voxels] = np.array([_class_index(leaves, result.tree) for leaves in said.sets], np.int16)[said.numbers]
+        corrected = result.layer.constraints
+        indices = [_class_index(leaves, result.tree) for leaves in corrected.sets]
+        out[corrected.voxels] = np.array(indices, np.int16)[corrected.numbers]
     return out.reshape(result.geometry.shape)
 
 
@@ -144,7 +145,7 @@ def _class_index(leaves: BoolArray, tree: LabelTree) -> int:
 def largest_leaves(
     result: SoftParcellation, kept: int = KEPT
 ) -> tuple[npt.NDArray[np.uint16], npt.NDArray[np.float32]]:
-    """Return the largest leaves of every voxel and their shares: ``(K, k, j, i)`` each, of at most ``kept`` leaves."""
+    """Return each voxel's most probable leaves, at most ``kept``, and their probabilities: ``(K, k, j, i)`` each."""
     counts = result.counts.reshape(-1).astype(np.int64)
     owner = np.repeat(np.arange(counts.size), counts)
     order = np.lexsort((-result.shares.astype(np.int16), owner))
@@ -155,10 +156,10 @@ def largest_leaves(
     boxes[0][rank[stays], owner[stays]] = result.leaves[order][stays]
     boxes[1][rank[stays], owner[stays]] = result.shares[order][stays] / np.float32(255)
     indices = np.zeros((slots, *result.geometry.shape), np.uint16)
-    shares = np.zeros((slots, *result.geometry.shape), np.float32)
+    probabilities = np.zeros((slots, *result.geometry.shape), np.float32)
     if result.background is not None:
-        indices[0], shares[0] = result.background, 1
+        indices[0], probabilities[0] = result.background, 1
     k, j, i = result.box
     indices[:, k, j, i] = boxes[0].reshape(slots, *result.counts.shape)
-    shares[:, k, j, i] = boxes[1].reshape(slots, *result.counts.shape)
-    return indices, shares
+    probabilities[:, k, j, i] = boxes[1].reshape(slots, *result.counts.shape)
+    return indices, probabilities

@@ -81,7 +81,7 @@ class Dataset:
         return replace(self, tree=tree)
 
     def without_groups(self) -> Dataset:
-        """Return the same for losses that know leaves alone: what was corrected to an inner node becomes shares."""
+        """Return the dataset for losses on leaves: voxels corrected to an inner node get its leaves' probabilities."""
         return replace(self, cases=tuple(replace(case, groups=False) for case in self.cases))
 
     @staticmethod

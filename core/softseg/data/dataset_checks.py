@@ -106,7 +106,7 @@ def check_unlabelled(content: DatasetFile, tree: LabelTree, file: Path) -> None:
 
 
 def check_values(named: LabelTree, tree: LabelTree, file: Path) -> None:
-    """Refuse a tree that says something else of the label maps' values than the one that they were made with."""
+    """Refuse a tree whose label values differ from those that the label maps were made with."""
     found = [] if named == tree else contradictions(named, tree)
     if found:
         raise InputError(

@@ -74,7 +74,7 @@ def _first_problem(error: ValidationError) -> tuple[str, str | None]:
 
 
 def named_tree(name: str, file: Path) -> LabelTree | None:
-    """Return the tree that DATA.json names, None where it is not there: then nothing says what values meant."""
+    """Return the tree that DATA.json names, None where it is missing: then the meaning of values is unknown."""
     try:
         return load_tree(name, file)
     except InputError:

@@ -49,7 +49,7 @@ class Disagreement:
     ----------
     count: raters.
     shift_mm: a map is moved by at most this.
-    border_mm: borders are moved by at most this besides; the standard deviation is about a quarter of it.
+    border_mm: further shift of borders, at most this; the standard deviation is about a quarter of it.
     scale_mm: distance of the independent values between which the offset of a border runs smoothly.
     habit: part of ``border_mm`` that a rater repeats in every scan, 0..1.
     """
@@ -66,7 +66,7 @@ class Disagreement:
             ("shift", 0 <= self.shift_mm < math.inf, "mm, 0 or more"),
             ("border", 0 <= self.border_mm < math.inf, "mm, 0 or more"),
             ("scale", 0 < self.scale_mm < math.inf, "mm, more than 0"),
-            ("habit", 0 <= self.habit <= 1, "a share, 0 to 1"),
+            ("habit", 0 <= self.habit <= 1, "a fraction, 0 to 1"),
         ):
             if not good:
                 value = getattr(self, field if field in ("count", "habit") else f"{field}_mm")
@@ -123,7 +123,7 @@ def simulate_raters(
 
 
 def agreement(raters: Sequence[LabelMap]) -> dict[int, float]:
-    """Return by label value the mean Dice of all pairs of raters; values that nobody drew are left out.
+    """Return by label value the mean Dice of all pairs of raters; values that no rater drew are left out.
 
     A pair of which one drew the structure and the other did not counts as 0, one of which neither did not at all.
     """

@@ -1,8 +1,8 @@
 """Reading labels of every kind as one thing: a soft distribution over the classes of the tree.
 
-Nothing is thresholded. A label map becomes shares of 1; soft maps keep their values; several raters stay apart here
-and are joined by :func:`softseg.soft.fuse_raters`; what soft maps leave open goes where the tree leaves only one place
-for it.
+Nothing is thresholded. A label map becomes probabilities of 1; soft maps keep their values; several raters stay apart
+here and are joined by :func:`softseg.soft.fuse_raters`; what soft maps leave open goes where the tree leaves only one
+place for it.
 """
 
 from __future__ import annotations
@@ -74,7 +74,7 @@ def _read_one(
     """Read a label map, or a segmentation of Slicer's or of DICOM."""
     if is_soft_segmentation(path):
         maps = segmentation_maps(path, geometry, tree, warn)
-        return segment_shares({node: take(Image(one, geometry)) for node, one in maps.items()}, tree, path, warn)
+        return segment_probabilities({node: take(Image(one, geometry)) for node, one in maps.items()}, tree, path, warn)
     if is_segmentation(path):
         indices = take(segmentation_labels(path, geometry, tree, warn, unlabelled))
         return SoftLabels.from_class_indices(indices, class_count(tree))
@@ -95,7 +95,7 @@ def settled_labels(array: npt.NDArray[Any], file: str | PathLike[str], warn: War
     """Return the label values of one file as integers if they are whole, or soft labels as they are.
 
     Values within :data:`softseg.tree.labels.WHOLE` of whole numbers (a scale factor of the file, or one step of
-    rounding, leaves 0.99997) are rounded if that is true of all of them, and ``warn`` says how many and how far.
+    rounding, leaves 0.99997) are rounded if that is true of all of them, and ``warn`` receives how many and how far.
 
     Parameters
     ----------
@@ -114,15 +114,15 @@ def settled_labels(array: npt.NDArray[Any], file: str | PathLike[str], warn: War
     rounded = nearly_whole(array)
     if rounded is None:
         return array
-    if rounded.said:
-        warn(f"{file}: {rounded.said}")
+    if rounded.note:
+        warn(f"{file}: {rounded.note}")
     return rounded.values
 
 
 def labels_from_map(
     array: npt.NDArray[Any], tree: LabelTree, file: str | PathLike[str], warn: Warn, unlabelled: int | None = None
 ) -> SoftLabels:
-    """Return the labels of one file: whole numbers are label values, other numbers shares of the only structure.
+    """Return the labels of one file: whole numbers are label values, other numbers probabilities of the only structure.
 
     Voxels of the value ``unlabelled`` get no label, whatever that value means in the tree.
 
@@ -178,12 +178,12 @@ def compose_soft_maps(
 
     The whole (1, at the root) is handed down the tree. A node without a map, of which all children are known, is their
     sum; else it takes what its siblings leave over, if it is the only one. A node whose children are all unknown keeps
-    its share itself (an inner-node label). Children that together exceed their parent win over it, with a warning.
-    Without a background leaf, what no map claims is unlabelled.
+    its probability itself (an inner-node label). Children that together exceed their parent win over it, with a
+    warning. Without a background leaf, what no map claims is unlabelled.
 
     Parameters
     ----------
-    maps: shares in 0..1 by node id, ``(k, j, i)``.
+    maps: probabilities in 0..1 by node id, ``(k, j, i)``.
     tree: what they mean.
     files: where each came from, for messages.
     warn: called with one line for each conflict.
@@ -195,22 +195,22 @@ def compose_soft_maps(
     return _Composer(maps, tree, files, warn).compose()
 
 
-def segment_shares(maps: Mapping[str, FloatArray], tree: LabelTree, file: Path, warn: Warn) -> SoftLabels:
+def segment_probabilities(maps: Mapping[str, FloatArray], tree: LabelTree, file: Path, warn: Warn) -> SoftLabels:
     """Return one distribution from the soft maps of a segmentation: a node without a segment has nothing anywhere.
 
     Parameters
     ----------
-    maps: shares in 0..1 by node id, ``(k, j, i)``.
+    maps: probabilities in 0..1 by node id, ``(k, j, i)``.
     tree, warn: as of :func:`compose_soft_maps`.
     file: where they came from.
     """
     shape = next(iter(maps.values())).shape
-    said = {node.id for given in maps for node in tree.path(given)} | {
+    named = {node.id for given in maps for node in tree.path(given)} | {
         leaf.id for given in maps for leaf in tree.leaves[tree.leaf_slice(given)]
     }
     if tree.background is not None:
-        said.add(tree.background.id)  # takes what the segments leave over
-    nothing = {leaf.id: np.broadcast_to(np.float32(0), shape) for leaf in tree.leaves if leaf.id not in said}
+        named.add(tree.background.id)  # takes what the segments leave over
+    nothing = {leaf.id: np.broadcast_to(np.float32(0), shape) for leaf in tree.leaves if leaf.id not in named}
     files = dict.fromkeys([*maps, *nothing], file)
     return compose_soft_maps({**maps, **nothing}, tree, files, warn)
 
@@ -219,31 +219,35 @@ class _Composer:
     def __init__(self, maps: Mapping[str, FloatArray], tree: LabelTree, files: Mapping[str, Path], warn: Warn) -> None:
         self._maps, self._tree, self._files, self._warn = maps, tree, files, warn
         self._shape = next(iter(maps.values())).shape
-        self._shares: dict[int, FloatArray] = {}
+        self._probabilities: dict[int, FloatArray] = {}
         self._found: dict[str, FloatArray | None] = {}
 
     def compose(self) -> SoftLabels:
         tree = self._tree
         whole = np.ones(self._shape, np.float32)
         if tree.background is None:
-            known = [share for child in tree.children(tree.root.id) if (share := self._known(child.id)) is not None]
+            known = [
+                probability
+                for child in tree.children(tree.root.id)
+                if (probability := self._known(child.id)) is not None
+            ]
             whole = np.minimum(np.sum(known, axis=0, dtype=np.float32), np.float32(1 + OVERSHOOT))
         self._hand_down(tree.root.id, whole)
         self._check_sum()
-        order = sorted(self._shares)
-        used = np.stack([self._shares[index] for index in order])
+        order = sorted(self._probabilities)
+        used = np.stack([self._probabilities[index] for index in order])
         local = SoftLabels.from_dense(used, len(order), k=min(8, len(order)))
-        return SoftLabels(np.asarray(order, np.uint16)[local.indices], local.shares, class_count(tree))
+        return SoftLabels(np.asarray(order, np.uint16)[local.indices], local.probabilities, class_count(tree))
 
     def _known(self, node: str) -> FloatArray | None:
-        """Return the share of a node by its map and those below it, or None if these do not determine it."""
+        """Return the probability of a node by its map and those below it, or None if these do not determine it."""
         if node not in self._found:
             self._found[node] = self._find(node)
         return self._found[node]
 
     def _find(self, node: str) -> FloatArray | None:
         children = [self._known(child.id) for child in self._tree.children(node)]
-        found = [share for share in children if share is not None]
+        found = [probability for probability in children if probability is not None]
         below: FloatArray | None = np.sum(found, axis=0, dtype=np.float32) if found else None
         own = self._maps.get(node)
         if own is None:
@@ -257,16 +261,16 @@ class _Composer:
             self._warn(f"{where}: in {excess} voxels the nodes under {node!r} exceed it; they were believed")
         return np.maximum(own, below)
 
-    def _hand_down(self, node: str, share: FloatArray) -> None:
+    def _hand_down(self, node: str, probability: FloatArray) -> None:
         children = self._tree.children(node)
         known = {child.id: self._known(child.id) for child in children}
         open_children = [name for name, value in known.items() if value is None]
         if len(open_children) == len(children) and not any(self._any_below(child.id) for child in children):
-            self._shares[self._tree.class_index(node)] = share
+            self._probabilities[self._tree.class_index(node)] = probability
             return
         given = [value for value in known.values() if value is not None]
         claimed = np.sum(given, axis=0, dtype=np.float32) if given else np.zeros(self._shape, np.float32)
-        rest = np.maximum(share - claimed, 0)
+        rest = np.maximum(probability - claimed, 0)
         if len(open_children) > 1 and (rest > CONFLICT).any():
             raise InputError(
                 f"what the maps under {node!r} leave over could be {' or '.join(map(repr, open_children))}",
@@ -280,13 +284,13 @@ class _Composer:
         if len(open_children) == 1:
             self._hand_down(open_children[0], rest)
         elif not open_children and (rest > CONFLICT).any():
-            self._shares[self._tree.class_index(node)] = rest
+            self._probabilities[self._tree.class_index(node)] = rest
 
     def _any_below(self, node: str) -> bool:
         return node in self._maps or any(self._any_below(child.id) for child in self._tree.children(node))
 
     def _check_sum(self) -> None:
-        total = np.sum(list(self._shares.values()), axis=0, dtype=np.float32)
+        total = np.sum(list(self._probabilities.values()), axis=0, dtype=np.float32)
         highest = float(total.max(initial=0))
         files = ", ".join(str(path) for path in self._files.values())
         if highest > 1 + OVERSHOOT:
@@ -298,7 +302,7 @@ class _Composer:
             if highest > 1 + CONFLICT:
                 self._warn(f"{files}: {int(over.sum())} sums of soft labels, up to {highest:.4g}, were scaled to 1")
             scale = np.where(over, 1 / np.maximum(total, 1), 1).astype(np.float32)
-            self._shares = {index: share * scale for index, share in self._shares.items()}
+            self._probabilities = {index: probability * scale for index, probability in self._probabilities.items()}
 
 
 def _read_on(path: Path, geometry: Geometry, field: str, warn: Warn) -> Image:

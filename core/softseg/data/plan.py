@@ -91,7 +91,7 @@ class Crop(BaseModel):
 
 
 class Sampling(BaseModel):
-    """Shares of patches by where their centre lies; what is missing to 1 lies anywhere in the image.
+    """Fractions of patches by where their centre lies; what is missing to 1 lies anywhere in the image.
 
     ``foreground``: uniform over voxels that are not background. ``balanced``: a class is drawn first, each with the
     same probability, then one of its voxels, so that rare classes are seen (our defaults).

@@ -81,11 +81,11 @@ def make_plan(
     ----------
     dataset: what to train on; only its training cases are looked at.
     memory_gb: memory that training may use; by default that of the GPU, or what is free for the CPU.
-    overrides: values that stand whatever the data says, by dotted key (:meth:`Plan.with_overrides`); the other values
+    overrides: fixed values by dotted key (:meth:`Plan.with_overrides`); the other values
         follow from ``dimensions``, ``orientation`` and ``spacing`` where these are given.
     device: what will be trained on; its memory counts, never another device's.
     gpu: plan as for a GPU or as for a CPU, whatever ``device`` is; False alone means the device ``"cpu"``.
-    events: told what was decided.
+    events: receives what was decided.
 
     Raises
     ------
@@ -148,7 +148,7 @@ def _plausible(file: Path) -> Geometry:
 
 @dataclass(frozen=True)
 class _Fixed:
-    """Overrides that other values follow from; None where not given (or wrong, which the plan itself will say)."""
+    """Overrides that other values follow from; None where not given (or wrong: the plan reports it)."""
 
     dimensions: int | None
     orientation: str | None

@@ -17,7 +17,8 @@ def sample_points(
 ) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int32], dict[int, int]]:
     """Return sample voxels ``[n, 3]``, their classes ``[n]`` and the voxel count of each class.
 
-    A class's samples are voxels where it has the largest share; those with its highest shares, if it has it nowhere.
+    A class's samples are voxels where it has the largest probability; those with its highest probabilities, if it has
+    it nowhere.
     """
     largest = labels.largest().astype(np.int32)
     if mask is not None:
@@ -35,9 +36,9 @@ def sample_points(
     found = {int(name): int(count) for name, count in zip(names, counts, strict=True) if name >= 0}
     for name in np.flatnonzero(labels.volumes() > 0):
         if int(name) not in samples:
-            share = np.where(labels.indices == name, labels.shares, 0).sum(axis=0)
-            share = (share if mask is None else share * mask).ravel()
-            best = np.flatnonzero(share >= max(float(share.max()) / 2, 1e-6))
+            probability = np.where(labels.indices == name, labels.probabilities, 0).sum(axis=0)
+            probability = (probability if mask is None else probability * mask).ravel()
+            best = np.flatnonzero(probability >= max(float(probability.max()) / 2, 1e-6))
             if best.size:
                 samples[int(name)] = generator.choice(best, min(best.size, POINTS_PER_CLASS), replace=False)
                 found[int(name)] = 1

@@ -24,7 +24,7 @@ GRID_TOLERANCE = 0.2
 """Part of a voxel by which the corners of two files' grids may differ and still count as one grid: headers of real
 files are rounded differently by different programs (our default)."""
 
-_THICK = 1.5  # slices this many times thicker than their pixels tell by themselves across which axis they lie
+_THICK = 1.5  # slices this many times thicker than their pixels identify the slice axis
 
 _USUAL = (-9, 60)  # binary exponents of an image's largest value that float32 sums and squares well
 
@@ -65,7 +65,7 @@ def preprocess_images(
         part = crop(image, box)
         if isinstance(image, Cube):
             normal = plan.bands[channel].apply(part.array)
-        elif plan.crop.kind == "center":  # what lies around it is not looked at, so it must not say what is bright
+        elif plan.crop.kind == "center":  # what lies around it is cropped, so it must not set the intensity scale
             normal = normalize(part.array, plan.normalization[channel])[None]
         else:
             normal = normalize(image.array, plan.normalization[channel])[box][None]

@@ -25,7 +25,7 @@ from softseg.types import IGNORE_INDEX
 ALL_SPLITS: tuple[Split, ...] = ("train", "val", "test")
 AGREEMENT_FILE = "raters.csv"
 
-_CRISP = 1 - 1e-3  # shares from here on are no soft labels but rounding
+_CRISP = 1 - 1e-3  # probabilities from here on are no soft labels but rounding
 
 
 def write_raters(
@@ -39,12 +39,12 @@ def write_raters(
 ) -> Path:
     """Write a dataset whose cases have the label maps of several simulated raters; images stay where they are.
 
-    ``raters.csv`` beside it says how much they agree: by case and structure the mean Dice of all pairs of raters.
+    ``raters.csv`` beside it holds their agreement: by case and structure the mean Dice of all pairs of raters.
 
     Parameters
     ----------
     dataset: with one label map, or soft maps by node, per case. Where these are soft a voxel counts as its class with
-        the largest share, with a warning: a rater draws one class in each voxel.
+        the largest probability, with a warning: a rater draws one class in each voxel.
     out: folder for ``DATA.json`` and ``labels/<case>/rater-N.nii.gz``.
     how: number of raters, bounds (:class:`softseg.data.disagreement.Disagreement`).
     seed: the same seed gives the same raters.
@@ -83,7 +83,7 @@ def write_raters(
 def read_class_map(case: Case, dataset: Dataset, warn: Callable[[str], None]) -> tuple[LabelMap, Geometry]:
     """Return the labels of a case as values of the tree ``(k, j, i)``, and their grid.
 
-    Soft labels count as the class with the largest share, with a warning.
+    Soft labels count as the class with the largest probability, with a warning.
 
     Raises
     ------
@@ -95,9 +95,9 @@ def read_class_map(case: Case, dataset: Dataset, warn: Callable[[str], None]) ->
         )
     geometry = read_channel(case.images[dataset.channels[0]]).geometry
     labels = read_labels(case, dataset, geometry, lambda image: image.array, warn)[0]
-    mixed = int(((labels.shares.max(axis=0) < _CRISP) & (labels.total() > 0)).sum())
+    mixed = int(((labels.probabilities.max(axis=0) < _CRISP) & (labels.total() > 0)).sum())
     if mixed:
-        warn(f"case {case.id}: {mixed} voxels have soft labels; raters draw what has the largest share there")
+        warn(f"case {case.id}: {mixed} voxels have soft labels; raters draw what has the largest probability there")
     return _as_values(labels.largest(), case, dataset), geometry
 
 
@@ -122,7 +122,7 @@ def _as_values(classes: LabelMap, case: Case, dataset: Dataset) -> LabelMap:
 
 
 def _unlabelled(case: Case, dataset: Dataset) -> int | None:
-    """Return the value that says nothing about a voxel, if there is one."""
+    """Return the value of unlabelled voxels, if there is one."""
     if case.unlabelled is not None:
         return case.unlabelled
     return 0 if dataset.tree.background is None else None

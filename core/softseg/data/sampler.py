@@ -74,13 +74,13 @@ class PatchSampler:
     ----------
     store: the cases.
     case_ids: which of them.
-    plan: patch size, batch size, shares of patch centres.
+    plan: patch size, batch size, fractions of patch centres.
     targets: ``"soft"``: distributions, interpolated linearly, never thresholded; ``"crisp"``: the class with the
-        largest interpolated share, for losses that need integers.
+        largest interpolated probability, for losses that need integers.
     augmentation: random changes; none by default.
     seed: of everything random here.
     items: which of a step's ``batch_size`` patches are made, all by default; each depends on its number alone.
-    corrected: share of the patches from corrected results, 0..1, where there are other cases too.
+    corrected: fraction of the patches from corrected results, 0..1, where there are other cases too.
     """
 
     def __init__(
@@ -193,9 +193,9 @@ class PatchSampler:
         return _Known(None if bool(mask.all()) else mask, coarse)
 
     def _weighted_target(self, labels: SoftLabels, corners: Corners, classes: Tensor, target: Tensor) -> _Known:
-        """Turn ``target``, shares times weights ``[C, N]``, into shares, and return the weights.
+        """Turn ``target``, probabilities times weights ``[C, N]``, into probabilities, and return the weights.
 
-        A voxel counts as the inner node that was said of it where that weighs more than what is said of leaves; nothing
+        A voxel counts as its inner node where that weighs more than its leaves; nothing
         is known outside the case.
         """
         rows = torch.where(classes < self._leaves, -1, classes - self._leaves)
@@ -206,8 +206,8 @@ class PatchSampler:
             return _Known(torch.where(weight > LEAST_WEIGHT, weight, 0.0))
         inner = self._buffers.zeros(max(1, labels.classes - self._leaves), target.shape[1])
         add_label_patch(labels, corners, rows, inner)
-        row, share = largest_row(inner)
-        group = share > weight
+        row, probability = largest_row(inner)
+        group = probability > weight
         weight = torch.where(group | (weight <= LEAST_WEIGHT), 0.0, weight)
         target *= torch.where(weight > 0, 1 / weight.clamp_min(LEAST_WEIGHT), 0.0)
         coarse = torch.where(group, row.long() + self._leaves, IGNORE_INDEX)
@@ -218,7 +218,8 @@ class PatchSampler:
     ) -> Tensor | None:
         """Return the inner node of voxels labelled with it alone, int64 ``[N]``, -1 elsewhere; None if there are none.
 
-        ``candidates`` are the voxels without a share of any leaf. Where two inner nodes meet, nothing is said.
+        ``candidates`` are the voxels without a probability of any leaf. Where two inner nodes meet, the voxel is
+        unlabelled.
         """
         if not bool(candidates.any()):
             return None
@@ -228,8 +229,8 @@ class PatchSampler:
         rows[names] = torch.arange(len(names))
         dense = self._buffers.zeros(len(names), candidates.shape[0])
         add_label_patch(labels, corners, rows, dense)
-        row, share = largest_row(dense)
-        alone = candidates & (share >= case.least) & (dense.sum(dim=0) - share <= INNER)
+        row, probability = largest_row(dense)
+        alone = candidates & (probability >= case.least) & (dense.sum(dim=0) - probability <= INNER)
         return torch.where(alone, classes[names][row.long()], IGNORE_INDEX)
 
     def _crisp_target(

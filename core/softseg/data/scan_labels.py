@@ -27,8 +27,8 @@ def labels_on_scan(
     ----------
     case: of ``dataset``.
     geometry: the scan's.
-    raters: how several raters are joined, as the plan says; their mean where it draws them at random.
-    warn: told what is odd about the labels.
+    raters: how several raters are joined, from the plan; their mean where it draws them at random.
+    warn: called with what is odd about the labels.
 
     Raises
     ------
@@ -38,11 +38,11 @@ def labels_on_scan(
     def take(image: Image) -> npt.NDArray[Any]:
         return image.array
 
-    def say(text: str) -> None:
+    def note(text: str) -> None:
         warn(f"case {case.id}: {text}")
 
-    several = read_labels(case, dataset, geometry, take, say)
+    several = read_labels(case, dataset, geometry, take, note)
     labels = several[0] if len(several) == 1 else fuse_raters(several, "mean" if raters == "random" else raters)
     if case.mask is None:
         return labels
-    return replace(labels, shares=labels.shares * read_mask(case.mask, geometry, take))
+    return replace(labels, probabilities=labels.probabilities * read_mask(case.mask, geometry, take))

@@ -11,8 +11,8 @@ MOST_SLICES = 2
 """A scribble is at most this many slices thick along one axis (our default)."""
 LEAST_LENGTH = 5
 """Voxels that a scribble extends at least along another axis (our default)."""
-LEAST_SHARE = 0.9
-"""Share of the labelled voxels that must lie in scribbles (our default)."""
+LEAST_FRACTION = 0.9
+"""Fraction of the labelled voxels that must lie in scribbles (our default)."""
 
 
 def looks_like_scribbles(labels: IntArray | BoolArray) -> bool:
@@ -20,7 +20,7 @@ def looks_like_scribbles(labels: IntArray | BoolArray) -> bool:
 
     Each connected component that is at most two slices thick along some axis, and longer along another, counts as a
     scribble. Drawn structures are solid, and thin ones (vessels, sheets) bend through many slices. An image of so few
-    slices that everything in it is thin says nothing, so the answer is no.
+    slices everything in it is thin, so the answer is no.
 
     Parameters
     ----------
@@ -31,14 +31,14 @@ def looks_like_scribbles(labels: IntArray | BoolArray) -> bool:
         return False
     painted = _cropped(painted)
     count = int(painted.sum())
-    if _thick(painted) > (1.0 - LEAST_SHARE) * count:
+    if _thick(painted) > (1.0 - LEAST_FRACTION) * count:
         return False
     components, number = ndimage.label(painted, ndimage.generate_binary_structure(3, 3))
     sizes = np.bincount(components.reshape(-1), minlength=number + 1)[1:]
     boxes = ndimage.find_objects(components)
     extents = [sorted(part.stop - part.start for part in box) for box in boxes]
     thin = [extent[0] <= MOST_SLICES and extent[-1] >= LEAST_LENGTH for extent in extents]
-    return float(sizes[thin].sum()) >= LEAST_SHARE * count
+    return float(sizes[thin].sum()) >= LEAST_FRACTION * count
 
 
 def _cropped(painted: BoolArray) -> BoolArray:

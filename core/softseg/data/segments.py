@@ -1,10 +1,10 @@
 """Segmentations as 3D Slicer saves them (``.seg.nrrd``) and those of DICOM, as labels on an image's grid.
 
 Slicer writes segments that do not overlap into one layer, as values of a label map, and the others into further layers
-(components of a voxel); the header says layer, value, id and name of each segment. The file may cover a part of the
+(components of a voxel); the header holds layer, value, id and name of each segment. The file may cover a part of the
 image alone. Label values are numbered by Slicer, so a segment is found in the tree by its name, id or code.
 
-DICOM Segmentations are told by their content; fractional ones give soft maps (:func:`segmentation_maps`).
+DICOM Segmentations are recognised by their content; fractional ones give soft maps (:func:`segmentation_maps`).
 """
 
 from __future__ import annotations
@@ -126,7 +126,7 @@ def segmentation_labels(
     tree: its nodes, of any level, are what segments mean: found by name (that of the node or its id), id or code, and
         by label value where no segment has a name (:mod:`softseg.tree.matching`).
     warn: called with one line for each oddity.
-    unlabelled: label value that says nothing about a voxel, if there is one.
+    unlabelled: label value of unlabelled voxels, if there is one.
 
     Raises
     ------
@@ -136,14 +136,14 @@ def segmentation_labels(
     _require_lattice(own, geometry, path)
     matching = match_segments(segments, tree, path, unlabelled)
     if matching.by_value:
-        warn(f"{path}: {matching.said()}")
+        warn(f"{path}: {matching.note()}")
     found, overlaps = np.full(own.shape, IGNORE_INDEX, np.int16), Overlaps(tree)
     for number, node in matching.nodes.items():
         voxels = segments[int(str(number))].voxels
         overlaps.add(found, np.where(voxels, np.int16(tree.class_index(node.id)), np.int16(IGNORE_INDEX)))
     conflicts = int((found == CONTRADICTION).sum())
     if conflicts:
-        warn(f"{path}: {overlaps.said()}; {conflicts} voxels are left unlabelled")
+        warn(f"{path}: {overlaps.note()}; {conflicts} voxels are left unlabelled")
     empty = np.int16(IGNORE_INDEX)
     if tree.background is not None and unlabelled != 0:
         empty = np.int16(tree.class_index(tree.background.id))
@@ -173,7 +173,7 @@ def segmentation_maps(
     _require_lattice(own, geometry, path)
     matching = match_segments(segments, tree, path)
     if matching.by_value:
-        warn(f"{path}: {matching.said()}")
+        warn(f"{path}: {matching.note()}")
     rows = slice(0, geometry.shape[0])
     return {
         node.id: nearest_values(segments[int(str(number))].voxels, own, geometry, rows, 0)

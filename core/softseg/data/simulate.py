@@ -1,6 +1,6 @@
-"""Painted strokes and missing structures made from full labels, to measure what sparse annotation costs.
+"""Scribbles and missing structures made from full labels, to measure what sparse annotation costs.
 
-How people paint is imitated simply, with rules that are ours: a stroke is a curve of one voxel's width that wanders
+How people paint is imitated simply, with rules that are ours: a scribble is a curve of one voxel's width that wanders
 through one slice and never leaves its structure. What is not painted gets 0, which means unlabelled in positive-only
 training (Wang et al., OOD-SEG, Medical Image Analysis 2026, work with labels of that kind).
 """
@@ -29,7 +29,7 @@ from softseg.tree import LabelTree
 from softseg.types import BoolArray
 
 STROKE_LENGTH = 10
-"""Voxels of a stroke (our default), fewer where the structure ends before."""
+"""Voxels of a scribble (our default), fewer where the structure ends before."""
 
 _TURN = 0.4  # radians, standard deviation of the change of direction at each voxel
 _TRIES = 6  # new directions that are tried where the structure ends
@@ -37,35 +37,35 @@ _TRIES = 6  # new directions that are tried where the structure ends
 LabelMap = npt.NDArray[np.integer[Any]]
 
 
-def paint_strokes(
+def paint_scribbles(
     labels: LabelMap,
     *,
     per_structure: int | None = None,
-    share: float | None = None,
+    fraction: float | None = None,
     seed: int = 0,
     length: int = STROKE_LENGTH,
     background: int = 0,
 ) -> LabelMap:
-    """Return the label map of an annotator who paints strokes only.
+    """Return the label map of an annotator who draws scribbles only.
 
     Parameters
     ----------
     labels: whole label map ``(k, j, i)``.
-    per_structure: strokes of each value. They may cross, so a small structure may get fewer voxels than asked for.
-    share: instead, the part of each value's voxels that is painted, above 0 to 1; at least one voxel.
-    seed: the same seed paints the same strokes.
-    length: voxels of a stroke, at most.
+    per_structure: scribbles of each value. They may cross, so a small structure may get fewer voxels than asked for.
+    fraction: instead, the part of each value's voxels that is painted, above 0 to 1; at least one voxel.
+    seed: the same seed draws the same scribbles.
+    length: voxels of a scribble, at most.
     background: this value is never painted.
 
     Returns
     -------
-    Array of the same type: the value on strokes, 0 elsewhere.
+    Array of the same type: the value on scribbles, 0 elsewhere.
 
     Raises
     ------
-    InputError: neither or both of ``per_structure`` and ``share``, or one of them out of range.
+    InputError: neither or both of ``per_structure`` and ``fraction``, or one of them out of range.
     """
-    _check_amount(per_structure, share, length)
+    _check_amount(per_structure, fraction, length)
     painted = np.zeros_like(labels)
     flat = labels.reshape(-1)
     order = np.argsort(flat, kind="stable")
@@ -75,30 +75,30 @@ def paint_strokes(
             continue
         generator = np.random.default_rng(np.random.SeedSequence([seed, int(value)]))
         voxels = np.stack(np.unravel_index(order[start : start + count], labels.shape), axis=1)
-        budget = int(count) if share is None else max(1, math.ceil(share * int(count)))
-        strokes = per_structure if per_structure is not None else int(count)
-        _paint_one(painted, labels == value, voxels, int(value), strokes, budget, length, generator)
+        budget = int(count) if fraction is None else max(1, math.ceil(fraction * int(count)))
+        scribbles = per_structure if per_structure is not None else int(count)
+        _paint_one(painted, labels == value, voxels, int(value), scribbles, budget, length, generator)
     return painted
 
 
-def write_strokes(
+def write_scribbles(
     dataset: Dataset,
     out: str | PathLike[str],
     *,
     per_structure: int | None = None,
-    share: float | None = None,
+    fraction: float | None = None,
     seed: int = 0,
     length: int = STROKE_LENGTH,
     splits: Sequence[Split] = ("train", "val"),
     events: Events | None = None,
 ) -> Path:
-    """Write a dataset whose cases of ``splits`` have strokes instead of whole label maps; images stay where they are.
+    """Write a dataset whose cases of ``splits`` have scribbles instead of whole label maps; images stay where they are.
 
     Parameters
     ----------
     dataset: with one label map per case.
     out: folder for ``DATA.json`` and the new label maps.
-    per_structure, share, seed, length: as for :func:`paint_strokes`; each case gets strokes of its own.
+    per_structure, fraction, seed, length: as for :func:`paint_scribbles`; each case gets its own scribbles.
     splits: whose labels change; the others keep whole labels, to be judged on.
     events: progress; cancelling between cases.
 
@@ -115,12 +115,12 @@ def write_strokes(
 
     def change(labels: LabelMap, number: int) -> LabelMap:
         own = int(np.random.SeedSequence([seed, number]).generate_state(1)[0])
-        return paint_strokes(
-            labels, per_structure=per_structure, share=share, seed=own, length=length, background=hidden
+        return paint_scribbles(
+            labels, per_structure=per_structure, fraction=fraction, seed=own, length=length, background=hidden
         )
 
-    _check_amount(per_structure, share, length)
-    return _derived(dataset, Path(out), "strokes", splits, change, events)
+    _check_amount(per_structure, fraction, length)
+    return _derived(dataset, Path(out), "scribbles", splits, change, events)
 
 
 def hold_out(
@@ -170,15 +170,17 @@ def values_under(tree: LabelTree, nodes: Sequence[str]) -> list[int]:
     return [node.value for wanted in nodes for node in tree.branch(tree.find(wanted).id) if node.value is not None]
 
 
-def _check_amount(per_structure: int | None, share: float | None, length: int) -> None:
-    if (per_structure is None) == (share is None):
-        raise InputError("expected either a number of strokes per structure or a share of its voxels", field="strokes")
+def _check_amount(per_structure: int | None, fraction: float | None, length: int) -> None:
+    if (per_structure is None) == (fraction is None):
+        raise InputError(
+            "expected either a number of scribbles per structure or a fraction of its voxels", field="scribbles"
+        )
     if per_structure is not None and per_structure < 1:
-        raise InputError(f"expected at least 1 stroke, got {per_structure}", field="strokes per structure")
-    if share is not None and not 0 < share <= 1:
-        raise InputError(f"expected a share above 0 and up to 1, got {share}", field="share")
+        raise InputError(f"expected at least 1 scribble, got {per_structure}", field="scribbles per structure")
+    if fraction is not None and not 0 < fraction <= 1:
+        raise InputError(f"expected a fraction above 0 and up to 1, got {fraction}", field="fraction")
     if length < 1:
-        raise InputError(f"expected strokes of at least 1 voxel, got {length}", field="length")
+        raise InputError(f"expected scribbles of at least 1 voxel, got {length}", field="length")
 
 
 def _paint_one(
@@ -186,14 +188,14 @@ def _paint_one(
     inside: BoolArray,
     voxels: npt.NDArray[np.intp],
     value: int,
-    strokes: int,
+    scribbles: int,
     budget: int,
     length: int,
     generator: np.random.Generator,
 ) -> None:
-    """Paint strokes of one value until there are enough of them or no voxel of the budget is left."""
-    for start in generator.permutation(len(voxels))[:strokes]:
-        for voxel in _stroke(voxels[start], inside, length, generator):
+    """Draw scribbles of one value until there are enough of them or no voxel of the budget is left."""
+    for start in generator.permutation(len(voxels))[:scribbles]:
+        for voxel in _scribble(voxels[start], inside, length, generator):
             if painted[voxel] == 0:
                 painted[voxel] = value
                 budget -= 1
@@ -201,10 +203,10 @@ def _paint_one(
                 return
 
 
-def _stroke(
+def _scribble(
     start: npt.NDArray[np.intp], inside: BoolArray, length: int, generator: np.random.Generator
 ) -> list[tuple[int, ...]]:
-    """Return the voxels of one stroke within a slice: a walk that turns a little, and more where it would leave."""
+    """Return the voxels of one scribble within a slice: a walk that turns a little, and more where it would leave."""
     wide = [axis for axis in range(inside.ndim) if inside.shape[axis] > 1] or [inside.ndim - 1]
     plane = sorted(generator.choice(wide, min(2, len(wide)), replace=False))
     point = start.astype(np.float64)
@@ -224,7 +226,7 @@ def _stroke(
         point = ahead
         if voxel != path[-1]:
             path.append(voxel)
-        elif generator.random() < 1 / length:  # a structure of a few voxels must not hold the walk for ever
+        elif generator.random() < 1 / length:  # a structure of a few voxels must not trap the walk
             return path
     return path
 

@@ -95,7 +95,7 @@ def size_2d(
 def size_cube(
     shape: npt.NDArray[np.int64], classes: int, machine: Machine
 ) -> tuple[tuple[int, ...], int, dict[str, Any]]:
-    """Return patch, batch and network options for many bands: a small network, since bands say most and labels are few.
+    """Return patch, batch and network options for many bands: a small network, since bands tell most, labels are few.
 
     It begins with convolutions of 1 x 1 pixel, which mix bands alone: 3 x 3 of hundreds of bands would take most of the
     time and nine times the weights.

@@ -236,7 +236,7 @@ def add_label_patch(labels: SoftLabels, corners: Corners, row_of_class: Tensor, 
 
     Parameters
     ----------
-    labels: of the case, the slots of each voxel with the largest share first.
+    labels: of the case, the slots of each voxel with the largest probability first.
     corners: of the patch.
     row_of_class: int64 ``[classes]``: the row in which each class is counted; -1 leaves it out.
     out: float32 ``[rows, N]``, contiguous.
@@ -245,13 +245,13 @@ def add_label_patch(labels: SoftLabels, corners: Corners, row_of_class: Tensor, 
         _add_few_rows(labels, corners, row_of_class, out)
         return
     count = corners.count
-    shares = torch.from_numpy(np.array(labels.shares[corners.within(slice(None))])).flatten(1)
-    used = _used_slots(shares)
+    probabilities = torch.from_numpy(np.array(labels.probabilities[corners.within(slice(None))])).flatten(1)
+    used = _used_slots(probabilities)
     places: list[Tensor] = []
     for slot in range(int(used.max())):
         index = torch.from_numpy(labels.indices[corners.within(slot)].astype(np.int64)).flatten()
         row = row_of_class.index_select(0, index)
-        shares[slot] *= row >= 0
+        probabilities[slot] *= row >= 0
         places.append(row.clamp_min_(0) * count)
     flat, voxels = out.view(-1), torch.arange(count)
     for corner, weight in corners.parts:
@@ -265,38 +265,38 @@ def add_label_patch(labels: SoftLabels, corners: Corners, row_of_class: Tensor, 
             at = corner if some is None else corner.index_select(0, some)
             part = weight if some is None else weight.index_select(0, some)
             target = place.index_select(0, at).add_(voxels if some is None else some)
-            flat.scatter_add_(0, target, shares[slot].index_select(0, at).mul_(part))
+            flat.scatter_add_(0, target, probabilities[slot].index_select(0, at).mul_(part))
 
 
 def _add_few_rows(labels: SoftLabels, corners: Corners, row_of_class: Tensor, out: Tensor) -> None:
     """Do the same by way of one dense map per row, which is faster while there are few."""
     dense = None
     for slot in range(labels.slots):
-        share = torch.from_numpy(np.array(labels.shares[corners.within(slot)])).flatten()
+        probability = torch.from_numpy(np.array(labels.probabilities[corners.within(slot)])).flatten()
         index = torch.from_numpy(labels.indices[corners.within(slot)].astype(np.int32)).flatten()
         if dense is None:
             row = row_of_class.index_select(0, index)
-            dense = torch.stack([share * (row == position) for position in range(out.shape[0])])
+            dense = torch.stack([probability * (row == position) for position in range(out.shape[0])])
             continue
-        some = share.nonzero().squeeze(1)
+        some = probability.nonzero().squeeze(1)
         if not len(some):
             break
         row = row_of_class.index_select(0, index.index_select(0, some))
         some, row = some[row >= 0], row[row >= 0]
-        dense.view(-1).scatter_add_(0, row * dense.shape[1] + some, share.index_select(0, some))
+        dense.view(-1).scatter_add_(0, row * dense.shape[1] + some, probability.index_select(0, some))
     if dense is None:
         return
     part = _interpolate(dense, corners)
     out += part if corners.inside is None else part * corners.inside
 
 
-def _used_slots(shares: Tensor) -> Tensor:
-    """Return how many slots, from the first, each voxel of ``shares`` ``[K, n]`` uses: uint8 ``[n]``."""
-    used = torch.zeros(shares.shape[1], dtype=torch.uint8)
-    for slot, share in enumerate(shares):
-        said = share > 0
-        if bool(said.any()):
-            used[said] = slot + 1
+def _used_slots(probabilities: Tensor) -> Tensor:
+    """Return how many slots, from the first, each voxel of ``probabilities`` ``[K, n]`` uses: uint8 ``[n]``."""
+    used = torch.zeros(probabilities.shape[1], dtype=torch.uint8)
+    for slot, probability in enumerate(probabilities):
+        labelled = probability > 0
+        if bool(labelled.any()):
+            used[labelled] = slot + 1
     return used
 
 
@@ -318,7 +318,7 @@ def classes_in_box(labels: SoftLabels, corners: Corners) -> npt.NDArray[np.int64
     """Return the class indices that occur in the box of a patch, ascending."""
     found = np.zeros(labels.classes, np.bool_)
     for slot in range(labels.slots):
-        share = labels.shares[corners.within(slot)]
+        probability = labels.probabilities[corners.within(slot)]
         index = labels.indices[corners.within(slot)]
-        found[index[share > 0]] = True
+        found[index[probability > 0]] = True
     return np.flatnonzero(found)

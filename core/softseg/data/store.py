@@ -20,7 +20,7 @@ from softseg.data.corrected import only_corrected
 from softseg.data.cubes import file_of, read_channel
 from softseg.data.cubes.cube import turn
 from softseg.data.dataset import Dataset
-from softseg.data.labelled import LABELLED, PAINTED, least_share, painted_part, paints_strokes
+from softseg.data.labelled import LABELLED, PAINTED, is_scribbled, least_fraction, painted_part
 from softseg.data.labels import class_count, read_labels, read_mask
 from softseg.data.plan import Plan
 from softseg.data.points import runs_of_equals, sample_points
@@ -37,7 +37,7 @@ from softseg.soft.resample import resample_image, resample_labels
 from softseg.types import BoolArray, FloatArray
 
 COMPLETE = 1e-3
-"""Shares that sum to 1 up to this count as a full distribution and are left as they are."""
+"""Probabilities that sum to 1 up to this count as a full distribution and are left as they are."""
 
 _FORMAT = 10
 
@@ -58,11 +58,11 @@ class PreparedCase:
     raters: every rater's labels where the plan draws them at random, else one item, ``labels``.
     points: int32 ``[n, 3]`` sample voxels ``(k, j, i)``, by class and in random order within one.
     point_classes: by class index, which of them are of that class.
-    class_voxels: by class index, the number of voxels where it has the largest share.
+    class_voxels: by class index, the number of voxels where it has the largest probability.
     complete: whether every voxel is a full distribution over leaves.
-    strokes: whether only a part is labelled and what is not labelled says nothing.
-    weighted: whether the shares of a voxel sum to its weight (:mod:`softseg.data.corrected`); samples are then those of
-        the corrected voxels.
+    scribbles: whether only a part is labelled, the rest is unknown.
+    weighted: whether the probabilities of a voxel sum to its weight (:mod:`softseg.data.corrected`); samples are then
+        those of the corrected voxels.
     """
 
     id: str
@@ -76,7 +76,7 @@ class PreparedCase:
     point_classes: dict[int, slice]
     class_voxels: dict[int, int]
     complete: bool
-    strokes: bool = False
+    scribbles: bool = False
     weighted: bool = False
 
     @property
@@ -86,8 +86,8 @@ class PreparedCase:
 
     @property
     def least(self) -> float:
-        """The labelled share from which a voxel of a patch counts."""
-        return PAINTED if self.strokes else LABELLED
+        """The labelled fraction from which a voxel of a patch counts."""
+        return PAINTED if self.scribbles else LABELLED
 
 
 class CaseStore:
@@ -172,11 +172,11 @@ class CaseStore:
             (box[0].stop - box[0].start, box[1].stop - box[1].start, box[2].stop - box[2].start),
         )
 
-        strokes = paints_strokes(case, self.dataset)
+        scribbles = is_scribbled(case, self.dataset)
 
         def take(image: Image) -> npt.NDArray[Any]:
             array = reorient(image, plan.orientation).array
-            return array if strokes else np.ascontiguousarray(array[box])
+            return array if scribbles else np.ascontiguousarray(array[box])
 
         def warn(text: str) -> None:
             events.warning(f"case {case.id}: {text}")
@@ -190,15 +190,17 @@ class CaseStore:
         mask = None
         if case.mask is not None:
             valid = read_mask(case.mask, images[0].geometry, take)
-            raters = [replace(labels, shares=labels.shares * valid) for labels in raters]  # else they would blend in
-            if not strokes:
+            raters = [
+                replace(labels, probabilities=labels.probabilities * valid) for labels in raters
+            ]  # else they would blend in
+            if not scribbles:
                 mask = resample_image(Image(valid.astype(np.float32), source), grid).array >= 0.5
-        if strokes:
+        if scribbles:
             raters = _inside(raters, box, warn)
         events.check()
         fine = [resample_labels(labels, source, grid) for labels in raters]
-        if strokes:
-            fine = [painted_part(labels, least_share(source, grid)) for labels in fine]
+        if scribbles:
+            fine = [painted_part(labels, least_fraction(source, grid)) for labels in fine]
         if _draws_raters(plan, case):
             fine.append(fuse_raters(fine, "mean"))
         _write_case(
@@ -209,7 +211,7 @@ class CaseStore:
             grid,
             images[0].geometry,
             len(self.dataset.tree.leaves),
-            strokes,
+            scribbles,
             case.corrected is not None,
         )
 
@@ -220,7 +222,7 @@ def _draws_raters(plan: Plan, case: Case) -> bool:
 
 
 def _inside(raters: Sequence[SoftLabels], box: Box, warn: Callable[[str], None]) -> list[SoftLabels]:
-    """Return strokes inside the crop and say how many lie outside."""
+    """Return scribbles inside the crop and report how many lie outside."""
     cropped = [labels.cropped(box) for labels in raters]
     painted = sum(int((labels.total() > 0).sum()) for labels in raters)
     lost = painted - sum(int((labels.total() > 0).sum()) for labels in cropped)
@@ -241,17 +243,17 @@ def _save(path: Path, array: npt.NDArray[Any]) -> None:
 
 
 def _sorted_slots(labels: SoftLabels) -> SoftLabels:
-    """Return the labels with the largest share of each voxel first, and without slots that nobody uses."""
-    order = np.argsort(-labels.shares, axis=0, kind="stable")
-    shares = np.take_along_axis(labels.shares, order, axis=0)
-    used = max(1, int(np.count_nonzero(shares.any(axis=(1, 2, 3)))))
+    """Return the labels with the largest probability of each voxel first, and without unused slots."""
+    order = np.argsort(-labels.probabilities, axis=0, kind="stable")
+    probabilities = np.take_along_axis(labels.probabilities, order, axis=0)
+    used = max(1, int(np.count_nonzero(probabilities.any(axis=(1, 2, 3)))))
     indices = np.take_along_axis(labels.indices, order[:used], axis=0)
-    return SoftLabels(indices, np.ascontiguousarray(shares[:used]), labels.classes)
+    return SoftLabels(indices, np.ascontiguousarray(probabilities[:used]), labels.classes)
 
 
 def _complete(labels: SoftLabels, leaves: int) -> bool:
-    """Whether all shares are of leaves and sum to 1 everywhere, but for rounding."""
-    return bool(labels.total().min() >= 1 - COMPLETE and (labels.indices[labels.shares > 0] < leaves).all())
+    """Whether all probabilities are of leaves and sum to 1 everywhere, but for rounding."""
+    return bool(labels.total().min() >= 1 - COMPLETE and (labels.indices[labels.probabilities > 0] < leaves).all())
 
 
 def _write_case(
@@ -262,7 +264,7 @@ def _write_case(
     grid: Geometry,
     source: Geometry,
     leaves: int,
-    strokes: bool,
+    scribbles: bool,
     weighted: bool,
 ) -> None:
     """Write a case; ``labels`` are those of the raters and at the end, if there are several, their mean."""
@@ -271,7 +273,7 @@ def _write_case(
         _save(temporary / "image.npy", image)
         for position, item in enumerate(labels):
             _save(temporary / f"indices-{position}.npy", item.indices)
-            _save(temporary / f"shares-{position}.npy", item.shares)
+            _save(temporary / f"shares-{position}.npy", item.probabilities)
         if mask is not None:
             _save(temporary / "mask.npy", mask)
         _save(temporary / "points.npy", points)
@@ -281,7 +283,7 @@ def _write_case(
             "geometry": grid.to_json(),
             "source_geometry": source.to_json(),
             "complete": all(_complete(item, leaves) for item in labels),
-            "strokes": strokes,
+            "strokes": scribbles,
             "weighted": weighted,
             "class_voxels": {str(name): count for name, count in counts.items()},
             "crc32": {file.name: _crc32(file) for file in sorted(temporary.glob("*.npy"))},
@@ -302,11 +304,11 @@ def _is_intact(folder: Path) -> bool:
 
     Raises
     ------
-    OSError: too many files are open to say so.
+    OSError: too many files are open.
     """
     try:
         checksums = read_json_object(folder / "case.json")["crc32"]
-        names = {file.name for file in folder.glob("*.npy") if file.is_file()}  # no pipe that nobody writes to
+        names = {file.name for file in folder.glob("*.npy") if file.is_file()}  # no pipe without a writer
         return names == set(checksums) and all(_crc32(folder / name) == checksums[name] for name in names)
     except (InputError, OSError, KeyError, TypeError) as error:
         _raise_if_too_many_files(error)
@@ -314,10 +316,10 @@ def _is_intact(folder: Path) -> bool:
 
 
 def _raise_if_too_many_files(error: Exception) -> None:
-    """Raise the OSError that says so, if that is why a file could not be read: then nothing is known of the file."""
-    for said in (error, error.__cause__):
-        if isinstance(said, OSError) and said.errno in (errno.EMFILE, errno.ENFILE):
-            raise said from None
+    """Raise the OSError behind a file that could not be read, if it is one: then nothing is known of the file."""
+    for cause in (error, error.__cause__):
+        if isinstance(cause, OSError) and cause.errno in (errno.EMFILE, errno.ENFILE):
+            raise cause from None
 
 
 def _open_case(case_id: str, folder: Path, classes: int) -> PreparedCase:
@@ -343,6 +345,6 @@ def _open_case(case_id: str, folder: Path, classes: int) -> PreparedCase:
         point_classes=runs_of_equals(np.load(folder / "point_classes.npy", allow_pickle=False)),
         class_voxels={int(name): count for name, count in content["class_voxels"].items()},
         complete=content["complete"],
-        strokes=content["strokes"],
+        scribbles=content["strokes"],
         weighted=content["weighted"],
     )

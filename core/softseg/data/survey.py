@@ -32,11 +32,11 @@ class Scan:
     ----------
     spacing: mm, ``(k, j, i)``.
     shape: voxels of the box that is not exactly zero, ``(k, j, i)``.
-    zeros: share of voxels that are exactly zero (in all bands), by channel.
+    zeros: fraction of voxels that are exactly zero (in all bands), by channel.
     samples: some intensities of that box, by channel; of a channel that is a cube, spectra ``[pixels, bands]`` of
         pixels that are not zero in all bands and lie inside the case's mask, if it has one.
     foreground_mm: size of the labelled foreground within a slice, mm; None in 3D and where nothing is labelled.
-    wavelengths: of the bands in nm, by channel; None where it is no cube or the file does not say.
+    wavelengths: of the bands in nm, by channel; None where it is no cube or the file has none.
     """
 
     spacing: tuple[float, float, float]

@@ -120,6 +120,9 @@ def learn(maps: Maps, folder: Path, minutes: float, device: str, events: Events)
     results = predict(model, [scan], folder / "prediction", nodes=["grey-matter"], device=device, events=events)
     found = results[0].written
     evaluate([found.file("soft")], [back.labels], dataset.tree, folder / "evaluation", events, images=[scan])
-    shares = read_image(folder / "data" / "back_grey-matter.nii.gz"), read_image(found.file("node", "grey-matter"))
-    picture = write_comparison(read_image(scan), *shares, "grey matter", folder / "soft_labels.png")
+    probabilities = (
+        read_image(folder / "data" / "back_grey-matter.nii.gz"),
+        read_image(found.file("node", "grey-matter")),
+    )
+    picture = write_comparison(read_image(scan), *probabilities, "grey matter", folder / "soft_labels.png")
     return [run / "curves.png", picture, folder / "evaluation" / "report.html", found.file("soft"), model]

@@ -1,7 +1,7 @@
-"""A synthetic spinal cord: an axial T2*-weighted scan that shows nobody, for a first try of the cord model.
+"""A synthetic spinal cord: an axial T2*-weighted scan of no real person, to try the cord model.
 
 The shapes are ellipses and a butterfly, drawn on a fine grid and averaged onto the scan's, so that voxels at borders
-hold parts of two tissues. It is made to be looked at, not to measure with: no score on it says anything of people.
+hold parts of two tissues. It is for illustration: scores on it mean nothing for real scans.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _BODY, _BONE, _FLUID, _WHITE, _GREY = 70.0, 30.0, 230.0, 120.0, 165.0
 
 
 def cord_phantom(seed: int = 0) -> tuple[Image, npt.NDArray[np.float32]]:
-    """Return the scan, int16 on ten axial slices of 0.5 x 0.5 x 5 mm, and the true shares of grey and white matter.
+    """Return the scan, int16 on ten axial slices of 0.5 x 0.5 x 5 mm, and the soft labels of grey and white matter.
 
     Parameters
     ----------
@@ -33,19 +33,21 @@ def cord_phantom(seed: int = 0) -> tuple[Image, npt.NDArray[np.float32]]:
     random = np.random.default_rng(seed)
     fine = (np.arange(_SIZE * _FINE) + 0.5) / _FINE - _SIZE / 2
     x, y = (0.5 * axis for axis in np.meshgrid(fine, fine))
-    scan, shares = [], []
+    scan, probabilities = [], []
     for number in range(_SLICES):
         bend = 1.5 * np.sin(number / 3)
         grey, white, fluid, bone = _tissues(x, y - bend, 1 + 0.06 * np.cos(number / 2))
         image = _BODY + (_BONE - _BODY) * bone + (_FLUID - _BONE) * fluid
         image += (_WHITE - _FLUID) * (white | grey) + (_GREY - _WHITE) * grey
         scan.append(_averaged(image))
-        shares.append((_averaged(grey), _averaged(white)))
+        probabilities.append((_averaged(grey), _averaged(white)))
     noisy = np.stack(scan) * (1 + 0.15 * _averaged(np.cos(x / 40) * np.cos(y / 40)))
     noisy += random.normal(0, 6, noisy.shape)
     # the body lies on its back: left to right, front to back, feet to head
     geometry = Geometry((_SIZE, _SIZE, _SLICES), _SPACING, (-32.0, -32.0, -25.0))
-    return Image(np.rint(noisy).clip(0).astype(np.int16), geometry), np.moveaxis(np.array(shares, np.float32), 1, 0)
+    return Image(np.rint(noisy).clip(0).astype(np.int16), geometry), np.moveaxis(
+        np.array(probabilities, np.float32), 1, 0
+    )
 
 
 _Mask = npt.NDArray[np.bool_]

@@ -24,7 +24,7 @@ _GROUND, _INK = "#0b0e14", "#e8eaee"
 def write_overview(stored: SoftParcellation, scan: Image, levels: Sequence[int], node: str, path: Path) -> Path:
     """Draw an axial slice of the scan, its labels at ``levels`` (root 0) and the probability of ``node``."""
     tree, colors = stored.tree, node_colors(stored.tree)
-    share = upright(stored.probability(node), stored.geometry)
+    probability = upright(stored.probability(node), stored.geometry)
     volume = upright(scan.array, scan.geometry)
     planes = _planes(volume, scan)
     under = planes.of(grey(volume, volume.shape, planes.box), 0)
@@ -37,21 +37,21 @@ def write_overview(stored: SoftParcellation, scan: Image, levels: Sequence[int],
         places[[tree.value_of(node.id) for node in shown]] = np.arange(len(shown))
         picture = blend(under, places[planes.of(labels, 0)], [colors[node.id] for node in shown])
         panels.append((f"level {level}: {len(shown)} structures", picture))
-    panels.append((f"probability of {tree.node(node).name}", _heat(planes.of(share, 0))))
+    panels.append((f"probability of {tree.node(node).name}", _heat(planes.of(probability, 0))))
     return _write(panels, planes, path)
 
 
 def write_comparison(scan: Image, truth: Image, learned: Image, name: str, path: Path) -> Path:
-    """Draw a scan, the share of ``name`` that a network should find in it, and the share that it found."""
+    """Draw a scan, the probability of ``name`` that a network should find in it, and the probability that it found."""
     volume = upright(scan.array, scan.geometry)
     planes = _planes(volume, scan)
     under = planes.of(grey(volume, volume.shape, planes.box), 0)
-    shares = [planes.of(upright(image.array, image.geometry), 0) for image in (truth, learned)]
+    probabilities = [planes.of(upright(image.array, image.geometry), 0) for image in (truth, learned)]
     panels = [
         ("scan, not used in training", np.repeat(under[..., None], 3, axis=2)),
-        (f"{name}: soft label", _heat(shares[0])),
-        (f"{name}: learned", _heat(shares[1])),
-        ("difference", _heat(np.abs(shares[0] - shares[1]))),
+        (f"{name}: soft label", _heat(probabilities[0])),
+        (f"{name}: learned", _heat(probabilities[1])),
+        ("difference", _heat(np.abs(probabilities[0] - probabilities[1]))),
     ]
     return _write(panels, planes, path)
 
@@ -61,12 +61,12 @@ def _planes(volume: npt.NDArray[Any], scan: Image) -> Planes:
     return Planes(spacing, box_around(volume > 0, spacing, 4.0), telling_point(volume > 0))
 
 
-def _heat(share: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    return np.asarray(mpl.colormaps[HEAT](np.clip(share, 0, 1))[..., :3])
+def _heat(probability: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    return np.asarray(mpl.colormaps[HEAT](np.clip(probability, 0, 1))[..., :3])
 
 
 def _write(panels: list[tuple[str, npt.NDArray[Any]]], planes: Planes, path: Path) -> Path:
-    """Draw the panels in a row, with one bar for shares 0 to 1."""
+    """Draw the panels in a row, with one bar for probabilities 0 to 1."""
     width, height = planes.extent(0)
     size = (2.6 * len(panels) + 0.7, 2.6 * height / width + 0.35)
     figure = Figure(figsize=size, layout="constrained", facecolor=_GROUND)

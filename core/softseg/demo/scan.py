@@ -15,8 +15,8 @@ from softseg.files import scratch_beside, write_beside
 from softseg.image import Image, read_image, write_image
 from softseg.tree import LabelTree, Node
 
-BACK_SHARE = 0.35
-"""Share of the head, from the back, that is kept out of training and used to judge it."""
+BACK_FRACTION = 0.35
+"""Fraction of the head, from the back, that is kept out of training and used to judge it."""
 
 TISSUES = (
     Node("head", "head", None),
@@ -30,10 +30,10 @@ TISSUES = (
 
 @dataclass(frozen=True)
 class Maps:
-    """The scan and its soft labels, all on one grid: ``t1`` 0..255, ``shares`` leaf id to its share 0..1."""
+    """The scan and its soft labels, all on one grid: ``t1`` 0..255, ``probabilities`` by leaf id, 0..1."""
 
     t1: Image
-    shares: dict[str, Image]
+    probabilities: dict[str, Image]
 
 
 def read_maps(folder: Path) -> Maps:
@@ -48,10 +48,13 @@ def read_maps(folder: Path) -> Maps:
     grey = _read(datasets.load_mni152_gm_template(resolution=1), folder).array.astype(np.float32)
     white = _read(datasets.load_mni152_wm_template(resolution=1), folder).array.astype(np.float32)
     other = np.where(brain, np.maximum(0, 1 - grey - white), 0).astype(np.float32)
-    shares = {"other": other, "grey-matter": grey, "white-matter": white}
-    shares = {"background": np.maximum(0, 1 - sum(shares.values())).astype(np.float32), **shares}
+    probabilities = {"other": other, "grey-matter": grey, "white-matter": white}
+    probabilities = {"background": np.maximum(0, 1 - sum(probabilities.values())).astype(np.float32), **probabilities}
     intensities = np.where(brain, np.rint(t1.array * 255), 0).astype(np.uint8)
-    maps = Maps(Image(intensities, t1.geometry), {leaf: Image(share, t1.geometry) for leaf, share in shares.items()})
+    maps = Maps(
+        Image(intensities, t1.geometry),
+        {leaf: Image(probability, t1.geometry) for leaf, probability in probabilities.items()},
+    )
     write_image(maps.t1, folder / "T1.nii.gz")
     return maps
 
@@ -60,7 +63,7 @@ def write_dataset(maps: Maps, folder: Path) -> Path:
     """Write the front and the back of the head as two cases with soft labels, and return DATA.json."""
     LabelTree(TISSUES, name="tissues").save(folder / "tree.json")
     slices = maps.t1.array.shape[1]
-    back = round(slices * BACK_SHARE)
+    back = round(slices * BACK_FRACTION)
     cases = [
         _write_part(maps, folder, "front", "train", back, slices),
         _write_part(maps, folder, "back", "val", 0, back),
@@ -74,8 +77,8 @@ def write_dataset(maps: Maps, folder: Path) -> Path:
 def _write_part(maps: Maps, folder: Path, name: str, split: str, first: int, last: int) -> dict[str, Any]:
     """Write the coronal slices ``first`` to ``last - 1`` (posterior to anterior) as one case."""
     labels = {}
-    for leaf, share in maps.shares.items():
-        labels[leaf] = write_image(_coronal(share, first, last), folder / f"{name}_{leaf}.nii.gz").name
+    for leaf, probability in maps.probabilities.items():
+        labels[leaf] = write_image(_coronal(probability, first, last), folder / f"{name}_{leaf}.nii.gz").name
     image = write_image(_coronal(maps.t1, first, last), folder / f"{name}_T1.nii.gz").name
     return {"id": name, "group": f"MNI152 {name}", "split": split, "images": {"T1": image}, "labels": labels}
 

@@ -44,27 +44,27 @@ def description_of(node: Node, number: int, model: str, corrected: bool) -> Any:
     from highdicom.color import CIELabColor
     from highdicom.seg import SegmentDescription
 
-    said = terminology_of(node)
+    codes = terminology_of(node)
     made = SegmentDescription(
         segment_number=number,
         segment_label=text_of(node.name),
-        segmented_property_category=_concept(said.category),
-        segmented_property_type=_concept(said.type),
+        segmented_property_category=_concept(codes.category),
+        segmented_property_type=_concept(codes.type),
         algorithm_type="SEMIAUTOMATIC" if corrected else "AUTOMATIC",
         algorithm_identification=AlgorithmIdentificationSequence(
             name=text_of(model or MANUFACTURER),
             family=_concept(Code("123110", "DCM", "Artificial Intelligence")),
             version=__version__,
         ),
-        anatomic_regions=None if said.region is None else [_concept(said.region)],
+        anatomic_regions=None if codes.region is None else [_concept(codes.region)],
         display_color=None if node.color is None else CIELabColor.from_rgb(*node.color),
     )
-    if said.type_modifier is not None:
+    if codes.type_modifier is not None:
         made.SegmentedPropertyTypeCodeSequence[0].SegmentedPropertyTypeModifierCodeSequence = [
-            _concept(said.type_modifier)
+            _concept(codes.type_modifier)
         ]
-    if said.region_modifier is not None:
-        made.AnatomicRegionSequence[0].AnatomicRegionModifierSequence = [_concept(said.region_modifier)]
+    if codes.region_modifier is not None:
+        made.AnatomicRegionSequence[0].AnatomicRegionModifierSequence = [_concept(codes.region_modifier)]
     return made
 
 

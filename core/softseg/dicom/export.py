@@ -64,7 +64,7 @@ def run_export_seg(request: ExportSegRequest, events: Events | None = None) -> P
     """
     events = Events() if events is None else events
     events.stage("export DICOM segmentation")
-    import highdicom  # noqa: F401 - before anything is read, so that a missing package is said at once
+    import highdicom  # noqa: F401 - before anything is read, so that a missing package is reported at once
 
     stored = SoftParcellation.load(request.soft)
     if not request.corrected:

@@ -65,7 +65,7 @@ def fractional(
     """Return a FRACTIONAL segmentation of probabilities.
 
     highdicom takes all segments at once as float32, which for many segments is more than machines have. It makes the
-    object for frames of a single pixel, which say where each segment is, and the true frames are put in their place.
+    object for frames of a single pixel, which place each segment, and the true frames are put in their place.
 
     Parameters
     ----------
@@ -130,7 +130,7 @@ def _images(source: Header) -> list[Any]:
         for name in ("FrameOfReferenceUID", "StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID"):
             if not image.get(name):
                 raise InputError(
-                    "a segmentation must say which images it belongs to, and this one does not say",
+                    "a segmentation must reference its images, and this one does not",
                     file=file,
                     field=name,
                 )
@@ -169,5 +169,7 @@ def _made(
         series_description=text_of(f"{MANUFACTURER} {model}".strip()),
     )
     measures = made.SharedFunctionalGroupsSequence[0].PixelMeasuresSequence[0]
-    measures.SpacingBetweenSlices = f"{np.linalg.norm(source.affine[:3, 2]):.10g}"  # the tag may say another, wrong one
+    measures.SpacingBetweenSlices = (
+        f"{np.linalg.norm(source.affine[:3, 2]):.10g}"  # the tag may hold another, wrong one
+    )
     return made

@@ -120,11 +120,13 @@ def level_rows(case: str, measures: CaseMeasures, rows: Sequence[Row]) -> list[R
         values: Row = {name: _mean(row[name] for row in here) for name in (*NODE_METRICS, *more)}
         for name in ("volume_error_percent", "soft_volume_error_percent"):
             values[f"absolute_{name}"] = _mean(abs(row[name]) for row in here)
-        said = level.reference >= 0
+        labelled = level.reference >= 0
         if measures.rows.background >= 0:
             background = int(np.flatnonzero(level.rows == measures.rows.background)[0])
-            said &= (level.reference != background) | (level.predicted != background)
-        values["accuracy"] = float((level.reference == level.predicted)[said].mean()) if said.any() else math.nan
+            labelled &= (level.reference != background) | (level.predicted != background)
+        values["accuracy"] = (
+            float((level.reference == level.predicted)[labelled].mean()) if labelled.any() else math.nan
+        )
         values["winner_calibration_error"] = float(level.winner.error[0]) if measures.soft else math.nan
         found.append(
             {
@@ -138,10 +140,10 @@ def level_rows(case: str, measures: CaseMeasures, rows: Sequence[Row]) -> list[R
     return found
 
 
-def told_level(rows: Iterable[Row]) -> int:
+def summary_level(rows: Iterable[Row]) -> int:
     """Return the deepest level at which references name nearly all that they name anywhere, by rows of nodes.
 
-    A reference of coarse labels says nothing of the levels below them but where a leaf lies high: means of what is left
+    A reference of coarse labels leaves the levels below unlabelled except where a leaf lies high: means of what is left
     there are no summary. Nearly all: :data:`TOLD` of the soft volume.
     """
     named = {level: sum(row["soft_volume_reference_ml"] for row in here) for level, here in by_level(rows).items()}

@@ -24,9 +24,9 @@ STEPS = 50
 """Steps between a confidence of 0.5 and one of 1 (our default: 0.01 each)."""
 
 TARGETS = (0.9, 0.95, 0.99)
-"""Accuracies for which reports say what confidence is needed (our default)."""
+"""Accuracies for which reports state the confidence needed (our default)."""
 
-_SLACK = 1e-6  # of a share: sums of float32
+_SLACK = 1e-6  # of a probability: sums of float32
 
 Sums = npt.NDArray[np.float64]
 
@@ -40,8 +40,8 @@ class Answers:
     voxels: how many were looked at: all but those that are background in prediction and reference.
     answered: ``[levels + 1, STEPS + 1]``: voxels by how deep they are answered (0: the root or nothing; a leaf counts
         as the deepest level) and by confidence.
-    judged: the same, those whose reference says something at that depth.
-    right: sum over these of the reference's share of the answered node.
+    judged: the same, of those whose reference is labelled at that depth.
+    right: sum over these of the reference's probability of the answered node.
     """
 
     voxels: float
@@ -71,7 +71,7 @@ class Answers:
 
         Parameters
         ----------
-        predicted, reference: ``[V, n]`` summed shares of all nodes, in the order of ``tree.nodes``.
+        predicted, reference: ``[V, n]`` summed probabilities of all nodes, in the order of ``tree.nodes``.
         rows: of the tree.
         blocks: the same voxels at each level, where they were looked at already.
         """
@@ -87,12 +87,12 @@ class Answers:
             block = LevelBlock.of(predicted, reference, cut) if blocks is None else blocks[level - 1]
             known, columns = block.known, np.arange(block.known.size)
             best = np.maximum(block.label, 0)
-            share = np.empty(count.size, np.float32)
-            share[known] = block.predicted[best, columns]
+            probability = np.empty(count.size, np.float32)
+            probability[known] = block.predicted[best, columns]
             if known.size < count.size:
                 coarse = np.setdiff1d(np.arange(count.size), known, assume_unique=True)
-                share[coarse] = predicted[np.ix_(cut, coarse)].max(axis=0)
-            passed = np.maximum(_passed(share), deeper)
+                probability[coarse] = predicted[np.ix_(cut, coarse)].max(axis=0)
+            passed = np.maximum(_passed(probability), deeper)
             sums.answered[level] += _between(deeper[count], passed[count])
             judged = count[known]
             at = known[judged]
@@ -110,14 +110,14 @@ class Answers:
         return np.linspace(0.5, 1.0, STEPS + 1)
 
     @property
-    def shares(self) -> Sums:
-        """``[levels, STEPS + 1]``: share of the voxels answered at each level or deeper, level 1 first."""
+    def fractions(self) -> Sums:
+        """``[levels, STEPS + 1]``: fraction of the voxels answered at each level or deeper, level 1 first."""
         with np.errstate(invalid="ignore", divide="ignore"):
             return np.asarray(np.cumsum(self.answered[:0:-1], axis=0)[::-1] / self.voxels)
 
     @property
     def accuracy(self) -> Sums:
-        """``[STEPS + 1]``: share of the answers below the root that are right; nan where there is none."""
+        """``[STEPS + 1]``: fraction of the answers below the root that are right; nan where there is none."""
         with np.errstate(invalid="ignore", divide="ignore"):
             return np.asarray(self.right[1:].sum(axis=0) / self.judged[1:].sum(axis=0))
 
@@ -133,14 +133,14 @@ class Answers:
         return first if first < len(accuracy) and np.isfinite(accuracy[first]) else None
 
     def table(self) -> list[dict[str, Any]]:
-        """Return one row per confidence: share answered at each level or deeper, accuracy of the answers."""
+        """Return one row per confidence: fraction answered at each level or deeper, accuracy of the answers."""
         return [
             {
                 "confidence": round(float(confidence), 4),
-                **{f"answered_level_{level}": float(share) for level, share in enumerate(shares, 1)},
+                **{f"answered_level_{level}": float(fraction) for level, fraction in enumerate(fractions, 1)},
                 "accuracy": float(accuracy),
             }
-            for confidence, shares, accuracy in zip(self.confidences, self.shares.T, self.accuracy, strict=True)
+            for confidence, fractions, accuracy in zip(self.confidences, self.fractions.T, self.accuracy, strict=True)
         ]
 
     def summary(self) -> dict[str, Any]:
@@ -153,9 +153,9 @@ class Answers:
         }
 
 
-def _passed(share: FloatArray) -> npt.NDArray[np.intp]:
-    """Return how many of the confidence levels, from 0.5 up, a share passes: 0 .. STEPS + 1."""
-    steps = np.floor((share.astype(np.float64) + _SLACK - 0.5) * 2 * STEPS).astype(np.intp) + 1
+def _passed(probability: FloatArray) -> npt.NDArray[np.intp]:
+    """Return how many of the confidence levels, from 0.5 up, a probability passes: 0 .. STEPS + 1."""
+    steps = np.floor((probability.astype(np.float64) + _SLACK - 0.5) * 2 * STEPS).astype(np.intp) + 1
     return np.clip(steps, 0, STEPS + 1)
 
 

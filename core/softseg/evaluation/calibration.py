@@ -17,7 +17,7 @@ BINS = 20
 """Bins of equal width over 0..1 (our default; average-calibration-error losses use the same number)."""
 
 FLOOR = 0.01
-"""Voxels take part where the prediction gives at least this share to what is judged (our default)."""
+"""Voxels take part where the prediction gives at least this probability to what is judged (our default)."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,8 +27,8 @@ class Reliability:
     Attributes
     ----------
     count: ``[..., bins]``, voxels.
-    confidence: ``[..., bins]``, sum of the predicted shares.
-    truth: ``[..., bins]``, sum of the reference's shares.
+    confidence: ``[..., bins]``, sum of the predicted probabilities.
+    truth: ``[..., bins]``, sum of the reference's probabilities.
     """
 
     count: npt.NDArray[np.float64]
@@ -50,8 +50,8 @@ class Reliability:
 
         Parameters
         ----------
-        confidence: ``[n]``, predicted shares, 0..1.
-        truth: ``[n]``, the reference's shares, 0..1.
+        confidence: ``[n]``, predicted probabilities, 0..1.
+        truth: ``[n]``, the reference's probabilities, 0..1.
         row: ``[n]`` or one number: where in the leading axes (flattened) they belong.
         """
         bins = self.count.shape[-1]

@@ -49,16 +49,16 @@ def case_figures(report: Report, pair: Pair, colors: dict[str, Color], events: E
         pair.mask,
         unlabelled=pair.unlabelled,
         labelled_only=report.labelled is not None,
-        grid=prediction.shares.geometry,
+        grid=prediction.probabilities.geometry,
     )
-    geometry = prediction.shares.geometry
+    geometry = prediction.probabilities.geometry
     deepest = report.tree.depth if prediction.deepest is None else prediction.deepest
     coarse = min(group_level(report.tree), deepest)
-    nodes = _heat_nodes(report, pair.case, deepest) if prediction.shares.soft else []
+    nodes = _heat_nodes(report, pair.case, deepest) if prediction.probabilities.soft else []
     levels = sorted({coarse, deepest})
-    ours = _upright(volumes_of(prediction.shares, rows, levels, nodes), geometry)
+    ours = _upright(volumes_of(prediction.probabilities, rows, levels, nodes), geometry)
     events.check()
-    theirs = _upright(volumes_of(reference.shares, rows, levels, nodes), geometry)
+    theirs = _upright(volumes_of(reference.probabilities, rows, levels, nodes), geometry)
     events.check()
     scan = None if pair.image is None else upright_scan(read_channel(pair.image))
     cuts = {level: [node.id for node in report.tree.cut_at(level).nodes] for level in levels}
@@ -108,13 +108,13 @@ def _legend(report: Report, colors: dict[str, Color], level: int) -> dict[str, s
 
 
 def _heat(report: Report, stage: Stage, ours: Volumes, theirs: Volumes, nodes: list[str]) -> dict[str, str]:
-    maps = [(f"Share of {report.tree.node(node).name}", ours.nodes[node], theirs.nodes[node]) for node in nodes]
+    maps = [(f"Probability of {report.tree.node(node).name}", ours.nodes[node], theirs.nodes[node]) for node in nodes]
     figure = heat_figure(stage.under, stage.planes.spacing, maps)
     return {
         "uri": to_uri(figure, "png", 120),
         "alt": "Heat maps of " + ", ".join(report.tree.node(node).name for node in nodes),
         "caption": "Heat maps of the structure with the lowest Dice and of one in the middle; the line is the border "
-        "of the reference (a share of one half). What is below a share of about 0.3 lets the scan shine through.",
+        "of the reference (probability 0.5). Below a probability of about 0.3 the scan shows through.",
     }
 
 
@@ -133,10 +133,10 @@ def _heat_nodes(report: Report, case: str, level: int) -> list[str]:
 
 
 def _wrong(ours: Volumes, theirs: Volumes, rows: TreeRows, leaves: int) -> FloatArray:
-    """Return the tree distance (edges) where the leaf is wrong, nan elsewhere and where one side says nothing."""
+    """Return the tree distance (edges) where the leaf is wrong, nan elsewhere and where one side is unlabelled."""
     table = hop_distances(rows).astype(np.float32)
     background = np.flatnonzero(rows.leaves == rows.background)
-    known = ours.said & theirs.said
+    known = ours.labelled & theirs.labelled
     label, truth = ours.labels[leaves], theirs.labels[leaves]
     if background.size:
         label, truth = (np.where(side < 0, background[0], side) for side in (label, truth))
@@ -150,7 +150,7 @@ def _wrong(ours: Volumes, theirs: Volumes, rows: TreeRows, leaves: int) -> Float
 
 def _upright(volumes: Volumes, geometry: Geometry) -> Volumes:
     return Volumes(
-        upright(volumes.said, geometry).astype(np.bool_),
+        upright(volumes.labelled, geometry).astype(np.bool_),
         {level: upright(labels, geometry) for level, labels in volumes.labels.items()},
-        {node: upright(share, geometry) for node, share in volumes.nodes.items()},
+        {node: upright(probability, geometry) for node, probability in volumes.nodes.items()},
     )

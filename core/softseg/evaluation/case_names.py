@@ -20,7 +20,7 @@ from softseg.requests.manifest import RESULTS_FILE, Manifest, WrittenCase
 from softseg.texts import require_text_name
 
 _DEPTH = 4
-"""Folders above a file that may say whose it is, where the file's name does not."""
+"""How many folders above a file may name its case, where the file's name does not."""
 
 
 def case_name(path: Path) -> str:
@@ -57,8 +57,8 @@ def common_name(files: Sequence[Path]) -> Names:
 def names_of(paths: Sequence[Path], made_from: bool = False) -> list[Names]:
     """Return what files and folders go by.
 
-    A file goes by its name, or by a folder above it where the name says its kind alone or several have the same. With
-    ``made_from`` first by the case and last by the images that the command that predicted it wrote down.
+    A file goes by its name, or by a folder above it where its own name tells the kind only or several have the same.
+    With ``made_from`` first by the case and last by the images that the command that predicted it wrote down.
     """
     own = [case_name(path) for path in paths]
     unsaid = [place for place, name in enumerate(own) if says_kind_only(name) or own.count(name) > 1]
@@ -84,7 +84,7 @@ def _folders(paths: Sequence[Path]) -> list[str]:
 
 
 def _recorded(path: Path) -> tuple[list[str], list[str]]:
-    """Return the case and the names of its images that ``results.json`` and ``prediction.json`` say of a prediction."""
+    """Return the case and the names of its images of a prediction from ``results.json`` and ``prediction.json``."""
     folder = path.absolute() if path.is_dir() else path.absolute().parent
     case: list[str] = []
     images: list[str] = []
@@ -98,7 +98,7 @@ def _recorded(path: Path) -> tuple[list[str], list[str]]:
 
 
 def _manifest(folder: Path) -> tuple[WrittenCase, ...]:
-    """Return the cases that a command predicted into a folder; none where it says nothing."""
+    """Return the cases that a command predicted into a folder; empty where there are none."""
     try:
         return Manifest.read(folder).cases if (folder / RESULTS_FILE).is_file() else ()
     except (InputError, OSError):

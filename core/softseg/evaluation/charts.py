@@ -168,7 +168,7 @@ def _name_lowest(axes: Axes, names: Sequence[str], sizes: Sequence[float], score
 
 
 def reliability_chart(curves: Sequence[tuple[str, Reliability]], what: str) -> Figure:
-    """Draw reliability diagrams side by side: truth against confidence, with the share of voxels per bin below."""
+    """Draw reliability diagrams side by side: truth against confidence, with the fraction of voxels per bin below."""
     columns = min(6, len(curves))
     lines = math.ceil(len(curves) / columns)
     side = min(2.6, 10.4 / columns)
@@ -179,8 +179,8 @@ def reliability_chart(curves: Sequence[tuple[str, Reliability]], what: str) -> F
         axes = figure.add_subplot(lines, columns, place + 1)
         confidence, truth = (np.where(curve.count >= FEWEST, part, np.nan) for part in curve.curve)
         edges = np.linspace(0, 1, len(confidence) + 1)
-        share = curve.count / max(curve.count.sum(), 1)
-        axes.bar(edges[:-1], share, width=np.diff(edges), align="edge", color=FAINT, edgecolor="white", lw=0.4)
+        fraction = curve.count / max(curve.count.sum(), 1)
+        axes.bar(edges[:-1], fraction, width=np.diff(edges), align="edge", color=FAINT, edgecolor="white", lw=0.4)
         axes.plot([0, 1], [0, 1], color="#9aa1ad", lw=1, ls="--")
         axes.plot(confidence, truth, color=ACCENT, lw=1.5, marker="o", ms=3)
         axes.fill_between(confidence, confidence, truth, color=ACCENT, alpha=0.15, lw=0)
@@ -192,7 +192,7 @@ def reliability_chart(curves: Sequence[tuple[str, Reliability]], what: str) -> F
     handles = [
         Line2D([], [], color=ACCENT, marker="o", ms=3, label="this prediction"),
         Line2D([], [], color="#9aa1ad", ls="--", label="perfectly calibrated"),
-        Line2D([], [], color=FAINT, lw=6, label="share of voxels"),
+        Line2D([], [], color=FAINT, lw=6, label="fraction of voxels"),
     ]
     figure.legend(handles=handles, loc="outside lower center", ncols=3, frameon=False, fontsize=7.5)
     return figure
@@ -202,15 +202,15 @@ def answer_chart(answers: Answers, tree: LabelTree) -> Figure:
     """Draw over the confidence how many voxels are answered at each level, and how often the answers are right."""
     figure = Figure(figsize=(6.4, 3.4), layout="constrained")
     axes = figure.subplots()
-    shares = np.nan_to_num(answers.shares)
+    fractions = np.nan_to_num(answers.fractions)
     names = level_names(tree)
-    below = np.zeros(shares.shape[1])
-    for level in range(len(shares), 0, -1):
-        tone = 0.25 + 0.65 * level / len(shares)
+    below = np.zeros(fractions.shape[1])
+    for level in range(len(fractions), 0, -1):
+        tone = 0.25 + 0.65 * level / len(fractions)
         color = tuple(1 - tone * (1 - channel) for channel in (0.12, 0.44, 0.55))
-        label = f"{names[level - 1]}" if level < len(shares) else "a leaf"
-        axes.fill_between(answers.confidences, below, shares[level - 1], color=color, lw=0, label=label)
-        below = shares[level - 1]
+        label = f"{names[level - 1]}" if level < len(fractions) else "a leaf"
+        axes.fill_between(answers.confidences, below, fractions[level - 1], color=color, lw=0, label=label)
+        below = fractions[level - 1]
     axes.plot(answers.confidences, answers.accuracy, color=SECOND, lw=1.8, label="accuracy of the answers")
     at = answers.needed(0.95)
     if at is not None:
@@ -225,7 +225,7 @@ def answer_chart(answers: Answers, tree: LabelTree) -> Figure:
             bbox={"facecolor": "white", "alpha": 0.75, "lw": 0, "pad": 1.5},
         )
     axes.set(xlim=(0.5, 1), ylim=(0, 1.01))
-    _dress(axes, "As deep as sure", "confidence", "share of the voxels, accuracy")
+    _dress(axes, "As deep as sure", "confidence", "fraction of the voxels, accuracy")
     figure.legend(loc="outside right upper", frameon=False, fontsize=7)
     return figure
 

@@ -24,7 +24,7 @@ def as_hex(color: Color) -> str:
 
 
 def score_color(score: float) -> str:
-    """Return the colour of a score in 0..1 (red, yellow, blue: told apart by colour-blind readers); grey for nan."""
+    """Return the colour of a score in 0..1 (red, yellow, blue: distinct for colour-blind readers); grey for nan."""
     if not math.isfinite(score):
         return "#d5d8dd"
     red, green, blue, _ = _score_colors()(min(max(score, 0.0), 1.0))

@@ -11,7 +11,7 @@ import numpy as np
 
 from softseg.data.cubes import read_channel
 from softseg.errors import InputError
-from softseg.evaluation.aggregate import level_rows, node_rows, summed, told_level, tree_distance_row
+from softseg.evaluation.aggregate import level_rows, node_rows, summary_level, summed, tree_distance_row
 from softseg.evaluation.disagreement import raters_of
 from softseg.evaluation.labelled import LabelledScores
 from softseg.evaluation.measure import CaseMeasures, measure
@@ -54,9 +54,9 @@ def evaluate(
 ) -> Report:
     """Compare predictions with references; write ``metrics.csv``, ``levels.csv``, ``summary.json``, ``report.html``.
 
-    With soft predictions ``answers.csv`` says how deep they can answer at each confidence, and how often that is right.
-    The label at a cut is everywhere the node with the largest *summed* share. What each number means is written down
-    in ``docs/evaluation.md``.
+    With soft predictions ``answers.csv`` tells how deep the labels are at each confidence, and how often they are
+    right. The label at a cut is everywhere the node with the largest *summed* probability. What each number means is
+    written down in ``docs/evaluation.md``.
 
     Parameters
     ----------
@@ -65,7 +65,7 @@ def evaluate(
     tree: what the values mean; also the levels that are judged.
         Both are paired by name (:func:`softseg.evaluation.pairs.pair_up`).
     out: folder for the results; files of these names in it are replaced.
-    events: told of progress; asked whether to stop.
+    events: receives progress; checked for cancellation.
     pairs: what belongs together, instead of predictions and references: a table
         (:func:`softseg.evaluation.pairs_table.read_pairs`), or :class:`softseg.evaluation.pairs.Pair` values.
     images: scans that the pictures are drawn on, if any.
@@ -77,7 +77,7 @@ def evaluate(
         painted); surfaces are left out, accuracy and macro F1 over the voxels of all cases come in.
     objects: count connected parts, too, in the volume or in each slice by itself, and write ``objects.csv``
         (:mod:`softseg.evaluation.objects`).
-    corrected: judge predictions with the corrections that their files hold; else what the model itself said.
+    corrected: judge predictions with the corrections that their files hold; else the model's own output.
 
     Raises
     ------
@@ -134,11 +134,11 @@ def _paired(
     pairs: Sequence[Pair] | str | PathLike[str] | None,
     images: Sequence[str | PathLike[str]],
 ) -> Pairs:
-    """Return what belongs together: as said, else by name."""
+    """Return the pairs: as given, else by name."""
     if pairs is None:
         return pair_up(predictions, references, tree, events, images)
     if predictions or references or images:
-        raise InputError("the pairs say what is compared; give no predictions, references or images beside them")
+        raise InputError("--pairs names everything to compare; do not give predictions, references or images as well")
     return read_pairs(pairs) if isinstance(pairs, (str, PathLike)) else Pairs(tuple(pairs))
 
 
@@ -154,8 +154,8 @@ def _own_values(own: LabelTree | None, tree: LabelTree, events: Events) -> OwnVa
     if own is None:
         return None
     found = OwnValues(own, tree)
-    if said := found.said():
-        events.warning(f"{own.name}: {said}")
+    if note := found.note():
+        events.warning(f"{own.name}: {note}")
     return found
 
 
@@ -170,15 +170,15 @@ def _add_case(report: Report, pair: Pair, rows: TreeRows, events: Events, own: _
         pair.mask,
         unlabelled=pair.unlabelled,
         labelled_only=report.labelled is not None,
-        grid=prediction.shares.geometry,
+        grid=prediction.probabilities.geometry,
         own=own.reference,
     )
-    require_same_grid(prediction.shares.geometry, prediction.file, reference, warn=events.warning)
+    require_same_grid(prediction.probabilities.geometry, prediction.file, reference, warn=events.warning)
     if pair.image is not None:
         require_same_grid(read_channel(pair.image).geometry, pair.image, prediction, SCAN_HINT)
     found = measure(
-        prediction.shares,
-        reference.shares,
+        prediction.probabilities,
+        reference.probabilities,
         rows,
         events,
         deepest=prediction.deepest,
@@ -190,13 +190,13 @@ def _add_case(report: Report, pair: Pair, rows: TreeRows, events: Events, own: _
     if report.labelled is not None:
         for table, measured in zip(report.labelled.tables, found.levels, strict=False):  # as deep as the prediction
             report.labelled.add_labels(table, measured.reference, measured.predicted)
-    voxel_ml = prediction.shares.geometry.voxel_volume_ml
-    places = place_columns(found, prediction.shares.geometry)
+    voxel_ml = prediction.probabilities.geometry.voxel_volume_ml
+    places = place_columns(found, prediction.probabilities.geometry)
     drawn = node_rows(pair.case, found, voxel_ml, raters=report.raters)
     nodes = [row | place for row, place in zip(drawn, places, strict=True)]
     levels = level_rows(pair.case, found, nodes)
     if report.connectivity is not None:
-        report.objects += object_rows(pair.case, found, prediction.shares.geometry, report.connectivity)
+        report.objects += object_rows(pair.case, found, prediction.probabilities.geometry, report.connectivity)
     report.nodes += nodes
     report.levels += levels
     if prediction.deepest is None:
@@ -209,8 +209,10 @@ def _add_case(report: Report, pair: Pair, rows: TreeRows, events: Events, own: _
         report.answers = found.answers if report.answers is None else report.answers + found.answers
     if prediction.model and prediction.model not in report.models:
         report.models.append(prediction.model)
-    told = levels[told_level(nodes) - 1]
-    events.metrics({"case": pair.case, "dice": told["dice"], "soft_dice": told["soft_dice"], "level": told["level"]})
+    summary = levels[summary_level(nodes) - 1]
+    events.metrics(
+        {"case": pair.case, "dice": summary["dice"], "soft_dice": summary["soft_dice"], "level": summary["level"]}
+    )
 
 
 def _add_reliability(report: Report, found: CaseMeasures) -> None:

@@ -1,4 +1,4 @@
-"""How well a score tells voxels of no trained class (outliers) from those of a trained one, and what its use costs.
+"""How well a score separates outliers (voxels of no trained class) from trained classes, and what its use costs.
 
 In all of this a *larger* score is stranger and outliers are the positive class. Everything is exact: ties count half
 (AUROC) or are passed together (AUPR, thresholds), nothing is binned.
@@ -38,8 +38,8 @@ def auroc(inside: Scores, outside: Scores) -> float:
 def average_precision(inside: Scores, outside: Scores) -> float:
     """Return the area under the precision-recall curve for finding outliers, as the sum of its steps.
 
-    It depends on how many outliers there are: a score that knows nothing has the outliers' share. nan where one side is
-    empty.
+    It depends on how many outliers there are: a score that knows nothing has the outliers' fraction. nan where one side
+    is empty.
     """
     if not inside.size or not outside.size:
         return float("nan")
@@ -50,7 +50,7 @@ def average_precision(inside: Scores, outside: Scores) -> float:
 
 
 def false_positive_rate(inside: Scores, outside: Scores, tpr: float = 0.95) -> float:
-    """Return the share of outliers that pass where at least ``tpr`` of the trained classes' voxels do.
+    """Return the fraction of outliers that pass where at least ``tpr`` of the trained classes' voxels do.
 
     "FPR at 95 % TPR", as the literature on outliers has it: there the trained classes are the positive ones. nan where
     one side is empty.
@@ -61,7 +61,7 @@ def false_positive_rate(inside: Scores, outside: Scores, tpr: float = 0.95) -> f
 
 
 def threshold_for(inside: Scores, tpr: float) -> float:
-    """Return the smallest score of ``inside`` that at least the share ``tpr`` of them does not exceed.
+    """Return the smallest score of ``inside`` that at least the fraction ``tpr`` of them does not exceed.
 
     A voxel is an outlier where its score is *larger* than the threshold.
 
@@ -70,7 +70,7 @@ def threshold_for(inside: Scores, tpr: float) -> float:
     ValueError: there are no scores, or ``tpr`` is not in 0..1.
     """
     if not inside.size or not 0 <= tpr <= 1:
-        raise ValueError(f"expected scores and a share in 0..1, got {inside.size} scores and {tpr}")
+        raise ValueError(f"expected scores and a fraction in 0..1, got {inside.size} scores and {tpr}")
     place = max(0, int(np.ceil(tpr * inside.size - 1e-9)) - 1)
     return float(np.partition(inside, place)[place])
 
@@ -90,7 +90,7 @@ class ClassScores:
 
     Attributes
     ----------
-    accuracy: share of right answers.
+    accuracy: fraction of right answers.
     balanced_accuracy: mean recall of the classes that the truth has.
     f1: mean F1 of the classes that the truth has.
     """

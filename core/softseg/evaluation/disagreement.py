@@ -1,11 +1,12 @@
-"""How well shares agree with several raters: what a prediction keeps of their disagreement.
+"""How well probabilities agree with several raters: what a prediction keeps of their disagreement.
 
-The reference of a voxel is the share of the raters who say so. Every node is judged as a yes or no of its own. Numbers
-over the **disputed** voxels of a node (some raters say so and some do not) look where raters disagree, but a zone that
-is chosen by the reference bends reliability curves towards the middle even for a perfect prediction. Numbers of **all**
-voxels are sums divided by the voxels that any rater gives to the node, the same for every prediction; means over voxels
-that the prediction chooses (``mae``, ``calibration_error``) become small by giving a little everywhere. Brier score and
-log loss to single raters are proper: nothing beats the probability with which a rater says so.
+The reference of a voxel is the fraction of raters who labelled it. Every node is judged as a yes or no of its own.
+Numbers over the **disputed** voxels of a node (some raters include it and some do not) look where raters disagree, but
+a zone that is chosen by the reference bends reliability curves towards the middle even for a perfect prediction.
+Numbers of **all** voxels are sums divided by the voxels that any rater gives to the node, the same for every
+prediction; means over voxels that the prediction chooses (``mae``, ``calibration_error``) become small by giving a
+little everywhere. Brier score and log loss to single raters are proper: nothing beats the probability with which a
+rater includes the node.
 """
 
 from __future__ import annotations
@@ -38,8 +39,8 @@ RATER_METRICS = (
 )
 """Columns that references of several raters add to the tables of nodes and levels."""
 
-LEAST_SHARE = 0.5 / SCALE
-"""A share below this, which is stored as 0, counts as this in the log loss (our default)."""
+LEAST_PROBABILITY = 0.5 / SCALE
+"""A probability below this, which is stored as 0, counts as this in the log loss (our default)."""
 
 NOTHING = dict.fromkeys(RATER_METRICS, math.nan)
 """The columns of a case that has one rater."""
@@ -55,16 +56,16 @@ class Dispute:
     raters: how many there are.
     disputed: voxels about which the raters disagree.
     drawn: voxels that at least one rater gives to the node.
-    curve, whole: in disputed voxels and in all, reliability of the predicted share, ``[nodes, bins]``.
-    by_share: voxels and summed predicted shares by the number of raters who say so, ``[nodes, raters + 1]``; no rater
-        and all of them only where the prediction or a rater gives the node anything.
+    curve, whole: in disputed voxels and in all, reliability of the predicted probability, ``[nodes, bins]``.
+    by_votes: voxels and summed predicted probabilities by the number of raters who include the node, ``[nodes, raters +
+        1]``; no rater and all of them only where the prediction or a rater gives the node anything.
     """
 
     def __init__(self, nodes: int, raters: int) -> None:
         self.raters = raters
         self.disputed, self.drawn = np.zeros(nodes), np.zeros(nodes)
         self.curve, self.whole = Reliability.zeros(nodes), Reliability.zeros(nodes)
-        self.by_share = np.zeros((2, nodes, raters + 1))
+        self.by_votes = np.zeros((2, nodes, raters + 1))
         self._difference, self._entropy, self._entropy_raters, self._entropy_gap = (np.zeros(nodes) for _ in range(4))
         self._brier, self._brier_least, self._log_loss, self._log_loss_least = (np.zeros(nodes) for _ in range(4))
         self._error = np.zeros(nodes)
@@ -74,18 +75,18 @@ class Dispute:
         node, voxel = np.nonzero((block.predicted > 0) | (block.reference > 0))
         p = np.clip(block.predicted[node, voxel], 0, 1)
         g = np.clip(block.reference[node, voxel], 0, 1)
-        said = np.rint(g * self.raters).astype(np.intp)
-        self.drawn += self._sum(node, (said > 0).astype(np.float64))
+        votes = np.rint(g * self.raters).astype(np.intp)
+        self.drawn += self._sum(node, (votes > 0).astype(np.float64))
         self.whole.add(p, g, node)
         self._error += self._sum(node, np.abs(p - g))
         self._brier += self._sum(node, g * (1 - p) ** 2 + (1 - g) * p**2)
         self._brier_least += self._sum(node, g * (1 - g))
         self._log_loss += self._sum(node, _cross_entropy(g, p))
         self._log_loss_least += self._sum(node, _cross_entropy(g, g))
-        place = node * (self.raters + 1) + said
-        for sums, weights in zip(self.by_share, (None, p), strict=True):
+        place = node * (self.raters + 1) + votes
+        for sums, weights in zip(self.by_votes, (None, p), strict=True):
             sums += np.bincount(place, weights=weights, minlength=sums.size).reshape(sums.shape)
-        inside = (said > 0) & (said < self.raters)
+        inside = (votes > 0) & (votes < self.raters)
         self._add_disputed(node[inside], p[inside], g[inside])
 
     def _add_disputed(self, node: npt.NDArray[np.intp], p: FloatArray, g: FloatArray) -> None:
@@ -126,47 +127,47 @@ class Dispute:
 
 
 def _cross_entropy(g: FloatArray, p: FloatArray) -> npt.NDArray[np.floating]:
-    """Return ``-g ln p - (1 - g) ln (1 - p)`` in nats; logarithms of less than :data:`LEAST_SHARE` are of that."""
-    yes, no = np.log(np.maximum(p, LEAST_SHARE)), np.log(np.maximum(1 - p, LEAST_SHARE))
+    """Return ``-g ln p - (1 - g) ln (1 - p)`` in nats, with p clipped to at least :data:`LEAST_PROBABILITY`."""
+    yes, no = np.log(np.maximum(p, LEAST_PROBABILITY)), np.log(np.maximum(1 - p, LEAST_PROBABILITY))
     return np.asarray(-g * yes - (1 - g) * no)
 
 
 class Disputes:
-    """Sums over several cases, by level, for the summary: what the prediction says in disputed voxels.
+    """Sums over several cases, by level, for the summary: the prediction in disputed voxels.
 
     Background takes no part.
     """
 
     def __init__(self) -> None:
         self._curves: dict[int, Reliability] = {}
-        self._by_share: dict[int, dict[int, Sums]] = {}
+        self._by_votes: dict[int, dict[int, Sums]] = {}
 
     def add(self, level: int, dispute: Dispute, judged: npt.NDArray[np.bool_]) -> None:
-        """Add one level of one case; ``judged`` ``[nodes]`` says which nodes are not background."""
+        """Add one level of one case; ``judged`` ``[nodes]`` marks the nodes that are not background."""
         curve = dispute.curve
         own = Reliability(*(sums[judged].sum(axis=0)[None] for sums in (curve.count, curve.confidence, curve.truth)))
         before = self._curves.get(level)
         self._curves[level] = own if before is None else before + own
-        shares = dispute.by_share[:, judged].sum(axis=1)
-        tables = self._by_share.setdefault(level, {})
-        tables[dispute.raters] = tables.get(dispute.raters, np.zeros_like(shares)) + shares
+        sums = dispute.by_votes[:, judged].sum(axis=1)
+        tables = self._by_votes.setdefault(level, {})
+        tables[dispute.raters] = tables.get(dispute.raters, np.zeros_like(sums)) + sums
 
     def __bool__(self) -> bool:
         """Whether any case has several raters."""
         return bool(self._curves)
 
     def summary(self) -> dict[str, Any]:
-        """Return, by level, the reliability curve in disputed voxels and the mean prediction by the raters' share."""
+        """Return, by level, the reliability curve in disputed voxels and the mean prediction by fraction of raters."""
         return {"bins": BINS, "levels": {str(level): self._level(level) for level in sorted(self._curves)}}
 
     def _level(self, level: int) -> dict[str, Any]:
         curve = self._curves[level][0]
         confidence, truth = curve.curve
-        shares: list[dict[str, float]] = []
-        for raters, (voxels, predicted) in sorted(self._by_share[level].items()):
-            shares += [
-                {"raters": raters, "share": said / raters, "voxels": float(count), "predicted": float(total / count)}
-                for said, (count, total) in enumerate(zip(voxels, predicted, strict=True))
+        rows: list[dict[str, float]] = []
+        for raters, (voxels, predicted) in sorted(self._by_votes[level].items()):
+            rows += [
+                {"raters": raters, "share": votes / raters, "voxels": float(count), "predicted": float(total / count)}
+                for votes, (count, total) in enumerate(zip(voxels, predicted, strict=True))
                 if count
             ]
         return {
@@ -174,7 +175,7 @@ class Disputes:
             "voxels": curve.count.tolist(),
             "confidence": confidence.tolist(),
             "share_of_raters": truth.tolist(),
-            "by_share": shares,
+            "by_share": rows,
         }
 
 

@@ -20,7 +20,7 @@ class LabelledScores:
     """Confusion tables of every level of a tree, added up over voxels that the reference labels.
 
     At a level only voxels count that are labelled there or deeper. The label of a voxel is the node of the level with
-    the largest summed share, in prediction and reference.
+    the largest summed probability, in prediction and reference.
 
     Parameters
     ----------
@@ -37,7 +37,7 @@ class LabelledScores:
         self.tables: list[Counts] = [np.zeros((len(level), len(level) + 1), np.int64) for level in self.rows.levels]
 
     def add(self, predicted: FloatArray, reference: FloatArray) -> None:
-        """Add voxels: ``[V, n]`` summed shares of all nodes, in the order of ``tree.nodes``, of both."""
+        """Add voxels: ``[V, n]`` summed probabilities of all nodes, in the order of ``tree.nodes``, of both."""
         for table, level in zip(self.tables, self.rows.levels, strict=True):
             block = LevelBlock.of(predicted, reference, level)
             self.add_labels(table, block.truth, block.label)
@@ -46,9 +46,9 @@ class LabelledScores:
     def add_labels(table: Counts, truth: npt.NDArray[np.int16], label: npt.NDArray[np.int16]) -> None:
         """Count pairs of positions in a cut; -1 in ``truth`` is unlabelled, in ``label`` nothing."""
         nodes, width = table.shape
-        said = truth >= 0
-        answer = np.where(label[said] < 0, nodes, label[said]).astype(np.int64)
-        pairs = truth[said].astype(np.int64) * width + answer
+        labelled = truth >= 0
+        answer = np.where(label[labelled] < 0, nodes, label[labelled]).astype(np.int64)
+        pairs = truth[labelled].astype(np.int64) * width + answer
         table += np.bincount(pairs, minlength=nodes * width).reshape(nodes, width)
 
     def scores(self) -> dict[str, float]:
@@ -105,7 +105,7 @@ class LabelledScores:
 
 
 def accuracy(table: Counts) -> float:
-    """Return the share of the voxels of a confusion table that are right; nan where there are none."""
+    """Return the fraction of the voxels of a confusion table that are right; nan where there are none."""
     total = int(table.sum())
     return float(np.trace(table)) / total if total else float("nan")
 

@@ -18,7 +18,7 @@ from softseg.evaluation.surface import TOLERANCE_MM, boxes, joined, single_slice
 from softseg.types import FloatArray, IntArray
 
 if TYPE_CHECKING:
-    from softseg.evaluation.shares import NodeShares
+    from softseg.evaluation.probabilities import NodeProbabilities
     from softseg.events import Events
 
 Labels = npt.NDArray[np.int16]
@@ -32,10 +32,11 @@ class LevelMeasures:
     rows: rows of the cut's nodes.
     overlap: sums for Dice and volumes.
     difference, support: per node the sum of ``|p - g|`` and the number of voxels where the node is anywhere near:
-        predicted share at least :data:`~softseg.evaluation.calibration.FLOOR`, or any share in the reference.
-    winner: reliability of the winning node's share, over voxels that are not surely background.
-    nodes: reliability of each node's own share, ``[nodes, bins]``.
-    predicted, reference: hard labels ``(k, j, i)``: positions in the cut, -1 where nothing is said.
+        predicted probability at least :data:`~softseg.evaluation.calibration.FLOOR`, or any probability in the
+        reference.
+    winner: reliability of the winning node's probability, over voxels that are not surely background.
+    nodes: reliability of each node's own probability, ``[nodes, bins]``.
+    predicted, reference: hard labels ``(k, j, i)``: positions in the cut, -1 where unlabelled.
     """
 
     def __init__(self, rows: npt.NDArray[np.intp], background: int, shape: tuple[int, int, int]) -> None:
@@ -53,7 +54,7 @@ class LevelMeasures:
         ----------
         k: the slice.
         voxels: ``[n]``, their flat indices in the slice.
-        predicted, reference: ``[V, n]``, summed shares.
+        predicted, reference: ``[V, n]``, summed probabilities.
         """
         block = LevelBlock.of(predicted, reference, self.rows)
         self.overlap.add(block)
@@ -75,7 +76,7 @@ class LevelMeasures:
 
     @property
     def mae(self) -> npt.NDArray[np.float64]:
-        """``[nodes]``: mean absolute error of the share where the node is anywhere near; nan where it is nowhere."""
+        """``[nodes]``: mean absolute error of the probability near the node; nan where the node is absent."""
         empty = np.full(len(self.rows), np.nan)
         return np.asarray(np.divide(self.difference, self.support, out=empty, where=self.support > 0))
 
@@ -89,9 +90,9 @@ class CaseMeasures:
     rows: the tree's rows.
     levels: level 1 first, the leaves last.
     confusion: ``[C, C]`` voxels by true and predicted leaf, where either is not background.
-    soft: whether the prediction holds shares other than 0 and 1.
+    soft: whether the prediction holds probabilities other than 0 and 1.
     surfaces: per level ``[nodes, 2]``: HD95 (mm) and surface Dice.
-    answers: how deep the prediction can answer; empty where it holds no soft shares, or none of the leaves.
+    answers: how deep the prediction can answer; empty where it holds no probabilities, or none of the leaves.
     disputes: per level how well it agrees with several raters; empty where the reference has one.
     """
 
@@ -105,8 +106,8 @@ class CaseMeasures:
 
 
 def measure(
-    predicted: NodeShares,
-    reference: NodeShares,
+    predicted: NodeProbabilities,
+    reference: NodeProbabilities,
     rows: TreeRows,
     events: Events,
     *,
@@ -118,10 +119,10 @@ def measure(
 
     Parameters
     ----------
-    predicted, reference: shares on the same grid.
+    predicted, reference: probabilities on the same grid.
     rows: of the tree of both.
-    events: told of progress.
-    deepest: level below which nothing is judged, because the prediction says nothing there; the leaves by default.
+    events: receives progress.
+    deepest: level below which nothing is judged, because the prediction has no labels there; the leaves by default.
     tolerance_mm: for the surface Dice; None leaves surfaces out.
     raters: whose mean the reference is.
     """
@@ -134,15 +135,16 @@ def measure(
         result.disputes = [Dispute(len(level.rows), raters) for level in levels]
     for k in range(shape[0]):
         events.check()
-        p_index, p_share = predicted.slice(k)
-        g_index, g_share = reference.slice(k)
+        p_index, p_probability = predicted.slice(k)
+        g_index, g_probability = reference.slice(k)
         voxels = np.flatnonzero(
-            g_share.any(axis=0) & (_foreground(rows, p_index, p_share) | _foreground(rows, g_index, g_share))
+            g_probability.any(axis=0)
+            & (_foreground(rows, p_index, p_probability) | _foreground(rows, g_index, g_probability))
         )
         if voxels.size == 0:
             continue
-        p = rows.from_classes(p_index[:, voxels], p_share[:, voxels])
-        g = rows.from_classes(g_index[:, voxels], g_share[:, voxels])
+        p = rows.from_classes(p_index[:, voxels], p_probability[:, voxels])
+        g = rows.from_classes(g_index[:, voxels], g_probability[:, voxels])
         blocks = [level.add(k, voxels, p, g) for level in levels]
         for dispute, block in zip(result.disputes, blocks, strict=False):  # there are none for a single rater
             dispute.add(block)
@@ -159,16 +161,16 @@ def measure(
     return result
 
 
-def _foreground(rows: TreeRows, indices: IntArray, shares: FloatArray) -> npt.NDArray[np.bool_]:
-    """Return ``[n]``: where anything but background has a share; elsewhere both sides add nothing to any node."""
-    return np.asarray(((shares > 0) & (rows.row_of_class[indices] != rows.background)).any(axis=0))
+def _foreground(rows: TreeRows, indices: IntArray, probabilities: FloatArray) -> npt.NDArray[np.bool_]:
+    """Return ``[n]``: where anything but background has a probability; elsewhere both sides add nothing to any node."""
+    return np.asarray(((probabilities > 0) & (rows.row_of_class[indices] != rows.background)).any(axis=0))
 
 
 def _confusion(leaves: LevelMeasures, background: int) -> npt.NDArray[np.int64]:
     count = len(leaves.rows)
     truth, label = leaves.reference.ravel(), leaves.predicted.ravel()
-    said = (truth >= 0) & (label >= 0)
-    pairs = truth[said].astype(np.int64) * count + label[said]
+    both = (truth >= 0) & (label >= 0)
+    pairs = truth[both].astype(np.int64) * count + label[both]
     table = np.bincount(pairs, minlength=count * count).reshape(count, count)
     if background >= 0:
         table[background, background] = 0

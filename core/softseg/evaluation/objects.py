@@ -4,7 +4,7 @@ Lesion by lesion counts instead of voxels, as challenges of multiple sclerosis r
 Commowick et al. 2018). The former calls a lesion found at one shared voxel, the latter at a tenth of it, under further
 conditions. Our default asks for half of it, on both sides: a part of the reference is *found* when the prediction
 covers at least half of its voxels; a part of the prediction is *real* when the reference covers at least half of its.
-The share that is covered is kept for each object, so that another threshold needs no other evaluation.
+The fraction that is covered is kept for each object, so that another threshold needs no other evaluation.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ Connectivity = Literal["volume", "slice"]
 taken by itself (8 neighbours), for scans of thick slices."""
 
 COVERED = 0.5
-"""Share of an object that must be covered for it to count (our default)."""
+"""Fraction of an object that must be covered for it to count (our default)."""
 
 Mask = npt.NDArray[np.bool_]
 
@@ -36,9 +36,9 @@ Mask = npt.NDArray[np.bool_]
 def object_rows(case: str, measures: CaseMeasures, geometry: Geometry, connectivity: Connectivity) -> list[Row]:
     """Return one row per object of every level and node, background left out.
 
-    ``side`` says whether it is an object of the ``reference`` or of the ``prediction``; ``volume_ml`` is its size and
-    ``covered`` the share of its voxels, 0..1, that the other side gives to the same node. Labels are hard: the node
-    with the largest summed share. Voxels about which the reference says nothing take no part.
+    ``side`` tells whether it is an object of the ``reference`` or of the ``prediction``; ``volume_ml`` is its size and
+    ``covered`` the fraction of its voxels, 0..1, that the other side gives to the same node. Labels are hard: the node
+    with the largest summed probability. Voxels that the reference leaves unlabelled are excluded.
     """
     neighbours = _neighbours(geometry.spacing_kji, connectivity)
     nodes = measures.rows.tree.nodes

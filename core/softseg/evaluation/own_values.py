@@ -37,9 +37,9 @@ class OwnValues:
                 tree = tree.with_value(node.id, tree.value_of(node.id))
         self.tree = tree
 
-    def said(self) -> str:
-        """Return one line about labels that nothing but their value speaks for; empty where there is none."""
-        return self._found.said()
+    def note(self) -> str:
+        """Return one line about labels matched by value alone; empty where there is none."""
+        return self._found.note()
 
     def apply(self, labels: npt.NDArray[Any], file: Path) -> npt.NDArray[np.integer[Any]]:
         """Return a label map in the values of :attr:`tree`.

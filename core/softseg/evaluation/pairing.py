@@ -60,7 +60,7 @@ class PairedNames:
 def pair_names(first: Sequence[Names], second: Sequence[Names], what: tuple[str, str]) -> PairedNames:
     """Pair two lists by their names.
 
-    Equal names come first, then names that differ in case alone, then those that differ in words that say what kind of
+    Equal names come first, then names that differ in case alone, then those that differ in words for the kind of
     file it is (``p1_seg`` and ``labels_p1``; ``p1_0000`` and ``p1``), then BIDS names of one subject, session and run.
     A name is never taken for the beginning of another: ``p1`` is not ``p10``. The order of the lists does not matter.
 
@@ -86,7 +86,7 @@ def pair_names(first: Sequence[Names], second: Sequence[Names], what: tuple[str,
 
 
 def says_kind_only(name: str) -> bool:
-    """Whether a name of a file says what kind it is and not whose: ``seg``, ``labels_leaves``, ``mask``."""
+    """Whether a file's name tells its kind only and not its case: ``seg``, ``labels_leaves``, ``mask``."""
     return _ONLY.fullmatch(_without_case(name)) is not None
 
 
@@ -135,7 +135,7 @@ def _refuse_ambiguous(
             raise InputError(
                 f"'{key}' could mean {len(left)} {what[0]} ({listed(left)}) and {len(right)} {what[1]} "
                 f"({listed(right)})",
-                hint="give them names of their own, or say with --pairs which belong together",
+                hint="give them different names, or pair them with --pairs",
             )
 
 
@@ -148,7 +148,7 @@ def _without_case(name: str) -> str:
 
 
 def _without_kind(name: str) -> str:
-    """Return a name without words that say what kind of file it is; empty where nothing else is left."""
+    """Return a name without words for the kind of file; empty where nothing else is left."""
     plain = _without_case(name)
     if says_kind_only(name):
         return ""

@@ -31,7 +31,7 @@ class Pair:
     reference: what it is compared with.
     mask: file of the voxels where the reference is valid, if not everywhere.
     image: the scan, for the pictures, if known.
-    unlabelled: value of the reference's label maps that says nothing about a voxel, if there is one.
+    unlabelled: value of unlabelled voxels in the reference's label maps, if there is one.
     group: what it is counted with, such as a site; empty for nothing.
     """
 
@@ -82,7 +82,7 @@ def pair_up(
 
     A folder of case folders or of files stands for what is in it; a DATA.json among the references stands for its
     cases. ``OUT/1003/soft.soft.npz``, ``OUT/1003`` and ``1003.nii.gz`` are all ``1003``; a prediction also goes by the
-    file that it was made from, and a file that only says its kind (``1003/seg.nii.gz``) by its folder. One prediction
+    file that it was made from, and a file named for its kind only (``1003/seg.nii.gz``) by its folder. One prediction
     and one reference are a pair whatever their names. What has no partner is named in a warning.
 
     Raises
@@ -123,7 +123,7 @@ def _require_pairs(chosen: Sequence[object], predictions: Sequence[str], referen
         raise InputError(
             f"no prediction has the name of a reference: predictions {listed(predictions)}; references "
             f"{listed(references)}",
-            hint="name them alike, or say with --pairs which belong together",
+            hint="name them alike, or pair them with --pairs",
         )
 
 

@@ -1,4 +1,4 @@
-"""A table that says which prediction belongs to which reference (``softseg evaluate --pairs``)."""
+"""The table that pairs predictions with references (``softseg evaluate --pairs``)."""
 
 from __future__ import annotations
 

@@ -28,8 +28,8 @@ from softseg.evaluation.slices import (
 from softseg.types import BoolArray, FloatArray
 
 if TYPE_CHECKING:
+    from softseg.evaluation.probabilities import NodeProbabilities
     from softseg.evaluation.rows import TreeRows
-    from softseg.evaluation.shares import NodeShares
 
 HEAT, BORDER = "inferno", "#35e0ff"
 _INK = "#1d2330"
@@ -42,26 +42,28 @@ class Volumes:
     Attributes
     ----------
     labels: per level int16 ``(k, j, i)``: position in the cut, -1 for background and unlabelled.
-    nodes: per node id float32 ``(k, j, i)``: summed share.
-    said: ``(k, j, i)``: whether there is any label at all, background included.
+    nodes: per node id float32 ``(k, j, i)``: summed probability.
+    labelled: ``(k, j, i)``: whether there is any label at all, background included.
     """
 
-    said: BoolArray
+    labelled: BoolArray
     labels: dict[int, Labels] = field(default_factory=dict)
     nodes: dict[str, FloatArray] = field(default_factory=dict)
 
 
-def volumes_of(shares: NodeShares, rows: TreeRows, levels: Sequence[int], nodes: Sequence[str] = ()) -> Volumes:
+def volumes_of(
+    probabilities: NodeProbabilities, rows: TreeRows, levels: Sequence[int], nodes: Sequence[str] = ()
+) -> Volumes:
     """Return the label maps at some levels and the soft maps of some nodes.
 
     Parameters
     ----------
-    shares: what is drawn.
+    probabilities: what is drawn.
     rows: of its tree.
     levels: 1 to the tree's depth.
     nodes: ids.
     """
-    shape = shares.geometry.shape
+    shape = probabilities.geometry.shape
     result = Volumes(
         np.zeros(shape, np.bool_),
         {level: np.full(shape, -1, np.int16) for level in levels},
@@ -69,12 +71,12 @@ def volumes_of(shares: NodeShares, rows: TreeRows, levels: Sequence[int], nodes:
     )
     row_of = {node.id: row for row, node in enumerate(rows.tree.nodes)}
     for k in range(shape[0]):
-        index, share = shares.slice(k)
-        result.said[k].flat[:] = share.any(axis=0)
-        voxels = np.flatnonzero(((share > 0) & (rows.row_of_class[index] != rows.background)).any(axis=0))
+        index, probability = probabilities.slice(k)
+        result.labelled[k].flat[:] = probability.any(axis=0)
+        voxels = np.flatnonzero(((probability > 0) & (rows.row_of_class[index] != rows.background)).any(axis=0))
         if voxels.size == 0:
             continue
-        block = rows.from_classes(index[:, voxels], share[:, voxels])
+        block = rows.from_classes(index[:, voxels], probability[:, voxels])
         for level in levels:
             cut = rows.levels[level - 1]
             label = block[cut].argmax(axis=0).astype(np.int16)
@@ -161,20 +163,23 @@ def heat_figure(
     ----------
     under: grey values or colours of the scan, upright.
     spacing: its spacing.
-    maps: title, share 0..1, and the reference's share (or None), all upright.
+    maps: title, probability 0..1, and the reference's probability (or None), all upright.
     """
-    planes = [replace(_zoom(share, reference, spacing), sides=not is_picture(under)) for _, share, reference in maps]
+    planes = [
+        replace(_zoom(probability, reference, spacing), sides=not is_picture(under))
+        for _, probability, reference in maps
+    ]
     columns = max(len(own.axes) for own in planes)
     width, height = (9.6, 3.4) if columns > 1 else (5.0, 4.6)
     figure, every_axes = _rows(len(maps), width, height, [1.0] * columns)
     scale = mpl.cm.ScalarMappable(mpl.colors.Normalize(0, 1), HEAT)
-    for line, own, (title, share, reference) in zip(every_axes, planes, maps, strict=True):
+    for line, own, (title, probability, reference) in zip(every_axes, planes, maps, strict=True):
         for axes in line:
             axes.set_axis_off()
         for axes, axis in zip(line, own.axes, strict=False):
             axes.set_axis_on()
             own.draw(axes, own.of(under, axis), axis, cmap="gray", vmin=0, vmax=1)
-            value = own.of(share, axis)
+            value = own.of(probability, axis)
             over = mpl.colormaps[HEAT](value)
             over[..., 3] = np.clip(value * 3, 0, 0.85)
             own.draw(axes, over, axis)
@@ -182,7 +187,7 @@ def heat_figure(
                 own.outline(axes, own.of(reference, axis) >= 0.5, axis, BORDER, 1.1)
             own.letters(axes, axis)
         _title(line, title)
-        _color_bar(scale, line, "share of the node (0 to 1)")
+        _color_bar(scale, line, "probability of the node (0 to 1)")
     return figure
 
 
@@ -199,9 +204,9 @@ def legend_figure(names: Sequence[str], colors: Sequence[Color]) -> Figure:
     return figure
 
 
-def _zoom(share: FloatArray, reference: FloatArray | None, spacing: tuple[float, float, float]) -> Planes:
-    mask = share >= 0.25 if reference is None else (reference >= 0.5) | (share >= 0.5)
-    mask = mask if mask.any() else share > 0
+def _zoom(probability: FloatArray, reference: FloatArray | None, spacing: tuple[float, float, float]) -> Planes:
+    mask = probability >= 0.25 if reference is None else (reference >= 0.5) | (probability >= 0.5)
+    mask = mask if mask.any() else probability > 0
     look = mask if reference is None or not (reference >= 0.5).any() else reference >= 0.5
     tight = box_around(mask, spacing, 14.0)
     side = max((part.stop - part.start) * mm for part, mm in zip(tight, spacing, strict=True))

@@ -27,9 +27,9 @@ from softseg.evaluation.pictures import (
     legend_figure,
     volumes_of,
 )
+from softseg.evaluation.probabilities import ParcellationProbabilities
 from softseg.evaluation.rows import TreeRows
 from softseg.evaluation.scans import upright_scan
-from softseg.evaluation.shares import ParcellationShares
 from softseg.evaluation.slices import upright, upright_spacing
 from softseg.events import Events
 from softseg.image import Image
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from softseg.tree import Cut, LabelTree
 
 UNSURE = 0.5
-"""A voxel whose best leaf has less than this share counts as unsure (our default)."""
+"""A voxel whose best leaf has less than this probability counts as unsure (our default)."""
 
 
 @dataclass(frozen=True)
@@ -81,7 +81,7 @@ def render_prediction_report(
     out: the page, a name that ends in ``.html``; it needs no network and no other file.
     nodes: ids or names of the nodes whose heat maps are shown; by default the three largest of a coarse level.
     title: headline; made from the tree's name by default.
-    events: told of progress; asked whether to stop.
+    events: receives progress; checked for cancellation.
     about: what is known of the run; nothing by default.
     volumes: of all nodes, with their intervals where there are some; counted by default.
 
@@ -104,9 +104,9 @@ def render_prediction_report(
             hint="give the image that was predicted",
         )
     levels = [level for level in range(1, tree.depth + 1) if _shows(tree, level, about.kept)]
-    shares = ParcellationShares(parcellation, tree, Path(parcellation.model or "parcellation"))
+    probabilities = ParcellationProbabilities(parcellation, tree, Path(parcellation.model or "parcellation"))
     events.check()
-    found = volumes_of(shares, rows, levels, shown)
+    found = volumes_of(probabilities, rows, levels, shown)
     geometry = parcellation.geometry
     for level, array in found.labels.items():
         array[np.isin(array, _left_out(tree.cut_at(level), about.kept))] = -1
@@ -118,7 +118,7 @@ def render_prediction_report(
         upright_spacing(geometry),
         {level: [colors[node.id] for node in tree.cut_at(level).nodes] for level in levels},
     )
-    maps = [(f"Share of {tree.node(node).name}", upright(found.nodes[node], geometry), None) for node in shown]
+    maps = [(f"Probability of {tree.node(node).name}", upright(found.nodes[node], geometry), None) for node in shown]
     doubt = upright(parcellation.entropy(tree.depth, normalize=True), geometry)
     events.check()
     lines = [(f"Level {level}: {_names(parcellation, level)}", level, labels[level], None) for level in levels]
@@ -190,7 +190,12 @@ def _cards(parcellation: SoftParcellation, volumes: Sequence[NodeVolume]) -> lis
     soft, hard = sum(volume.soft_ml for volume in own), sum(volume.hard_ml for volume in own)
     found = sum(volume.hard_ml > 0 for volume in own)
     return [
-        {"label": "Soft volume", "value": f"{soft:.1f}", "unit": "ml", "what": "sum of all shares but background"},
+        {
+            "label": "Soft volume",
+            "value": f"{soft:.1f}",
+            "unit": "ml",
+            "what": "sum of all probabilities but background",
+        },
         {"label": "Hard volume", "value": f"{hard:.1f}", "unit": "ml", "what": "voxels whose label is not background"},
         {"label": "Structures", "value": str(found), "unit": f"of {len(own)}", "what": "leaves that win a voxel"},
         {"label": "Unsure", "value": f"{100 * _unsure(parcellation):.1f}", "unit": "%", "what": _UNSURE_WHAT},
@@ -201,7 +206,7 @@ _UNSURE_WHAT = f"of the labelled voxels: the best leaf has less than {UNSURE:g}"
 
 
 def _unsure(parcellation: SoftParcellation) -> float:
-    """Return the part of the voxels (those whose best leaf is not background) whose best leaf has a small share."""
+    """Return the fraction of foreground voxels whose most probable leaf has a small probability."""
     counts = parcellation.counts.reshape(-1).astype(np.int64)
     starts = np.cumsum(counts) - counts
     stored = counts > 0

@@ -25,14 +25,14 @@ def quick_scores(
 ) -> dict[str, float]:
     """Return the mean hard and soft Dice over the nodes of every level and over the leaves.
 
-    Hard: the label at a cut is the node with the largest *summed* share, in prediction and reference. Soft: the
+    Hard: the label at a cut is the node with the largest *summed* probability, in prediction and reference. Soft: the
     semimetric form ``1 - sum |p - g| / sum (p + g)``, in which a soft mask scores 1 against itself (Wang et al. 2023).
     Background takes no part in the means. A node absent from reference and prediction is skipped; absent from one of
     them it scores 0. Voxels without a label, or labelled with something coarser than the level, take no part.
 
     Parameters
     ----------
-    probabilities: ``[C, k, j, i]``, shares of the leaves in tree order.
+    probabilities: ``[C, k, j, i]``, probabilities of the leaves in tree order.
     reference: on the same grid.
     tree: the tree of both.
     pooled: the labelled voxels are counted here too.
@@ -99,8 +99,8 @@ class LevelOverlap:
     def soft_dice(self) -> npt.NDArray[np.float64]:
         """``[nodes]``: semimetric soft Dice, in 0..1; nan where neither has the node.
 
-        That is where the reference has no share of it and it wins no voxel of the prediction: the tails of a softmax
-        are not a finding.
+        That is where the reference has no probability of it and it wins no voxel of the prediction: the tails of a
+        softmax are not a finding.
         """
         total = self.soft_predicted + self.soft_reference
         present = (self.soft_reference > 0) | (self.predicted > 0)
@@ -117,12 +117,12 @@ def _counts(labels: npt.NDArray[np.int16], length: int) -> npt.NDArray[np.intp]:
 def _blocks(
     probabilities: npt.NDArray[np.floating], reference: SoftLabels, rows: TreeRows
 ) -> Iterator[tuple[FloatArray, FloatArray]]:
-    leaf_shares = probabilities.reshape(len(probabilities), -1)
+    leaf_probabilities = probabilities.reshape(len(probabilities), -1)
     indices = reference.indices.reshape(len(reference.indices), -1)
-    shares = reference.shares.reshape(indices.shape)
-    for first in range(0, leaf_shares.shape[1], BLOCK_VOXELS):
+    probabilities = reference.probabilities.reshape(indices.shape)
+    for first in range(0, leaf_probabilities.shape[1], BLOCK_VOXELS):
         part = slice(first, first + BLOCK_VOXELS)
-        labelled = np.flatnonzero(shares[:, part].any(axis=0)) + first
+        labelled = np.flatnonzero(probabilities[:, part].any(axis=0)) + first
         if labelled.size:
-            truth = rows.from_classes(indices[:, labelled], shares[:, labelled])
-            yield rows.from_leaves(leaf_shares[:, labelled].astype(np.float32, copy=False)), truth
+            truth = rows.from_classes(indices[:, labelled], probabilities[:, labelled])
+            yield rows.from_leaves(leaf_probabilities[:, labelled].astype(np.float32, copy=False)), truth

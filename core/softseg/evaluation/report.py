@@ -34,29 +34,29 @@ def write_report(report: Report, path: Path, events: Events) -> Path:
     InputError: the file cannot be written, or a scan given for the pictures is damaged or on another grid.
     """
     colors = node_colors(report.tree)
-    told = report.told_level
-    chosen = _chosen(report, told)
+    level = report.summary_level
+    chosen = _chosen(report, level)
     events.stage("report", len(chosen) + 1)
     values: dict[str, Any] = {
         "report": report,
         "tree": report.tree,
         "today": datetime.now(timezone.utc).date().isoformat(),
         "version": softseg.__version__,
-        "cards": _cards(report, told),
+        "cards": _cards(report, level),
         "levels": _level_table(report),
-        "told": told,
+        "summary_level": level,
         "level_chart": charts.to_uri(charts.level_chart(report)),
-        "structure_chart": charts.to_uri(charts.structure_chart(report, told, colors)),
-        "size_chart": charts.to_uri(charts.size_chart(report, told, colors)),
+        "structure_chart": charts.to_uri(charts.structure_chart(report, level, colors)),
+        "size_chart": charts.to_uri(charts.size_chart(report, level, colors)),
         "reliability_chart": _reliability(report),
-        "node_reliability_chart": _node_reliability(report, told),
+        "node_reliability_chart": _node_reliability(report, level),
         "answer_chart": None
         if report.answers is None
         else charts.to_uri(charts.answer_chart(report.answers, report.tree)),
         "answers": _answers(report),
         "icicle": icicle(report.tree, _cells(report)),
         "ramp": ", ".join(score_color(step / 10) for step in range(11)),
-        "structures": _structures(report, told, colors),
+        "structures": _structures(report, level, colors),
         "confusions": _confusions(report),
         "distance": _distance(report),
         "pictures": [],
@@ -87,7 +87,7 @@ def _cards(report: Report, told: int) -> list[dict[str, str]]:
     where = "leaves" if told == report.tree.depth else f"level {told}"
     cards = [
         _card("Dice", level["dice"], 3, "", f"hard labels, mean over {where}"),
-        _card("Soft Dice", level["soft_dice"], 3, "", f"of the shares, mean over {where}"),
+        _card("Soft Dice", level["soft_dice"], 3, "", f"of the probabilities, mean over {where}"),
         _card("Surface Dice", level["surface_dice"], 3, "", f"within {report.tolerance_mm} mm of the surface"),
         _card("HD95", level["hd95_mm"], 1, "mm", "95th percentile of the surface distance"),
     ]
@@ -192,20 +192,22 @@ def _reliability(report: Report) -> str | None:
 
 
 def _answers(report: Report) -> list[dict[str, Any]]:
-    """Return, for each target accuracy, the confidence it needs and the share answered at each level or deeper."""
+    """Return, for each target accuracy, the confidence it needs and the fraction answered at each level or deeper."""
     if report.answers is None:
         return []
     rows = []
     for target in TARGETS:
         at = report.answers.needed(target)
-        shares = [] if at is None else [float(share) for share in report.answers.shares[:, at]]
+        fractions = [] if at is None else [float(fraction) for fraction in report.answers.fractions[:, at]]
         confidence = math.nan if at is None else float(report.answers.confidences[at])
-        rows.append({"target": 100 * target, "confidence": confidence, "shares": [100 * share for share in shares]})
+        rows.append(
+            {"target": 100 * target, "confidence": confidence, "fractions": [100 * fraction for fraction in fractions]}
+        )
     return rows
 
 
 def _node_reliability(report: Report, level: int) -> str | None:
-    """Draw the three best and the three worst calibrated nodes that have enough voxels to say so."""
+    """Draw the three best and the three worst calibrated nodes that have enough voxels."""
     table = [
         (report.tree.node(node).name, curve)
         for (at, node), curve in report.reliability.items()
@@ -215,4 +217,4 @@ def _node_reliability(report: Report, level: int) -> str | None:
         return None
     table.sort(key=lambda item: float(item[1].error))
     chosen = table if len(table) <= 6 else [*table[:3], *table[-3:]]
-    return charts.to_uri(charts.reliability_chart(chosen, "share in the reference"))
+    return charts.to_uri(charts.reliability_chart(chosen, "probability in the reference"))

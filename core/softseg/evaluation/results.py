@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from softseg.evaluation.aggregate import LEVEL_METRICS, NODE_METRICS, Row, by_level, over_cases, told_level
+from softseg.evaluation.aggregate import LEVEL_METRICS, NODE_METRICS, Row, by_level, over_cases, summary_level
 from softseg.evaluation.answers import Answers
 from softseg.evaluation.calibration import BINS, FLOOR, Reliability
 from softseg.evaluation.disagreement import RATER_METRICS, Disputes, raters_of
@@ -48,13 +48,14 @@ class Report:
     connectivity: of the objects; None where they were not asked for.
     corrected: whether corrections that the predictions hold are judged too.
     winner: per level the reliability of the winning node, over all cases with a soft prediction.
-    reliability: per level and node id the reliability of the node's share.
+    reliability: per level and node id the reliability of the node's probability.
     confusion: ``[C, C]`` voxels by true and predicted leaf, all cases.
     confusion_ml: the same in ml.
-    answers: how deep the predictions can answer and how often they are right, over all cases; None without soft shares.
+    answers: how deep the predictions can answer and how often they are right, over all cases; None without
+        probabilities.
     labelled: where labelled voxels alone are judged: confusion tables of every level, over all cases; else None.
     unpaired: names of predictions and references that have no partner.
-    disagreement: what the predictions say where several raters disagree, over all cases that have several.
+    disagreement: predictions where several raters disagree, over all cases that have several.
     models: names of the models that made the predictions, where known.
     tolerance_mm: of the surface Dice; None where surfaces were left out.
     folder: where the files are.
@@ -84,7 +85,7 @@ class Report:
 
     @property
     def soft(self) -> bool:
-        """Whether any prediction held shares other than 0 and 1; without them there is no calibration."""
+        """Whether any prediction held probabilities other than 0 and 1; without them there is no calibration."""
         return bool(self.winner)
 
     @property
@@ -94,13 +95,13 @@ class Report:
 
     @property
     def groups(self) -> list[str]:
-        """Names of the groups of cases, sorted; none where no case says one."""
+        """Names of the groups of cases, sorted; empty where no case has one."""
         return sorted({pair.group for pair in self.pairs if pair.group})
 
     @property
-    def told_level(self) -> int:
+    def summary_level(self) -> int:
         """The deepest level at which the references name nearly all that they name; it sums a comparison up."""
-        return told_level(self.nodes)
+        return summary_level(self.nodes)
 
     def level_summary(self, group: str = "") -> LevelSummary:
         """Return, per level, each metric's mean, deviation and range over the cases, all or those of a group."""
@@ -157,9 +158,9 @@ class Report:
                 "predictions": list(self.unpaired.predictions),
                 "references": list(self.unpaired.references),
             },
-            "label_at_a_cut": "argmax of summed shares",
+            "label_at_a_cut": "argmax of summed probabilities",
             "surface_tolerance_mm": self.tolerance_mm,
-            "told_level": self.told_level,
+            "told_level": self.summary_level,
             "levels": [
                 {"level": number, "nodes": self.judged(number), "metrics": metrics}
                 for number, metrics in self.level_summary().items()

@@ -1,7 +1,8 @@
-"""The tree as rows of a matrix: how shares of leaves become shares of every node, block by block.
+"""The tree as rows of a matrix: how probabilities of leaves become probabilities of every node, block by block.
 
 All metrics work on blocks of voxels ``[V, n]``: one row for each node in the order of ``tree.nodes``, one column for
-each voxel of the block. The share of an inner node is the *sum* of the shares below it, in predictions and references.
+each voxel of the block. The probability of an inner node is the *sum* of the probabilities below it, in predictions and
+references.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from softseg.tree import LabelTree
 
 BLOCK_VOXELS = 8192
-"""Voxels worked on at a time: with 200 nodes a block of shares stays within a processor's cache."""
+"""Voxels worked on at a time: with 200 nodes a block of probabilities stays within a processor's cache."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,39 +64,40 @@ class TreeRows:
         """Number of nodes, V."""
         return len(self.parents)
 
-    def from_leaves(self, leaf_shares: FloatArray) -> FloatArray:
-        """Return ``[V, n]`` shares of all nodes from ``[C, n]`` shares of the leaves."""
-        shares = np.zeros((self.count, leaf_shares.shape[1]), dtype=np.float32)
-        shares[self.leaves] = leaf_shares
-        return self._summed(shares)
+    def from_leaves(self, leaf_probabilities: FloatArray) -> FloatArray:
+        """Return ``[V, n]`` probabilities of all nodes from ``[C, n]`` probabilities of the leaves."""
+        probabilities = np.zeros((self.count, leaf_probabilities.shape[1]), dtype=np.float32)
+        probabilities[self.leaves] = leaf_probabilities
+        return self._summed(probabilities)
 
-    def from_classes(self, indices: IntArray, class_shares: FloatArray) -> FloatArray:
-        """Return ``[V, n]`` shares of all nodes from the sparse form ``[K, n]`` of class indices and their shares.
+    def from_classes(self, indices: IntArray, class_probabilities: FloatArray) -> FloatArray:
+        """Return ``[V, n]`` probabilities of all nodes from the sparse form ``[K, n]`` (indices, probabilities).
 
         Mass on an inner node counts for that node and everything above it, for nothing below.
         """
-        shares = np.zeros((self.count, indices.shape[1]), dtype=np.float32)
+        probabilities = np.zeros((self.count, indices.shape[1]), dtype=np.float32)
         columns = np.arange(indices.shape[1])
-        for index, share in zip(indices, class_shares, strict=True):
-            used = np.flatnonzero(share > 0)
-            shares[self.row_of_class[index[used]], columns[used]] += share[used]
-        return self._summed(shares)
+        for index, probability in zip(indices, class_probabilities, strict=True):
+            used = np.flatnonzero(probability > 0)
+            probabilities[self.row_of_class[index[used]], columns[used]] += probability[used]
+        return self._summed(probabilities)
 
-    def _summed(self, shares: FloatArray) -> FloatArray:
+    def _summed(self, probabilities: FloatArray) -> FloatArray:
         for row in range(self.count - 1, 0, -1):  # depth-first order: children stand after their parent
-            shares[self.parents[row]] += shares[row]
-        return shares
+            probabilities[self.parents[row]] += probabilities[row]
+        return probabilities
 
 
 @dataclass(frozen=True, eq=False)
 class LevelBlock:
-    """A block of voxels seen at a cut; only voxels about which the reference says something there.
+    """A block of voxels seen at a cut; only voxels that the reference labels there.
 
     Attributes
     ----------
     known: ``[n]``, the columns of the block that are kept.
-    predicted, reference: ``[nodes, kept]``, shares of the cut's nodes.
-    label, truth: ``[kept]``, position in the cut of the node with the largest summed share; -1 where all are zero.
+    predicted, reference: ``[nodes, kept]``, probabilities of the cut's nodes.
+    label, truth: ``[kept]``, position in the cut of the node with the largest summed probability; -1 where all are
+        zero.
     """
 
     known: npt.NDArray[np.intp]
@@ -106,20 +108,20 @@ class LevelBlock:
 
     @staticmethod
     def of(predicted: FloatArray, reference: FloatArray, rows: npt.NDArray[np.intp]) -> LevelBlock:
-        """Look at shares ``[V, n]`` of all nodes at the cut with these ``rows``.
+        """Look at probabilities ``[V, n]`` of all nodes at the cut with these ``rows``.
 
         Left out are voxels without a label and those labelled with something coarser than the cut: where not more than
         half of the reference's mass (our default) lies on the cut's nodes and below.
         """
         p, g = predicted[rows], reference[rows]
-        said = (reference[0] > 0) & (g.sum(axis=0) > 0.5 * reference[0])
-        known = np.flatnonzero(said)
-        if known.size < said.size:
+        labelled = (reference[0] > 0) & (g.sum(axis=0) > 0.5 * reference[0])
+        known = np.flatnonzero(labelled)
+        if known.size < labelled.size:
             p, g = p[:, known], g[:, known]
         return LevelBlock(known, p, g, _winners(p), _winners(g))
 
 
-def _winners(shares: FloatArray) -> npt.NDArray[np.int16]:
-    best = shares.argmax(axis=0)
-    best[shares[best, np.arange(best.size)] <= 0] = -1
+def _winners(probabilities: FloatArray) -> npt.NDArray[np.int16]:
+    best = probabilities.argmax(axis=0)
+    best[probabilities[best, np.arange(best.size)] <= 0] = -1
     return np.asarray(best, np.int16)

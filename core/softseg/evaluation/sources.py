@@ -1,4 +1,4 @@
-"""Reading what is compared: soft parcellations, label maps, soft maps by node, case folders; as shares per slice."""
+"""Read predictions and references (soft parcellations, label maps, soft maps, folders) as probabilities per slice."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from softseg.data.labels import (
     clip_soft,
     compose_soft_maps,
     labels_from_map,
-    segment_shares,
+    segment_probabilities,
     settled_labels,
 )
 from softseg.data.preprocess import describe_grid, same_grid, same_voxels
 from softseg.data.segments import is_segmentation, is_soft_segmentation, segmentation_labels, segmentation_maps
 from softseg.errors import InputError
 from softseg.evaluation.own_values import OwnValues
-from softseg.evaluation.shares import LabelShares, NodeShares, ParcellationShares
+from softseg.evaluation.probabilities import LabelProbabilities, NodeProbabilities, ParcellationProbabilities
 from softseg.image import Geometry, Image, say_notes
 from softseg.soft.labels import SoftLabels
 from softseg.soft.parcellation import SoftParcellation
@@ -44,13 +44,13 @@ class Reading:
 
     Attributes
     ----------
-    shares: on the file's grid, in class indices of the tree that is judged by.
+    probabilities: on the file's grid, in class indices of the tree that is judged by.
     file: what messages name.
-    deepest: the last level at which everything is said; None where the leaves are.
+    deepest: the last fully labelled level; None where the leaves are.
     model: name of the model that a soft parcellation came from, or empty.
     """
 
-    shares: NodeShares
+    probabilities: NodeProbabilities
     file: Path
     deepest: int | None = None
     model: str = ""
@@ -61,8 +61,8 @@ def read_prediction(
 ) -> Reading:
     """Read a soft parcellation, a label map (values of any node, also those of a cut), or a predicted case's folder.
 
-    Outliers in a label map (``OUTLIER_VALUE``, where no node has it) are no answer. ``own`` says what the values of a
-    label map mean where they are not the tree's.
+    Outliers in a label map (``OUTLIER_VALUE``, where no node has it) count as unlabelled. ``own`` gives the meaning of
+    the values of a label map mean where they are not the tree's.
 
     Raises
     ------
@@ -77,7 +77,7 @@ def read_prediction(
     if own is not None:
         image, tree = Image(own.apply(image.array, file), image.geometry), own.tree
     if image.array.dtype.kind == "f":
-        return Reading(LabelShares(labels_from_map(image.array, tree, file, warn), image.geometry), file)
+        return Reading(LabelProbabilities(labels_from_map(image.array, tree, file, warn), image.geometry), file)
     known = OUTLIER_VALUE in {tree.value_of(node.id) for node in tree.nodes}
     unknown = np.zeros(0, bool) if known else image.array == OUTLIER_VALUE
     try:
@@ -99,9 +99,9 @@ def read_prediction(
     inner = [tree.inner_nodes[index - len(tree.leaves)] for index in present if index >= len(tree.leaves)]
     deepest = min((tree.depth_of(node.id) for node in inner), default=None)
     if deepest == 0:
-        raise InputError("holds the root's label, which says nothing", file=file)
+        raise InputError("holds the root's label, which names no structure", file=file)
     labels = SoftLabels.from_class_indices(indices, class_count(tree))
-    return Reading(LabelShares(labels, image.geometry), file, deepest)
+    return Reading(LabelProbabilities(labels, image.geometry), file, deepest)
 
 
 def read_reference(
@@ -123,10 +123,10 @@ def read_reference(
     tree: what its values mean.
     warn: called with one line for each oddity that was mended.
     mask: file of the voxels (non-zero) where the reference is valid; everywhere by default.
-    unlabelled: value of label maps that says nothing about a voxel, if there is one.
+    unlabelled: value of unlabelled voxels in label maps, if there is one.
     grid: of the image; needed for a segmentation of Slicer's, which may cover a part of it.
     own: what the values of its label maps mean where they are not the tree's.
-    labelled_only: whether background says nothing either: of a few painted strokes it is what was not painted.
+    labelled_only: whether background counts as unlabelled, too: with scribbles it is what was not painted.
 
     Raises
     ------
@@ -134,18 +134,18 @@ def read_reference(
     """
     reading = _read_reference(reference, tree, warn, unlabelled, grid, own)
     if labelled_only and tree.background is not None:
-        labels = _whole(reading.shares, class_count(tree))
+        labels = _whole(reading.probabilities, class_count(tree))
         painted = labels.indices != tree.class_index(tree.background.id)
-        kept = SoftLabels(labels.indices, labels.shares * painted, labels.classes)
-        reading = Reading(LabelShares(kept, reading.shares.geometry), reading.file)
+        kept = SoftLabels(labels.indices, labels.probabilities * painted, labels.classes)
+        reading = Reading(LabelProbabilities(kept, reading.probabilities.geometry), reading.file)
     if mask is None:
         return reading
     image = read_label_map(mask)
     require_same_grid(image.geometry, mask, reading, "the mask lies on the grid of the reference")
-    labels = _whole(reading.shares, class_count(tree))
+    labels = _whole(reading.probabilities, class_count(tree))
     valid: BoolArray = image.array != 0
-    masked = SoftLabels(labels.indices, labels.shares * valid, labels.classes)
-    return Reading(LabelShares(masked, image.geometry), reading.file)
+    masked = SoftLabels(labels.indices, labels.probabilities * valid, labels.classes)
+    return Reading(LabelProbabilities(masked, image.geometry), reading.file)
 
 
 GRID_HINT = (
@@ -161,12 +161,13 @@ def require_same_grid(
 
     A file drawn in a program that goes by the qform lies where the qform of the other one places the same voxels.
     """
-    if same_voxels(geometry, other.shares.geometry):
-        if not same_grid(geometry, other.shares.geometry):
+    if same_voxels(geometry, other.probabilities.geometry):
+        if not same_grid(geometry, other.probabilities.geometry):
             warn(f"{file}: lies on another form (qform, sform) than {other.file}; their voxels are taken as the same")
         return
     raise InputError(
-        f"lies on another grid ({describe_grid(geometry)}) than {other.file} ({describe_grid(other.shares.geometry)})",
+        f"lies on another grid ({describe_grid(geometry)}) than {other.file} "
+        f"({describe_grid(other.probabilities.geometry)})",
         file=file,
         hint=hint,
     )
@@ -205,11 +206,13 @@ def _read_reference(
         if file.name.endswith(SOFT_SUFFIX):
             return _parcellation(file, tree)
         if is_soft_segmentation(file) and grid is not None:
-            shares = segment_shares(segmentation_maps(file, grid, tree, warn), tree, file, warn)
-            return Reading(LabelShares(shares, grid), file)
+            probabilities = segment_probabilities(segmentation_maps(file, grid, tree, warn), tree, file, warn)
+            return Reading(LabelProbabilities(probabilities, grid), file)
         if is_segmentation(file) and grid is not None:
             painted = segmentation_labels(file, grid, tree, warn, unlabelled)
-            return Reading(LabelShares(SoftLabels.from_class_indices(painted.array, class_count(tree)), grid), file)
+            return Reading(
+                LabelProbabilities(SoftLabels.from_class_indices(painted.array, class_count(tree)), grid), file
+            )
         image = read_label_map(file)
         say_notes(image.notes, file, warn)
         if own is not None:
@@ -218,15 +221,15 @@ def _read_reference(
         array = settled_labels(image.array, file, warn)
         _say_branches(array, tree, file, warn)
         labels = labels_from_map(array, _with_every_value(tree), file, warn, unlabelled)
-        return Reading(LabelShares(labels, image.geometry), file)
+        return Reading(LabelProbabilities(labels, image.geometry), file)
     raters = [_read_reference(path, tree, warn, unlabelled, grid, own) for path in reference]
     for rater in raters[1:]:
-        require_same_grid(rater.shares.geometry, rater.file, raters[0], "raters of one case share a grid")
-    maps = [_whole(rater.shares, class_count(tree)) for rater in raters]
+        require_same_grid(rater.probabilities.geometry, rater.file, raters[0], "raters of one case share a grid")
+    maps = [_whole(rater.probabilities, class_count(tree)) for rater in raters]
     indices = np.concatenate([labels.indices for labels in maps])
-    shares = np.concatenate([labels.shares for labels in maps]) / np.float32(len(maps))
-    mean = SoftLabels(indices, shares.astype(np.float32), class_count(tree))
-    return Reading(LabelShares(mean, raters[0].shares.geometry), raters[0].file)
+    probabilities = np.concatenate([labels.probabilities for labels in maps]) / np.float32(len(maps))
+    mean = SoftLabels(indices, probabilities.astype(np.float32), class_count(tree))
+    return Reading(LabelProbabilities(mean, raters[0].probabilities.geometry), raters[0].file)
 
 
 def _soft_maps(files: Mapping[str, Path], tree: LabelTree, warn: Warn) -> Reading:
@@ -240,12 +243,12 @@ def _soft_maps(files: Mapping[str, Path], tree: LabelTree, warn: Warn) -> Readin
             require_same_grid(image.geometry, file, first, "maps of one case lie on one grid")
         else:
             empty = SoftLabels.from_class_indices(np.full(image.array.shape, -1), 1)
-            first = Reading(LabelShares(empty, image.geometry), file)
+            first = Reading(LabelProbabilities(empty, image.geometry), file)
     if first is None:
         raise InputError("a reference of soft maps names no map")
     by_id = {tree.find(name).id: file for name, file in files.items()}
     labels = compose_soft_maps(maps, tree, by_id, warn)
-    return Reading(LabelShares(labels, first.shares.geometry), first.file)
+    return Reading(LabelProbabilities(labels, first.probabilities.geometry), first.file)
 
 
 def _in_case_folder(folder: Path) -> Path:
@@ -259,21 +262,21 @@ def _in_case_folder(folder: Path) -> Path:
     )
 
 
-def _whole(shares: NodeShares, classes: int) -> SoftLabels:
-    if isinstance(shares, LabelShares):
-        return shares.labels
-    slices = [shares.slice(k) for k in range(shares.geometry.shape[0])]
+def _whole(probabilities: NodeProbabilities, classes: int) -> SoftLabels:
+    if isinstance(probabilities, LabelProbabilities):
+        return probabilities.labels
+    slices = [probabilities.slice(k) for k in range(probabilities.geometry.shape[0])]
     slots = max(len(index) for index, _ in slices)
-    indices = np.zeros((slots, *shares.geometry.shape), np.uint16)
+    indices = np.zeros((slots, *probabilities.geometry.shape), np.uint16)
     values = np.zeros(indices.shape, np.float32)
-    for k, (index, share) in enumerate(slices):
+    for k, (index, probability) in enumerate(slices):
         indices[: len(index), k] = index.reshape(len(index), *indices.shape[2:])
-        values[: len(index), k] = share.reshape(len(index), *indices.shape[2:])
+        values[: len(index), k] = probability.reshape(len(index), *indices.shape[2:])
     return SoftLabels(indices, values, classes)
 
 
 def _parcellation(file: Path, tree: LabelTree, corrected: bool = True) -> Reading:
     parcellation = SoftParcellation.load(file)
     parcellation = parcellation if corrected else parcellation.predicted
-    shares = ParcellationShares(parcellation, tree, file)
-    return Reading(shares, file, shares.deepest, parcellation.model)
+    probabilities = ParcellationProbabilities(parcellation, tree, file)
+    return Reading(probabilities, file, probabilities.deepest, parcellation.model)

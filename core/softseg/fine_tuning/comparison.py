@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from softseg.data.corrected import require_tree, said_nodes
+from softseg.data.corrected import corrected_nodes, require_tree
 from softseg.errors import InputError
 from softseg.evaluation.measure import measure
+from softseg.evaluation.probabilities import ParcellationProbabilities
 from softseg.evaluation.rows import TreeRows
-from softseg.evaluation.shares import ParcellationShares
 from softseg.evaluation.sources import read_reference, require_same_grid
 from softseg.events import Events
 from softseg.files import write_together
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 JSON_FILE, TEXT_FILE = "comparison.json", "comparison.md"
 
 AGREEMENT = "agreement"
-"""Of the voxels that people said are a node, the part in which the answer at its level is this node."""
+"""Of the voxels corrected to a node, the fraction labelled with this node at its level."""
 
 
 @dataclass(frozen=True)
@@ -212,8 +212,8 @@ def _scores(
     tree, file = dataset.tree, next(path for field, path in case.files() if field.startswith("labels"))
     reference = read_reference(case.labels, tree, warn, case.mask, unlabelled=case.unlabelled, grid=predicted.geometry)
     require_same_grid(predicted.geometry, case.images[dataset.channels[0]], reference)
-    shares = ParcellationShares(predicted, tree, file)
-    measured = measure(shares, reference.shares, rows, Events(cancel=events.cancel), tolerance_mm=None)
+    probabilities = ParcellationProbabilities(predicted, tree, file)
+    measured = measure(probabilities, reference.probabilities, rows, Events(cancel=events.cancel), tolerance_mm=None)
     scores: dict[str, float] = {}
     names = [*(f"level {number}" for number in range(1, len(measured.levels) + 1)), "leaves"]
     for name, level in zip(names, [*measured.levels, measured.levels[-1]], strict=True):
@@ -225,7 +225,7 @@ def _scores(
 
 
 def agreement(predicted: SoftParcellation, corrected: SoftParcellation, file: Path) -> dict[str, float]:
-    """Return in what part of the voxels that people said are a node the answer at its level is this node.
+    """Return the fraction of the voxels corrected to a node that are labelled with this node at its level.
 
     Raises
     ------
@@ -235,12 +235,12 @@ def agreement(predicted: SoftParcellation, corrected: SoftParcellation, file: Pa
     require_tree(corrected.tree, tree, file)
     if predicted.geometry.shape != corrected.geometry.shape:
         raise InputError("lies on another grid than its scan", file=file, field="labels")
-    said = said_nodes(corrected)
+    nodes = corrected_nodes(corrected)
     right, total = 0, 0
-    for index in np.unique(said[said >= 0]):
+    for index in np.unique(nodes[nodes >= 0]):
         node = tree.class_nodes[int(index)]
         cut = tree.cut_at(tree.depth_of(node.id))
-        here = said == index
+        here = nodes == index
         right += int((predicted.labels(cut)[here] == tree.node_values()[node.id]).sum())
         total += int(here.sum())
     return {AGREEMENT: right / total} if total else {}

@@ -125,16 +125,16 @@ def _require_something_to_learn(dataset: Dataset, events: Events) -> list[dict[s
 
     Raises
     ------
-    InputError: the only labels of the training cases are results that nobody corrected.
+    InputError: the only labels of the training cases are uncorrected results.
     """
     training = dataset.split("train")
     corrections = corrections_of(training)
     if training and not corrections and all(case.corrected is not None for case in training):
         raise InputError(
-            "no corrections: nobody corrected the results of its training cases",
+            "none of the results of its training cases was corrected",
             file=dataset.path,
             field="cases",
-            hint="correct a result first: nothing can be learned from what the model said itself",
+            hint="correct a result first: the model cannot learn from its own predictions",
         )
     if corrections:
         results, voxels = {one["case"] for one in corrections}, sum(one["voxels"] for one in corrections)
@@ -143,7 +143,7 @@ def _require_something_to_learn(dataset: Dataset, events: Events) -> list[dict[s
 
 
 def _say_what_is_left(models: Sequence[Model], events: Events) -> None:
-    """Say what was fitted to the networks as they are and does not hold for others."""
+    """Warn about what was fitted to the original networks and does not hold for the new ones."""
     left = {"calibration" for model in models if model.calibration is not None}
     left |= {"outlier score" for model in models if model.outliers is not None}
     if left:

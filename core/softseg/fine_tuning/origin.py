@@ -22,7 +22,7 @@ _KEPT = ("licence", "citation", "intended_use", "limitations")
 
 
 def details_of(model: Model, corrections: list[dict[str, Any]], dataset: Dataset) -> dict[str, Any]:
-    """Return what the card of a model says that is fine-tuned from ``model``."""
+    """Return the model card of a model fine-tuned from ``model``."""
     own = model.metadata.get("softseg", {})
     before: Mapping[str, Any] = own.get("details") if isinstance(own.get("details"), dict) else {}
     return {
@@ -41,16 +41,16 @@ def corrections_of(cases: Iterable[Case]) -> list[dict[str, Any]]:
     return [
         {
             "case": case.id,
-            "id": said.id,
-            "node": said.node_id,
-            "is_node": said.is_node,
-            "author": said.author,
-            "time": said.time,
-            "voxels": said.voxel_count,
+            "id": correction.id,
+            "node": correction.node_id,
+            "is_node": correction.is_node,
+            "author": correction.author,
+            "time": correction.time,
+            "voxels": correction.voxel_count,
         }
         for case in cases
         if case.corrected is not None
-        for said in SoftParcellation.load(case.corrected).corrections
+        for correction in SoftParcellation.load(case.corrected).corrections
     ]
 
 

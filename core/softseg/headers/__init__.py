@@ -1,8 +1,8 @@
-"""What an image file says about place and numbers: one owner for every format.
+"""The position and number type in an image file's header: one owner for every format.
 
 :func:`read_header` reads NIfTI-1 and -2 (one file or a pair), Analyze, FreeSurfer's MGH, NRRD, MetaImage and
 DICOM series;
-:func:`place_notes` says what is odd about where a file lies, compared with what ITK makes of it; :func:`write_nifti`
+:func:`place_notes` describes oddities of a file's position, compared with ITK's reading; :func:`write_nifti`
 writes an output that lies where its input lies, whichever of the two forms a reader goes by.
 """
 

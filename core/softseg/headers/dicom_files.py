@@ -1,4 +1,4 @@
-"""Which files and folders are DICOM, told by their first bytes, and how a series of a folder is named.
+"""Which files and folders are DICOM, recognised by their first bytes, and how a series of a folder is named.
 
 A DICOM file is known by its preamble, whatever its name; what it holds by the SOP class in its file meta information,
 which every transfer syntax writes alike. A folder of slices is one scan; ``FOLDER:3`` is its series of number 3, and
@@ -28,7 +28,7 @@ _LONG = (b"OB", b"OW", b"UN", b"SQ", b"UT")  # value representations whose lengt
 
 
 def sop_class(path: str | PathLike[str]) -> str | None:
-    """Return the SOP class UID of a DICOM file, empty where it says none; None where it is no DICOM file."""
+    """Return the SOP class UID of a DICOM file, empty where it has none; None where it is no DICOM file."""
     if not is_file(path):
         return None
     try:
@@ -112,7 +112,7 @@ def state_of(path: str | PathLike[str]) -> tuple[int, int]:
 
 
 def is_whole(file: Path, pixel_bytes: int) -> bool:
-    """Whether a file holds all of its pixels, which GDCM does not say: it reads what is missing as 0.
+    """Whether a file holds all of its pixels, which GDCM does not report: it reads what is missing as 0.
 
     Parameters
     ----------

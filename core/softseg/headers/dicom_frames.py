@@ -14,7 +14,7 @@ def frame_planes(file: Path) -> list[Plane]:
 
     Raises
     ------
-    InputError: the file is damaged, a frame does not say where it lies, or frames are scaled differently.
+    InputError: the file is damaged, a frame has no position, or frames are scaled differently.
     ModuleNotFoundError: ``pydicom`` is not installed.
     """
     import pydicom
@@ -26,7 +26,7 @@ def frame_planes(file: Path) -> list[Plane]:
         frames = list(data.get("PerFrameFunctionalGroupsSequence") or [])
         if len(frames) != int(data.get("NumberOfFrames", 1)):
             raise InputError(
-                f"holds {data.get('NumberOfFrames')} frames that do not say where they lie",
+                f"holds {data.get('NumberOfFrames')} frames without a position",
                 file=file,
                 field="PerFrameFunctionalGroupsSequence",
                 hint="films and older files of several frames are no volume",
@@ -36,7 +36,7 @@ def frame_planes(file: Path) -> list[Plane]:
     except (InvalidDicomError, EOFError, AttributeError, KeyError, IndexError, TypeError, ValueError) as error:
         if isinstance(error, InputError):
             raise
-        raise InputError(f"its frames do not say where they lie ({error})", file=file) from error
+        raise InputError(f"its frames have no position ({error})", file=file) from error
     if len(scales) > 1:
         raise InputError("its frames are scaled differently", file=file, field="PixelValueTransformationSequence")
     return planes

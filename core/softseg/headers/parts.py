@@ -86,7 +86,7 @@ def read_parts(
 
     Raises
     ------
-    InputError: a file is damaged or shorter than the header says, or the numbers cannot be parted equally.
+    InputError: a file is damaged or shorter than its header declares, or the numbers cannot be parted equally.
     """
     total = int(np.prod(shape, dtype=object))
     if not files or total % len(files):

@@ -22,24 +22,24 @@ from softseg.tree import LabelTree
 class CalibrationErrorLoss(FusedLoss):
     """Marginal L1 average calibration error with hard bins, mL1-ACE (Barfoot et al., MICCAI 2024, arXiv 2403.06759).
 
-    For each image and class, voxels are sorted by the predicted share into bins of equal width; the loss is the mean
-    over the occupied bins of ``|mean share - mean of the target|``, then over classes and images. Which bin a voxel is
-    in has no derivative; the mean share in a bin has. As in the authors' code a class that is absent from an image
-    adds 0 to the mean over classes. It is meant as an addition to another loss: alone it does not say where
-    anything is.
+    For each image and class, voxels are sorted by the predicted probability into bins of equal width; the loss is the
+    mean over the occupied bins of ``|mean probability - mean of the target|``, then over classes and images. Which bin
+    a voxel is in has no derivative; the mean probability in a bin has. As in the authors' code a class that is absent
+    from an image adds 0 to the mean over classes. It is meant as an addition to another loss: alone it does not tell
+    where anything is.
 
     Parameters
     ----------
     tree: the label tree.
     bins: number of bins; the paper's 20.
     levels: ``"leaves"``: the classes, as in the paper; ``"all"`` or a list of levels (1 below the root): the nodes of
-        the cuts there, whose shares are sums, mean over the levels (ours).
+        the cuts there, whose probabilities are sums, mean over the levels (ours).
     on: what the first argument is: ``"logits"`` (softmax is applied here) or ``"probabilities"``.
 
     Notes
     -----
     ``loss(logits, target, mask=None)``, arguments as for all losses
-    (:mod:`softseg.losses.convention`); soft targets count with their shares. A voxel
+    (:mod:`softseg.losses.convention`); soft targets count with their probabilities. A voxel
     labelled with an inner node takes part at the levels where that node, or one above it, is a node of the cut. Images
     without a labelled voxel take no part; nothing labelled: a differentiable 0.
 
@@ -98,27 +98,29 @@ class CalibrationErrorLoss(FusedLoss):
         blocks.each(work, gradient)
         return Evaluated(value, gradient, one / blocks.voxels if late else one)
 
-    def _shares(self, block: VoxelBlock) -> Tensor:
+    def _probabilities(self, block: VoxelBlock) -> Tensor:
         """Return the leaves' probabilities ``[C, n]``."""
-        return block.predicted if self.on == "probabilities" else Softmax.of(block.predicted, block.scratch).shares
+        return (
+            block.predicted if self.on == "probabilities" else Softmax.of(block.predicted, block.scratch).probabilities
+        )
 
-    def _places(self, shares: Tensor) -> Tensor:
-        """Return for shares ``[K, n]`` their bins, counted through all nodes: int64 in ``0 .. K * bins - 1``."""
-        places = (shares * self.bins).long().clamp_(0, self.bins - 1)
-        return places.add_(torch.arange(len(shares), device=shares.device)[:, None] * self.bins)
+    def _places(self, probabilities: Tensor) -> Tensor:
+        """Return for probabilities ``[K, n]`` their bins, counted through all nodes: int64 in ``0 .. K * bins - 1``."""
+        places = (probabilities * self.bins).long().clamp_(0, self.bins - 1)
+        return places.add_(torch.arange(len(probabilities), device=probabilities.device)[:, None] * self.bins)
 
     def _summed(self, block: VoxelBlock, cuts: Sequence[_LevelCut]) -> tuple[int, list[tuple[Tensor, Tensor, Tensor]]]:
-        """Return the batch item, and for each cut the weight, predicted and true shares in each bin ``[K * bins]``."""
-        leaves = self._shares(block)
+        """Return the batch item, and per cut weight, predicted and true probabilities in each bin ``[K * bins]``."""
+        leaves = self._probabilities(block)
         found = []
         for cut in cuts:
-            shares, weight = cut.sums(leaves), block.weight * cut.known(block.target)
-            places = self._places(shares)
-            size = len(shares) * self.bins
-            sums = [torch.zeros(size, dtype=torch.float64, device=shares.device) for _ in range(3)]
+            probabilities, weight = cut.sums(leaves), block.weight * cut.known(block.target)
+            places = self._places(probabilities)
+            size = len(probabilities) * self.bins
+            sums = [torch.zeros(size, dtype=torch.float64, device=probabilities.device) for _ in range(3)]
             flat = places.view(-1)
-            sums[0].index_add_(0, flat, weight.double().repeat(len(shares)))
-            sums[1].index_add_(0, flat, (shares * weight).double().view(-1))
+            sums[0].index_add_(0, flat, weight.double().repeat(len(probabilities)))
+            sums[1].index_add_(0, flat, (probabilities * weight).double().view(-1))
             if block.target.is_floating_point():
                 sums[2].index_add_(0, flat, (cut.sums(block.target) * weight).double().view(-1))
             else:
@@ -128,8 +130,8 @@ class CalibrationErrorLoss(FusedLoss):
         return block.item, found
 
     def _slopes(self, block: VoxelBlock, cuts: Sequence[_LevelCut], slopes: Sequence[Tensor]) -> Tensor:
-        """Return the gradient ``[C, n]`` from the derivatives by the shares in each bin."""
-        leaves = self._shares(block)
+        """Return the gradient ``[C, n]`` from the derivatives by the probabilities in each bin."""
+        leaves = self._probabilities(block)
         total = block.scratch.array("slopes", *leaves.shape).zero_()
         for cut, slope in zip(cuts, slopes, strict=True):
             own = slope[block.item].reshape(-1)[self._places(cut.sums(leaves))] * cut.known(block.target)
@@ -168,21 +170,21 @@ class _LevelCut:
         dtype = torch.float64 if like.dtype == torch.float64 else torch.float32
         return _LevelCut(self.member.to(like.device, dtype), self.position.to(like.device), self.leaves)
 
-    def sums(self, shares: Tensor) -> Tensor:
-        return shares if self.leaves else self.member @ shares
+    def sums(self, probabilities: Tensor) -> Tensor:
+        return probabilities if self.leaves else self.member @ probabilities
 
     def spread(self, slopes: Tensor) -> Tensor:
         return slopes if self.leaves else self.member.t() @ slopes
 
     def known(self, target: Tensor) -> Tensor:
-        """Return ``[n]``: 1 where the target says something at this cut."""
+        """Return ``[n]``: 1 where the target is labelled at this cut."""
         if target.is_floating_point():
             return self.member.new_ones(target.shape[1])
         return (self.position[target] >= 0).to(self.member.dtype)
 
 
 class _Sums(NamedTuple):
-    """Weight, predicted shares and true shares in every bin, ``[B, K, bins]`` in float64."""
+    """Weight, predicted probabilities and true probabilities in every bin, ``[B, K, bins]`` in float64."""
 
     weight: Tensor
     predicted: Tensor
@@ -197,14 +199,14 @@ class _Sums(NamedTuple):
             total[item] += values.view(total.shape[1:])
 
     def judged(self) -> tuple[Tensor, Tensor]:
-        """Return the error, a scalar, and its derivative by the predicted share of a voxel in each bin."""
+        """Return the error, a scalar, and its derivative by the predicted probability of a voxel in each bin."""
         occupied = self.weight > 0
         safe = torch.where(occupied, self.weight, torch.ones_like(self.weight))
         gap = (self.predicted - self.truth) / safe
-        share = 1 / occupied.sum(-1, keepdim=True).clamp(min=1).double()
-        share = share * (self.truth.sum(-1, keepdim=True) > 0) / gap.shape[1]
-        share = share / occupied.flatten(1).any(1).sum().clamp(min=1).double()
-        return (gap.abs() * share).sum(), gap.sign() / safe * share
+        probability = 1 / occupied.sum(-1, keepdim=True).clamp(min=1).double()
+        probability = probability * (self.truth.sum(-1, keepdim=True) > 0) / gap.shape[1]
+        probability = probability / occupied.flatten(1).any(1).sum().clamp(min=1).double()
+        return (gap.abs() * probability).sum(), gap.sign() / safe * probability
 
 
 def _levels(tree: LabelTree, levels: Literal["leaves", "all"] | Sequence[int]) -> list[int]:

@@ -22,13 +22,13 @@ def value_with_coarse(part: Loss, given: Checked, groups: Checked | None) -> Ten
     Parameters
     ----------
     part: a loss.
-    given: its arguments, checked; where ``groups`` names a node they say nothing.
+    given: its arguments, checked; ignored where ``groups`` names a node.
     groups: the same prediction with class indices of inner nodes as target, ``IGNORE_INDEX`` elsewhere; None: none.
     """
     value = part.of(given)
     if groups is None or not uses_coarse(part):
         return value
     fine, known = given.total_weight(), groups.total_weight()
-    share = torch.where(fine + known > 0, known / (fine + known).clamp_min(torch.finfo(fine.dtype).tiny), 0.0)
-    share = share.to(value.dtype)
-    return value * (1 - share) + part.of(groups) * share
+    fraction = torch.where(fine + known > 0, known / (fine + known).clamp_min(torch.finfo(fine.dtype).tiny), 0.0)
+    fraction = fraction.to(value.dtype)
+    return value * (1 - fraction) + part.of(groups) * fraction

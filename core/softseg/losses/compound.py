@@ -92,7 +92,7 @@ class CompoundLoss(Loss):
     def forward(
         self, predicted: Tensor, target: Tensor, mask: Tensor | None = None, coarse: Tensor | None = None
     ) -> Tensor:
-        """Return the weighted sum, a scalar; ``predicted`` is what the attribute ``on`` says.
+        """Return the weighted sum, a scalar; ``predicted`` as the attribute ``on`` requires.
 
         ``coarse`` names, beside a soft target, the voxels of which only a group is known
         (:func:`softseg.losses.coarse.value_with_coarse`).
@@ -164,7 +164,7 @@ def build_loss(specs: Sequence[Mapping[str, Any]], tree: LabelTree) -> CompoundL
         losses.append(_build(name, options, tree, field))
     if {spec["name"] for spec in specs} == {"calibration-error"}:
         raise InputError(
-            "calibration-error stands alone: it does not say where anything is",
+            "calibration-error cannot be used alone: it does not locate structures",
             field="loss",
             hint="add cross-entropy, dice or another loss beside it",
         )

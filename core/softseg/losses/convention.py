@@ -46,7 +46,7 @@ class Classes:
     ----------
     leaves: the number of channels; None: any.
     labels: the number of class indices; None: as many as channels, two for one channel.
-    root: the class index that says nothing; None: there is none.
+    root: the class index of the root, which counts as unlabelled; None: there is none.
     """
 
     leaves: int | None = None
@@ -55,7 +55,7 @@ class Classes:
 
     @classmethod
     def of(cls, tree: LabelTree | None) -> Classes:
-        """Return what ``tree`` says about them; without a tree only leaves are known, as many as there are channels."""
+        """Return them for ``tree``; without a tree there are only leaves, one per channel."""
         if tree is None:
             return cls()
         return cls(len(tree.leaves), len(tree.class_nodes), tree.class_index(tree.root.id))
@@ -66,13 +66,13 @@ def check(predicted: Tensor, target: Tensor, mask: Tensor | None, classes: Class
 
     Parameters
     ----------
-    predicted, target, mask: as the module says; subclasses of tensors, such as MONAI's, are taken as tensors.
+    predicted, target, mask: see the module's description; subclasses of tensors, such as MONAI's, are taken as tensors.
     classes: what the loss knows about classes.
     name: what the loss calls its first argument, for messages.
 
     Raises
     ------
-    InputError: an argument does not keep the convention; says which, what was expected and what to do.
+    InputError: an argument does not keep the convention; the message names it, what was expected and what to do.
     """
     predicted = _plain(predicted, name)
     target = _plain(target, "target").detach()

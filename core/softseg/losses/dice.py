@@ -76,7 +76,7 @@ class DiceLoss(FusedLoss):
         dtype, device = blocks.dtype, predicted.device
         overlap = torch.zeros(batch, classes, dtype=torch.float64, device=device)
         volume = torch.zeros_like(overlap)
-        for item, block_overlap, block_volume in blocks.each(lambda block: _sums(block, self._shares(block))):
+        for item, block_overlap, block_volume in blocks.each(lambda block: _sums(block, self._probabilities(block))):
             overlap[item] += block_overlap
             volume[item] += block_volume
         if self.batch:
@@ -103,37 +103,39 @@ class DiceLoss(FusedLoss):
         blocks.each(work, gradient)
         return Evaluated(value, gradient, one / blocks.voxels if late else one)
 
-    def _shares(self, block: VoxelBlock) -> Tensor:
+    def _probabilities(self, block: VoxelBlock) -> Tensor:
         """Return the leaves' probabilities ``[C, n]``."""
         if self.on == "probabilities":
             return block.predicted
         if len(block.predicted) == 1:
             return torch.sigmoid(block.predicted)
-        return Softmax.of(block.predicted, block.scratch).shares
+        return Softmax.of(block.predicted, block.scratch).probabilities
 
     def _slopes(self, block: VoxelBlock, gain: Tensor, price: Tensor) -> Tensor:
         """Return the gradient ``[C, n]`` from the derivatives by overlap (``gain``) and volume (``price``), ``[C]``."""
-        shares = self._shares(block)
-        slopes = block.scratch.array("slopes", *shares.shape)
+        probabilities = self._probabilities(block)
+        slopes = block.scratch.array("slopes", *probabilities.shape)
         if block.target.is_floating_point():
             # overlap is the minimum of both; where they are equal, half of its slope
-            torch.sub(block.target, shares, out=slopes).sign_().add_(1).mul_(gain[:, None] / 2).add_(price[:, None])
+            torch.sub(block.target, probabilities, out=slopes).sign_().add_(1).mul_(gain[:, None] / 2).add_(
+                price[:, None]
+            )
         else:
             slopes.copy_(price[:, None].expand_as(slopes))
             slopes.scatter_add_(0, block.target[None], gain[block.target][None])
         if self.on == "logits":
-            slopes.mul_(shares)
-            slopes.addcmul_(shares, slopes if len(shares) == 1 else slopes.sum(0), value=-1)
+            slopes.mul_(probabilities)
+            slopes.addcmul_(probabilities, slopes if len(probabilities) == 1 else slopes.sum(0), value=-1)
         return slopes
 
 
-def _sums(block: VoxelBlock, shares: Tensor) -> tuple[int, Tensor, Tensor]:
+def _sums(block: VoxelBlock, probabilities: Tensor) -> tuple[int, Tensor, Tensor]:
     """Return the batch item and, per class in float64, the overlap and the sum of the volumes of both sides."""
-    volume = (shares @ block.weight).double()
+    volume = (probabilities @ block.weight).double()
     if block.target.is_floating_point():
         volume += block.target @ block.weight
-        overlap = torch.minimum(shares, block.target, out=block.scratch.array("slopes", *shares.shape))
+        overlap = torch.minimum(probabilities, block.target, out=block.scratch.array("slopes", *probabilities.shape))
         return block.item, (overlap @ block.weight).double(), volume
-    hit = shares.gather(0, block.target[None])[0] * block.weight
+    hit = probabilities.gather(0, block.target[None])[0] * block.weight
     overlap = torch.zeros_like(volume).index_add_(0, block.target, hit.double())
     return block.item, overlap, volume.index_add_(0, block.target, block.weight.double())

@@ -124,10 +124,10 @@ class GeneralizedWassersteinDiceLoss(FusedLoss):
 
 def _cost(block: VoxelBlock, distances: Tensor, gradient: Tensor | None) -> Tensor:
     """Return ``W_i`` ``[n]``; write its derivative by the logits, times the voxel's weight, to ``gradient``."""
-    shares = Softmax.of(block.predicted, block.scratch).shares
-    slopes = block.scratch.array("slopes", *shares.shape)
-    torch.index_select(distances, 1, block.target, out=slopes).mul_(shares)
+    probabilities = Softmax.of(block.predicted, block.scratch).probabilities
+    slopes = block.scratch.array("slopes", *probabilities.shape)
+    torch.index_select(distances, 1, block.target, out=slopes).mul_(probabilities)
     cost = slopes.sum(0)
     if gradient is not None:
-        block.store(slopes.addcmul_(shares, cost, value=-1), block.weight, gradient)
+        block.store(slopes.addcmul_(probabilities, cost, value=-1), block.weight, gradient)
     return cost

@@ -16,22 +16,24 @@ class Softmax:
 
     Attributes
     ----------
-    shares: ``[C, n]``, contiguous.
+    probabilities: ``[C, n]``, contiguous.
     scores: ``[C, n]``, logits minus the largest of the voxel.
     log_sum: ``[n]``, logarithm of the sum of ``exp(scores)``.
     """
 
-    shares: Tensor
+    probabilities: Tensor
     scores: Tensor
     log_sum: Tensor
 
     @classmethod
-    def of(cls, logits: Tensor, scratch: Scratch, shares: Tensor | None = None) -> Softmax:
-        """Compute them for ``logits`` ``[C, n]``; the results lie in ``scratch``, the shares in ``shares`` if given.
+    def of(cls, logits: Tensor, scratch: Scratch, probabilities: Tensor | None = None) -> Softmax:
+        """Compute them for ``logits`` ``[C, n]``, in ``scratch``; the probabilities in ``probabilities`` if given.
 
         Step by step, because over the first axis this takes two thirds of the time of ``torch.softmax``.
         """
         scores = torch.sub(logits, logits.amax(0), out=scratch.array("scores", *logits.shape))
-        shares = torch.exp(scores, out=scratch.array("shares", *logits.shape) if shares is None else shares)
-        total = shares.sum(0)
-        return cls(shares.mul_(total.reciprocal()), scores, total.log_())
+        probabilities = torch.exp(
+            scores, out=scratch.array("probabilities", *logits.shape) if probabilities is None else probabilities
+        )
+        total = probabilities.sum(0)
+        return cls(probabilities.mul_(total.reciprocal()), scores, total.log_())

@@ -16,22 +16,22 @@ class NodeLikelihood:
 
     Attributes
     ----------
-    shares: ``[I, n]``, the inner nodes' probabilities.
+    probabilities: ``[I, n]``, the inner nodes' probabilities.
     rows: ``[D, n]``, inner nodes with a term; None: all.
-    likely: weights, like ``rows`` or like ``shares``.
+    likely: weights, like ``rows`` or like ``probabilities``.
     outside: ``[R, n]``, ``1 - P_v``; None: no such term.
     unlikely: ``[R, n]``, their weights.
     needed: the probabilities of ``rows``, lifted to normal numbers (:func:`exact_likelihood`).
     """
 
-    shares: Tensor
+    probabilities: Tensor
     rows: Tensor | None
     likely: Tensor
     outside: Tensor | None
     unlikely: Tensor | None
 
     def __post_init__(self) -> None:
-        self.needed = self.shares
+        self.needed = self.probabilities
 
 
 def exact_likelihood(logits: Tensor, nodes: NodeLikelihood, layout: TreeLayout) -> tuple[Tensor, Tensor, Tensor] | None:
@@ -43,7 +43,7 @@ def exact_likelihood(logits: Tensor, nodes: NodeLikelihood, layout: TreeLayout) 
     -------
     The voxels ``[m]``, their loss ``[m]`` and gradient ``[C, m]``; None where there are none.
     """
-    needed = nodes.shares if nodes.rows is None else nodes.shares.gather(0, nodes.rows)
+    needed = nodes.probabilities if nodes.rows is None else nodes.probabilities.gather(0, nodes.rows)
     columns, nodes.needed = _normal(needed, nodes.likely)
     if nodes.outside is not None and nodes.unlikely is not None:
         more, nodes.outside = _normal(nodes.outside, nodes.unlikely)
@@ -53,7 +53,7 @@ def exact_likelihood(logits: Tensor, nodes: NodeLikelihood, layout: TreeLayout) 
     likely = nodes.likely[:, columns]
     nodes.likely[:, columns] = 0
     if nodes.rows is not None:
-        dense = logits.new_zeros(len(nodes.shares), len(columns))
+        dense = logits.new_zeros(len(nodes.probabilities), len(columns))
         likely = dense.scatter_add_(0, nodes.rows[:, columns], likely)
     unlikely = None
     if nodes.unlikely is not None:

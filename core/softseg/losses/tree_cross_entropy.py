@@ -20,7 +20,8 @@ class TreeCrossEntropyLoss(TreeLoss):
 
     Form ``"path"``: ``- sum of lambda_v ln P_v`` over the path from the labelled node up to the root (root excluded);
     for soft targets ``- sum over v of lambda_v Q_v ln P_v``. Form ``"node"``: a binary cross-entropy at every node,
-    ``- sum over v of lambda_v (Q_v ln P_v + (1 - Q_v) ln(1 - P_v))``. A voxel labelled with an inner node says nothing
+    ``- sum over v of lambda_v (Q_v ln P_v + (1 - Q_v) ln(1 - P_v))``. A voxel labelled with an inner node carries no
+    information
     about the nodes below it: they take no part. Inputs and outputs as in :class:`~softseg.losses.tree_loss.TreeLoss`.
 
     Parameters

@@ -42,7 +42,7 @@ class TreeDiceLoss(FusedLoss):
     Notes
     -----
     ``loss(logits, target, mask=None)``, arguments as for all losses (:mod:`softseg.losses.convention`). A voxel that is
-    labelled with an inner node says nothing about the nodes below it: it adds nothing to their sums. A mask of weights
+    labelled with an inner node adds nothing to the sums of the nodes below it. A mask of weights
     multiplies what a voxel adds to every sum. Nothing labelled: a differentiable 0. The work array of a block holds all
     nodes of the tree; there is no second copy of the probabilities.
 
@@ -128,13 +128,13 @@ def _row_weights(layout: TreeLayout, weights: Sequence[float], background: int |
 
 
 class _Tables(NamedTuple):
-    """What the tree says about each class index of an inner node.
+    """The tree's nodes above and below each class index of an inner node.
 
     Attributes
     ----------
     layout: the tree's tables.
     on_path: ``[R, T - C]``, 1 for the rows on its path, as its label has their probabilities.
-    known: ``[R, T - C]``, 0 for the rows below it, of which it says nothing.
+    known: ``[R, T - C]``, 0 for the rows below it, which it leaves unknown.
     """
 
     layout: TreeLayout
@@ -218,6 +218,6 @@ def _slopes(block: VoxelBlock, tables: _Tables, gain: Tensor, price: Tensor) -> 
         if nodes.coarse is not None and nodes.known is not None:
             wanted[:, nodes.coarse] *= nodes.known[rows]
     nodes.wanted.push_down()
-    shares = nodes.predicted.leaves
-    slopes = nodes.wanted.leaves.mul_(shares)
-    return slopes.addcmul_(shares, slopes.sum(0), value=-1)
+    probabilities = nodes.predicted.leaves
+    slopes = nodes.wanted.leaves.mul_(probabilities)
+    return slopes.addcmul_(probabilities, slopes.sum(0), value=-1)

@@ -118,7 +118,7 @@ def soft_block(block: VoxelBlock, tables: TreeTables) -> tuple[Tensor, Tensor]:
         nodes.likely = wanted.inner.mul_(tables.inner_likelihood[:, None])
     slopes = None
     if tables.has_transport:
-        slopes = _soft_transport(softmax.shares, target, loss, tables, scratch)
+        slopes = _soft_transport(softmax.probabilities, target, loss, tables, scratch)
     elif nodes is not None:
         slopes = NodeArray.of("slopes", tables.layout, size[1], scratch)
         slopes.inner.zero_()
@@ -128,10 +128,10 @@ def soft_block(block: VoxelBlock, tables: TreeTables) -> tuple[Tensor, Tensor]:
 
 
 def _gradient(logits: Tensor, softmax: Softmax, parts: Parts, tables: TreeTables, scratch: Scratch) -> Tensor:
-    """Return the gradient ``[C, n]`` but for the targets' share of the leaves' likelihood; complete the loss."""
-    slopes, nodes, shares = parts.slopes, parts.nodes, softmax.shares
+    """Return the gradient ``[C, n]`` without the targets' part of the leaves' likelihood; complete the loss."""
+    slopes, nodes, probabilities = parts.slopes, parts.nodes, softmax.probabilities
     if slopes is None:
-        return torch.mul(shares, parts.leaf_weight, out=scratch.array("gradient", *shares.shape))
+        return torch.mul(probabilities, parts.leaf_weight, out=scratch.array("gradient", *probabilities.shape))
     exact = None if nodes is None else exact_likelihood(logits, nodes, tables.layout)
     if nodes is not None:
         parts.loss -= _add_likelihood(nodes, slopes, scratch)
@@ -141,14 +141,14 @@ def _gradient(logits: Tensor, softmax: Softmax, parts: Parts, tables: TreeTables
         parts.loss -= logs.mul_(nodes.unlikely).sum(0)
         if parts.transport_is_mean:
             parts.loss += nodes.unlikely.sum(0)
-        gradient -= outside_adjoint(nodes.unlikely.div_(nodes.outside), tables, scratch).mul_(shares)
+        gradient -= outside_adjoint(nodes.unlikely.div_(nodes.outside), tables, scratch).mul_(probabilities)
 
     mean = gradient.sum(0)
     if parts.transport_is_mean:
         parts.loss += mean
         if nodes is not None:
             parts.loss += nodes.likely.sum(0)
-    gradient.addcmul_(shares, mean - parts.leaf_weight, value=-1)
+    gradient.addcmul_(probabilities, mean - parts.leaf_weight, value=-1)
     if exact is not None:
         columns, loss, slope = exact
         parts.loss[columns] += loss
@@ -157,7 +157,7 @@ def _gradient(logits: Tensor, softmax: Softmax, parts: Parts, tables: TreeTables
 
 
 def _products(slopes: NodeArray, parts: Parts, tables: TreeTables) -> Tensor:
-    """Return the leaves' shares times the sums of the slopes on their paths, in the slopes' own memory."""
+    """Return the leaves' probabilities times the sums of the slopes on their paths, in the slopes' own memory."""
     if tables.has_transport:
         slopes.push_down()
         return slopes.leaves.mul_(parts.predicted.leaves)
@@ -203,13 +203,15 @@ def _silence_below(slopes: NodeArray, labels: Tensor, tables: TreeTables) -> Non
     slopes.leaves.scatter_add_(1, coarse.expand_as(moved), moved.neg_())
 
 
-def _soft_transport(shares: Tensor, target: Tensor, loss: Tensor, tables: TreeTables, scratch: Scratch) -> NodeArray:
+def _soft_transport(
+    probabilities: Tensor, target: Tensor, loss: Tensor, tables: TreeTables, scratch: Scratch
+) -> NodeArray:
     """Return the slopes of the transport and add it to the loss; sums over a tree are linear, so one sum up is enough.
 
     Where ``P_v`` equals ``Q_v`` the slope is 0.
     """
-    slopes = NodeArray.of("slopes", tables.layout, shares.shape[1], scratch)
-    torch.sub(shares, target, out=slopes.leaves)
+    slopes = NodeArray.of("slopes", tables.layout, probabilities.shape[1], scratch)
+    torch.sub(probabilities, target, out=slopes.leaves)
     slopes.sum_up()
     for part, weights in ((slopes.leaves, tables.leaf_transport), (slopes.inner, tables.inner_transport)):
         loss += weights @ torch.abs(part, out=scratch.array("distances", *part.shape))

@@ -100,7 +100,7 @@ class TreeLayout:
 
     @property
     def root_class(self) -> int:
-        """Class index of the root, a label that says nothing."""
+        """Class index of the root, which counts as unlabelled."""
         return self.targets.index(-1)
 
     @cached_property

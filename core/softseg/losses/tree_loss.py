@@ -27,7 +27,7 @@ class TreeLoss(FusedLoss):
     ``[B, 1, *spatial]`` (leaf, inner node, or ``IGNORE_INDEX``) or probabilities of the leaves ``[B, C, *spatial]`` (a
     sum of 0 means unlabelled; used as they are, never renormalised); mask ``[B, 1, *spatial]``, a weight per voxel; see
     :mod:`softseg.losses.convention`. Returns the mean over labelled voxels, a differentiable 0 where there is none. A
-    voxel that is labelled with the root says nothing and counts as unlabelled. Computed in float32 (float64 for float64
+    voxel that is labelled with the root counts as unlabelled. Computed in float32 (float64 for float64
     logits).
     """
 

@@ -58,23 +58,23 @@ def metadata_config(
         "is_patch_data": True,
         "channel_def": {str(n): shown(name) for n, name in enumerate(_channel_names(tree, head))},
     }
-    said = {key: shown(str(value)) for key, value in details.items()}
+    fields = {key: shown(str(value)) for key, value in details.items()}
     return {
         "schema": SCHEMA,
-        "version": said.get("version", "0.1.0"),
-        "changelog": {said.get("version", "0.1.0"): "first version"},
+        "version": fields.get("version", "0.1.0"),
+        "changelog": {fields.get("version", "0.1.0"): "first version"},
         "monai_version": monai.__version__.partition("+")[0],
         "pytorch_version": torch.__version__.partition("+")[0],
         "numpy_version": np.__version__,
         "required_packages_version": {"nibabel": "5.2.0", "pytorch-ignite": "0.4.11"},
-        "name": said.get("name", shown(tree.name)),
+        "name": fields.get("name", shown(tree.name)),
         "task": f"soft segmentation into {head.classes} leaves of the label tree {shown(tree.name)!r}",
-        "description": said.get("description", ""),
-        "authors": said.get("authors", ""),
-        "copyright": said.get("copyright", ""),
-        "license": said.get("licence", ""),
-        "data_source": said.get("data_source", ""),
-        "intended_use": said.get("intended_use", "Research. Not for clinical decisions."),
+        "description": fields.get("description", ""),
+        "authors": fields.get("authors", ""),
+        "copyright": fields.get("copyright", ""),
+        "license": fields.get("licence", ""),
+        "data_source": fields.get("data_source", ""),
+        "intended_use": fields.get("intended_use", "Research. Not for clinical decisions."),
         "python_version": platform.python_version(),
         "network_data_format": {"inputs": {"image": image}, "outputs": {"pred": label}},
         "softseg": escaped(own),
@@ -195,7 +195,7 @@ def _normalize_one(plan: Plan, name: str, x: str) -> str:
 
 
 def _used(plan: Plan, x: str) -> str:
-    """Return what of ``x`` says how bright the image is: a box around the middle where the plan looks at no more."""
+    """Return the part of ``x`` that sets the intensity scale: a central box where the plan crops to one."""
     if plan.crop.kind != "center":
         return x
     sizes = f"zip(v.shape[1:], {list(plan.crop.size_mm)}, v.pixdim)"
@@ -229,7 +229,7 @@ def _postprocessing(tree: LabelTree, head: Head) -> list[dict[str, Any]]:
     values = [int(leaf.value or 0) for leaf in tree.leaves]
     to_values = f"$lambda x: torch.tensor({values}, device=x.device)[x.long()]"
     return [
-        {"_target_": "Lambdad", "keys": "pred", "func": f"$lambda x: {_shares(head)}", "track_meta": True},
+        {"_target_": "Lambdad", "keys": "pred", "func": f"$lambda x: {_probabilities(head)}", "track_meta": True},
         {
             "_target_": "Invertd",
             "keys": "pred",
@@ -253,14 +253,14 @@ def _postprocessing(tree: LabelTree, head: Head) -> list[dict[str, Any]]:
     ]
 
 
-def _shares(head: Head) -> str:
-    """From raw outputs ``[channels, k, j, i]`` of a whole volume to shares of the leaves."""
+def _probabilities(head: Head) -> str:
+    """From raw outputs ``[channels, k, j, i]`` of a whole volume to probabilities of the leaves."""
     if head.name == "softmax":
         return "torch.softmax(x, 0)"
     if head.name == "godin":
         return "torch.softmax(x[:-1] / torch.sigmoid(x[-1:]).clamp(min=1e-3), 0)"
     if not head.single:
         return "torch.relu(x) / torch.relu(x).sum(0, keepdim=True).clamp(min=1e-12)"
-    shares = "torch.relu(x) / torch.relu(x).max().clamp(min=1e-12)"
-    pair = [f"1 - {shares}", shares]
+    probabilities = "torch.relu(x) / torch.relu(x).max().clamp(min=1e-12)"
+    pair = [f"1 - {probabilities}", probabilities]
     return f"torch.cat([{', '.join(pair if head.background == 0 else pair[::-1])}])"

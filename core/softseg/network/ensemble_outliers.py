@@ -49,7 +49,7 @@ class EnsembleOutliers:
     score: its name.
     threshold: voxels with a larger score are outliers.
     low, high: scores of the first and the last step of the 8-bit storage (:mod:`softseg.soft.outliers`).
-    members: for each member its own score, whose range says what 0 and 1 are; empty for ``disagreement``.
+    members: for each member its own score, whose range defines 0 and 1; empty for ``disagreement``.
     chosen: how the threshold was chosen, on which cases and how many voxels, as plain values.
     """
 
@@ -132,7 +132,7 @@ def scores_of_ensemble(heads: Sequence[Head]) -> tuple[str, ...]:
 
 
 def title_of(score: str) -> str:
-    """Return what people are told that a score of an ensemble is."""
+    """Return the displayed description of an ensemble's score."""
     from softseg.network.outlier_scores import SCORES
 
     if score == DISAGREEMENT:

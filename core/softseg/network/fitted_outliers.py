@@ -132,12 +132,12 @@ def named_as(file: Path) -> Iterator[None]:
 
 
 def stored_estimates(content: Mapping[str, Any], estimates: Path) -> Mapping[str, Tensor]:
-    """Return the tensors that a description speaks of; none where it has none."""
+    """Return the tensors that a description refers to, if any."""
     if content["estimates"] is None:
         return {}
     tensors = read_weights(estimates)
     if _digest(estimates) != content["estimates"]["sha256"]:
-        raise InputError(f"is not the file that {OUTLIERS_FILE} speaks of", file=estimates, hint=_HINT)
+        raise InputError(f"is not the file that {OUTLIERS_FILE} refers to", file=estimates, hint=_HINT)
     return tensors
 
 
@@ -195,7 +195,7 @@ def from_json(content: Mapping[str, Any], tensors: Mapping[str, Tensor], head: H
         estimated=account(content["estimated"], "estimated"),
     )
     if fitted.make(head).needs == "features" and fitted.layer is None:
-        raise ValueError("it does not say which layer the features come from")
+        raise ValueError("it does not name the layer of the features")
     return fitted
 
 
@@ -203,7 +203,7 @@ _LISTS = ("cases", "held_out", "missing")
 
 
 def account(value: Mapping[str, Any], name: str) -> dict[str, Any]:
-    """Return what a file says of how a score was fitted, as people are told it.
+    """Return a file's description of how a score was fitted, for display.
 
     Raises
     ------

@@ -16,12 +16,12 @@ HeadName = Literal["softmax", "normrelu", "godin"]
 """Names of the heads."""
 
 
-LEAST_DIVISOR = 1e-3  # of the godin head: keeps shares and gradients finite
+LEAST_DIVISOR = 1e-3  # of the godin head: keeps probabilities and gradients finite
 
 
 @dataclass(frozen=True)
 class Head:
-    """How many channels the network puts out and how they become shares of the leaves.
+    """How many channels the network puts out and how they become probabilities of the leaves.
 
     Attributes
     ----------
@@ -65,7 +65,7 @@ class Head:
         return raw.narrow(dim, 0, self.classes), torch.sigmoid(raw.narrow(dim, self.classes, 1))
 
     def logits(self, raw: Tensor, dim: int = 1) -> Tensor:
-        """Return what a softmax turns into shares, ``C`` channels along ``dim``, for raw outputs of a softmax head.
+        """Return the logits of the leaves, ``C`` channels along ``dim``, for raw outputs of a softmax head.
 
         Raises
         ------
@@ -87,14 +87,14 @@ class Head:
     def probabilities(
         self, logits: Tensor, scope: Scope = "sample", over_all: Callable[[Tensor], Tensor] | None = None
     ) -> Tensor:
-        """Return the shares of the leaves ``[B, C, *spatial]`` in 0..1 for raw outputs ``[B, out_channels, *spatial]``.
+        """Return leaf probabilities ``[B, C, *spatial]`` in 0..1 for raw outputs ``[B, out_channels, *spatial]``.
 
         Parameters
         ----------
         logits: raw outputs, or for ``normrelu`` their ReLU aggregated over windows (with ``scope="volume"``).
         scope, over_all: see :class:`~softseg.network.NormReLU`; softmax has neither.
 
-        Softmax shares sum to 1; ``normrelu`` shares sum to 1 or, where no leaf is active, to 0.
+        Softmax probabilities sum to 1; ``normrelu`` probabilities sum to 1 or, where no leaf is active, to 0.
         """
         import torch
 
@@ -104,7 +104,9 @@ class Head:
             raise ValueError(f"expected {self.out_channels} channels, got {logits.shape[1]}")
         if self.name != "normrelu":
             return torch.softmax(self.logits(logits if logits.dtype == torch.float64 else logits.float()), dim=1)
-        shares: Tensor = NormReLU(scope, over_all)(logits)
+        probabilities: Tensor = NormReLU(scope, over_all)(logits)
         if not self.single:
-            return shares
-        return torch.cat([1 - shares, shares] if self.background == 0 else [shares, 1 - shares], dim=1)
+            return probabilities
+        return torch.cat(
+            [1 - probabilities, probabilities] if self.background == 0 else [probabilities, 1 - probabilities], dim=1
+        )

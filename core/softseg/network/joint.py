@@ -37,7 +37,7 @@ class Joint:
     folder: of the ensemble.
     name: of the ensemble.
     count: of its members.
-    calibration: of the mean of what its members say, if any was found.
+    calibration: of its members' mean, if any was fitted.
     outliers: the score that was fitted to it, if any.
     needs: the model that makes the mask of their scans, if they need one.
     """

@@ -17,7 +17,7 @@ def model_card(plan: Plan, tree: LabelTree, head: Head, details: Mapping[str, An
     """Return the card (Markdown).
 
     ``details`` may hold name, description, data_source, licence, citation, training (text), command, scores (number by
-    name), intended_use, limitations; what is missing is said to be missing. ``needs``: the model that masks its scans.
+    name), intended_use, limitations; missing fields are marked as missing. ``needs``: the model that masks its scans.
     """
     lines = [
         f"# {details.get('name', tree.name)}",
@@ -28,7 +28,7 @@ def model_card(plan: Plan, tree: LabelTree, head: Head, details: Mapping[str, An
         "|---|---|",
         f"| Input | {', '.join(plan.channels)} |",
         *([] if needs is None else [f"| Scans | {needs.sentence} |"]),
-        f"| Output | soft shares of {len(tree.leaves)} leaves of the label tree {tree.name!r}, {tree.depth} levels |",
+        f"| Output | probabilities of {len(tree.leaves)} leaves of the label tree {tree.name!r}, {tree.depth} levels |",
         f"| Works at | {_spacing(plan)}, patches of {' x '.join(map(str, plan.patch_size))} voxels |",
         f"| Network | {plan.network.name}, head {head.name} |",
         f"| Data | {details.get('data_source', _UNKNOWN)} |",

@@ -52,7 +52,7 @@ class Model:
     network: PyTorch's, in evaluation mode, float32, on the CPU; there is none where ``onnx`` runs it.
     plan: how images are prepared for it.
     tree: what its output channels mean: the leaves, in tree order.
-    head: how raw outputs become shares.
+    head: how raw outputs become probabilities.
     recipe: the text of recipe.yaml.
     metadata: all of metadata.json.
     path: the folder.
@@ -110,10 +110,10 @@ class ModelFolder:
         network: the trained network.
         plan, tree: what it was trained with.
         recipe: text of the recipe; its ``head`` decides the head where none is given.
-        metadata: what the model card and MONAI's metadata say: name, description, version, authors, data_source,
+        metadata: fields of the model card and MONAI's metadata: name, description, version, authors, data_source,
             licence, command, scores (by name), training (text), intended_use, limitations; and ``needs``
             (:mod:`softseg.needs`).
-        head: how outputs become shares.
+        head: how outputs become probabilities.
         half: store weights as float16, half the size; they are read back as float32.
         """
         from softseg.network.writing import write_model

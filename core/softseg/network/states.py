@@ -79,7 +79,7 @@ def _require_sound_plan(plan: Plan, head: Head, size: int, file: Path) -> None:
         weights = weight_count(plan.network, plan.inputs, head.out_channels, plan.dimensions)
     except InputError as error:
         raise InputError(error.message, file=file, field=f"softseg.plan.{error.field}", hint=error.hint) from error
-    if weights > max(size, 1 << 22):  # stored in two bytes or more; small ones are said weight by weight
+    if weights > max(size, 1 << 22):  # stored in two bytes or more; small ones are compared weight by weight
         raise InputError(
             f"the network of its plan has {weights} weights, the file of weights {size} bytes",
             file=file,

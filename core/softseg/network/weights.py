@@ -73,14 +73,14 @@ def write_weights(state: dict[str, Any], path: Path) -> None:
     Raises
     ------
     OSError: the disk is full or the folder cannot be written (given a path instead of an open file, torch would raise
-        an error that does not say so).
+        an unspecific error).
     """
     import torch
 
     try:
         with path.open("wb") as file:
             torch.save(state, file)
-    except RuntimeError as error:  # what torch says when its archive cannot be closed, after the system's own word
+    except RuntimeError as error:  # torch's error when its archive cannot be closed, after the system's own
         system = error.__context__
         if isinstance(system, OSError):
             raise OSError(system.errno, system.strerror, str(path)) from error

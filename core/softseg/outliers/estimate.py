@@ -70,9 +70,9 @@ def estimate_score(
             layer = layer or last_layer(network, batch, model.head.out_channels)
             labelled = _labels_of(prepared, window, positions, fresh)
             if labelled is not None:
-                voxels, classes, shares = labelled
+                voxels, classes, probabilities = labelled
                 features = _features(model, layer, batch, device)
-                statistics.add(features.reshape(-1, features.shape[-1])[voxels], classes, shares)
+                statistics.add(features.reshape(-1, features.shape[-1])[voxels], classes, probabilities)
             events.check()
         events.progress(number + 1, len(cases))
     found = statistics.estimated(nodes)
@@ -142,25 +142,26 @@ def _features(model: Model, layer: str, batch: Tensor, device: torch.device) -> 
 def _labels_of(
     case: PreparedCase, window: tuple[slice, ...], positions: Tensor, fresh: Tensor
 ) -> tuple[Tensor, Tensor, Tensor] | None:
-    """Return the labelled voxels of a window: flat positions in it, classes ``[N, S]`` and shares ``[N, S]``.
+    """Return the labelled voxels of a window: flat positions in it, classes ``[N, S]`` and probabilities ``[N, S]``.
 
-    Only shares of classes that have a mean count; a voxel with less than half of them is left out (our default), and
+    Only probabilities of classes that have a mean count; a voxel with less than half of them is left out (our default),
+    and
     so is one that is not ``fresh`` any more: the last window of a row lies over part of the one before.
     """
     shape = case.labels.shape
     inside = tuple(slice(max(0, part.start), min(size, part.stop)) for part, size in zip(window, shape, strict=True))
     first = [part.start - whole.start for part, whole in zip(inside, window, strict=True)]
     indices = torch.from_numpy(np.array(case.labels.indices[every_channel(inside)], np.int64))
-    shares = torch.from_numpy(np.array(case.labels.shares[every_channel(inside)], np.float32))
+    probabilities = torch.from_numpy(np.array(case.labels.probabilities[every_channel(inside)], np.float32))
     if case.mask is not None:
-        shares = shares * torch.from_numpy(np.array(case.mask[inside]))
+        probabilities = probabilities * torch.from_numpy(np.array(case.mask[inside]))
     classes = positions[indices]
-    shares = torch.where(classes >= 0, shares, 0)
-    voxels = torch.nonzero((shares.sum(0) >= min(0.5, case.least)) & fresh[inside])
+    probabilities = torch.where(classes >= 0, probabilities, 0)
+    voxels = torch.nonzero((probabilities.sum(0) >= min(0.5, case.least)) & fresh[inside])
     fresh[inside] = False
     if not len(voxels):
         return None
     k, j, i = voxels.T
     size = [part.stop - part.start for part in window]
     flat = ((k + first[0]) * size[1] + j + first[1]) * size[2] + i + first[2]
-    return flat, classes[:, k, j, i].T.clamp_min(0), shares[:, k, j, i].T
+    return flat, classes[:, k, j, i].T.clamp_min(0), probabilities[:, k, j, i].T

@@ -1,7 +1,7 @@
 """Fitting an outlier score to an ensemble: its members' scores joined, or how much the members disagree.
 
 The estimates and the range of each member come from the member alone (:mod:`softseg.outliers.fit`). The threshold is
-chosen on what the members say together: on the scans' own grids, where members with grids of their own meet, and on the
+chosen on the members' joint prediction: on the scans' own grids, where members with grids of their own meet, and on the
 score as prediction computes it (:mod:`softseg.network.ensemble_outliers`).
 """
 
@@ -20,7 +20,7 @@ import torch
 
 from softseg.data import Dataset
 from softseg.data.corrected import only_corrected
-from softseg.data.labelled import LABELLED, PAINTED, paints_strokes
+from softseg.data.labelled import LABELLED, PAINTED, is_scribbled
 from softseg.data.scan_labels import labels_on_scan
 from softseg.errors import InputError
 from softseg.events import Events
@@ -36,7 +36,7 @@ from softseg.outliers.threshold import range_for
 from softseg.prediction.answering import mean_and_score_of
 from softseg.prediction.settings import Settings
 from softseg.requests.predict import PredictRequest
-from softseg.soft.blocks import Piece
+from softseg.soft.blocks import SparseVoxels
 from softseg.system import resolve_device
 from softseg.types import IntArray
 
@@ -132,7 +132,7 @@ def joint_scores(
         flat = score().reshape(-1)
         labels = labels_on_scan(case, reference.dataset, target, models[0].plan.raters, events.warning)
         labels = labels if case.corrected is None else only_corrected(labels)
-        least = PAINTED if paints_strokes(case, reference.dataset) else LABELLED
+        least = PAINTED if is_scribbled(case, reference.dataset) else LABELLED
         largest = largest_of(labels, least, None)
         known, held_out = (drawn(where, number) for where in reference.known_and_held_out(largest))
         scores.append(flat[known])
@@ -142,8 +142,8 @@ def joint_scores(
     return KnownScores(np.concatenate(scores), np.concatenate(right), np.concatenate(outside))
 
 
-def _most_probable(pieces: Iterable[Piece], shape: tuple[int, int, int], background: int | None) -> IntArray:
-    """Return the index of the most probable leaf of each voxel ``(N,)``; background where no piece says anything."""
+def _most_probable(pieces: Iterable[SparseVoxels], shape: tuple[int, int, int], background: int | None) -> IntArray:
+    """Return the index of the most probable leaf of each voxel ``(N,)``; background where nothing is stored."""
     best = np.full(math.prod(shape), 0 if background is None else background, np.int32)
     for voxels, classes, values in pieces:
         best[voxels] = classes[values.argmax(axis=0)]

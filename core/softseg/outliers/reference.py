@@ -1,4 +1,4 @@
-"""What the labels of a case say to an outlier score: which classes to estimate, and which voxels are known."""
+"""The labels of a case for an outlier score: which classes to estimate, and which voxels are known."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ class Reference:
         return out
 
     def largest(self, case: PreparedCase) -> npt.NDArray[np.int64]:
-        """Return the class index with the largest share in each voxel ``(k, j, i)``; -1 where it is unlabelled."""
+        """Return the most probable class index of each voxel ``(k, j, i)``; -1 where it is unlabelled."""
         return largest_of(case.truth, case.least, case.mask)
 
     def known_and_held_out(self, largest: npt.NDArray[np.int64]) -> tuple[BoolArray, BoolArray]:
@@ -118,15 +118,15 @@ class Reference:
 
 
 def largest_of(labels: SoftLabels, least: float, mask: BoolArray | None) -> npt.NDArray[np.int64]:
-    """Return the class index with the largest share in each voxel ``(k, j, i)``; -1 where none counts.
+    """Return the class index with the largest probability in each voxel ``(k, j, i)``; -1 where none counts.
 
     Parameters
     ----------
     labels: of a scan.
-    least: the labelled share from which a voxel counts.
+    least: the labelled fraction from which a voxel counts.
     mask: bool ``(k, j, i)``, where labels are valid; everywhere when None.
     """
-    best = np.argmax(labels.shares, axis=0, keepdims=True)
+    best = np.argmax(labels.probabilities, axis=0, keepdims=True)
     found = np.take_along_axis(labels.indices, best, axis=0)[0].astype(np.int64)
     labelled = labels.total() >= least
     if mask is not None:

@@ -28,11 +28,11 @@ from softseg.types import FloatArray
 
 @dataclass(frozen=True, eq=False)
 class ScoredCase:
-    """What a model says about a case, on the plan's grid.
+    """A model's output for a case, on the plan's grid.
 
     Attributes
     ----------
-    probabilities: float32 ``[C, k, j, i]``, shares of the leaves.
+    probabilities: float32 ``[C, k, j, i]``, probabilities of the leaves.
     scores: float32 ``[S, k, j, i]``, one map for each fitted score, larger where stranger; minus infinity where no
         window reached, which is surely background.
     """

@@ -1,4 +1,4 @@
-"""Class means and one shared covariance, estimated in a single pass over as many voxels as come."""
+"""Class means and one shared covariance, estimated in a single pass over any number of voxels."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ WORST_CONDITION = 1e6
 """Largest ratio of a covariance's eigenvalues that is inverted as it is (our default)."""
 
 SHRINKAGES = (1e-6, 1e-5, 1e-4, 1e-3, 1e-2, 1e-1)
-"""Tried in turn where it is worse: the share of the covariance that is replaced by its mean variance (ours)."""
+"""Tried in turn where it is worse: the fraction of the covariance that is replaced by its mean variance (ours)."""
 
 
 class Gaussians(NamedTuple):
@@ -26,7 +26,7 @@ class Gaussians(NamedTuple):
     whitening: float32 ``[D, D]``, W with ``W^T W`` the inverse covariance.
     missing: positions of the classes without a voxel.
     shrinkage: see :data:`SHRINKAGES`; 0 where the covariance was sound.
-    voxels: how many voxels it comes from (the sum of their shares).
+    voxels: how many voxels it comes from (the sum of their probabilities).
     """
 
     means: Tensor
@@ -39,7 +39,7 @@ class Gaussians(NamedTuple):
 class ClassStatistics:
     """Sums over voxels, in double precision, from which means and covariance follow.
 
-    A voxel counts for each class by its share of it (ours; with crisp labels, once).
+    A voxel counts for each class by its probability of it (ours; with crisp labels, once).
 
     Parameters
     ----------
@@ -51,14 +51,14 @@ class ClassStatistics:
         self._origin: Tensor | None = None  # near the data, so that squares do not cancel
         self._sums = self._squares = torch.zeros(0, dtype=torch.float64)
 
-    def add(self, features: Tensor, classes: Tensor, shares: Tensor) -> None:
+    def add(self, features: Tensor, classes: Tensor, probabilities: Tensor) -> None:
         """Add some voxels.
 
         Parameters
         ----------
         features: ``[N, D]``.
         classes: int64 ``[N, S]``: classes of each voxel.
-        shares: ``[N, S]``: its share of them, each above 0 or of no account.
+        probabilities: ``[N, S]``: its probability of them, each above 0 or of no account.
         """
         if not len(features):
             return
@@ -69,7 +69,7 @@ class ClassStatistics:
             self._sums = torch.zeros((len(self._weights), size), dtype=torch.float64)
             self._squares = torch.zeros((size, size), dtype=torch.float64)
         values = values - self._origin
-        weights = shares.double()
+        weights = probabilities.double()
         for of, weight in zip(classes.T, weights.T, strict=True):
             self._weights.index_add_(0, of, weight)
             self._sums.index_add_(0, of, values * weight[:, None])

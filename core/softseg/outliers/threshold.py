@@ -16,21 +16,21 @@ from softseg.soft.outliers import score_range
 from softseg.types import BoolArray, FloatArray
 
 MOST_LOSS = 0.005
-"""Share of known voxels that are named rightly and may be lost as outliers: half a point of accuracy (our default)."""
+"""Fraction of known, correctly labelled voxels that may be lost as outliers: half a point of accuracy (our default)."""
 
 TAIL = 0.001
-"""Share of known voxels that may lie beyond each end of the stored range (our default)."""
+"""Fraction of known voxels that may lie beyond each end of the stored range (our default)."""
 
 
 def threshold_at(scores: FloatArray, tpr: float) -> float:
-    """Return the score that a share ``tpr`` of known voxels does not exceed.
+    """Return the score that a fraction ``tpr`` of known voxels does not exceed.
 
     Raises
     ------
     InputError: ``tpr`` is not above 0 and at most 1, or there is no score.
     """
     if not 0 < tpr <= 1:
-        raise InputError(f"expected a share above 0, at most 1, got {tpr}", field="tpr")
+        raise InputError(f"expected a fraction above 0, at most 1, got {tpr}", field="tpr")
     finite = scores[np.isfinite(scores)]
     if not finite.size:
         raise _nothing()
@@ -38,7 +38,7 @@ def threshold_at(scores: FloatArray, tpr: float) -> float:
 
 
 def threshold_costing(scores: FloatArray, right: BoolArray, most_loss: float) -> float:
-    """Return the smallest threshold beyond which at most a share of known voxels is both named rightly and lost.
+    """Return the smallest threshold beyond which at most a fraction of known voxels is both named rightly and lost.
 
     Parameters
     ----------
@@ -51,7 +51,7 @@ def threshold_costing(scores: FloatArray, right: BoolArray, most_loss: float) ->
     InputError: ``most_loss`` is not in that range, or there is no score.
     """
     if not 0 <= most_loss < 1:
-        raise InputError(f"expected a share from 0 to below 1, got {most_loss}", field="most loss")
+        raise InputError(f"expected a fraction from 0 to below 1, got {most_loss}", field="most loss")
     finite = np.isfinite(scores)
     if not finite.any():
         raise _nothing()

@@ -26,7 +26,7 @@ from softseg.prediction.spread import SpreadMaps
 from softseg.prediction.step_map import StepMap
 from softseg.prediction.streaming import pieces_of
 from softseg.prediction.window_grid import halved
-from softseg.soft.blocks import Index, Piece
+from softseg.soft.blocks import Index, SparseVoxels
 from softseg.soft.fine import FineStore
 from softseg.soft.resample import resample_image
 from softseg.system import MEMORY_ERRORS, is_out_of_memory
@@ -40,7 +40,7 @@ _Result = TypeVar("_Result")
 
 def mean_of(
     models: Sequence[Model], images: Sequence[Path], settings: Settings, events: Events
-) -> tuple[Geometry, Iterator[Piece]]:
+) -> tuple[Geometry, Iterator[SparseVoxels]]:
     """Return the scan's grid, and the mean of what models say of its voxels, piece by piece, before it is stored.
 
     Parameters
@@ -54,7 +54,7 @@ def mean_of(
 
 def mean_and_score_of(
     models: Sequence[Model], images: Sequence[Path], settings: Settings, events: Events
-) -> tuple[Geometry, Iterator[Piece], Callable[[], FloatArray]]:
+) -> tuple[Geometry, Iterator[SparseVoxels], Callable[[], FloatArray]]:
     """Return what :func:`mean_of` does, and what gives the ensemble's outlier score once all pieces were taken.
 
     Parameters
@@ -91,7 +91,7 @@ def mean_and_score_of(
 
 def mean_in_turn(
     models: Sequence[Model], scans: Sequence[ChannelImage], files: Sequence[Path], settings: Settings, events: Events
-) -> Iterator[Piece]:
+) -> Iterator[SparseVoxels]:
     """Yield the mean of what models with grids of their own say of the voxels of a scan."""
     target = scans[0].geometry
     stores, _ = in_turn(models, settings, events, OneByOne(scans, list(files), target))

@@ -26,7 +26,7 @@ from softseg.prediction.spread import SpreadMaps
 from softseg.prediction.step_map import StepMap
 from softseg.prediction.streaming import Collected, Found
 from softseg.prediction.uncertainty import Spread
-from softseg.soft.blocks import Piece
+from softseg.soft.blocks import SparseVoxels
 from softseg.soft.fine import FineStore, side_by_side
 from softseg.types import FloatArray
 
@@ -125,7 +125,7 @@ def averaged(
     target: Geometry,
     maps: SpreadMaps | None,
     events: Events,
-) -> Iterator[Piece]:
+) -> Iterator[SparseVoxels]:
     """Yield the mean of what models say, calibrated as settings and ensemble want it; ``maps`` are filled."""
     calibration = settings.calibration_of(models)
     for voxels, classes, samples in side_by_side(stores):
@@ -138,8 +138,8 @@ def averaged(
 
 
 def _cleaned(
-    model: Model, pieces: Iterator[Piece], target: Geometry, settings: Settings, events: Events
-) -> Iterator[Piece]:
+    model: Model, pieces: Iterator[SparseVoxels], target: Geometry, settings: Settings, events: Events
+) -> Iterator[SparseVoxels]:
     """Clean the mean. Connected parts reach through the whole volume, so it must be there as a whole."""
     leaves, background = model.head.classes, model.head.background
     require_free(4 * leaves * int(np.prod(target.shape)))

@@ -15,7 +15,7 @@ from softseg.prediction.spread import SpreadMaps
 from softseg.prediction.sweep import Finished, Runner, sweep
 from softseg.prediction.uncertainty import Spread
 from softseg.prediction.window_grid import every_channel
-from softseg.soft.blocks import Index, Partition, Piece
+from softseg.soft.blocks import Index, Partition, SparseVoxels
 from softseg.types import FloatArray, IntArray
 
 Shares = tuple[Index, FloatArray | None]
@@ -132,7 +132,7 @@ def only_background(classes: int, shape: Index, background: int | None) -> Float
     return whole
 
 
-def masked(piece: Piece, probability: FloatArray, background: int) -> Piece:
+def masked(piece: SparseVoxels, probability: FloatArray, background: int) -> SparseVoxels:
     """Return shares times the mask's probability; what that leaves is background."""
     voxels, classes, values = piece
     inside = probability.reshape(-1)[voxels]

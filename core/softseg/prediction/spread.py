@@ -14,7 +14,7 @@ from softseg.prediction.uncertainty import Spread
 from softseg.soft.blocks import Index
 from softseg.soft.branches import CHUNK
 from softseg.soft.calibration import decisions_of
-from softseg.soft.confidence import LEAST_SHARE
+from softseg.soft.confidence import LEAST_PROBABILITY
 from softseg.soft.resample import resample_image
 from softseg.tree import LabelTree
 from softseg.types import FloatArray
@@ -163,11 +163,11 @@ def _information(
         total = np.zeros((decisions.rows, voxels.size), np.float32)
         within = np.zeros((len(branches), voxels.size), np.float32)
         for sample in flat:
-            shares = decisions.node_shares(np.ascontiguousarray(sample[voxels].T))
+            shares = decisions.node_probabilities(np.ascontiguousarray(sample[voxels].T))
             within += decisions.entropies(shares)[chosen] * shares[rows]
             total += shares
         whole = total[rows]
-        there = whole >= LEAST_SHARE * len(flat)
+        there = whole >= LEAST_PROBABILITY * len(flat)
         within = np.divide(within, whole, out=np.zeros_like(within), where=there)
         found = np.where(there, decisions.entropies(total)[chosen] - within, 0) / largest
         out[:, voxels] = np.rint(np.clip(found, 0, 1) * 255).astype(np.uint8)

@@ -23,7 +23,7 @@ from softseg.prediction.spread import DecisionMaps, SpreadMaps
 from softseg.prediction.step_map import StepMap
 from softseg.prediction.sweep import Runner
 from softseg.prediction.uncertainty import Augmentation
-from softseg.soft.blocks import BlockResampler, Index, Piece
+from softseg.soft.blocks import BlockResampler, Index, SparseVoxels
 from softseg.soft.compress import Compressor
 from softseg.soft.encoding import NODE_ERROR
 from softseg.soft.outliers import StoredOutliers
@@ -102,7 +102,7 @@ def pieces_of(
     maps: SpreadMaps | None = None,
     steps: Sequence[StepMap] = (),
     kept: int = 0,
-) -> Iterator[Piece]:
+) -> Iterator[SparseVoxels]:
     """Predict an image and yield what was found on the scan's grid, piece by piece.
 
     Parameters
@@ -145,7 +145,7 @@ def pieces_of(
         blocks = shares_of_blocks(members, layout, permutation, events, maps, timed, apply)
         if settings.postprocess:
             blocks = _cleaned(model, blocks, layout, grid, settings, events)
-        yield from resampler.pieces(blocks, layout.partition)
+        yield from resampler.resampled(blocks, layout.partition)
 
 
 def _member(model: Model, settings: Settings, scorer: WindowScorer | None) -> Member:
@@ -236,7 +236,7 @@ class Collected:
             for node, span in self._spans.items()
         }
 
-    def add(self, piece: Piece) -> None:
+    def add(self, piece: SparseVoxels) -> None:
         """Take a piece in; each voxel comes once."""
         background = self._model.head.background
         if self._mask is not None and background is not None:

@@ -4,7 +4,7 @@ A target voxel needs source voxels from one block or from several neighbours. It
 anything of; of the blocks before that one, only a rim as wide as the kernel reaches is kept. So nothing but the blocks
 that still change, and rims of those that do not, exists for all leaves.
 
-Arrays of blocks are ``(k, j, i, C)``: the shares of a voxel lie together.
+Arrays of blocks are ``(k, j, i, C)``: the probabilities of a voxel lie together.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ from softseg.soft.compress import box_voxels
 from softseg.soft.grids import AlignedGrids, AxisWeights, align, index_map, sample_points
 from softseg.types import FloatArray
 
-_MOST_VALUES = 1 << 22  # of a piece on the target grid: 16 MB
+_MOST_VALUES = 1 << 22  # of a part of the target grid: 16 MB
 
 _SURELY = 1e-5  # a block with less than this beside the background everywhere is background
 _NEGLIGIBLE = 1e-6  # leaves that stay below this, all together, are left out of a block
 
 Index = tuple[int, int, int]
-Piece = tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], FloatArray]
-"""Flat target voxels ``(N,)``, leaf indices ``(c,)`` and shares ``(c, N)``; leaves not listed have share 0."""
+SparseVoxels = tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], FloatArray]
+"""Flat target voxels ``(N,)``, leaf indices ``(c,)`` and probabilities ``(c, N)``; other leaves have probability 0."""
 
 
 @dataclass(frozen=True)
@@ -89,30 +89,32 @@ class BlockResampler:
         """Source voxels of earlier blocks that a target voxel may need, per axis (k, j, i)."""
         return self._kernel.rim
 
-    def pieces(self, blocks: Iterator[tuple[Index, FloatArray | None]], partition: Partition) -> Iterator[Piece]:
-        """Yield the target voxels that each block completes, a small piece at a time.
+    def resampled(
+        self, blocks: Iterator[tuple[Index, FloatArray | None]], partition: Partition
+    ) -> Iterator[SparseVoxels]:
+        """Yield the target voxels that each block completes, a small part at a time.
 
         Parameters
         ----------
-        blocks: all blocks of the partition in its order, each position with its shares ``(k, j, i, C)``, or ``None``
-            for nothing but background.
+        blocks: all blocks of the partition in its order, each position with its probabilities ``(k, j, i, C)``, or
+            ``None`` for nothing but background.
         partition: where they lie; outside of it all is background.
         """
         completed = self.one_by_one(partition)
-        for block, shares in blocks:
-            yield from completed(block, shares)
+        for block, probabilities in blocks:
+            yield from completed(block, probabilities)
 
-    def one_by_one(self, partition: Partition) -> Callable[[Index, FloatArray | None], Iterator[Piece]]:
-        """Return what takes all blocks of the partition in its order, one a call, and gives each block's pieces.
+    def one_by_one(self, partition: Partition) -> Callable[[Index, FloatArray | None], Iterator[SparseVoxels]]:
+        """Return a function that takes the partition's blocks in order, one per call, and yields the finished voxels.
 
         Parameters
         ----------
-        partition: as for :meth:`pieces`, which does the same for blocks that can be asked for.
+        partition: as for :meth:`resampled`, which does the same for an iterator of blocks.
         """
         rims = _Rims(partition, self.rim, self.leaves, self.background)
 
-        def completed(block: Index, shares: FloatArray | None) -> Iterator[Piece]:
-            start, whole = rims.extended(block, shares)
+        def completed(block: Index, probabilities: FloatArray | None) -> Iterator[SparseVoxels]:
+            start, whole = rims.extended(block, probabilities)
             classes = None if whole is None else self._classes(whole)
             if whole is None or classes is None or not classes.size:
                 return iter(())
@@ -140,7 +142,7 @@ class BlockResampler:
         start: Index,
         classes: npt.NDArray[np.int64],
         whole: FloatArray,
-    ) -> Iterator[Piece]:
+    ) -> Iterator[SparseVoxels]:
         for voxels, values in self._kernel.completed(partition, block, start, whole):
             if self.background is None:
                 filled = values.any(axis=1)
@@ -157,8 +159,8 @@ class _Rims:
         self._leaves, self._background = leaves, background
         self._kept: dict[tuple[int, ...], FloatArray | None] = {}
 
-    def extended(self, block: Index, shares: FloatArray | None) -> tuple[Index, FloatArray | None]:
-        """Return first voxel and shares of the block with its rims; ``None`` for nothing but background."""
+    def extended(self, block: Index, probabilities: FloatArray | None) -> tuple[Index, FloatArray | None]:
+        """Return first voxel and probabilities of the block with its rims; ``None`` for nothing but background."""
         order, rim = self._partition.order, self._rim
         start, shape = list(self._partition.start(block)), list(self._partition.shape(block))
         for level, axis in enumerate(order):
@@ -168,12 +170,12 @@ class _Rims:
             kept = self._kept.pop(key, None)
             width = min(rim[axis], start[axis] - self._partition.edges[axis][0])
             if width:
-                shares = self._joined(kept, shares, shape, axis, width)
+                probabilities = self._joined(kept, probabilities, shape, axis, width)
                 start[axis] -= width
                 shape[axis] += width
             if block[axis] < len(self._partition.edges[axis]) - 2:
-                self._kept[key] = None if shares is None else _last(shares, axis, rim[axis])
-        return (start[0], start[1], start[2]), shares
+                self._kept[key] = None if probabilities is None else _last(probabilities, axis, rim[axis])
+        return (start[0], start[1], start[2]), probabilities
 
     def _joined(
         self, before: FloatArray | None, after: FloatArray | None, shape: Sequence[int], axis: int, width: int
@@ -192,10 +194,10 @@ class _Rims:
         return out
 
 
-def _last(shares: FloatArray, axis: int, width: int) -> FloatArray:
-    part = [slice(None)] * shares.ndim
-    part[axis] = slice(max(0, shares.shape[axis] - width), None)
-    return np.array(shares[tuple(part)], np.float32)
+def _last(probabilities: FloatArray, axis: int, width: int) -> FloatArray:
+    part = [slice(None)] * probabilities.ndim
+    part[axis] = slice(max(0, probabilities.shape[axis] - width), None)
+    return np.array(probabilities[tuple(part)], np.float32)
 
 
 class _Aligned:

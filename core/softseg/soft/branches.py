@@ -97,60 +97,61 @@ class Decisions:
             len(ids),
         )
 
-    def node_shares(self, leaf_shares: FloatArray) -> FloatArray:
-        """Return the shares of all nodes ``[V, n]`` from those of the leaves ``[C, n]``."""
-        shares = np.zeros((self.rows, leaf_shares.shape[1]), leaf_shares.dtype)
-        shares[self.leaves] = leaf_shares
-        return self._summed(shares)
+    def node_probabilities(self, leaf_probabilities: FloatArray) -> FloatArray:
+        """Return the probabilities of all nodes ``[V, n]`` from those of the leaves ``[C, n]``."""
+        probabilities = np.zeros((self.rows, leaf_probabilities.shape[1]), leaf_probabilities.dtype)
+        probabilities[self.leaves] = leaf_probabilities
+        return self._summed(probabilities)
 
-    def shares_of_classes(self, indices: IntArray, class_shares: FloatArray) -> FloatArray:
-        """Return the shares of all nodes ``[V, n]`` from class indices ``[K, n]`` and their shares.
+    def probabilities_of_classes(self, indices: IntArray, class_probabilities: FloatArray) -> FloatArray:
+        """Return the probabilities of all nodes ``[V, n]`` from class indices ``[K, n]`` and their probabilities.
 
         What a voxel gives to an inner node counts for that node and everything above it, for nothing below.
         """
         row = np.concatenate([self.leaves, self.inner])
-        shares = np.zeros((self.rows, indices.shape[1]), np.float32)
+        probabilities = np.zeros((self.rows, indices.shape[1]), np.float32)
         columns = np.arange(indices.shape[1])
-        for index, share in zip(indices, class_shares, strict=True):
-            used = np.flatnonzero(share > 0)
-            shares[row[index[used]], columns[used]] += share[used]
-        return self._summed(shares)
+        for index, probability in zip(indices, class_probabilities, strict=True):
+            used = np.flatnonzero(probability > 0)
+            probabilities[row[index[used]], columns[used]] += probability[used]
+        return self._summed(probabilities)
 
-    def _summed(self, shares: FloatArray) -> FloatArray:
+    def _summed(self, probabilities: FloatArray) -> FloatArray:
         for level in reversed(self.levels):
-            shares[level.parents] += level.summed(shares[level.children])
-        return shares
+            probabilities[level.parents] += level.summed(probabilities[level.children])
+        return probabilities
 
-    def entropies(self, shares: FloatArray) -> FloatArray:
+    def entropies(self, probabilities: FloatArray) -> FloatArray:
         """Return the entropy of every decision, given its node: ``[I, n]`` in nats, as ``tree.inner_nodes``.
 
         Parameters
         ----------
-        shares: of all nodes, ``[V, n]``, see :meth:`node_shares`. Where a node has nothing the entropy is 0.
+        probabilities: of all nodes, ``[V, n]``, see :meth:`node_probabilities`. Where a node has nothing the entropy is
+            0.
         """
-        out = np.zeros((self.rows, shares.shape[1]), shares.dtype)
+        out = np.zeros((self.rows, probabilities.shape[1]), probabilities.dtype)
         for level in self.levels:
-            given = _given(shares[level.children], shares[level.parents], level)
+            given = _given(probabilities[level.children], probabilities[level.parents], level)
             surprise = np.log(np.maximum(given, np.finfo(np.float32).tiny))
             surprise *= given
             out[level.parents] = -level.summed(surprise)
         return np.asarray(np.maximum(out[self.inner], 0))
 
-    def sharpened(self, leaf_shares: FloatArray, exponents: Sequence[float]) -> FloatArray:
-        """Return leaf shares ``[C, n]`` with the decisions of each level raised to a power, adding up to 1 again.
+    def sharpened(self, leaf_probabilities: FloatArray, exponents: Sequence[float]) -> FloatArray:
+        """Return leaf probabilities ``[C, n]`` with each level's decisions raised to a power, summing to 1 again.
 
-        The share of the root, the sum over the leaves, stays what it is; so does what is 0.
+        The probability of the root, the sum over the leaves, stays what it is; so does what is 0.
 
         Parameters
         ----------
-        leaf_shares: ``[C, n]``, each 0 or more.
+        leaf_probabilities: ``[C, n]``, each 0 or more.
         exponents: one for each level, the decision at the root first; 1 changes nothing.
         """
-        shares = self.node_shares(leaf_shares)
-        out = np.empty_like(shares)
-        out[0] = shares[0]
+        probabilities = self.node_probabilities(leaf_probabilities)
+        out = np.empty_like(probabilities)
+        out[0] = probabilities[0]
         for level, exponent in zip(self.levels, exponents, strict=True):
-            given = _given(shares[level.children], shares[level.parents], level)
+            given = _given(probabilities[level.children], probabilities[level.parents], level)
             if exponent != 1:  # the largest of siblings has at least its part of the whole: no power of it vanishes
                 given = _power(given, exponent)
                 given = _given(given, level.summed(given), level)
@@ -159,7 +160,7 @@ class Decisions:
 
 
 def _given(children: FloatArray, parents: FloatArray, level: Level) -> FloatArray:
-    """Return the children's shares divided by those of their parents; 0 where the parent has none."""
+    """Return the children's probabilities divided by those of their parents; 0 where the parent has none."""
     whole = parents[level.parent_of]
     return np.asarray(np.divide(children, whole, out=np.zeros_like(children), where=whole > 0))
 

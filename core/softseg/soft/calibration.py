@@ -1,9 +1,9 @@
-"""Temperatures of a tree's levels: what makes a model's probabilities mean what they say.
+"""Temperatures of a tree's levels: with them a model's probabilities are as often right as they state.
 
 Temperature scaling (Guo et al., On calibration of modern neural networks, 2017) divides the logits of a classifier by
-one number. Here each level of the tree has its own (ours): the logarithms of the shares of siblings are divided by the
-temperature of their level and made a distribution again, given their parent. With one temperature for all levels of a
-flat tree it is the published method. The most probable child of a node never changes.
+one number. Here each level of the tree has its own (ours): the logarithms of the probabilities of siblings are divided
+by the temperature of their level and made a distribution again, given their parent. With one temperature for all levels
+of a flat tree it is the published method. The most probable child of a node never changes.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ FORMAT_VERSION = 1
 COLDEST, HOTTEST = 0.05, 20.0
 """Temperatures are within these (our default)."""
 
-_NEGLIGIBLE = 1e-3  # no share of a voxel that is left as it is would change by more
+_NEGLIGIBLE = 1e-3  # no probability of a voxel that is left as it is would change by more
 
 
 @dataclass(frozen=True)
@@ -67,25 +67,28 @@ class Calibration:
                 hint="calibrate the model again",
             )
 
-    def apply(self, shares: FloatArray, tree: LabelTree, classes: npt.NDArray[np.int64] | None = None) -> FloatArray:
-        """Return calibrated shares of the leaves.
+    def apply(
+        self, probabilities: FloatArray, tree: LabelTree, classes: npt.NDArray[np.int64] | None = None
+    ) -> FloatArray:
+        """Return calibrated probabilities of the leaves.
 
         Parameters
         ----------
-        shares: float32 ``(..., C)``, distributions over the leaves; sums below 1 stay as they are.
+        probabilities: float32 ``(..., C)``, distributions over the leaves; sums below 1 stay as they are.
         tree: whose leaves they are of.
-        classes: leaf indices of the last axis, the others have share 0; all leaves by default.
+        classes: leaf indices of the last axis, the others have probability 0; all leaves by default.
 
-        Voxels so sure that no share would change by more than 0.001 are left as they are.
+        Voxels so sure that no probability would change by more than 0.001 are left as they are.
         """
         if all(temperature == 1 for temperature in self.temperatures):
-            return shares
+            return probabilities
         decisions = decisions_of(tree)
         exponents = [1 / temperature for temperature in self.temperatures]
-        flat = shares.reshape(-1, shares.shape[-1])
+        flat = probabilities.reshape(-1, probabilities.shape[-1])
         out: FloatArray = flat.copy()
         unsure = self._least_doubt(tree)
-        # in double precision: beside a share of 1, one of 1e-8 is lost in single, yet a high temperature raises it
+        # in double precision: beside a probability of 1, one of 1e-8 is lost in single, yet a high temperature raises
+        # it
         total = flat.sum(axis=1, dtype=np.float64)
         voxels = np.flatnonzero(total - flat.max(axis=1) > unsure * total)
         for first in range(0, voxels.size, CHUNK):
@@ -96,7 +99,7 @@ class Calibration:
                 every = np.zeros((len(tree.leaves), part.size), flat.dtype)
                 every[classes] = flat[part].T
                 out[part] = decisions.sharpened(every, exponents)[classes].T
-        return np.asarray(out.reshape(shares.shape))
+        return np.asarray(out.reshape(probabilities.shape))
 
     def _least_doubt(self, tree: LabelTree) -> float:
         """Return how much may be missing to certainty so that at most ``_NEGLIGIBLE`` is missing afterwards.

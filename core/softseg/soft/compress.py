@@ -1,6 +1,6 @@
-"""Pieces of a dense distribution in, the arrays of a soft parcellation out.
+"""Compress a dense distribution, part by part, to the arrays of a soft parcellation.
 
-Only what is stored is held for the whole grid, and once: pieces are let go while the result is put together.
+Only what is stored is held for the whole grid, and once: parts are freed while the result is assembled.
 """
 
 from __future__ import annotations
@@ -25,26 +25,26 @@ _Leaves = npt.NDArray[np.uint8] | npt.NDArray[np.uint16]
 
 
 class Stored(NamedTuple):
-    """What :class:`softseg.soft.parcellation.SoftParcellation` stores; its attributes say more."""
+    """What :class:`softseg.soft.parcellation.SoftParcellation` stores; see its attributes."""
 
     start: tuple[int, int, int]
     counts: npt.NDArray[np.uint8]
     leaves: _Leaves
-    shares: npt.NDArray[np.uint8]
+    probabilities: npt.NDArray[np.uint8]
     node_error: float
 
 
-class _Piece(NamedTuple):
+class _EncodedVoxels(NamedTuple):
     voxels: _Voxels
     counts: npt.NDArray[np.uint8]
     leaves: _Leaves
-    shares: npt.NDArray[np.uint8]
+    probabilities: npt.NDArray[np.uint8]
 
 
 class Compressor:
-    """Takes the distribution in pieces of any shape and order, each voxel once, and compresses each piece at once.
+    """Takes the distribution in parts of any shape and order, each voxel once, and compresses each part at once.
 
-    Voxels that no piece names are background (or hold nothing, where there is no background).
+    Voxels in no part are background (or hold nothing, where there is no background).
 
     Parameters
     ----------
@@ -59,7 +59,7 @@ class Compressor:
             raise ValueError(f"expected to keep at least one leaf, got k = {k}")
         self._leaves, self._background, self._shape, self._k = leaves, background, shape, k
         self._number = np.uint32 if int(np.prod(shape)) < 1 << 32 else np.int64
-        self._pieces: list[_Piece] = []
+        self._parts: list[_EncodedVoxels] = []
         self._error = NODE_ERROR
 
     def add(self, voxels: npt.NDArray[np.int64], classes: npt.NDArray[np.int64], values: FloatArray) -> None:
@@ -68,9 +68,9 @@ class Compressor:
         Parameters
         ----------
         voxels: ``(N,)``, flat indices (k, j, i order), increasing.
-        classes: ``(c,)``: leaf indices, increasing; leaves not listed have share 0.
-        values: float32 ``(c, N)``: shares in 0..1 that sum to at most 1; fastest where the shares of a voxel lie
-            together in memory.
+        classes: ``(c,)``: leaf indices, increasing; leaves not listed have probability 0.
+        values: float32 ``(c, N)``: probabilities in 0..1 that sum to at most 1; fastest where the probabilities of a
+            voxel lie together in memory.
 
         Raises
         ------
@@ -88,46 +88,46 @@ class Compressor:
             self._encode(voxels[chosen].astype(self._number), names, np.ascontiguousarray(by_voxel[chosen], np.float32))
 
     def _encode(self, voxels: _Voxels, names: _Leaves, values: FloatArray) -> None:
-        """Compress voxels with the shares ``(N, c)`` of the leaves ``names``."""
+        """Compress voxels with the probabilities ``(N, c)`` of the leaves ``names``."""
         sure = values.max(axis=1) > _SURE
         if sure.any():
             sure &= (np.abs(values.sum(axis=1) - 1) < _TOTAL) & (values.min(axis=1) >= 0)
             where = voxels[sure]
             alone = names[values[sure].argmax(axis=1)]
-            self._pieces.append(
-                _Piece(where, np.ones(where.size, np.uint8), alone, np.full(where.size, SCALE, np.uint8))
+            self._parts.append(
+                _EncodedVoxels(where, np.ones(where.size, np.uint8), alone, np.full(where.size, SCALE, np.uint8))
             )
             voxels, values = voxels[~sure], values[~sure]
         found = encode(np.ascontiguousarray(values.T), self._k)
         if self._background is None:  # a voxel that claims nothing is not stored
             voxels, found = voxels[found.counts > 0], found._replace(counts=found.counts[found.counts > 0])
         self._error = max(self._error, found.error)
-        self._pieces.append(_Piece(voxels, found.counts, names[found.leaves], found.shares))
+        self._parts.append(_EncodedVoxels(voxels, found.counts, names[found.leaves], found.probabilities))
 
     def stored(self) -> Stored:
-        """Put the pieces together, once; they are let go."""
+        """Assemble the parts, once; they are freed."""
         everywhere = np.full(self._shape, 0 if self._background is None else 1, np.uint8)
         likely = np.zeros(self._shape, bool)
-        for piece in self._pieces:
-            everywhere.reshape(-1)[piece.voxels] = piece.counts
-            likely.reshape(-1)[piece.voxels] = True
+        for part in self._parts:
+            everywhere.reshape(-1)[part.voxels] = part.counts
+            likely.reshape(-1)[part.voxels] = True
         start, box = _box(likely)
         counts = np.ascontiguousarray(everywhere[box])
         del everywhere, likely
         ends = np.cumsum(counts.reshape(-1), dtype=np.int64)
         total = int(ends[-1]) if ends.size else 0
         leaves = np.full(total, self._background or 0, np.uint8 if self._leaves <= 256 else np.uint16)
-        shares = np.full(total, SCALE, np.uint8)
-        self._pieces.reverse()
-        while self._pieces:
-            piece = self._pieces.pop()
-            places = np.unravel_index(piece.voxels, self._shape)
+        probabilities = np.full(total, SCALE, np.uint8)
+        self._parts.reverse()
+        while self._parts:
+            part = self._parts.pop()
+            places = np.unravel_index(part.voxels, self._shape)
             inside = np.ravel_multi_index(tuple(p - s for p, s in zip(places, start, strict=True)), counts.shape)
-            first = ends[inside] - np.cumsum(piece.counts, dtype=np.int64)
-            entries = np.repeat(first, piece.counts) + np.arange(piece.leaves.size)
-            leaves[entries] = piece.leaves
-            shares[entries] = piece.shares
-        return Stored(start, counts, leaves, shares, self._error)
+            first = ends[inside] - np.cumsum(part.counts, dtype=np.int64)
+            entries = np.repeat(first, part.counts) + np.arange(part.leaves.size)
+            leaves[entries] = part.leaves
+            probabilities[entries] = part.probabilities
+        return Stored(start, counts, leaves, probabilities, self._error)
 
 
 def compress(slabs: Iterable[Slab], leaves: int, background: int | None, shape: tuple[int, int, int], k: int) -> Stored:

@@ -4,9 +4,9 @@ Ours: no paper on tree losses or on training without background that we know of 
 that is sure, else "precentral gyrus", else "frontal lobe", ..., and nothing where even the root has too little.
 
 At a level of one half or more, the nodes that pass lie on one path from the root: two nodes that do not contain each
-other would have more than the whole. That path goes through the leaf in which the running sum of the shares, in tree
-order, reaches one half, since a run of neighbouring leaves with at least half of the whole cannot miss it. So one
-running sum finds the path, and few sums along it the answer.
+other would have more than the whole. That path goes through the leaf in which the running sum of the probabilities, in
+tree order, reaches one half, since a run of neighbouring leaves with at least half of the whole cannot miss it. So one
+running sum finds the path, and few sums along it the node.
 """
 
 from __future__ import annotations
@@ -31,8 +31,8 @@ _Value = TypeVar("_Value", np.uint8, np.uint16)
 
 _HALF = SCALE // 2 + 1  # steps: two nodes that do not contain each other cannot both have as many
 
-LEAST_SHARE = 0.05
-"""Where a node has less than this, nothing is said of the decision among its children (our default)."""
+LEAST_PROBABILITY = 0.05
+"""Where a node has less than this, the decision among its children is left out (our default)."""
 
 
 def answers(parcellation: StoredDistribution, confidence: float) -> Nodes:
@@ -43,7 +43,7 @@ def answers(parcellation: StoredDistribution, confidence: float) -> Nodes:
     Parameters
     ----------
     parcellation: the stored distribution.
-    confidence: probability that the answered node must have, 0.5..1.
+    confidence: probability that the labelled node must have, 0.5..1.
 
     Raises
     ------
@@ -53,7 +53,7 @@ def answers(parcellation: StoredDistribution, confidence: float) -> Nodes:
 
 
 def steps_of(confidence: float) -> int:
-    """Return the least sum of stored shares, in steps of 1/255, that passes a confidence level.
+    """Return the least sum of stored probabilities, in steps of 1/255, that passes a confidence level.
 
     Raises
     ------
@@ -78,7 +78,7 @@ def confident_labels(parcellation: StoredDistribution, confidence: float, outlie
 
 
 def answer_depth(parcellation: StoredDistribution, confidence: float, outliers: bool) -> npt.NDArray[np.uint8]:
-    """Return how deep the answers are; see :meth:`SoftParcellation.answer_depth`."""
+    """Return the depth of the labelled nodes; see :meth:`SoftParcellation.answer_depth`."""
     depths = np.append(parcellation.tree.depths, 0).astype(np.uint8)
     return _filled(parcellation, depths, confidence, outliers)
 
@@ -96,14 +96,14 @@ def branch_entropy(parcellation: StoredDistribution, node_id: str, normalize: bo
     )
     step = np.arange(1, SCALE + 1)
     weighted = np.concatenate([[0.0], step * np.log(step)]).astype(np.float32)  # s ln s
-    least = math.ceil(LEAST_SHARE * SCALE)
+    least = math.ceil(LEAST_PROBABILITY * SCALE)
     for group in sums.groups:
         for part in group.parts():
             inside = _inside(part, first, len(position))
-            total = inside.shares.sum(axis=0, dtype=np.uint8)
-            said = np.flatnonzero(total >= least)
-            inside = Group(part.voxels[said], inside.leaves[:, said], inside.shares[:, said])
-            whole = total[said].astype(np.float32)
+            total = inside.probabilities.sum(axis=0, dtype=np.uint8)
+            enough = np.flatnonzero(total >= least)
+            inside = Group(part.voxels[enough], inside.leaves[:, enough], inside.probabilities[:, enough])
+            whole = total[enough].astype(np.float32)
             out[inside.voxels] = np.log(whole) - inside.surprises(position, weighted) / whole
     np.maximum(out, 0, out=out)
     if normalize:
@@ -113,16 +113,16 @@ def branch_entropy(parcellation: StoredDistribution, node_id: str, normalize: bo
 
 
 def _inside(part: Group, first: int, number: int) -> Group:
-    """Return a group with the leaves of a span alone, counted from its first; the others have no share."""
+    """Return a group with the leaves of a span alone, counted from its first; the others have no probability."""
     leaves = part.leaves.astype(np.int32) - np.int32(first)
     there = (leaves >= 0) & (leaves < number)
-    return Group(part.voxels, np.clip(leaves, 0, number - 1).astype(np.uint16), part.shares * there)
+    return Group(part.voxels, np.clip(leaves, 0, number - 1).astype(np.uint16), part.probabilities * there)
 
 
 def _filled(
     parcellation: StoredDistribution, table: npt.NDArray[_Value], confidence: float, outliers: bool
 ) -> npt.NDArray[_Value]:
-    """Return ``table[answer]`` for the whole grid ``(k, j, i)``; its last entry stands for no answer."""
+    """Return ``table[node]`` for the whole grid ``(k, j, i)``; its last entry stands for no node."""
     found = table[answers(parcellation, confidence)].reshape(parcellation.counts.shape)
     outside = parcellation.background
     around = table[-1] if outside is None else table[parcellation.tree.position(parcellation.tree.leaves[outside].id)]
@@ -159,29 +159,29 @@ def _deepest(part: Group, path: Nodes, starts: Nodes, lasts: Nodes, least: int, 
     out = np.full(part.voxels.size, nowhere, np.uint16)
     middle = _middle(part)
     left = np.arange(part.voxels.size)
-    leaves, shares = part.leaves, part.shares
+    leaves, probabilities = part.leaves, part.probabilities
     for nodes in path[::-1]:
         own = nodes[middle]
         first, last = starts[own].astype(leaves.dtype), lasts[own].astype(leaves.dtype)
         total = np.zeros(left.size, np.uint8)
-        for leaf, share in zip(leaves, shares, strict=True):
-            total += share * ((leaf >= first) & (leaf <= last))
+        for leaf, probability in zip(leaves, probabilities, strict=True):
+            total += probability * ((leaf >= first) & (leaf <= last))
         sure = total >= least
         out[left[sure]] = own[sure]
         stays = np.flatnonzero(~sure)
         if not stays.size:
             break
-        left, middle, leaves, shares = left[stays], middle[stays], leaves[:, stays], shares[:, stays]
+        left, middle, leaves, probabilities = left[stays], middle[stays], leaves[:, stays], probabilities[:, stays]
     return out
 
 
 def _middle(part: Group) -> npt.NDArray[np.uint16]:
-    """Return the leaf in which the running sum of a voxel's shares reaches one half, or its last leaf."""
+    """Return the leaf in which the running sum of a voxel's probabilities reaches one half, or its last leaf."""
     out: Nodes = part.leaves[-1].astype(np.uint16)
     run = np.zeros(part.voxels.size, np.uint8)
     open_ = np.ones(part.voxels.size, bool)
-    for leaf, share in zip(part.leaves, part.shares, strict=True):
-        run += share
+    for leaf, probability in zip(part.leaves, part.probabilities, strict=True):
+        run += probability
         reached = open_ & (run >= _HALF)
         np.copyto(out, leaf, where=reached, casting="unsafe")
         open_ &= ~reached

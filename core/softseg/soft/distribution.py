@@ -1,4 +1,4 @@
-"""What a soft parcellation stores, held against itself; :mod:`softseg.soft.parcellation` says what it is for."""
+"""The arrays that a soft parcellation stores, checked for consistency; see :mod:`softseg.soft.parcellation`."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _Number = TypeVar("_Number", bound=np.generic)
 
 @dataclass(frozen=True, eq=False)
 class StoredDistribution:
-    """Per voxel the most probable leaves of a tree with 8-bit shares.
+    """Per voxel the most probable leaves of a tree with 8-bit probabilities.
 
     Attributes
     ----------
@@ -41,8 +41,8 @@ class StoredDistribution:
     software: version of this package that made it.
     k: leaves that a voxel stores unless they leave out more than 0.005.
     node_error: no node's probability is further than this from the distribution it was made from.
-    outliers: how strange each voxel was to the model, where it was asked; see :mod:`softseg.soft.outliers`.
-    layer: what people said about voxels, already answered in ``counts``, ``leaves`` and ``shares``; ``None`` where
+    outliers: outlier scores, if the model computed any; see :mod:`softseg.soft.outliers`.
+    layer: people's corrections of voxels, already applied in ``counts``, ``leaves`` and ``shares``; ``None`` where
         nobody did.
     """
 
@@ -65,14 +65,16 @@ class StoredDistribution:
             raise ValueError(f"expected a box inside {self.geometry.shape}, got {self.start} to {tuple(stop)}")
         stored = int(self.counts.sum(dtype=np.int64))
         if self.leaves.shape != (stored,) or self.shares.shape != (stored,):
-            raise ValueError(f"expected {stored} leaves and shares, got {self.leaves.shape} and {self.shares.shape}")
+            raise ValueError(
+                f"expected {stored} leaves and probabilities, got {self.leaves.shape} and {self.shares.shape}"
+            )
         if stored and int(self.leaves.max()) >= len(self.tree.leaves):
             raise ValueError(f"expected leaf indices below {len(self.tree.leaves)}, got {int(self.leaves.max())}")
         if self.outliers is not None and self.outliers.shape != self.geometry.shape:
             raise ValueError(f"expected outlier scores of shape {self.geometry.shape}, got {self.outliers.shape}")
         if self.layer is not None and self.layer.own.shape != self.geometry.shape:
             raise ValueError(f"expected corrections on a grid of {self.geometry.shape}, got {self.layer.own.shape}")
-        known = None if self.layer is None else self.layer.rows.voxels  # what was said is no outlier
+        known = None if self.layer is None else self.layer.rows.voxels  # a corrected voxel is no outlier
         if self.outliers is not None and self.outliers.known is not known:
             object.__setattr__(self, "outliers", replace(self.outliers, known=known))
 

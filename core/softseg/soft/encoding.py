@@ -1,13 +1,13 @@
-"""From dense distributions to the few 8-bit shares that a soft parcellation stores.
+"""From dense distributions to the few 8-bit probabilities that a soft parcellation stores.
 
 The scheme is ours. In each voxel some leaves are kept, in tree order, and what is rounded to multiples of 1/255 is not
-each share but the *cumulated* distribution along that order; a stored share is the difference of two rounded sums.
-Every tree node covers neighbouring leaves, so its summed probability is the difference of two cumulated values as well,
-each off by at most half a step: a node's error is at most 1/255 plus what the leaves left out between its ends can
-hide, however many leaves it has. What a left-out leaf had goes to the next kept leaf in tree order, so that coarse
-nodes, which mostly contain both, do not change. The stored shares sum to what the given ones sum to. Where rounding
-would let another leaf win than the largest, one more cumulated value is rounded the other way (then a node may be off
-by 1.5 / 255 instead of 1 / 255), unless that would exceed ``NODE_ERROR``.
+each probability but the *cumulated* distribution along that order; a stored probability is the difference of two
+rounded sums. Every tree node covers neighbouring leaves, so its summed probability is the difference of two cumulated
+values as well, each off by at most half a step: a node's error is at most 1/255 plus what the leaves left out between
+its ends can hide, however many leaves it has. What a left-out leaf had goes to the next kept leaf in tree order, so
+that coarse nodes, which mostly contain both, do not change. The stored probabilities sum to what the given ones sum to.
+Where rounding would let another leaf win than the largest, one more cumulated value is rounded the other way (then a
+node may be off by 1.5 / 255 instead of 1 / 255), unless that would exceed ``NODE_ERROR``.
 
 The ``k`` largest leaves are kept. Where these leave out more than ``MOST_DROPPED``, a leaf is kept as well whenever the
 leaves passed since the last kept one have gathered ``GATHERED`` steps, which bounds every node's error by
@@ -50,13 +50,13 @@ class Encoded(NamedTuple):
     ----------
     counts: uint8 ``(N,)``: stored leaves of each voxel, at most 255.
     leaves: int16, one per stored leaf: its row in the given values, voxel after voxel, increasing within a voxel.
-    shares: uint8, one per stored leaf: 1..255.
+    probabilities: uint8, one per stored leaf: 1..255.
     error: largest error of a node in a voxel that would need more than ``MOST_KEPT`` leaves, 0 without such voxels.
     """
 
     counts: npt.NDArray[np.uint8]
     leaves: npt.NDArray[np.int16]
-    shares: npt.NDArray[np.uint8]
+    probabilities: npt.NDArray[np.uint8]
     error: float
 
 
@@ -77,7 +77,7 @@ def encode(values: FloatArray, k: int) -> Encoded:
         return Encoded(np.zeros(count, np.uint8), np.zeros(0, np.int16), np.zeros(0, np.uint8), 0.0)
     steps = cumulate(values.astype(np.float32))
     if not (values.min() >= -1e-6 and steps[-1].max() <= 1.001 and np.isfinite(steps[-1]).all()):
-        raise ValueError("expected finite shares in 0..1 that sum to at most 1 in every voxel")
+        raise ValueError("expected finite probabilities in 0..1 that sum to at most 1 in every voxel")
     np.clip(steps, 0, 1, out=steps)
     steps *= np.float32(SCALE)
     keep = values > _DUST / leaves
@@ -93,30 +93,30 @@ def encode(values: FloatArray, k: int) -> Encoded:
     ends *= keep
     raise_to_largest(ends)
     error = _largest_error(ends[:, flat], steps[:, flat]) if flat.size else 0.0
-    shares = np.ascontiguousarray(ends.T)
-    shares[:, 1:] -= ends[:-1].T
-    keep_largest(shares, values, steps)
-    places = np.flatnonzero(shares > 0)
-    counts = np.count_nonzero(shares, axis=1).astype(np.uint8)
-    return Encoded(counts, (places % leaves).astype(np.int16), shares.reshape(-1)[places], error)
+    probabilities = np.ascontiguousarray(ends.T)
+    probabilities[:, 1:] -= ends[:-1].T
+    keep_largest(probabilities, values, steps)
+    places = np.flatnonzero(probabilities > 0)
+    counts = np.count_nonzero(probabilities, axis=1).astype(np.uint8)
+    return Encoded(counts, (places % leaves).astype(np.int16), probabilities.reshape(-1)[places], error)
 
 
-def keep_largest(shares: npt.NDArray[np.uint8], values: FloatArray, steps: FloatArray) -> None:
-    """Let the leaf with the largest share win in what is stored, too, where rounding has made another one win.
+def keep_largest(probabilities: npt.NDArray[np.uint8], values: FloatArray, steps: FloatArray) -> None:
+    """Let the leaf with the largest probability win in what is stored, too, where rounding has made another one win.
 
     One step goes to the right leaf, or from the winner, so that nodes are off as little as possible; none goes where a
     node would be off by more than ``NODE_ERROR``.
 
     Parameters
     ----------
-    shares: ``(N, C)``, changed in place.
+    probabilities: ``(N, C)``, changed in place.
     values, steps: ``(C, N)``: the distributions, and the same cumulated, in steps.
     """
     right = largest(values)
-    wrong = np.flatnonzero(shares.argmax(axis=1) != right)
+    wrong = np.flatnonzero(probabilities.argmax(axis=1) != right)
     if not wrong.size:
         return
-    stored, leaf, row = shares[wrong].astype(np.int16), right[wrong], np.arange(wrong.size)
+    stored, leaf, row = probabilities[wrong].astype(np.int16), right[wrong], np.arange(wrong.size)
     winner = stored.argmax(axis=1)
     exact = np.ascontiguousarray(steps[:, wrong].T)
     least = np.full(wrong.size, np.float32(NODE_ERROR * SCALE))
@@ -135,7 +135,7 @@ def keep_largest(shares: npt.NDArray[np.uint8], values: FloatArray, steps: Float
         spread = np.maximum(off.max(axis=1), 0) - np.minimum(off.min(axis=1), 0)
         better = (trial.argmax(axis=1) == leaf) & (trial[row, giver] >= 0) & (spread <= least)
         best[better], least[better] = trial[better], spread[better]
-    shares[wrong] = best
+    probabilities[wrong] = best
 
 
 def _neighbour(stored: npt.NDArray[np.int16], leaf: npt.NDArray[np.intp], way: int) -> npt.NDArray[np.intp]:

@@ -1,9 +1,9 @@
 """One of several distributions that will be averaged: kept for the whole grid, nearly exactly, in little room.
 
 Like what a soft parcellation stores (:mod:`softseg.soft.encoding`), but in 12 bits and with every leaf that has a step
-of them: cumulated along tree order, the distribution is rounded to multiples of 1/4095, so that any node's share is off
-by at most that, however many leaves it has. Voxels that would store more than ``MOST_KEPT`` leaves are rounded to
-coarser multiples, as coarse as it takes. A voxel takes three bytes for each stored leaf.
+of them: cumulated along tree order, the distribution is rounded to multiples of 1/4095, so that any node's probability
+is off by at most that, however many leaves it has. Voxels that would store more than ``MOST_KEPT`` leaves are rounded
+to coarser multiples, as coarse as it takes. A voxel takes three bytes for each stored leaf.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ SCALE = 4095
 MOST_KEPT = 128
 """Leaves that a voxel stores at most (our default)."""
 
-_COARSER = (5, 15, 65)  # steps that are rounded to where more leaves have a share; the last leaves 63 at most
+_COARSER = (5, 15, 65)  # steps that are rounded to where more leaves have a probability; the last leaves 63 at most
 _CHUNK_VALUES = 1 << 18  # few enough that the steps of the encoding work within a processor's cache
 _CHUNK_VOXELS = 1 << 13
 
@@ -35,13 +35,13 @@ class _Part(NamedTuple):
     voxels: _Voxels
     counts: npt.NDArray[np.uint8]
     leaves: _Leaves
-    shares: npt.NDArray[np.uint16]
+    probabilities: npt.NDArray[np.uint16]
 
 
 class FineStore:
-    """Takes a distribution in pieces of any shape and order, each voxel once, and gives it back chunk by chunk.
+    """Takes a distribution in parts of any shape and order, each voxel once, and returns it chunk by chunk.
 
-    Voxels that no piece names are background (or hold nothing, where there is no background).
+    Voxels in no part are background (or hold nothing, where there is no background).
 
     Parameters
     ----------
@@ -51,7 +51,7 @@ class FineStore:
 
     Attributes
     ----------
-    error: no node's share in what is given back is further than this from what was taken.
+    error: no node's probability in what is given back is further than this from what was taken.
     """
 
     def __init__(self, leaves: int, background: int | None, voxels: int) -> None:
@@ -68,8 +68,8 @@ class FineStore:
         Parameters
         ----------
         voxels: ``(N,)``, flat indices.
-        classes: ``(c,)``: leaf indices, increasing; leaves not listed have share 0.
-        values: float32 ``(c, N)``: shares in 0..1 that sum to at most 1.
+        classes: ``(c,)``: leaf indices, increasing; leaves not listed have probability 0.
+        values: float32 ``(c, N)``: probabilities in 0..1 that sum to at most 1.
         """
         names = classes.astype(np.uint8 if self._leaves <= 256 else np.uint16)
         here = np.flatnonzero(classes == self._background) if self._background is not None else classes[:0]
@@ -78,15 +78,15 @@ class FineStore:
         step = max(1, _CHUNK_VALUES // max(1, classes.size))
         for first in range(0, likely.size, step):
             chosen = likely[first : first + step]
-            shares = self._rounded(np.array(by_voxel[chosen].T, np.float32, order="C"))
-            counts = np.count_nonzero(shares, axis=0).astype(np.uint8)
-            shares = np.ascontiguousarray(shares.T).reshape(-1)
-            places = np.flatnonzero(shares > 0)
+            probabilities = self._rounded(np.array(by_voxel[chosen].T, np.float32, order="C"))
+            counts = np.count_nonzero(probabilities, axis=0).astype(np.uint8)
+            probabilities = np.ascontiguousarray(probabilities.T).reshape(-1)
+            places = np.flatnonzero(probabilities > 0)
             leaves = names[places % classes.size]
-            self._parts.append(_Part(voxels[chosen].astype(self._number), counts, leaves, shares[places]))
+            self._parts.append(_Part(voxels[chosen].astype(self._number), counts, leaves, probabilities[places]))
 
     def _rounded(self, values: FloatArray) -> npt.NDArray[np.uint16]:
-        """Return shares ``(c, N)`` in steps; ``values`` are used up."""
+        """Return probabilities ``(c, N)`` in steps; ``values`` are used up."""
         cumulated = np.minimum(cumulate(values), 1, out=values)
         cumulated *= np.float32(SCALE)
         steps = np.rint(cumulated).astype(np.uint16)
@@ -103,21 +103,21 @@ class FineStore:
         return steps
 
     def finish(self) -> None:
-        """Put the pieces together, once; nothing can be added after that."""
+        """Assemble the parts, once; nothing can be added after that."""
         self._counts = np.zeros(self._voxels, np.uint8)
         for part in self._parts:
             self._counts[part.voxels] = part.counts
         ends = np.cumsum(self._counts, dtype=np.int64)
         total = int(ends[-1]) if ends.size else 0
         leaves = np.zeros(total, np.uint8 if self._leaves <= 256 else np.uint16)
-        shares = np.zeros(total, np.uint16)
+        probabilities = np.zeros(total, np.uint16)
         self._parts.reverse()
         while self._parts:
             part = self._parts.pop()
             first = ends[part.voxels] - np.cumsum(part.counts, dtype=np.int64)
             entries = np.repeat(first, part.counts) + np.arange(part.leaves.size)
-            leaves[entries], shares[entries] = part.leaves, part.shares
-        self._stored = leaves, shares
+            leaves[entries], probabilities[entries] = part.leaves, part.probabilities
+        self._stored = leaves, probabilities
 
     @property
     def nbytes(self) -> int:
@@ -144,7 +144,7 @@ class _Chunk(NamedTuple):
     first: int
     counts: npt.NDArray[np.uint8]
     leaves: _Leaves
-    shares: npt.NDArray[np.uint16]
+    probabilities: npt.NDArray[np.uint16]
 
     def dense(self, chosen: npt.NDArray[np.intp], classes: npt.NDArray[np.int64], background: int | None) -> FloatArray:
         """Return float32 ``(N, c)`` of the ``chosen`` voxels, increasing; among them all that store anything."""
@@ -153,7 +153,7 @@ class _Chunk(NamedTuple):
         row[chosen] = np.arange(chosen.size)
         column = np.zeros(int(classes[-1]) + 1, np.intp)
         column[classes] = np.arange(classes.size)
-        out[np.repeat(row, self.counts), column[self.leaves]] = self.shares
+        out[np.repeat(row, self.counts), column[self.leaves]] = self.probabilities
         out /= np.float32(SCALE)
         if background is not None:
             out[self.counts[chosen] == 0, np.searchsorted(classes, background)] = 1
@@ -161,11 +161,11 @@ class _Chunk(NamedTuple):
 
 
 Samples = tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], list[FloatArray]]
-"""Flat voxels ``(N,)``, leaf indices ``(c,)`` and, for each store, shares ``(N, c)``; other leaves have share 0."""
+"""Flat voxels ``(N,)``, leaf indices ``(c,)`` and for each store probabilities ``(N, c)``; 0 for other leaves."""
 
 
 def side_by_side(stores: Sequence[FineStore]) -> Iterator[Samples]:
-    """Go through the voxels of which any of the stores, all of one grid, says more than background, in their order."""
+    """Iterate in order over the voxels in which any of the stores, all of one grid, holds more than background."""
     background = stores[0]._background
     for chunks in zip(*(store.chunks() for store in stores), strict=True):
         chosen = np.flatnonzero(np.logical_or.reduce([chunk.counts > 0 for chunk in chunks]))

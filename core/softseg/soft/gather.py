@@ -1,6 +1,6 @@
 """Moving a soft parcellation voxel by voxel: every new voxel takes what one old voxel stores, unchanged.
 
-So a result follows a transform that bends: no share is interpolated, and the labels at any cut are those that
+So a result follows a transform that bends: no probability is interpolated, and the labels at any cut are those that
 taking the nearest voxel of the old labels gives.
 """
 
@@ -43,7 +43,7 @@ def gather(parcellation: SoftParcellation, source: Indices, geometry: Geometry) 
     outside = [] if background is None else [background]
     counts = np.append(parcellation.counts.reshape(-1), np.uint8(len(outside)))
     leaves = np.append(parcellation.leaves, np.asarray(outside, parcellation.leaves.dtype))
-    shares = np.append(parcellation.shares, np.full(len(outside), SCALE, np.uint8))
+    probabilities = np.append(parcellation.shares, np.full(len(outside), SCALE, np.uint8))
     first = np.cumsum(counts, dtype=np.int64) - counts
     taken = rows[box].reshape(-1)  # -1 is the last row: what lies outside
     number = counts[taken].astype(np.int64)
@@ -55,7 +55,7 @@ def gather(parcellation: SoftParcellation, source: Indices, geometry: Geometry) 
         start=start,
         counts=counts[taken].reshape(rows[box].shape),
         leaves=leaves[places],
-        shares=shares[places],
+        shares=probabilities[places],
         outliers=None if parcellation.outliers is None else _scores(parcellation.outliers, source, geometry),
     )
     return with_corrections(gathered, corrections)

@@ -1,15 +1,16 @@
-"""How sure "as deep as sure" has to be so that few answers are wrong on a new person, with a stated confidence.
+"""The probability to ask of a node so that few labels are wrong on a new person, with a stated confidence.
 
-In each voxel the deepest node of at least a level of probability is answered (:mod:`softseg.soft.confidence`). With a
-higher level fewer answers are wrong: an ancestor of a right answer is right. So the share of wrong answers on one
+Each voxel is labelled with the deepest node of at least a given probability (:mod:`softseg.soft.confidence`). With a
+higher level fewer labels are wrong: an ancestor of a right node is right. So the fraction of wrong labels on one
 person never grows with the level, and each person has a lowest level from which on it is at most ``alpha``. If a new
 person and the ``n`` people at hand are exchangeable, the ``ceil((n + 1) * confidence)``-th smallest of these levels is
 enough for the new person with probability ``confidence`` or more, whatever the distribution (split conformal
 prediction, Vovk et al. 2005; over people as in conformal risk control, Angelopoulos et al. 2024). With ``n`` people no
 confidence above ``n / (n + 1)`` can be stated. For the mean over people instead of one person, conformal risk control
-takes the lowest level with ``(sum of shares + 1) / (n + 1) <= alpha``; no ``alpha`` below ``1 / (n + 1)`` can be kept.
+takes the lowest level with ``(sum of fractions + 1) / (n + 1) <= alpha``; no ``alpha`` below ``1 / (n + 1)`` can be
+kept.
 
-Where a model was trained on all people, those that other people trained may answer each of them. For the model itself
+Where a model was trained on all people, models that other people trained may label each of them. For the model itself
 nothing is proven then (as for the jackknife, Barber et al. 2021). Jackknife+ (at least ``2 c - 1``) and conformal risk
 control by cross-validation (Cohen et al. 2024) prove something, for predictions that all those models make together.
 
@@ -39,7 +40,7 @@ FILE = "guarantee.json"
 FORMAT_VERSION = 1
 
 CONFIDENCE = 0.9
-"""Probability with which a bound holds for a new person, where none is said (our default)."""
+"""Probability with which a bound holds for a new person, by default (ours)."""
 
 Curve = npt.NDArray[np.float64]
 
@@ -50,8 +51,8 @@ class Person:
 
     Attributes
     ----------
-    id: the person's, as the dataset says.
-    wrong: float64 ``[levels]``, the share of wrong answers at each level of probability, 0..1, not increasing.
+    id: the person's, from the dataset.
+    wrong: float64 ``[levels]``, the fraction of wrong labels at each level of probability, 0..1, not increasing.
     """
 
     id: str
@@ -59,21 +60,21 @@ class Person:
 
     def __post_init__(self) -> None:
         if not (np.isfinite(self.wrong).all() and (self.wrong >= 0).all() and (self.wrong <= 1).all()):
-            raise InputError("shares of wrong answers are not in 0..1", field=f"people.{self.id}")
+            raise InputError("fractions of wrong labels are not in 0..1", field=f"people.{self.id}")
         if (np.diff(self.wrong) > 1e-6).any():
-            raise InputError("the share of wrong answers grows with the level", field=f"people.{self.id}")
+            raise InputError("the fraction of wrong labels grows with the level", field=f"people.{self.id}")
 
 
 @dataclass(frozen=True, eq=False)
 class Guarantee:
-    """Shares of wrong answers of several people, from which the level for any bound follows.
+    """Fractions of wrong labels of several people, from which the level for any bound follows.
 
     Attributes
     ----------
-    levels: float64, increasing probabilities in 0.5..1 that an answered node must have.
-    people: with the share of wrong answers at each of them.
-    model: digest of the model that answered.
-    crossed: whether each person was answered by a model that other people trained (cross-validation). Nothing is then
+    levels: float64, increasing probabilities in 0.5..1 that a labelled node must have.
+    people: with the fraction of wrong labels at each of them.
+    model: digest of the model that predicted.
+    crossed: whether each person was predicted by a model that other people trained (cross-validation). Nothing is then
         proven for the model itself: it holds as far as that one is as good as those.
     details: how it was found, plain values.
     """
@@ -93,7 +94,7 @@ class Guarantee:
             raise InputError("there is no person", field="people")
         for person in self.people:
             if person.wrong.shape != self.levels.shape:
-                raise InputError(f"expected {len(self.levels)} shares", field=f"people.{person.id}")
+                raise InputError(f"expected {len(self.levels)} fractions", field=f"people.{person.id}")
 
     @property
     def most_confidence(self) -> float:
@@ -101,19 +102,19 @@ class Guarantee:
         return len(self.people) / (len(self.people) + 1)
 
     def level(self, alpha: float, confidence: float = CONFIDENCE) -> float:
-        """Return the level at which a new person has at most ``alpha`` wrong answers, with this confidence.
+        """Return the level at which a new person has at most ``alpha`` wrong labels, with this confidence.
 
         Parameters
         ----------
-        alpha: share of wrong answers, above 0 and below 1.
+        alpha: fraction of wrong labels, above 0 and below 1.
         confidence: probability with which the bound holds, over the choice of all people; above 0 and below 1.
 
         Raises
         ------
-        InputError: a number is out of range, there are too few people for this confidence (says how many it takes), or
-            no level is high enough for so many of them.
+        InputError: a number is out of range, there are too few people for this confidence (the message names the
+            number), or no level is high enough for so many of them.
         """
-        _require_share(alpha, "alpha")
+        _require_fraction(alpha, "alpha")
         rank, people = _rank(len(self.people), confidence), len(self.people)
         if rank > people:
             raise InputError(
@@ -123,16 +124,16 @@ class Guarantee:
                 hint=f"ask for a confidence of {people / (people + 1):.3g} or less, or find it on more people",
             )
         position = int(np.sort([first_below(person.wrong, alpha) for person in self.people])[rank - 1])
-        return self._at(position, f"at most {alpha:g} wrong answers on {rank} of {people} people")
+        return self._at(position, f"at most {alpha:g} wrong labels on {rank} of {people} people")
 
     def mean_level(self, alpha: float) -> float:
-        """Return the level at which the mean share of wrong answers, over new people, is at most ``alpha``.
+        """Return the level at which the mean fraction of wrong labels, over new people, is at most ``alpha``.
 
         Raises
         ------
         InputError: ``alpha`` is out of range, below ``1 / (n + 1)``, or no level is high enough.
         """
-        _require_share(alpha, "alpha")
+        _require_fraction(alpha, "alpha")
         people = len(self.people)
         if (people + 1) * _exact(alpha) < 1:
             raise InputError(
@@ -141,13 +142,11 @@ class Guarantee:
                 hint=f"ask for {1 / (people + 1):.3g} or more, or find it on more people",
             )
         bound = (np.sum([person.wrong for person in self.people], axis=0) + 1) / (people + 1)
-        return self._at(first_below(bound, alpha), f"at most {alpha:g} wrong answers on the mean")
+        return self._at(first_below(bound, alpha), f"at most {alpha:g} wrong labels on the mean")
 
     def _at(self, position: int, what: str) -> float:
         if position == len(self.levels):
-            raise InputError(
-                f"no level of probability gives {what}", field="guarantee", hint="allow more wrong answers"
-            )
+            raise InputError(f"no level of probability gives {what}", field="guarantee", hint="allow more wrong labels")
         return float(self.levels[position])
 
     # -- files ----------------------------------------------------------------------------------------------------
@@ -202,19 +201,19 @@ def people_needed(confidence: float) -> int:
     ------
     InputError: ``confidence`` is not above 0 and below 1.
     """
-    _require_share(confidence, "confidence")
+    _require_fraction(confidence, "confidence")
     exact = _exact(confidence)
     return math.ceil(exact / (1 - exact))
 
 
 def first_below(wrong: Sequence[float] | Curve, alpha: float) -> int:
-    """Return the first position from which on no share of wrong answers is above ``alpha``; the length if none is."""
+    """Return the first position from which the fraction of wrong labels stays within ``alpha``; else the length."""
     above = np.flatnonzero(np.asarray(wrong) > alpha + 1e-12)
     return int(above[-1]) + 1 if above.size else 0
 
 
 def _rank(people: int, confidence: float) -> int:
-    _require_share(confidence, "confidence")
+    _require_fraction(confidence, "confidence")
     return math.ceil((people + 1) * _exact(confidence))
 
 
@@ -223,7 +222,7 @@ def _exact(value: float) -> Fraction:
     return Fraction(repr(float(value)))
 
 
-def _require_share(value: float, field: str) -> None:
+def _require_fraction(value: float, field: str) -> None:
     if not 0 < value < 1:
         raise InputError(f"expected a number above 0 and below 1, got {value:g}", field=field)
 

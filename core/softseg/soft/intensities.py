@@ -97,7 +97,7 @@ class NodeIntensities:
         rank[np.argsort(values)] = np.arange(values.size)
         order = np.argsort(parcellation.leaves * np.int64(values.size) + rank[voxels])  # by leaf, then by intensity
         order = order[known[order]]
-        self._values, self._shares = values[voxels[order]], parcellation.shares[order]
+        self._values, self._probabilities = values[voxels[order]], parcellation.shares[order]
         leaves = np.arange(len(parcellation.tree.leaves) + 1)
         self._starts = np.searchsorted(parcellation.leaves[order], leaves)
 
@@ -113,7 +113,7 @@ class NodeIntensities:
         if background is not None and leaves.start <= background < leaves.stop:  # it is also where nothing is stored
             return node_intensity(self._parcellation, node_id, self._intensities)
         own = slice(self._starts[leaves.start], self._starts[leaves.stop])
-        return _weighted(self._values[own].astype(np.float64), self._shares[own] / SCALE)
+        return _weighted(self._values[own].astype(np.float64), self._probabilities[own] / SCALE)
 
 
 def _weighted(values: npt.NDArray[np.float64], weights: npt.NDArray[np.float64]) -> NodeIntensity:

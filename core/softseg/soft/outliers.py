@@ -33,7 +33,7 @@ class StoredOutliers:
     start: first voxel ``(k, j, i)`` of the stored box; outside it the step is 0.
     steps: uint8 ``(k, j, i)`` of the box.
     shape: ``(k, j, i)`` of the whole grid.
-    known: int64, flat indices of voxels that are no outliers, whatever their step: somebody said what they are. Their
+    known: int64, flat indices of voxels that are no outliers, whatever their step: they were corrected. Their
         score is ``low``.
     """
 

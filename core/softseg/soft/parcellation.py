@@ -21,12 +21,12 @@ __all__ = ["NodeVolume", "SoftParcellation"]
 
 
 class SoftParcellation(Correctable):
-    """Per voxel the most probable leaves of a tree with 8-bit shares, where anything but background is likely.
+    """Per voxel the most probable leaves of a tree with 8-bit probabilities, where anything but background is likely.
 
     Make one with :meth:`from_dense`, :meth:`from_slabs` or :meth:`load`. The probability of every node of the tree is
     within 0.01 of the distribution it was made from: 1/255 by rounding, the rest by leaves left out (the scheme,
     :mod:`softseg.soft.encoding`, is ours). Only where a distribution is so flat that this would take more than 64
-    leaves it may be further; :attr:`node_error` says how far.
+    leaves it may be further; see :attr:`node_error`.
 
     Attributes
     ----------
@@ -40,8 +40,8 @@ class SoftParcellation(Correctable):
     software: version of this package that made it.
     k: leaves that a voxel stores unless they leave out more than 0.005.
     node_error: no node's probability is further than this from the distribution it was made from.
-    outliers: how strange each voxel was to the model, where it was asked; see :mod:`softseg.soft.outliers`.
-    layer: what people said about voxels (:attr:`corrections`); the arrays above hold the answers already.
+    outliers: outlier scores, if the model computed any; see :mod:`softseg.soft.outliers`.
+    layer: people's :attr:`corrections` of voxels; the arrays above have them applied already.
     """
 
     @classmethod
@@ -52,7 +52,7 @@ class SoftParcellation(Correctable):
 
         Parameters
         ----------
-        dense: float32 ``(C, k, j, i)`` on ``geometry``: shares of the leaves in 0..1 that sum to at most 1.
+        dense: float32 ``(C, k, j, i)`` on ``geometry``: probabilities of the leaves in 0..1 that sum to at most 1.
         tree: the label tree, with ``C`` leaves.
         geometry: the grid.
         model: what made it.
@@ -79,7 +79,7 @@ class SoftParcellation(Correctable):
         Parameters
         ----------
         slabs: with increasing rows, such as :func:`softseg.soft.resample.resample_dense_slabs` gives; rows that no
-            slab speaks for are background.
+            slab covers are background.
         tree, geometry, model, k: as for :meth:`from_dense`.
 
         Raises
@@ -94,8 +94,8 @@ class SoftParcellation(Correctable):
         """Return the same distribution on an edited tree: leaves renamed, moved, recoloured, merged or added.
 
         Leaves are matched by label value. A leaf whose value is gone goes to its nearest former ancestor that is a leaf
-        now (a branch that was folded), or to what ``merged`` says. After leaves have moved, a node's error may grow to
-        1/255 for each group of its leaves that were neighbours before. Corrections follow: they speak of the same node,
+        now (a branch that was folded), or to what ``merged`` names. After leaves have moved, a node's error may grow to
+        1/255 for each group of its leaves that were neighbours before. Corrections follow: they keep their node,
         or, where it is gone, of the leaf or branch that holds its leaves now.
 
         Parameters
@@ -105,23 +105,23 @@ class SoftParcellation(Correctable):
 
         Raises
         ------
-        InputError: a stored leaf has no place in ``tree`` (it was removed, or split, which a stored share cannot be),
-            or the background is another leaf; or a correction speaks of a node that has no place, or says "is not" of
-            one that is part of a larger one now.
+        InputError: a stored leaf has no place in ``tree`` (it was removed, or split, which a stored probability cannot
+            be), or the background is another leaf; or a correction names a node that has no place, or says "is not"
+            of one that is part of a larger one now.
         """
         from softseg.soft.remap import remap
 
         return remap(self, tree, merged or {})
 
     def masked(self, node_id: str, keep: BoolArray) -> SoftParcellation:
-        """Return the parcellation with a node's shares outside ``keep`` given to the background (or to nothing).
+        """Return the parcellation with a node's probabilities outside ``keep`` given to the background (or to nothing).
 
         The way to clean a stored result, with the parts that :mod:`softseg.soft.postprocess` finds, for instance::
 
             clean = keep_largest(parcellation.probability("liver"))
             parcellation = parcellation.masked("liver", clean > 0)
 
-        Shares of other nodes, and this node's inside ``keep``, do not change. What the model said is masked:
+        Probabilities of other nodes, and this node's inside ``keep``, do not change. The model's prediction is masked:
         corrections are kept, and still hold outside ``keep``.
 
         Parameters
@@ -139,10 +139,10 @@ class SoftParcellation(Correctable):
         return mask_node(self, node_id, keep)
 
     def gathered(self, source: npt.NDArray[np.integer], geometry: Geometry) -> SoftParcellation:
-        """Return the parcellation on another grid, each voxel taken from one of this grid, its shares unchanged.
+        """Return the parcellation on another grid, each voxel taken from one of this grid, its probabilities unchanged.
 
-        Corrections come along. Voxels that these answered from the nearest voxel are answered from the nearest on the
-        other grid, so there the shares below the corrected node may change.
+        Corrections come along. Voxels that these filled from the nearest voxel are filled from the nearest on the
+        other grid, so there the probabilities below the corrected node may change.
 
         Parameters
         ----------

@@ -6,9 +6,9 @@ from collections.abc import Iterable
 
 import numpy as np
 
+from softseg.soft.chunks import Indices, Leaves
 from softseg.soft.encoding import SCALE
 from softseg.soft.node_sums import COLUMNS, Group, NodeSums, joined
-from softseg.soft.pieces import Indices, Leaves
 from softseg.types import BoolArray
 
 Index = tuple[int, ...]
@@ -36,7 +36,7 @@ def patched(sums: NodeSums, places: Indices, before: NodeSums, changed: NodeSums
     )
     if "leaf_sums" in vars(sums):
         vars(out)["leaf_sums"] = sums.leaf_sums - before.leaf_sums + changed.leaf_sums
-    out.asked.follow(sums.asked, places, before, changed)
+    out.cache.follow(sums.cache, places, before, changed)
     return out
 
 
@@ -48,15 +48,15 @@ def moved(sums: NodeSums, places: Indices, size: int, outside: int | None) -> No
     sums: of the smaller box.
     places: where each of its voxels is in the larger flattened box.
     size: voxels of the larger box.
-    outside: leaf that the new voxels hold with all of the share; ``None``: nothing.
+    outside: leaf that the new voxels hold with all of the probability; ``None``: nothing.
     """
     fill = sums.number if outside is None else outside
     out = NodeSums(
         sums.number,
         _spread(sums.certain, places, size, fill),
         _spread(sums.largest, places, size, fill),
-        tuple(Group(places[group.voxels], group.leaves, group.shares) for group in sums.groups),
-        tuple(Group(places[group.voxels], group.leaves, group.shares) for group in sums.undecided),
+        tuple(Group(places[group.voxels], group.leaves, group.probabilities) for group in sums.groups),
+        tuple(Group(places[group.voxels], group.leaves, group.probabilities) for group in sums.undecided),
     )
     if "leaf_sums" in vars(sums):
         vars(out)["leaf_sums"] = leaf_sums = sums.leaf_sums.copy()
@@ -75,7 +75,7 @@ def _merged(groups: Iterable[Group], stays: BoolArray, new: Iterable[Group], pla
     """Return groups with the voxels of ``new`` (positions in ``places``) in place of those that do not stay."""
     first, last = int(places.min()), int(places.max())
     kept = [_kept(group, stays, first, last) for group in groups]
-    own = [Group(places[group.voxels], group.leaves, group.shares) for group in new]
+    own = [Group(places[group.voxels], group.leaves, group.probabilities) for group in new]
     full = [group for group in kept if group.voxels.size > COLUMNS // 2]
     return (*full, *joined([group for group in kept if group.voxels.size <= COLUMNS // 2] + own))
 
@@ -87,4 +87,4 @@ def _kept(group: Group, stays: BoolArray, first: int, last: int) -> Group:
     if there.all():
         return group
     where = np.flatnonzero(there)
-    return Group(group.voxels[where], group.leaves[:, where], group.shares[:, where])
+    return Group(group.voxels[where], group.leaves[:, where], group.probabilities[:, where])

@@ -1,4 +1,4 @@
-"""What a soft parcellation says about one voxel, fast enough to follow a pointer."""
+"""The probabilities in one voxel of a soft parcellation, fast enough to follow a pointer."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from softseg.soft.parcellation import SoftParcellation
 
 
 class PointReader:
-    """Shares of single voxels.
+    """Probabilities of single voxels.
 
     Parameters
     ----------
-    parcellation: what is read; the place of each row's first share is counted once, here.
+    parcellation: what is read; the place of each row's first probability is counted once, here.
     """
 
     def __init__(self, parcellation: SoftParcellation) -> None:
@@ -22,8 +22,8 @@ class PointReader:
         rows = parcellation.counts.sum(axis=2, dtype=np.int64).ravel()
         self._first: npt.NDArray[np.int64] = np.cumsum(rows) - rows
 
-    def shares(self, voxel: tuple[int, int, int]) -> dict[int, float] | None:
-        """Return the share (0..1) of each leaf index that is stored in a voxel ``(k, j, i)``.
+    def probabilities(self, voxel: tuple[int, int, int]) -> dict[int, float] | None:
+        """Return the probability (0..1) of each leaf index that is stored in a voxel ``(k, j, i)``.
 
         Outside the stored box that is the background, or nothing in a tree without; ``None`` outside the grid.
         """
@@ -36,15 +36,17 @@ class PointReader:
             return {} if parcellation.background is None else {parcellation.background: 1.0}
         first = int(self._first[k * counts.shape[1] + j]) + int(counts[k, j, :i].sum(dtype=np.int64))
         stored = slice(first, first + int(counts[k, j, i]))
-        leaves, shares = parcellation.leaves[stored].tolist(), parcellation.shares[stored].tolist()
-        return {leaf: share / SCALE for leaf, share in zip(leaves, shares, strict=True)}
+        leaves, probabilities = parcellation.leaves[stored].tolist(), parcellation.shares[stored].tolist()
+        return {leaf: probability / SCALE for leaf, probability in zip(leaves, probabilities, strict=True)}
 
-    def node_share(self, shares: dict[int, float], node_id: str) -> float:
-        """Return the share of a node: the sum over its leaves.
+    def node_probability(self, probabilities: dict[int, float], node_id: str) -> float:
+        """Return the probability of a node: the sum over its leaves.
 
         Raises
         ------
         InputError: the tree has no such node.
         """
         leaves = self._parcellation.tree.leaf_slice(node_id)
-        return float(sum(share for leaf, share in shares.items() if leaves.start <= leaf < leaves.stop))
+        return float(
+            sum(probability for leaf, probability in probabilities.items() if leaves.start <= leaf < leaves.stop)
+        )

@@ -2,7 +2,7 @@
 
 Nothing is thresholded. A threshold only serves to *find* connected parts; the values inside them, and the faint rim
 around them, are kept as they are. Each function takes the map of one structure; in a distribution over several, give
-the removed share to another class (:meth:`softseg.soft.parcellation.SoftParcellation.masked` gives it to the
+the removed probability to another class (:meth:`softseg.soft.parcellation.SoftParcellation.masked` gives it to the
 background).
 """
 
@@ -27,7 +27,7 @@ def keep_largest(
 
     Parameters
     ----------
-    soft: shares ``(k, j, i)`` in 0..1, any float type.
+    soft: probabilities ``(k, j, i)`` in 0..1, any float type.
     above: see :func:`find_parts`.
     connectivity: 6, 18 or 26 neighbours.
     parts: how many of the largest are kept.
@@ -50,7 +50,7 @@ def remove_small(
 
     Parameters
     ----------
-    soft: shares ``(k, j, i)`` in 0..1, any float type.
+    soft: probabilities ``(k, j, i)`` in 0..1, any float type.
     smallest_ml: parts below this go.
     voxel_volume_ml: of one voxel, :attr:`softseg.image.Geometry.voxel_volume_ml`.
     above: see :func:`find_parts`.
@@ -69,7 +69,7 @@ def fill_holes(soft: npt.NDArray[Any], in_plane: bool = False) -> npt.NDArray[An
 
     Parameters
     ----------
-    soft: shares ``(k, j, i)`` in 0..1, any float type.
+    soft: probabilities ``(k, j, i)`` in 0..1, any float type.
     in_plane: look at every slice by itself, for thick slices.
     """
     image = sitk.GetImageFromArray(np.ascontiguousarray(soft))
@@ -89,7 +89,7 @@ def find_parts(
 
     Parameters
     ----------
-    soft: shares ``(k, j, i)`` in 0..1.
+    soft: probabilities ``(k, j, i)`` in 0..1.
     above: where cores begin; 0 makes everything above 0 core.
     connectivity: 6, 18 or 26 neighbours.
 

@@ -56,8 +56,8 @@ def fuse_raters(
 ) -> SoftLabels | FloatArray | Image:
     """Fuse the masks that several raters drew of the same image.
 
-    ``"mean"`` averages; the result says how many agree. ``"majority"`` gives what more raters say than anything else,
-    shared equally where several say the same as often: 0.5 for a mask that half of the raters drew. ``"staple"``
+    ``"mean"`` averages; the result tells how many agree. ``"majority"`` gives the class that most raters chose,
+    shared equally between tied classes: 0.5 for a mask that half of the raters drew. ``"staple"``
     estimates how reliable each rater is together with the probability of the true mask (STAPLE, Warfield et al. 2004,
     as SimpleITK computes it) and gives that probability. ``"random"`` gives one rater's mask, for another draw in
     every iteration of training.
@@ -68,9 +68,9 @@ def fuse_raters(
 
     Parameters
     ----------
-    masks: one per rater, all of the same kind: arrays ``(k, j, i)`` or images of one structure, with shares in 0..1
-        (up to 0.15 outside, as spline interpolation leaves them, is clipped); or soft labels; or, with ``classes``,
-        integer class indices (``IGNORE_INDEX`` where a rater says nothing).
+    masks: one per rater, all of the same kind: arrays ``(k, j, i)`` or images of one structure, with probabilities in
+        0..1 (up to 0.15 outside, as spline interpolation leaves them, is clipped); or soft labels; or, with
+        ``classes``, integer class indices (``IGNORE_INDEX`` where a rater labelled nothing).
     method: ``"mean"``, ``"majority"``, ``"staple"`` or ``"random"``.
     generator: source of the draw, needed by ``"random"``.
     classes: number of class indices, when integer arrays or images of them are given.
@@ -93,7 +93,7 @@ def fuse_raters(
         raise ValueError("method 'random' needs a generator")
     if isinstance(masks[0], SoftLabels) or classes is not None:
         return _fuse_labels([_soft_labels(mask, classes) for mask in masks], method, generator)
-    arrays = [_shares(mask, rater) for rater, mask in enumerate(list[Any](masks))]
+    arrays = [_probabilities(mask, rater) for rater, mask in enumerate(list[Any](masks))]
     fused = _fuse_masks(arrays, method, generator)
     return Image(fused, masks[0].geometry) if isinstance(masks[0], Image) else fused
 
@@ -115,13 +115,15 @@ def _same_grids(masks: _Masks) -> None:
             raise InputError(f"the mask of rater {rater} has shape {mask.shape}, that of rater 1 {first.shape}")
 
 
-def _shares(mask: npt.NDArray[Any] | Image, rater: int) -> FloatArray:
+def _probabilities(mask: npt.NDArray[Any] | Image, rater: int) -> FloatArray:
     array = mask.array if isinstance(mask, Image) else np.asarray(mask)
-    return require_shares(array, f" in the mask of rater {rater + 1}")
+    return require_probabilities(array, f" in the mask of rater {rater + 1}")
 
 
-def require_shares(array: npt.NDArray[Any], where: str = "", file: str | PathLike[str] | None = None) -> FloatArray:
-    """Return a mask as shares 0..1; what interpolation overshot is cut off.
+def require_probabilities(
+    array: npt.NDArray[Any], where: str = "", file: str | PathLike[str] | None = None
+) -> FloatArray:
+    """Return a mask as probabilities 0..1; what interpolation overshot is cut off.
 
     Parameters
     ----------
@@ -132,14 +134,18 @@ def require_shares(array: npt.NDArray[Any], where: str = "", file: str | PathLik
     ------
     InputError: values are not finite, or far from 0..1.
     """
-    shares = array.astype(np.float32)
-    if not np.isfinite(shares).all() or shares.min(initial=0) < -OVERSHOOT or shares.max(initial=0) > 1 + OVERSHOOT:
+    probabilities = array.astype(np.float32)
+    if (
+        not np.isfinite(probabilities).all()
+        or probabilities.min(initial=0) < -OVERSHOOT
+        or probabilities.max(initial=0) > 1 + OVERSHOOT
+    ):
         raise InputError(
-            f"expected shares in 0..1{where}, got {shares.min():g} to {shares.max():g}",
+            f"expected probabilities in 0..1{where}, got {probabilities.min():g} to {probabilities.max():g}",
             file=file,
-            hint="clip or scale the mask; for label maps say how many classes there are",
+            hint="clip or scale the mask; for label maps, give the number of classes",
         )
-    return np.clip(shares, 0, 1)
+    return np.clip(probabilities, 0, 1)
 
 
 def _soft_labels(mask: SoftLabels | npt.NDArray[Any] | Image, classes: int | None) -> SoftLabels:
@@ -187,11 +193,13 @@ def _fuse_labels(raters: list[SoftLabels], method: str, generator: np.random.Gen
         raters = [_decided(rater) for rater in raters]
     slots = sum(rater.slots for rater in raters)
     classes = np.concatenate([rater.indices for rater in raters]).reshape(slots, -1).T
-    shares = np.concatenate([rater.shares for rater in raters]).reshape(slots, -1).T / np.float32(len(raters))
-    row, slot, class_, share = merge_entries(classes, shares, slots)
+    probabilities = np.concatenate([rater.probabilities for rater in raters]).reshape(slots, -1).T / np.float32(
+        len(raters)
+    )
+    row, slot, class_, probability = merge_entries(classes, probabilities, slots)
     indices = np.zeros((slots, classes.shape[0]), np.uint16)
     fused = np.zeros((slots, classes.shape[0]), np.float32)
-    indices[slot, row], fused[slot, row] = class_, share
+    indices[slot, row], fused[slot, row] = class_, probability
     if method == "majority":
         best = (fused > fused[0] - 1e-6) & (fused > 0)
         fused = (best / np.maximum(best.sum(axis=0), 1)).astype(np.float32)
@@ -213,4 +221,4 @@ def _staple_labels(raters: list[SoftLabels]) -> SoftLabels:
     total = dense.sum(axis=0)
     dense = np.divide(dense, total, out=np.zeros_like(dense), where=total > 0)
     few = SoftLabels.from_dense(dense, k=len(present))
-    return SoftLabels(present.astype(np.uint16)[few.indices], few.shares, classes)
+    return SoftLabels(present.astype(np.uint16)[few.indices], few.probabilities, classes)

@@ -10,11 +10,11 @@ import numpy as np
 import numpy.typing as npt
 
 from softseg.errors import InputError
+from softseg.soft.chunks import Chunk, Leaves, chunks
 from softseg.soft.correcting.apply import with_corrections
 from softseg.soft.corrections.correction import Correction
-from softseg.soft.corrections.follow import on_tree, speak_alike
+from softseg.soft.corrections.follow import agree, on_tree
 from softseg.soft.parcellation import SoftParcellation
-from softseg.soft.pieces import Leaves, Piece, pieces
 from softseg.tree import LabelTree, Node
 from softseg.types import BoolArray
 
@@ -26,7 +26,7 @@ def remap(parcellation: SoftParcellation, tree: LabelTree, merged: Mapping[int, 
     target = _targets(parcellation.predicted, tree, merged)
     corrections = on_tree(parcellation.corrections, parcellation.tree, tree, target)
     if len(target) == len(tree.leaves) and bool((target == np.arange(len(target))).all()):
-        if speak_alike(parcellation.corrections, corrections, parcellation.tree, tree):
+        if agree(parcellation.corrections, corrections, parcellation.tree, tree):
             return _renamed(parcellation, tree, corrections)
         return with_corrections(replace(parcellation.predicted, tree=tree), corrections)
     return with_corrections(_regrouped(parcellation.predicted, tree, lambda _, leaves: target[leaves]), corrections)
@@ -48,18 +48,21 @@ def corrected_as(
     None where ``known`` does not hold the same arrays, or its corrections are others or leave other leaves possible.
     """
     layer = known.layer
-    arrays = ("counts", "leaves", "shares", "start")
-    if layer is None or own.layer is not None or any(getattr(layer.own, a) is not getattr(own, a) for a in arrays):
+    if layer is None or own.layer is not None:
+        return None
+    below = layer.own.counts, layer.own.leaves, layer.own.probabilities, layer.own.start
+    arrays = own.counts, own.leaves, own.shares, own.start
+    if any(one is not other for one, other in zip(below, arrays, strict=True)):
         return None
     if [each.id for each in corrections] != [each.id for each in layer.corrections]:
         return None
     if len(own.tree.leaves) != len(known.tree.leaves):
         return None
-    if own.background != known.background or not speak_alike(layer.corrections, corrections, known.tree, own.tree):
+    if own.background != known.background or not agree(layer.corrections, corrections, known.tree, own.tree):
         return None
     pairs = zip(layer.corrections, corrections, strict=True)
-    answered = [replace(was, node_id=now.node_id) for was, now in pairs]
-    return _renamed(replace(known, geometry=own.geometry, outliers=own.outliers), own.tree, answered)
+    renamed = [replace(was, node_id=now.node_id) for was, now in pairs]
+    return _renamed(replace(known, geometry=own.geometry, outliers=own.outliers), own.tree, renamed)
 
 
 def _renamed(parcellation: SoftParcellation, tree: LabelTree, corrections: Sequence[Correction]) -> SoftParcellation:
@@ -72,7 +75,7 @@ def _renamed(parcellation: SoftParcellation, tree: LabelTree, corrections: Seque
 
 
 def mask_node(parcellation: SoftParcellation, node_id: str, keep: BoolArray) -> SoftParcellation:
-    """Return the parcellation with a node's shares outside ``keep`` gone; see :meth:`SoftParcellation.masked`."""
+    """Return the parcellation without a node's probabilities outside ``keep``; see :meth:`SoftParcellation.masked`."""
     if keep.shape != parcellation.geometry.shape:
         raise ValueError(f"expected a mask of shape {parcellation.geometry.shape}, got {keep.shape}")
     span = parcellation.tree.leaf_slice(node_id)
@@ -83,8 +86,8 @@ def mask_node(parcellation: SoftParcellation, node_id: str, keep: BoolArray) -> 
     corrections, parcellation = parcellation.corrections, parcellation.predicted
     kept = keep[parcellation.box].reshape(-1)
 
-    def masked(piece: Piece, leaves: Leaves) -> Changed:
-        inside = np.repeat(kept[piece.voxels], piece.counts)
+    def masked(chunk: Chunk, leaves: Leaves) -> Changed:
+        inside = np.repeat(kept[chunk.voxels], chunk.counts)
         out = leaves.astype(np.int32)
         out[(out >= span.start) & (out < span.stop) & ~inside] = nowhere
         return out
@@ -93,28 +96,28 @@ def mask_node(parcellation: SoftParcellation, node_id: str, keep: BoolArray) -> 
 
 
 def _regrouped(
-    parcellation: SoftParcellation, tree: LabelTree, change: Callable[[Piece, Leaves], Changed]
+    parcellation: SoftParcellation, tree: LabelTree, change: Callable[[Chunk, Leaves], Changed]
 ) -> SoftParcellation:
-    """Return the parcellation with other leaves for its shares, summed where they became equal; -1 drops a share."""
+    """Return the parcellation with its leaves renamed; those that become equal are summed, -1 drops a leaf."""
     number = len(tree.leaves)
     kind = np.uint8 if number <= 256 else np.uint16
     counts = np.zeros(parcellation.counts.size, np.uint8)
     leaves: list[Leaves] = [np.zeros(0, kind)]
-    shares = [np.zeros(0, np.uint8)]
-    for piece in pieces(parcellation.counts):
+    probabilities = [np.zeros(0, np.uint8)]
+    for chunk in chunks(parcellation.counts):
         row = _Rows.of(
-            piece.counts, change(piece, parcellation.leaves[piece.entries]), parcellation.shares[piece.entries]
+            chunk.counts, change(chunk, parcellation.leaves[chunk.entries]), parcellation.shares[chunk.entries]
         )
         row = row.sorted().summed()
-        counts[piece.voxels] = row.counts
+        counts[chunk.voxels] = row.counts
         leaves.append(row.leaves.astype(kind))
-        shares.append(row.shares)
+        probabilities.append(row.probabilities)
     return replace(
         parcellation,
         tree=tree,
         counts=counts.reshape(parcellation.counts.shape),
         leaves=np.concatenate(leaves).astype(kind, copy=False),
-        shares=np.concatenate(shares),
+        shares=np.concatenate(probabilities),
     )
 
 
@@ -124,17 +127,17 @@ class _Rows:
 
     counts: npt.NDArray[np.uint8]
     leaves: Changed
-    shares: npt.NDArray[np.uint8]
+    probabilities: npt.NDArray[np.uint8]
 
     @classmethod
-    def of(cls, counts: npt.NDArray[np.uint8], leaves: Changed, shares: npt.NDArray[np.uint8]) -> _Rows:
+    def of(cls, counts: npt.NDArray[np.uint8], leaves: Changed, probabilities: npt.NDArray[np.uint8]) -> _Rows:
         """Return them without the dropped ones."""
         stays = leaves >= 0
         if not stays.all():
             voxel = np.repeat(np.arange(counts.size), counts)[stays]
             counts = np.bincount(voxel, minlength=counts.size).astype(np.uint8)
-            leaves, shares = leaves[stays], shares[stays]
-        return cls(counts, leaves, shares)
+            leaves, probabilities = leaves[stays], probabilities[stays]
+        return cls(counts, leaves, probabilities)
 
     @cached_property
     def _goes_on(self) -> BoolArray:
@@ -155,9 +158,9 @@ class _Rows:
         within = np.arange(owner.size) - np.repeat(np.cumsum(number, dtype=np.intp) - number, number)
         entries = (stop[voxels] - number)[owner] + within
         order = entries[np.lexsort((self.leaves[entries], owner))]
-        leaves, shares = self.leaves.copy(), self.shares.copy()
-        leaves[entries], shares[entries] = self.leaves[order], self.shares[order]
-        return _Rows(self.counts, leaves, shares)
+        leaves, probabilities = self.leaves.copy(), self.probabilities.copy()
+        leaves[entries], probabilities[entries] = self.leaves[order], self.probabilities[order]
+        return _Rows(self.counts, leaves, probabilities)
 
     def summed(self) -> _Rows:
         """Return them with equal leaves of a voxel, which are neighbours by now, made one."""
@@ -170,7 +173,7 @@ class _Rows:
         return _Rows(
             (self.counts - fewer).astype(np.uint8),
             self.leaves[starts],
-            np.add.reduceat(self.shares, starts, dtype=np.uint8),
+            np.add.reduceat(self.probabilities, starts, dtype=np.uint8),
         )
 
 
@@ -210,5 +213,5 @@ def _folded(old: LabelTree, new: LabelTree, leaf: Node) -> int | None:
 
 def _why(tree: LabelTree, leaf: Node) -> str:
     if any(node.value == leaf.value for node in tree.inner_nodes) or (leaf.id in tree and not tree.is_leaf(leaf.id)):
-        return f"label value {leaf.value} was split, and a stored share cannot be"
-    return f"label value {leaf.value} is no longer a leaf of the tree, and it is not said what it was merged into"
+        return f"label value {leaf.value} was split, and a stored probability cannot be"
+    return f"label value {leaf.value} is no longer a leaf of the tree, and nothing tells what it was merged into"

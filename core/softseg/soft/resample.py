@@ -25,7 +25,7 @@ __all__ = ["merge_entries", "resample_dense_slabs", "resample_image", "resample_
 _MIXED, _CHUNK_ENTRIES = -1, 1 << 22  # mark of a voxel with several classes; entries sorted at a time
 
 Entries = tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[np.uint16], FloatArray]
-"""Voxel, slot, class and share of some labels, one per entry."""
+"""Voxel, slot, class and probability of some labels, one per entry."""
 
 
 def resample_image(image: Image, geometry: Geometry, order: str = "linear", outside: float = 0.0) -> Image:
@@ -60,10 +60,10 @@ def resample_image(image: Image, geometry: Geometry, order: str = "linear", outs
 
 
 def resample_labels(labels: SoftLabels, source: Geometry, target: Geometry, k: int = 8) -> SoftLabels:
-    """Return the labels on another grid: every class's share is averaged as an image would be.
+    """Return the labels on another grid: every class's probability is averaged as an image would be.
 
-    The largest share comes first. Outside the source grid nothing is labelled. Where labelled and unlabelled voxels
-    meet, the shares sum to the labelled part of the voxel; they are not scaled up.
+    The largest probability comes first. Outside the source grid nothing is labelled. Where labelled and unlabelled
+    voxels meet, the probabilities sum to the labelled part of the voxel; they are not scaled up.
 
     Parameters
     ----------
@@ -124,8 +124,8 @@ def _chunks(voxels: npt.NDArray[np.int64], width: int) -> Iterator[npt.NDArray[n
 
 
 def _uniform_classes(labels: SoftLabels) -> npt.NDArray[np.int32]:
-    """Return the class of voxels that hold one with share 1, ``classes`` for unlabelled ones, else ``_MIXED``."""
-    first, total = labels.shares[0], labels.total() if labels.slots > 1 else labels.shares[0]
+    """Return the class of voxels that hold one with probability 1, ``classes`` for unlabelled ones, else ``_MIXED``."""
+    first, total = labels.probabilities[0], labels.total() if labels.slots > 1 else labels.probabilities[0]
     out: npt.NDArray[np.int32] = np.where(first == 1, labels.indices[0].astype(np.int32), np.int32(_MIXED))
     out[total != first] = _MIXED
     out[total == 0] = labels.classes
@@ -160,9 +160,9 @@ def _uniform_at(
 
 
 def _mixed_aligned(labels: SoftLabels, found: npt.NDArray[np.int32], grids: AlignedGrids, k: int) -> Iterator[Entries]:
-    indices, shares = grids.turn(labels.indices), grids.turn(labels.shares)
+    indices, probabilities = grids.turn(labels.indices), grids.turn(labels.probabilities)
     strides = np.cumprod([1, *indices.shape[:1:-1]])[:3][::-1]
-    flat = [index.reshape(-1) for index in indices], [share.reshape(-1) for share in shares]
+    flat = [index.reshape(-1) for index in indices], [probability.reshape(-1) for probability in probabilities]
     width = labels.slots * int(np.prod([axis.indices.shape[1] for axis in grids.axes]))
     for voxels in _chunks(np.flatnonzero(found == _MIXED), width):
         position = np.unravel_index(voxels, found.shape)
@@ -177,7 +177,10 @@ def _mixed_aligned(labels: SoftLabels, found: npt.NDArray[np.int32], grids: Alig
 def _mixed_by_points(
     labels: SoftLabels, found: npt.NDArray[np.int32], source: Geometry, target: Geometry, k: int
 ) -> Iterator[Entries]:
-    flat = [index.reshape(-1) for index in labels.indices], [share.reshape(-1) for share in labels.shares]
+    flat = (
+        [index.reshape(-1) for index in labels.indices],
+        [probability.reshape(-1) for probability in labels.probabilities],
+    )
     for voxels in _chunks(np.flatnonzero(found == _MIXED), 64 * labels.slots):
         where, weight = sample_points(source, target, voxels)
         yield _gather(flat, voxels, where, weight, k)
@@ -191,34 +194,34 @@ def _gather(
     k: int,
 ) -> Entries:
     classes = np.concatenate([index[where] for index in flat[0]], axis=1)
-    shares = np.concatenate([share[where] * weight for share in flat[1]], axis=1)
-    row, slot, class_, share = merge_entries(classes, shares, k)
-    return voxels[row], slot, class_, share
+    probabilities = np.concatenate([probability[where] * weight for probability in flat[1]], axis=1)
+    row, slot, class_, probability = merge_entries(classes, probabilities, k)
+    return voxels[row], slot, class_, probability
 
 
-def merge_entries(classes: npt.NDArray[np.uint16], shares: FloatArray, k: int) -> Entries:
-    """Sum the shares of equal classes within each row and keep the ``k`` largest sums.
+def merge_entries(classes: npt.NDArray[np.uint16], probabilities: FloatArray, k: int) -> Entries:
+    """Sum the probabilities of equal classes within each row and keep the ``k`` largest sums.
 
     Parameters
     ----------
-    classes, shares: ``(N, M)``; entries with share 0 are left out.
+    classes, probabilities: ``(N, M)``; entries with probability 0 are left out.
     k: most classes kept in a row.
 
     Returns
     -------
-    row, slot, class, share: one element per kept class; slot 0 is the row's largest, equal ones in class order.
+    row, slot, class, probability: one element per kept class; slot 0 is the row's largest, equal ones in class order.
     """
     count, width = classes.shape
     order = np.argsort(classes, axis=1, kind="stable")
     classes = np.take_along_axis(classes, order, axis=1)
-    shares = np.take_along_axis(shares, order, axis=1)
+    probabilities = np.take_along_axis(probabilities, order, axis=1)
     begins = np.ones((count, width), bool)
     begins[:, 1:] = classes[:, 1:] != classes[:, :-1]
     starts = np.flatnonzero(begins)
     if starts.size == 0:
         empty = np.zeros(0, np.int64)
         return empty, empty, empty.astype(np.uint16), empty.astype(np.float32)
-    sums = np.minimum(np.add.reduceat(shares.reshape(-1), starts), np.float32(1))
+    sums = np.minimum(np.add.reduceat(probabilities.reshape(-1), starts), np.float32(1))
     kept = sums > 0
     starts, sums = starts[kept], sums[kept]
     row = starts // width
@@ -235,12 +238,12 @@ def _assemble(
 ) -> SoftLabels:
     slots = max((int(piece[1].max(initial=0)) + 1 for piece in pieces), default=1)
     indices = np.zeros((slots, found.size), np.uint16)
-    shares = np.zeros((slots, found.size), np.float32)
+    probabilities = np.zeros((slots, found.size), np.float32)
     plain = found.reshape(-1)
-    said = (plain != _MIXED) & (plain < classes)
-    indices[0] = np.where(said, plain, 0)
-    shares[0] = said
-    for voxels, slot, class_, share in pieces:
+    labelled = (plain != _MIXED) & (plain < classes)
+    indices[0] = np.where(labelled, plain, 0)
+    probabilities[0] = labelled
+    for voxels, slot, class_, probability in pieces:
         indices[slot, voxels] = class_
-        shares[slot, voxels] = share
-    return SoftLabels(indices.reshape(slots, *shape), shares.reshape(slots, *shape), classes)
+        probabilities[slot, voxels] = probability
+    return SoftLabels(indices.reshape(slots, *shape), probabilities.reshape(slots, *shape), classes)

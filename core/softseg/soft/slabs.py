@@ -1,7 +1,7 @@
 """A network's dense output on its own grid, handed out slab by slab on the grid of the input.
 
 A dense distribution over a hundred classes on a 1 mm head does not fit into a laptop, and most of it is background:
-a slab therefore covers only the box, and lists only the classes, where there is something to say.
+a slab therefore covers only the box, and lists only the classes, where there is anything to store.
 """
 
 from __future__ import annotations
@@ -24,17 +24,17 @@ _MOST_VALUES, _CHUNK_ENTRIES = 1 << 24, 1 << 21
 
 @dataclass(frozen=True, eq=False)
 class Slab:
-    """Shares of some classes in a box of some rows of a grid.
+    """Probabilities of some classes in a box of some rows of a grid.
 
-    Classes not listed have share 0 in the box. Voxels of these rows outside the box are background with share 1, or
-    have no shares at all where there is no background.
+    Classes not listed have probability 0 in the box. Voxels of these rows outside the box are background with
+    probability 1, or have no probabilities at all where there is no background.
 
     Attributes
     ----------
-    rows: the rows (k) of the grid that this slab speaks for.
+    rows: the rows (k) of the grid that this slab covers.
     start: ``(j, i)`` of the first voxel of the box.
     classes: int64 ``(c,)``: leaf indices, increasing.
-    values: float32 ``(c, rows, j, i)``: shares in 0..1 that sum to at most 1.
+    values: float32 ``(c, rows, j, i)``: probabilities in 0..1 that sum to at most 1.
     """
 
     rows: slice
@@ -74,12 +74,12 @@ def resample_dense_slabs(
 
     Parameters
     ----------
-    dense: float32 (or float16) ``(C, k, j, i)`` on ``source``: shares in 0..1 that sum to at most 1.
+    dense: float32 (or float16) ``(C, k, j, i)`` on ``source``: probabilities in 0..1 that sum to at most 1.
     source, target: grids in any orientation; fastest when their axes are parallel.
-    background: leaf index of the background, ``None`` where there is none (then nothing is left out, and the shares
-        outside the source grid are 0).
+    background: leaf index of the background, ``None`` where there is none (then nothing is left out, and the
+        probabilities outside the source grid are 0).
     negligible: classes that stay below ``negligible / C`` in all rows a slab needs are left out of it, so at most this
-        share goes missing in a voxel (our default).
+        probability goes missing in a voxel (our default).
     most_values: how many values a slab may hold; sets the number of rows.
 
     Raises
@@ -106,7 +106,7 @@ def _row_groups(count: int, size: int) -> Iterator[slice]:
 
 
 def _peaks(dense: FloatArray, background: int | None) -> FloatArray:
-    """Return the largest share of each class (for the background: of all others) in each row: ``(C, rows)``."""
+    """Return the largest probability of each class (for the background: of all others) in each row: ``(C, rows)``."""
     peaks = np.stack([volume.max(axis=(1, 2)) for volume in dense]).astype(np.float32)
     if background is not None:
         peaks[background] = 1 - dense[background].min(axis=(1, 2))
@@ -144,7 +144,7 @@ def _aligned_slab(
     ]
     for position, class_ in enumerate(classes):
         part = np.ascontiguousarray(turned[class_, needed, boxes[0], boxes[1]], np.float32)
-        if class_ == background:  # as the share beside it, which is 0 outside the box
+        if class_ == background:  # as the probability beside it, which is 0 outside the box
             part = 1 - part
         for axis, weights in enumerate(axes):
             part = weights.apply(part, axis)
@@ -192,15 +192,15 @@ def _sampled_slab(
     background: int | None,
     least: float,
 ) -> Slab:
-    asked = nearest_values(near, source, target, rows, 0) > 0
-    if not asked.any():
+    near_mask = nearest_values(near, source, target, rows, 0) > 0
+    if not near_mask.any():
         return _empty(rows)
-    j, i = _extent(np.any(asked, axis=(0, 2))), _extent(np.any(asked, axis=(0, 1)))
-    inner = np.argwhere(asked[:, j, i])
+    j, i = _extent(np.any(near_mask, axis=(0, 2))), _extent(np.any(near_mask, axis=(0, 1)))
+    inner = np.argwhere(near_mask[:, j, i])
     plane = target.shape[1] * target.shape[2]
-    flat = np.flatnonzero(asked) + rows.start * plane
+    flat = np.flatnonzero(near_mask) + rows.start * plane
     classes = np.flatnonzero(peaks.max(axis=1) > least) if background is None else np.arange(dense.shape[0])
-    out = np.zeros((classes.size, *asked[:, j, i].shape), np.float32)
+    out = np.zeros((classes.size, *near_mask[:, j, i].shape), np.float32)
     if background is not None:
         out[background] = 1
     step = max(1, _CHUNK_ENTRIES // 8)
@@ -210,9 +210,9 @@ def _sampled_slab(
         span = slice(int(where.min()) // _plane(source), int(where.max()) // _plane(source) + 1)
         for position, class_ in enumerate(classes):
             if peaks[class_, span].max() > least:
-                share = np.einsum("nm,nm->n", dense[class_].reshape(-1)[where], weight)
-                out[position, k_at, j_at, i_at] = share
-        if background is not None:  # sampled as the share beside it, so that it is whole outside the source
+                probability = np.einsum("nm,nm->n", dense[class_].reshape(-1)[where], weight)
+                out[position, k_at, j_at, i_at] = probability
+        if background is not None:  # sampled as the probability beside it, so that it is whole outside the source
             beside = np.einsum("nm,nm->n", 1 - dense[background].reshape(-1)[where], weight)
             out[background, k_at, j_at, i_at] = 1 - beside
     present = out.any(axis=(1, 2, 3))

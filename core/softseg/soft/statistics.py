@@ -28,11 +28,11 @@ Row = dict[str, Any]
 
 
 def run_statistics(request: StatisticsRequest, events: Events | None = None) -> Path:
-    """Write the table that is asked for and return its path.
+    """Write the requested table and return its path.
 
     Raises
     ------
-    InputError: what is asked does not fit the tree, a scan does not lie where the result is, or a file is wrong.
+    InputError: the request does not fit the tree, a scan does not lie where the result is, or a file is wrong.
     """
     events = Events() if events is None else events
     images = _named_images(request.images)
@@ -110,9 +110,9 @@ def _node_ids(parcellation: SoftParcellation, request: StatisticsRequest) -> lis
     return [parcellation.tree.find(each).id for each in request.nodes] or None
 
 
-def _named_images(asked: Sequence[str]) -> dict[str, Path]:
+def _named_images(images: Sequence[str]) -> dict[str, Path]:
     found: dict[str, Path] = {}
-    for text in asked:
+    for text in images:
         name, separator, file = text.partition("=")
         if not separator or not name or Path(text).exists():
             name, file = _ENDING.sub("", Path(text).name), text

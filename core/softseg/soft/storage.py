@@ -14,12 +14,12 @@ from softseg.arrays import declared_arrays, read_arrays
 from softseg.errors import InputError, SoftSegError
 from softseg.files import require_file, write_beside
 from softseg.image import Geometry
+from softseg.soft.chunks import Chunk, Leaves, chunks
 from softseg.soft.correcting.apply import with_corrections
 from softseg.soft.corrections.storage import RUN_ARRAYS, header_entries, read_corrections, run_arrays
 from softseg.soft.encoding import NODE_ERROR, SCALE
 from softseg.soft.outliers import StoredOutliers
 from softseg.soft.parcellation import SoftParcellation
-from softseg.soft.pieces import Leaves, Piece, pieces
 from softseg.system import require_memory
 from softseg.texts import parse_json
 from softseg.tree import LabelTree
@@ -158,7 +158,7 @@ def _outliers(header: dict[str, Any], arrays: dict[str, np.ndarray[Any, np.dtype
     entry = header.get("outliers")
     if entry is None:
         if "outliers" in arrays:
-            raise ValueError("it holds outlier steps that its header says nothing about")
+            raise ValueError("it holds outlier steps that its header does not describe")
         return None
     size = header["geometry"]["size"]
     k, j, i = (int(n) for n in entry["start"])
@@ -182,22 +182,22 @@ def _check_grid(grid: Geometry, file: Path) -> None:
 
 
 def _check_arrays(arrays: dict[str, np.ndarray[Any, np.dtype[Any]]]) -> None:
-    counts, leaves, shares = arrays["counts"], arrays["leaves"], arrays["shares"]
-    if counts.ndim != 3 or counts.dtype != np.uint8 or shares.dtype != np.uint8:
-        raise ValueError("expected counts (k, j, i) and shares of type uint8")
+    counts, leaves, probabilities = arrays["counts"], arrays["leaves"], arrays["shares"]
+    if counts.ndim != 3 or counts.dtype != np.uint8 or probabilities.dtype != np.uint8:
+        raise ValueError("expected counts (k, j, i) and probabilities of type uint8")
     if leaves.dtype not in (np.uint8, np.uint16):
         raise ValueError(f"expected leaves of type uint8 or uint16, got {leaves.dtype}")
     counted = int(counts.sum(dtype=np.int64))
-    if leaves.shape != (counted,) or shares.shape != (counted,):
-        raise ValueError(f"expected {counted} leaves and shares, got {leaves.size} and {shares.size}")
-    for piece in pieces(counts):
-        _check_piece(piece, leaves[piece.entries], shares[piece.entries])
+    if leaves.shape != (counted,) or probabilities.shape != (counted,):
+        raise ValueError(f"expected {counted} leaves and probabilities, got {leaves.size} and {probabilities.size}")
+    for chunk in chunks(counts):
+        _check_chunk(chunk, leaves[chunk.entries], probabilities[chunk.entries])
 
 
-def _check_piece(piece: Piece, leaves: Leaves, shares: np.ndarray[Any, np.dtype[np.uint8]]) -> None:
-    first = piece.first()[piece.counts > 0]
-    if first.size and int(np.add.reduceat(shares.astype(np.int32), first).max()) > SCALE:
-        raise ValueError("the shares of a voxel sum to more than 255")
+def _check_chunk(chunk: Chunk, leaves: Leaves, probabilities: np.ndarray[Any, np.dtype[np.uint8]]) -> None:
+    first = chunk.first()[chunk.counts > 0]
+    if first.size and int(np.add.reduceat(probabilities.astype(np.int32), first).max()) > SCALE:
+        raise ValueError("the probabilities of a voxel sum to more than 255")
     falls = leaves[1:] <= leaves[:-1]
     falls[first[1:] - 1] = False
     if falls.any():

@@ -55,7 +55,7 @@ class ParcellationViews(StoredDistribution):
 
         Raises
         ------
-        InputError: outliers are asked for, but none are stored, or their value is that of a node of the cut.
+        InputError: outliers are requested, but none are stored, or their value is that of a node of the cut.
         """
         cut = self._own(cut)
         outside = 0 if self.background is None else cut.values[cut.position_of_leaf[self.background]]
@@ -73,7 +73,7 @@ class ParcellationViews(StoredDistribution):
     def box_labels(self, cut: Cut | int) -> npt.NDArray[np.uint16]:
         """Return :meth:`labels` within :attr:`box`, without those of the grid: uint16 ``(k, j, i)`` of the box.
 
-        The array is not to be written: it answers the same question again.
+        The array is read-only: it is cached.
         """
         cut = self._own(cut)
         labels = self.sums.labels(cut.position_of_leaf.astype(np.int32), np.array(cut.values, np.uint16))
@@ -105,8 +105,8 @@ class ParcellationViews(StoredDistribution):
 
         Parameters
         ----------
-        confidence: probability that the answered node must have, 0.5..1; at such a level the answer is unique.
-        outliers: voxels beyond the threshold of a stored outlier score are unknown, whatever their shares.
+        confidence: probability that the labelled node must have, 0.5..1; at such a level the node is unique.
+        outliers: voxels beyond the threshold of a stored outlier score are unknown, whatever their probabilities.
 
         Returns
         -------
@@ -122,9 +122,9 @@ class ParcellationViews(StoredDistribution):
         return confident_labels(self, confidence, outliers)
 
     def answer_depth(self, confidence: float, outliers: bool = True) -> npt.NDArray[np.uint8]:
-        """Return the depth of the node that :meth:`confident_labels` answers with: uint8 ``(k, j, i)``.
+        """Return the depth of the node that :meth:`confident_labels` returns: uint8 ``(k, j, i)``.
 
-        0 is the root, and also where nothing is known: "somewhere in the tree" says no more than that.
+        0 is the root, also where nothing is stored.
         """
         from softseg.soft.confidence import answer_depth
 

@@ -55,11 +55,11 @@ def node_volumes(parcellation: StoredDistribution, cut: Cut | None) -> list[Node
     cuts = [cut] if cut is not None else [tree.cut_at(level) for level in range(tree.depth, -1, -1)]
     won: dict[str, tuple[float, float]] = {}
     for own in cuts:
-        voxels, shares = sums.won(own.position_of_leaf.astype(np.int32), len(own.nodes))
+        voxels, probabilities = sums.won(own.position_of_leaf.astype(np.int32), len(own.nodes))
         if background is not None:
             voxels[own.position_of_leaf[background]] += outside
-            shares[own.position_of_leaf[background]] += SCALE * outside
-        won.update(zip((node.id for node in own.nodes), zip(voxels, shares, strict=True), strict=True))
+            probabilities[own.position_of_leaf[background]] += SCALE * outside
+        won.update(zip((node.id for node in own.nodes), zip(voxels, probabilities, strict=True), strict=True))
     voxel_ml = parcellation.geometry.voxel_volume_ml
     return [
         NodeVolume(

@@ -26,7 +26,7 @@ class Draw:
 
     Attributes
     ----------
-    image: float32 ``(k, j, i)``, normalised as the plan says.
+    image: float32 ``(k, j, i)``, normalised by the plan.
     target: float32 ``[C, k, j, i]``, fractions of the learned leaves, which sum to 1; background outside of the field.
     means: float32 ``[D]``, the intensity that each class of the drawn tree was given.
     mirrored: whether left and right were swapped.
@@ -68,7 +68,7 @@ def draw_head(
 def _as_scanned(
     picture: Tensor, target: Tensor, learned: Learned, plan: Plan, spec: SynthesisSpec, generator: np.random.Generator
 ) -> tuple[Tensor, Tensor | None]:
-    """Take skull and face off the picture and say where the field of view is."""
+    """Remove skull and face from the image and return the field of view."""
     brain = 1 - target[learned.background]
     kept = without_skull(brain, spec, generator)
     if kept is not None:

@@ -43,7 +43,7 @@ class Learned:
 
         Raises
         ------
-        InputError: the learned tree has no background, or one of its leaves is painted by nobody.
+        InputError: the learned tree has no background, or nothing paints one of its leaves.
         """
         if learned.background is None:
             raise InputError("the learned tree needs a background leaf", field="synthetic.learn")

@@ -11,7 +11,7 @@ Range: TypeAlias = tuple[float, float]
 
 
 class SynthesisSpec(BaseModel):
-    """What varies from draw to draw. Values are our defaults, near SynthSeg's unless said otherwise.
+    """What varies from draw to draw. Values are our defaults, near SynthSeg's unless noted.
 
     Attributes
     ----------

@@ -117,7 +117,7 @@ def fractions(points: list[Tensor], rows: npt.NDArray[np.int64], count: int) -> 
 
 
 def mean_of(points: list[Tensor], values: npt.NDArray[np.float32]) -> Tensor:
-    """Return the mean over the points of each voxel of what ``values`` ``[classes]`` says: float32 ``[N]``."""
+    """Return the mean of ``values`` ``[classes]`` over the points of each voxel: float32 ``[N]``."""
     table = torch.from_numpy(values)
     out = table[points[0].int()]
     for classes in points[1:]:

@@ -1,4 +1,4 @@
-"""What is labelled, before a training from strokes begins: nothing at all, or a single voxel."""
+"""What is labelled, before a training from scribbles begins: nothing at all, or a single voxel."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ if TYPE_CHECKING:
 def check_labelled(
     store: CaseStore, training: Sequence[str], validation: Sequence[str], loss: CompoundLoss, events: Events
 ) -> None:
-    """Say what labels there are where only strokes are painted, and everywhere how many the losses cannot use.
+    """Say what labels there are where labels are scribbles, and everywhere how many the losses cannot use.
 
     Cases without a label, structures without a label and classes with very few labelled voxels are warned of where
-    there is no background or only strokes are painted; everywhere else every voxel is labelled. Voxels are those of the
+    there is no background or labels are scribbles; everywhere else every voxel is labelled. Voxels are those of the
     plan's grid.
 
     Raises
@@ -35,7 +35,7 @@ def check_labelled(
     tree, path = store.dataset.tree, store.dataset.path
     cases = {name: store.load(name) for name in (*training, *validation)}
     _warn_of_groups(tree, [cases[name] for name in training], loss, events)
-    if tree.background is not None and not any(case.strokes for case in cases.values()):
+    if tree.background is not None and not any(case.scribbles for case in cases.values()):
         return
     empty = [name for name, case in cases.items() if not len(case.points)]
     if set(training) <= set(empty):
@@ -43,7 +43,7 @@ def check_labelled(
             f"no training case has a labelled voxel ({_some(training)})",
             file=path,
             field="cases",
-            hint="paint strokes and give them the tree's label values; labels outside the used part of the image, a "
+            hint="draw scribbles and give them the tree's label values; labels outside the used part of the image, a "
             "mask, or the value for unlabelled voxels take no part (--set plan.crop.kind=none uses all of the image)",
         )
     for name in empty:

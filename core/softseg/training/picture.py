@@ -1,4 +1,4 @@
-"""The picture of a training: loss, Dice per level (of strokes accuracy and macro F1) once judged, learning rate."""
+"""The picture of a training: loss, Dice per level (of scribbles accuracy and macro F1) once judged, learning rate."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ def _draw_scores(axes: Any, curve: Curve) -> None:
             markersize=2.5,
             label=f"{kind.replace('_', ' ').replace('f1', 'macro F1')}, {place}",
         )
-    strokes = any(name.startswith("f1/") for name in names)
-    axes.set_ylabel("scores of labelled voxels" if strokes else "Dice on validation cases")
+    scribbles = any(name.startswith("f1/") for name in names)
+    axes.set_ylabel("scores of labelled voxels" if scribbles else "Dice on validation cases")
     axes.set_ylim(0, 1)
     axes.legend(frameon=False, fontsize=7, ncols=2, loc="lower right")

@@ -89,4 +89,4 @@ def labels_inside_mask(case: PreparedCase) -> SoftLabels:
     labels = case.truth
     if case.mask is None:
         return labels
-    return replace(labels, shares=labels.shares * case.mask.astype(np.float32))
+    return replace(labels, probabilities=labels.probabilities * case.mask.astype(np.float32))

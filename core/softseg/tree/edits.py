@@ -92,7 +92,7 @@ class TreeEdits(TreeBase):
         """Make one leaf out of siblings and all below them; it takes the place of the first of them.
 
         What was below is forgotten: no edit of the result brings it back, and a label map in the new values cannot be
-        turned into the old ones (:class:`softseg.tree.mapping.LabelMapping` says so). To only draw nodes together use
+        turned into the old ones (see :class:`softseg.tree.mapping.LabelMapping`). To only draw nodes together use
         :meth:`group` and a cut.
 
         Parameters

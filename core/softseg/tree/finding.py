@@ -15,11 +15,11 @@ if TYPE_CHECKING:
 Meaning: TypeAlias = tuple[tuple[str, str] | None, ...]
 
 _ANY_TISSUE = {("85756007", "SCT"), ("T-D0050", "SRT"), ("85756007", "SRT")}
-"""Slicer gives this code to every new segment, so it says nothing."""
+"""Slicer gives this code to every new segment, so it is ignored."""
 
 
 @dataclass(frozen=True)
-class Found:
+class NameMatch:
     """The nodes that a name may mean.
 
     Attributes
@@ -56,18 +56,18 @@ class NodeFinder:
         for node in tree.nodes:
             self._enter(node)
 
-    def find(self, name: str) -> Found:
+    def find(self, name: str) -> NameMatch:
         """Return the nodes that a name means; the way of reading it that needs least freedom decides."""
         by_name = [node for node in self._tree.nodes if node.name == name]
         if len(by_name) == 1:
-            return Found((by_name[0],))
+            return NameMatch((by_name[0],))
         for spelling, key in enumerate(_keys(name)):
             nodes = self._tiers[spelling].get(key)
             if nodes and key:
-                return Found(tuple(nodes), spelling)
+                return NameMatch(tuple(nodes), spelling)
         if is_background(name) and self._tree.background is not None:
-            return Found((self._tree.background,), 1)
-        return Found()
+            return NameMatch((self._tree.background,), 1)
+        return NameMatch()
 
     def with_code(self, terminology: Terminology | None) -> Node | None:
         """Return the only node with the same type, region and modifiers, None where none or several have them.
@@ -102,7 +102,7 @@ class NodeFinder:
 
 
 def meaning_of(terminology: Terminology) -> Meaning:
-    """Return the codes that say which structure is meant: type, region and their modifiers, each with its scheme."""
+    """Return the codes that identify a structure: type, region and their modifiers, each with its scheme."""
     return tuple(
         _plain_code(code)
         for code in (

@@ -13,7 +13,7 @@ from softseg.errors import InputError
 from softseg.tree.node import MAX_VALUE
 
 WHOLE = 1e-3
-"""Values of a label map that are so near to whole numbers are rounded, and it is said (our default)."""
+"""Values of a label map that are so near to whole numbers are rounded, with a warning (our default)."""
 
 
 def whole_numbers(labels: npt.ArrayLike) -> npt.NDArray[np.integer[Any]]:
@@ -55,8 +55,8 @@ class Rounded:
     largest: float
 
     @property
-    def said(self) -> str:
-        """What people should know, empty where nothing was rounded."""
+    def note(self) -> str:
+        """One sentence for the user, empty where nothing was rounded."""
         if not self.count:
             return ""
         return f"{self.count} values were rounded to whole label values, the largest difference was {self.largest:.2g}"
@@ -89,7 +89,7 @@ def farthest_from_whole(array: npt.NDArray[Any]) -> str:
 def look_up(
     labels: npt.ArrayLike, table: Mapping[int, int], dtype: npt.DTypeLike, what: str
 ) -> npt.NDArray[np.integer[Any]]:
-    """Return ``labels`` with every value replaced as ``table`` says.
+    """Return ``labels`` with every value replaced by ``table``.
 
     Parameters
     ----------

@@ -242,7 +242,7 @@ class LabelTree(TreeEdits):
         ----------
         path: the file.
         format: one of ``softseg.tree.FORMATS``; by default found from the file's ending. Flat formats keep the leaves
-            and, where they have room, the path; docs/label-trees.md says what each of them keeps.
+            and, where they have room, the path; docs/label-trees.md lists what each of them keeps.
 
         Raises
         ------

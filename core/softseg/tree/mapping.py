@@ -30,7 +30,7 @@ class LabelMapping:
 
     @staticmethod
     def between(source: LabelTree, target: LabelTree, became: Mapping[str, str] | None = None) -> LabelMapping:
-        """Return the mapping by ids: a node goes to the node of its id, else to where ``became`` says.
+        """Return the mapping by ids: a node goes to the node of its id, else to its node in ``became``.
 
         A node that is in neither follows its nearest ancestor that is in one of them: what was merged away is what its
         branch has become.
@@ -56,7 +56,9 @@ class LabelMapping:
             candidates = [_target(above.id, target, became) for above in reversed(path[1:] or path)]
             found = next((candidate for candidate in candidates if candidate), None)
             if found is None:
-                raise NodeError("nothing in the new tree stands for it", node=node.id, hint="say what it became")
+                raise NodeError(
+                    "nothing in the new tree stands for it", node=node.id, hint="name the node that it became"
+                )
             nodes[node.id] = found
         return LabelMapping(source, target, nodes)
 

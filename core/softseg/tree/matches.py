@@ -45,7 +45,7 @@ class Item:
     id: a stable id, as segments have; may be empty.
     value: its label value, None where it has none that means anything.
     terminology: its DICOM codes.
-    given: whether somebody gave it the name; False for what a program's own colour table calls its value.
+    given: whether a person gave it the name; False for a name from a program's own colour table.
     """
 
     key: Hashable
@@ -90,7 +90,7 @@ class Match:
 
     @property
     def open(self) -> bool:
-        """Whether nothing was found and nobody chose anything."""
+        """Whether nothing was found and nothing was chosen."""
         return self.node is None and not self.left_out
 
 
@@ -114,7 +114,7 @@ class Matching:
 
     @property
     def by_value(self) -> tuple[Match, ...]:
-        """The items that nothing but their label value speaks for."""
+        """The items that were matched by label value alone."""
         return tuple(match for match in self.matches if match.how == "value")
 
     @property
@@ -132,7 +132,7 @@ class Matching:
         wanted = set(keys)
         return Matching(self.tree, tuple(match for match in self.matches if match.item.key in wanted))
 
-    def require(self, hint: str = "rename them, choose another label tree, or say which node each of them is") -> None:
+    def require(self, hint: str = "rename them, choose another label tree, or assign their nodes") -> None:
         """Refuse open items.
 
         Raises
@@ -144,15 +144,15 @@ class Matching:
         plain = [match.item.shown for match in self.open if not match.reason]
         tree = f"the label tree '{self.tree.name}'" if self.tree.name else "the label tree"
         parts = [f"{tree} has no node for {listed(plain)}"] if plain else []
-        told = [f"{match.item.shown}: {match.reason}" for match in self.open if match.reason]
-        more = [f"and {len(told) - _SHOWN} more"] if len(told) > _SHOWN else []
-        head = [] if plain or not told else [f"not every label has a node in {tree}"]
-        raise InputError("; ".join([*parts, *head, *told[:_SHOWN], *more]), hint=hint)
+        reasons = [f"{match.item.shown}: {match.reason}" for match in self.open if match.reason]
+        more = [f"and {len(reasons) - _SHOWN} more"] if len(reasons) > _SHOWN else []
+        head = [] if plain or not reasons else [f"not every label has a node in {tree}"]
+        raise InputError("; ".join([*parts, *head, *reasons[:_SHOWN], *more]), hint=hint)
 
-    def said(self) -> str:
+    def note(self) -> str:
         """Return one line about the items that were taken by value alone; empty where none was."""
         found = [f"{match.item.shown} as '{match.node.name}'" for match in self.by_value if match.node is not None]
-        return f"taken by label value, as no name says more: {listed(found)}" if found else ""
+        return f"matched by label value, without a known name: {listed(found)}" if found else ""
 
     def choosing(self, chosen: Chosen) -> Matching:
         """Return the matching with what people chose for items; it is taken as it is, also several for one node.

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from softseg.tree.finding import Found, NodeFinder
+from softseg.tree.finding import NameMatch, NodeFinder
 from softseg.tree.matches import ADD, LEAVE_OUT, Choice, Chosen, Item, Match, Matching, listed
 from softseg.tree.names import says_nothing
 from softseg.tree.node import Node
@@ -41,7 +41,7 @@ def match_items(
     """Match items with the nodes of a tree.
 
     A name decides, however it is spelled (:mod:`softseg.tree.names`), before the id, the code and the value. Names
-    that programs give (``Segment_3``) say nothing; there the value counts, unless it is known that the values are
+    that programs give (``Segment_3``) are ignored; there the value counts, unless it is known that the values are
     others than the tree's: because an item that has a name has another value than its node, or because ``numbered``
     and any item has a name. A name that no node has contradicts the value. Items that mean the same node are open, but
     for the one whose name is spelled like it.
@@ -77,7 +77,7 @@ def match_trees(source: LabelTree, target: LabelTree) -> Matching:
     """Match the nodes of one tree that have label values with those of another; the keys are the values.
 
     A node that has the same id and the same value in both is one node, whatever it is called by now: so an edited tree
-    fits what its earlier versions made. Others are matched as :func:`match_items` says.
+    fits what its earlier versions made. Others are matched as in :func:`match_items`.
     """
     nodes = [node for node in source.nodes if node.value is not None]
     items = [Item(node.value, node.name, node.id, node.value, node.terminology) for node in nodes]
@@ -103,7 +103,7 @@ def contradictions(source: LabelTree, target: LabelTree) -> list[str]:
 
 
 def _same(node: Node, other: Node) -> bool:
-    """Whether nodes of two trees are one: an id that says something, and the value."""
+    """Whether nodes of two trees are one: a meaningful id, and the value."""
     return node.id == other.id and node.value == other.value and not says_nothing(node.id)
 
 
@@ -124,11 +124,11 @@ def _chosen(item: Item, choice: str | Choice, tree: LabelTree) -> Match:
 
 def _by_name(item: Item, tree: LabelTree, finder: NodeFinder) -> _Named:
     """Return the node that a name means, else the id, else the code."""
-    found = finder.find(item.name) if item.name else Found()
+    found = finder.find(item.name) if item.name else NameMatch()
     coded = finder.with_code(item.terminology)
     if found.node is not None:
         if coded is not None and not _related(coded, found.node, tree):
-            return _Named(Match(item, reason=f"its name says '{found.node.name}', its code '{coded.name}'"))
+            return _Named(Match(item, reason=f"its name means '{found.node.name}', its code '{coded.name}'"))
         return _Named(Match(item, found.node, "name"), found.spelling)
     if item.id in tree:
         return _Named(Match(item, tree.node(item.id), "id"), 4)
@@ -163,7 +163,7 @@ def _one_to_one(found: Sequence[_Named]) -> list[_Named]:
 
 
 def _numbered_otherwise(found: Sequence[_Named], tree: LabelTree) -> bool:
-    """Whether the name of an item says that the values are not the tree's."""
+    """Whether the name of an item shows that the values are not the tree's."""
     return any(
         one.match.item.value is not None
         and one.match.node is not None
@@ -210,8 +210,8 @@ def _alone(found: Sequence[Match]) -> list[Match]:
 def _assumed(items: Sequence[Item], tree: LabelTree, finder: NodeFinder) -> tuple[list[Item], list[Match]]:
     """Return the items with the names that count, and open ones.
 
-    Names that nobody gave count where all of them mean nodes and the values do not; where both do and differ, nothing
-    says which is right.
+    Default names count where all of them mean nodes and the values do not; where both do and differ, neither
+    is taken.
     """
     assumed = [item for item in items if not item.given and not item.nameless]
     if not assumed:
@@ -223,7 +223,9 @@ def _assumed(items: Sequence[Item], tree: LabelTree, finder: NodeFinder) -> tupl
         return list(items), []
     differing = {key: node for key, node in valued.items() if by_name and node != nodes[key]}
     open_ = [
-        Match(item, reason=f"its value says '{differing[item.key].name}', the program's own colour table '{item.name}'")
+        Match(
+            item, reason=f"its value means '{differing[item.key].name}', the program's own colour table '{item.name}'"
+        )
         for item in assumed
         if item.key in differing
     ]

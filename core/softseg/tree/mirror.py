@@ -19,7 +19,7 @@ SIDE = re.compile(
     r"|(?<=[a-z])(?:Left|Right)(?![a-z])"  # thalamusLeft
     r"|(?<![^\W\d_])(?:[Ll]eft|[Rr]ight)(?=[A-Z])"  # LeftThalamus
 )
-"""A word of a name that says a side."""
+"""A word of a name for a side."""
 
 
 def swapped(text: str) -> str:

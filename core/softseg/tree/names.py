@@ -1,4 +1,4 @@
-"""What a name of a structure says, however it is spelled: case, separators, sides; and which names say nothing."""
+"""The meaning of a structure's name, however it is spelled: case, separators, sides; and names without meaning."""
 
 from __future__ import annotations
 
@@ -41,9 +41,9 @@ def plain_name(text: str) -> str:
 
 
 def side_and_rest(text: str) -> tuple[str, str]:
-    """Return the side that a name says (``"left"``, ``"right"`` or none) and the rest of it in plain words.
+    """Return the side in a name (``"left"``, ``"right"`` or none) and the rest of it in plain words.
 
-    ``Left-Hippocampus``, ``hippocampus_L``, ``lh.hippocampus`` and ``LeftHippocampus`` say the same, as do
+    ``Left-Hippocampus``, ``hippocampus_L``, ``lh.hippocampus`` and ``LeftHippocampus`` mean the same, as do
     ``ctx-lh-insula`` and ``left insula``. A single letter is a side only at either end of a name that has other words:
     ``vertebra L1`` has none. American and British spellings are one.
     """

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from softseg.tree.labeltree import LabelTree
 
 CONTRADICTION = -2
-"""What :meth:`Overlaps.add` leaves where segments contradict each other, if nobody shall win."""
+"""What :meth:`Overlaps.add` leaves where segments contradict each other, if none shall win."""
 
 _MOST_NAMED = 5
 
@@ -87,7 +87,7 @@ class Overlaps:
         """How many voxels are claimed by two nodes at least; one that several layers contradict counts for each."""
         return sum(self._counts.values())
 
-    def said(self) -> str:
+    def note(self) -> str:
         """Return one line that names the contradictions; empty where there is none."""
         found = [str(one) for one in self.contradictions]
         if not found:

@@ -40,7 +40,7 @@ class TreeFit:
 
     @property
     def _rank(self) -> tuple[int, int, int]:
-        """Most labels first; by name before by value alone; then the tree with the fewest leaves besides."""
+        """Most labels first; by name before by value alone; then the tree with the fewest other leaves."""
         return -self.fitting, -self.named, len(self.tree.leaves)
 
 

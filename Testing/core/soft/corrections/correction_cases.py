@@ -52,7 +52,7 @@ def random_parcellation(seed: int, background: bool, spread: float = 0.15) -> So
 
 
 def random_corrections(parcellation: SoftParcellation, seed: int, most: int = 5) -> list[Said]:
-    """Some strokes at any depth that overlap; few say something of no voxel."""
+    """Some scribbles at any depth that overlap; few say something of no voxel."""
     random = np.random.default_rng(seed + 1)
     tree, shape = parcellation.tree, parcellation.geometry.shape
     out = []

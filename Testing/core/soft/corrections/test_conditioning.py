@@ -46,8 +46,8 @@ def test_the_node_is_sure_and_the_ratios_inside_stay(case: tuple[int, bool]) -> 
     model = random_parcellation(*case)
     for said in random_corrections(model, case[0], most=2):
         corrected = model.corrected(said.node, said.voxels, is_node=said.is_node)
-        share = corrected.probability(said.node)[said.voxels]
-        assert (share == (1 if said.is_node else 0)).all()
+        probability = corrected.probability(said.node)[said.voxels]
+        assert (probability == (1 if said.is_node else 0)).all()
         before, after = dense_of(model), exact(corrected)
         inside = model.tree.leaf_slice(said.node) if said.is_node else slice(0, 0)
         mass = before[inside].sum(axis=0)

@@ -185,8 +185,8 @@ def test_suggestions_are_the_siblings_and_what_the_model_saw() -> None:
         assert model.tree.value_of(one.node_id) != shown
     sibling = {1: "right", 2: "left"}.get(int(shown))
     assert sibling is None or any(one.node_id == sibling and one.is_sibling for one in found)
-    stroke = np.zeros(SHAPE, bool)
-    stroke[voxel] = True
-    corrected = model.corrected("stem", stroke)
+    scribble = np.zeros(SHAPE, bool)
+    scribble[voxel] = True
+    corrected = model.corrected("stem", scribble)
     assert "stem" not in [one.node_id for one in corrected.suggestions(3, voxel)]
     assert any(one.probability > 0 for one in corrected.suggestions(3, voxel))

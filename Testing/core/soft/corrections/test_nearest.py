@@ -15,13 +15,13 @@ from softseg.soft.corrections.nearest import nearest_voxels
     seed=st.integers(0, 10_000),
     shape=st.tuples(st.integers(1, 4), st.integers(1, 9), st.integers(1, 90)),
     spacing=st.tuples(*[st.sampled_from([0.3, 0.9375, 1.0, 1.2, 5.0])] * 3),
-    share=st.sampled_from([0.0, 0.002, 0.05, 0.6]),
+    probability=st.sampled_from([0.0, 0.002, 0.05, 0.6]),
 )
 def test_the_nearest_is_found_however_far(
-    seed: int, shape: tuple[int, int, int], spacing: tuple[float, float, float], share: float
+    seed: int, shape: tuple[int, int, int], spacing: tuple[float, float, float], probability: float
 ) -> None:
     random = np.random.default_rng(seed)
-    there = random.random(shape) < share
+    there = random.random(shape) < probability
     asking = np.flatnonzero(~there & (random.random(shape) < 0.3))
     if not asking.size:
         return

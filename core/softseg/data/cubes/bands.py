@@ -52,7 +52,7 @@ class Bands(BaseModel):
     per_pixel: see :class:`BandsChoice`.
     mean, sd: of each selected band over the training pixels, after per-pixel scaling.
     components: rows to project on, ``[outputs, selected]``, with whitening where that was chosen; None without PCA.
-    explained: share of the variance that each component holds.
+    explained: fraction of the variance that each component holds.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -133,7 +133,9 @@ def fit_bands(
         raise InputError(f"{choice.pca} components of {len(selected)} bands are too many", field=f"{field}.pca")
     values = per_pixel(np.ascontiguousarray(pixels[:, list(selected)].T, np.float32), choice.per_pixel)
     mean, sd = values.mean(axis=1, dtype=np.float64), values.std(axis=1, dtype=np.float64)
-    sd = np.where(sd > _LEAST * np.maximum(np.abs(mean), _LEAST), sd, 1.0)  # a constant band says nothing: it becomes 0
+    sd = np.where(
+        sd > _LEAST * np.maximum(np.abs(mean), _LEAST), sd, 1.0
+    )  # a constant band carries nothing: it becomes 0
     components = explained = None
     if choice.pca is not None:
         normal = (values - mean[:, None]) / sd[:, None]
@@ -217,7 +219,7 @@ def _positions(part: str, field: str) -> set[int]:
 def _in_nm(part: str, wavelengths: Sequence[float] | None, field: str) -> set[int]:
     if wavelengths is None:
         raise InputError(
-            "the file does not say its bands' wavelengths", field=field, hint="choose bands by position, such as 0-102"
+            "the file has no wavelengths of its bands", field=field, hint="choose bands by position, such as 0-102"
         )
     low, high = _ends(part, field)
     known = np.asarray(wavelengths)

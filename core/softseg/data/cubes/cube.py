@@ -19,8 +19,8 @@ class Cube:
     ----------
     array: ``[bands, k, j, i]``, any real number type; one slice (k) where the file is a picture.
     geometry: the grid of every band.
-    wavelengths: of the bands, in nm, where the file says so.
-    notes: what is to be said about the place of the file it was read from, one sentence each without a full stop.
+    wavelengths: of the bands, in nm, where the file has them.
+    notes: remarks on the position of the file it was read from, one sentence each without a full stop.
     """
 
     array: npt.NDArray[Any]

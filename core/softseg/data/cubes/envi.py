@@ -1,7 +1,7 @@
 """ENVI: a text header (``scene.hdr``) that describes a file of numbers (``scene``, ``scene.dat``, ``scene.img``).
 
 Read are real numbers in the three interleaves (bsq, bil, bip), both byte orders, with a header offset, and wavelengths
-in nanometres, micrometres or millimetres. What the header says about size is held against the size of the file.
+in nanometres, micrometres or millimetres. The size in the header is checked against the size of the file.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _FIELD = re.compile(r"^\s*([^={}\n]+?)\s*=\s*(\{[^}]*\}|[^\n]*)", re.MULTILINE)
 
 @dataclass(frozen=True)
 class EnviHeader:
-    """What an ENVI header says.
+    """The fields of an ENVI header.
 
     Attributes
     ----------
@@ -41,7 +41,7 @@ class EnviHeader:
     dtype: of the numbers, with byte order.
     interleave: ``bsq``, ``bil`` or ``bip``.
     offset: bytes before the first number.
-    wavelengths: of the bands in nm, None where it does not say.
+    wavelengths: of the bands in nm, None where it has none.
     """
 
     file: Path
@@ -113,7 +113,7 @@ def read_envi(path: Path) -> tuple[npt.NDArray[Any], tuple[float, ...] | None]:
 
     Raises
     ------
-    InputError: a file is missing, the header cannot be understood, or the file is not as long as the header says.
+    InputError: a file is missing, the header cannot be understood, or the file's length does not match the header.
     """
     header_file, data_file = _pair(path)
     header = EnviHeader.read(header_file)
@@ -123,7 +123,7 @@ def read_envi(path: Path) -> tuple[npt.NDArray[Any], tuple[float, ...] | None]:
         by = f"{header.samples} x {header.lines} x {header.bands} x {header.dtype.itemsize} bytes"
         offset = f" + {header.offset} bytes" if header.offset else ""
         raise InputError(
-            f"is {'shorter' if size < expected else 'longer'} than its header says: {size} bytes, expected {expected} "
+            f"is {'shorter' if size < expected else 'longer'} than declared: {size} bytes, expected {expected}  "
             f"({by}{offset})",
             file=data_file,
             hint=f"is it damaged, or are samples, lines, bands, data type or offset wrong in {header_file.name}?",

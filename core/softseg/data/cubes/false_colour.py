@@ -58,7 +58,7 @@ def false_colour(
 def colour_bands(image: ChannelImage) -> tuple[int, int, int]:
     """Return the bands for red, green and blue.
 
-    Those nearest to :data:`RED_GREEN_BLUE_NM` where the file says its wavelengths and holds such light; the three of a
+    Those nearest to :data:`RED_GREEN_BLUE_NM` where the file has wavelengths and covers these; the three of a
     colour picture as they are; else bands at 5/6, 1/2 and 1/6 of all (our default; such colours mean nothing).
     """
     if not isinstance(image, Cube):

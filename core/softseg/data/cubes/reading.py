@@ -1,6 +1,6 @@
 """Reading a channel or a label map from any file there is a reader for.
 
-Axis order: a cube in a file of arrays is ``[rows, columns, bands]``; ENVI says so itself; the pages of a TIFF, the
+Axis order: a cube in a file of arrays is ``[rows, columns, bands]``; ENVI names it itself; the pages of a TIFF, the
 colours of a picture and the fourth axis (or the components) of a NIfTI, NRRD or MHA file are bands. Rows run down
 (array axis ``j``) and columns to the right (``i``). What has no place in space of its own gets pixels of 1 mm, with the
 first pixel at the origin.

@@ -42,7 +42,7 @@ def import_bids(
     labels. Sessions written into the subject's name (``sub-01Ses2``) belong to the same person. Labels in another space
     than the image's (``space-MNI152...``) are left out.
 
-    Where nobody says which labels are meant: a label map (``dseg``), of several the one without ``desc``; else the
+    By default: a label map (``dseg``), of several the one without ``desc``; else the
     soft maps (``probseg``), one for each ``label``; else all other files but brain masks, where one file for each
     image is a label map and several are maps of a structure each.
 
@@ -55,16 +55,16 @@ def import_bids(
     labels: which label files mean which node of the tree, by node id, e.g. ``{"grey-matter": "gmseg-manual",
         "cord": "seg-manual"}``; the value is what follows the image's name, with or without the leading ``_``, or a
         ``desc`` or ``label`` entity.
-    label_map: which files are the label maps, said as in ``labels``.
+    label_map: which files are the label maps, as in ``labels``.
     tree: a label tree's file or the name of a shipped one; by default one that is made from the labels: flat, or, for
         several soft maps, with a structure that always lies inside another as its child.
     fractions: parts of the people for train, val, test.
     people, splits, fold: who is who and which split; see :class:`softseg.data.importers.people.Choices`.
-    events: told what was found and what was left out.
+    events: receives what was found and what was left out.
 
     Raises
     ------
-    InputError: it is not such a dataset, the labels cannot be told apart, or a table beside them says other things than
+    InputError: it is not such a dataset, the labels are ambiguous, or a table beside them contradicts
         the tree.
     """
     events = Events() if events is None else events
@@ -118,7 +118,7 @@ def _places(folder: Path, derivatives: str | PathLike[str] | None) -> list[Path]
 def _label_folder(
     places: Sequence[Path], images: Sequence[Path], channels: Sequence[str], events: Events
 ) -> tuple[Path, list[LabelFile]]:
-    """Return the folder of the labels and its label files in the images' own space; what is left out is said."""
+    """Return the folder of the labels and its label files in the images' own space; what is left out is reported."""
     files = {place: label_files(images, place, channels) for place in places}
     fitting = {
         place: [file for file in found if file.image is not None and not file.space] for place, found in files.items()
@@ -141,7 +141,7 @@ def _label_folder(
 
 
 def _refuse(files: Mapping[Path, Sequence[LabelFile]]) -> None:
-    """Say why no label file is of use, where there are some."""
+    """Raise the reason why no label file can be used, where there are some."""
     for place, found in files.items():
         spaces = sorted({file.space for file in found if file.image is not None and file.space})
         if spaces:

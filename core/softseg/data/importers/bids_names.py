@@ -57,8 +57,8 @@ class LabelFile:
     ----------
     path: the file.
     image: the image that it lies on; None where there is none.
-    ending: what tells it from other labels of the image: what follows the image's name, or the entities ``desc``,
-        ``label``, ``atlas``, ``seg``, or else the suffix.
+    ending: what distinguishes it from other labels of the image: what follows the image's name, or the entities
+        ``desc``, ``label``, ``atlas``, ``seg``, or else the suffix.
     full: the same with all that is in the file name (``desc-aseg_dseg``).
     suffix: ``dseg`` (a label map), ``probseg`` (a soft map), ``mask``, or anything else.
     space: where it lies if that is not the image's own space, else empty.
@@ -77,7 +77,7 @@ class LabelFile:
 
     @property
     def is_brain_mask(self) -> bool:
-        """Whether it only says where the brain is."""
+        """Whether it is only a brain mask."""
         return self.suffix == "mask" and self.ending.casefold() in ("brain", "mask")
 
 
@@ -125,10 +125,10 @@ def label_files(images: Sequence[Path], folder: Path, channels: Iterable[str] = 
         if parts[-1] in known:
             continue
         scan = "_".join(part for part in parts[:-1] if part.partition("-")[0] not in _OF_DERIVATIVES)
-        said = [part for part in parts[:-1] if part.partition("-")[0] in _NAMED]
-        ending = "_".join(part.partition("-")[2] for part in said) or parts[-1]
+        named = [part for part in parts[:-1] if part.partition("-")[0] in _NAMED]
+        ending = "_".join(part.partition("-")[2] for part in named) or parts[-1]
         image_of = by_scan.get(scan, [None])[0]
-        found.append(LabelFile(path, image_of, ending, "_".join([*said, parts[-1]]), parts[-1], _space(name)))
+        found.append(LabelFile(path, image_of, ending, "_".join([*named, parts[-1]]), parts[-1], _space(name)))
     return found
 
 

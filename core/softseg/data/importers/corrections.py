@@ -47,19 +47,19 @@ def import_corrections(
     fractions: Fractions = ALL_TRAIN,
     events: Events | None = None,
 ) -> Path:
-    """Describe corrected results as a dataset; results that nobody corrected are left out, with a warning.
+    """Describe corrected results as a dataset; uncorrected results are left out, with a warning.
 
     Parameters
     ----------
     source: results (``.soft.npz``), folders of cases, or output folders of ``softseg predict``.
     out: DATA.json.
-    images: the scan of each result, channels joined by commas; by default what ``results.json`` says.
+    images: the scan of each result, channels joined by commas; by default from ``results.json``.
     channel: names of the channels, joined by commas; those of ``original``, or ``image``, by default.
     original: DATA.json of the model's own training, whose cases are mixed in: those to train on so that nothing is
         forgotten, the others to judge by. People who have a corrected scan do not judge.
-    opinion_weight: how much a voxel counts that nobody corrected, 0..0.9.
+    opinion_weight: weight of an uncorrected voxel, 0..0.9.
     people, splits, fold, fractions: who is who and which split; all corrected results train by default.
-    events: told what was found and what was left out.
+    events: receives what was found and what was left out.
 
     Raises
     ------
@@ -77,8 +77,8 @@ def import_corrections(
     own = _with_own_groups(entries, mixed)
     cases = with_people(own, Choices(people, splits, fold, fractions), events)
     cases += _others(cases, mixed, events)
-    said = sum(len(each.result.corrections) for each in found)
-    events.log(f"{said} corrections in {len(found)} results")
+    total = sum(len(each.result.corrections) for each in found)
+    events.log(f"{total} corrections in {len(found)} results")
     return write_dataset(out, Path(out).stem, channels, tree, cases)
 
 
@@ -94,7 +94,7 @@ def _results(sources: Sequence[Path], images: Sequence[str] | None) -> list[tupl
 
 
 def _from_manifest(path: Path) -> list[tuple[Path, tuple[Path, ...], str]]:
-    """Return what ``results.json`` says of a result, a case's folder or an output folder."""
+    """Return the entry of ``results.json`` for a result, a case's folder or an output folder."""
     if not exists(path):
         raise InputError("no such file or folder", file=path)
     folders = [path, path.parent, path.parent.parent]
@@ -104,7 +104,7 @@ def _from_manifest(path: Path) -> list[tuple[Path, tuple[Path, ...], str]]:
     wanted = [each for each in known if path in (each[0], each[0].parent, each[0].parent.parent)]
     if not wanted:
         raise InputError(
-            f"no {RESULTS_FILE} says which scan this was predicted from",
+            f"no {RESULTS_FILE} names the scan of this result",
             file=path,
             hint="name the scan with --images, one for each result",
         )
@@ -139,10 +139,10 @@ def _corrected(results: Sequence[tuple[Path, tuple[Path, ...], str]], events: Ev
         raise InputError(
             f"no corrections in {listed(without)}",
             file=results[0][0],
-            hint="correct a result first: nothing can be learned from what the model said itself",
+            hint="correct a result first: the model cannot learn from its own predictions",
         )
     if without:
-        events.warning(f"nobody corrected {listed(without)}; left out")
+        events.warning(f"{listed(without)} without corrections; left out")
     return found
 
 
@@ -177,7 +177,7 @@ def _entries(found: Sequence[_Found], channels: Sequence[str], weight: float | N
 
 
 def _with_own_groups(entries: list[dict[str, Any]], mixed: Dataset | None) -> list[dict[str, Any]]:
-    """Return the cases with the person whom the original dataset says each scan is of, and ids that are free there."""
+    """Return the cases with each scan's person from the original dataset, and ids that are free there."""
     if mixed is None:
         return entries
     person = {tuple(case.images[name].resolve() for name in mixed.channels): case.group for case in mixed.cases}

@@ -35,7 +35,7 @@ def import_decathlon(
     fold: int | None = None,
     events: Events | None = None,
 ) -> Path:
-    """Describe a Decathlon task; every training case counts as a person unless ``people`` says more.
+    """Describe a Decathlon task; every training case counts as a person unless ``people`` is given.
 
     4D images are split into one file per channel, in a folder beside ``out`` that belongs to it
     (``DATA.channels``); others stay where they are. The task's test images have no labels and are left out; training
@@ -47,7 +47,7 @@ def import_decathlon(
     out: DATA.json; its tree is written beside it.
     fractions: parts of the people for train, val, test.
     people, splits, fold: who is who and which split; see :class:`softseg.data.importers.people.Choices`.
-    events: told what was found.
+    events: receives what was found.
 
     Raises
     ------

@@ -26,7 +26,7 @@ def import_folder(
     fold: int | None = None,
     events: Events | None = None,
 ) -> Path:
-    """Describe ``images/NAME.*`` and ``labels/NAME.*`` as a dataset; every name counts as a person unless told.
+    """Describe ``images/NAME.*`` and ``labels/NAME.*`` as a dataset; without ``people`` every name is a person.
 
     With several channels, ``images/`` has one folder per channel instead of files. A folder ``labels/NAME/`` holds one
     label map per rater. A folder of DICOM slices (``images/NAME/``) is an image, a DICOM segmentation is labels. Masks
@@ -41,7 +41,7 @@ def import_folder(
     channel: name of the only channel.
     fractions: parts of the people for train, val, test.
     people, splits, fold: who is who and which split; see :class:`softseg.data.importers.people.Choices`.
-    events: told what was found and what was left out.
+    events: receives what was found and what was left out.
 
     Raises
     ------

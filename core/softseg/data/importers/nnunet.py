@@ -39,12 +39,12 @@ def import_nnunet(
     fold: int | None = None,
     events: Events | None = None,
 ) -> Path:
-    """Describe a raw dataset of nnU-Net; every training case counts as a person unless ``people`` says more.
+    """Describe a raw dataset of nnU-Net; every training case counts as a person unless ``people`` is given.
 
     ``labelsTs`` with ``imagesTs``, where present, becomes the test split, and the training cases are split into train
-    and val alone: as ``splits_final.json`` says where it is found in the folder, or in ``nnUNet_preprocessed`` beside
+    and val alone: from ``splits_final.json`` where it is found in the folder, or in ``nnUNet_preprocessed`` beside
     ``nnUNet_raw``. Regions (``"whole tumour": [1, 2, 3]``) become inner nodes of the tree where they nest; the label
-    ``ignore`` becomes the value of the root, which says nothing about a voxel. A tree under ``softseg_tree`` is taken
+    ``ignore`` becomes the value of the root, which counts as unlabelled. A tree under ``softseg_tree`` is taken
     instead. A description of version 1 lists its cases. Images without labels are named in a warning.
 
     Parameters
@@ -53,10 +53,10 @@ def import_nnunet(
     out: DATA.json; its tree is written beside it.
     fractions: parts of the people for train, val, test (0.7, 0.15, 0.15); given ones count instead of splits that are
         found.
-    people: a table that says whose scan each case is; see :class:`softseg.data.importers.people.Choices`.
+    people: a table of the person of each case; see :class:`softseg.data.importers.people.Choices`.
     splits: a file like ``splits_final.json``, instead of the one that is found.
     fold: which fold of it, from 0; the first by default.
-    events: told what was found.
+    events: receives what was found.
 
     Raises
     ------

@@ -28,14 +28,14 @@ _SHOWN = 5
 
 @dataclass(frozen=True)
 class Choices:
-    """What a user says about people and splits.
+    """A user's choices about people and splits.
 
     Attributes
     ----------
-    people: a table that says whose scan each case is.
+    people: a table of the person of each case.
     splits: a file like nnU-Net's ``splits_final.json``.
     fold: which of its folds, from 0; None for the first.
-    fractions: parts of the people for train, val and test, where neither says it.
+    fractions: parts of the people for train, val and test, where neither gives it.
     """
 
     people: str | PathLike[str] | None = None
@@ -49,10 +49,10 @@ def with_people(cases: Sequence[Mapping[str, Any]], choices: Choices, events: Ev
 
     Parameters
     ----------
-    cases: each with an ``id``; with a ``group`` where the layout itself says who it is; with a ``split`` where that is
-        settled (a test set of its own).
-    choices: what the user says.
-    events: told what was found, and warned of ids that look like scans of one person.
+    cases: each with an ``id``; with a ``group`` where the layout itself names the person; with a ``split`` where that
+        is settled (a test set of its own).
+    choices: the user's.
+    events: receives what was found, and warnings of ids that look like scans of one person.
 
     Raises
     ------
@@ -64,18 +64,18 @@ def with_people(cases: Sequence[Mapping[str, Any]], choices: Choices, events: Ev
     if table is not None:
         groups |= table.person
     fixed = {str(case["id"]): str(case["split"]) for case in cases if "split" in case}
-    said: Mapping[str, str] = {}
+    given: Mapping[str, str] = {}
     source: Path | None = None
     if choices.splits is not None:
         source = Path(choices.splits)
-        said = read_splits(source, choices.fold, [name for name in ids if name not in fixed], events)
+        given = read_splits(source, choices.fold, [name for name in ids if name not in fixed], events)
     elif choices.fold is not None:
         raise InputError("no splits were found or given", field="fold", hint="give splits_final.json with --splits")
     elif table is not None and any(table.split.values()):
         source = Path(choices.people or "")
-        said = table.split
-    said = {**said, **fixed}
-    splits = _by_group(ids, groups, said, choices.fractions, source)
+        given = table.split
+    given = {**given, **fixed}
+    splits = _by_group(ids, groups, given, choices.fractions, source)
     tested = {groups[name] for name, split in fixed.items() if split == "test"}
     moved = [name for name in ids if name not in fixed and groups[name] in tested]
     if moved:
@@ -96,7 +96,9 @@ def split_people(people: Sequence[str], fractions: Fractions = DEFAULT_FRACTIONS
     InputError: the fractions are negative, do not sum to 1, or leave nothing for training.
     """
     if min(fractions) < 0 or abs(sum(fractions) - 1) > 1e-6 or fractions[0] <= 0:
-        raise InputError(f"expected three shares that sum to 1, the first above 0, got {fractions}", field="fractions")
+        raise InputError(
+            f"expected three fractions that sum to 1, the first above 0, got {fractions}", field="fractions"
+        )
     order = sorted(set(people), key=lambda name: hashlib.sha256(name.encode()).hexdigest())
     least = 1 if len(order) >= 3 else 0
     val, test = (max(round(len(order) * part), least) if part > 0 else 0 for part in fractions[1:])
@@ -106,16 +108,16 @@ def split_people(people: Sequence[str], fractions: Fractions = DEFAULT_FRACTIONS
 
 
 def _by_group(
-    ids: Sequence[str], groups: Mapping[str, str], said: Mapping[str, str], fractions: Fractions, source: Path | None
+    ids: Sequence[str], groups: Mapping[str, str], given: Mapping[str, str], fractions: Fractions, source: Path | None
 ) -> dict[str, str]:
-    """Return the split of each case: as it is said, else by the digest of its person."""
+    """Return the split of each case: as given, else by the digest of its person."""
     of_group: dict[str, tuple[str, str]] = {}
     for name in ids:
-        if said.get(name):
-            split, first = of_group.setdefault(groups[name], (said[name], name))
-            if split != said[name]:
+        if given.get(name):
+            split, first = of_group.setdefault(groups[name], (given[name], name))
+            if split != given[name]:
                 raise InputError(
-                    f"person {groups[name]!r} is in two splits: {first!r} in {split}, {name!r} in {said[name]}",
+                    f"person {groups[name]!r} is in two splits: {first!r} in {split}, {name!r} in {given[name]}",
                     file=source,
                     hint="put all scans of a person into one split",
                 )
@@ -140,5 +142,5 @@ def _warn_of_sessions(ids: Sequence[str], groups: Mapping[str, str], splits: Map
     where = f"{len(crossing)} of them lie in several splits" if crossing else "none of them lies in several splits"
     events.warning(
         f"these names look like scans of one person but count as different people: {shown}{more}; {where}; "
-        "say who is who with --people TABLE"
+        "name the persons with --people TABLE"
     )

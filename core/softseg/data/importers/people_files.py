@@ -1,4 +1,4 @@
-"""Tables that say whose scan each case is, and files that say which split: what a user hands an importer."""
+"""Tables of the person of each case, and files of splits, as a user gives them to an importer."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ _SPLITS = {
 
 @dataclass(frozen=True)
 class People:
-    """What a table says, by case id: whose scan it is, and its split (empty where it is not given)."""
+    """A table's columns by case id: the person, and the split (empty where it is not given)."""
 
     person: Mapping[str, str]
     split: Mapping[str, str]
@@ -46,12 +46,12 @@ def read_people(file: Path, ids: Sequence[str], groups: Mapping[str, str], event
     ----------
     file: the table, with columns named as in ``docs/datasets.md``.
     ids: of the cases.
-    groups: whose scans they are as far as the layout says it; the id itself where it does not.
-    events: told what was found.
+    groups: the persons known from the layout; the id itself where it is not known.
+    events: receives what was found.
 
     Raises
     ------
-    InputError: it is no such table, leaves out a case, or says two things about one; the line is named.
+    InputError: it is no such table, leaves out a case, or has two values for one; the line is named.
     """
     table = read_named_table(file, _COLUMNS)
     key, person = _key_and_person(table, file)
@@ -101,7 +101,7 @@ def _key_and_person(table: NamedTable, file: Path) -> tuple[str, str]:
         if person or "rescan" in given:
             return "case", person
         raise InputError(
-            "no column says who a case is of", file=file, hint="name it person, subject, participant_id or group"
+            "no column names the person of a case", file=file, hint="name it person, subject, participant_id or group"
         )
     if "participant" in given:
         return "participant", person
@@ -150,7 +150,7 @@ def _check_known(
     alone = [case for case in missing if groups[case] == case]
     if alone:
         raise InputError(
-            f"does not say who {listed(alone)} {'is' if len(alone) == 1 else 'are'}",
+            f"does not name the person of {listed(alone)}",
             file=file,
             hint="add a row for each",
         )
@@ -175,7 +175,7 @@ def read_splits(file: Path, fold: int | None, ids: Sequence[str], events: Events
     file: ``splits_final.json`` of nnU-Net, or one such object.
     fold: which, from 0; None for the first.
     ids: of the cases that must be in it.
-    events: told which fold was taken.
+    events: receives which fold was taken.
 
     Raises
     ------

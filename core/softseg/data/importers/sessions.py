@@ -33,7 +33,7 @@ _SHORT = re.compile(rf"{_GAP}+(?:[a-zA-Z]|\d{{1,3}})\)?$")
 def scans_of_one(ids: Iterable[str]) -> dict[str, list[str]]:
     """Return ids that look like scans of one person, two or more for each, by what they have in common.
 
-    A number or a single letter at the end tells scans apart only behind something that ends with a number itself
+    A number or a single letter at the end distinguishes scans only behind something that ends with a number itself
     (``P001-2``, but not ``case_2``), or where several beginnings have two ids each.
     """
     ids = sorted(set(ids))
@@ -56,7 +56,7 @@ def scans_of_one(ids: Iterable[str]) -> dict[str, list[str]]:
 
 
 def _base(name: str) -> tuple[str, bool]:
-    """Return an id without what tells scans of one person apart, and whether that is clear from the id alone."""
+    """Return an id without the part that numbers a person's scans, and whether that is clear from the id alone."""
     base = _ENTITY.sub("", name).strip("_-. ")
     while (shorter := _NAMED.sub("", base)) not in (base, ""):
         base = shorter

@@ -20,7 +20,7 @@ _DEPTH = 5
 
 
 def require_same_meaning(cases: Sequence[Mapping[str, Any]], tree: str | PathLike[str]) -> None:
-    """Refuse a tree that says something else of a label value than the tables beside the label maps.
+    """Refuse a tree that names a label value differently than the tables beside the label maps.
 
     Parameters
     ----------

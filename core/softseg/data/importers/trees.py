@@ -34,7 +34,7 @@ def tree_of_values(
     ----------
     cases: with ``labels``.
     name: of the tree.
-    events: told of values that were rounded.
+    events: receives warnings of values that were rounded.
     names: of the values, as far as they are known; others are called ``label-VALUE``.
 
     Raises

@@ -1,4 +1,4 @@
-"""What every outlier score is: a number per voxel, made from what a network says about a window, larger where stranger.
+"""What every outlier score is: a number per voxel from a network's output for a window, larger where less familiar.
 
 Any out-of-distribution score made for classification can be used on voxels (Wang et al., OOD-SEG, Medical Image
 Analysis 2026, arXiv 2411.09553).
@@ -23,13 +23,13 @@ Needs = Literal["logits", "features", "gradient"]
 
 @dataclass(frozen=True, eq=False)
 class Voxels:
-    """What a network says about some voxels.
+    """A network's output for some voxels.
 
     Attributes
     ----------
     raw: raw outputs, float32 ``(..., out_channels)``.
     head: what they mean.
-    known: shares of the leaves ``(..., C)`` where somebody computed them already.
+    known: probabilities of the leaves ``(..., C)`` where they are computed already.
     features: what entered the network's last layer, float32 ``(..., D)``; only for scores that need it.
     """
 
@@ -44,8 +44,8 @@ class Voxels:
         return self.head.logits(self.raw, -1)
 
     @cached_property
-    def shares(self) -> Tensor:
-        """Shares of the leaves, ``(..., C)``, summing to 1; all 0 where no leaf of a NormReLU head is active."""
+    def probabilities(self) -> Tensor:
+        """Probabilities of the leaves, ``(..., C)``, summing to 1; all 0 where no leaf of a NormReLU head is active."""
         if self.known is not None:
             return self.known
         if self.head.name != "normrelu":
@@ -56,12 +56,12 @@ class Voxels:
 
     @cached_property
     def log_total(self) -> Tensor:
-        """Logarithm of the sum of the exponentials of the logits, ``(...)``: the largest logit less its log share."""
-        return self.logits.amax(-1) - self.shares.amax(-1).log()  # sooner there than torch.logsumexp
+        """Log-sum-exp of the logits, ``(...)``: the largest logit less its log probability."""
+        return self.logits.amax(-1) - self.probabilities.amax(-1).log()  # sooner there than torch.logsumexp
 
 
 class OutlierScore(ABC):
-    """One way to tell voxels that belong to no trained class.
+    """One score to detect voxels of no trained class.
 
     Attributes
     ----------

@@ -1,4 +1,4 @@
-"""Generalised ODIN: a head that learns to say how much an image belongs to anything it was trained on."""
+"""Generalised ODIN: a head that learns how much an image belongs to the training distribution."""
 
 from __future__ import annotations
 

@@ -14,10 +14,10 @@ from softseg.network.outlier_scores.base import OutlierScore, Voxels, number, on
 
 
 class MaxSoftmax(OutlierScore):
-    """1 - the largest share of a leaf, 0 .. 1 - 1 / C (Hendrycks and Gimpel, ICLR 2017, arXiv 1610.02136).
+    """1 - the largest probability of a leaf, 0 .. 1 - 1 / C (Hendrycks and Gimpel, ICLR 2017, arXiv 1610.02136).
 
-    With a NormReLU head of several channels the shares are those of SoftSeg's normalised activation, for which the
-    paper says nothing (ours); where no leaf is active the score is 1.
+    With a NormReLU head of several channels the probabilities are those of SoftSeg's normalised activation, for which
+    the paper defines nothing (ours); where no leaf is active the score is 1.
     """
 
     name = "max-softmax"
@@ -26,7 +26,7 @@ class MaxSoftmax(OutlierScore):
 
     def of(self, voxels: Voxels) -> Tensor:
         """See :class:`OutlierScore`."""
-        return 1 - voxels.shares.amax(-1)
+        return 1 - voxels.probabilities.amax(-1)
 
     def bounds(self, classes: int) -> tuple[float, float] | None:
         """See :class:`OutlierScore`."""
@@ -42,9 +42,9 @@ class MaxSoftmax(OutlierScore):
 
 
 class Entropy(OutlierScore):
-    """The entropy of the shares of the leaves, in nats, 0 .. ln C: the plainest measure of doubt.
+    """The entropy of the probabilities of the leaves, in nats, 0 .. ln C: the plainest measure of doubt.
 
-    With a NormReLU head of several channels, of its normalised shares (ours); ln C where no leaf is active.
+    With a NormReLU head of several channels, of its normalised probabilities (ours); ln C where no leaf is active.
     """
 
     name = "entropy"
@@ -53,11 +53,11 @@ class Entropy(OutlierScore):
 
     def of(self, voxels: Voxels) -> Tensor:
         """See :class:`OutlierScore`."""
-        shares = voxels.shares
+        probabilities = voxels.probabilities
         if voxels.head.name == "normrelu":
-            found = torch.special.entr(shares).sum(-1)
-            return torch.where(shares.any(-1), found, math.log(shares.shape[-1]))
-        expected: Tensor = torch.einsum("...c,...c->...", shares, voxels.logits)  # a product that is never there
+            found = torch.special.entr(probabilities).sum(-1)
+            return torch.where(probabilities.any(-1), found, math.log(probabilities.shape[-1]))
+        expected: Tensor = torch.einsum("...c,...c->...", probabilities, voxels.logits)  # a product that is never there
         return (voxels.log_total - expected).clamp_min_(0)
 
     def bounds(self, classes: int) -> tuple[float, float] | None:

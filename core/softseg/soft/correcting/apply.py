@@ -27,7 +27,7 @@ def predicted(parcellation: _Parcellation) -> _Parcellation:
 
 
 def with_corrections(parcellation: _Parcellation, corrections: Iterable[Correction]) -> _Parcellation:
-    """Return what a model said under these corrections alone, the oldest first.
+    """Return the model's prediction under these corrections alone, the oldest first.
 
     Raises
     ------
@@ -39,7 +39,7 @@ def with_corrections(parcellation: _Parcellation, corrections: Iterable[Correcti
 
 
 def with_added(parcellation: _Parcellation, corrections: Sequence[Correction]) -> _Parcellation:
-    """Return a parcellation with more corrections, the oldest first; they speak after those that it has.
+    """Return a parcellation with more corrections, the oldest first; they come after those it has.
 
     Raises
     ------
@@ -67,20 +67,20 @@ def without(parcellation: _Parcellation, id_: str) -> _Parcellation:
 
 
 def _voxels_of(corrections: Sequence[Correction]) -> Indices:
-    """Return the voxels of which any of some corrections speaks, increasing."""
+    """Return the voxels that any of some corrections covers, increasing."""
     every = np.sort(np.concatenate([correction.runs.voxels() for correction in corrections]), kind="stable")
     return every[np.diff(every, prepend=-1) > 0]
 
 
 def _with_layer(parcellation: _Parcellation, layer: CorrectionLayer, changed: Indices) -> _Parcellation:
     """Return a parcellation with another layer, which differs in the voxels ``changed`` (increasing) alone."""
-    low, high = layer.own.bounds(layer.shares)
+    low, high = layer.own.bounds(layer.probabilities)
     box = parcellation.stored_box
     if not _holds(low, high, box):
         box, changed = layer.own, layer.rows.voxels  # the box shrinks: begin again
     if layer.corrections:
-        _, at = layer.shares.find(changed)
-        box = box.grown(low, high).replaced(layer.own.rows(changed).replaced(layer.shares.take(at)))
+        _, at = layer.probabilities.find(changed)
+        box = box.grown(low, high).replaced(layer.own.rows(changed).replaced(layer.probabilities.take(at)))
     else:
         box = layer.own
     old = parcellation.stored_box
@@ -91,7 +91,14 @@ def _with_layer(parcellation: _Parcellation, layer: CorrectionLayer, changed: In
 
 
 def _with_box(parcellation: _Parcellation, box: StoredBox, layer: CorrectionLayer | None) -> _Parcellation:
-    out = replace(parcellation, start=box.start, counts=box.counts, leaves=box.leaves, shares=box.shares, layer=layer)
+    out = replace(
+        parcellation,
+        start=box.start,
+        counts=box.counts,
+        leaves=box.leaves,
+        shares=box.probabilities,
+        layer=layer,
+    )
     return out.with_stored_box(box)
 
 

@@ -82,7 +82,7 @@ def suggestions(
     Parameters
     ----------
     shown: what is shown.
-    predicted: what the model said.
+    predicted: the model's prediction.
     cut: of their tree.
     voxel: ``(k, j, i)``.
     """
@@ -90,10 +90,10 @@ def suggestions(
     now, model = (_node_steps(one, cut, voxel) for one in (shown, predicted))
     own = cut.nodes[int(now.argmax())] if now.any() else None
     found = []
-    for node, share in zip(cut.nodes, model.tolist(), strict=True):
+    for node, probability in zip(cut.nodes, model.tolist(), strict=True):
         sibling = own is not None and node.parent == own.parent
-        if node != own and (share or sibling):
-            found.append(Suggestion(node.id, share / SCALE, sibling))
+        if node != own and (probability or sibling):
+            found.append(Suggestion(node.id, probability / SCALE, sibling))
     return tuple(sorted(found, key=lambda one: -one.probability))
 
 

@@ -11,9 +11,9 @@ import numpy.typing as npt
 from softseg.soft.correcting.apply import predicted, with_added, without
 from softseg.soft.correcting.choosing import Suggestion, region, suggestions
 from softseg.soft.correcting.edited import corrected_by_labels
+from softseg.soft.corrections.constraints import Constraints, correction_map
 from softseg.soft.corrections.correction import Correction
 from softseg.soft.corrections.runs import Runs
-from softseg.soft.corrections.said import Said, correction_map
 from softseg.soft.views import ParcellationViews
 from softseg.tree import Cut
 from softseg.types import BoolArray
@@ -23,11 +23,11 @@ if TYPE_CHECKING:
 
 
 class Correctable(ParcellationViews):
-    """A distribution that people may correct. A correction conditions it; nothing of what the model said is lost."""
+    """A distribution that people may correct. A correction conditions it; the model's prediction is kept."""
 
     @property
     def corrections(self) -> tuple[Correction, ...]:
-        """What was said about voxels, the oldest first."""
+        """The corrections of voxels, the oldest first."""
         return () if self.layer is None else self.layer.corrections
 
     @property
@@ -37,7 +37,7 @@ class Correctable(ParcellationViews):
 
     @property
     def corrected_voxels(self) -> BoolArray:
-        """Where anything was said: bool ``(k, j, i)``."""
+        """Where anything was corrected: bool ``(k, j, i)``."""
         out = np.zeros(self.geometry.shape, bool)
         if self.layer is not None:
             out.reshape(-1)[self.layer.rows.voxels] = True
@@ -55,25 +55,25 @@ class Correctable(ParcellationViews):
         """Return the parcellation in which some voxels are known to be a node, or not to be it.
 
         The distribution is conditioned: given the node N a leaf of it has ``p(leaf) / p(N)`` and any other nothing, so
-        N has probability 1 and the ratios within it stay. Where earlier corrections have left nothing of N, what the
-        model itself said is conditioned; where the model had nothing of it either, the nearest voxel (in mm; the first
-        in C order of equally near ones) that has any answers; where no voxel has, all leaves of N are equally likely.
+        N has probability 1 and the ratios within it stay. Where earlier corrections have left nothing of N, the
+        model's prediction is conditioned; where the model had nothing of it either, the nearest voxel (in mm; the first
+        in C order of equally near ones) that has any is used; where no voxel has, all leaves of N are equally likely.
         "Is not N" conditions on the other leaves in the same way; where no voxel has any of these, it is background
-        (in a tree without, all of them are equally likely). What was said before still holds where it can: after
-        "cortex", "is not left" means the other leaves of the cortex. Where it cannot, the later one wins. The returned
-        :attr:`corrections` say how many voxels were answered in which way.
+        (in a tree without, all of them are equally likely). Earlier corrections still hold where they can: after
+        "cortex", "is not left" means the other leaves of the cortex. Where they cannot, the later one wins. The
+        returned :attr:`corrections` count how many voxels were set in which way.
 
         Parameters
         ----------
         node_id: any node of the tree, the background too.
         voxels: bool ``(k, j, i)`` on :attr:`geometry`; without any, the parcellation itself is returned.
         is_node: False: the voxels are not the node.
-        author: who says so.
+        author: of the correction.
         time: when, in UTC where it has no zone; now by default.
 
         Raises
         ------
-        InputError: no such node, "is not" is said of all leaves, or ``time`` is not in ISO 8601.
+        InputError: no such node, "is not" would exclude all leaves, or ``time`` is not in ISO 8601.
         ValueError: ``voxels`` has another shape or type.
         """
         if voxels.shape != self.geometry.shape or voxels.dtype != np.bool_:
@@ -100,7 +100,7 @@ class Correctable(ParcellationViews):
         ----------
         cut: a cut of this tree, or a level.
         labels: integers (or whole floats) ``(k, j, i)``: the edited map. Where :attr:`outliers` are stored it may be
-            that of ``labels(cut, outliers=True)``: what is left of their value says nothing.
+            that of ``labels(cut, outliers=True)``: voxels that keep their value are not corrected.
         box: slices ``(k, j, i)`` of the grid that ``labels`` covers; all of it by default.
         author, time: as for :meth:`corrected`.
 
@@ -116,15 +116,16 @@ class Correctable(ParcellationViews):
         return corrected_by_labels(self, self._own(cut), labels, box, author, time)
 
     def correction_map(self) -> npt.NDArray[np.uint16]:
-        """Return what was said of each voxel, as a label map of mixed depth: uint16 ``(k, j, i)``.
+        """Return the corrections as a label map of mixed depth: uint16 ``(k, j, i)``.
 
-        Values are those of :meth:`LabelTree.node_values`; 0 where nothing was said. As 0 is the value of a background,
-        too, ask :attr:`corrected_voxels` where anything was said. It is the deepest node that holds what all of it
-        leaves possible: said "cortex" and then "is not left" it is its right half; "is not left" alone may be no more
-        than the root. Where two things exclude each other, the later one counts. The node has probability 1 there.
+        Values are those of :meth:`LabelTree.node_values`; 0 where nothing was corrected. As 0 is the value of a
+        background, too, :attr:`corrected_voxels` tells where anything was. The node is the deepest that holds all
+        leaves
+        left possible: after "cortex" and "is not left" it is the right cortex; "is not left" alone may be no more
+        than the root. Where two corrections exclude each other, the later one counts. The node has probability 1 there.
         """
-        said = Said.nothing() if self.layer is None else self.layer.said
-        return correction_map(said, self.tree, self.geometry.shape)
+        constraints = Constraints.none() if self.layer is None else self.layer.constraints
+        return correction_map(constraints, self.tree, self.geometry.shape)
 
     def region(self, cut: Cut | int, voxel: tuple[int, int, int]) -> BoolArray:
         """Return the voxels connected to one (by 6 neighbours) with the same label at a cut: bool ``(k, j, i)``.
@@ -143,8 +144,8 @@ class Correctable(ParcellationViews):
     def suggestions(self, cut: Cut | int, voxel: tuple[int, int, int]) -> tuple[Suggestion, ...]:
         """Return which other nodes of a cut a voxel could be, the most probable first.
 
-        These are all siblings of the node that is shown there, and whatever the model itself gave a share (also where
-        a correction has taken it).
+        These are all siblings of the node that is shown there, and whatever the model itself gave a probability (also
+        where a correction has taken it).
 
         Parameters
         ----------
@@ -158,7 +159,7 @@ class Correctable(ParcellationViews):
         return suggestions(self, self.predicted, self._own(cut), voxel)
 
     def without(self, correction: Correction | str) -> Self:
-        """Return the parcellation as it would be without a correction; the others are answered anew, in their order.
+        """Return the parcellation as it would be without a correction; the others are applied again, in their order.
 
         Parameters
         ----------

@@ -1,4 +1,4 @@
-"""What people said about voxels of a soft parcellation, as a layer over what the model said.
+"""People's corrections of a soft parcellation, as a layer over the model's prediction.
 
 Loads with numpy alone.
 """

@@ -21,7 +21,7 @@ _PART = 1 << 15  # voxels at a time: what is made of their indices stays within 
 
 @dataclass(frozen=True, eq=False)
 class StoredBox:
-    """The arrays of a soft parcellation; its attributes say what they are.
+    """The arrays of a soft parcellation; see its attributes.
 
     Attributes
     ----------
@@ -35,7 +35,7 @@ class StoredBox:
     start: Index
     counts: npt.NDArray[np.uint8]
     leaves: npt.NDArray[np.uint8] | npt.NDArray[np.uint16]
-    shares: npt.NDArray[np.uint8]
+    probabilities: npt.NDArray[np.uint8]
     background: int | None
     number: int
 
@@ -48,7 +48,7 @@ class StoredBox:
     @cached_property
     def sums(self) -> NodeSums:
         """What is stored, sorted for quick sums; made at the first question and kept for the next ones."""
-        return node_sums(self.counts, self.leaves, self.shares, self.number)
+        return node_sums(self.counts, self.leaves, self.probabilities, self.number)
 
     @property
     def has_sums(self) -> bool:
@@ -100,7 +100,7 @@ class StoredBox:
         steps = np.full(leaves.size, SCALE, np.uint8)
         target = ranges((np.cumsum(counts) - counts)[here], counts[here])
         source = ranges(self.first_of(places), counts[here]) if here.size else target
-        leaves[target], steps[target] = self.leaves[source], self.shares[source]
+        leaves[target], steps[target] = self.leaves[source], self.probabilities[source]
         return Rows(voxels, counts, leaves, steps)
 
     def any_of(self, allowed: BoolArray, low: Index, high: Index) -> BoolArray:
@@ -144,7 +144,7 @@ class StoredBox:
         return out
 
     def bounds(self, rows: Rows) -> tuple[Index, Index]:
-        """Return the smallest box that holds this one and all voxels whose shares are not those of its outside.
+        """Return the smallest box that holds this one and all voxels whose probabilities are not those of its outside.
 
         Returns
         -------
@@ -177,13 +177,13 @@ class StoredBox:
         )
         counts[inner], within[inner] = self.counts, True
         leaves = np.full(int(counts.sum(dtype=np.int64)), self.background or 0, self.leaves.dtype)
-        shares = np.full(leaves.size, SCALE, np.uint8)
+        probabilities = np.full(leaves.size, SCALE, np.uint8)
         old = np.repeat(within.reshape(-1), counts.reshape(-1))
-        leaves[old], shares[old] = self.leaves, self.shares
-        return replace(self, start=low, counts=counts, leaves=leaves, shares=shares)
+        leaves[old], probabilities[old] = self.leaves, self.probabilities
+        return replace(self, start=low, counts=counts, leaves=leaves, probabilities=probabilities)
 
     def replaced(self, rows: Rows) -> StoredBox:
-        """Return the box with other shares in some voxels; what lies outside the box is left out."""
+        """Return the box with other probabilities in some voxels; what lies outside the box is left out."""
         here, places = self.inside(rows.voxels)
         new = rows.take(here)
         counts = self.counts.copy()
@@ -195,12 +195,12 @@ class StoredBox:
         cuts = np.stack([old[starts], old[starts + runs.lengths - 1] + before[starts + runs.lengths - 1]], axis=1)
         own = np.append(new.first[starts], new.leaves.size)
         leaves = _spliced(self.leaves, new.leaves.astype(self.leaves.dtype), cuts, own)
-        shares = _spliced(self.shares, new.steps, cuts, own)
-        return replace(self, counts=counts, leaves=leaves, shares=shares)
+        probabilities = _spliced(self.probabilities, new.steps, cuts, own)
+        return replace(self, counts=counts, leaves=leaves, probabilities=probabilities)
 
 
 def _spliced(values: npt.NDArray[Any], new: npt.NDArray[Any], cuts: Indices, own: Indices) -> npt.NDArray[Any]:
-    """Return values with parts of ``new``, which begin where ``own`` says, in place of the spans ``cuts`` (n, 2)."""
+    """Return values with parts of ``new``, which begin at ``own``, in place of the spans ``cuts`` (n, 2)."""
     parts: list[npt.NDArray[Any]] = []
     end = 0
     for (first, last), begin, stop in zip(cuts.tolist(), own.tolist(), own.tolist()[1:], strict=False):

@@ -1,4 +1,4 @@
-"""One correction: what somebody said about some voxels of a soft parcellation."""
+"""One correction: the node that some voxels of a soft parcellation are, or are not."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ class Correction:
     id: made when the correction is.
     node_id: the node.
     is_node: whether the voxels are this node; else they are anything but it.
-    author: who said so; may be empty.
+    author: may be empty.
     time: when, in UTC: ``2026-01-31T12:00:00Z``.
     runs: the voxels, kept compactly; :attr:`voxels` gives the mask.
-    conditioned: in how many voxels the answer is the voxel's own distribution, conditioned.
+    conditioned: in how many voxels its own distribution was conditioned.
     nearest: in how many it is that of the nearest voxel which has any of the node, for want of an own one.
     even: in how many all leaves of the node are equally likely (for "is not": it is background), as no voxel has any.
     """
@@ -56,17 +56,17 @@ class Correction:
 
     @property
     def voxels(self) -> BoolArray:
-        """Where it speaks: bool ``(k, j, i)``, made anew at each call."""
+        """The corrected voxels: bool ``(k, j, i)``, a new array at each call."""
         return self.runs.mask()
 
     @property
     def voxel_count(self) -> int:
-        """In how many voxels it speaks."""
+        """The number of corrected voxels."""
         return self.runs.count
 
 
 def corrected_voxel_count(corrections: Iterable[Correction]) -> int:
-    """Return in how many voxels any of some corrections speaks; each voxel counts once."""
+    """Return the number of voxels that any of some corrections covers."""
     voxels = [correction.runs.voxels() for correction in corrections]
     return int(np.unique(np.concatenate(voxels)).size) if voxels else 0
 

@@ -9,16 +9,16 @@ import numpy as np
 import numpy.typing as npt
 
 from softseg.errors import InputError
+from softseg.soft.corrections.constraints import allowed_leaves, smallest_node
 from softseg.soft.corrections.correction import Correction
 from softseg.soft.corrections.runs import Runs
-from softseg.soft.corrections.said import allowed_leaves, smallest_node
 from softseg.tree import LabelTree
 
 Targets = npt.NDArray[np.int32]
 
 
 def on_tree(corrections: Iterable[Correction], old: LabelTree, new: LabelTree, target: Targets) -> list[Correction]:
-    """Return corrections that speak of nodes of an edited tree.
+    """Return the corrections in terms of an edited tree.
 
     A node that is still there is meant, whatever lies below it now. For one that is gone it is the deepest node that
     holds all its former leaves: the leaf that they were merged into, or the branch that they were taken up by.
@@ -31,8 +31,8 @@ def on_tree(corrections: Iterable[Correction], old: LabelTree, new: LabelTree, t
 
     Raises
     ------
-    InputError: a node was removed with no place for its leaves, or "is not" cannot be said on the new tree, because
-        the node is part of a larger one now.
+    InputError: a node was removed with no place for its leaves, or "is not" cannot be expressed on the new tree,
+        because the node is part of a larger one now.
     """
     return [replace(one, node_id=_node(one, old, new, target)) for one in corrections]
 
@@ -43,7 +43,7 @@ def _node(correction: Correction, old: LabelTree, new: LabelTree, target: Target
     if id_ not in new or new.is_leaf(id_):
         places = target[span]
         if (places < 0).any():
-            raise _lost(correction, "is no longer in the tree, and it is not said what it was merged into")
+            raise _lost(correction, "is no longer in the tree, and nothing tells what it was merged into")
         id_ = smallest_node(new, int(places.min()), int(places.max()))
         inside = new.leaf_slice(id_)
         others = np.delete(target, np.arange(span.start, span.stop))
@@ -58,13 +58,13 @@ def _node(correction: Correction, old: LabelTree, new: LabelTree, target: Target
 
 def _lost(correction: Correction, why: str) -> InputError:
     return InputError(
-        f"this node {why}, but a correction speaks of it",
+        f"this node {why}, but a correction refers to it",
         field=f"node '{correction.node_id}'",
         hint=f"undo that edit, or remove the correction {correction.id}",
     )
 
 
-def speak_alike(before: Sequence[Correction], after: Sequence[Correction], old: LabelTree, new: LabelTree) -> bool:
+def agree(before: Sequence[Correction], after: Sequence[Correction], old: LabelTree, new: LabelTree) -> bool:
     """Whether corrections leave the same leaves possible on two trees whose leaves stand in the same order."""
     return all(
         bool((allowed_leaves(a.node_id, a.is_node, old) == allowed_leaves(b.node_id, b.is_node, new)).all())

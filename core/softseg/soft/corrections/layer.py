@@ -1,4 +1,4 @@
-"""Corrections as a layer over what a model said: added one by one, each answered from what is below it."""
+"""Corrections as a layer over a model's prediction: added one by one, each conditions what is below it."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from softseg.soft.corrections.box import Index, StoredBox
+from softseg.soft.corrections.constraints import Constraints, allowed_leaves
 from softseg.soft.corrections.correction import Correction
 from softseg.soft.corrections.nearest import nearest_voxels
 from softseg.soft.corrections.rows import Rows
 from softseg.soft.corrections.runs import Indices
-from softseg.soft.corrections.said import Said, allowed_leaves
 from softseg.tree import LabelTree
 from softseg.types import BoolArray
 
@@ -21,27 +21,27 @@ Spacing = tuple[float, float, float]
 
 @dataclass(frozen=True, eq=False)
 class CorrectionLayer:
-    """What was said about a parcellation, and the model's own distribution below it.
+    """The corrections of a parcellation, and the model's own distribution below them.
 
     Attributes
     ----------
-    own: what the model said.
+    own: the model's prediction.
     corrections: the oldest first.
-    answers: the distributions that each of them made of its voxels.
-    rows: what of the answers counts, the last one in each voxel; before it is rounded.
-    shares: the same as it is stored.
-    said: which leaves the corrections together leave possible.
+    distributions: what each of them made of its voxels.
+    rows: the last of these distributions in each voxel, before it is rounded.
+    probabilities: the same as it is stored.
+    constraints: which leaves the corrections together leave possible.
     """
 
     own: StoredBox
     corrections: tuple[Correction, ...] = ()
-    answers: tuple[Rows, ...] = ()
+    distributions: tuple[Rows, ...] = ()
     rows: Rows = field(default_factory=Rows.none)
-    shares: Rows = field(default_factory=Rows.none)
-    said: Said = field(default_factory=Said.nothing)
+    probabilities: Rows = field(default_factory=Rows.none)
+    constraints: Constraints = field(default_factory=Constraints.none)
 
     def added(self, correction: Correction, tree: LabelTree, spacing: Spacing) -> CorrectionLayer:
-        """Return the layer with one more correction, which speaks last.
+        """Return the layer with one more correction, the last one.
 
         Parameters
         ----------
@@ -54,23 +54,23 @@ class CorrectionLayer:
         InputError: the tree has no such node, or nothing is left beside it.
         """
         allowed = allowed_leaves(correction.node_id, correction.is_node, tree)
-        said = self.said.with_said(correction.runs.voxels(), allowed)
-        answered, rows = _answer(self, correction, said, spacing)
+        constraints = self.constraints.with_allowed(correction.runs.voxels(), allowed)
+        counted, rows = _conditioned_rows(self, correction, constraints, spacing)
         return CorrectionLayer(
             self.own,
-            (*self.corrections, answered),
-            (*self.answers, rows),
+            (*self.corrections, counted),
+            (*self.distributions, rows),
             self.rows.replaced(rows),
-            self.shares.replaced(rows.shares()),
-            said,
+            self.probabilities.replaced(rows.probabilities()),
+            constraints,
         )
 
     def without(self, number: int, tree: LabelTree, spacing: Spacing) -> CorrectionLayer:
-        """Return the layer without one correction: those after it are answered anew."""
-        rows = Rows.stacked(self.answers[:number])
+        """Return the layer without one correction: those after it are applied again."""
+        rows = Rows.stacked(self.distributions[:number])
         before = self.corrections[:number]
-        said = Said.of(before, tree)
-        below = CorrectionLayer(self.own, before, self.answers[:number], rows, rows.shares(), said)
+        constraints = Constraints.of(before, tree)
+        below = CorrectionLayer(self.own, before, self.distributions[:number], rows, rows.probabilities(), constraints)
         return below.with_all(self.corrections[number + 1 :], tree, spacing)
 
     def with_all(self, corrections: Iterable[Correction], tree: LabelTree, spacing: Spacing) -> CorrectionLayer:
@@ -81,41 +81,43 @@ class CorrectionLayer:
         return layer
 
 
-def _answer(layer: CorrectionLayer, correction: Correction, said: Said, spacing: Spacing) -> tuple[Correction, Rows]:
-    """Return the distributions in the voxels of a correction, and the correction with how many got which answer."""
+def _conditioned_rows(
+    layer: CorrectionLayer, correction: Correction, constraints: Constraints, spacing: Spacing
+) -> tuple[Correction, Rows]:
+    """Return the distributions in the voxels of a correction, and the correction with its counts."""
     voxels = correction.runs.voxels()
-    numbers = said.at(voxels)
-    answers, near, even = [], 0, 0
+    numbers = constraints.at(voxels)
+    found, near, even = [], 0, 0
     for number in np.flatnonzero(np.bincount(numbers)):
         own = voxels[numbers == number]
-        conditioned = _conditioned(layer, own, said.sets[number])
-        silent = np.flatnonzero(conditioned.counts == 0)
-        answers.append(conditioned)
-        if not silent.size:
+        conditioned = _conditioned(layer, own, constraints.sets[number])
+        empty = np.flatnonzero(conditioned.counts == 0)
+        found.append(conditioned)
+        if not empty.size:
             continue
-        found = _nearest(layer, own[silent], said.sets[number], spacing)
-        near += 0 if found is None else silent.size
-        even += silent.size if found is None else 0
-        answers.append(_alike(layer, correction, own[silent], said.sets[number]) if found is None else found)
+        nearest = _nearest(layer, own[empty], constraints.sets[number], spacing)
+        near += 0 if nearest is None else empty.size
+        even += empty.size if nearest is None else 0
+        found.append(_alike(layer, correction, own[empty], constraints.sets[number]) if nearest is None else nearest)
     counted = replace(correction, conditioned=voxels.size - near - even, nearest=near, even=even)
-    return counted, Rows.stacked(answers)
+    return counted, Rows.stacked(found)
 
 
 def _conditioned(layer: CorrectionLayer, voxels: Indices, allowed: BoolArray) -> Rows:
     """Return the voxels' own distributions, given the leaves; without any leaf where they have none of these."""
     leaves = np.flatnonzero(allowed)
-    if leaves.size == 1:  # there is nothing to share out
+    if leaves.size == 1:  # it takes all
         return Rows.alike(voxels, leaves)
     own = layer.own.rows(voxels).given(allowed)
     _, at = layer.rows.find(voxels)
-    said = layer.rows.take(at).given(allowed)
-    return own.replaced(said.take(np.flatnonzero(said.counts)))  # corrections may have taken all: then the model's own
+    corrected = layer.rows.take(at).given(allowed)
+    return own.replaced(corrected.take(np.flatnonzero(corrected.counts)))  # else the model's own
 
 
 def _alike(layer: CorrectionLayer, correction: Correction, voxels: Indices, allowed: BoolArray) -> Rows:
     background = layer.own.background
-    spare = not correction.is_node and background is not None and allowed[background]
-    return Rows.alike(voxels, np.array([background]) if spare else np.flatnonzero(allowed))
+    erased = not correction.is_node and background is not None and allowed[background]
+    return Rows.alike(voxels, np.array([background]) if erased else np.flatnonzero(allowed))
 
 
 def _nearest(layer: CorrectionLayer, voxels: Indices, allowed: BoolArray, spacing: Spacing) -> Rows | None:

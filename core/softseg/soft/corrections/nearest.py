@@ -1,7 +1,7 @@
 """The nearest voxel, in mm, that has any of a set of leaves.
 
 On the way from a voxel without to the nearest with, one step before the end there is none: so only voxels next to one
-without are searched, and only around the ones that ask, in a region that widens until it holds every answer.
+without are searched, and only around the ones without, in a region that widens until it holds a source for each.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ FloatArray64 = npt.NDArray[np.float64]
 Presence = Callable[[Index, Index], BoolArray]
 """From the first voxel of a part of the grid and one past its last (k, j, i) to where the leaves are in it."""
 
-_FIRST_REACH_MM = 8.0  # most answers are this near (our default); only the time depends on it
+_FIRST_REACH_MM = 8.0  # most sources are this near (our default); only the time depends on it
 
 _MANY = 50_000  # voxels for which it takes less time to start threads
 
@@ -86,7 +86,7 @@ def _surface(there: BoolArray) -> BoolArray:
 
 
 def _search(asking: FloatArray64, sources: FloatArray64) -> tuple[Indices, FloatArray64]:
-    from scipy.spatial import cKDTree  # only corrections without an own answer need it
+    from scipy.spatial import cKDTree  # only voxels without any of the leaves need it
 
     found = cKDTree(sources, balanced_tree=False, compact_nodes=False)
     distance, source = found.query(asking - _TIE, workers=-1 if len(asking) > _MANY else 1)

@@ -1,7 +1,7 @@
 """Sparse distributions of some voxels, exactly as they are conditioned: whole numbers over their own sum.
 
-Conditioning only ever drops leaves, so a voxel's distribution stays a list of the stored 8-bit shares (or of ones,
-where leaves are equally likely). Rounding happens once, where it becomes shares of 1/255 again.
+Conditioning only ever drops leaves, so a voxel's distribution stays a list of the stored 8-bit probabilities (or of
+ones, where leaves are equally likely). Rounding happens once, where it becomes probabilities of 1/255 again.
 """
 
 from __future__ import annotations
@@ -102,11 +102,11 @@ class Rows:
         """Return which of ``voxels`` (increasing) have a row here, and which row that is."""
         return find(self.voxels, voxels)
 
-    def shares(self) -> Rows:
+    def probabilities(self) -> Rows:
         """Return the same with steps of 1/255 that sum to 255, as a soft parcellation stores them.
 
         The cumulated distribution is rounded, so that any node is off by at most 1/255 (1.5/255 where one step more is
-        given away so that the largest leaf stays the largest). Leaves whose share vanishes are dropped.
+        given away so that the largest leaf stays the largest). Leaves whose probability vanishes are dropped.
         """
         if not self.voxels.size:
             return self
@@ -117,34 +117,34 @@ class Rows:
         owner = self.owner
         cumulated = running - before[owner]
         ends = (2 * SCALE * cumulated + total[owner]) // (2 * total[owner])
-        shares = np.diff(ends, prepend=0)
-        shares[self.first] = ends[self.first]
-        shares = _largest_kept(self, shares, total)
-        stays = shares > 0
+        probabilities = np.diff(ends, prepend=0)
+        probabilities[self.first] = ends[self.first]
+        probabilities = _largest_kept(self, probabilities, total)
+        stays = probabilities > 0
         counts = np.bincount(owner[stays], minlength=self.voxels.size)
-        return Rows(self.voxels, counts, self.leaves[stays], shares[stays].astype(np.uint8))
+        return Rows(self.voxels, counts, self.leaves[stays], probabilities[stays].astype(np.uint8))
 
 
 def _arrays(rows: Rows) -> tuple[Indices, Indices, Leaves, Steps]:
     return rows.voxels, rows.counts, rows.leaves, rows.steps
 
 
-def _largest_kept(rows: Rows, shares: Indices, total: Indices) -> Indices:
-    """Return shares with one step moved in voxels in which rounding would let another leaf than the largest win."""
-    wrong = np.flatnonzero(_winner(rows, shares) != _winner(rows, rows.steps.astype(np.int64)))
+def _largest_kept(rows: Rows, probabilities: Indices, total: Indices) -> Indices:
+    """Move one step in voxels in which rounding would let another leaf than the largest win."""
+    wrong = np.flatnonzero(_winner(rows, probabilities) != _winner(rows, rows.steps.astype(np.int64)))
     if not wrong.size:
-        return shares
+        return probabilities
     counts = rows.counts[wrong]
     entries = ranges(rows.first[wrong], counts)
     place = (np.repeat(np.arange(wrong.size), counts), ranges(np.zeros(wrong.size, np.int64), counts))
     stored = np.zeros((wrong.size, int(counts.max())), np.uint8)
     values = np.zeros(stored.shape, np.float32)
-    stored[place] = shares[entries]
+    stored[place] = probabilities[entries]
     values[place] = rows.steps[entries] / total[wrong][place[0]]
     keep_largest(stored, values.T, np.cumsum(values.T, axis=0) * np.float32(SCALE))
-    shares = shares.copy()
-    shares[entries] = stored[place]
-    return shares
+    probabilities = probabilities.copy()
+    probabilities[entries] = stored[place]
+    return probabilities
 
 
 def _winner(rows: Rows, sizes: Indices) -> Indices:

@@ -1,4 +1,4 @@
-"""A set of voxels of a grid, kept as runs: a brush stroke of ten thousand voxels takes a few hundred numbers."""
+"""A set of voxels of a grid, kept as runs: a scribble of ten thousand voxels takes a few hundred numbers."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""Corrections in the file of a soft parcellation: what was said, and in which voxels, but no answers.
+"""Corrections in the file of a soft parcellation: nodes and voxels, without the resulting distributions.
 
-The answers follow from what the model said, so they are made again when the file is read. A stroke takes about 1 KB.
+These follow from the model's prediction and are computed again when the file is read. A scribble takes about 1 KB.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ import numpy as np
 import numpy.typing as npt
 
 from softseg.errors import InputError
+from softseg.soft.corrections.constraints import allowed_leaves
 from softseg.soft.corrections.correction import Correction, utc_text
 from softseg.soft.corrections.runs import Runs
-from softseg.soft.corrections.said import allowed_leaves
 from softseg.system import require_memory
 from softseg.tree import LabelTree
 
@@ -29,7 +29,7 @@ Arrays = Mapping[str, npt.NDArray[Any]]
 
 
 def header_entries(corrections: Sequence[Correction]) -> list[dict[str, Any]]:
-    """Return what the header says of corrections, the oldest first."""
+    """Return the corrections of a header, the oldest first."""
     return [
         {
             "id": correction.id,
@@ -71,7 +71,7 @@ def read_corrections(
 
     Raises
     ------
-    InputError: what is said of a correction is not sound; the message names it.
+    InputError: a correction is not valid; the message names it.
     OutOfMemoryError: the corrected voxels need more memory than is free.
     """
     entries = header.get("corrections", [])

@@ -15,7 +15,7 @@ from softseg.data import Case, Dataset
 from softseg.data.case import Split
 from softseg.data.disagreement import Disagreement
 from softseg.data.rater_dataset import write_raters
-from softseg.data.simulate import paint_strokes, read_only_map, values_under
+from softseg.data.simulate import paint_scribbles, read_only_map, values_under
 from softseg.data.writing import write_dataset
 from softseg.errors import InputError
 from softseg.events import Events
@@ -178,10 +178,10 @@ def _annotated(labels: LabelMap, dataset: Dataset, annotation: Annotation, case:
         return labels
     background = tree.background
     own = int(np.random.SeedSequence([annotation.seed, number]).generate_state(1)[0])
-    return paint_strokes(
+    return paint_scribbles(
         labels,
         per_structure=strokes.per_structure,
-        share=strokes.share,
+        fraction=strokes.share,
         seed=own,
         length=strokes.length,
         background=0 if background is None or background.value is None else background.value,

@@ -100,7 +100,7 @@ def _by_ending(file: Path) -> str:
     if not found:
         endings = sorted({suffix for one in _FORMATS.values() for suffix in one.suffixes if suffix.count(".") == 1})
         raise InputError(
-            "the ending tells no label tree format",
+            "unrecognised file extension for a label tree",
             file=file,
             hint=f"name the format ({', '.join(FORMATS)}) or use one of {', '.join(endings)}",
         )

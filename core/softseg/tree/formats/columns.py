@@ -77,7 +77,7 @@ def trailing_numbers(cells: Sequence[Cell]) -> int:
 
 
 def could_be_header(texts: Sequence[str]) -> bool:
-    """Whether two words or more are, or end like, names of columns; quick, and never wrong where it says no."""
+    """Whether two words or more are, or end like, names of columns; quick, and never wrong where it is False."""
     plain = [plain_column(text) for text in texts]
     ends = (*_NAMES, *_VALUES)
     return sum(text in _KNOWN or text.endswith(ends) for text in plain) > 1
@@ -102,7 +102,7 @@ def of_header(texts: Sequence[str], rows: Sequence[Line]) -> Layout | None:
         roles[roles.index("short")] = "name"
     if not {"value", "left", "right"} & set(roles):
         numbers = [n for n, text in enumerate(plain) if not roles[n] and text.endswith(_VALUES) and _all_whole(n, rows)]
-        if len(numbers) == 1:  # of several nobody knows which
+        if len(numbers) == 1:  # of several it is unclear which
             roles[numbers[0]] = "value"
     sides = "left" in roles and "right" in roles
     if sides and "value" in roles:
@@ -172,9 +172,9 @@ def by_content(rows: Sequence[Line], comments: Sequence[tuple[int, str]], blanks
     first = rows[0].cells
     if len(first) < 2:
         return None
-    said = in_comments(comments, len(first), rows)
-    if said is not None and all(len(row.cells) == len(first) for row in rows):
-        return said
+    layout = in_comments(comments, len(first), rows)
+    if layout is not None and all(len(row.cells) == len(first) for row in rows):
+        return layout
     if not is_whole(first[0].text) or first[0].quoted:
         return _name_first(rows, blanks)
     leading = next((n for n, cell in enumerate(first[1:]) if not is_number(cell)), 0)
@@ -185,16 +185,16 @@ def by_content(rows: Sequence[Line], comments: Sequence[tuple[int, str]], blanks
 
 def _value_first(rows: Sequence[Line], comments: Sequence[tuple[int, str]], blanks: bool) -> Layout | None:
     bodies = [row.cells[1:] for row in rows if len(row.cells) > 1]
-    said = in_comments(comments, len(rows[0].cells), rows)
+    layout = in_comments(comments, len(rows[0].cells), rows)
     if all(_ends_with_color(body) for body in bodies):
-        texts = _texts([body[:-1] for body in bodies], said, blanks)
+        texts = _texts([body[:-1] for body in bodies], layout, blanks)
         return None if texts is None else ("value", *texts, "color")
     numbers = _numbers(bodies, blanks)
     if numbers in (0, 1):
         numbers = int(max(map(trailing_numbers, bodies)) == 1 and _is_code(rows))
     if numbers is None or numbers == 2:
         return None
-    texts = _texts([body[: len(body) - min(numbers, trailing_numbers(body))] for body in bodies], said, blanks)
+    texts = _texts([body[: len(body) - min(numbers, trailing_numbers(body))] for body in bodies], layout, blanks)
     colors = _COLORS[:numbers] + ("",) * (numbers - 4) if numbers > 1 else ("",) * numbers
     return None if texts is None else ("value", *texts, *colors)
 
@@ -218,8 +218,8 @@ def _is_code(rows: Sequence[Line]) -> bool:
 def _numbers(bodies: Sequence[Sequence[Cell]], blanks: bool) -> int | None:
     """Return how many numbers follow the names; None where that leaves two readings.
 
-    Names with blanks may end with a number themselves. Alpha tells three channels from four: it is 0 or 255, or the
-    same everywhere. Else the wider gap between two numbers does.
+    Names with blanks may end with a number themselves. Alpha distinguishes three channels from four: it is 0 or 255, or
+    the same everywhere. Else the wider gap between two numbers does.
     """
     counts = [trailing_numbers(body) for body in bodies]
     if counts[0] < 2 < max(counts):  # the first row lacks a colour, which is an error of that row
@@ -251,16 +251,16 @@ def _is_alpha(texts: Sequence[str]) -> bool:
     return len(values) == 1 or values <= {0.0, 255.0} or values <= {0.0, 1.0}
 
 
-def _texts(bodies: Sequence[Sequence[Cell]], said: Layout | None, blanks: bool) -> Layout | None:
+def _texts(bodies: Sequence[Sequence[Cell]], layout: Layout | None, blanks: bool) -> Layout | None:
     """Return the roles of the cells between value and colour: a name, or a short name and a name.
 
-    Two words are a short name and a name where a comment says so, where a gap stands between them, or where the first
-    ones look like abbreviations; else they are one name with a blank.
+    Two words are a short name and a name where a comment names both, where a gap stands between them, or where the
+    first ones look like abbreviations; else they are one name with a blank.
     """
     if {len(body) for body in bodies} == {1}:
         return ("name",)
     if {len(body) for body in bodies} == {2}:
-        if said is not None and "short" in said:
+        if layout is not None and "short" in layout:
             return ("short", "name")
         shorts, longs = ([body[place].text for body in bodies] for place in (0, 1))
         apart = any(body[1].gap > 1 and not body[0].quoted for body in bodies)

@@ -51,7 +51,7 @@ class Table:
 
     Attributes
     ----------
-    header: names of the columns, None where nobody names them.
+    header: names of the columns, None where they are unnamed.
     layout: their roles.
     rows: the lines that hold labels.
     blanks: whether cells end at blanks, so that names may take several.
@@ -72,7 +72,7 @@ def looks_like_table(text: str, file: Path) -> bool:
 
 
 def is_slicer_table(text: str) -> bool:
-    """Whether a text says that it is a colour table of Slicer's, in whose names underscores are blanks."""
+    """Whether a text is marked as a colour table of Slicer's, in whose names underscores are blanks."""
     return _CTBL.match(text.lstrip()) is not None
 
 
@@ -117,7 +117,7 @@ def read_ctbl(text: str, file: Path, name: str) -> LabelTree:
     return read(text, file, name, underscores=True)
 
 
-@lru_cache(maxsize=1)  # what a file is, and what it says, are asked one after the other
+@lru_cache(maxsize=1)  # a file's type and content are needed one after the other
 def _find(lines: Lines, file: Path) -> Table | None:
     """Return the table with the columns found, None if there are none."""
     found: dict[str, Table] = {}

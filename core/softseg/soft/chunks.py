@@ -1,4 +1,4 @@
-"""The voxels of a stored box a piece at a time, so that working memory does not grow with what is stored."""
+"""The voxels of a stored box, chunk by chunk, so that working memory does not grow with what is stored."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Indices = npt.NDArray[np.intp]
 
 
 @dataclass(frozen=True, eq=False)
-class Piece:
+class Chunk:
     """The stored leaves of some voxels in a row.
 
     Attributes
@@ -30,16 +30,16 @@ class Piece:
     counts: npt.NDArray[np.uint8]
 
     def first(self) -> Indices:
-        """Return where the leaves of each voxel begin, counted from the first of the piece."""
+        """Return where the leaves of each voxel begin, counted from the first of the chunk."""
         return np.cumsum(self.counts, dtype=np.intp) - self.counts
 
 
-def pieces(counts: npt.NDArray[np.uint8]) -> Iterator[Piece]:
-    """Go through the voxels of the box (``counts`` is ``(k, j, i)``)."""
+def chunks(counts: npt.NDArray[np.uint8]) -> Iterator[Chunk]:
+    """Yield the chunks of the box (``counts`` is ``(k, j, i)``)."""
     flat = counts.reshape(-1)
     entry = 0
     for voxel in range(0, flat.size, _CHUNK):
         part = flat[voxel : voxel + _CHUNK]
         upto = entry + int(part.sum(dtype=np.int64))
-        yield Piece(slice(voxel, voxel + part.size), slice(entry, upto), part)
+        yield Chunk(slice(voxel, voxel + part.size), slice(entry, upto), part)
         entry = upto

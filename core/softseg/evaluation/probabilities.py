@@ -1,4 +1,4 @@
-"""Sparse shares of classes on a voxel grid, slice by slice: of soft labels, and of a soft parcellation."""
+"""Sparse probabilities of classes on a voxel grid, slice by slice: of soft labels, and of a soft parcellation."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from softseg.tree import LabelTree
 
 
-class NodeShares(Protocol):
-    """Sparse shares of classes on a voxel grid."""
+class NodeProbabilities(Protocol):
+    """Sparse probabilities of classes on a voxel grid."""
 
     @property
     def geometry(self) -> Geometry:
@@ -30,15 +30,15 @@ class NodeShares(Protocol):
 
     @property
     def soft(self) -> bool:
-        """Whether there are shares other than 0 and 1."""
+        """Whether there are probabilities other than 0 and 1."""
 
     def slice(self, k: int) -> tuple[IntArray, FloatArray]:
-        """Return class indices ``[K, j * i]`` and their shares of slice ``k``."""
+        """Return class indices ``[K, j * i]`` and their probabilities of slice ``k``."""
 
 
 @dataclass(frozen=True, eq=False)
-class LabelShares:
-    """Shares of soft labels on a grid.
+class LabelProbabilities:
+    """Probabilities of soft labels on a grid.
 
     Attributes
     ----------
@@ -51,17 +51,17 @@ class LabelShares:
 
     @property
     def soft(self) -> bool:
-        """Whether there are shares other than 0 and 1."""
-        return self.labels.slots > 1 or bool(((self.labels.shares > 0) & (self.labels.shares < 1)).any())
+        """Whether there are probabilities other than 0 and 1."""
+        return self.labels.slots > 1 or bool(((self.labels.probabilities > 0) & (self.labels.probabilities < 1)).any())
 
     def slice(self, k: int) -> tuple[IntArray, FloatArray]:
-        """Return class indices ``[K, j * i]`` and their shares of slice ``k``."""
+        """Return class indices ``[K, j * i]`` and their probabilities of slice ``k``."""
         slots = self.labels.slots
-        return self.labels.indices[:, k].reshape(slots, -1), self.labels.shares[:, k].reshape(slots, -1)
+        return self.labels.indices[:, k].reshape(slots, -1), self.labels.probabilities[:, k].reshape(slots, -1)
 
 
-class ParcellationShares:
-    """Shares of a soft parcellation, in class indices of a tree that has its leaves' values.
+class ParcellationProbabilities:
+    """Probabilities of a soft parcellation, in class indices of a tree that has its leaves' values.
 
     Parameters
     ----------
@@ -86,32 +86,35 @@ class ParcellationShares:
         self._outside = parcellation.background
 
     def slice(self, k: int) -> tuple[IntArray, FloatArray]:
-        """Return class indices ``[K, j * i]`` and their shares of slice ``k``; K is as large as the slice needs."""
+        """Return class indices ``[K, j * i]`` of slice ``k`` and their probabilities; K is as large as needed."""
         stored = self._parcellation
         row = k - stored.start[0]
         rows, columns = self.geometry.shape[1:]
         if not 0 <= row < len(stored.counts):
             counts = np.zeros((0, 0), np.intp)
-            leaves, shares = stored.leaves[:0], stored.shares[:0]
+            leaves, probabilities = stored.leaves[:0], stored.shares[:0]
         else:
             counts = stored.counts[row].astype(np.intp)
             part = slice(self._begin[row], self._begin[row + 1])
-            leaves, shares = stored.leaves[part], stored.shares[part]
+            leaves, probabilities = stored.leaves[part], stored.shares[part]
         slots = max(1, int(counts.max(initial=0)))
         found = np.zeros((slots, rows, columns), np.uint16)
-        share = np.zeros((slots, rows, columns), np.float32)
+        probability = np.zeros((slots, rows, columns), np.float32)
         if self._outside is not None:
-            found[0], share[0] = self.classes[self._outside], 1.0
+            found[0], probability[0] = self.classes[self._outside], 1.0
         if counts.size:
             box = (slice(None), *stored.box[1:])
             flat = counts.ravel()
             voxel = np.repeat(np.arange(flat.size), flat)
             slot = np.arange(voxel.size) - np.repeat(np.cumsum(flat) - flat, flat)
-            inside, said = np.zeros((slots, flat.size), np.uint16), np.zeros((slots, flat.size), np.float32)
+            inside, stored_values = np.zeros((slots, flat.size), np.uint16), np.zeros((slots, flat.size), np.float32)
             inside[slot, voxel] = self.classes[leaves]
-            said[slot, voxel] = shares / np.float32(SCALE)
-            found[box], share[box] = inside.reshape(slots, *counts.shape), said.reshape(slots, *counts.shape)
-        return found.reshape(slots, -1), share.reshape(slots, -1)
+            stored_values[slot, voxel] = probabilities / np.float32(SCALE)
+            found[box], probability[box] = (
+                inside.reshape(slots, *counts.shape),
+                stored_values.reshape(slots, *counts.shape),
+            )
+        return found.reshape(slots, -1), probability.reshape(slots, -1)
 
 
 def _classes_of(own: LabelTree, tree: LabelTree, file: Path) -> npt.NDArray[np.uint16]:

@@ -1,4 +1,4 @@
-"""A few painted strokes: none is lost on another grid, and what is not painted is neither drawn nor background."""
+"""A few scribbles: none is lost on another grid, and what is not painted is neither drawn nor background."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def brain(resources) -> LabelTree:
 
 
 @pytest.mark.parametrize("spacing", [[2, 2, 2], [1.5, 1.5, 1.5], [3, 1, 2.2], [0.8, 0.8, 0.8]])
-def test_no_stroke_of_a_single_voxel_is_lost_on_another_grid(make, tmp_path, brain, spacing):
+def test_no_scribble_of_a_single_voxel_is_lost_on_another_grid(make, tmp_path, brain, spacing):
     generator = np.random.default_rng(3)
     shape = (30, 34, 38)
     labels = np.zeros(shape, np.uint8)
@@ -100,7 +100,7 @@ def test_the_target_is_the_painted_parts_distribution(make, tmp_path, bare):
 
 
 @pytest.mark.parametrize("targets", ["soft", "crisp"])
-def test_every_patch_holds_a_stroke_and_nothing_but_strokes_counts(make, tmp_path, bare, targets):
+def test_every_patch_holds_a_scribble_and_nothing_but_scribbles_counts(make, tmp_path, bare, targets):
     labels = np.zeros((60, 60, 60), np.uint8)
     labels[50, 50, 50] = 1
     labels[10:14, 10, 10] = 3
@@ -139,7 +139,7 @@ def test_a_value_of_its_own_for_unlabelled_voxels(make, tmp_path):
     store = store_of(make, tmp_path, tree)
     case = store.load("a")
     assert case.class_voxels == {tree.class_index(name): 1 for name in ("background", "white", "grey")} | {}
-    assert case.strokes
+    assert case.scribbles
     batch = sampler_of(store).batch(0)
     assert batch.mask.flatten(1).any(dim=1).all()
     assert set(batch.target.unique().tolist()) <= {-1, *case.class_voxels}
@@ -165,7 +165,7 @@ def test_a_zero_that_means_unlabelled_is_not_background(make, tmp_path):
     assert set(store_of(make, tmp_path, None).load("a").class_voxels) == {make.head_tree().class_index("white")}
 
 
-def test_strokes_outside_the_crop_are_counted(make, tmp_path, bare):
+def test_scribbles_outside_the_crop_are_counted(make, tmp_path, bare):
     labels = make.head_labels((20, 20, 20))
     make.head("a", shape=(20, 20, 20))
     labels[0, 0, :4] = 1

@@ -1,4 +1,4 @@
-"""What is known of each corrected voxel: the leaves that everything said of it leaves possible."""
+"""The leaves that the corrections of a voxel leave possible."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from softseg.types import BoolArray
 
 
 @dataclass(frozen=True, eq=False)
-class Said:
-    """Which leaves each voxel may be.
+class Constraints:
+    """Which leaves each corrected voxel may be.
 
     Attributes
     ----------
-    voxels: flat indices of the voxels of which anything was said, increasing.
+    voxels: flat indices of the corrected voxels, increasing.
     numbers: int64, for each of them a position in ``sets``.
     sets: bool ``(C,)`` each: which leaves are possible.
     """
@@ -31,23 +31,23 @@ class Said:
     sets: tuple[BoolArray, ...] = ()
 
     @staticmethod
-    def nothing() -> Said:
-        """Return that nothing was said."""
-        return Said(np.zeros(0, np.int64), np.zeros(0, np.int64))
+    def none() -> Constraints:
+        """Return no constraints."""
+        return Constraints(np.zeros(0, np.int64), np.zeros(0, np.int64))
 
     @staticmethod
-    def of(corrections: Iterable[Correction], tree: LabelTree) -> Said:
-        """Return what corrections, the oldest first, say together."""
-        said = Said.nothing()
+    def of(corrections: Iterable[Correction], tree: LabelTree) -> Constraints:
+        """Return the constraints of corrections, the oldest first."""
+        constraints = Constraints.none()
         for correction in corrections:
             allowed = allowed_leaves(correction.node_id, correction.is_node, tree)
-            said = said.with_said(correction.runs.voxels(), allowed)
-        return said
+            constraints = constraints.with_allowed(correction.runs.voxels(), allowed)
+        return constraints
 
-    def with_said(self, voxels: Indices, allowed: BoolArray) -> Said:
-        """Return what is known after it was said that voxels (increasing) are one of the leaves ``allowed``.
+    def with_allowed(self, voxels: Indices, allowed: BoolArray) -> Constraints:
+        """Return the constraints after voxels (increasing) were restricted to the leaves ``allowed``.
 
-        It is added to what was said before; where the two exclude each other, the later wins.
+        Earlier constraints still hold; where old and new exclude each other, the new one wins.
         """
         here, at = find(self.voxels, voxels)
         before = np.full(voxels.size, -1, np.int64)
@@ -66,10 +66,10 @@ class Said:
         order = np.argsort(every, kind="stable")
         last = np.append(np.diff(every[order]) > 0, np.ones(min(1, order.size), bool))
         chosen = order[last]
-        return Said(every[chosen], np.concatenate([self.numbers, now])[chosen], tuple(sets))
+        return Constraints(every[chosen], np.concatenate([self.numbers, now])[chosen], tuple(sets))
 
     def at(self, voxels: Indices) -> Indices:
-        """Return the positions in ``sets`` of voxels (increasing) of which something was said."""
+        """Return the positions in ``sets`` of corrected voxels (increasing)."""
         return self.numbers[np.searchsorted(self.voxels, voxels)]
 
 
@@ -78,7 +78,7 @@ def allowed_leaves(node_id: str, is_node: bool, tree: LabelTree) -> BoolArray:
 
     Raises
     ------
-    InputError: the tree has no such node, or "is not" is said of all leaves.
+    InputError: the tree has no such node, or "is not" would exclude all leaves.
     """
     out = np.full(len(tree.leaves), not is_node)
     out[tree.leaf_slice(node_id)] = is_node
@@ -93,13 +93,13 @@ def smallest_node(tree: LabelTree, first: int, last: int) -> str:
     return next(node.id for node in reversed(path) if last < tree.leaf_slice(node.id).stop)
 
 
-def correction_map(said: Said, tree: LabelTree, shape: tuple[int, int, int]) -> npt.NDArray[np.uint16]:
+def correction_map(constraints: Constraints, tree: LabelTree, shape: tuple[int, int, int]) -> npt.NDArray[np.uint16]:
     """Return the deepest node that holds what is possible; see :meth:`SoftParcellation.correction_map`."""
     values = tree.node_values()
     table = [
         values[smallest_node(tree, int(leaves.argmax()), leaves.size - 1 - int(leaves[::-1].argmax()))]
-        for leaves in said.sets
+        for leaves in constraints.sets
     ]
     out = np.zeros(int(np.prod(shape)), np.uint16)
-    out[said.voxels] = np.array(table, np.uint16)[said.numbers]
+    out[constraints.voxels] = np.array(table, np.uint16)[constraints.numbers]
     return out.reshape(shape)

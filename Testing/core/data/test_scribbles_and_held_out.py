@@ -1,4 +1,4 @@
-"""Painted strokes and missing structures made from full labels."""
+"""Scribbles and missing structures made from full labels."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from softseg.data import Dataset
-from softseg.data.simulate import hold_out, paint_strokes, write_strokes
+from softseg.data.simulate import hold_out, paint_scribbles, write_scribbles
 from softseg.errors import InputError
 from softseg.image import Image, read_image, write_image
 
@@ -32,48 +32,48 @@ def block_labels(shape: tuple[int, int, int] = (6, 20, 24)) -> np.ndarray:
     return labels
 
 
-def test_strokes_lie_within_their_structures_and_within_slices() -> None:
+def test_scribbles_lie_within_their_structures_and_within_slices() -> None:
     labels = block_labels()
-    painted = paint_strokes(labels, per_structure=1, seed=3)
+    painted = paint_scribbles(labels, per_structure=1, seed=3)
     assert np.isin(painted, (0, 1, 2, 3)).all()
     assert (painted[painted > 0] == labels[painted > 0]).all()
     for value in (1, 2):
         voxels = np.argwhere(painted == value)
         assert 2 <= len(voxels) <= 10
-        assert (voxels == voxels[0]).all(axis=0).any(), "one stroke lies in one slice"
+        assert (voxels == voxels[0]).all(axis=0).any(), "one scribble lies in one slice"
         steps = np.abs(voxels[:, None] - voxels[None]).max(axis=2)
         np.fill_diagonal(steps, 99)
-        assert steps.min(axis=1).max() == 1, "a stroke is one connected curve"
+        assert steps.min(axis=1).max() == 1, "a scribble is one connected curve"
     assert (painted == 3).sum() == 1
 
 
-@given(share=st.floats(0.01, 1), seed=st.integers(0, 5))
+@given(fraction=st.floats(0.01, 1), seed=st.integers(0, 5))
 @settings(deadline=None, max_examples=20)
-def test_a_share_is_met_by_voxel(share: float, seed: int) -> None:
+def test_a_fraction_is_met_by_voxel(fraction: float, seed: int) -> None:
     labels = block_labels()
-    painted = paint_strokes(labels, share=share, seed=seed)
+    painted = paint_scribbles(labels, fraction=fraction, seed=seed)
     for value in (1, 2, 3):
-        assert (painted == value).sum() == max(1, np.ceil(share * (labels == value).sum()))
+        assert (painted == value).sum() == max(1, np.ceil(fraction * (labels == value).sum()))
 
 
 def test_the_same_seed_paints_the_same_and_another_does_not() -> None:
     labels = block_labels()
-    first = paint_strokes(labels, per_structure=3, seed=1)
-    assert np.array_equal(first, paint_strokes(labels, per_structure=3, seed=1))
-    assert not np.array_equal(first, paint_strokes(labels, per_structure=3, seed=2))
+    first = paint_scribbles(labels, per_structure=3, seed=1)
+    assert np.array_equal(first, paint_scribbles(labels, per_structure=3, seed=1))
+    assert not np.array_equal(first, paint_scribbles(labels, per_structure=3, seed=2))
 
 
 @pytest.mark.parametrize(
-    "amount", [{}, {"share": 0.1, "per_structure": 2}, {"share": 0.0}, {"share": 1.5}, {"per_structure": 0}]
+    "amount", [{}, {"fraction": 0.1, "per_structure": 2}, {"fraction": 0.0}, {"fraction": 1.5}, {"per_structure": 0}]
 )
 def test_wrong_amounts(amount: dict) -> None:
     with pytest.raises(InputError):
-        paint_strokes(block_labels(), **amount)
+        paint_scribbles(block_labels(), **amount)
 
 
 def test_only_training_and_validation_labels_change(make: Any, tmp_path: Path) -> None:
     source = dataset(make)
-    result = Dataset.load(write_strokes(source, tmp_path / "strokes", per_structure=2))
+    result = Dataset.load(write_scribbles(source, tmp_path / "strokes", per_structure=2))
     assert [node.id for node in result.tree.nodes] == [node.id for node in source.tree.nodes]
     for case, before in zip(result.cases, source.cases, strict=True):
         assert case.images == before.images
@@ -106,4 +106,4 @@ def test_soft_maps_are_refused(make: Any, tmp_path: Path) -> None:
     case["labels"] = {"white": "white.nii.gz"}
     path.write_text(json.dumps(content))
     with pytest.raises(InputError, match="soft maps"):
-        write_strokes(Dataset.load(path), tmp_path / "strokes", per_structure=2)
+        write_scribbles(Dataset.load(path), tmp_path / "strokes", per_structure=2)

@@ -1,4 +1,4 @@
-"""Training on a few painted strokes: the mask says what was painted, and nothing else may matter."""
+"""Training on a few scribbles: the mask says what was painted, and nothing else may matter."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ def painted(ball_data: Path, folder: Path, unpainted: int) -> Dataset:
         mask = np.zeros(labels.array.shape, np.uint8)
         mask[10:14, 8:16] = 1
         names = f"{number}-strokes.nii.gz", f"{number}-painted.nii.gz"
-        strokes = np.where(mask, labels.array, unpainted).astype(np.uint8)
-        write_image(Image(strokes, labels.geometry), folder / names[0])
+        scribbles = np.where(mask, labels.array, unpainted).astype(np.uint8)
+        write_image(Image(scribbles, labels.geometry), folder / names[0])
         write_image(Image(mask, labels.geometry), folder / names[1])
         case["labels"], case["mask"] = names
         case["images"] = {name: str(ball_data.parent / file) for name, file in case["images"].items()}
