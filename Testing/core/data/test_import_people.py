@@ -66,7 +66,7 @@ def test_a_rescan_stays_with_its_person(tmp_path: Path, name: str, text: str) ->
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("case,person\np01_a,x\n", "t.csv: does not name the person of 'p01_b', 'p02_a', 'p03_a' are; add a row for each"),
+        ("case,person\np01_a,x\n", "t.csv: does not name the person of 'p01_b', 'p02_a', 'p03_a'; add a row for each"),
         ("case,person\nq,x\n", "t.csv: names none of the cases, such as 'p01_a'"),
         ("case,person\np01_a,x\np01_a,y\n", "t.csv: line 3: case 'p01_a' is of 'x' in line 2 and of 'y' here"),
         ("case,age\np01_a,3\n", "t.csv: no column names the person of a case"),

@@ -137,7 +137,7 @@ def test_damaged_headers(change: dict[str, Any], message: str, parcellation: Sof
         SoftParcellation.load(file)
 
 
-@pytest.mark.parametrize(("lost", "message"), [("array", "it lacks 'outliers'"), ("header", "its header does not describe")])
+@pytest.mark.parametrize(("lost", "message"), [("array", "it lacks 'outliers'"), ("header", "does not describe")])
 def test_a_score_without_its_other_half(
     lost: str, message: str, parcellation: SoftParcellation, tmp_path: Path
 ) -> None:

@@ -185,7 +185,7 @@ def _class_map(case: Case, dataset: Dataset, grid: Geometry, warn: Callable[[str
             hint="fuse them first with softseg data fuse",
         )
     largest = raters[0].largest()
-    mixed = int(((raters[0].shares.max(axis=0) < _CRISP) & (raters[0].total() > 0)).sum())
+    mixed = int(((raters[0].probabilities.max(axis=0) < _CRISP) & (raters[0].total() > 0)).sum())
     if mixed:
         warn(
             f"case {case.id}: {mixed} voxels have soft labels, which nnU-Net cannot take: they get the class with the "

@@ -1,6 +1,6 @@
-"""Correcting a soft parcellation: what a click may mean, and the result with what people said applied to it.
+"""Correcting a soft parcellation: what a click may mean, and the result with corrections applied.
 
-What they said, and the layer that it makes over the model's own answer, is in :mod:`softseg.soft.corrections`.
+The corrections, and their layer over the model's prediction, are in :mod:`softseg.soft.corrections`.
 Loads with numpy alone.
 """
 

@@ -43,7 +43,7 @@ def corrected_by_labels(
     changed = edited != before
     _require_values(edited[changed], cut)
     corrections = []
-    for node_id, is_node, mask in _said(parcellation.tree, cut, before, edited, changed):
+    for node_id, is_node, mask in _edits(parcellation.tree, cut, before, edited, changed):
         whole = np.zeros(parcellation.geometry.shape, bool)
         whole[where] = mask
         corrections.append(Correction.new(node_id, Runs.of_mask(whole), is_node, author, time))
@@ -68,7 +68,7 @@ def _require_values(values: Labels, cut: Cut) -> None:
         )
 
 
-def _said(
+def _edits(
     tree: LabelTree, cut: Cut, before: Labels, edited: Labels, changed: BoolArray
 ) -> Iterable[tuple[str, bool, BoolArray]]:
     """Go through nodes, whether the voxels are it, and the voxels: in tree order, what was erased last."""
