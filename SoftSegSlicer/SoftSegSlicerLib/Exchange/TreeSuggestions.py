@@ -11,7 +11,7 @@ from softseg.resources import label_tree_path, list_label_trees
 from softseg.tree import LabelTree
 from softseg.tree.ranking import rank_trees
 
-from ..Scene.Translation import tr as _
+from ..Translation import tr as _
 from .LabelItems import isSegmentation, itemsOf
 from .LabelReader import layersOf
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from ..Scene.Translation import tr as _
+from ..Translation import tr as _
 
 SHOWN_LINES = 12
 """Lines of pip's output that are shown with a problem."""

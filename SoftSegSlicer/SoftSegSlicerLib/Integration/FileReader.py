@@ -6,7 +6,7 @@ import vtk
 
 from softseg.errors import SoftSegError
 
-from ..Scene.Translation import tr as _
+from ..Translation import tr as _
 from .Opening import confidenceOf, openResult
 from .SharedLogic import moduleWindow, sharedLogic
 

@@ -9,7 +9,7 @@ import vtk
 from softseg.errors import InputError, SoftSegError
 
 from ..Scene import References
-from ..Scene.Translation import tr as _
+from ..Translation import tr as _
 from .FileReader import FILE_TYPE
 from .Opening import SUFFIX
 from .SharedLogic import sharedLogic

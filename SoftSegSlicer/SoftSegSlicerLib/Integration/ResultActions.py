@@ -1,6 +1,6 @@
 """What can be done with a result, or with one branch of it, from outside the module: the acts of context menus."""
 
-from ..Scene.Translation import tr as _
+from ..Translation import tr as _
 from .SharedLogic import moduleWindow
 
 

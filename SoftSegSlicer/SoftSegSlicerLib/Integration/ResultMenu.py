@@ -5,7 +5,7 @@ import slicer
 
 from softseg.errors import SoftSegError
 
-from ..Scene.Translation import tr as _
+from ..Translation import tr as _
 from .ResultActions import ResultActions
 from .SharedLogic import moduleWindow, sharedLogic
 

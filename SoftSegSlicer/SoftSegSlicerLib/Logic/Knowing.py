@@ -10,7 +10,7 @@ from ..Scene import Grids, HeatMap, LabelSource, OutlierMask, Placement, Referen
 from ..Scene.Probe import toLocal
 from ..Scene.ShownMap import DISAGREEMENT, OUTLIER_SCORE, Kind, ShownMap
 from ..Scene.Sureness import Sureness, SureSource
-from ..Scene.Translation import tr as _
+from ..Translation import tr as _
 from .Looking import LookingLogic, given
 
 

@@ -9,8 +9,8 @@ from ..Scene.ParcellationNode import ParcellationStore
 from ..Scene.Probe import Probe, toLocal
 from ..Scene.ShownMap import UNCERTAINTY, Kind, ShownMap
 from ..Scene.Sureness import Sureness
-from ..Scene.Translation import tr as _
 from ..Scene.VolumesTable import counting, nodeVolumes, writeVolumesTable
+from ..Translation import tr as _
 from .Clicking import ClickingLogic
 from .Surfacing import SurfacingLogic
 

@@ -7,8 +7,8 @@ import numpy as np
 from softseg.errors import InputError
 from softseg.soft import SoftParcellation
 
+from ..Exchange import Adoption
 from ..Scene import (
-    Adoption,
     Folding,
     Grids,
     LabelSource,

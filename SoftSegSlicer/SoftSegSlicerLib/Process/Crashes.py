@@ -6,7 +6,7 @@ import os
 import re
 import signal
 
-from ..Scene.Translation import tr as _
+from ..Translation import tr as _
 
 TAIL = 1 << 15
 """Bytes of standard error that are kept: the stacks of all threads, and the names of all extension modules."""

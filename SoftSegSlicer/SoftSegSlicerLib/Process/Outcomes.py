@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from softseg.errors import CancelledError, InputError, OutOfMemoryError, SoftSegError
 
-from ..Scene.Translation import tr as _
+from ..Translation import tr as _
 from . import Crashes
 from .Runner import CANCELLED, DONE, FAILED, Outcome
 

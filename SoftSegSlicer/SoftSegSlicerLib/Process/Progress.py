@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..Scene.Translation import tr as _
+from ..Translation import tr as _
 
 _SPAN = {
     "start": (0.0, 0.04),

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from .Translation import tr as _
+from ..Translation import tr as _
 
 
 @dataclass(frozen=True)

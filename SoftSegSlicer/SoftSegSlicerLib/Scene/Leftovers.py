@@ -3,8 +3,8 @@
 import numpy as np
 import slicer
 
+from ..Translation import tr as _
 from . import Export, Grids, References, Segments
-from .Translation import tr as _
 
 
 def keepOutside(segmentationNode, geometry):

@@ -4,8 +4,8 @@ import json
 
 import vtk
 
+from ..Translation import tr as _
 from . import Grids, Placement, References, SliceLayers, Stored, SubjectHierarchy
-from .Translation import tr as _
 
 OPACITY = 0.6
 """Of the layer at first."""

@@ -7,9 +7,9 @@ import vtk
 
 from softseg.lookup import value_counts
 
+from ..Translation import tr as _
 from . import Placement, References, SubjectHierarchy
 from .LabelSource import SoftSource
-from .Translation import tr as _
 
 
 @dataclass(frozen=True)

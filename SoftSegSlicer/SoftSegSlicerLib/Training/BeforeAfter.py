@@ -3,7 +3,7 @@
 import json
 import os
 
-from ..Scene.Translation import tr as _
+from ..Translation import tr as _
 
 FILE = "comparison.json"
 SHOWN = ("dice/leaves", "soft_dice/leaves", "agreement")

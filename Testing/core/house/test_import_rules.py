@@ -8,6 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import grimp
 import pytest
 
 REPOSITORY = Path(__file__).resolve().parents[3]
@@ -47,6 +48,16 @@ def test_rules_hold_and_can_fail(copy: Path) -> None:
         assert broken.returncode == 1, f"{line} in {file} went unnoticed"
         assert f"{rule}" in broken.stdout
         assert "BROKEN" in next(text for text in broken.stdout.splitlines() if text.startswith(rule))
+
+
+def test_no_circles_in_the_slicer_module(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nor between its folders, nor inside one of them; an import the other way round is noticed."""
+    monkeypatch.syspath_prepend(str(REPOSITORY / "SoftSegSlicer"))
+    graph = grimp.build_graph("SoftSegSlicerLib", cache_dir=None)
+    packages = ["SoftSegSlicerLib", *(name for name in graph.modules if graph.find_children(name))]
+    assert {name: found for name in packages if (found := graph.nominate_cycle_breakers(name))} == {}
+    graph.add_import(importer="SoftSegSlicerLib.Process.Scratch", imported="SoftSegSlicerLib.Scene.Grids")
+    assert graph.nominate_cycle_breakers("SoftSegSlicerLib")
 
 
 @pytest.mark.parametrize(

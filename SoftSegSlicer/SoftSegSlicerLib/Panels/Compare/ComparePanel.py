@@ -148,11 +148,9 @@ class ComparePanel:
     def _update(self, *_args):
         self._corrections.refresh()
         missing = self.ui.resultSelector.currentNode() is None or self._corrections.reference is None
-        self.ui.compareButton.enabled = not missing and not self.busy
+        self.ui.compareButton.enabled = ready = not missing and not self.busy
         why = _("A comparison is running.") if self.busy else _("Choose a result and a reference.")
-        self.ui.compareButton.toolTip = (
-            _("Evaluate the result at every level") if not missing and not self.busy else why
-        )
+        self.ui.compareButton.toolTip = _("Evaluate the result at every level") if ready else why
         self.ui.cancelButton.enabled = self.busy
         self.ui.progressBar.visible = self.busy
 

@@ -8,10 +8,10 @@ from softseg.errors import InputError
 from softseg.tree.overlaps import Overlaps
 from softseg.types import IGNORE_INDEX
 
-from ..Exchange.LabelItems import FIRST, contradiction, matchLabels
-from ..Exchange.LabelItems import REFUSE as REFUSE_OVERLAPS
-from ..Exchange.LabelReader import classTables, layersOf, orderOf
-from . import Grids
+from ..Scene import Grids
+from .LabelItems import FIRST, contradiction, matchLabels
+from .LabelItems import REFUSE as REFUSE_OVERLAPS
+from .LabelReader import classTables, layersOf, orderOf
 
 ADD, BACKGROUND, REFUSE = "add", "background", "refuse"
 """What to do with labels that a tree lacks: add them as leaves, leave them out, or refuse."""
