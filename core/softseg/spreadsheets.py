@@ -9,6 +9,7 @@ what was written is what is read, also where a text began with apostrophes of it
 from __future__ import annotations
 
 import csv
+import math
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from os import PathLike
@@ -50,6 +51,13 @@ def write_rows(stream: TextIO, columns: Sequence[str], rows: Iterable[Mapping[st
     """Write a header and a row for each mapping; what is no column is left out, what is missing stays empty."""
     write_cells(stream, [columns])
     write_cells(stream, ([row.get(column, "") for column in columns] for row in rows))
+
+
+def rounded(value: Any) -> Any:
+    """Return a number as text with six digits, empty where it is not finite; anything else as it is."""
+    if isinstance(value, float):
+        return f"{value:.6g}" if math.isfinite(value) else ""
+    return value
 
 
 def read_rows(stream: TextIO) -> Iterator[dict[str, str]]:

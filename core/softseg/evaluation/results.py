@@ -21,7 +21,7 @@ from softseg.evaluation.labelled import LabelledScores
 from softseg.evaluation.objects import Connectivity
 from softseg.evaluation.pairs import Pair, Pairs
 from softseg.evaluation.sources import Reference
-from softseg.spreadsheets import write_rows
+from softseg.spreadsheets import rounded, write_rows
 
 if TYPE_CHECKING:
     from softseg.tree import LabelTree
@@ -209,7 +209,7 @@ def write_tables(report: Report, folder: Path) -> None:
     for name, rows in tables:
         with (folder / name).open("w", newline="", encoding="utf-8") as file:
             columns = list(rows[0]) if rows else ["case"]
-            write_rows(file, columns, ({key: _cell(value) for key, value in row.items()} for row in rows))
+            write_rows(file, columns, ({key: rounded(value) for key, value in row.items()} for row in rows))
     (folder / "summary.json").write_text(_summary_text(_finite(report.summary())), encoding="utf-8")
 
 
@@ -247,12 +247,6 @@ def _curve(curve: Reliability) -> dict[str, Any]:
 
 def _low_first(value: float) -> float:
     return value if math.isfinite(value) else math.inf
-
-
-def _cell(value: Any) -> Any:
-    if isinstance(value, float):
-        return f"{value:.6g}" if math.isfinite(value) else ""
-    return value
 
 
 def _finite(value: Any) -> Any:

@@ -48,7 +48,9 @@ def write_rows(path: Path, rows: Sequence[Any], columns: Sequence[str] | None = 
     table = [row if isinstance(row, dict) else asdict(row) for row in rows]
     names = list(columns) if columns is not None else list(table[0]) if table else []
     with write_beside(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as stream:
-        spreadsheets.write_rows(stream, names, ({name: _cell(row[name]) for name in names} for row in table))
+        spreadsheets.write_rows(
+            stream, names, ({name: spreadsheets.rounded(row[name]) for name in names} for row in table)
+        )
     return path
 
 
@@ -69,9 +71,3 @@ def _typed(row: dict[str, str]) -> dict[str, Any]:
 
 
 RESULT_COLUMNS = tuple(field.name for field in fields(Result))
-
-
-def _cell(value: Any) -> Any:
-    if isinstance(value, float):
-        return f"{value:.6g}" if math.isfinite(value) else ""
-    return value
