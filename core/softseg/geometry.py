@@ -35,6 +35,15 @@ class Geometry:
     origin: centre of the first voxel, LPS mm.
     direction: nine numbers, row-major; column ``n`` is the LPS direction of index axis ``n``.
     forms: NIfTI's two forms of the file that the grid came from, which outputs carry on; equality is about the grid.
+
+    Examples
+    --------
+    >>> from softseg.geometry import Geometry
+    >>> grid = Geometry(size=(4, 3, 2), spacing=(1.0, 1.0, 5.0))
+    >>> grid.shape, grid.voxel_volume_ml  # array order (k, j, i)
+    ((2, 3, 4), 0.005)
+    >>> grid.affine.diagonal()  # RAS
+    array([-1., -1.,  5.,  1.])
     """
 
     size: tuple[int, int, int]

@@ -41,6 +41,14 @@ class AdaptiveWingLoss(Loss):
     Raises
     ------
     InputError: a parameter outside its range.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from softseg.losses import AdaptiveWingLoss
+    >>> soft_label = torch.tensor([[[0.0, 0.3, 1.0]]])
+    >>> AdaptiveWingLoss()(soft_label, soft_label).item()
+    0.0
     """
 
     on: Literal["logits", "probabilities"] = "probabilities"

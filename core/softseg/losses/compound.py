@@ -150,6 +150,17 @@ def build_loss(specs: Sequence[Mapping[str, Any]], tree: LabelTree) -> CompoundL
     Raises
     ------
     InputError: no loss at all, an unknown name or option, a weight that is not above 0, a Wasserstein distance alone.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from softseg.losses import build_loss
+    >>> from softseg.resources import label_tree_path
+    >>> from softseg.tree import LabelTree
+    >>> tree = LabelTree.load(label_tree_path("spinal-cord-grey-matter"))
+    >>> loss = build_loss([{"name": "wasserstein-cross-entropy"}, {"name": "dice", "weight": 0.5}], tree)
+    >>> loss.on
+    'logits'
     """
     if not specs:
         raise InputError("no loss is given", field="loss", hint=f"choose from {', '.join(LOSSES)}")

@@ -17,6 +17,20 @@ class CrossEntropyLoss(TreeLoss):
     Parameters
     ----------
     tree: the label tree; its leaves are the classes.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from softseg.losses import CrossEntropyLoss
+    >>> from softseg.resources import label_tree_path
+    >>> from softseg.tree import LabelTree
+    >>> tree = LabelTree.load(label_tree_path("spinal-cord-grey-matter"))
+    >>> logits = torch.zeros(1, 3, 4)  # three leaves, four voxels
+    >>> loss = CrossEntropyLoss(tree)
+    >>> round(loss(logits, torch.tensor([[[1, 1, 2, 2]]])).item(), 3)  # ln 3
+    1.099
+    >>> round(loss(logits, torch.full((1, 1, 4), tree.class_index("cord"))).item(), 3)  # coarse labels: ln 3/2
+    0.405
     """
 
     def __init__(self, tree: LabelTree) -> None:

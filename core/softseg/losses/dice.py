@@ -39,6 +39,14 @@ class DiceLoss(FusedLoss):
     (:mod:`softseg.losses.convention`). Dice compares leaves: voxels labelled with an inner
     node are left out like unlabelled ones. A mask of weights multiplies what a voxel adds to every sum. Nothing
     labelled: a differentiable 0.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from softseg.losses import DiceLoss
+    >>> soft_label = torch.tensor([[[0.0, 0.3, 1.0]]])
+    >>> DiceLoss(on="probabilities")(soft_label, soft_label).item()
+    0.0
     """
 
     def __init__(

@@ -27,6 +27,17 @@ class TreeWassersteinLoss(TreeLoss):
     -----
     The gradient ``p_k (M[k, g] - W)`` vanishes at every one-hot prediction, also at a wrong one: train with it only
     beside another term, as in :class:`~softseg.losses.wasserstein_cross_entropy.WassersteinCrossEntropyLoss`.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from softseg.losses import TreeWassersteinLoss
+    >>> from softseg.resources import label_tree_path
+    >>> from softseg.tree import LabelTree
+    >>> loss = TreeWassersteinLoss(LabelTree.load(label_tree_path("spinal-cord-grey-matter")), normalize=False)
+    >>> white = torch.tensor([[[-99.0], [-99.0], [99.0]]])
+    >>> round(loss(white, torch.tensor([[[1]]])).item(), 3)  # white instead of grey matter: two edges
+    2.0
     """
 
     def __init__(self, tree: LabelTree, normalize: bool = True) -> None:

@@ -107,7 +107,7 @@ def _card(file: EnsembleFile, models: Sequence[Model]) -> str:
         "|---|---|",
         f"| Input | {', '.join(first.plan.channels)} |",
         *([] if file.needs is None else [f"| Scans | {file.needs.sentence} |"]),
-        f"| Output | soft shares of {len(first.tree.leaves)} leaves of the label tree {first.tree.name!r}, "
+        f"| Output | probabilities of {len(first.tree.leaves)} leaves of the label tree {first.tree.name!r}, "
         f"{first.tree.depth} levels: the mean of its members' |",
         f"| Data | {details.get('data_source', _UNKNOWN)} |",
         f"| Licence of the weights | {details.get('licence', _UNKNOWN)} |",
@@ -115,7 +115,7 @@ def _card(file: EnsembleFile, models: Sequence[Model]) -> str:
         "",
         "## Members",
         "",
-        "Each is a MONAI bundle that also works by itself; its own card says how it was trained.",
+        "Each is a MONAI bundle that also works on its own; its model card describes the training.",
         "",
         "| folder | model | sees | voxels (k, j, i) | windows |",
         "|---|---|---|---|---|",

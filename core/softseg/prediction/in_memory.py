@@ -68,6 +68,15 @@ def predict(
     InputError: an image has no spacing or several values a voxel, images do not fit the model, or an option is wrong.
     OutOfMemoryError: it does not fit into memory, not even with the smallest windows.
     CancelledError: cancelled.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import softseg
+    >>> scan = np.random.default_rng(0).normal(size=(1, 128, 176)).astype(np.float32)
+    >>> result = softseg.predict(scan, "cord-gm-soft", spacing=(0.5, 0.5, 5.0))
+    >>> result.probability("cord").shape
+    (1, 128, 176)
     """
     events = Events(_Warnings()) if events is None else events
     _require_known(asked, isinstance(model, (str, os.PathLike)))

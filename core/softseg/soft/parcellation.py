@@ -61,6 +61,22 @@ class SoftParcellation(Correctable):
         Raises
         ------
         ValueError: ``dense`` does not fit tree or grid, or is not a distribution.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from softseg.geometry import Geometry
+        >>> from softseg.resources import label_tree_path
+        >>> from softseg.tree import LabelTree
+        >>> tree = LabelTree.load(label_tree_path("spinal-cord-grey-matter"))
+        >>> dense = np.float32([[0.1, 0.4], [0.3, 0.3], [0.6, 0.3]]).reshape(3, 1, 1, 2)
+        >>> result = SoftParcellation.from_dense(dense, tree, Geometry(size=(2, 1, 1)))
+        >>> [round(float(p), 2) for p in result.probability("cord").flat]  # grey plus white matter
+        [0.9, 0.6]
+        >>> result.labels(2).tolist(), result.labels(1).tolist()  # leaves; background or cord (4)
+        ([[[2, 0]]], [[[4, 4]]])
+        >>> result.confident_labels(0.8).tolist()  # only the root (3) has this probability in the second voxel
+        [[[4, 3]]]
         """
         if dense.shape != (len(tree.leaves), *geometry.shape):
             raise ValueError(f"expected shape {(len(tree.leaves), *geometry.shape)}, got {dense.shape}")

@@ -246,6 +246,15 @@ class TreeBase:
         Parameters
         ----------
         normalize: divide by the largest distance (a tree of one leaf stays 0).
+
+        Examples
+        --------
+        >>> from softseg.resources import label_tree_path
+        >>> from softseg.tree import LabelTree
+        >>> LabelTree.load(label_tree_path("spinal-cord-grey-matter")).distance_matrix()
+        array([[0., 3., 3.],
+               [3., 0., 2.],
+               [3., 2., 0.]])
         """
         from_root = np.zeros(len(self._nodes))
         for position in range(1, len(self._nodes)):

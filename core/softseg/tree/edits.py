@@ -46,7 +46,16 @@ class TreeEdits(TreeBase):
         )
 
     def rename(self, id_: str, name: str, new_id: str | None = None) -> Self:
-        """Give a node another name, and another id where ``new_id`` is given (children follow)."""
+        """Give a node another name, and another id where ``new_id`` is given (children follow).
+
+        Examples
+        --------
+        >>> from softseg.resources import label_tree_path
+        >>> from softseg.tree import LabelTree
+        >>> tree = LabelTree.load(label_tree_path("spinal-cord-grey-matter"))
+        >>> tree.rename("grey-matter", "gray matter").node("grey-matter").name
+        'gray matter'
+        """
         self.node(id_)
         new_id = id_ if new_id is None else new_id
         return self.with_nodes(

@@ -37,6 +37,14 @@ class LabelTree(TreeEdits):
     ------
     NodeError (an InputError): no node, two roots, a cycle, a repeated id or value, an unknown parent, a leaf without
         value.
+
+    Examples
+    --------
+    >>> from softseg.resources import label_tree_path
+    >>> from softseg.tree import LabelTree
+    >>> tree = LabelTree.load(label_tree_path("spinal-cord-grey-matter"))
+    >>> [leaf.id for leaf in tree.leaves], tree.depth
+    (['background', 'grey-matter', 'white-matter'], 2)
     """
 
     def cut_at(self, level: int) -> Cut:
@@ -45,6 +53,13 @@ class LabelTree(TreeEdits):
         Raises
         ------
         InputError: the level is not within 0..depth.
+
+        Examples
+        --------
+        >>> from softseg.resources import label_tree_path
+        >>> tree = LabelTree.load(label_tree_path("spinal-cord-grey-matter"))
+        >>> [node.id for node in tree.cut_at(1).nodes]
+        ['background', 'cord']
         """
         if isinstance(level, bool) or not isinstance(level, (int, np.integer)) or not 0 <= level <= self.depth:
             raise InputError(f"expected a level from 0 to {self.depth}, got {level!r}")
@@ -143,6 +158,13 @@ class LabelTree(TreeEdits):
         Raises
         ------
         InputError: a value is not in the tree (it is named), or is not a whole number.
+
+        Examples
+        --------
+        >>> from softseg.resources import label_tree_path
+        >>> tree = LabelTree.load(label_tree_path("spinal-cord-grey-matter"))
+        >>> tree.collapse([0, 1, 2], tree.cut_at(1)).tolist()  # 4 is the cord
+        [0, 4, 4]
         """
         if cut.tree is not self and cut.tree.nodes != self.nodes:
             raise InputError("the cut belongs to another tree")
