@@ -11,12 +11,13 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 
-from softseg import supervision
+from softseg import supervision, thread_limits
 from softseg.errors import SoftSegError
 
 
 def main() -> None:
     """Run the command line of this process and end it with the exit code."""
+    thread_limits.prepare(sys.argv[1:])
     sys.exit(supervision.supervised(_work, sys.argv[1:], _finish, prepare=_prepare, explain=_explain))
 
 

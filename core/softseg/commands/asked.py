@@ -9,7 +9,7 @@ from typing import Annotated, Any, TypeVar
 
 import typer
 
-from softseg.commands.common import CancelFileOption, EventsOption, QuietOption, long_work
+from softseg.commands.common import CancelFileOption, EventsOption, QuietOption, ThreadsOption, long_work
 from softseg.events import Events
 from softseg.requests.lists import split_list
 from softseg.requests.request import Option, Request, option_of
@@ -21,9 +21,14 @@ def command_of(kind: type[Asked], run: Callable[[Asked, Events], object]) -> Cal
     """Return a typer command that makes a request of ``kind`` and runs it as long work; its help is ``run``'s."""
 
     def command(
-        context: typer.Context, events: Any = None, quiet: bool = False, cancel_file: Any = None, **given: Any
+        context: typer.Context,
+        events: Any = None,
+        quiet: bool = False,
+        cancel_file: Any = None,
+        threads: int | None = None,
+        **given: Any,
     ) -> None:
-        with long_work(context, events, quiet, cancel_file) as work:
+        with long_work(context, events, quiet, cancel_file, threads) as work:
             run(request_of(kind, given), work)
 
     return with_options(command, kind, run.__doc__ or "")
@@ -57,6 +62,7 @@ def with_options(command: Callable[..., None], kind: type[Request], text: str) -
         ("events", EventsOption, None),
         ("quiet", QuietOption, False),
         ("cancel_file", CancelFileOption, None),
+        ("threads", ThreadsOption, None),
     ):
         parameters.append(inspect.Parameter(name, after, default=common, annotation=annotation))
     command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]

@@ -15,6 +15,7 @@ import typer
 from softseg.commands.console import ConsoleSink
 from softseg.events import CancelToken, Events, JsonSink, NullSink, Sink
 from softseg.failures import as_defect, as_plain_error
+from softseg.thread_limits import limited
 
 
 class EventFormat(str, enum.Enum):
@@ -47,6 +48,10 @@ EventsOption = Annotated[
     typer.Option("--events", help="Print one JSON object per line instead of a progress bar (docs/events.md)."),
 ]
 QuietOption = Annotated[bool, typer.Option("--quiet", help="Print nothing but errors.")]
+ThreadsOption = Annotated[
+    int | None,
+    typer.Option("--threads", min=1, help="Threads that compute at once, at most. [default: the cores there are]"),
+]
 CancelFileOption = Annotated[
     Path | None,
     typer.Option("--cancel-file", help="Stop, with exit code 130 and nothing half-written, when this file appears."),
@@ -57,7 +62,11 @@ DeviceOption = Annotated[str, typer.Option("--device", help="auto, cpu, cuda or 
 
 @contextlib.contextmanager
 def long_work(
-    context: typer.Context, events: EventFormat | None, quiet: bool, cancel_file: Path | None
+    context: typer.Context,
+    events: EventFormat | None,
+    quiet: bool,
+    cancel_file: Path | None,
+    threads: int | None = None,
 ) -> Iterator[Events]:
     """Give the :class:`~softseg.events.Events` of one command and report how it ended.
 
@@ -72,7 +81,8 @@ def long_work(
     work = Events(sink, cancel)
     try:
         work.check()
-        yield work
+        with limited(threads):
+            yield work
         work.done()
     except Exception as error:
         plain = as_plain_error(error)

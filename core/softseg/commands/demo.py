@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from softseg.commands.common import CancelFileOption, DeviceOption, EventsOption, QuietOption, long_work
+from softseg.commands.common import CancelFileOption, DeviceOption, EventsOption, QuietOption, ThreadsOption, long_work
 
 
 def demo(
@@ -19,9 +19,10 @@ def demo(
     events: EventsOption = None,
     quiet: QuietOption = False,
     cancel_file: CancelFileOption = None,
+    threads: ThreadsOption = None,
 ) -> None:
     """Segment a real head softly, write maps and a report, then train on soft labels for some minutes."""
-    with long_work(context, events, quiet, cancel_file) as work:
+    with long_work(context, events, quiet, cancel_file, threads) as work:
         from softseg.demo import demo as run_demo
 
         run_demo(out, model=model, minutes=minutes, device=device, events=work)

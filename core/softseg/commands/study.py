@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from softseg import torchrun
-from softseg.commands.common import CancelFileOption, DeviceOption, EventsOption, QuietOption, long_work
+from softseg.commands.common import CancelFileOption, DeviceOption, EventsOption, QuietOption, ThreadsOption, long_work
 from softseg.errors import InputError
 
 
@@ -41,13 +41,14 @@ def study(
     events: EventsOption = None,
     quiet: QuietOption = False,
     cancel_file: CancelFileOption = None,
+    threads: ThreadsOption = None,
 ) -> None:
     """Train and judge every variant of a study on every fold with every seed, then compare them with statistics.
 
     For several machines or GPUs: torchrun --nproc-per-node N -m softseg study ... shares the trainings.
     """
     follower = torchrun.is_follower()
-    with long_work(context, None if follower else events, quiet or follower, cancel_file) as work:
+    with long_work(context, None if follower else events, quiet or follower, cancel_file, threads) as work:
         if report_only and judge_again:
             raise InputError("give either --report-only or --judge-again", field="--judge-again")
         from softseg.studies import Study

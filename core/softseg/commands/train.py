@@ -18,11 +18,16 @@ if TYPE_CHECKING:
 
 
 def _train(
-    context: typer.Context, events: Any = None, quiet: bool = False, cancel_file: Any = None, **given: Any
+    context: typer.Context,
+    events: Any = None,
+    quiet: bool = False,
+    cancel_file: Any = None,
+    threads: int | None = None,
+    **given: Any,
 ) -> None:
     follower = torchrun.is_follower()
     try:
-        with long_work(context, None if follower else events, quiet or follower, cancel_file) as work:
+        with long_work(context, None if follower else events, quiet or follower, cancel_file, threads) as work:
             _run(request_of(TrainRequest, given), work, follower)
     except FollowedError as error:  # process 0 says it
         raise typer.Exit(error.exit_code) from error

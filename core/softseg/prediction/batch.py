@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Any
 from softseg.errors import InputError, OutOfMemoryError, SoftSegError
 from softseg.events import Events
 from softseg.files import require_writable_folder
-from softseg.headers.room import require_room
 from softseg.network import Model
 from softseg.prediction.bids_inputs import BidsChoice
 from softseg.prediction.case import Prediction, predict_with
 from softseg.prediction.cohort import Share, Table, error_fields, volumes_of
 from softseg.prediction.ensemble import best_network, device_of, joint_name, load_model, load_models, require_once
+from softseg.prediction.first_checks import require_mask_of_each, require_possible
 from softseg.prediction.guarantee import level_of
 from softseg.prediction.inputs import CaseInput, find_cases
 from softseg.prediction.masking import MaskSource
@@ -30,7 +30,7 @@ from softseg.prediction.results.place import CasePlace
 from softseg.prediction.results.steps import write_case
 from softseg.prediction.settings import Settings
 from softseg.requests.manifest import RECORD, SOFT, VOLUMES, OutputFile, State, WrittenCase, absolute
-from softseg.requests.predict import AUTO, MADE, NO_MASK, PredictRequest
+from softseg.requests.predict import PredictRequest
 from softseg.system import MEMORY_ERRORS, backend_of, gpus, raise_out_of_memory
 
 if TYPE_CHECKING:
@@ -138,9 +138,9 @@ def run(
         raise InputError("loaded models are taken as they are", field="fast", hint="give the ensemble's folder or name")
     require_packages(request)
     if models is None:
-        if len(request.inputs) == 1:  # of several scans, each is judged when its turn comes
-            require_room(Path(request.inputs[0]))  # before the seconds that a network's libraries take to load
-        models = _models_of(request, events)
+        backend = backend_of(request)
+        require_possible(request)
+        models = _models_of(request, backend, events)
     loaded, *others = models
     level = level_of(request, [loaded, *others], events)
     wanted = replace(Wanted.of(loaded.tree, request), confidence=level)
@@ -150,7 +150,7 @@ def run(
     all_cases = find_cases(
         request.inputs, loaded.plan.channels, request.series, BidsChoice(request.suffix, request.entities)
     )
-    _require_mask_of_each(request, len(all_cases))
+    require_mask_of_each(request, len(all_cases))
     name = joint_name([loaded, *others])
     places = case_places(request.out, all_cases, request.layout, loaded.tree, name)
     device = device_of(loaded, _own_gpu(request.device, share), events)
@@ -171,9 +171,8 @@ def run(
     return _cohort(job, cases, places, table, share, events)
 
 
-def _models_of(request: PredictRequest, events: Events) -> list[Model]:
-    """Return the models that a request names, as its backend runs them."""
-    backend = backend_of(request)
+def _models_of(request: PredictRequest, backend: str, events: Events) -> list[Model]:
+    """Return the models that a request names, as a backend runs them."""
     if request.fast:
         return [best_network(request.model, events, backend)]
     return load_models(request.model, backend=backend)
@@ -321,16 +320,6 @@ def _written(
     written = WrittenCase(case.name, state, absolute(case.images), place.folder, files, seconds, model=job.name)
     told.events.result(case.name, place.shown, case=written.to_json())
     return written
-
-
-def _require_mask_of_each(request: PredictRequest, cases: int) -> None:
-    if cases > 1 and request.mask not in (AUTO, MADE, NO_MASK) and Path(request.mask).is_file():
-        raise InputError(
-            f"is one mask, and there are {cases} scans",
-            file=request.mask,
-            field="--mask",
-            hint="give a folder of masks that are called as the scans",
-        )
 
 
 def _own_gpu(device: str | torch.device, share: Share) -> str | torch.device:

@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from softseg.soft.corrections.box import Index
 from softseg.soft.corrections.runs import Indices
+from softseg.system import threads_each
 from softseg.types import BoolArray
 
 FloatArray64 = npt.NDArray[np.float64]
@@ -89,7 +90,7 @@ def _search(asking: FloatArray64, sources: FloatArray64) -> tuple[Indices, Float
     from scipy.spatial import cKDTree  # only voxels without any of the leaves need it
 
     found = cKDTree(sources, balanced_tree=False, compact_nodes=False)
-    distance, source = found.query(asking - _TIE, workers=-1 if len(asking) > _MANY else 1)
+    distance, source = found.query(asking - _TIE, workers=threads_each(1) if len(asking) > _MANY else 1)
     return np.asarray(source, np.int64), np.asarray(distance, np.float64)
 
 
