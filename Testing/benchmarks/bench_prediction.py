@@ -26,10 +26,10 @@ from softseg.events import Events
 from softseg.image import Geometry
 from softseg.network import FittedOutliers, Model, ModelFolder
 from softseg.prediction.layout import Layout
+from softseg.prediction.probabilities import probabilities_of_blocks
 from softseg.prediction.scoring import WindowScorer
-from softseg.prediction.shares import shares_of_blocks
 from softseg.prediction.step_map import StepMap
-from softseg.prediction.sweep import Blend, Runner
+from softseg.prediction.sweep import Blend, WindowPredictor
 from softseg.resources import model_path
 from softseg.soft.blocks import BlockResampler
 from softseg.soft.compress import Compressor
@@ -147,9 +147,9 @@ def _streaming(*shape: int, blend: Blend, scored: bool) -> Callable[[], SoftParc
         steps = StepMap(fitted, grid, grid)
         scorer = WindowScorer.of(model, [fitted], steps.begin(layout.partition)) if scored else None
         backend = TorchBackend(network, model.head, 3, torch.device("cpu"), torch.float32)
-        runner = Runner(backend, model.head, blend=blend, scorer=scorer)
+        runner = WindowPredictor(backend, model.head, blend=blend, scorer=scorer)
         compressor = Compressor(model.head.classes, model.head.background, grid.shape, 8)
-        blocks = shares_of_blocks(runner, layout, np.arange(model.head.classes), Events())
+        blocks = probabilities_of_blocks(runner, layout, np.arange(model.head.classes), Events())
         for piece in resampler.resampled(blocks, layout.partition):
             compressor.add(*piece)
         stored = compressor.stored()

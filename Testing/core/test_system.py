@@ -19,7 +19,7 @@ import torch
 
 from softseg import cgroups, doctor, system
 from softseg.cgroups import MemoryLimit
-from softseg.data import Dataset, Machine, make_plan
+from softseg.data import Dataset, Hardware, make_plan
 from softseg.errors import InputError, OutOfMemoryError
 from softseg.events import Events, ListSink
 from softseg.image import Geometry, Image, read_image, write_image
@@ -141,7 +141,7 @@ def test_each_process_takes_a_device_of_its_own(monkeypatch: pytest.MonkeyPatch)
 def test_a_plan_uses_the_memory_of_its_device(
     device: str | torch.device, memory_gb: float, gpu: bool, tmp_path: Path
 ) -> None:
-    assert Machine.here(device=device) == Machine(memory_gb, gpu)
+    assert Hardware.here(device=device) == Hardware(memory_gb, gpu)
     sink = ListSink()
     make_plan(small_dataset(tmp_path), device=device, events=Events(sink))
     said = next(event["text"] for event in sink.events if event.get("text", "").startswith("plan"))

@@ -150,8 +150,8 @@ COMMANDS = (
         "scribbles",
         _DATASET,
         ("made/DATA.json made",),
-        "data strokes DATA.json --out made --per-structure 3",
-        older="data strokes DATA.json --out made --per-structure 2",
+        "data scribbles DATA.json --out made --per-structure 3",
+        older="data scribbles DATA.json --out made --per-structure 2",
     ),
     Command(
         "fuse",

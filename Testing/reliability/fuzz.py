@@ -184,7 +184,7 @@ TARGETS = (
     Target(
         "strokes",
         "DATA.json labels0.nii.gz tree.json",
-        "data strokes DATA.json --out painted --per-structure 2",
+        "data scribbles DATA.json --out painted --per-structure 2",
         _DATASET,
     ),
     Target(

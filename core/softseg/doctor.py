@@ -59,7 +59,7 @@ class Allowed:
 
 
 @dataclass(frozen=True)
-class Machine:
+class SystemReport:
     """Everything that ``softseg doctor`` knows.
 
     Attributes
@@ -148,13 +148,13 @@ class Machine:
         return _compared(work, need, gpu or self.memory_free, "GPU memory" if gpu else "memory")
 
 
-def examine(folder: str | os.PathLike[str] = ".") -> Machine:
+def examine(folder: str | os.PathLike[str] = ".") -> SystemReport:
     """Look at this machine; ``folder`` is where results would go."""
     from softseg import __version__
 
     main, features = system.memory(), system.cpu_features()
     place = Path(folder).resolve()
-    return Machine(
+    return SystemReport(
         system=f"{platform.system()} {platform.release()} {platform.machine()}",
         python=platform.python_version(),
         softseg=__version__,

@@ -135,13 +135,13 @@ def test_fuse_keeps_what_raters_disagree_about_and_warns_where_soft_masks_become
     np.testing.assert_allclose(read_image(tmp_path / "mean.nii.gz").array.ravel(), [1, 1.4 / 3, 0], atol=1e-6)
     voted = cli("data", "fuse", *paths, "--method", "majority", "--out", tmp_path / "vote.nii.gz")
     assert voted.code == 0
-    assert "rater2.nii.gz: soft values count as drawn above 0.5 with majority" in voted.err + voted.out
+    assert "rater2.nii.gz: majority takes probabilities above 0.5 as drawn" in voted.err + voted.out
     np.testing.assert_array_equal(read_image(tmp_path / "vote.nii.gz").array.ravel(), [1, 0, 0])
 
 
-def test_strokes_with_a_branch_held_out(cli: Callable, world: Path, tmp_path: Path) -> None:
+def test_scribbles_with_a_branch_held_out(cli: Callable, world: Path, tmp_path: Path) -> None:
     data = world / "DATA.json"
-    answer = cli("data", "strokes", data, "--out", tmp_path / "s", "--per-structure", 2, "--hold-out", "core")
+    answer = cli("data", "scribbles", data, "--out", tmp_path / "s", "--per-structure", 2, "--hold-out", "core")
     assert answer.code == 0, answer.err
     before, after = Dataset.load(data), Dataset.load(tmp_path / "s" / "DATA.json")
     core = before.tree.find("core").value
@@ -153,8 +153,19 @@ def test_strokes_with_a_branch_held_out(cli: Callable, world: Path, tmp_path: Pa
             assert 0 < (painted > 0).sum() < (whole > 0).sum()
 
 
-def test_strokes_need_an_amount(cli: Callable, world: Path, tmp_path: Path) -> None:
-    answer = cli("data", "strokes", world / "DATA.json", "--out", tmp_path / "s")
+def test_scribbles_need_an_amount(cli: Callable, world: Path, tmp_path: Path) -> None:
+    answer = cli("data", "scribbles", world / "DATA.json", "--out", tmp_path / "s")
     assert answer.code == 2
     assert "--per-structure" in answer.err
     assert not (tmp_path / "s").exists()
+
+
+def test_old_names_of_scribbles_still_work_and_are_hidden(cli: Callable, world: Path, tmp_path: Path) -> None:
+    data = world / "DATA.json"
+    assert cli("data", "strokes", data, "--out", tmp_path / "old", "--share", 0.2).code == 0
+    assert cli("data", "scribbles", data, "--out", tmp_path / "new", "--fraction", 0.2).code == 0
+    old, new = (Dataset.load(tmp_path / name / "DATA.json").cases for name in ("old", "new"))
+    for one, other in zip(old, new, strict=True):
+        assert (read_image(one.labels).array == read_image(other.labels).array).all()
+    assert "strokes" not in cli("data", "--help").out
+    assert "--share" not in cli("data", "scribbles", "--help").out

@@ -15,8 +15,8 @@ DOCS = Path(__file__).resolve().parents[3] / "docs"
 COMMANDS = (
     "doctor", "demo", "train", "predict", "ensemble", "collapse", "correct", "import-soft", "export-seg", "statistics",
     "evaluate", "calibrate", "outliers fit", "tree check", "tree show", "tree convert",
-    "tree diff", "data check", "data import", "data fuse", "study", "data strokes", "data coarsen", "data false-colour",
-    "data raters", "data export", "nnunet trainers",
+    "tree diff", "data check", "data import", "data fuse", "study", "data scribbles", "data coarsen",
+    "data false-colour", "data raters", "data export", "nnunet trainers",
 )  # fmt: skip
 
 

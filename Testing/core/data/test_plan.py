@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
-from softseg.data import Dataset, Machine, Plan, make_plan
+from softseg.data import Dataset, Hardware, Plan, make_plan
 from softseg.data.plan import Normalization
 from softseg.errors import InputError
 from softseg.events import Events, ListSink
@@ -199,9 +199,9 @@ def test_only_what_changes_the_prepared_files_changes_their_key(plan):
 
 
 def test_the_machine_is_looked_at():
-    machine = Machine.here()
+    machine = Hardware.here()
     assert machine.memory_gb > 0
-    assert Machine.here(3.5).memory_gb == 3.5
+    assert Hardware.here(3.5).memory_gb == 3.5
 
 
 def test_2d_patches_follow_the_size_of_the_foreground(make):

@@ -20,8 +20,8 @@ from softseg.network import FittedOutliers, Head, ModelFolder
 from softseg.outliers import fit_outliers
 from softseg.prediction import predict_case
 from softseg.prediction.layout import Layout, Picture
-from softseg.prediction.shares import dense, shares_of_blocks
-from softseg.prediction.sweep import Runner
+from softseg.prediction.probabilities import dense, probabilities_of_blocks
+from softseg.prediction.sweep import WindowPredictor
 from softseg.prediction.uncertainty import Augmentation
 from softseg.training.objective import loss_of
 from softseg.training.recipe import Recipe
@@ -88,8 +88,8 @@ def test_mirrored_leaves_change_sides_and_the_divisor_stays() -> None:
     def probabilities(change: Augmentation) -> np.ndarray:
         layout = Layout.over([Picture.of(volume, (4, 16, 16), 0.5, False, change, 2)], (0, 0, 0))
         assert layout is not None
-        runner = Runner(TorchBackend(pointwise, model.head, 3, torch.device("cpu"), torch.float32), model.head)
-        blocks = shares_of_blocks(runner, layout, swapped, Events())
+        runner = WindowPredictor(TorchBackend(pointwise, model.head, 3, torch.device("cpu"), torch.float32), model.head)
+        blocks = probabilities_of_blocks(runner, layout, swapped, Events())
         return dense(blocks, layout.partition, 3, SHAPE, None)
 
     straight = probabilities(Augmentation())

@@ -25,7 +25,7 @@ from softseg.prediction import predict_case
 from softseg.prediction.case import Prediction
 from softseg.prediction.layout import Layout, Picture
 from softseg.prediction.scoring import WindowScorer
-from softseg.prediction.sweep import Runner, sweep
+from softseg.prediction.sweep import WindowPredictor, sweep
 from softseg.prediction.uncertainty import Augmentation
 from softseg.soft.blocks import Index
 from softseg.soft.resample import resample_image
@@ -200,7 +200,7 @@ def test_mirrored_windows_score_what_lies_there(name: str) -> None:
 
         scorer = WindowScorer.of(model, [replace(fitted(name), layer="last")], take)
         backend = TorchBackend(model.network, model.head, 3, torch.device("cpu"), torch.float32)
-        runner = Runner(backend, model.head, scorer=scorer)
+        runner = WindowPredictor(backend, model.head, scorer=scorer)
         assert len(list(sweep(runner, layout, np.arange(3), Events()))) > 1
         return found
 

@@ -20,7 +20,7 @@ from softseg.events import Events, ListSink
 from softseg.image import write_image
 from softseg.network import Head, ModelFolder, build_network
 from softseg.prediction import predict
-from softseg.prediction.cohort import Share
+from softseg.prediction.cohort import ProcessRank
 
 CORE = Path(__file__).resolve().parents[3] / "core"
 
@@ -87,16 +87,16 @@ def test_what_changed_is_predicted_again(change: str, scan: Callable[..., Path],
     assert states(out) == expected
 
 
-def test_probabilities_cover_every_case_once(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_processes_cover_every_case_once(monkeypatch: pytest.MonkeyPatch) -> None:
     cases = list(range(7))
-    assert sorted(n for rank in range(3) for n in Share(rank, 3).of(cases)) == cases
-    assert Share.of_environment() == Share()
+    assert sorted(n for rank in range(3) for n in ProcessRank(rank, 3).of(cases)) == cases
+    assert ProcessRank.of_environment() == ProcessRank()
     monkeypatch.setenv("WORLD_SIZE", "2")
     monkeypatch.setenv("RANK", "1")
-    assert Share.of_environment() == Share(1, 2, 0)
+    assert ProcessRank.of_environment() == ProcessRank(1, 2, 0)
     monkeypatch.setenv("RANK", "2")
     with pytest.raises(InputError, match="expected RANK below WORLD_SIZE"):
-        Share.of_environment()
+        ProcessRank.of_environment()
 
 
 def run(command: list[str], **environment: str) -> subprocess.CompletedProcess[str]:

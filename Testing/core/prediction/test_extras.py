@@ -64,8 +64,8 @@ def test_a_picture_a_page_and_statistics(scan: Callable[..., Path], tmp_path: Pa
     stored = SoftParcellation.load(case.file("soft"))
     image = read_image(tmp_path / "scan.nii.gz")
     for row, values in zip(table, known, strict=True):
-        share = stored.probability(row["id"]).astype(float)
-        expected = (share * image.array).sum() / share.sum()
+        probability = stored.probability(row["id"]).astype(float)
+        expected = (probability * image.array).sum() / probability.sum()
         name = next(key for key in row if key.endswith("_mean"))
         assert float(row[name]) == pytest.approx(expected, rel=1e-4)
         assert values[name] == pytest.approx(expected, rel=1e-4)

@@ -21,8 +21,8 @@ from softseg.events import Events
 from softseg.network import Head, Model, build_network
 from softseg.prediction import Uncertainty, predict_case, sliding_probabilities
 from softseg.prediction.layout import Layout, Picture
-from softseg.prediction.shares import SpreadMaps, dense, shares_of_blocks
-from softseg.prediction.sweep import Runner
+from softseg.prediction.probabilities import SpreadMaps, dense, probabilities_of_blocks
+from softseg.prediction.sweep import WindowPredictor
 from softseg.prediction.uncertainty import Augmentation, Spread, entropy
 from softseg.system import resolve_precision
 from softseg.tree import LabelTree, Node
@@ -94,10 +94,10 @@ def swept(
     layout = Layout.over(pictures, (0, 0, 0))
     assert layout is not None
     dtype = resolve_precision(model.plan.precision, CPU)
-    runner = Runner(TorchBackend(model.network, model.head, model.plan.dimensions, CPU, dtype), model.head)
+    runner = WindowPredictor(TorchBackend(model.network, model.head, model.plan.dimensions, CPU, dtype), model.head)
     maps = SpreadMaps(image.shape[1:])
     permutation = model.tree.mirror_permutation()
-    blocks = shares_of_blocks(runner, layout, permutation, Events(), maps)
+    blocks = probabilities_of_blocks(runner, layout, permutation, Events(), maps)
     return dense(blocks, layout.partition, model.head.classes, image.shape[1:], model.head.background), maps
 
 

@@ -103,5 +103,5 @@ def test_a_class_in_several_blocks_comes_into_several_folds(shared_data: Path) -
     for value in range(1, 17):
         blocks = len(np.unique(block[labels == value]))
         assert len(np.unique(fold[labels == value])) == min(4, blocks)
-    shares = np.bincount(fold[labels > 0]) / (labels > 0).sum()
-    assert shares.max() < 0.3
+    fractions = np.bincount(fold[labels > 0]) / (labels > 0).sum()
+    assert fractions.max() < 0.3

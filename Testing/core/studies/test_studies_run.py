@@ -20,7 +20,7 @@ from softseg.prediction.ensemble_folder import save_ensemble
 from softseg.studies import Study, run_study
 from softseg.studies.plan.jobs import jobs_of
 from softseg.studies.work import workers
-from softseg.studies.work.running import Place
+from softseg.studies.work.running import StudyFolder
 from softseg.studies.work.tables import RESULT_COLUMNS, read_results
 from softseg.studies.work.workers import _work
 
@@ -221,7 +221,7 @@ def test_wrong_members_are_named(study_file: StudyFile, changes: dict[str, objec
 def test_a_worker_does_jobs_until_there_are_none(study_file: StudyFile, tmp_path: Path) -> None:
     """The body of a worker process, in this one: what it tells the process that started it."""
     file = study_file(variants=[{"name": "tree", "recipe": "sparse"}, {"name": "other", "recipe": "sparse"}])
-    study, place = Study.load(file), Place(tmp_path / "out", "cpu")
+    study, place = Study.load(file), StudyFolder(tmp_path / "out", "cpu")
     names = [job.name for job in jobs_of(study, place.out, Events())]
     todo: queue.Queue[str | None] = queue.Queue()
     told: queue.Queue[tuple[str, str, str]] = queue.Queue()

@@ -136,7 +136,7 @@ def test_panels_on_one_scale_show_every_bar() -> None:
     assert high > 0.2
 
 
-def test_a_loss_is_shown_as_a_share_of_its_first_value() -> None:
+def test_a_loss_is_shown_as_a_probability_of_its_first_value() -> None:
     assert charts.settled([1, 2, 3], [2.0, 1.0, 0.5]) == ([1, 2, 3], [1.0, 0.5, 0.25])
     steps, constant = charts.settled(range(1, 201), [3.0] * 200)
     assert constant == pytest.approx([1.0] * 120)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from softseg.studies.findings.statistics import bootstrap_interval, compare_paired, holm, signed_rank_p
 
-shares = st.lists(st.floats(0, 1), min_size=1, max_size=12)
+probabilities = st.lists(st.floats(0, 1), min_size=1, max_size=12)
 
 
 def test_signed_rank_counts_all_signs() -> None:
@@ -58,7 +58,7 @@ def test_counts_and_missing_pairs() -> None:
     assert turned.difference == result.difference
 
 
-@given(shares)
+@given(probabilities)
 @settings(deadline=None, max_examples=8)
 def test_exchange_turns_everything_round(values: list[float]) -> None:
     other = [1 - value for value in values]

@@ -32,7 +32,7 @@ def test_the_bound_holds_where_it_was_chosen(seed: int) -> None:
 
 @given(st.integers(0, 30))
 @settings(deadline=None, max_examples=10)
-def test_the_best_share_is_the_best_of_all_candidates(seed: int) -> None:
+def test_the_best_probability_is_the_best_of_all_candidates(seed: int) -> None:
     views = [View.of(some_voxels(seed + n), 1, 0) for n in range(2)]
 
     def merit(q: float) -> float:
@@ -57,7 +57,7 @@ def test_own_outliers_are_not_looked_at() -> None:
         assert one.threshold(tpr) == two.threshold(tpr)
 
 
-def test_without_another_group_the_bound_or_a_fixed_share_decides() -> None:
+def test_without_another_group_the_bound_or_a_fixed_probability_decides() -> None:
     own = View.of(some_voxels(5), 1, 0)
     assert chosen_tpr(FREE, [], own) == 0.95
     tpr = chosen_tpr(BOUNDED, [], own)
@@ -67,7 +67,7 @@ def test_without_another_group_the_bound_or_a_fixed_share_decides() -> None:
     assert chosen_tpr(RuleSpec(name="fixed", tpr=0.9), [], own) == 0.9
 
 
-def test_the_levels_own_score_is_the_winners_missing_share() -> None:
+def test_the_levels_own_score_is_the_winners_missing_probability() -> None:
     voxels = some_voxels(3)
     for level in range(2):
         assert View.of(voxels, level, None).score == pytest.approx(1 - voxels.share[level])

@@ -47,6 +47,14 @@ def test_softseg_sets_its_three_switches_together() -> None:
     )
 
 
+def test_an_old_key_is_read_as_its_new_name(tmp_path: Path) -> None:
+    assert Recipe.load("softseg", ["corrected_share=0.25"]).corrected_fraction == 0.25
+    file = Recipe.load("softseg").save(tmp_path / "recipe.yaml")
+    file.write_text(file.read_text().replace("corrected_fraction: 0.5", "corrected_share: 0.75"))
+    assert Recipe.load(file).corrected_fraction == 0.75
+    assert "corrected_share" not in Recipe.load(file).to_yaml()
+
+
 def test_sets_change_single_values() -> None:
     changes = [
         "optimizer.learning_rate=1e-4",

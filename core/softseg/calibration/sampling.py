@@ -13,8 +13,8 @@ from softseg.backends.torch_backend import TorchBackend
 from softseg.errors import naming
 from softseg.events import Events
 from softseg.prediction.layout import Layout, Picture
-from softseg.prediction.shares import shares_of_blocks
-from softseg.prediction.sweep import Runner
+from softseg.prediction.probabilities import probabilities_of_blocks
+from softseg.prediction.sweep import WindowPredictor
 from softseg.requests.predict import OVERLAP
 from softseg.soft.labels import SoftLabels
 from softseg.system import resolve_precision
@@ -100,9 +100,9 @@ def sample_case(
     if layout is not None and labelled.size:
         dtype = resolve_precision(model.plan.precision if precision is None else precision, device)
         backend = TorchBackend(model.network, model.head, model.plan.dimensions, device, dtype)
-        runner = Runner(backend, model.head)
+        runner = WindowPredictor(backend, model.head)
         with naming(model.path):
-            for block, found in shares_of_blocks(runner, layout, np.arange(model.head.classes), cancelling):
+            for block, found in probabilities_of_blocks(runner, layout, np.arange(model.head.classes), cancelling):
                 here = column[layout.partition.place(block)]
                 wanted = here >= 0
                 if found is not None and wanted.any():

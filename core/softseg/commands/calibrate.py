@@ -1,4 +1,4 @@
-"""``softseg calibrate``: make a model's probabilities mean what they say."""
+"""``softseg calibrate``: calibrate a model's probabilities."""
 
 from __future__ import annotations
 

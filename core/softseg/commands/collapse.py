@@ -8,7 +8,7 @@ from softseg.requests.predict import CollapseRequest
 
 
 def _run(request: CollapseRequest, events: Events) -> None:
-    """Collapse a soft parcellation: labels at a cut (argmax of sums) or as deep as sure, or a node's probability."""
+    """Collapse a soft parcellation: labels at a cut or of the deepest sure node, or a node's probability."""
     from softseg.prediction.collapsing import run_collapse
 
     run_collapse(request, events)

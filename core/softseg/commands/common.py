@@ -19,13 +19,13 @@ from softseg.thread_limits import limited
 
 
 class EventFormat(str, enum.Enum):
-    """How a program that watches wants to be told."""
+    """Format of the events for another program."""
 
     JSON = "json"
 
 
 class MapType(str, enum.Enum):
-    """How soft maps are stored: shares 0..1, or round(255 x share)."""
+    """How soft maps are stored: probabilities 0..1, or round(255 x probability)."""
 
     FLOAT32 = "float32"
     UINT8 = "uint8"

@@ -84,7 +84,7 @@ class ConsoleSink:
             self._log_step(done / total, left)
 
     def _log_step(self, part: float, left: float | None) -> None:
-        """Say how far a stage is, where that was last said a minute or a tenth of the stage ago."""
+        """Report the progress of a stage, at most every minute or tenth of the stage."""
         silent = time.monotonic() - self._told
         if part >= 1 or silent < SECONDS_BETWEEN or (silent < MOST_SILENT and part < self._part + TENTH):
             return

@@ -1,4 +1,4 @@
-"""``softseg correct``: say what voxels of a stored result are, list what was said, take it back."""
+"""``softseg correct``: correct voxels of a stored result, list or undo corrections."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from softseg.requests.correct import CorrectRequest
 
 
 def _run(request: CorrectRequest, events: Events) -> None:
-    """Correct a soft parcellation: say what voxels are, list what was said, or take it back."""
+    """Correct a soft parcellation, list its corrections, or undo them."""
     from softseg.prediction.correcting import run_correct
 
     run_correct(request, events, typer.echo)

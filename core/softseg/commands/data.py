@@ -46,7 +46,7 @@ def check(
     quiet: QuietOption = False,
     cancel_file: CancelFileOption = None,
 ) -> None:
-    """Read every file that DATA.json names and check that all belongs together."""
+    """Read every file that DATA.json names and check that they are consistent."""
     with long_work(context, events, quiet, cancel_file) as work:
         from softseg.data import Dataset, check_dataset
 
@@ -94,7 +94,7 @@ def import_data(
             metavar="W",
             min=0,
             max=0.9,
-            help="How much a voxel counts that nobody corrected (corrections). [default: 0.5]",
+            help="Weight of an uncorrected voxel (corrections). [default: 0.5]",
         ),
     ] = None,
     label_map: Annotated[
@@ -105,7 +105,7 @@ def import_data(
         typer.Option(
             "--people",
             metavar="TABLE",
-            help="A table (CSV, TSV, participants.tsv) that says whose scan each case is; a person stays in one split.",
+            help="Table (CSV, TSV, participants.tsv) of the person of each case; a person stays in one split.",
         ),
     ] = None,
     splits: Annotated[
@@ -116,7 +116,8 @@ def import_data(
         int | None, typer.Option("--fold", metavar="N", help="Which fold of the splits, from 0. [default: 0]", min=0)
     ] = None,
     fractions: Annotated[
-        str | None, typer.Option("--fractions", metavar="A,B,C", help="Parts of the people for train, val and test.")
+        str | None,
+        typer.Option("--fractions", metavar="A,B,C", help="Fractions of the people for train, val and test."),
     ] = None,
     events: EventsOption = None,
     quiet: QuietOption = False,
@@ -146,7 +147,7 @@ def import_data(
             "people": people,
             "splits": splits,
             "fold": fold,
-            "fractions": None if fractions is None else _shares(fractions),
+            "fractions": None if fractions is None else _fractions(fractions),
         }
         given = {name: value for name, value in options.items() if value is not None and value != {}}
         known = inspect.signature(importers[layout]).parameters
@@ -188,40 +189,44 @@ def fuse(
             require_probabilities(image.array, file=mask)
         soft = [path for image, path in zip(images, masks, strict=True) if not np.isin(image.array, (0, 1)).all()]
         if soft and method is not Fusion.MEAN:
-            work.warning(f"{soft[0]}: soft values count as drawn above 0.5 with {method.value}; mean keeps them")
+            work.warning(f"{soft[0]}: {method.value} takes probabilities above 0.5 as drawn; mean keeps them")
         work.check()
         fused = fuse_raters([image.array for image in images], method=method.value)
         work.check()
         work.result("soft label", write_image(Image(fused, images[0].geometry), out))
 
 
-@app.command("strokes")
-def strokes(
+@app.command("strokes", hidden=True)  # its old name, for one more release
+@app.command("scribbles")
+def scribbles(
     context: typer.Context,
     data: Annotated[Path, typer.Argument(metavar="DATA.json", help="A dataset with whole label maps.")],
     out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Folder for the new DATA.json and label maps.")],
     per_structure: Annotated[
-        int | None, typer.Option("--per-structure", metavar="N", help="Strokes of each structure and case.")
+        int | None, typer.Option("--per-structure", metavar="N", help="Scribbles of each structure and case.")
     ] = None,
-    share: Annotated[
-        float | None, typer.Option("--share", metavar="S", help="Instead: the part of each structure's voxels, 0..1.")
+    fraction: Annotated[
+        float | None,
+        typer.Option("--fraction", metavar="F", help="Instead: fraction of each structure's voxels, 0..1."),
     ] = None,
-    length: Annotated[int, typer.Option("--length", metavar="N", help="Voxels of a stroke, at most.")] = 10,
+    old_fraction: Annotated[float | None, typer.Option("--share", hidden=True)] = None,
+    length: Annotated[int, typer.Option("--length", metavar="N", help="Maximum length of a scribble in voxels.")] = 10,
     hold_out: Annotated[
         str | None, typer.Option("--hold-out", metavar="ID,ID", help="Leave these nodes of the tree unlabelled.")
     ] = None,
-    seed: Annotated[int, typer.Option("--seed", help="The same seed paints the same strokes.")] = 0,
+    seed: Annotated[int, typer.Option("--seed", help="The same seed draws the same scribbles.")] = 0,
     events: EventsOption = None,
     quiet: QuietOption = False,
     cancel_file: CancelFileOption = None,
 ) -> None:
-    """Imitate an annotator who paints a few strokes, to measure what sparse labels cost; test cases stay whole."""
+    """Simulate an annotator who draws a few scribbles, to measure the cost of sparse labels; test cases stay whole."""
     with long_work(context, events, quiet, cancel_file) as work:
         from softseg.data import Dataset, simulate
 
-        whole = per_structure is None and share is None
+        fraction = old_fraction if fraction is None else fraction
+        whole = per_structure is None and fraction is None
         if whole and hold_out is None:
-            raise InputError("nothing to do", field="--per-structure, --share or --hold-out")
+            raise InputError("nothing to do", field="--per-structure, --fraction or --hold-out")
         result = data
         if hold_out is not None:
             nodes = [node.strip() for node in hold_out.split(",") if node.strip()]
@@ -232,7 +237,7 @@ def strokes(
                 Dataset.load(result),
                 out,
                 per_structure=per_structure,
-                fraction=share,
+                fraction=fraction,
                 seed=seed,
                 length=length,
                 events=work,
@@ -246,22 +251,23 @@ def raters(
     data: Annotated[Path, typer.Argument(metavar="DATA.json", help="A dataset with one set of labels per case.")],
     out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Folder for the new DATA.json and label maps.")],
     count: Annotated[int, typer.Option("--count", metavar="N", help="Raters of each case.")] = 4,
-    shift: Annotated[float, typer.Option("--shift", metavar="MM", help="A map is moved by at most this.")] = 0.5,
+    shift: Annotated[float, typer.Option("--shift", metavar="MM", help="Maximum shift of a map.")] = 0.5,
     border: Annotated[
-        float, typer.Option("--border", metavar="MM", help="Borders are moved in or out by at most this besides.")
+        float, typer.Option("--border", metavar="MM", help="Maximum additional border shift, in or out.")
     ] = 0.5,
     scale: Annotated[
-        float, typer.Option("--scale", metavar="MM", help="Distance from where a border is too far out to too far in.")
+        float, typer.Option("--scale", metavar="MM", help="Distance of independent values of the border shift.")
     ] = 3.0,
     habit: Annotated[
-        float, typer.Option("--habit", metavar="S", help="Part of --border that a rater repeats in all scans, 0..1.")
+        float,
+        typer.Option("--habit", metavar="S", help="Fraction of --border that a rater repeats in all scans, 0..1."),
     ] = 0.5,
     seed: Annotated[int, typer.Option("--seed", help="The same seed gives the same raters.")] = 0,
     events: EventsOption = None,
     quiet: QuietOption = False,
     cancel_file: CancelFileOption = None,
 ) -> None:
-    """Imitate raters who disagree at borders, within stated bounds, to study what becomes of disagreement."""
+    """Simulate raters who disagree at borders, within given bounds, to study disagreement."""
     with long_work(context, events, quiet, cancel_file) as work:
         from softseg.data import Dataset
         from softseg.data.disagreement import Disagreement
@@ -314,7 +320,7 @@ def heads(
     source: Annotated[Path, typer.Argument(metavar="SRC", help="Folder of label maps of whole heads.")],
     out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Folder for DATA.json and the label maps.")],
     closing: Annotated[
-        float, typer.Option("--closing", metavar="MM", help="How far fluid reaches into the brain's mask.", min=0)
+        float, typer.Option("--closing", metavar="MM", help="Radius of the closing of the brain mask.", min=0)
     ] = 8.0,
     events: EventsOption = None,
     quiet: QuietOption = False,
@@ -333,7 +339,7 @@ def synthesize(
     data: Annotated[Path, typer.Argument(metavar="DATA.json", help="A dataset with label maps.")],
     out: Annotated[Path, typer.Option("--out", metavar="PNG", help="The page to write.")],
     recipe: Annotated[str, typer.Option("--recipe", help="A synthetic recipe: a name or a YAML file.")] = "head-any",
-    draws: Annotated[int, typer.Option("--draws", metavar="N", help="How many.", min=1, max=1000)] = 40,
+    draws: Annotated[int, typer.Option("--draws", metavar="N", help="Number of draws.", min=1, max=1000)] = 40,
     set_: Annotated[
         list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change one value of the recipe.")
     ] = None,
@@ -342,7 +348,7 @@ def synthesize(
     quiet: QuietOption = False,
     cancel_file: CancelFileOption = None,
 ) -> None:
-    """Draw what a synthetic recipe would train with: images made up from label maps, and their targets."""
+    """Draw training samples of a synthetic recipe: images synthesised from label maps, and their targets."""
     with long_work(context, events, quiet, cancel_file) as work:
         from softseg.data import Dataset
         from softseg.training.draws import draw_page
@@ -358,16 +364,16 @@ def coarsen_data(
     spacing: Annotated[
         str, typer.Option("--spacing", metavar="MM|I,J,K", help="Voxel size; one number, or three (0 keeps the own).")
     ],
-    soft: Annotated[bool, typer.Option("--soft", help="Write the shares of every leaf instead of label maps.")] = False,
+    soft: Annotated[bool, typer.Option("--soft", help="Write soft maps of every leaf instead of label maps.")] = False,
     margin: Annotated[
         float | None,
-        typer.Option("--margin", metavar="MM", help="Cut everything to the labels and so much around them."),
+        typer.Option("--margin", metavar="MM", help="Crop to the labels plus this margin."),
     ] = None,
     events: EventsOption = None,
     quiet: QuietOption = False,
     cancel_file: CancelFileOption = None,
 ) -> None:
-    """Average a dataset to larger voxels: for quick studies, and for soft labels whose truth is known."""
+    """Average a dataset to larger voxels, for quick studies and for exact soft labels."""
     with long_work(context, events, quiet, cancel_file) as work:
         from softseg.data import Dataset
         from softseg.data.coarsen import coarsen
@@ -396,6 +402,6 @@ def _named(labels: list[str]) -> dict[str, str]:
     return {node: ending for node, _, ending in pairs}
 
 
-def _shares(text: str) -> tuple[float, ...]:
+def _fractions(text: str) -> tuple[float, ...]:
     """Return three numbers from ``A,B,C``."""
     return _numbers(text, "three", "--fractions", "0.7,0.15,0.15")

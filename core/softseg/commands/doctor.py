@@ -1,4 +1,4 @@
-"""``softseg doctor``: what this machine can do."""
+"""``softseg doctor``: check this computer."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import typer
 def doctor(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object; sizes in bytes.")] = False,
 ) -> None:
-    """Say what this machine is and which work fits into it."""
+    """Describe this computer and what it can run."""
     from softseg.doctor import examine
 
     machine = examine()

@@ -8,7 +8,7 @@ from softseg.requests.train import EnsembleRequest
 
 
 def _run(request: EnsembleRequest, events: Events) -> None:
-    """Put several models into one folder that predicts the mean of what they say."""
+    """Combine several models into one folder that predicts their mean."""
     from softseg.prediction.ensemble_folder import save_ensemble
 
     given = {"name": request.name, "description": request.description}

@@ -1,4 +1,4 @@
-"""``softseg guarantee``: how few answers of a model are wrong on a new person."""
+"""``softseg guarantee``: bound a model's wrong labels on a new person."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from softseg.requests.train import GuaranteeRequest
 
 
 def _run(request: GuaranteeRequest, events: Events) -> None:
-    """Find how sure a model's answers must be so that few are wrong on a new person, and store it in MODEL."""
+    """Find the probability a label must have so that few are wrong on a new person, and store it in MODEL."""
     from softseg.calibration.guarantee import find_guarantee
     from softseg.data import Dataset
     from softseg.errors import InputError

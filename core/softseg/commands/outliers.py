@@ -1,4 +1,4 @@
-"""``softseg outliers``: fit an outlier score to a model, and say what a model has."""
+"""``softseg outliers``: fit an outlier score to a model, and list a model's scores."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from softseg.events import Events
 from softseg.requests.train import FitOutliersRequest
 
 app = typer.Typer(
-    help="Outlier scores: how strange a voxel is to a model.", no_args_is_help=True, rich_markup_mode=None
+    help="Outlier scores: detect voxels unlike the training data.", no_args_is_help=True, rich_markup_mode=None
 )
 
 ModelArgument = Annotated[
@@ -43,7 +43,7 @@ fit = app.command("fit")(command_of(FitOutliersRequest, _fit))
 
 @app.command("show")
 def show(model: ModelArgument) -> None:
-    """Say which outlier score a model has, and which ones it can have."""
+    """Show a model's outlier score and the scores it can have."""
     from softseg.outliers.folder import described
     from softseg.prediction import load_models
 

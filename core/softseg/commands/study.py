@@ -15,27 +15,28 @@ from softseg.errors import InputError
 
 def study(
     context: typer.Context,
-    study: Annotated[Path, typer.Argument(metavar="STUDY.yaml", help="What is compared (docs/studies.md).")],
-    out: Annotated[Path, typer.Option("--out", help="Folder of the study; the same command goes on there.")],
+    study: Annotated[Path, typer.Argument(metavar="STUDY.yaml", help="Description of the study (docs/studies.md).")],
+    out: Annotated[Path, typer.Option("--out", help="Folder of the study; repeat the command to continue.")],
     jobs: Annotated[
-        int | None, typer.Option("--jobs", min=1, help="Trainings at the same time; as the file says by default.")
+        int | None, typer.Option("--jobs", min=1, help="Number of parallel trainings. [default: from the file]")
     ] = None,
     model: Annotated[
         list[str] | None,
         typer.Option(
             "--model",
             metavar="VARIANT=FOLDER",
-            help="Judge this finished model instead of training the variant; {fold}, {seed}, {held_out} are filled in.",
+            help="Evaluate this model instead of training the variant; {fold}, {seed}, {held_out} are filled in.",
         ),
     ] = None,
     report_only: Annotated[
-        bool, typer.Option("--report-only", help="Train nothing; tables and report of what is finished.")
+        bool, typer.Option("--report-only", help="Do not train; write tables and report of finished runs.")
     ] = False,
     smoke: Annotated[
-        bool, typer.Option("--smoke", help="Run the study made tiny, by its key smoke, to see that it works.")
+        bool, typer.Option("--smoke", help="Run a tiny version of the study (its key smoke) as a test.")
     ] = False,
     judge_again: Annotated[
-        bool, typer.Option("--judge-again", help="Judge anew, without training, what kept its model (keep_models).")
+        bool,
+        typer.Option("--judge-again", help="Re-evaluate runs whose models were kept (keep_models), without training."),
     ] = False,
     device: DeviceOption = "auto",
     events: EventsOption = None,
@@ -43,9 +44,9 @@ def study(
     cancel_file: CancelFileOption = None,
     threads: ThreadsOption = None,
 ) -> None:
-    """Train and judge every variant of a study on every fold with every seed, then compare them with statistics.
+    """Train and evaluate every variant of a study on every fold with every seed, then compare them with statistics.
 
-    For several machines or GPUs: torchrun --nproc-per-node N -m softseg study ... shares the trainings.
+    For several machines or GPUs: torchrun --nproc-per-node N -m softseg study ... distributes the trainings.
     """
     follower = torchrun.is_follower()
     with long_work(context, None if follower else events, quiet or follower, cancel_file, threads) as work:

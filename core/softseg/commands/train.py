@@ -1,4 +1,4 @@
-"""``softseg train``: learn from a described dataset by a recipe."""
+"""``softseg train``: train a model on a dataset with a recipe."""
 
 from __future__ import annotations
 
@@ -96,7 +96,7 @@ def _fine_tune(request: TrainRequest, dataset: Dataset, events: Events, follower
 train = with_options(
     _train,
     TrainRequest,
-    """Train a model on DATA.json by a recipe, or a finished one further (--from); the new model is RUN/model.
+    """Train a model on DATA.json with a recipe, or fine-tune one (--from); the new model is RUN/model.
 
     For several GPUs or machines: torchrun --nproc-per-node N -m softseg train ... (docs/scaling.md).
     """,

@@ -1,4 +1,4 @@
-"""``softseg tree``: look at, check, convert and compare label trees."""
+"""``softseg tree``: show, check, convert and compare label trees."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ if TYPE_CHECKING:
 app = typer.Typer(help="Check, show, convert and compare label trees.", no_args_is_help=True, rich_markup_mode=None)
 
 TreeArgument = Annotated[str, typer.Argument(metavar="TREE", help="A tree file or the name of a shipped tree.")]
-FormatOption = Annotated[str | None, typer.Option("--format", help="File format, where the ending does not tell.")]
+FormatOption = Annotated[str | None, typer.Option("--format", help="File format, if the extension is ambiguous.")]
 
 
 @app.command("check")
 def check(tree: TreeArgument, file_format: FormatOption = None) -> None:
-    """Read a tree, with all its rules; say what is in it and what is allowed but worth a look."""
+    """Check a tree against all rules; print a summary and remarks."""
     from softseg.tree import remarks
 
     loaded = load_tree(tree, file_format)
@@ -45,8 +45,8 @@ def show(
 @app.command("convert")
 def convert(
     tree: TreeArgument,
-    out: Annotated[Path, typer.Argument(metavar="OUT", help="The new file; its ending names the format.")],
-    level: Annotated[int | None, typer.Option("--level", min=0, help="Fold everything below this depth.")] = None,
+    out: Annotated[Path, typer.Argument(metavar="OUT", help="The new file; its extension selects the format.")],
+    level: Annotated[int | None, typer.Option("--level", min=0, help="Fold all nodes below this depth.")] = None,
     file_format: Annotated[str | None, typer.Option("--format", help="Format of OUT.")] = None,
 ) -> None:
     """Write a tree in another format, whole or folded at a level."""
@@ -70,7 +70,7 @@ def diff(
     tree: TreeArgument,
     other: Annotated[str, typer.Argument(metavar="OTHER", help="The tree to compare with.")],
 ) -> None:
-    """Say what would turn TREE into OTHER; prints nothing when they are equal."""
+    """Print the changes from TREE to OTHER; nothing if they are equal."""
     from softseg.tree import diff_lines
 
     for line in diff_lines(load_tree(tree), load_tree(other)):

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
         import_nnunet,
     )
     from softseg.data.plan import Crop, NetworkSpec, Normalization, Plan, Sampling
-    from softseg.data.planning import Machine, make_plan
+    from softseg.data.planning import Hardware, make_plan
     from softseg.data.preprocess import preprocess_images
     from softseg.data.sampler import Batch, PatchSampler
     from softseg.data.sizes import training_gb
@@ -36,7 +36,7 @@ __all__ = [
     "CaseSummary",
     "Crop",
     "Dataset",
-    "Machine",
+    "Hardware",
     "NetworkSpec",
     "Normalization",
     "PatchSampler",
@@ -64,7 +64,7 @@ _HOME = {
     "CaseSummary": "check",
     "Crop": "plan",
     "Dataset": "dataset",
-    "Machine": "planning",
+    "Hardware": "planning",
     "NetworkSpec": "plan",
     "Normalization": "plan",
     "PatchSampler": "sampler",

@@ -43,14 +43,14 @@ _ZEROS = 0.25  # part of voxels that are exactly zero in a skull-stripped image
 
 
 @dataclass(frozen=True)
-class Machine:
+class Hardware:
     """What the plan may use: ``memory_gb`` of the device, and whether that is a GPU."""
 
     memory_gb: float
     gpu: bool
 
     @staticmethod
-    def here(memory_gb: float | None = None, device: str | torch.device = "auto") -> Machine:
+    def here(memory_gb: float | None = None, device: str | torch.device = "auto") -> Hardware:
         """Look at the device that training will use: the memory of a GPU, or what is free for the CPU now.
 
         Parameters
@@ -63,7 +63,7 @@ class Machine:
         if memory_gb is None:
             there = memory(chosen)
             memory_gb = (there.total if gpu else there.free) / GIB
-        return Machine(memory_gb, gpu)
+        return Hardware(memory_gb, gpu)
 
 
 def make_plan(
@@ -95,8 +95,8 @@ def make_plan(
     cases = dataset.split("train")
     if not cases:
         raise InputError("no case is in the split 'train'", file=dataset.path, field="cases")
-    machine = Machine.here(memory_gb, "cpu" if gpu is False and str(device) == "auto" else device)
-    machine = machine if gpu is None else Machine(machine.memory_gb, gpu)
+    machine = Hardware.here(memory_gb, "cpu" if gpu is False and str(device) == "auto" else device)
+    machine = machine if gpu is None else Hardware(machine.memory_gb, gpu)
     chosen = spread(cases, LOOKED_AT)
     first = [_plausible(case.images[dataset.channels[0]]) for case in chosen]
     fixed = _fixed(overrides or {})
@@ -170,7 +170,7 @@ def _fixed(overrides: dict[str, Any]) -> _Fixed:
     )
 
 
-def describe(plan: Plan, machine: Machine | None = None) -> str:
+def describe(plan: Plan, machine: Hardware | None = None) -> str:
     """Return the plan in one line for people."""
     spacing = " x ".join("own" if value is None else f"{value:g}" for value in plan.spacing)
     kinds = ", ".join(f"{name} {how.kind}" for name, how in plan.normalization.items())
@@ -200,7 +200,7 @@ def _decide(
     orientation: str,
     spacing: tuple[float | None, float | None, float | None] | None,
     bands: dict[str, Bands],
-    machine: Machine,
+    machine: Hardware,
 ) -> Plan:
     stripped = bool(np.median([np.min(scan.zeros) for scan in scans]) > _ZEROS)
     median = np.median([scan.spacing for scan in scans], axis=0)

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from softseg.data.survey import Scan
 
 if TYPE_CHECKING:
-    from softseg.data.planning import Machine
+    from softseg.data.planning import Hardware
 
 CPU_VOXELS = 1_000_000
 """On a CPU, volumes are made coarser (at most twice) until the median scan has about so many voxels."""
@@ -25,7 +25,7 @@ PATCH_CUBE = 64
 
 
 def spacing_3d(
-    median: npt.NDArray[np.float64], extent: npt.NDArray[np.float64], machine: Machine
+    median: npt.NDArray[np.float64], extent: npt.NDArray[np.float64], machine: Hardware
 ) -> tuple[float, float, float]:
     """Return the median spacing, not more than three times coarser along one axis; on a CPU at most twice coarser."""
     spacing = np.minimum(median, 3 * median.min())
@@ -46,7 +46,7 @@ def spacing_2d(scans: Sequence[Scan]) -> tuple[None, float, float]:
 
 
 def size_3d(
-    shape: npt.NDArray[np.int64], classes: int, machine: Machine
+    shape: npt.NDArray[np.int64], classes: int, machine: Hardware
 ) -> tuple[tuple[int, ...], int, dict[str, Any]]:
     """Return patch, batch and network options: 4 levels on a CPU; 5 or 6 on a GPU with patches of up to 128."""
     if not machine.gpu:
@@ -74,7 +74,7 @@ def size_3d(
 
 
 def size_2d(
-    shape: npt.NDArray[np.int64], classes: int, machine: Machine, wanted: float | None
+    shape: npt.NDArray[np.int64], classes: int, machine: Hardware, wanted: float | None
 ) -> tuple[tuple[int, ...], int, dict[str, Any]]:
     """Return patch, batch and network options; ``wanted`` pixels are enough to see the foreground in its surroundings.
 
@@ -93,7 +93,7 @@ def size_2d(
 
 
 def size_cube(
-    shape: npt.NDArray[np.int64], classes: int, machine: Machine
+    shape: npt.NDArray[np.int64], classes: int, machine: Hardware
 ) -> tuple[tuple[int, ...], int, dict[str, Any]]:
     """Return patch, batch and network options for many bands: a small network, since bands tell most, labels are few.
 

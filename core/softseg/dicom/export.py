@@ -26,7 +26,7 @@ GRID_MM = 0.01
 
 
 @dataclass(frozen=True, eq=False)
-class _Job:
+class _Export:
     """What is written: the result at a cut, on the voxels of a series."""
 
     stored: SoftParcellation
@@ -71,7 +71,7 @@ def run_export_seg(request: ExportSegRequest, events: Events | None = None) -> P
         stored = stored.predicted
     source = _series(request)
     turn = _same_voxels(stored.geometry, source, request)
-    job = _Job(stored, stored.tree.cut_from(request.cut), source, turn)
+    job = _Export(stored, stored.tree.cut_from(request.cut), source, turn)
     events.check()
     found = _fractional(job, events) if request.type == "fractional" else _labelled(job, request)
     with write_beside(request.out) as temporary:
@@ -125,7 +125,7 @@ def _apart_mm(grid: Geometry, own: Geometry, turn: Turn) -> float:
     return float(np.abs(places[0] - places[1]).max())
 
 
-def _labelled(job: _Job, request: ExportSegRequest) -> Segments:
+def _labelled(job: _Export, request: ExportSegRequest) -> Segments:
     labels = job.labels()
     present = set(np.unique(labels).tolist())
     nodes = _found([(node, value) for node, value in job.nodes if value in present], request)
@@ -146,7 +146,7 @@ def _labelled(job: _Job, request: ExportSegRequest) -> Segments:
     return labelled(job.source, labels, request.type, described, job.stored.model)
 
 
-def _fractional(job: _Job, events: Events) -> Segments:
+def _fractional(job: _Export, events: Events) -> Segments:
     """Write probabilities; a first pass finds the slices that each node lies in."""
     nodes: list[Node] = []
     slices: list[npt.NDArray[np.bool_]] = []

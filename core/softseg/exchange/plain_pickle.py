@@ -82,7 +82,7 @@ def read_plain_pickle(path: Path) -> Any:
     except OSError as error:
         raise InputError(f"cannot be read: {error.strerror}", file=path) from error
     try:
-        return _plain(_Machine().run(data), {}, 0)
+        return _plain(_Stack().run(data), {}, 0)
     except _RefusedError as error:
         raise InputError(
             f"holds {error}, which is not read: nothing of a pickle is ever run", file=path, hint="use --like IMAGE"
@@ -94,7 +94,7 @@ def read_plain_pickle(path: Path) -> Any:
         raise InputError("is damaged, or no pickle", file=path, hint="use --like IMAGE") from error
 
 
-class _Machine:
+class _Stack:
     """The stack on which a pickle's instructions build a value."""
 
     def __init__(self) -> None:
@@ -209,17 +209,17 @@ class _Machine:
 
 
 _GLOBALS: dict[str, Callable[[], Any]] = {"MARK": _Mark, "EMPTY_LIST": list, "EMPTY_TUPLE": tuple, "EMPTY_DICT": dict}
-_INSTRUCTIONS: dict[str, Callable[[_Machine, Any], None]] = {
-    "PROTO": _Machine.skip, "FRAME": _Machine.skip,
-    "PUT": _Machine.put, "BINPUT": _Machine.put, "LONG_BINPUT": _Machine.put, "MEMOIZE": _Machine.memoize,
-    "GET": _Machine.get, "BINGET": _Machine.get, "LONG_BINGET": _Machine.get,
-    "POP": _Machine.pop, "POP_MARK": _Machine.pop_mark,
-    "APPEND": _Machine.append, "APPENDS": _Machine.appends, "LIST": _Machine.make_list,
-    "TUPLE": _Machine.make_tuple, "TUPLE1": lambda machine, _: machine.short_tuple(1),
+_INSTRUCTIONS: dict[str, Callable[[_Stack, Any], None]] = {
+    "PROTO": _Stack.skip, "FRAME": _Stack.skip,
+    "PUT": _Stack.put, "BINPUT": _Stack.put, "LONG_BINPUT": _Stack.put, "MEMOIZE": _Stack.memoize,
+    "GET": _Stack.get, "BINGET": _Stack.get, "LONG_BINGET": _Stack.get,
+    "POP": _Stack.pop, "POP_MARK": _Stack.pop_mark,
+    "APPEND": _Stack.append, "APPENDS": _Stack.appends, "LIST": _Stack.make_list,
+    "TUPLE": _Stack.make_tuple, "TUPLE1": lambda machine, _: machine.short_tuple(1),
     "TUPLE2": lambda machine, _: machine.short_tuple(2), "TUPLE3": lambda machine, _: machine.short_tuple(3),
-    "DICT": _Machine.make_dict, "SETITEM": _Machine.set_item, "SETITEMS": _Machine.set_items,
-    "GLOBAL": _Machine.name, "STACK_GLOBAL": _Machine.name_of_stack, "REDUCE": _Machine.reduce,
-    "BUILD": _Machine.build,
+    "DICT": _Stack.make_dict, "SETITEM": _Stack.set_item, "SETITEMS": _Stack.set_items,
+    "GLOBAL": _Stack.name, "STACK_GLOBAL": _Stack.name_of_stack, "REDUCE": _Stack.reduce,
+    "BUILD": _Stack.build,
 }  # fmt: skip
 
 

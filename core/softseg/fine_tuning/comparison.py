@@ -74,7 +74,7 @@ class Change:
 
 
 @dataclass(frozen=True)
-class Comparison:
+class ModelComparison:
     """What became of a model.
 
     Attributes
@@ -143,7 +143,7 @@ class Comparison:
 
 def compare_models(
     old: Sequence[Model], new: Sequence[Model], dataset: Dataset, out: Path, *, device: str, events: Events
-) -> Comparison | None:
+) -> ModelComparison | None:
     """Predict the held-out cases with both models, score them, and write ``comparison.json`` and ``comparison.md``.
 
     Parameters
@@ -185,7 +185,7 @@ def compare_models(
             scores.append(_scores(predicted, case, dataset, rows, events))
         found.append(CaseScores(case.id, case.group, case.split, case.corrected is not None, *scores))
         events.progress(done + 1, len(cases))
-    comparison = Comparison(_name(old), _name(new), bool(held_out), tuple(found))
+    comparison = ModelComparison(_name(old), _name(new), bool(held_out), tuple(found))
     with write_together(out / JSON_FILE) as place:
         (place / JSON_FILE).write_text(json.dumps(comparison.to_json(), indent=2) + "\n", encoding="utf-8")
         (place / TEXT_FILE).write_text(comparison.to_markdown(), encoding="utf-8")

@@ -15,10 +15,10 @@ from softseg.events import Events
 from softseg.network import Model
 from softseg.network.fitted_outliers import FittedOutliers
 from softseg.prediction.layout import Layout, Picture
+from softseg.prediction.probabilities import dense, only_background, probabilities_of_blocks
 from softseg.prediction.scoring import WindowScorer
-from softseg.prediction.shares import dense, only_background, shares_of_blocks
 from softseg.prediction.step_map import NOT_JUDGED
-from softseg.prediction.sweep import Runner
+from softseg.prediction.sweep import WindowPredictor
 from softseg.prediction.window_grid import every_channel
 from softseg.requests.predict import OVERLAP
 from softseg.soft.blocks import Index
@@ -84,8 +84,8 @@ def score_case(
 
     scorer = WindowScorer.of(model, fitted, take) if fitted else None
     dtype = resolve_precision(plan.precision if precision is None else precision, device)
-    runner = Runner(TorchBackend(network, head, plan.dimensions, device, dtype), head, scorer=scorer)
-    blocks = shares_of_blocks(runner, layout, np.arange(head.classes), events)
+    runner = WindowPredictor(TorchBackend(network, head, plan.dimensions, device, dtype), head, scorer=scorer)
+    blocks = probabilities_of_blocks(runner, layout, np.arange(head.classes), events)
     with naming(model.path):
         return ScoredCase(dense(blocks, partition, head.classes, shape, head.background), scores)
 

@@ -70,7 +70,7 @@ def answer_rows(tree: LabelTree, counts: npt.NDArray[np.intp], voxel_ml: float) 
 
     Returns
     -------
-    Rows of id, name, level (depth), value, volume in ml, and share of all that is not background (empty for it).
+    Rows of id, name, level (depth), value, volume in ml, and fraction of the foreground (empty for it).
     """
     background = None if tree.background is None else tree.background.id
     unknown = 0 if background is None else OUTLIER_VALUE

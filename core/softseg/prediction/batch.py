@@ -15,7 +15,7 @@ from softseg.files import require_writable_folder
 from softseg.network import Model
 from softseg.prediction.bids_inputs import BidsChoice
 from softseg.prediction.case import Prediction, predict_with
-from softseg.prediction.cohort import Share, Table, error_fields, volumes_of
+from softseg.prediction.cohort import ProcessRank, Table, error_fields, volumes_of
 from softseg.prediction.ensemble import best_network, device_of, joint_name, load_model, load_models, require_once
 from softseg.prediction.first_checks import require_mask_of_each, require_possible
 from softseg.prediction.guarantee import level_of
@@ -133,7 +133,7 @@ def run(
     CancelledError: cancelled; finished cases stay, nothing of the others does.
     """
     events = Events() if events is None else events
-    share = Share.of_environment()
+    process = ProcessRank.of_environment()
     if models is not None and request.fast:
         raise InputError("loaded models are taken as they are", field="fast", hint="give the ensemble's folder or name")
     require_packages(request)
@@ -153,22 +153,22 @@ def run(
     require_mask_of_each(request, len(all_cases))
     name = joint_name([loaded, *others])
     places = case_places(request.out, all_cases, request.layout, loaded.tree, name)
-    device = device_of(loaded, _own_gpu(request.device, share), events)
+    device = device_of(loaded, _own_gpu(request.device, process), events)
     settings = Settings.of([loaded, *others], request, device)
     settings = replace(settings, mask=MaskSource.of([loaded, *others], request))
-    job = _Job(loaded, "+".join(model_digest(each) for each in (loaded, *others)), settings, wanted)
+    job = _Batch(loaded, "+".join(model_digest(each) for each in (loaded, *others)), settings, wanted)
     require_writable_folder(request.out)
     if request.layout == "bids":
         remark = describe_dataset(request.out, all_cases, [name])
         if remark:
             events.warning(remark)
-    cases = share.of(all_cases)
-    if share.world > 1:
-        events.log(f"process {share.rank + 1} of {share.world}: {len(cases)} of {len(all_cases)} cases")
-    table = Table(request.out, share, list(places), job.name)
+    cases = process.of(all_cases)
+    if process.world > 1:
+        events.log(f"process {process.rank + 1} of {process.world}: {len(cases)} of {len(all_cases)} cases")
+    table = Table(request.out, process, list(places), job.name)
     if len(all_cases) == 1 and cases:
         return [_only(job, cases[0], places[cases[0].name], table, events)]
-    return _cohort(job, cases, places, table, share, events)
+    return _cohort(job, cases, places, table, process, events)
 
 
 def _models_of(request: PredictRequest, backend: str, events: Events) -> list[Model]:
@@ -179,7 +179,7 @@ def _models_of(request: PredictRequest, backend: str, events: Events) -> list[Mo
 
 
 @dataclass(frozen=True, eq=False)
-class _Job:
+class _Batch:
     """What is done with every case."""
 
     model: Model
@@ -235,7 +235,7 @@ class _Job:
         return None if used is None else list(used.temperatures)
 
 
-def _only(job: _Job, case: CaseInput, place: CasePlace, table: Table, events: Events) -> CaseResult:
+def _only(job: _Batch, case: CaseInput, place: CasePlace, table: Table, events: Events) -> CaseResult:
     """Predict the only case; its error is the command's."""
     began = time.monotonic()
     told = Told(events)
@@ -246,7 +246,12 @@ def _only(job: _Job, case: CaseInput, place: CasePlace, table: Table, events: Ev
 
 
 def _cohort(
-    job: _Job, cases: Sequence[CaseInput], places: Mapping[str, CasePlace], table: Table, share: Share, events: Events
+    job: _Batch,
+    cases: Sequence[CaseInput],
+    places: Mapping[str, CasePlace],
+    table: Table,
+    process: ProcessRank,
+    events: Events,
 ) -> list[CaseResult]:
     """Predict this process's cases, whatever becomes of single ones, and report about all."""
     done: list[CaseResult] = []
@@ -269,7 +274,7 @@ def _cohort(
         table.add(written)
     for file in table.finish():
         events.result(file.stem, file)
-    share.wait_for_all()
+    process.wait_for_all()
     if failed:
         raise _summary(failed, len(cases))
     return done
@@ -289,7 +294,7 @@ def _of_this_case(error: Exception, case: CaseInput) -> SoftSegError:
     raise error
 
 
-def _predicted(job: _Job, case: CaseInput, place: CasePlace, events: Events) -> Prediction | None:
+def _predicted(job: _Batch, case: CaseInput, place: CasePlace, events: Events) -> Prediction | None:
     """Predict a case; ``None`` if it is there already."""
     if case.problem is not None:
         raise case.problem
@@ -300,7 +305,7 @@ def _predicted(job: _Job, case: CaseInput, place: CasePlace, events: Events) -> 
 
 
 def _written(
-    job: _Job, case: CaseInput, place: CasePlace, prediction: Prediction | None, told: Told, began: float
+    job: _Batch, case: CaseInput, place: CasePlace, prediction: Prediction | None, told: Told, began: float
 ) -> WrittenCase:
     """Write a case into its place, unless it is there already, and say what it holds."""
     record = place.called(OutputFile(RECORD, RECORD_FILE))
@@ -322,11 +327,11 @@ def _written(
     return written
 
 
-def _own_gpu(device: str | torch.device, share: Share) -> str | torch.device:
+def _own_gpu(device: str | torch.device, process: ProcessRank) -> str | torch.device:
     """Return the GPU of this process where several share a machine and none was named."""
-    if str(device) != "auto" or share.world == 1 or gpus() == 0:
+    if str(device) != "auto" or process.world == 1 or gpus() == 0:
         return device
-    return f"cuda:{share.local % gpus()}"
+    return f"cuda:{process.local % gpus()}"
 
 
 def _summary(failed: dict[str, SoftSegError], total: int) -> SoftSegError:

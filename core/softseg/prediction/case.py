@@ -1,4 +1,4 @@
-"""One case: from its files to soft shares of the tree's leaves on the scan's own grid."""
+"""One case: from its files to probabilities of the tree's leaves on the scan's own grid."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from softseg.prediction.joint import predict_jointly
 from softseg.prediction.masking import MaskSource
 from softseg.prediction.settings import Settings
 from softseg.prediction.spread import DecisionMaps
-from softseg.prediction.streaming import Found, stream
+from softseg.prediction.streaming import StreamedResult, stream
 from softseg.requests.predict import PredictRequest
 from softseg.soft.blocks import Index
 from softseg.soft.parcellation import NodeVolume, SoftParcellation
@@ -39,13 +39,14 @@ class Prediction:
 
     Attributes
     ----------
-    parcellation: soft shares of the leaves.
-    node_maps: for each node asked for, its share in every voxel, float32 0..1, summed before anything is stored.
+    parcellation: probabilities of the leaves.
+    node_maps: for each node asked for, its probability in every voxel, float32 0..1, summed before anything is stored.
     entropy: entropy of the mean distribution in nats, with uncertainty only.
     mutual_information: how much the predictions disagree, in nats, with uncertainty only.
     decisions: how much they disagree about single decisions of the tree, where that was asked for.
     intervals: for each node, the ends of the interval of its volume as parts of it, with uncertainty only.
-    mask: the probability, 0..1, by which the shares of all leaves but the background were multiplied, if there was one.
+    mask: the probability, 0..1, by which the probabilities of all leaves but the background were multiplied, if there
+        was one.
     """
 
     parcellation: SoftParcellation
@@ -137,7 +138,7 @@ def predict_with(
         preprocessed, grid = preprocess_images(scans, model.plan, list(images))
         del scans
 
-        def work(window: Index) -> Found:
+        def work(window: Index) -> StreamedResult:
             return stream(model, preprocessed, grid, target, settings, window, events, probability)
 
         found = with_windows_that_fit(model, grid, settings, images[0], events, work)

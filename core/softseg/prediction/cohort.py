@@ -1,4 +1,4 @@
-"""A cohort shared by several processes: who predicts which case, and the one table of what became of all.
+"""A cohort shared by several processes: who predicts which case, and the one table of what became of each.
 
 Each process of ``torchrun`` (or of anything else that sets RANK and WORLD_SIZE) takes every WORLD_SIZE-th case. They do
 not talk to each other: each writes its own part of the table, and whoever finds all parts joins them.
@@ -28,8 +28,8 @@ Item = TypeVar("Item")
 
 
 @dataclass(frozen=True)
-class Share:
-    """Which part of the cases this process predicts.
+class ProcessRank:
+    """The rank of this process among those that divide the cases.
 
     Attributes
     ----------
@@ -43,8 +43,8 @@ class Share:
     local: int = 0
 
     @staticmethod
-    def of_environment() -> Share:
-        """Return what RANK, WORLD_SIZE and LOCAL_RANK say; all cases without them.
+    def of_environment() -> ProcessRank:
+        """Return the rank from RANK, WORLD_SIZE and LOCAL_RANK; the only process without them.
 
         Raises
         ------
@@ -52,7 +52,7 @@ class Share:
         """
         numbers = {name: torchrun.number(name) for name in ("RANK", "WORLD_SIZE", "LOCAL_RANK")}
         if not numbers["WORLD_SIZE"]:
-            return Share()
+            return ProcessRank()
         try:
             rank, world, local = int(numbers["RANK"]), int(numbers["WORLD_SIZE"]), int(numbers["LOCAL_RANK"] or 0)
         except ValueError:
@@ -61,7 +61,7 @@ class Share:
             raise InputError(
                 f"expected RANK below WORLD_SIZE, got {numbers}", field="environment", hint="start it with torchrun"
             )
-        return Share(rank, world, local)
+        return ProcessRank(rank, world, local)
 
     def of(self, items: Sequence[Item]) -> list[Item]:
         """Return this process's part of a list that all processes have alike."""
@@ -95,18 +95,18 @@ class Table:
     Parameters
     ----------
     out: the output folder.
-    share: this process's part.
+    process: this process's rank.
     names: of all cases of all processes, in order.
     model: name of the model.
     """
 
-    def __init__(self, out: Path, share: Share, names: Sequence[str], model: str) -> None:
-        self._out, self._share, self._names, self._model = out, share, list(names), model
+    def __init__(self, out: Path, process: ProcessRank, names: Sequence[str], model: str) -> None:
+        self._out, self._process, self._names, self._model = out, process, list(names), model
         self._cases: list[WrittenCase] = []
-        self._part(share.rank).unlink(missing_ok=True)
+        self._part(process.rank).unlink(missing_ok=True)
 
     def add(self, case: WrittenCase) -> None:
-        """Note what became of a case."""
+        """Add the result of a case."""
         self._cases.append(case)
 
     def finish(self) -> list[Path]:
@@ -115,11 +115,11 @@ class Table:
         These are ``results.json``, and ``volumes.csv`` with the volumes of all cases when there are several. Cases of
         earlier commands stay in both as long as their folders are there.
         """
-        if self._share.world == 1:
+        if self._process.world == 1:
             return self._join(self._cases)
-        with write_beside(self._part(self._share.rank)) as part:
+        with write_beside(self._part(self._process.rank)) as part:
             part.write_text(json.dumps([case.to_json(self._out) for case in self._cases]), encoding="utf-8")
-        parts = [self._part(rank) for rank in range(self._share.world)]
+        parts = [self._part(rank) for rank in range(self._process.world)]
         try:
             states = [state for part in parts for state in json.loads(part.read_text(encoding="utf-8"))]
         except (FileNotFoundError, ValueError):  # others still work, or have joined the parts already
@@ -131,7 +131,7 @@ class Table:
         return finished
 
     def _part(self, rank: int) -> Path:
-        return self._out / f".results-{rank + 1}-of-{self._share.world}.json"
+        return self._out / f".results-{rank + 1}-of-{self._process.world}.json"
 
     def _join(self, cases: Sequence[WrittenCase]) -> list[Path]:
         order = {name: number for number, name in enumerate(self._names)}

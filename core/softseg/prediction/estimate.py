@@ -11,7 +11,7 @@ from softseg.errors import OutOfMemoryError
 from softseg.events import Events
 from softseg.image import Geometry
 from softseg.prediction.layout import Layout
-from softseg.prediction.sweep import Runner
+from softseg.prediction.sweep import WindowPredictor
 from softseg.soft.blocks import Index
 from softseg.system import free_memory, held_memory
 
@@ -33,9 +33,9 @@ class Work:
     inputs: channels of the image.
     target_voxels: of the scan.
     maps: soft maps of nodes that are wanted.
-    whole: whether all shares must be there at once (cleaning).
+    whole: whether all probabilities must be there at once (cleaning).
     kept: bytes of maps on the plan's grid.
-    scores: outlier scores that are computed beside the shares.
+    scores: outlier scores that are computed beside the probabilities.
     """
 
     leaves: int
@@ -69,7 +69,7 @@ _STORED = 38  # bytes per voxel of the scan: what is stored of it, and labels, c
 
 
 def work_of(
-    runner: Runner,
+    runner: WindowPredictor,
     layout: Layout,
     rim: Index,
     grid: Geometry,
@@ -88,7 +88,7 @@ def work_of(
     rim: what resampling keeps of finished blocks.
     grid, target: of the model and of the scan.
     maps: wanted soft maps.
-    whole: whether all shares must be there at once.
+    whole: whether all probabilities must be there at once.
     members: networks that predict side by side.
     kept: bytes of maps on the plan's grid.
     """

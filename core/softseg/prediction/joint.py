@@ -20,11 +20,11 @@ from softseg.image import Geometry
 from softseg.network.ensemble_outliers import EnsembleOutliers
 from softseg.prediction.estimate import require_free
 from softseg.prediction.postprocessing import clean
+from softseg.prediction.probabilities import only_background
 from softseg.prediction.settings import Settings
-from softseg.prediction.shares import only_background
 from softseg.prediction.spread import SpreadMaps
 from softseg.prediction.step_map import StepMap
-from softseg.prediction.streaming import Collected, Found
+from softseg.prediction.streaming import Collected, StreamedResult
 from softseg.prediction.uncertainty import Spread
 from softseg.soft.blocks import SparseVoxels
 from softseg.soft.fine import FineStore, side_by_side
@@ -73,7 +73,7 @@ def predict_jointly(
     events: Events,
     answer: Callable[[Model, Settings, Events], Answer],
     mask: FloatArray | None = None,
-) -> Found:
+) -> StreamedResult:
     """Predict a scan with each model and join what they say.
 
     Parameters

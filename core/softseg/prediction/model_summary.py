@@ -47,7 +47,7 @@ class ModelSummary:
     scores: numbers of its card by name.
     card: the whole card (Markdown); empty if the folder has none.
     outlier_score: name of the outlier score that was fitted to it; empty if there is none.
-    calibrated: whether its shares were calibrated; of an ensemble their mean, or those of each member.
+    calibrated: whether its probabilities were calibrated; of an ensemble their mean, or those of each member.
     cubes: the channels that are cubes of many bands, read from files of their own (:mod:`softseg.data.cubes`).
     members: names of the models whose mean it is; empty for a single model.
     guarantee: wrong answers of people, from which a bound for a new person follows; None where it carries none.

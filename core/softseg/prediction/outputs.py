@@ -99,7 +99,7 @@ class Wanted:
     ----------
     cuts: label maps, each with its colour table.
     nodes: ids of nodes whose soft maps are written.
-    map_type: ``"float32"``: shares 0..1; ``"uint8"``: round(255 x share).
+    map_type: ``"float32"``: probabilities 0..1; ``"uint8"``: round(255 x probability).
     confidence: level at which a label map of mixed depth is written, if one is wanted.
     branches: ids of inner nodes for which the uncertainty of their decision is mapped.
     kept: ids of the nodes that label maps and tables hold alone, None for all.
@@ -233,7 +233,7 @@ def write_information(decisions: DecisionMaps, node: str, path: Path) -> Path:
 
 
 def as_map(image: Image, map_type: MapType) -> Image:
-    """Return a soft map in the number type it is stored in; ``uint8`` holds round(255 x share)."""
+    """Return a soft map in the number type it is stored in; ``uint8`` holds round(255 x probability)."""
     if map_type == "float32":
         return Image(image.array.astype(np.float32, copy=False), image.geometry)
     return Image(np.rint(np.clip(image.array, 0, 1) * 255).astype(np.uint8), image.geometry)
@@ -242,9 +242,10 @@ def as_map(image: Image, map_type: MapType) -> Image:
 def volume_rows(volumes: Sequence[NodeVolume]) -> list[dict[str, str | int | float]]:
     """Return one row per tree node, in tree order: id, name, level (depth), soft and hard volume in ml, certainty.
 
-    The soft volume is the summed share times the voxel volume; the hard one counts the voxels that the node wins among
-    the nodes of the cut at its depth; the certainty is its mean share in these, empty where it wins none. Where there
-    were several predictions, ``soft_ml_low`` and ``soft_ml_high`` are the ends of the interval of its soft volume.
+    The soft volume is the summed probability times the voxel volume; the hard one counts the voxels that the node wins
+    among the nodes of the cut at its depth; the certainty is its mean probability in these, empty where it wins none.
+    Where there were several predictions, ``soft_ml_low`` and ``soft_ml_high`` are the ends of the interval of its soft
+    volume.
     """
     return [
         {

@@ -71,7 +71,7 @@ class CleaningStep:
 
         Parameters
         ----------
-        dense: shares of the leaves, float32.
+        dense: probabilities of the leaves, float32.
         tree: the label tree.
         voxel_volume_ml: of one voxel of ``dense``.
         """

@@ -13,8 +13,8 @@ import numpy.typing as npt
 if TYPE_CHECKING:
     from softseg.image import Geometry, Image
 
-LEAST_ZERO_SHARE = 0.2
-"""A skull-stripped scan has at least this share of voxels that are exactly 0 (our default)."""
+LEAST_ZERO_FRACTION = 0.2
+"""A skull-stripped scan has at least this fraction of voxels that are exactly 0 (our default)."""
 
 LARGEST_BOX = 2.0
 """A skull-stripped scan's content lies in a box of at most this many times the volume usual in
@@ -131,7 +131,7 @@ def _not_stripped(image: Image, expected: Expected) -> str | None:
     """Return what speaks against a removed skull: few zeros, or content in a far larger box than in training."""
     content = image.array != 0
     zeros = 1 - float(np.count_nonzero(content)) / content.size
-    if zeros < LEAST_ZERO_SHARE:
+    if zeros < LEAST_ZERO_FRACTION:
         return f"only {zeros:.0%} of its voxels are exactly 0"
     if expected.extent_mm is None or zeros == 1:
         return None

@@ -1,6 +1,6 @@
 """Outlier scores on their way through the windows: what they need of the network, and where finished scores go.
 
-Scores are computed for each window, blended with the weights of the shares, and never exist for a whole grid in
+Scores are computed for each window, blended with the weights of the probabilities, and never exist for a whole grid in
 floating point: what is stored is written in 8 bits as soon as a block is finished.
 """
 
@@ -137,7 +137,7 @@ class WindowScorer:
         self,
         outputs: Outputs,
         part: Region,
-        shares: FloatArray | None,
+        probabilities: FloatArray | None,
         features: FloatArray | None,
         early: FloatArray | None,
     ) -> FloatArray:
@@ -147,7 +147,7 @@ class WindowScorer:
         ----------
         outputs: of the window.
         part: which part.
-        shares: ``(k, j, i, C)`` where they are known.
+        probabilities: ``(k, j, i, C)`` where they are known.
         features, early: the part of :class:`Material`.
         """
         if not isinstance(outputs, TorchOutputs):
@@ -164,7 +164,9 @@ class WindowScorer:
         step = max(1, _MOST_VALUES // max(1, raw[0].numel()))
         for first in range(0, raw.shape[0] if late else 0, step):
             rows = slice(first, first + step)
-            known, inputs = (None if each is None else torch.from_numpy(each[rows]) for each in (shares, features))
+            known, inputs = (
+                None if each is None else torch.from_numpy(each[rows]) for each in (probabilities, features)
+            )
             voxels = Voxels(raw[rows].float(), self.head, known, inputs)
             for number in late:
                 out[rows][..., number] = self.scores[number].of(voxels)

@@ -26,7 +26,7 @@ INTERVAL = (0.05, 0.95)
 
 _SURE = 0.9995  # where the mean gives a leaf more than this, no decision can be in doubt by more than a step of 1/255
 
-Place = tuple[slice, slice, slice] | tuple[npt.NDArray[np.intp], ...]
+VoxelIndex = tuple[slice, slice, slice] | tuple[npt.NDArray[np.intp], ...]
 """Where voxels lie: a box, or the indices ``(k, j, i)`` of each."""
 
 
@@ -77,7 +77,7 @@ class SpreadMaps:
 
     def add(
         self,
-        place: Place,
+        place: VoxelIndex,
         samples: Sequence[FloatArray],
         spread: Spread,
         classes: npt.NDArray[np.int64] | None = None,
@@ -89,7 +89,7 @@ class SpreadMaps:
         place: where it lies.
         samples: the predictions, each ``(k, j, i, C)``, or ``(N, C)`` where the place is a list of voxels.
         spread: what follows from them.
-        classes: leaf indices of the samples' last axis, the others have share 0; all leaves by default.
+        classes: leaf indices of the samples' last axis, the others have probability 0; all leaves by default.
         """
         self.entropy[place] = spread.entropy
         self.mutual_information[place] = spread.mutual_information
@@ -147,8 +147,8 @@ def _information(
 ) -> npt.NDArray[np.uint8]:
     """Return mutual information of decisions over its largest value, in steps of 1/255: uint8 ``[B, k, j, i]``.
 
-    Each prediction's decision counts with the share that it gives to the node, so that the leaves' mutual information
-    is the sum over the nodes of their share times that of their decision.
+    Each prediction's decision counts with the probability that it gives to the node, so that the leaves' mutual
+    information is the sum over the nodes of their probability times that of their decision.
     """
     decisions = decisions_of(tree)
     inner = [node.id for node in tree.inner_nodes]
@@ -163,9 +163,9 @@ def _information(
         total = np.zeros((decisions.rows, voxels.size), np.float32)
         within = np.zeros((len(branches), voxels.size), np.float32)
         for sample in flat:
-            shares = decisions.node_probabilities(np.ascontiguousarray(sample[voxels].T))
-            within += decisions.entropies(shares)[chosen] * shares[rows]
-            total += shares
+            probabilities = decisions.node_probabilities(np.ascontiguousarray(sample[voxels].T))
+            within += decisions.entropies(probabilities)[chosen] * probabilities[rows]
+            total += probabilities
         whole = total[rows]
         there = whole >= LEAST_PROBABILITY * len(flat)
         within = np.divide(within, whole, out=np.zeros_like(within), where=there)

@@ -17,11 +17,18 @@ from softseg.prediction.estimate import announce, work_of
 from softseg.prediction.joint_scores import score_maps, stored_scores
 from softseg.prediction.layout import Layout, Picture
 from softseg.prediction.postprocessing import clean
+from softseg.prediction.probabilities import (
+    BlockProbabilities,
+    Member,
+    cut_into_blocks,
+    dense,
+    masked,
+    probabilities_of_blocks,
+)
 from softseg.prediction.settings import Settings
-from softseg.prediction.shares import Member, Shares, cut_into_blocks, dense, masked, shares_of_blocks
 from softseg.prediction.spread import DecisionMaps, SpreadMaps
 from softseg.prediction.step_map import StepMap
-from softseg.prediction.sweep import Runner
+from softseg.prediction.sweep import WindowPredictor
 from softseg.prediction.uncertainty import Augmentation
 from softseg.soft.blocks import BlockResampler, Index, SparseVoxels
 from softseg.soft.compress import Compressor
@@ -44,7 +51,7 @@ STORED_LEAVES = 8
 
 
 @dataclass(frozen=True, eq=False)
-class Found:
+class StreamedResult:
     """What was found, on the scan's grid; see :class:`softseg.prediction.case.Prediction`."""
 
     parcellation: SoftParcellation
@@ -64,7 +71,7 @@ def stream(
     window: Index,
     events: Events,
     mask: FloatArray | None = None,
-) -> Found:
+) -> StreamedResult:
     """Predict an image with windows of one size.
 
     Parameters
@@ -76,7 +83,7 @@ def stream(
     settings: how.
     window: ``(k, j, i)``.
     events: stages, progress, estimates, warnings; cancelling.
-    mask: probabilities on the scan's grid by which all shares but the background's are multiplied.
+    mask: probabilities on the scan's grid by which all probabilities but the background's are multiplied.
 
     Raises
     ------
@@ -142,7 +149,7 @@ def pieces_of(
     permutation = model.tree.mirror_permutation()
     events.stage("predict", len(layout.tasks) * len(members))
     with _dropping(models if how and how.kind == "dropout" else ()):
-        blocks = shares_of_blocks(members, layout, permutation, events, maps, timed, apply)
+        blocks = probabilities_of_blocks(members, layout, permutation, events, maps, timed, apply)
         if settings.postprocess:
             blocks = _cleaned(model, blocks, layout, grid, settings, events)
         yield from resampler.resampled(blocks, layout.partition)
@@ -150,7 +157,7 @@ def pieces_of(
 
 def _member(model: Model, settings: Settings, scorer: WindowScorer | None) -> Member:
     """Return how a model answers."""
-    runner = Runner(
+    runner = WindowPredictor(
         backend=settings.backend_of(model),
         head=model.head,
         batch_size=1 if settings.device.type == "cpu" else WINDOWS_ON_GPU,
@@ -197,8 +204,13 @@ def _dropping(models: Sequence[Model]) -> Iterator[None]:
 
 
 def _cleaned(
-    model: Model, blocks: Iterator[Shares], layout: Layout, grid: Geometry, settings: Settings, events: Events
-) -> Iterator[Shares]:
+    model: Model,
+    blocks: Iterator[BlockProbabilities],
+    layout: Layout,
+    grid: Geometry,
+    settings: Settings,
+    events: Events,
+) -> Iterator[BlockProbabilities]:
     """Clean the distribution. Connected parts reach through the whole volume, so it must be there as a whole."""
     whole = dense(blocks, layout.partition, model.head.classes, grid.shape, model.head.background)
     events.stage("clean")
@@ -213,7 +225,7 @@ class Collected:
     ----------
     model, target, settings: see :func:`stream`.
     steps: the outlier scores of the models, if any are wanted.
-    error: by how much a node's share in the pieces may be off already.
+    error: by how much a node's probability in the pieces may be off already.
     mask: see :func:`stream`.
     """
 
@@ -247,7 +259,7 @@ class Collected:
             self._maps[node].reshape(-1)[voxels] = values[inside].sum(axis=0)
         self._compressor.add(voxels, classes, values)
 
-    def found(self, maps: SpreadMaps | None, grid: Geometry, events: Events) -> Found:
+    def found(self, maps: SpreadMaps | None, grid: Geometry, events: Events) -> StreamedResult:
         """Put everything together, once.
 
         Parameters
@@ -276,13 +288,13 @@ class Collected:
         node_maps = {node: Image(array, self._target) for node, array in self._maps.items()}
         if maps is None:
             events.progress(2, 2)
-            return Found(parcellation, node_maps)
+            return StreamedResult(parcellation, node_maps)
         entropy, information = (
             resample_image(Image(array, grid), self._target) for array in (maps.entropy, maps.mutual_information)
         )
         decisions = maps.decisions(grid, self._target) if self._settings.branches else None
         events.progress(2, 2)
-        return Found(parcellation, node_maps, entropy, information, decisions, maps.intervals())
+        return StreamedResult(parcellation, node_maps, entropy, information, decisions, maps.intervals())
 
     def _scores(self, maps: SpreadMaps | None, grid: Geometry) -> StoredOutliers | None:
         def disagreement() -> FloatArray:

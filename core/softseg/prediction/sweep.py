@@ -1,4 +1,4 @@
-"""A network swept over an image: windows go in, finished blocks of shares come out, nothing dense is kept.
+"""A network swept over an image: windows go in, finished blocks of probabilities come out, nothing dense is kept.
 
 Windows are weighted with MONAI's Gaussian importance map, so what comes out equals
 ``monai.inferers.sliding_window_inference``. What differs is the bookkeeping: only blocks that still change are held.
@@ -31,23 +31,23 @@ if TYPE_CHECKING:
     from softseg.prediction.scoring import Material, WindowScorer
 
 SIGMA_SCALE = 0.125
-"""Standard deviation of the Gaussian window weight as a share of the window's size (MONAI's and nnU-Net's default)."""
+"""Standard deviation of the Gaussian window weight, as a fraction of the window (MONAI's and nnU-Net's default)."""
 
 TIMED_WINDOWS = 2
 """After this many windows the time of all of them is estimated (the first warms up)."""
 
 
 @dataclass(frozen=True, eq=False)
-class Runner:
+class WindowPredictor:
     """How windows become outputs.
 
     Attributes
     ----------
     backend: runs the network.
-    head: turns its outputs into shares.
+    head: turns its outputs into probabilities.
     batch_size: windows in a pass.
     blend: what is averaged where windows overlap with a softmax head. A NormReLU head's raw ReLU is averaged.
-    scorer: computes outlier scores beside the shares, if any are wanted; needs a PyTorch network.
+    scorer: computes outlier scores beside the probabilities, if any are wanted; needs a PyTorch network.
     """
 
     backend: Backend
@@ -97,14 +97,14 @@ class Runner:
         return self.scorer.of_part(outputs, part, values if self.kind == "shares" else None, features, early)
 
     def bare(self, shape: Index) -> FloatArray:
-        """Return what a block ``(k, j, i)`` holds that no window reaches: background, as :meth:`shares` gives it."""
+        """Return a block ``(k, j, i)`` that no window reaches: background, as from :meth:`probabilities`."""
         out = np.zeros((*shape, 1 if self.head.single else self.head.classes), np.float32)
         if self.head.background is not None and not self.head.single:
             out[..., self.head.background] = 1
         return out
 
-    def shares(self, mean: FloatArray, covered: FloatArray) -> FloatArray:
-        """Return shares of the leaves for means ``(k, j, i, channels)``; voxels without a window are background.
+    def probabilities(self, mean: FloatArray, covered: FloatArray) -> FloatArray:
+        """Return probabilities of the leaves for means ``(k, j, i, channels)``; voxels without a window are background.
 
         For a NormReLU head of one channel the mean stays as it is: its division needs the whole volume.
         """
@@ -125,11 +125,11 @@ class Runner:
 
 
 Finished = tuple[Index, list[FloatArray | None]]
-"""A block's position, and for each picture its shares ``(k, j, i, C)``, ``None`` for nothing but background."""
+"""A block's position, and for each picture its probabilities ``(k, j, i, C)``, ``None`` for nothing but background."""
 
 
 def sweep(
-    runner: Runner,
+    runner: WindowPredictor,
     layout: Layout,
     permutation: IntArray,
     events: Events,
@@ -171,7 +171,7 @@ def sweep(
 
 
 def _add_windows(
-    runner: Runner,
+    runner: WindowPredictor,
     layout: Layout,
     batch: Sequence[Task],
     permutation: IntArray,
@@ -191,21 +191,25 @@ def _add_windows(
             sums[task.picture].add(cell, inside, picture.undone(values, permutation), importance[part], turned)
 
 
-def _finished(runner: Runner, layout: Layout, sums: Sequence[WindowSums], block: Index) -> list[FloatArray | None]:
-    """Return a block's shares for each picture; its scores go to the scorer's sink."""
+def _finished(
+    runner: WindowPredictor, layout: Layout, sums: Sequence[WindowSums], block: Index
+) -> list[FloatArray | None]:
+    """Return a block's probabilities for each picture; its scores go to the scorer's sink."""
     shape = layout.partition.shape(block)
     found = [_joined(runner, layout, part, block) for part in sums]
     if runner.scorer is not None:
         runner.scorer.sink(block, mean_of_pictures([scores for _, scores in found], shape))
-    return [shares for shares, _ in found]
+    return [probabilities for probabilities, _ in found]
 
 
 _Scored = tuple[FloatArray, BoolArray]
 """Scores ``(k, j, i, S)`` and where windows reached, bool ``(k, j, i)``."""
 
 
-def _joined(runner: Runner, layout: Layout, sums: WindowSums, block: Index) -> tuple[FloatArray | None, _Scored | None]:
-    """Put a block together from its cells, and let them go: its shares, and its scores if there are any."""
+def _joined(
+    runner: WindowPredictor, layout: Layout, sums: WindowSums, block: Index
+) -> tuple[FloatArray | None, _Scored | None]:
+    """Put a block together from its cells, and let them go: its probabilities, and its scores if there are any."""
     whole: FloatArray | None = None
     scored: _Scored | None = None
     shape = layout.partition.shape(block)
@@ -215,12 +219,12 @@ def _joined(runner: Runner, layout: Layout, sums: WindowSums, block: Index) -> t
             continue
         _require_finite(mean.values)
         reached = mean.covered > 0
-        shares = runner.shares(mean.values, mean.covered)
-        if shares.shape[:3] == shape:
-            return shares, None if mean.scores is None else (mean.scores, reached)
+        probabilities = runner.probabilities(mean.values, mean.covered)
+        if probabilities.shape[:3] == shape:
+            return probabilities, None if mean.scores is None else (mean.scores, reached)
         if whole is None:
             whole = runner.bare(shape)
-        whole[place] = shares
+        whole[place] = probabilities
         if mean.scores is not None:
             if scored is None:
                 scored = np.zeros((*shape, mean.scores.shape[3]), np.float32), np.zeros(shape, np.bool_)

@@ -16,8 +16,8 @@ from softseg.backends.torch_backend import TorchBackend
 from softseg.errors import OutOfMemoryError
 from softseg.events import Events
 from softseg.prediction.layout import Layout, Picture
-from softseg.prediction.shares import dense, only_background, shares_of_blocks
-from softseg.prediction.sweep import Runner
+from softseg.prediction.probabilities import dense, only_background, probabilities_of_blocks
+from softseg.prediction.sweep import WindowPredictor
 from softseg.requests.predict import BLENDS, OVERLAP, Blend
 from softseg.system import MEMORY_ERRORS, is_out_of_memory, resolve_device, resolve_precision
 from softseg.types import FloatArray
@@ -55,7 +55,7 @@ def sliding_probabilities(
         passes ``Events(cancel=events.cancel)``.
     precision: ``"auto"``, ``"float32"``, ``"bfloat16"`` or ``"float16"``; the plan's by default. Sums are float32
         always.
-    overlap: share of a window that neighbouring windows have in common, 0 <= overlap < 1 (0.5 is our default).
+    overlap: fraction of a window that neighbouring windows have in common, 0 <= overlap < 1 (0.5 is our default).
     skip_empty: whether windows in which every channel is at its minimum over the image (outside a skull-stripped brain,
         outside the scanned field) are left out and the rest are laid over the box of what is not; voxels that no window
         covers are background with probability 1. Has no effect where the tree has no background.
@@ -76,13 +76,13 @@ def sliding_probabilities(
     volume = np.asarray(image, np.float32)
     shape = volume.shape[1], volume.shape[2], volume.shape[3]
     dtype = resolve_precision(plan.precision if precision is None else precision, device)
-    runner = Runner(TorchBackend(network, head, plan.dimensions, device, dtype), head, batch_size, blend)
+    runner = WindowPredictor(TorchBackend(network, head, plan.dimensions, device, dtype), head, batch_size, blend)
     try:
         picture = Picture.of(volume, plan.patch_kji, overlap, skip_empty and head.background is not None)
         layout = Layout.over([picture], (0, 0, 0))
         if layout is None:
             return only_background(head.classes, shape, head.background)
-        blocks = shares_of_blocks(runner, layout, np.arange(head.classes), events)
+        blocks = probabilities_of_blocks(runner, layout, np.arange(head.classes), events)
         return dense(blocks, layout.partition, head.classes, shape, head.background)
     except MEMORY_ERRORS as error:
         if not is_out_of_memory(error):

@@ -14,7 +14,7 @@ _ONE = "give one of --node with --voxels, --labels with --cut, --undo and --list
 
 @dataclass(frozen=True)
 class CorrectRequest(Request):
-    """Say what voxels of a stored soft parcellation are; list what was said, or take it back.
+    """Correct voxels of a stored soft parcellation; list the corrections, or undo them.
 
     Attributes
     ----------
@@ -43,20 +43,20 @@ class CorrectRequest(Request):
     is_not: bool = option("--not", "The voxels are not the node.", kind=bool, default=False)
     labels: Path | None = option(
         "--labels",
-        "Instead: an edited label map; what was changed in it is said.",
+        "Instead: an edited label map; every changed voxel is corrected.",
         metavar="EDITED",
         kind=Path,
         default=None,
     )
     cut: str | None = option("--cut", "The cut of the edited label map.", metavar="LEVEL|FILE", default=None)
-    author: str = option("--author", "Who says so.", metavar="NAME", default="")
+    author: str = option("--author", "Author of the correction.", metavar="NAME", default="")
     undo: tuple[str, ...] = option(
-        "--undo", "Take these corrections back.", metavar="ID,ID|last|all", several=True, listed=True, default=()
+        "--undo", "Undo these corrections.", metavar="ID,ID|last|all", several=True, listed=True, default=()
     )
     listed: bool = option("--list", "Print the corrections, the oldest first.", kind=bool, default=False)
 
     def check(self) -> None:
-        """One thing is asked, with all that belongs to it."""
+        """Exactly one action is given, with its options."""
         asked = (self.node is not None, self.labels is not None, bool(self.undo), self.listed)
         if sum(asked) != 1:
             raise InputError(_ONE, field="--node/--labels/--undo/--list")

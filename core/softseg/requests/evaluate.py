@@ -51,7 +51,7 @@ class EvaluateRequest(Request):
     )
     pairs: Path | None = option(
         "--pairs",
-        "Instead of both: a table that says what belongs together.",
+        "Instead of both: a table of pairs.",
         metavar="TABLE",
         kind=Path,
         default=None,
@@ -66,23 +66,23 @@ class EvaluateRequest(Request):
         "--reference-tree", "Tree or colour table of the references' label maps.", metavar="TREE", default=None
     )
     tolerance_mm: float = option(
-        "--tolerance", "Distance that the surface Dice forgives.", metavar="MM", kind=float, low=0, default=1.0
+        "--tolerance", "Tolerance of the surface Dice.", metavar="MM", kind=float, low=0, default=1.0
     )
     labelled_only: bool = option(
         "--labelled-only",
-        "Judge labelled voxels alone: what is not painted is not background.",
+        "Score labelled voxels only: unlabelled voxels are not background.",
         kind=bool,
         default=False,
     )
     corrected: bool = option(
         "--without-corrections",
-        "Judge what the model said, without what people have corrected.",
+        "Score the model's prediction without corrections.",
         kind=bool,
         negated=True,
         default=True,
     )
     report: bool = option(
-        "--without-report", "Write the tables alone, no report.html.", kind=bool, negated=True, default=True
+        "--without-report", "Write only the tables, no report.html.", kind=bool, negated=True, default=True
     )
 
     def check(self) -> None:

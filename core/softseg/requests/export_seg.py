@@ -35,13 +35,11 @@ class ExportSegRequest(Request):
     out: Path = out_option("The DICOM file to write.", "SEG.dcm")
     source: str = option("--source", "The DICOM series that it was made from.", metavar="FOLDER")
     series: str | None = option(
-        "--series", "Of a folder of DICOM slices, this series.", metavar="NUMBER|UID", default=None
+        "--series", "The series to read from a DICOM folder.", metavar="NUMBER|UID", default=None
     )
-    cut: str = option("--cut", "The nodes of this cut are the segments.", metavar="LEVEL|FILE", default="leaves")
+    cut: str = option("--cut", "Write the nodes of this cut as segments.", metavar="LEVEL|FILE", default="leaves")
     type: str = option("--type", "How segments are stored.", choices=SEG_TYPES, default=SEG_TYPES[0])
-    corrected: bool = option(
-        "--without-corrections", "Leave out what people have corrected.", kind=bool, negated=True, default=True
-    )
+    corrected: bool = option("--without-corrections", "Leave out corrections.", kind=bool, negated=True, default=True)
 
     def check(self) -> None:
         """The name is no other format's."""

@@ -12,7 +12,7 @@ from softseg.requests.request import Request, argument, option, out_option
 
 @dataclass(frozen=True)
 class ImportSoftRequest(Request):
-    """Make a soft parcellation of other tools' probabilities.
+    """Convert probabilities of other tools to a soft parcellation.
 
     Attributes
     ----------
@@ -37,19 +37,21 @@ class ImportSoftRequest(Request):
     )
     out: Path = out_option("The soft parcellation (.soft.npz).", "SOFT")
     tree: str | None = option("--tree", "A tree file or a shipped tree.", metavar="TREE", default=None)
-    like: Path | None = option("--like", "An image whose voxels these are.", kind=Path, metavar="IMAGE", default=None)
+    like: Path | None = option("--like", "Image with the same voxel grid.", kind=Path, metavar="IMAGE", default=None)
     labels: Path | None = option(
         "--labels", "A table that names the volumes, in the order of its values.", kind=Path, metavar="TABLE",
         default=None,
     )  # fmt: skip
     chosen: tuple[str, ...] = option(
-        "--as", "Which node a map is; MAP=- leaves it out.", metavar="MAP=NODE", several=True, default=()
+        "--as", "Node of a map; MAP=- leaves it out.", metavar="MAP=NODE", several=True, default=()
     )
     scale: str = option(
-        "--scale", "What stands for probability 1.", choices=("auto", "1", "100", "255"), default="auto"
+        "--scale", "Stored value of probability 1.", choices=("auto", "1", "100", "255"), default="auto"
     )
-    normalize: bool = option("--normalize", "Divide sums above 1 by themselves.", kind=bool, default=False)
-    name: str = option("--name", "Name that is stored with the result.", metavar="TEXT", default="")
+    normalize: bool = option(
+        "--normalize", "Rescale voxels whose probabilities sum to more than 1.", kind=bool, default=False
+    )
+    name: str = option("--name", "Name to store with the result.", metavar="TEXT", default="")
 
     def check(self) -> None:
         """There is something to read, and the name of the output fits."""

@@ -48,7 +48,7 @@ class OutputFile:
 
 @dataclass(frozen=True)
 class WrittenCase:
-    """What became of one case.
+    """The result of one case.
 
     Attributes
     ----------
@@ -72,7 +72,7 @@ class WrittenCase:
     model: str = ""
 
     def __post_init__(self) -> None:
-        """Refuse what is no case.
+        """Check the case.
 
         Raises
         ------
@@ -153,7 +153,7 @@ class WrittenCase:
 
     @staticmethod
     def of_event(event: Mapping[str, Any]) -> WrittenCase | None:
-        """Return the case that a ``result`` event tells of, None where it is another event."""
+        """Return the case of a ``result`` event, None for another event."""
         values = event.get("case") if event.get("event") == "result" else None
         return WrittenCase.from_json(values) if isinstance(values, Mapping) else None
 
@@ -190,7 +190,7 @@ class Manifest:
 
     @staticmethod
     def read(folder: str | PathLike[str]) -> Manifest:
-        """Return what ``results.json`` of an output folder says.
+        """Return the content of an output folder's ``results.json``.
 
         Raises
         ------
@@ -258,7 +258,7 @@ class Manifest:
 
 
 def absolute(images: Sequence[str | PathLike[str]]) -> tuple[str, ...]:
-    """Return files with their whole path: what tells one case from another.
+    """Return files with their whole path: what identifies a case.
 
     Links are not followed: two names of one file are two cases, as in folders that version control fills with links.
     """

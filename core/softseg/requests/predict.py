@@ -55,7 +55,7 @@ class PredictRequest(Request):
     cut: levels, ``"leaves"`` or files of node ids; the leaves by default.
     nodes: ids or names of nodes whose soft maps are written.
     confidence: 0.5..1: also write, per voxel, the deepest node of at least this probability.
-    guarantee: instead: the share of wrong answers that a new person has at most (``softseg guarantee``); the level
+    guarantee: instead: the largest fraction of wrong labels on a new person (``softseg guarantee``); the level
         follows from it.
     guarantee_confidence: probability with which that holds.
     uncertainty: ``"tta:N"`` or ``"dropout:N"``: N predictions, and how much they differ.
@@ -95,7 +95,7 @@ class PredictRequest(Request):
     )
     out: Path = out_option("Folder for the results, one folder per scan.")
     series: str | None = option(
-        "--series", "Of a folder of DICOM slices, this series.", metavar="NUMBER|UID", default=None
+        "--series", "The series to read from a DICOM folder.", metavar="NUMBER|UID", default=None
     )
     cut: tuple[str, ...] = option(
         "--cut",
@@ -105,11 +105,11 @@ class PredictRequest(Request):
         default=(),
     )
     nodes: tuple[str, ...] = option(
-        "--nodes", "Also write soft maps of these.", metavar="ID,ID", several=True, listed=True, default=()
+        "--nodes", "Also write soft maps of these nodes.", metavar="ID,ID", several=True, listed=True, default=()
     )
     confidence: float | None = option(
         "--confidence",
-        "Also answer as deep as it is this sure, from 0.5 to 1.",
+        "Also label with the deepest node whose probability is at least C, 0.5 to 1.",
         metavar="C",
         kind=float,
         low=0.5,
@@ -118,7 +118,7 @@ class PredictRequest(Request):
     )
     guarantee: float | None = option(
         "--guarantee",
-        "Answer as deep as at most this share of wrong answers allows on a new person.",
+        "Label as deep as possible with at most this fraction of wrong labels on a new person.",
         metavar="ALPHA",
         kind=float,
         low=0,
@@ -128,7 +128,7 @@ class PredictRequest(Request):
     )
     guarantee_confidence: float = option(
         "--guarantee-confidence",
-        "Probability with which that holds.",
+        "Probability with which the guarantee holds.",
         metavar="C",
         kind=float,
         low=0,
@@ -141,26 +141,28 @@ class PredictRequest(Request):
     )
     branches: tuple[str, ...] = option(
         "--branches",
-        "Also map how unsure the decision at these nodes is.",
+        "Also map the uncertainty of the decision at these nodes.",
         metavar="ID,ID|all",
         several=True,
         listed=True,
         default=(),
     )
     calibrated: bool = option(
-        "--no-calibration", "Leave the model's calibration out.", kind=bool, negated=True, default=True
+        "--no-calibration", "Do not apply the model's calibration.", kind=bool, negated=True, default=True
     )
-    outliers: bool = option("--outliers", "Also map what belongs to no trained class.", kind=bool, default=False)
+    outliers: bool = option(
+        "--outliers", "Also map the outlier score (voxels of no trained class).", kind=bool, default=False
+    )
     mask: str = option(
         "--mask",
-        "Part of the scans that the model segments: made by the model it needs unless the scan is stripped already "
-        "(auto), made in any case, none, or a file or folder of masks.",
+        "Region to segment: predicted by the mask model unless the scan is skull-stripped "
+        "(auto), always predicted, none, or a file or folder of masks.",
         metavar="auto|made|none|FILE",
         default=AUTO,
     )
     postprocess: tuple[str, ...] = option(
         "--postprocess",
-        "Clean the soft values: keep-largest:NODE, fill-holes:LEAF or remove-small:NODE:ML; may be repeated.",
+        "Clean the probabilities: keep-largest:NODE, fill-holes:LEAF or remove-small:NODE:ML; may be repeated.",
         metavar="STEP:NODE",
         several=True,
         default=(),
@@ -168,8 +170,8 @@ class PredictRequest(Request):
     map_type: str = option("--map-type", "Number type of soft maps.", choices=MAP_TYPES, default=MAP_TYPES[0])
     overlap: float = option(
         "--overlap",
-        "Of neighbouring windows, from 0 to below 1.",
-        metavar="SHARE",
+        "Overlap of neighbouring windows, 0 to below 1.",
+        metavar="FRACTION",
         kind=float,
         low=0,
         high=1,
@@ -177,20 +179,20 @@ class PredictRequest(Request):
         default=OVERLAP,
     )
     precision: str | None = option(
-        "--precision", "Of the network's arithmetic. [default: as the model says]", choices=PRECISIONS, default=None
+        "--precision", "Precision of the network's arithmetic. [default: the model's]", choices=PRECISIONS, default=None
     )
     blend: Blend = option(
         "--blend",
-        "What is averaged where windows overlap: probabilities or logits.",
+        "Average probabilities or logits where windows overlap.",
         choices=BLENDS,
         default=BLENDS[0],
     )
     fast: bool = option(
-        "--fast", "Take the best single network of an ensemble: faster, a little less exact.", kind=bool, default=False
+        "--fast", "Use only the best network of an ensemble: faster, slightly less accurate.", kind=bool, default=False
     )
     structures: tuple[str, ...] = option(
         "--structures",
-        "Write these alone; all else is background.",
+        "Write only these structures; all else is background.",
         metavar="ID,ID",
         several=True,
         listed=True,
@@ -209,7 +211,7 @@ class PredictRequest(Request):
     )
     suffix: tuple[str, ...] = option(
         "--suffix",
-        "Of images of a BIDS dataset; one per channel. [default: as the model's channels are called]",
+        "Of images of a BIDS dataset; one per channel. [default: the names of the model's channels]",
         metavar="T1w",
         several=True,
         listed=True,
@@ -222,7 +224,7 @@ class PredictRequest(Request):
         several=True,
         default=(),
     )
-    overwrite: bool = option("--overwrite", "Predict again what is complete already.", kind=bool, default=False)
+    overwrite: bool = option("--overwrite", "Predict complete cases again.", kind=bool, default=False)
     device: str = device_option()
     backend: str = option(
         "--backend",
@@ -260,7 +262,8 @@ class CollapseRequest(Request):
     ----------
     soft: a ``.soft.npz`` file.
     out: the image to write; beside a label map that ends in .nii.gz goes a colour table (.ctbl) of the same name.
-    cut: a level, ``"leaves"`` or a file of node ids. The label of a voxel is the node of the largest *summed* share.
+    cut: a level, ``"leaves"`` or a file of node ids. The label of a voxel is the node of the largest *summed*
+        probability.
     node: id or name of a node.
     confidence: 0.5..1: in each voxel the deepest node of at least this probability (ours); beside it go a colour table
         and a table (.csv) of how much was answered with each node.
@@ -276,7 +279,7 @@ class CollapseRequest(Request):
     node: str | None = option("--node", "Write this node's soft map.", metavar="ID", default=None)
     confidence: float | None = option(
         "--confidence",
-        "Write the deepest node that is this sure (0.5..1).",
+        "Label with the deepest node whose probability is at least C (0.5..1).",
         metavar="C",
         kind=float,
         low=0.5,
@@ -284,9 +287,7 @@ class CollapseRequest(Request):
         default=None,
     )
     map_type: str = option("--map-type", "Number type of soft maps.", choices=MAP_TYPES, default=MAP_TYPES[0])
-    corrected: bool = option(
-        "--without-corrections", "Leave out what people have corrected.", kind=bool, negated=True, default=True
-    )
+    corrected: bool = option("--without-corrections", "Leave out corrections.", kind=bool, negated=True, default=True)
 
     def check(self) -> None:
         """One of three is given."""

@@ -25,7 +25,7 @@ Self = TypeVar("Self", bound="Request")
 
 @dataclass(frozen=True)
 class Option:
-    """How a field of a request stands on a command line.
+    """How a field of a request appears on a command line.
 
     Attributes
     ----------
@@ -55,7 +55,7 @@ class Option:
 
     @property
     def title(self) -> str:
-        """What messages call it."""
+        """Its name in messages."""
         return self.flag.lstrip("-").replace("-", " ") or self.metavar
 
     def value(self, given: Any) -> Any:
@@ -132,7 +132,7 @@ def option(flag: str, help: str, *, kind: type = str, default: Any = dataclasses
 
 @dataclass(frozen=True)
 class Request:
-    """Base of all requests. Making one raises :class:`InputError` for a value that cannot be."""
+    """Base of all requests. Creating one raises :class:`InputError` for an invalid value."""
 
     COMMAND: ClassVar[tuple[str, ...]] = ()
     """The words that name the command."""
@@ -152,7 +152,7 @@ class Request:
         """
 
     def to_argv(self) -> list[str]:
-        """Return the arguments of ``softseg`` that ask for this; what is as by default is left out."""
+        """Return the arguments of ``softseg`` for this request; defaults are left out."""
         bare: list[str] = []
         flagged: list[str] = []
         for field in dataclasses.fields(self):
@@ -167,7 +167,7 @@ class Request:
 
     @classmethod
     def from_argv(cls: type[Self], argv: Sequence[str]) -> Self:
-        """Return the request that arguments of ``softseg`` ask for.
+        """Return the request of arguments of ``softseg``.
 
         Raises
         ------
@@ -222,7 +222,7 @@ def _parsed(cls: type[Request], words: list[str]) -> tuple[dict[str, Any], list[
 
 
 def option_of(field: dataclasses.Field[Any]) -> Option:
-    """Return how a field of a request stands on the command line."""
+    """Return how a field of a request appears on the command line."""
     found: Option = field.metadata[_KEY]
     return found
 

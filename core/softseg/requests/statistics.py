@@ -39,9 +39,7 @@ class StatisticsRequest(Request):
     nodes: tuple[str, ...] = option(
         "--node", "Measure this node only; repeatable.", metavar="ID", several=True, default=()
     )
-    corrected: bool = option(
-        "--without-corrections", "Leave out what people have corrected.", kind=bool, negated=True, default=True
-    )
+    corrected: bool = option("--without-corrections", "Leave out corrections.", kind=bool, negated=True, default=True)
 
     def check(self) -> None:
         """The table's name ends as one that can be written; at most one choice of nodes."""

@@ -34,16 +34,14 @@ class TrainRequest(Request):
     data: Path = argument("DATA.json", "The dataset description.", kind=Path)
     out: Path = out_option("Folder of this run: log, curves, checkpoints, model.")
     recipe: str | None = option("--recipe", "A recipe's name or a YAML file; not needed with --from.", default=None)
-    model: str | None = option(
-        "--from", "Fine-tune this model, which stays as it is, on DATA.json.", metavar="MODEL", default=None
-    )
-    tree: Path | None = option("--tree", "Another label tree than the dataset's.", kind=Path, default=None)
+    model: str | None = option("--from", "Fine-tune a copy of this model on DATA.json.", metavar="MODEL", default=None)
+    tree: Path | None = option("--tree", "Label tree to use instead of the dataset's.", kind=Path, default=None)
     sets: tuple[str, ...] = option(
         "--set", "Change one value of recipe or plan.", metavar="KEY=VALUE", several=True, default=()
     )
     device: str = device_option()
-    seed: int = option("--seed", "Same seed, same data, same CPU: same model.", kind=int, default=0)
-    resume: bool = option("--resume", "Go on from the last checkpoint in --out.", kind=bool, default=False)
+    seed: int = option("--seed", "Random seed; the same seed, data and CPU give the same model.", kind=int, default=0)
+    resume: bool = option("--resume", "Continue from the last checkpoint in --out.", kind=bool, default=False)
 
 
 @dataclass(frozen=True)
@@ -66,25 +64,25 @@ class CalibrateRequest(Request):
 
     model: str = argument("MODEL", "A model folder; calibration.json is written into it.")
     data: Path = argument("DATA.json", "The dataset description.", kind=Path)
-    split: str = option("--split", "The cases that decide.", choices=SPLITS, default="val")
+    split: str = option("--split", "Cases to fit the temperatures on.", choices=SPLITS, default="val")
     test_split: str | None = option(
-        "--test-split", "Also judge the result on these; they do not decide.", choices=SPLITS, default=None
+        "--test-split", "Cases to test the result on; not used for fitting.", choices=SPLITS, default=None
     )
     out: Path | None = out_option("Folder for the reliability plots and their numbers.", default=None)
     voxels: int = option(
         "--voxels",
-        "Labelled voxels that are looked at, over all cases.",
+        "Number of labelled voxels to sample, over all cases.",
         metavar="N",
         kind=int,
         default=200_000,
     )
     device: str = device_option()
-    seed: int = option("--seed", "Of the choice of voxels.", kind=int, default=0)
+    seed: int = option("--seed", "Seed for voxel sampling.", kind=int, default=0)
 
 
 @dataclass(frozen=True)
 class GuaranteeRequest(Request):
-    """Find how sure a model's answers must be so that few are wrong on a new person, and store it in the model.
+    """Find the probability a label must have so that few are wrong on a new person, and store it in the model.
 
     Attributes
     ----------
@@ -99,7 +97,7 @@ class GuaranteeRequest(Request):
 
     model: str = argument("MODEL", "A model folder, also an ensemble; guarantee.json is written into it.")
     data: Path = argument("DATA.json", "The dataset description.", kind=Path)
-    split: str = option("--split", "The people that are asked.", choices=SPLITS, default="val")
+    split: str = option("--split", "People to fit the guarantee on.", choices=SPLITS, default="val")
     predictions: tuple[str, ...] = option(
         "--prediction",
         "Soft parcellation of a case by a model that others trained (cross-validation), or a folder of them; may be"
@@ -142,24 +140,24 @@ class FitOutliersRequest(Request):
     )
     most_loss: float = option(
         "--most-loss",
-        "Accuracy on known voxels that it may cost, 0..1.",
-        metavar="SHARE",
+        "Accuracy on known voxels that the threshold may cost, 0..1.",
+        metavar="FRACTION",
         kind=float,
         default=0.005,
     )
     tpr: float | None = option(
         "--tpr",
-        "Instead: part of the known voxels that stays below the threshold.",
-        metavar="SHARE",
+        "Instead: fraction of known voxels below the threshold.",
+        metavar="FRACTION",
         kind=float,
         default=None,
     )
     threshold: float | None = option(
-        "--threshold", "The threshold itself, in units of the score, instead.", kind=float, default=None
+        "--threshold", "Instead: the threshold, in units of the score.", kind=float, default=None
     )
     held_out: tuple[str, ...] = option(
         "--held-out",
-        "Branches that the model was not trained on: not known.",
+        "Branches that the model was not trained on.",
         metavar="ID,ID",
         several=True,
         listed=True,
@@ -167,7 +165,7 @@ class FitOutliersRequest(Request):
     )
     cases: tuple[str, ...] = option(
         "--cases",
-        "Choose the threshold on these. [default: validation cases]",
+        "Cases to choose the threshold on. [default: validation cases]",
         metavar="ID,ID",
         several=True,
         listed=True,
@@ -182,7 +180,7 @@ class FitOutliersRequest(Request):
 
 @dataclass(frozen=True)
 class EnsembleRequest(Request):
-    """Put several models into one folder that predicts the mean of what they say.
+    """Put several models into one folder that predicts their mean.
 
     Attributes
     ----------

@@ -13,12 +13,12 @@ from pathlib import Path
 from softseg.errors import InputError, OutOfMemoryError
 from softseg.events import Events
 from softseg.files import require_writable_folder, write_beside
-from softseg.prediction.cohort import Share
+from softseg.prediction.cohort import ProcessRank
 from softseg.studies.plan.jobs import Job, jobs_of
 from softseg.studies.plan.smoke import keep_apart
 from softseg.studies.plan.study import Study
 from softseg.studies.work.relay import Relay
-from softseg.studies.work.running import Place, remaining, sweep, to_do
+from softseg.studies.work.running import StudyFolder, remaining, sweep, to_do
 from softseg.studies.work.workers import attempt, run_in_processes
 from softseg.system import GIB, free_memory
 
@@ -56,7 +56,7 @@ def run_study(
     out: the study's folder.
     device: ``"auto"``, ``"cpu"`` or ``"cuda:N"``.
     jobs: trainings at the same time; as the file says by default. Where RANK and WORLD_SIZE are set (``torchrun``),
-        each process takes its share of the jobs instead.
+        each process takes its part of the jobs instead.
     report_only: train nothing, write tables and report of what is finished.
     judge_again: judge finished trainings anew, too, where their models were kept (``keep_models``): with the numbers
         that this version of the program knows. The others keep theirs.
@@ -75,45 +75,45 @@ def run_study(
     """
     events = Events() if events is None else events
     loaded = study if isinstance(study, Study) else Study.load(study)
-    share = Share.of_environment()
-    place = Place(require_writable_folder(out), device)
-    all_jobs = _planned(loaded, place, share, events)
-    sweep(loaded, share.of(all_jobs), place)
-    own = [] if report_only else to_do(loaded, share.of(all_jobs), place, judge_again)
-    events.log(f"{len(all_jobs)} trainings, {len(own)} of them to do" + (" here" if share.world > 1 else ""))
-    failures = _run([job for job in own if not job.members], loaded, jobs, place, share, events)
+    process = ProcessRank.of_environment()
+    place = StudyFolder(require_writable_folder(out), device)
+    all_jobs = _planned(loaded, place, process, events)
+    sweep(loaded, process.of(all_jobs), place)
+    own = [] if report_only else to_do(loaded, process.of(all_jobs), place, judge_again)
+    events.log(f"{len(all_jobs)} trainings, {len(own)} of them to do" + (" here" if process.world > 1 else ""))
+    failures = _run([job for job in own if not job.members], loaded, jobs, place, process, events)
     if any(job.members for job in all_jobs):
-        share.wait_for_all()
-        failures += _run([job for job in own if job.members], loaded, jobs, place, share, events)
-    share.wait_for_all()
-    if share.rank == 0:
+        process.wait_for_all()
+        failures += _run([job for job in own if job.members], loaded, jobs, place, process, events)
+    process.wait_for_all()
+    if process.rank == 0:
         _summarise(loaded, all_jobs, place, report_only, command, events)
     _tell(failures, place)
     return place.out / "report.html"
 
 
 def _run(
-    own: Sequence[Job], study: Study, asked: int | None, place: Place, share: Share, events: Events
+    own: Sequence[Job], study: Study, asked: int | None, place: StudyFolder, process: ProcessRank, events: Events
 ) -> list[Failure]:
     """Run jobs, several at once where asked and memory allows; returns those that failed."""
     if not own:
         return []
     events.stage("study", len(own))
-    at_once = _at_once(study, asked, len(own), share, events)
+    at_once = _at_once(study, asked, len(own), process, events)
     if at_once == 1:
         return _one_by_one(study, own, place, events)
     return [Failure(*pair) for pair in run_in_processes(study, own, place, at_once, events)]
 
 
-def _planned(study: Study, place: Place, share: Share, events: Events) -> list[Job]:
+def _planned(study: Study, place: StudyFolder, process: ProcessRank, events: Events) -> list[Job]:
     """Return all jobs; process 0 writes the datasets and the others wait for them."""
     keep_apart(place.out, study.smoke)
     mark, digest = place.out / "data" / "ready.txt", hashlib.sha256(study.text.encode()).hexdigest()
-    while share.rank > 0 and not (mark.is_file() and mark.read_text(encoding="utf-8") == digest):
+    while process.rank > 0 and not (mark.is_file() and mark.read_text(encoding="utf-8") == digest):
         events.check()
         time.sleep(_PAUSE)
     jobs = jobs_of(study, place.out, events)
-    if share.rank == 0:
+    if process.rank == 0:
         with write_beside(place.out / "study.yaml") as copy:
             copy.write_text(study.text, encoding="utf-8")
         with write_beside(mark) as temporary:
@@ -121,9 +121,9 @@ def _planned(study: Study, place: Place, share: Share, events: Events) -> list[J
     return jobs
 
 
-def _at_once(study: Study, asked: int | None, todo: int, share: Share, events: Events) -> int:
+def _at_once(study: Study, asked: int | None, todo: int, process: ProcessRank, events: Events) -> int:
     """Return how many jobs run at the same time: what is asked for, fewer where memory is short."""
-    if share.world > 1:
+    if process.world > 1:
         return 1
     wanted = min(study.spec.jobs if asked is None else asked, todo)
     fit = max(1, math.floor(free_memory() / (study.spec.memory_gb * GIB)))
@@ -134,7 +134,7 @@ def _at_once(study: Study, asked: int | None, todo: int, share: Share, events: E
     return min(wanted, fit)
 
 
-def _one_by_one(study: Study, jobs: Sequence[Job], place: Place, events: Events) -> list[Failure]:
+def _one_by_one(study: Study, jobs: Sequence[Job], place: StudyFolder, events: Events) -> list[Failure]:
     failures = []
     relay = Relay(events)
     for number, job in enumerate(jobs):
@@ -147,7 +147,7 @@ def _one_by_one(study: Study, jobs: Sequence[Job], place: Place, events: Events)
 
 
 def _summarise(
-    study: Study, jobs: Sequence[Job], place: Place, report_only: bool, command: Sequence[str], events: Events
+    study: Study, jobs: Sequence[Job], place: StudyFolder, report_only: bool, command: Sequence[str], events: Events
 ) -> None:
     from softseg.studies.report.files import write_summary
 
@@ -166,7 +166,7 @@ def _summarise(
     write_summary(study, done, len(missing), place, command, events)
 
 
-def _tell(failures: Sequence[Failure], place: Place) -> None:
+def _tell(failures: Sequence[Failure], place: StudyFolder) -> None:
     if failures:
         short = all(failure.kind == "memory" for failure in failures)
         raise (OutOfMemoryError if short else InputError)(

@@ -66,9 +66,9 @@ class SharedBatchNorm(_BatchNorm):
         if self.running_mean is None or self.running_var is None or self.num_batches_tracked is None:
             return
         self.num_batches_tracked += 1
-        share = 1 / float(self.num_batches_tracked) if self.momentum is None else self.momentum
-        self.running_mean.lerp_(mean, share)
-        self.running_var.lerp_(variance * (count / max(1.0, count - 1)), share)
+        fraction = 1 / float(self.num_batches_tracked) if self.momentum is None else self.momentum
+        self.running_mean.lerp_(mean, fraction)
+        self.running_var.lerp_(variance * (count / max(1.0, count - 1)), fraction)
 
 
 class _Normalize(torch.autograd.Function):

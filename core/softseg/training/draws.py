@@ -13,8 +13,8 @@ from softseg.files.scratch import scratch_beside
 from softseg.synthesis.draw import Draw
 from softseg.synthesis.page import write_page
 from softseg.synthesis.sampler import SyntheticSampler
+from softseg.training.arguments import TrainingArguments
 from softseg.training.recipe import Recipe
-from softseg.training.request import Request
 from softseg.training.synthetic import label_maps, learned_of, parted_cases, synthetic_plan, synthetic_request
 
 
@@ -37,7 +37,7 @@ def draw_page(
     if chosen.synthetic is None:
         raise InputError(f"the recipe {chosen.name!r} makes no images up", field="--recipe", hint="set synthetic=true")
     with scratch_beside(out) as folder:
-        given = Request(dataset, chosen, folder, "cpu", seed, False, {}, folder)
+        given = TrainingArguments(dataset, chosen, folder, "cpu", seed, False, {}, folder)
         request = synthetic_request(given)
         plan = synthetic_plan(request, dict(chosen.plan))
         maps, names = label_maps(request, plan), parted_cases(request)[1]

@@ -27,7 +27,7 @@ def loss_of(
 ) -> Tensor:
     """Return the scalar loss of raw outputs ``[B, out_channels, *spatial]``; targets are those of a batch.
 
-    A loss with ``on == "probabilities"`` gets the head's shares of the leaves, with that scope.
+    A loss with ``on == "probabilities"`` gets the head's probabilities of the leaves, with that scope.
     """
     predicted = head.logits(logits.float()) if loss.on == "logits" else head.probabilities(logits, scope)
     if coarse is None:

@@ -27,15 +27,15 @@ def make_optimizer(spec: OptimizerSpec, network: nn.Module) -> torch.optim.Optim
 
 
 def learning_rate(spec: OptimizerSpec, passed: float) -> float:
-    """Return the learning rate when the share ``passed`` (0..1) of the training has gone by."""
+    """Return the learning rate when the fraction ``passed`` (0..1) of the training has gone by."""
     if passed < spec.warmup:
         return spec.learning_rate * max(passed / spec.warmup, 1e-3)
-    share = min(1.0, (passed - spec.warmup) / max(1e-9, 1 - spec.warmup))
+    fraction = min(1.0, (passed - spec.warmup) / max(1e-9, 1 - spec.warmup))
     if spec.schedule == "constant":
         return spec.learning_rate
     if spec.schedule == "poly":
-        return spec.learning_rate * float((1 - share) ** 0.9)
-    return spec.learning_rate * 0.5 * (1 + math.cos(math.pi * share))
+        return spec.learning_rate * float((1 - fraction) ** 0.9)
+    return spec.learning_rate * 0.5 * (1 + math.cos(math.pi * fraction))
 
 
 def average_of(network: nn.Module, decay: float) -> AveragedModel:

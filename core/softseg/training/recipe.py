@@ -50,7 +50,7 @@ class OptimizerSpec(_Part):
     name: ``adamw``, or ``sgd`` with Nesterov momentum.
     learning_rate, weight_decay, momentum: as in torch; momentum is for ``sgd``.
     schedule: how the learning rate falls to 0 after the warm-up: ``cosine``, ``poly`` (power 0.9) or ``constant``.
-    warmup: share of the training, 0..1, in which the learning rate rises linearly from 0.
+    warmup: fraction of the training, 0..1, in which the learning rate rises linearly from 0.
     gradient_clip: largest norm of the gradient, null for none.
     """
 
@@ -71,7 +71,7 @@ class ValidationSpec(_Part):
     every: steps between two validations; null for one twentieth of the training, or more where that would take more
         than about a tenth of the time.
     cases: validation cases that are used, the first ones of the dataset; null for all.
-    overlap: share of a window that neighbours have in common, 0..1.
+    overlap: fraction of a window that neighbours have in common, 0..1.
     metric: the score that chooses the best network: ``dice`` or ``soft_dice``, of sparse recipes also ``accuracy`` or
         ``f1``, of the leaves or a level, as in ``dice/leaves`` or ``soft_dice/level 3``; a sparse recipe that names
         none is judged by ``f1/leaves``, over labelled voxels.
@@ -83,6 +83,9 @@ class ValidationSpec(_Part):
     overlap: float = Field(default=0.25, ge=0, lt=1)
     metric: str = "dice/leaves"
     patience: int | None = Field(default=None, ge=1)
+
+
+_RENAMED = {"corrected_share": "corrected_fraction"}  # old keys, read for one more release
 
 
 class Recipe(_Part):
@@ -99,8 +102,8 @@ class Recipe(_Part):
     losses: for :func:`softseg.losses.build_loss`; each entry has ``name``, ``weight`` and the options of that loss.
     optimizer: how the weights are changed.
     steps: optimisation steps.
-    minutes: time budget, null for none. The schedule then follows the larger of the shares of steps and time that have
-        passed, so the result depends on the speed of the computer and is not repeatable.
+    minutes: time budget, null for none. The schedule then follows the larger of the fractions of steps and time that
+        have passed, so the result depends on the speed of the computer and is not repeatable.
     batch_size: patches per step, null for the plan's.
     augmentation: changes to the data package's augmentation.
     validation: how the network is judged while it trains.
@@ -110,7 +113,7 @@ class Recipe(_Part):
     frequency_bias: start the last layer at the class frequencies (softmax) or slightly active (normrelu).
     init: model folder, or folder of an earlier run, whose weights it starts from, null for random weights.
     keep_statistics: batch normalisation goes on with the means and variances that it starts from.
-    corrected_share: share of the patches from corrected results, 0..1, where there are other training cases too.
+    corrected_fraction: fraction of the patches from corrected results, 0..1, where there are other training cases too.
     plan: changes to the automatic plan.
     synthetic: how images are made up from label maps; ``true`` for the defaults, null for scans alone.
     """
@@ -133,7 +136,7 @@ class Recipe(_Part):
     frequency_bias: bool = True
     init: str | None = None
     keep_statistics: bool = False
-    corrected_share: float = Field(default=0.5, ge=0, le=1)
+    corrected_fraction: float = Field(default=0.5, ge=0, le=1)
     plan: dict[str, Any] = Field(default_factory=dict)
     synthetic: SynthesisSpec | None = None
 
@@ -150,6 +153,15 @@ class Recipe(_Part):
         if isinstance(data, dict) and isinstance(data.get("synthetic"), bool):
             return data | {"synthetic": {} if data["synthetic"] else None}
         return data
+
+    @model_validator(mode="before")
+    @classmethod
+    def _renamed_keys(cls, data: Any) -> Any:
+        if not isinstance(data, dict) or not _RENAMED.keys() & data.keys():
+            return data
+        return {key: value for key, value in data.items() if key not in _RENAMED} | {
+            new: data[old] for old, new in _RENAMED.items() if old in data
+        }
 
     @model_validator(mode="before")
     @classmethod

@@ -110,11 +110,11 @@ class Run:
 
     @property
     def passed(self) -> float:
-        """Share of the training that has gone by, 0..1: of its steps or, if larger, of its time budget."""
-        share = self.step / self.recipe.steps
+        """Fraction of the training that has gone by, 0..1: of its steps or, if larger, of its time budget."""
+        fraction = self.step / self.recipe.steps
         if self.recipe.minutes is not None:
-            share = max(share, self.seconds / (60 * self.recipe.minutes))
-        return min(1.0, share)
+            fraction = max(fraction, self.seconds / (60 * self.recipe.minutes))
+        return min(1.0, fraction)
 
     @property
     def finished(self) -> bool:

@@ -10,7 +10,7 @@ import numpy as np
 from softseg.data import CaseStore, PatchSampler, Plan, default_augmentation
 from softseg.data.sampler import Batch, made_ahead
 from softseg.synthesis.sampler import SyntheticSampler
-from softseg.training.request import Request
+from softseg.training.arguments import TrainingArguments
 from softseg.training.synthetic import label_maps, learned_of, parted_cases
 
 
@@ -24,7 +24,7 @@ class Sampler(Protocol):
         """Yield ``(step, batch)`` without end, made ahead."""
 
 
-def make_sampler(request: Request, store: CaseStore, plan: Plan, items: range) -> Sampler:
+def make_sampler(request: TrainingArguments, store: CaseStore, plan: Plan, items: range) -> Sampler:
     """Return what the recipe asks for; ``items`` are the patches of a step that this process makes."""
     recipe, spec = request.recipe, request.recipe.synthetic
     scans, maps = parted_cases(request)
@@ -32,7 +32,7 @@ def make_sampler(request: Request, store: CaseStore, plan: Plan, items: range) -
     def real() -> PatchSampler:
         augmentation = default_augmentation(plan, recipe.augmentation)
         return PatchSampler(
-            store, scans, plan, recipe.targets, augmentation, request.seed, items, recipe.corrected_share
+            store, scans, plan, recipe.targets, augmentation, request.seed, items, recipe.corrected_fraction
         )
 
     if spec is None:

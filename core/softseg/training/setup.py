@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 
 import torch
 
-from softseg.data import CaseStore, Machine, Plan, default_augmentation, make_plan
+from softseg.data import CaseStore, Hardware, Plan, default_augmentation, make_plan
 from softseg.errors import InputError
 from softseg.events import Events
 from softseg.files import require_writable_folder
@@ -19,6 +19,7 @@ from softseg.losses.compound import CompoundLoss
 from softseg.losses.generalized_wasserstein_dice import GeneralizedWassersteinDiceLoss
 from softseg.network import Head, build_network, set_output_bias
 from softseg.system import resolve_device, resolve_precision
+from softseg.training.arguments import TrainingArguments
 from softseg.training.board import Board
 from softseg.training.curves import Log
 from softseg.training.description import describe
@@ -26,7 +27,6 @@ from softseg.training.labelled import check_labelled
 from softseg.training.optimization import average_of, make_optimizer
 from softseg.training.ranks import Ranks
 from softseg.training.recipe import Recipe
-from softseg.training.request import Request
 from softseg.training.run import Run
 from softseg.training.samplers import Sampler, make_sampler
 from softseg.training.score_names import require_score
@@ -43,8 +43,8 @@ BIAS_BATCHES = 4
 LEAST_FREQUENCY = 1e-4
 """Frequency that a class is given at least (our default)."""
 
-VALIDATION_SHARE = 0.1
-"""With a time budget, validation takes at most this share of it (our default)."""
+VALIDATION_FRACTION = 0.1
+"""With a time budget, validation takes at most this fraction of it (our default)."""
 
 
 FREE_TO_CHANGE = ("batch_size", "patch_size", "precision", "raters", "sampling")
@@ -61,7 +61,7 @@ class Pace:
 
     def allows(self, run: Run) -> bool:
         """Whether enough time has passed since the last validation."""
-        pause = self._last_took * (1 / VALIDATION_SHARE - 1)
+        pause = self._last_took * (1 / VALIDATION_FRACTION - 1)
         return not self._limited or run.finished or time.monotonic() - self._last_end >= pause
 
     @contextlib.contextmanager
@@ -86,7 +86,7 @@ class Setup:
     pace: Pace
 
 
-def prepare_run(request: Request, ranks: Ranks, events: Events) -> Setup:
+def prepare_run(request: TrainingArguments, ranks: Ranks, events: Events) -> Setup:
     """Check everything, make or read the plan, prepare the cases and build or restore the run.
 
     Process 0 decides, writes and prepares; the others wait for it and then read the same.
@@ -107,7 +107,7 @@ def prepare_run(request: Request, ranks: Ranks, events: Events) -> Setup:
         return _build(request, ranks, device, events)
 
 
-def _lay_out(request: Request, ranks: Ranks, device: torch.device, events: Events) -> None:
+def _lay_out(request: TrainingArguments, ranks: Ranks, device: torch.device, events: Events) -> None:
     """Find every mistake that can be found now, then write recipe, plan and tree and prepare the cases."""
     folder, recipe = require_writable_folder(request.out), request.recipe
     if request.checkpoint.exists() and not request.resume:
@@ -141,7 +141,7 @@ def _lay_out(request: Request, ranks: Ranks, device: torch.device, events: Event
         check_labelled(store, scans, request.validation_cases, loss, events)
 
 
-def _build(request: Request, ranks: Ranks, device: torch.device, events: Events) -> Setup:
+def _build(request: TrainingArguments, ranks: Ranks, device: torch.device, events: Events) -> Setup:
     """Build network and sampler from what was laid out, and restore the run or write the beginning of its log."""
     if not (request.out / "plan.json").is_file():
         raise InputError(
@@ -212,7 +212,7 @@ def check_fit(recipe: Recipe, head: Head, loss: CompoundLoss) -> None:
         )
 
 
-def _plan(request: Request, ranks: Ranks, device: torch.device, events: Events) -> Plan:
+def _plan(request: TrainingArguments, ranks: Ranks, device: torch.device, events: Events) -> Plan:
     """Return the saved plan of a resumed run, or make one.
 
     The batch is that of all processes together. Where nobody chose it, each process gets what one would get alone.
@@ -226,7 +226,7 @@ def _plan(request: Request, ranks: Ranks, device: torch.device, events: Events) 
         changes["batch_size"] = recipe.batch_size
     if request.plan is not None:
         return _same_preparation(request.plan, request.plan.with_overrides(changes))
-    there = Machine.here(device=device)  # each process has a GPU of its own; the CPU's memory is for all of them
+    there = Hardware.here(device=device)  # each process has a GPU of its own; the CPU's memory is for all of them
     memory_gb = there.memory_gb if there.gpu else there.memory_gb / ranks.local_size
     if not parted_cases(request)[0]:
         return synthetic_plan(request, changes)
@@ -249,7 +249,7 @@ def _same_preparation(plan: Plan, changed: Plan) -> Plan:
     return changed
 
 
-def _new_run(request: Request, plan: Plan, ranks: Ranks, device: torch.device, events: Events) -> Run:
+def _new_run(request: TrainingArguments, plan: Plan, ranks: Ranks, device: torch.device, events: Events) -> Run:
     recipe, head, tree = request.recipe, request.head, request.tree
     network, taken = _network(request, plan)
     if taken is not None:
@@ -278,7 +278,7 @@ def _new_run(request: Request, plan: Plan, ranks: Ranks, device: torch.device, e
     )
 
 
-def _network(request: Request, plan: Plan) -> tuple[torch.nn.Module, tuple[int, int] | None]:
+def _network(request: TrainingArguments, plan: Plan) -> tuple[torch.nn.Module, tuple[int, int] | None]:
     """Return the network and, where it starts from other weights, how many of how many tensors were taken."""
     network = build_network(plan.network, plan.inputs, request.head.out_channels, plan.dimensions)
     return network, None if request.recipe.init is None else start_from(request.recipe.init, network)

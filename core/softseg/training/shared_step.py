@@ -79,10 +79,10 @@ def shared_loss(
     values = [value_with_coarse(part, given, groups) for part in loss.parts]
     own = torch.stack([_base(part, given, groups) for part in loss.parts])
     total = ranks.sum(own)
-    shares = torch.where(total > 0, own / total.clamp_min(torch.finfo(total.dtype).tiny), 0.0)
-    parts = zip(values, loss.weights, loss.parts, shares.to(predicted.dtype), strict=True)
+    fractions = torch.where(total > 0, own / total.clamp_min(torch.finfo(total.dtype).tiny), 0.0)
+    parts = zip(values, loss.weights, loss.parts, fractions.to(predicted.dtype), strict=True)
     return torch.stack(
-        [value * weight * (1.0 if _is_sum(part) else share) for value, weight, part, share in parts]
+        [value * weight * (1.0 if _is_sum(part) else fraction) for value, weight, part, fraction in parts]
     ).sum()
 
 
@@ -119,8 +119,8 @@ class _LargestOfAll(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> Tensor:
-        (share,) = ctx.saved_tensors
+        (fraction,) = ctx.saved_tensors
         total = gradient.clone()
         dist.all_reduce(total)
-        spread: Tensor = total * share
+        spread: Tensor = total * fraction
         return spread

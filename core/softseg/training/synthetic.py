@@ -12,8 +12,8 @@ from softseg.errors import InputError
 from softseg.resources import label_tree_path, list_label_trees
 from softseg.synthesis.learned import Learned
 from softseg.synthesis.maps import LabelMaps
+from softseg.training.arguments import TrainingArguments
 from softseg.training.recipe import Recipe
-from softseg.training.request import Request
 from softseg.tree import LabelTree
 
 SPACING = 2.0
@@ -21,7 +21,7 @@ PATCH = (96, 96, 96)
 """Grid of trainings from label maps alone: a patch of 192 mm holds most of a head (our defaults)."""
 
 
-def synthetic_request(request: Request) -> Request:
+def synthetic_request(request: TrainingArguments) -> TrainingArguments:
     """Return the request with the tree that is learned in the dataset, and the one that is painted beside it.
 
     Raises
@@ -47,7 +47,7 @@ def learned_tree(recipe: Recipe, tree: LabelTree) -> LabelTree:
     return tree if spec is None or spec.learn is None else _tree(spec.learn)
 
 
-def parted_cases(request: Request) -> tuple[list[str], list[str]]:
+def parted_cases(request: TrainingArguments) -> tuple[list[str], list[str]]:
     """Return the training cases that are scans, and those that images are made up from.
 
     Raises
@@ -80,27 +80,27 @@ def parted_cases(request: Request) -> tuple[list[str], list[str]]:
     return scans, maps
 
 
-def scans_of(request: Request) -> Dataset:
+def scans_of(request: TrainingArguments) -> Dataset:
     """Return the dataset without the training cases that have labels alone."""
     cases = tuple(case for case in request.dataset.cases if case.images or case.split != "train")
     return replace(request.dataset, cases=cases)
 
 
-def learned_of(request: Request) -> Learned:
+def learned_of(request: TrainingArguments) -> Learned:
     """Return what is painted and what is learned."""
     if request.painted is None:
         raise ValueError("the request is not synthetic")
     return Learned.of(request.painted, request.tree)
 
 
-def label_maps(request: Request, plan: Plan) -> LabelMaps:
+def label_maps(request: TrainingArguments, plan: Plan) -> LabelMaps:
     """Return the label maps of the dataset, under the tree that is painted."""
     learned = learned_of(request)
     dataset = replace(request.dataset, tree=learned.tree)
     return LabelMaps(dataset, plan.orientation, request.cache, learned.structures)
 
 
-def synthetic_plan(request: Request, changes: dict[str, Any]) -> Plan:
+def synthetic_plan(request: TrainingArguments, changes: dict[str, Any]) -> Plan:
     """Return the plan of a training without scans.
 
     Raises

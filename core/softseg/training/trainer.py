@@ -21,12 +21,12 @@ from softseg.events import Events
 from softseg.network import memory_format
 from softseg.prediction.exporting import add_onnx
 from softseg.system import autocast, cores
+from softseg.training.arguments import TrainingArguments
 from softseg.training.finish import finished_model
 from softseg.training.hooks import Hook, make_hooks
 from softseg.training.objective import loss_of, plain_memory_errors, require_finite
 from softseg.training.ranks import joined_ranks
 from softseg.training.recipe import Recipe
-from softseg.training.request import Request
 from softseg.training.run import Run
 from softseg.training.samplers import Sampler
 from softseg.training.setup import prepare_run
@@ -90,7 +90,7 @@ def train(
     cache = folder / "cache" if cache is None else Path(cache)
     with joined_ranks(device, events) as (ranks, own_device), torch.random.fork_rng():
         torch.manual_seed(seed)
-        request = Request(
+        request = TrainingArguments(
             dataset, recipe, folder, own_device, seed, resume, overrides or {}, cache, pictures, plan, details or {}
         )
         setup = prepare_run(request, ranks, events)

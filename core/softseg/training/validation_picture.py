@@ -39,7 +39,7 @@ def draw_validation(
 
     Parameters
     ----------
-    probabilities: ``[C, k, j, i]``, shares of the leaves.
+    probabilities: ``[C, k, j, i]``, probabilities of the leaves.
     reference: the labels that count, on the same grid; what is unlabelled is left grey.
     case: the case, for its scan (first channel) and grid.
     tree: of both; gives the colours.

@@ -24,7 +24,7 @@ ALL_TRAIN: Fractions = (1.0, 0.0, 0.0)
 
 
 @dataclass(frozen=True, eq=False)
-class _Found:
+class _CorrectedResult:
     """A corrected result: its file, the files of its scan, its name and what it holds."""
 
     file: Path
@@ -123,7 +123,7 @@ def _name(file: Path) -> str:
     return file.parent.name if name in ("", "soft") else name
 
 
-def _corrected(results: Sequence[tuple[Path, tuple[Path, ...], str]], events: Events) -> list[_Found]:
+def _corrected(results: Sequence[tuple[Path, tuple[Path, ...], str]], events: Events) -> list[_CorrectedResult]:
     found, without = [], []
     for file, scan, name in results:
         events.check()
@@ -134,7 +134,7 @@ def _corrected(results: Sequence[tuple[Path, tuple[Path, ...], str]], events: Ev
         missing = next((image for image in scan if not exists(image)), None)
         if missing is not None:
             raise InputError(f"the scan of {name!r} is not there", file=missing, hint="name it with --images")
-        found.append(_Found(file, scan, name, result))
+        found.append(_CorrectedResult(file, scan, name, result))
     if not found:
         raise InputError(
             f"no corrections in {listed(without)}",
@@ -146,7 +146,7 @@ def _corrected(results: Sequence[tuple[Path, tuple[Path, ...], str]], events: Ev
     return found
 
 
-def _channels(channel: str | None, mixed: Dataset | None, found: Sequence[_Found]) -> list[str]:
+def _channels(channel: str | None, mixed: Dataset | None, found: Sequence[_CorrectedResult]) -> list[str]:
     names = ["image"] if mixed is None else list(mixed.channels)
     if channel is not None:
         names = [part.strip() for part in channel.split(",")]
@@ -161,7 +161,7 @@ def _channels(channel: str | None, mixed: Dataset | None, found: Sequence[_Found
     return names
 
 
-def _entries(found: Sequence[_Found], channels: Sequence[str], weight: float | None) -> list[dict[str, Any]]:
+def _entries(found: Sequence[_CorrectedResult], channels: Sequence[str], weight: float | None) -> list[dict[str, Any]]:
     """Return the cases, each with an id of its own."""
     taken: set[str] = set()
     entries = []

@@ -78,9 +78,9 @@ def _steps(prediction: Prediction, wanted: Wanted, table: str) -> Iterator[Step]
         yield files, partial(outputs.write_labels, found, named.cut, table=table, kept=wanted.kept)
     if wanted.confidence is not None:
         stem, level = file_stem(wanted.confidence), f"{wanted.confidence:g}"
-        shares = OutputFile("answers table", f"{stem}.csv", level)
+        answers = OutputFile("answers table", f"{stem}.csv", level)
         yield (
-            (*_with_colors("answers", stem, level, ".ctbl"), shares),
+            (*_with_colors("answers", stem, level, ".ctbl"), answers),
             partial(write_answers, found, wanted.confidence),
         )
     if found.outliers is not None:

@@ -67,7 +67,7 @@ class Judged:
 
     @property
     def score_places(self) -> dict[str, int | None]:
-        """Place of every score among the stored ones; None for the one that follows from the shares."""
+        """Position of every score among the stored ones; None for the one that follows from the probabilities."""
         return {**{name: place for place, name in enumerate(self.scores)}, LEVEL_SCORE: None}
 
 
@@ -184,9 +184,10 @@ def branch_numbers(view: View, threshold: float, known: Set[int]) -> Mapping[str
     -------
     ``accuracy``, ``balanced_accuracy``, ``f1``: trained classes and outliers together (only with outliers).
     ``inside_accuracy_with``: accuracy on trained classes with the branch; ``accuracy_loss``: what it costs.
-    ``passed``: share of trained classes' voxels that are not called outliers; ``found``: share of outliers that are.
-    ``kin``: of the outliers that pass, and whose node at this level was trained, the share that gets that node: not a
-    trained class, yet rightly named at this level.
+    ``passed``: fraction of trained classes' voxels that are not called outliers; ``found``: fraction of outliers that
+        are.
+    ``kin``: of the outliers that pass, and whose node at this level was trained, the fraction that gets that node: not
+    a trained class, yet rightly named at this level.
     """
     inside = view.inside
     answer = with_outliers(view.answer, view.score, threshold)

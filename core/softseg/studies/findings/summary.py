@@ -20,7 +20,7 @@ from softseg.studies.plan.jobs import Job
 from softseg.studies.plan.metrics import NOT_AVERAGED, NOT_COMPARED, SEES_ALL, SMALLER_IS_BETTER
 from softseg.studies.plan.study import Study
 from softseg.studies.work.objects import JobObjects, object_results, read_objects
-from softseg.studies.work.running import JOB_FILE, OBJECTS_FILE, RESULTS_FILE, VOXELS_FILE, Place
+from softseg.studies.work.running import JOB_FILE, OBJECTS_FILE, RESULTS_FILE, VOXELS_FILE, StudyFolder
 from softseg.studies.work.tables import Result, read_results
 from softseg.studies.work.voxels import Voxels
 
@@ -41,7 +41,7 @@ class Key:
 
 
 @dataclass(frozen=True)
-class Comparison:
+class VariantComparison:
     """One variant against the baseline.
 
     ``p_holm``: p after Holm's correction over all variants and levels of one density, metric, score, rule and subgroup.
@@ -81,7 +81,7 @@ class Findings:
 
     results: list[Result]
     by_unit: dict[Key, dict[str, dict[str, float]]]
-    comparisons: list[Comparison]
+    comparisons: list[VariantComparison]
     sizes: list[SizeGain]
     variants: tuple[str, ...]
     jobs: list[dict[str, Any]]
@@ -109,7 +109,7 @@ def mean_rows(found: Findings) -> Iterator[dict[str, Any]]:
                 yield {"variant": variant, **asdict(key), **numbers, **ends}
 
 
-def collect_results(study: Study, done: Sequence[Job], place: Place, events: Events) -> list[Result]:
+def collect_results(study: Study, done: Sequence[Job], place: StudyFolder, events: Events) -> list[Result]:
     """Return the long table of the finished trainings."""
     if study.spec.kind == "compare":
         tables = [read_results(place.folder(job) / RESULTS_FILE) for job in done]
@@ -130,12 +130,12 @@ def collect_results(study: Study, done: Sequence[Job], place: Place, events: Eve
     return rows
 
 
-def _objects(job: Job, rows: Sequence[Result], place: Place) -> JobObjects:
+def _objects(job: Job, rows: Sequence[Result], place: StudyFolder) -> JobObjects:
     units = {row.case: row.unit for row in rows}
     return JobObjects(rows[0], units, read_objects(place.folder(job) / OBJECTS_FILE))
 
 
-def _judged(job: Job, place: Place) -> Judged:
+def _judged(job: Job, place: StudyFolder) -> Judged:
     content = read_json_object(place.folder(job) / JOB_FILE)
     return Judged(
         density=job.density,
@@ -206,8 +206,8 @@ def _by_unit(rows: Iterable[Result], subgroups: Mapping[str, Sequence[str]]) -> 
 
 def _comparisons(
     study: Study, by_unit: Mapping[Key, dict[str, dict[str, float]]], variants: Sequence[str]
-) -> list[Comparison]:
-    families: dict[tuple[str, ...], list[Comparison]] = {}
+) -> list[VariantComparison]:
+    families: dict[tuple[str, ...], list[VariantComparison]] = {}
     base = study.baseline
     for key, table in by_unit.items():
         if base not in table or key.metric in NOT_COMPARED:
@@ -223,7 +223,7 @@ def _comparisons(
                 larger_is_better=key.metric not in SMALLER_IS_BETTER,
             )
             family = (key.density, key.metric, key.score, key.rule, key.subgroup)
-            families.setdefault(family, []).append(Comparison(key, variant, base, paired, math.nan))
+            families.setdefault(family, []).append(VariantComparison(key, variant, base, paired, math.nan))
     found = []
     for family_rows in families.values():
         adjusted = holm([row.paired.p for row in family_rows])

@@ -2,9 +2,9 @@
 
 A training that never saw the classes of group A is judged, on the people (or blocks) of the test part, with a
 threshold that knows nothing of group A: it is chosen on the validation part of the trainings that held out the *other*
-groups. What is carried over is not the threshold itself but the share of trained classes' voxels that pass it (its
+groups. What is carried over is not the threshold itself but the fraction of trained classes' voxels that pass it (its
 TPR), because scores of different networks have different scales; each network then takes its own quantile, over its
-own validation voxels. That share is also what ``softseg outliers fit --tpr`` takes. The carrying over is ours.
+own validation voxels. That fraction is also what ``softseg outliers fit --tpr`` takes. The carrying over is ours.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ from softseg.studies.plan.study_file import RuleSpec
 from softseg.studies.work.voxels import HELD_OUT, INSIDE, Voxels
 
 CANDIDATES = np.unique(np.concatenate([[1.0], 1 - np.geomspace(0.0005, 0.5, 36)]))
-"""Shares of trained classes' voxels that may pass; one of them is chosen."""
+"""Fractions of trained classes' voxels that may pass; one of them is chosen."""
 
 LEVEL_SCORE = "level-max-softmax"
-"""Score that every study has besides those it names: 1 - the winner's summed share, at the level that is judged (ours:
+"""Score that every study has, too: 1 - the winner's summed probability, at the level that is judged (ours:
 the maximum softmax probability, Hendrycks and Gimpel 2017, of the level's nodes instead of the leaves)."""
 
 WITHOUT_OUTLIERS_TPR = 0.95
-"""Share that passes where a rule wants outliers to choose by and there is no other group of classes."""
+"""Fraction that passes where a rule wants outliers to choose by and there is no other group of classes."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,7 +67,7 @@ class View:
         return np.asarray(self.truth != OUTLIER)
 
     def threshold(self, tpr: float) -> float:
-        """Return the score that this share of the trained classes' voxels does not exceed; infinity without any."""
+        """Return the score that this fraction of the trained classes' voxels does not exceed; infinity without any."""
         own = self.score[self.inside]
         return threshold_for(own, tpr) if own.size else float("inf")
 
@@ -81,7 +81,7 @@ class View:
 
 
 def chosen_tpr(rule: RuleSpec, others: Sequence[View], own: View) -> float:
-    """Return the share of trained classes' voxels that is to pass.
+    """Return the fraction of trained classes' voxels that is to pass.
 
     Parameters
     ----------

@@ -64,7 +64,7 @@ class CoarsenSpec(Part):
     Attributes
     ----------
     spacing: mm, one number or ``[i, j, k]`` (0 keeps the images' own).
-    soft: labels become the shares of the fine ones, else each voxel's class with the largest share.
+    soft: labels become the probabilities of the fine ones, else each voxel's class with the largest probability.
     margin_mm: images are cut to the box of their labels with so much around it; null: they are not cut.
     """
 

@@ -125,7 +125,7 @@ class RuleSpec(Part):
     Attributes
     ----------
     name: for tables.
-    tpr: this share of the trained classes' voxels passes; or:
+    tpr: this fraction of the trained classes' voxels passes; or:
     best: what is made as large as possible on the inner folds: ``f1`` or ``balanced_accuracy``, outliers being one
         more class, at the leaves.
     most_loss: accuracy on trained classes that the outlier branch may cost there, 0..1.

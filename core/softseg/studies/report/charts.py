@@ -146,15 +146,15 @@ def runs_of(tables: Iterable[tuple[str, Sequence[Mapping[str, str]]]], column: s
 
 
 def settled(steps: Sequence[int], losses: Sequence[float]) -> Curve:
-    """Return a loss as a share of its first value, smoothed over a fiftieth of the steps, at up to 120 of them."""
+    """Return a loss as a fraction of its first value, smoothed over a fiftieth of the steps, at up to 120 of them."""
     width = max(1, len(losses) // 50)
     sums = np.cumsum([0.0, *losses])
     ends = np.arange(1, len(losses) + 1)
     begins = np.maximum(ends - width, 0)
     means = (sums[ends] - sums[begins]) / (ends - begins)
-    shares = means / (losses[0] if losses[0] > 0 else 1.0)
+    fractions = means / (losses[0] if losses[0] > 0 else 1.0)
     shown = np.unique(np.linspace(0, len(losses) - 1, min(len(losses), 120)).round().astype(int))
-    return [steps[place] for place in shown], [float(shares[place]) for place in shown]
+    return [steps[place] for place in shown], [float(fractions[place]) for place in shown]
 
 
 def learning_curves(

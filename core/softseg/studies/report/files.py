@@ -16,7 +16,7 @@ from softseg.studies.plan.jobs import Job
 from softseg.studies.plan.study import Study
 from softseg.studies.report.markdown import write_markdown
 from softseg.studies.report.page import write_report
-from softseg.studies.work.running import JOB_FILE, Place
+from softseg.studies.work.running import JOB_FILE, StudyFolder
 from softseg.studies.work.tables import write_results, write_rows
 
 MEANS_FILE = "means.csv"
@@ -27,7 +27,7 @@ MARKDOWN_FILE = "report.md"
 
 
 def write_summary(
-    study: Study, done: Sequence[Job], missing: int, place: Place, command: Sequence[str], events: Events
+    study: Study, done: Sequence[Job], missing: int, place: StudyFolder, command: Sequence[str], events: Events
 ) -> Findings:
     """Write the study's tables and report from its finished trainings and return the numbers.
 

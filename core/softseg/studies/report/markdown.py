@@ -9,7 +9,7 @@ from pathlib import Path
 
 from softseg.files import write_beside
 from softseg.studies.findings.sizes import SizeGain
-from softseg.studies.findings.summary import Comparison, Findings
+from softseg.studies.findings.summary import Findings, VariantComparison
 from softseg.studies.plan.study import Study
 from softseg.studies.report.overview import Cell, Column, amount, differences, leaf_columns, mean_table, signed
 
@@ -62,7 +62,7 @@ def _means(study: Study, found: Findings, density: str, columns: Sequence[Column
     return _table(head, rows)
 
 
-def _differences(study: Study, compared: Sequence[Comparison], columns: Sequence[Column]) -> list[str]:
+def _differences(study: Study, compared: Sequence[VariantComparison], columns: Sequence[Column]) -> list[str]:
     head = [f"Against {study.baseline}", "Variant", "Difference (95 % interval)", "p", "p (Holm)", "Win / tie / loss"]
     names = {(column.metric, column.level): column.name for column in columns}
     rows = []

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from softseg.studies.findings.statistics import bootstrap_interval
-from softseg.studies.findings.summary import Comparison, Findings, Key
+from softseg.studies.findings.summary import Findings, Key, VariantComparison
 from softseg.studies.plan.metrics import MAIN, NAMES, NOT_COMPARED, OBJECT_METRICS, SMALLER_IS_BETTER
 from softseg.studies.plan.study import Study
 
@@ -106,7 +106,9 @@ def _best(metric: str, values: Sequence[float]) -> float:
     return min(known) if metric in SMALLER_IS_BETTER else max(known)
 
 
-def differences(found: Findings, density: str, columns: Sequence[Column], subgroup: str = "") -> list[Comparison]:
+def differences(
+    found: Findings, density: str, columns: Sequence[Column], subgroup: str = ""
+) -> list[VariantComparison]:
     """Return the comparisons with the baseline, number by number."""
     wanted = {Key(density, "", "", column.level, column.metric, subgroup): column for column in columns}
     return [row for key in wanted for row in found.comparisons if row.key == key]

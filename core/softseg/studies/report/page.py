@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 import softseg
 from softseg.evaluation.charts import to_uri
 from softseg.evaluation.page import write_page
-from softseg.studies.findings.summary import Comparison, Findings, Key, read_curves
+from softseg.studies.findings.summary import Findings, Key, VariantComparison, read_curves
 from softseg.studies.findings.thresholds import LEVEL_SCORE
 from softseg.studies.plan.jobs import Job
 from softseg.studies.plan.metrics import NAMES, SIZE
@@ -24,13 +24,13 @@ from softseg.studies.report import charts
 from softseg.studies.report.outliers import outlier_tables
 from softseg.studies.report.overview import Column, all_columns, amount, differences, leaf_columns, mean_table, signed
 from softseg.studies.report.raters import raters_section
-from softseg.studies.work.running import CURVES_FILE, Place
+from softseg.studies.work.running import CURVES_FILE, StudyFolder
 
 _MANY = 8  # structures from which a dot for each says more than a table
 
 
 def write_report(
-    study: Study, found: Findings, done: Sequence[Job], missing: int, place: Place, command: Sequence[str]
+    study: Study, found: Findings, done: Sequence[Job], missing: int, place: StudyFolder, command: Sequence[str]
 ) -> None:
     """Write ``report.html``.
 
@@ -107,7 +107,7 @@ def _section(study: Study, found: Findings, density: str) -> dict[str, Any]:
     return section | (outlier_tables(study, found, density) if study.spec.kind == "outliers" else {"grids": []})
 
 
-def _named(rows: Sequence[Comparison], columns: Sequence[Column]) -> list[tuple[str, list[Comparison]]]:
+def _named(rows: Sequence[VariantComparison], columns: Sequence[Column]) -> list[tuple[str, list[VariantComparison]]]:
     """Return the comparisons of each number together, with its name."""
     table = [(c.name, [r for r in rows if (r.key.metric, r.key.level) == (c.metric, c.level)]) for c in columns]
     return [(name, own) for name, own in table if own]
@@ -218,7 +218,7 @@ def _sizes(study: Study, found: Findings, density: str) -> dict[str, Any] | None
     return {"groups": groups, "rows": rows, "figures": figures}
 
 
-def _curves(study: Study, found: Findings, done: Sequence[Job], place: Place) -> dict[str, str] | None:
+def _curves(study: Study, found: Findings, done: Sequence[Job], place: StudyFolder) -> dict[str, str] | None:
     """Draw scores of the validation cases; the loss where none validates, or only the last step was validated."""
     tables = [(job.variant.name, read_curves(place.folder(job) / CURVES_FILE)) for job in done]
     metric = study.variants[0].recipe.validation.metric
@@ -234,7 +234,7 @@ def _curves(study: Study, found: Findings, done: Sequence[Job], place: Place) ->
     if not losses:
         return None
     caption = (
-        "A line per training: its loss as a share of what it began with, smoothed. Different losses cannot "
+        "A line per training: its loss as a fraction of what it began with, smoothed. Different losses cannot "
         "be compared: the shape says whether a training had come to rest."
     )
     figure = charts.learning_curves(losses, "loss / first loss", found.variants, "Training loss", log=True)

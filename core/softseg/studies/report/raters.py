@@ -17,9 +17,9 @@ from softseg.studies.report.charts import color_of, dress
 
 COLUMNS = (
     ("rater_calibration_error", "Calibration error", "all voxels", None),
-    ("rater_mae", "Error of shares", "all voxels", None),
+    ("rater_mae", "Error of probabilities", "all voxels", None),
     ("disputed_calibration_error", "Calibration error", "disputed", None),
-    ("disputed_mae", "Error of shares", "disputed", None),
+    ("disputed_mae", "Error of probabilities", "disputed", None),
     ("disputed_entropy", "Entropy", "disputed, nats", "disputed_entropy_raters"),
     ("rater_brier", "Brier score", "each rater", "rater_brier_least"),
     ("rater_log_loss", "Log loss", "each rater", "rater_log_loss_least"),
@@ -73,16 +73,16 @@ def _mark_best(cells: Sequence[dict[str, Any]], metric: str, limit: float | None
 
 
 def _figures(found: Findings, level: int) -> list[dict[str, str]]:
-    curves, shares = _curves(found, level), _by_share(found, level)
+    curves, votes = _curves(found, level), _by_fraction(found, level)
     if not curves:
         return []
     pictures = (
-        ("Disputed voxels", "predicted share", "share of raters", curves),
-        ("By how many raters say so", "share of raters", "mean predicted share", shares),
+        ("Disputed voxels", "predicted probability", "fraction of raters", curves),
+        ("By fraction of raters", "fraction of raters", "mean predicted probability", votes),
     )
     captions = (
         "Above the dashed line the model gives less than the raters.",
-        "Voxels of each share of raters; 0 and 1 only where model or raters give the structure anything.",
+        "Voxels of each fraction of raters; 0 and 1 only where model or raters give the structure anything.",
     )
     return [
         {"uri": to_uri(_against(values, title, x, y)), "alt": f"{title}: {y} against {x}", "caption": caption}
@@ -111,15 +111,15 @@ def _curves(found: Findings, level: int) -> Curves:
     return {variant: _divided(sums[variant], FEW) for variant in found.variants if variant in sums}
 
 
-def _by_share(found: Findings, level: int) -> Curves:
-    """Return what each variant predicts on average where a share of the raters says so."""
+def _by_fraction(found: Findings, level: int) -> Curves:
+    """Return what each variant predicts on average by the fraction of raters."""
     sums: dict[str, dict[float, npt.NDArray[np.float64]]] = {}
     for variant, part in _levels(found, level):
         for row in part["by_share"]:
             own = sums.setdefault(variant, {}).setdefault(row["share"], np.zeros(3))
             own += np.array([1, row["share"], row["predicted"]]) * row["voxels"]
     return {
-        variant: _divided(np.stack([sums[variant][share] for share in sorted(sums[variant])], axis=1), 1)
+        variant: _divided(np.stack([sums[variant][fraction] for fraction in sorted(sums[variant])], axis=1), 1)
         for variant in found.variants
         if variant in sums
     }

@@ -34,7 +34,7 @@ class Judgement:
     Attributes
     ----------
     rows: all numbers.
-    reliability: curves by level, and with several raters those of disputed voxels; None without soft shares.
+    reliability: curves by level, and with several raters those of disputed voxels; None without probabilities.
     objects: of the test cases, as :func:`softseg.evaluation.objects.object_rows` has them; None where not asked for.
     """
 

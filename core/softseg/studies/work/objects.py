@@ -20,7 +20,7 @@ COLUMNS = ("case", "level", "node", "side", "volume_ml", "covered")
 class FoundObject:
     """An object of a training's test cases, of the ``reference`` or of the ``prediction``.
 
-    ``covered`` is the share of its volume that the other side gives to the same node.
+    ``covered`` is the fraction of its volume that the other side gives to the same node.
     """
 
     case: str
@@ -116,7 +116,7 @@ def _rows(job: JobObjects, metric: str, objects: Sequence[FoundObject], covered:
     rows = []
     for (case, level), nodes in right.items():
         of_case = replace(job.like, case=case, unit=job.units[case], level=level, metric=metric)
-        shares = {node: float(np.mean(found)) for node, found in nodes.items()}
-        rows += [replace(of_case, node=node, value=share) for node, share in shares.items()]
-        rows.append(replace(of_case, node="", value=float(np.mean(list(shares.values())))))
+        fractions = {node: float(np.mean(found)) for node, found in nodes.items()}
+        rows += [replace(of_case, node=node, value=fraction) for node, fraction in fractions.items()]
+        rows.append(replace(of_case, node="", value=float(np.mean(list(fractions.values())))))
     return rows

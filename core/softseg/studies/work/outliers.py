@@ -118,7 +118,7 @@ def _sample(places: Rows, most: int, case: str) -> Rows:
 def _answers(
     probabilities: FloatArray, places: Rows, trained: LabelTree, rows: TreeRows
 ) -> tuple[npt.NDArray[np.int16], npt.NDArray[np.float32]]:
-    """Return per level the node with the largest summed share, and that share: ``[levels, n]`` each."""
+    """Return per level the node with the largest summed probability, and this probability: ``[levels, n]`` each."""
     own = np.array([rows.tree.leaf_index(leaf.id) for leaf in trained.leaves])
     flat = probabilities.reshape(len(probabilities), -1)
     answer = np.empty((len(rows.levels), places.size), np.int16)

@@ -35,7 +35,7 @@ MODEL_FOLDER = "model"
 
 
 @dataclass(frozen=True)
-class Place:
+class StudyFolder:
     """Where a study works.
 
     Attributes
@@ -61,13 +61,13 @@ class Place:
         return self.out / "cache"
 
 
-def is_done(study: Study, job: Job, place: Place) -> bool:
+def is_done(study: Study, job: Job, place: StudyFolder) -> bool:
     """Whether the job is finished, by what the study says now."""
     file = place.folder(job) / JOB_FILE
     return file.is_file() and read_json_object(file).get("digest") == job.digest(study)
 
 
-def kept_model(job: Job, place: Place) -> Path | None:
+def kept_model(job: Job, place: StudyFolder) -> Path | None:
     """Return the model that a finished training of this job left, if it did (``keep_models``)."""
     folder = place.folder(job)
     if (
@@ -81,7 +81,7 @@ def kept_model(job: Job, place: Place) -> Path | None:
     return folder / MODEL_FOLDER if same else None
 
 
-def run_job(study: Study, job: Job, place: Place, events: Events) -> Path:
+def run_job(study: Study, job: Job, place: StudyFolder, events: Events) -> Path:
     """Train, judge and write the job's folder; a training that was interrupted goes on.
 
     Nothing is trained where an earlier judgement left the model.
@@ -126,7 +126,7 @@ def _of_training(before: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _joined(job: Job, work: Path, place: Place) -> Path:
+def _joined(job: Job, work: Path, place: StudyFolder) -> Path:
     """Put the members' models into one folder."""
     models = [member.model or place.folder(member) / MODEL_FOLDER for member in job.members]
     missing = next((member.name for member, path in zip(job.members, models, strict=True) if not path.is_dir()), None)
@@ -135,7 +135,7 @@ def _joined(job: Job, work: Path, place: Place) -> Path:
     return save_ensemble(models, work / "ensemble", {"name": job.variant.name})
 
 
-def _trained(job: Job, work: Path, place: Place, events: Events) -> Path:
+def _trained(job: Job, work: Path, place: StudyFolder, events: Events) -> Path:
     return train(
         Dataset.load(job.data, job.trained),
         job.variant.recipe,
@@ -150,7 +150,7 @@ def _trained(job: Job, work: Path, place: Place, events: Events) -> Path:
     )
 
 
-def _judged(study: Study, job: Job, path: Path, place: Place, folder: Path, events: Events) -> dict[str, Any]:
+def _judged(study: Study, job: Job, path: Path, place: StudyFolder, folder: Path, events: Events) -> dict[str, Any]:
     """Judge the model, or ensemble, at ``path``, and write what was found; returns what job.json says of it."""
     if study.spec.kind == "compare":
         from softseg.studies.work.compare import judge
@@ -198,12 +198,12 @@ def _forget_other(work: Path, job: Job) -> None:
     mark.write_text(job.training_digest, encoding="utf-8")
 
 
-def remaining(study: Study, jobs: Sequence[Job], place: Place) -> list[Job]:
+def remaining(study: Study, jobs: Sequence[Job], place: StudyFolder) -> list[Job]:
     """Return the jobs that are not finished."""
     return [job for job in jobs if not is_done(study, job, place)]
 
 
-def sweep(study: Study, jobs: Sequence[Job], place: Place) -> None:
+def sweep(study: Study, jobs: Sequence[Job], place: StudyFolder) -> None:
     """Remove what finished jobs worked with and what was being written, where a kill came before that was done."""
     for folder in (place.out, place.cache, place.out / "jobs"):
         settle(folder)
@@ -212,7 +212,7 @@ def sweep(study: Study, jobs: Sequence[Job], place: Place) -> None:
             shutil.rmtree(place.work(job), ignore_errors=True)
 
 
-def to_do(study: Study, jobs: Sequence[Job], place: Place, judge_again: bool) -> list[Job]:
+def to_do(study: Study, jobs: Sequence[Job], place: StudyFolder, judge_again: bool) -> list[Job]:
     """Return the jobs that are not finished and, with ``judge_again``, those that need no training to be judged."""
     if not judge_again:
         return remaining(study, jobs, place)

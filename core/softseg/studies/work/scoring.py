@@ -36,6 +36,6 @@ def estimated_scores(
 def scored(
     model: Model, fitted: Sequence[FittedOutliers], case: PreparedCase, device: torch.device, events: Events
 ) -> tuple[FloatArray, FloatArray]:
-    """Return shares of the leaves ``[C, k, j, i]`` and scores ``[scores, k, j, i]`` of a prepared case."""
+    """Return probabilities of the leaves ``[C, k, j, i]`` and scores ``[scores, k, j, i]`` of a prepared case."""
     found = score_case(model, fitted, case, device, Events(cancel=events.cancel))
     return found.probabilities, found.scores

@@ -26,8 +26,8 @@ class Voxels:
     tested: bool ``[n]``, whether the case is in the test part (else in the validation part).
     state: uint8 ``[n]``, one of :data:`INSIDE`, :data:`HELD_OUT`, :data:`UNTRAINED`.
     truth: int16 ``[levels, n]``, the node's position in ``tree.nodes`` at each level, -1 where nothing so fine is said.
-    answer: int16 ``[levels, n]``, the node with the largest summed share.
-    share: float32 ``[levels, n]``, that share.
+    answer: int16 ``[levels, n]``, the node with the largest summed probability.
+    share: float32 ``[levels, n]``, its probability.
     scores: float32 ``[scores, n]``, larger where stranger.
     """
 

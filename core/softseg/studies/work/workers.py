@@ -1,4 +1,4 @@
-"""Several trainings at once, each in a process of its own with its share of the cores."""
+"""Several trainings at once, each in its own process with its part of the cores."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from softseg.files import scratch_beside
 from softseg.studies.plan.jobs import Job, jobs_of
 from softseg.studies.plan.study import Study
 from softseg.studies.work.relay import Relay
-from softseg.studies.work.running import Place, run_job
+from softseg.studies.work.running import StudyFolder, run_job
 from softseg.system import is_out_of_memory, threads_each
 
 _LOOK = 0.2  # seconds between two looks at the user's wish to stop
@@ -30,7 +30,7 @@ _FEWER = "the same command goes on; use fewer at once (--jobs) if memory is shor
 
 
 def run_in_processes(
-    study: Study, jobs: Sequence[Job], place: Place, at_once: int, events: Events
+    study: Study, jobs: Sequence[Job], place: StudyFolder, at_once: int, events: Events
 ) -> list[tuple[str, str, str]]:
     """Run jobs in ``at_once`` processes and return what :func:`attempt` said of each that failed.
 
@@ -128,7 +128,7 @@ def _listen(processes: Sequence[Any], told: Any, total: int, events: Events) -> 
 
 
 def _work(
-    study: Study, place: Place, todo: Any, told: Any, stop: str, threads: int, line: Connection | None = None
+    study: Study, place: StudyFolder, todo: Any, told: Any, stop: str, threads: int, line: Connection | None = None
 ) -> None:
     """Do jobs until none is left; the body of a process."""
     parent = multiprocessing.parent_process()
@@ -147,7 +147,7 @@ def _work(
             told.put(attempt(study, jobs[name], place, Events(_Teller(told, name), cancel)))
 
 
-def attempt(study: Study, job: Job, place: Place, events: Events) -> tuple[str, str, str]:
+def attempt(study: Study, job: Job, place: StudyFolder, events: Events) -> tuple[str, str, str]:
     """Do one job and return ``"done"``, ``"failed"`` or ``"memory"`` (it did not fit), its name, and why it failed.
 
     A defect in one job must not take the others with it.

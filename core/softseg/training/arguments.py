@@ -1,4 +1,4 @@
-"""What a training was asked for."""
+"""The arguments of a training."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from softseg.tree import LabelTree
 
 
 @dataclass(frozen=True)
-class Request:
-    """What was asked for: the arguments of :func:`softseg.training.train`.
+class TrainingArguments:
+    """The arguments of :func:`softseg.training.train`.
 
     The dataset has the tree that is learned; ``out`` and ``cache`` are folders; ``painted`` is the tree
     whose leaves synthetic images are painted with.

@@ -12,14 +12,14 @@ from softseg.network.heads import Head
 from softseg.prediction.ensemble import PartOfProgress
 from softseg.prediction.layout import Layout
 from softseg.prediction.spread import SpreadMaps
-from softseg.prediction.sweep import Finished, Runner, sweep
+from softseg.prediction.sweep import Finished, WindowPredictor, sweep
 from softseg.prediction.uncertainty import Spread
 from softseg.prediction.window_grid import every_channel
 from softseg.soft.blocks import Index, Partition, SparseVoxels
 from softseg.types import FloatArray, IntArray
 
-Shares = tuple[Index, FloatArray | None]
-"""A block's position and its shares ``(k, j, i, C)``, ``None`` for nothing but background."""
+BlockProbabilities = tuple[Index, FloatArray | None]
+"""A block's position and its probabilities ``(k, j, i, C)``, ``None`` for nothing but background."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,24 +28,24 @@ class Member:
 
     Attributes
     ----------
-    runner: how its windows become shares.
+    runner: how its windows become probabilities.
     calibrated: what is done to each of its answers ``(k, j, i, C)`` before anything else, if anything.
     """
 
-    runner: Runner
+    runner: WindowPredictor
     calibrated: Callable[[FloatArray], FloatArray] | None = None
 
 
-def shares_of_blocks(
-    runner: Runner | Sequence[Member],
+def probabilities_of_blocks(
+    runner: WindowPredictor | Sequence[Member],
     layout: Layout,
     permutation: IntArray,
     events: Events,
     maps: SpreadMaps | None = None,
     timed: Callable[[float], None] | None = None,
     joint: Callable[[FloatArray], FloatArray] | None = None,
-) -> Iterator[Shares]:
-    """Yield every block of the layout with the shares of the leaves, in the partition's order.
+) -> Iterator[BlockProbabilities]:
+    """Yield every block of the layout with the probabilities of the leaves, in the partition's order.
 
     A NormReLU head of one channel is divided by its maximum over the volume, so its blocks, a single channel, are
     gathered first; blocks of all other heads come as soon as they are finished.
@@ -57,7 +57,7 @@ def shares_of_blocks(
     maps: filled on the way, where several answers are averaged.
     joint: what is done to the mean ``(k, j, i, C)`` of several answers, if anything.
     """
-    members = [Member(runner)] if isinstance(runner, Runner) else list(runner)
+    members = [Member(runner)] if isinstance(runner, WindowPredictor) else list(runner)
     head = members[0].runner.head
     for parts in zip(*_sweeps(members, layout, permutation, events, timed), strict=True):
         block = parts[0][0]
@@ -103,22 +103,22 @@ def _times(timed: Callable[[float], None], members: int) -> Callable[[float], No
     return lambda seconds: timed(seconds * members)
 
 
-def _answer(member: Member, shares: FloatArray) -> FloatArray:
-    return shares if member.calibrated is None else member.calibrated(shares)
+def _answer(member: Member, probabilities: FloatArray) -> FloatArray:
+    return probabilities if member.calibrated is None else member.calibrated(probabilities)
 
 
 def dense(
-    blocks: Iterable[Shares], partition: Partition, classes: int, shape: Index, background: int | None
+    blocks: Iterable[BlockProbabilities], partition: Partition, classes: int, shape: Index, background: int | None
 ) -> FloatArray:
     """Put blocks together: float32 ``[C, k, j, i]`` of a whole grid, background where there is no block."""
     whole = only_background(classes, shape, background)
-    for block, shares in blocks:
-        if shares is not None:
-            whole[every_channel(partition.place(block))] = np.moveaxis(shares, -1, 0)
+    for block, probabilities in blocks:
+        if probabilities is not None:
+            whole[every_channel(partition.place(block))] = np.moveaxis(probabilities, -1, 0)
     return whole
 
 
-def cut_into_blocks(whole: FloatArray, partition: Partition) -> Iterator[Shares]:
+def cut_into_blocks(whole: FloatArray, partition: Partition) -> Iterator[BlockProbabilities]:
     """Undo :func:`dense`."""
     for block in partition.blocks():
         yield block, np.ascontiguousarray(np.moveaxis(whole[every_channel(partition.place(block))], 0, -1))
@@ -133,7 +133,7 @@ def only_background(classes: int, shape: Index, background: int | None) -> Float
 
 
 def masked(piece: SparseVoxels, probability: FloatArray, background: int) -> SparseVoxels:
-    """Return shares times the mask's probability; what that leaves is background."""
+    """Return probabilities times the mask's probability; what that leaves is background."""
     voxels, classes, values = piece
     inside = probability.reshape(-1)[voxels]
     changed = values * inside
