@@ -67,7 +67,7 @@ def test_what_is_open_comes_first_is_marked_and_stops(ask):
     tree = dialog.dialog.findChild(qt.QTreeWidget, "matchTable")
     assert tree.topLevelItem(0).background(0).style() != qt.Qt.NoBrush
     assert tree.topLevelItem(1).background(0).style() == qt.Qt.NoBrush
-    assert dialog.useButton.text == "Use these, add 1 to the tree"
+    assert dialog.useButton.text == "Apply, add 1 to the tree"
     assert "1 marked" in dialog.useButton.toolTip
     click(dialog.leaveOutButton)
     assert rows(dialog)[0] == ["lesion", "leave it out", "your choice"]
@@ -123,7 +123,7 @@ def test_labels_found_by_value_alone_are_asked_about(ask):
     dialog = ask(matching("Segment_1", "Segment_2"))
     assert [row[2] for row in rows(dialog)] == ["label value only"] * 2
     labels = dialog.dialog.findChildren(qt.QLabel)
-    assert any("2 found by label value alone" in label.text for label in labels)
+    assert any("2 matched by label value only" in label.text for label in labels)
     assert dialog.useButton.enabled
 
 

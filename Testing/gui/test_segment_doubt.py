@@ -203,7 +203,7 @@ def test_a_bound_on_wrong_voxels_is_asked_for_and_its_level_is_shown(panel, head
     click(panel.ui.guaranteeCheck)
     assert not panel.ui.confidenceBox.enabled, "the bound says which probability it takes"
     panel.ui.wrongBox.value = 4
-    assert panel.ui.guaranteeLabel.text == "Probability 0.90 or more, found on 9 people"
+    assert panel.ui.guaranteeLabel.text == "Probability 0.90 or more, estimated on 9 people"
     panel.ui.boundConfidenceBox.value = 0.95
     assert "9 people cannot vouch for a confidence of 0.95: it takes 19" in panel.ui.guaranteeLabel.text
     panel.ui.boundConfidenceBox.value = 0.8

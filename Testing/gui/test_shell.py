@@ -119,7 +119,7 @@ def test_diagnostics_of_an_engine_that_does_not_run_say_why(moduleWidget):
     click(moduleWidget.ui.copyDiagnosticsButton)
     answer.finish()
     text = QGuiApplication.clipboard().text()
-    assert "gave no answer (exit code 1)" in text
+    assert "printed nothing (exit code 1)" in text
     assert "No module named 'typer'" in text
 
 

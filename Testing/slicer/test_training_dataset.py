@@ -259,7 +259,7 @@ def test_what_cannot_be_learned_from_is_refused_with_the_reason(scene, scan, tmp
     transform = scene.AddNewNodeByClass("vtkMRMLLinearTransformNode")
     transform.SetMatrixTransformToParent(matrix)
     volume.SetAndObserveTransformNodeID(transform.GetID())
-    assert "'other' lies on another grid" in refusal(SceneCase({"T1": volume, "T2": other}, labels))
+    assert "'other' has a different grid" in refusal(SceneCase({"T1": volume, "T2": other}, labels))
     empty = scene.AddNewNodeByClass("vtkMRMLSegmentationNode", "blank")
     assert "'blank' holds no labels" in refusal(SceneCase({"T1": other}, empty))
     assert not (tmp_path / "DATA.json").exists()
