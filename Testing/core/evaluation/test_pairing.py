@@ -19,7 +19,7 @@ from softseg.evaluation.pairs import pair_up
 from softseg.evaluation.pairs_table import read_pairs
 from softseg.events import Events, ListSink
 from softseg.image import Image, write_image
-from softseg.requests.manifest import Manifest, WrittenCase
+from softseg.requests.manifest import Manifest, OutputFile, WrittenCase
 
 WHAT = ("predictions", "references")
 
@@ -168,6 +168,32 @@ def test_what_the_prediction_wrote_down_counts(touch, small_tree, tmp_path):
         ("x", "x", "p7"),
     }
     assert found.references == ("p70",)
+
+
+def test_cases_without_a_folder_of_their_own_go_by_what_was_written_down(touch, small_tree, tmp_path):
+    """As ``predict --layout flat`` and ``--layout bids`` write them."""
+    anat = "OUT/sub-1/anat"
+    touch(f"{anat}/sub-1_run-1_seg-t_probseg.soft.npz", f"{anat}/sub-1_run-2_seg-t_probseg.soft.npz")
+    cases = [
+        WrittenCase(
+            f"sub-1_run-{run}_T1w",
+            "done",
+            (f"/data/sub-1_run-{run}_T1w.nii.gz",),
+            tmp_path / anat,
+            (
+                OutputFile("soft", f"sub-1_run-{run}_seg-t_probseg.soft.npz"),
+                OutputFile("record", f"sub-1_run-{run}_seg-t_prediction.json"),
+            ),
+        )
+        for run in (1, 2)
+    ]
+    Manifest(tmp_path / "OUT", tuple(cases)).write()
+    references = touch("R/sub-1_run-2_T1w.nii.gz", "R/sub-1_run-1_T1w.nii.gz")
+    found = pair_up([tmp_path / "OUT"], references, small_tree, Events())
+    assert {(pair.case, pair.prediction.name, Path(pair.reference).name) for pair in found.cases} == {
+        (f"sub-1_run-{run}_T1w", f"sub-1_run-{run}_seg-t_probseg.soft.npz", f"sub-1_run-{run}_T1w.nii.gz")
+        for run in (1, 2)
+    }
 
 
 def test_raters_go_by_what_their_files_have_in_common(touch, small_tree):

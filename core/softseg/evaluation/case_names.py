@@ -16,7 +16,7 @@ from softseg.evaluation.sources import SOFT_SUFFIX
 from softseg.files import read_json_object
 from softseg.headers import DICOM_SUFFIXES, dicom_stem, is_dicom_folder
 from softseg.image import IMAGE_SUFFIXES
-from softseg.requests.manifest import RESULTS_FILE, Manifest, WrittenCase
+from softseg.requests.manifest import RECORD, RESULTS_FILE, SOFT, Manifest, WrittenCase
 from softseg.texts import require_text_name
 
 _DEPTH = 4
@@ -88,13 +88,30 @@ def _recorded(path: Path) -> tuple[list[str], list[str]]:
     folder = path.absolute() if path.is_dir() else path.absolute().parent
     case: list[str] = []
     images: list[str] = []
-    for entry in _manifest(folder.parent):
-        if entry.folder is not None and entry.folder.absolute() == folder:
+    for entry in (found for place in (folder, *list(folder.parents)[:_DEPTH]) for found in _manifest(place)):
+        if entry.folder is None or entry.folder.absolute() != folder:
+            continue
+        if not _is_shared(entry) or path.name in {file.path for file in entry.files}:
             case = [entry.case]
             images += entry.images
     images += [str(image.get("path", "")) for image in _objects(folder / "prediction.json", "images")]
     names = [case_name(Path(image)) for image in images if image]
     return [name for name in case if name], [name for name in names if not says_kind_only(name)]
+
+
+def files_of_cases(folder: Path) -> list[Path]:
+    """Return the soft parcellations of cases that have no folder of their own, as an output folder's manifest says."""
+    return [
+        entry.folder / file.path
+        for entry in _manifest(folder)
+        for file in entry.files
+        if entry.folder is not None and _is_shared(entry) and file.role == SOFT and (entry.folder / file.path).is_file()
+    ]
+
+
+def _is_shared(entry: WrittenCase) -> bool:
+    """Whether other cases may lie in the folder of a case."""
+    return any(file.role == RECORD for file in entry.files)
 
 
 def _manifest(folder: Path) -> tuple[WrittenCase, ...]:

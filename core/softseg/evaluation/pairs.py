@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from softseg.data.cubes import file_of, split_address
 from softseg.errors import InputError
-from softseg.evaluation.case_names import case_name, common_name, names_of
+from softseg.evaluation.case_names import case_name, common_name, files_of_cases, names_of
 from softseg.evaluation.pairing import Names, listed, pair_names
 from softseg.evaluation.sources import SOFT_SUFFIX, Reference
 from softseg.headers import is_dicom_folder, is_dicom_scan, is_dicom_segmentation, is_image_file
@@ -170,6 +170,8 @@ def _expanded(path: Path) -> list[Path]:
         return [path]
     if not path.exists():
         raise InputError("no such file or folder", file=path)
+    if path.is_dir() and (found := files_of_cases(path)):
+        return found
     if not path.is_dir() or any(path.glob(f"*{SOFT_SUFFIX}")):
         # several soft parcellations in one folder are several cases; one is the folder of its case
         parcellations = sorted(path.glob(f"*{SOFT_SUFFIX}")) if path.is_dir() else []
