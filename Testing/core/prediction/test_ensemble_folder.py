@@ -71,7 +71,7 @@ def names_best(folder: Path, member: str) -> None:
 
 def test_fast_takes_the_member_that_is_best_by_itself(members: list[Path], scan: Callable[..., Path], tmp_path: Path):
     folder, file = save_ensemble(members, tmp_path / "both"), scan()
-    with pytest.raises(InputError, match="does not say which of its members is the best"):
+    with pytest.raises(InputError, match="does not name its best member"):
         predict(folder, [file], tmp_path / "out", fast=True)
     names_best(folder, "front")
     assert EnsembleFile.load(folder).to_json()["best"] == "front"  # type: ignore[union-attr]

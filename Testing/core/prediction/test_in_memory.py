@@ -62,7 +62,7 @@ def test_what_is_wrong_is_named(scan: Callable[..., Path]) -> None:
     for given, said in (
         ([], "there is no image"),
         (colours, "has 3 values a voxel"),
-        (holes, "an array does not say how large its voxels are"),
+        (holes, "an array has no voxel size"),
         (holes[0], "has the shape"),
         ("scan.nii.gz", "is a str"),
         ([image, image], "expected 1 images"),

@@ -135,7 +135,7 @@ def test_background_and_strokes_do_not_mix(study_file: StudyFile, fields: Datase
     background = Node(id="background", name="background", parent="land", value=0)
     fields.tree.with_nodes([fields.tree.nodes[0], background, *fields.tree.nodes[1:]]).save(tmp_path / "tree.json")
     plain = {"name": "plain", "recipe": "tree-ce"}
-    with pytest.raises(InputError, match="takes for background"):
+    with pytest.raises(InputError, match="recipes with a background class"):
         study_dataset(
             Study.load(study_file(tree="tree.json", variants=[plain], strokes=[{"share": 0.1}])), tmp_path, Events()
         )

@@ -207,7 +207,7 @@ def test_an_ensemble_of_variants_says_the_mean_of_what_they_say(study_file: Stud
         ({"keep_models": None}, "members are for kind: compare, and need keep_models: true"),
         ({"members": ["tree", "other"]}, "'other' is no variant above that is trained; there are plain, tree"),
         ({"members": ["tree"]}, "members: expected at least two different variants"),
-        ({"recipe": "sparse"}, "members stand alone, without recipe"),
+        ({"recipe": "sparse"}, "members cannot be combined with recipe"),
     ],
 )
 def test_wrong_members_are_named(study_file: StudyFile, changes: dict[str, object], message: str) -> None:

@@ -1,4 +1,4 @@
-"""The interface between prediction and a network: windows go in, what the network says about each comes out."""
+"""The interface between prediction and a network: windows go in, the network's output for each comes out."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Region = tuple[slice, slice, slice]
 
 
 class Outputs(Protocol):
-    """What a network said about one window."""
+    """A network's output for one window."""
 
     def part(self, part: Region) -> FloatArray:
         """Return what was asked for in a part of the window: a new float32 array ``(k, j, i, channels)``."""

@@ -68,7 +68,7 @@ class TorchBackend:
         return logits
 
     def outputs(self, logits: Tensor, kind: Kind) -> list[TorchOutputs]:
-        """Return what raw outputs say about each window."""
+        """Return the result of raw outputs for each window."""
         volumes = (logits.unsqueeze(2) if self.dimensions == 2 else logits).cpu().movedim(1, -1)
         return [TorchOutputs(window, self.head, kind) for window in volumes]
 

@@ -1,4 +1,4 @@
-"""What models say of one scan: with windows that memory allows, side by side or one after the other."""
+"""The mean prediction of models for one scan: with windows that memory allows, in parallel or in turn."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ _Result = TypeVar("_Result")
 def mean_of(
     models: Sequence[Model], images: Sequence[Path], settings: Settings, events: Events
 ) -> tuple[Geometry, Iterator[SparseVoxels]]:
-    """Return the scan's grid, and the mean of what models say of its voxels, piece by piece, before it is stored.
+    """Return the scan's grid, and the models' mean prediction in its voxels, part by part, before it is stored.
 
     Parameters
     ----------
@@ -60,7 +60,7 @@ def mean_and_score_of(
     Parameters
     ----------
     models, images, events: see :func:`mean_of`.
-    settings: its ``outliers`` say which score; without any there is none to be asked for.
+    settings: its ``outliers`` choose the score; without any there is none.
 
     Returns
     -------
@@ -92,7 +92,7 @@ def mean_and_score_of(
 def mean_in_turn(
     models: Sequence[Model], scans: Sequence[ChannelImage], files: Sequence[Path], settings: Settings, events: Events
 ) -> Iterator[SparseVoxels]:
-    """Yield the mean of what models with grids of their own say of the voxels of a scan."""
+    """Yield the mean prediction of models with different grids in the voxels of a scan."""
     target = scans[0].geometry
     stores, _ = in_turn(models, settings, events, OneByOne(scans, list(files), target))
     yield from averaged(stores, models, settings, target, None, events)
@@ -113,7 +113,7 @@ class OneByOne:
     target: Geometry
 
     def __call__(self, model: Model, settings: Settings, events: Events) -> Answer:
-        """Return what a model says of the scan's voxels."""
+        """Return a model's prediction in the scan's voxels."""
         preprocessed, grid = preprocess_images(self.scans, model.plan, self.files)
         kept = KEPT * math.prod(self.target.shape)
 

@@ -1,7 +1,7 @@
 """Files of an answer as deep as it is sure: a label map of mixed depth, its colour table, and how much of each node.
 
 ``LABELS.nii.gz`` holds :meth:`SoftParcellation.confident_labels`, ``LABELS.ctbl`` names and colours every node of the
-tree, ``LABELS.csv`` says how much was answered with each.
+tree, ``LABELS.csv`` lists the volume of each.
 """
 
 from __future__ import annotations

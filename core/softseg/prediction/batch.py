@@ -49,7 +49,7 @@ class CaseResult:
     folder: its output folder.
     volumes: the rows of its volumes.csv.
     skipped: whether it was complete before.
-    written: what the manifest says of it: its images and files.
+    written: its entry in the manifest: images and files.
     """
 
     name: str
@@ -109,7 +109,7 @@ def run(
     The folder holds ``soft.soft.npz`` (a SoftParcellation), ``labels_<cut>.nii.gz`` with ``labels_<cut>.ctbl``,
     ``node_<id>.nii.gz``, ``entropy.nii.gz`` and ``mutual_information.nii.gz`` (with uncertainty or several models),
     ``decision_<id>_entropy.nii.gz`` (and ``_information``), ``volumes.csv`` and ``prediction.json`` (what made it).
-    ``OUT/results.json`` says which input became which case, folder and files (:mod:`softseg.requests.manifest`); with
+    ``OUT/results.json`` lists the case, folder and files of each input (:mod:`softseg.requests.manifest`); with
     several cases ``OUT/volumes.csv`` holds all volumes. A case that fails is warned about and the others go on. A case
     that was predicted from the same images by the same model and settings before is not predicted again. The folder
     of another case is never replaced.
@@ -307,7 +307,7 @@ def _predicted(job: _Batch, case: CaseInput, place: CasePlace, events: Events) -
 def _written(
     job: _Batch, case: CaseInput, place: CasePlace, prediction: Prediction | None, told: Told, began: float
 ) -> WrittenCase:
-    """Write a case into its place, unless it is there already, and say what it holds."""
+    """Write a case into its place, unless it is there already, and return its entry in the manifest."""
     record = place.called(OutputFile(RECORD, RECORD_FILE))
     shared = () if record.path == RECORD_FILE else (record,)
     if prediction is None:

@@ -1,4 +1,4 @@
-"""Which images of a BIDS dataset are cases, and what their names say (BIDS 1.10)."""
+"""Which images of a BIDS dataset are cases, and the entities of their names (BIDS 1.10)."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class BidsChoice:
 
     Attributes
     ----------
-    suffixes: one per channel; none for those that the channels' names say.
+    suffixes: one per channel; none for those known from the channels' names.
     entities: ``KEY-VALUE``; of one key any.
     """
 
@@ -53,7 +53,7 @@ class BidsChoice:
 
 @dataclass(frozen=True)
 class BidsName:
-    """What the name of a file says.
+    """The parts of a file's name.
 
     Attributes
     ----------
@@ -66,7 +66,7 @@ class BidsName:
 
     @staticmethod
     def of(path: Path) -> BidsName | None:
-        """Return what a file's name says, None where it is no name of BIDS."""
+        """Return the parts of a file's name, None where it is no name of BIDS."""
         name = path.name
         for ending in CHANNEL_SUFFIXES:
             if name.lower().endswith(ending):

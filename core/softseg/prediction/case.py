@@ -101,7 +101,7 @@ def predict_case(
 
 
 def read_scans(images: Sequence[Path], events: Events) -> list[ChannelImage]:
-    """Read the channels of a case; what is to be said about their place is warned about."""
+    """Read the channels of a case; warn of remarks on their position."""
     scans = [read_channel(path) for path in images]
     for scan, path in zip(scans, images, strict=True):
         say_notes(scan.notes, path, events.warning)
@@ -115,7 +115,7 @@ def predict_with(
     events: Events,
     read: Callable[[Sequence[Path], Events], list[ChannelImage]] = read_scans,
 ) -> Prediction:
-    """Predict one case as settings say; see :func:`predict_case`.
+    """Predict one case with the settings; see :func:`predict_case`.
 
     Where memory runs out, windows are halved, with a warning, and the case begins again.
 

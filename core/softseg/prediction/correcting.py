@@ -20,14 +20,14 @@ from softseg.tree.labels import whole_numbers
 from softseg.types import BoolArray
 
 
-def run_correct(request: CorrectRequest, events: Events | None = None, tell: Callable[[str], object] = print) -> None:
+def run_correct(request: CorrectRequest, events: Events | None = None, show: Callable[[str], object] = print) -> None:
     """Correct a stored parcellation, take corrections back, or list them.
 
     Parameters
     ----------
     request: what is asked.
     events: stages, the result, what was answered how, cancelling.
-    tell: gets the list, line by line.
+    show: receives the list, line by line.
 
     Raises
     ------
@@ -37,7 +37,7 @@ def run_correct(request: CorrectRequest, events: Events | None = None, tell: Cal
     stored = SoftParcellation.load(request.soft)
     if request.listed:
         for line in listing(stored):
-            tell(line)
+            show(line)
         return
     events.stage("correct")
     say_notes(stored.geometry.notes, request.soft, events.warning)
@@ -64,7 +64,7 @@ def run_correct(request: CorrectRequest, events: Events | None = None, tell: Cal
 
 
 def listing(parcellation: SoftParcellation) -> list[str]:
-    """Return a line for each correction, the oldest first: id, time, what was said, of how many voxels, by whom."""
+    """Return a line for each correction, the oldest first: id, time, node, number of voxels, author."""
     if not parcellation.corrections:
         return ["no corrections"]
     return [
@@ -86,7 +86,7 @@ def _said(correction: Correction) -> str:
 def _say(before: SoftParcellation, after: SoftParcellation, events: Events) -> None:
     new = after.corrections[len(before.corrections) :]
     if not new:
-        events.warning("nothing was changed: no voxel is said to be anything else")
+        events.warning("nothing was changed: no voxel has another label")
     for correction in new:
         events.log(f"correction {correction.id} {_said(correction)}")
 

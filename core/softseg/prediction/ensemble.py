@@ -71,12 +71,12 @@ def best_network(model: str, events: Events | None = None, backend: str = "torch
     Parameters
     ----------
     model: a model folder or the name of a shipped model; one that is no ensemble is taken as it is.
-    events: told which network that is.
+    events: receives the name of the network.
     backend: see :func:`load_models`.
 
     Raises
     ------
-    InputError: several models are named, the ensemble does not say which member is best, or that is damaged.
+    InputError: several models are named, the ensemble does not name its best member, or that is damaged.
     """
     if len(model_names(model)) > 1:
         raise InputError("takes one network of one ensemble, but several models are named", field="--fast")
@@ -85,7 +85,7 @@ def best_network(model: str, events: Events | None = None, backend: str = "torch
         return ModelFolder.load(named_model(model), backend=backend)
     if ensemble.best is None:
         raise InputError(
-            "does not say which of its members is the best",
+            "does not name its best member",
             file=ensemble.folder / FILE,
             field="best",
             hint=f"predict with one of them, such as {ensemble.folders[0]}",
@@ -209,7 +209,7 @@ class PartOfProgress(Events):
 
     Parameters
     ----------
-    events: who is told.
+    events: receives progress.
     done: what each has done; shared by all of them.
     number: which one this is.
     """

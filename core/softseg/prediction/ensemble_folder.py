@@ -31,7 +31,7 @@ def save_ensemble(
     ----------
     models: two or more model folders, names of shipped models, or ensembles, whose members are taken.
     out: the folder.
-    details: what its card says: name, description, licence, data_source, citation, training (text), command,
+    details: fields of its card: name, description, licence, data_source, citation, training (text), command,
         intended_use, limitations, scores (number by name). Licence, data and citation are those of the members where
         nothing is given. ``needs`` (:mod:`softseg.needs`), likewise, is what its scans need.
 
@@ -81,7 +81,7 @@ def _names(models: Sequence[Model]) -> tuple[str, ...]:
 
 
 def _of_members(models: Sequence[Model]) -> dict[str, str]:
-    """Return what the members' cards say, each different answer once."""
+    """Return the members' card fields, each different value once."""
     found = {}
     for key in _JOINED:
         values = dict.fromkeys(str(_details(model).get(key) or "") for model in models)

@@ -1,4 +1,4 @@
-"""How much memory and time a prediction will take, said before it starts."""
+"""The memory and time that a prediction will take, reported before it starts."""
 
 from __future__ import annotations
 
@@ -124,7 +124,7 @@ def work_of(
 
 
 def announce(work: Work, device: object, events: Events) -> Callable[[float], None]:
-    """Say how much memory the process will take at most; return what says how long it takes, once that is known.
+    """Report the peak memory of the process; return a function to report the time, once that is known.
 
     Raises
     ------

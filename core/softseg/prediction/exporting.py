@@ -47,7 +47,7 @@ def add_onnx(folder: Path, events: Events) -> None:
     Parameters
     ----------
     folder: of one model.
-    events: told what the check found, which package is missing, or, as a warning, why there is no such file.
+    events: receives what the check found, which package is missing, or, as a warning, why there is no such file.
     """
     if (folder / ONNX_FILE).is_file():  # a finished training was taken up again
         return

@@ -23,7 +23,7 @@ from softseg.requests.predict import AUTO, MADE, NO_MASK, PredictRequest
 def require_possible(request: PredictRequest) -> None:
     """Refuse what cannot be, before the seconds that weights and their libraries take to load.
 
-    A damaged model passes: loading it says more.
+    A damaged model passes: loading it reports more.
 
     Raises
     ------

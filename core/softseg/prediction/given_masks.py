@@ -41,7 +41,7 @@ def find_mask(given: Path, images: Sequence[Path]) -> Path:
 
 
 def mask_identity(file: Path) -> str:
-    """Return what tells a mask from another, by its content."""
+    """Return what identifies a mask's content."""
     found = Identity.of(file, content=True)
     return found.sha256 or f"{found.path} {found.changed_ns}"
 

@@ -57,7 +57,7 @@ def level_of(request: PredictRequest, models: Sequence[Model], events: Events) -
     Raises
     ------
     InputError: the models carry none, it was found for others (or before a new calibration), the settings are not those
-        that it was found with, or it cannot be kept (says what can be).
+        that it was found with, or it cannot be kept (the message names what can be).
     """
     if request.guarantee is None:
         return request.confidence

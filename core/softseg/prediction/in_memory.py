@@ -162,7 +162,7 @@ def _of_array(array: np.ndarray[Any, Any], spacing: Sequence[float] | None, fiel
     if array.ndim != 3:
         raise InputError(f"has the shape {array.shape}", field=field, hint="give an array (k, j, i) for each channel")
     if spacing is None:
-        raise InputError("an array does not say how large its voxels are", field="spacing", hint="give (i, j, k) in mm")
+        raise InputError("an array has no voxel size", field="spacing", hint="give (i, j, k) in mm")
     if len(spacing) != 3 or not all(np.isfinite(each) and each > 0 for each in spacing):
         raise InputError(f"expected three numbers above 0, got {tuple(spacing)}", field="spacing")
     i, j, k = (float(each) for each in spacing)

@@ -1,6 +1,6 @@
 """Which files make up which case: what people name on the command line becomes a list of cases.
 
-A folder with ``dataset_description.json`` is a BIDS dataset: :mod:`softseg.prediction.bids_inputs` says which of its
+A folder with ``dataset_description.json`` is a BIDS dataset: :mod:`softseg.prediction.bids_inputs` decides which of its
 images are cases. A folder of DICOM slices is one scan, called by the folder's name; a folder of such folders holds one
 case in each. A series of a folder is named as ``FOLDER:3``, by number or UID, or by ``series`` for all folders.
 
@@ -55,7 +55,7 @@ def find_cases(
 ) -> list[CaseInput]:
     """Return the cases that ``inputs`` (files, files joined by commas, folders) name for a model with ``channels``.
 
-    Cases of one name get the names of their folders in front, as many as tell them apart (``sub-1_T1w``,
+    Cases of one name get the names of their folders in front, as many as needed (``sub-1_T1w``,
     ``sub-2_T1w``).
 
     Parameters
@@ -188,7 +188,7 @@ def _split_channel(name: str, channels: Sequence[str]) -> tuple[str, int | None]
 
 
 def _distinct(cases: list[CaseInput]) -> list[CaseInput]:
-    """Return the cases with names that tell them apart."""
+    """Return the cases with unique names."""
     given = Counter(absolute(case.images) for case in cases)
     twice = [case for case in cases if given[absolute(case.images)] > 1]
     if twice:
@@ -205,7 +205,7 @@ def _distinct(cases: list[CaseInput]) -> list[CaseInput]:
         names = [
             _with_folders(case, depth) if counts[name] > 1 else name for name, case in zip(names, cases, strict=True)
         ]
-    counts = Counter(names)  # scan.nii beside scan.nii.gz: their whole paths tell them apart
+    counts = Counter(names)  # scan.nii beside scan.nii.gz: their whole paths are unique
     paths = [absolute(case.images)[0] if counts[name] > 1 else name for name, case in zip(names, cases, strict=True)]
     return [replace(case, name=name) for name, case in zip(paths, cases, strict=True)]
 

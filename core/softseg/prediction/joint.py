@@ -2,8 +2,8 @@
 
 A network of slices that looks along one axis knows nothing of the neighbouring slices; others that look along the other
 axes do. Their grids differ in their axes, and may differ in voxel size, so no block of one is finished with a block of
-another. So the members predict one after another, what each says of the scan's voxels is kept in 12 bits
-(:mod:`softseg.soft.fine`), and the mean of that is what one network would have said. All of this is ours.
+another. So the members predict one after another, their predictions in the scan's voxels are kept in 12 bits
+(:mod:`softseg.soft.fine`), and their mean is used like the output of one network. All of this is ours.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ KEPT = 24
 """Bytes that a member's answer takes per voxel of the scan, for the estimate (20 were measured for a head)."""
 
 Answer = tuple[FineStore, StepMap | None]
-"""What a model says of the voxels of a scan, and their outlier score, if it is wanted."""
+"""A model's prediction in the voxels of a scan, and their outlier score, if it is wanted."""
 
 _STEPS = 1000  # of progress, for each member: how many windows the next ones have is not known before
 
@@ -47,7 +47,7 @@ class InTurn(Events):
 
     Parameters
     ----------
-    events: who is told.
+    events: receives progress.
     number, count: which one this is, and of how many.
     """
 
@@ -74,7 +74,7 @@ def predict_jointly(
     answer: Callable[[Model, Settings, Events], Answer],
     mask: FloatArray | None = None,
 ) -> StreamedResult:
-    """Predict a scan with each model and join what they say.
+    """Predict a scan with each model and average.
 
     Parameters
     ----------
@@ -82,7 +82,7 @@ def predict_jointly(
     target: the scan's grid.
     settings: how; ``settings.others`` are all models but the first.
     events: stages, progress, estimates, warnings; cancelling.
-    answer: what one model, alone, says of the voxels of ``target``.
+    answer: returns one model's prediction in the voxels of ``target``.
     mask: see :func:`softseg.prediction.streaming.stream`.
 
     Raises
@@ -105,7 +105,7 @@ def predict_jointly(
 def in_turn(
     models: Sequence[Model], settings: Settings, events: Events, answer: Callable[[Model, Settings, Events], Answer]
 ) -> tuple[list[FineStore], list[StepMap]]:
-    """Return what each model, one after the other, says of the scan's voxels, and their outlier scores if any."""
+    """Return each model's prediction in the scan's voxels, one after the other, and outlier scores if any."""
     own = replace(settings, others=(), nodes=(), postprocess=(), branches=(), outliers=None)
     wanted = settings.outliers.members if isinstance(settings.outliers, EnsembleOutliers) else ()
     stores: list[FineStore] = []
@@ -126,7 +126,7 @@ def averaged(
     maps: SpreadMaps | None,
     events: Events,
 ) -> Iterator[SparseVoxels]:
-    """Yield the mean of what models say, calibrated as settings and ensemble want it; ``maps`` are filled."""
+    """Yield the models' mean, calibrated by settings and ensemble; ``maps`` are filled."""
     calibration = settings.calibration_of(models)
     for voxels, classes, samples in side_by_side(stores):
         events.check()

@@ -1,4 +1,4 @@
-"""What the licence of a model's weights allows, as far as its name says it."""
+"""What the licence of a model's weights allows, judged by its name."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def is_permissive(licence: str) -> bool:
     Parameters
     ----------
     licence: a line as in a model card, such as ``"CC BY-NC: non-commercial, as the data it was trained on"``. What is
-        said in brackets is about something else, such as the data.
+        text in brackets is about something else, such as the data.
     """
     text = re.sub(r"\([^)]*\)", "", licence).strip()
     return not text or (_PERMISSIVE.search(text) is not None and _RESTRICTED.search(text) is None)

@@ -2,7 +2,7 @@
 
 A model that was trained on skull-stripped scans sees a raw head as such a scan: what the mask more likely excludes is
 set to exactly 0, as in its training, and is cropped away. The mask itself stays soft. A voxel's probability of a leaf
-is the mask's probability times what the network says within it, and the rest is background:
+is the mask's probability times the network's output within it, and the rest is background:
 ``P(leaf) = P(mask) P(leaf | mask)``. All of this is ours.
 """
 
@@ -142,8 +142,8 @@ class _AsStage(Events):
         """Report what was done of it."""
         self._events.progress(done, total)
 
-    def estimate(self, *said: Any, **numbers: Any) -> None:
-        """Say nothing: what follows takes more."""
+    def estimate(self, *values: Any, **numbers: Any) -> None:
+        """Report nothing: what follows takes more."""
 
 
 @dataclass(frozen=True)
@@ -178,7 +178,7 @@ class MaskSource:
         if asked not in (AUTO, MADE):
             file = Path(asked)
             if not file.exists():
-                raise InputError("no such mask", file=file, field="--mask", hint=f"or say {AUTO}, {MADE} or {NO_MASK}")
+                raise InputError("no such mask", file=file, field="--mask", hint=f"or give {AUTO}, {MADE} or {NO_MASK}")
             return MaskSource(given=file)
         if needs is None:
             raise InputError(

@@ -44,7 +44,7 @@ INTERVAL_COLUMNS = ("soft_ml_low", "soft_ml_high")
 
 @dataclass(frozen=True)
 class NamedCut:
-    """A cut and what tells its files from those of others.
+    """A cut and the distinctive part of its files' names.
 
     Attributes
     ----------
@@ -82,7 +82,7 @@ def _cut_name(spec: CutSpec) -> str:
 
 
 def _cut_key(spec: CutSpec) -> str:
-    """Return what tells a cut from others: a file's place, not its name."""
+    """Return what identifies a cut: a file's path, not its name."""
     text = fspath(spec) if isinstance(spec, PathLike) else str(spec)
     return f"level{int(text)}" if _is_level(spec) else text if text == "leaves" else str(Path(text).resolve())
 

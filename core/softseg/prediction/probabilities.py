@@ -86,13 +86,13 @@ def _sweeps(
     events: Events,
     timed: Callable[[float], None] | None,
 ) -> list[Iterator[Finished]]:
-    """Return each member's blocks; they report progress together, and the first says how long all will take."""
+    """Return each member's blocks; they report progress together, and the first estimates the time of all."""
     done = [0] * len(members)
     sweeps: list[Iterator[Finished]] = []
     for number, member in enumerate(members):
         own = events if len(members) == 1 else PartOfProgress(events, done, number)
-        tell = None if timed is None or number else _times(timed, len(members))
-        finished = sweep(member.runner, layout, permutation, own, tell)
+        report = None if timed is None or number else _times(timed, len(members))
+        finished = sweep(member.runner, layout, permutation, own, report)
         sweeps.append(
             _divided_by_volume(finished, layout, member.runner.head) if member.runner.head.single else finished
         )

@@ -40,7 +40,7 @@ _CHUNK = 1 << 22
 
 @dataclass(frozen=True)
 class Identity:
-    """What tells an image from another.
+    """What identifies an image.
 
     Attributes
     ----------
@@ -166,7 +166,7 @@ def same_content(record: Mapping[str, Any], images: Sequence[Path]) -> bool:
 
 
 def files_of(file: Path) -> tuple[OutputFile, ...]:
-    """Return the files that a case's record says there are; none where it does not say (before format 2)."""
+    """Return the files listed in a case's record; none where it lists none (before format 2)."""
     return files_from_json(read_record(file).get("files"))
 
 

@@ -58,7 +58,7 @@ class Expected:
 
     @staticmethod
     def of_plan(plan: Mapping[str, Any]) -> Expected:
-        """Return what a plan says, given as the plain values that ``metadata.json`` holds."""
+        """Return the expectations of a plan, given as the plain values of ``metadata.json``."""
         stripped = any(channel["kind"] == "z-score-nonzero" for channel in plan["normalization"].values())
         extent = (plan.get("statistics") or {}).get("median_extent_mm")
         if plan["crop"]["kind"] != "nonzero" or not extent:
@@ -69,7 +69,7 @@ class Expected:
 
 
 def is_stripped(image: Image, *expected: Expected) -> str | None:
-    """Return what tells that all but the brain was removed from this scan, None where it looks untouched.
+    """Return the evidence that this scan is skull-stripped, None where it looks untouched.
 
     Around the content every voxel is exactly 0, and the content is no larger than what models were trained on.
 
@@ -99,12 +99,12 @@ def _border(content: npt.NDArray[np.bool_]) -> float:
 
 
 def scan_warnings(image: Image, *expected: Expected) -> list[str]:
-    """Return what speaks against this scan, one sentence each (without a full stop); empty if nothing does.
+    """Return warnings about this scan, one sentence each (without a full stop).
 
     Parameters
     ----------
     image: the scan.
-    expected: of the model, or of each member of an ensemble; each fact is said once, as the worst of them sees it.
+    expected: of the model, or of each member of an ensemble; each fact is reported once, as the worst of them sees it.
     """
     warnings = []
     reasons = [reason for one in expected if one.skull_stripped and (reason := _not_stripped(image, one))]
@@ -128,7 +128,7 @@ def scan_warnings(image: Image, *expected: Expected) -> list[str]:
 
 
 def _not_stripped(image: Image, expected: Expected) -> str | None:
-    """Return what speaks against a removed skull: few zeros, or content in a far larger box than in training."""
+    """Return evidence against skull stripping: few zeros, or content in a far larger box than in training."""
     content = image.array != 0
     zeros = 1 - float(np.count_nonzero(content)) / content.size
     if zeros < LEAST_ZERO_FRACTION:

@@ -52,7 +52,7 @@ class WindowScorer:
     network: whose windows.
     head: what its outputs mean.
     layer: name of the layer whose input are the features, None where no score needs any.
-    sink: told the scores of every block, in the partition's order; blocks without any window with None.
+    sink: receives the scores of every block, in the partition's order; blocks without any window with None.
     """
 
     scores: tuple[OutlierScore, ...]
@@ -105,7 +105,7 @@ class WindowScorer:
     def outputs(
         self, backend: Backend, windows: Sequence[FloatArray], kind: Kind
     ) -> tuple[list[TorchOutputs], list[Material]]:
-        """Return what the network says about windows ``[channels, k, j, i]``, and what scores need of each.
+        """Return the network's output for windows ``[channels, k, j, i]``, and what scores need of each.
 
         Parameters
         ----------

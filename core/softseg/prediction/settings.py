@@ -103,7 +103,7 @@ class Settings:
         return TorchBackend(model.network.to(device), model.head, model.plan.dimensions, device, dtype)
 
     def calibration_of(self, models: Sequence[Model]) -> Calibration | None:
-        """Return the calibration of the mean of what models say, None where they have none or it is not wanted."""
+        """Return the calibration of the models' mean, None where they have none or it is not wanted."""
         joint = Joint.of(models)
         return joint.calibration if joint is not None and self.request.calibrated else None
 

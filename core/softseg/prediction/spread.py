@@ -125,7 +125,7 @@ class SpreadMaps:
         if tree is None or not self._sums.size:
             return {}
         leaves = self._sums.copy()
-        if tree.background is not None:  # what no block speaks for
+        if tree.background is not None:  # voxels of no block
             leaves[:, tree.leaf_index(tree.background.id)] += self.entropy.size - self._seen
         volumes = leaves @ tree.membership().T.astype(np.float64)
         mean = volumes.mean(axis=0)

@@ -282,7 +282,7 @@ class Collected:
         )
         if round(parcellation.node_error, 3) > NODE_ERROR:
             events.warning(
-                "in its least certain voxels the model hardly tells structures apart (is it trained to the end?); there"
+                "in its least certain voxels the model hardly separates structures (was training finished?); there"
                 f" the stored probability of a node may be off by {parcellation.node_error:.3f} instead of {NODE_ERROR}"
             )
         node_maps = {node: Image(array, self._target) for node, array in self._maps.items()}

@@ -1,4 +1,4 @@
-"""The voxels that still change: weighted sums of what windows say, cell by cell, let go once they are finished.
+"""The voxels that still change: weighted sums of the windows' outputs, cell by cell, freed once they are finished.
 
 The plan's grid is cut into cells where windows begin and end. A cell is made when the first window reaches it and
 finished by the last one, so at any time only the cells between the two exist for all leaves.
@@ -17,7 +17,7 @@ from softseg.types import FloatArray
 
 
 class Mean(NamedTuple):
-    """What all windows together say about a cell.
+    """The sum of all windows' outputs in a cell.
 
     Attributes
     ----------
@@ -51,7 +51,7 @@ class WindowSums:
         weights: FloatArray,
         scores: FloatArray | None = None,
     ) -> None:
-        """Add what a window says about part of a cell.
+        """Add a window's output for part of a cell.
 
         Parameters
         ----------

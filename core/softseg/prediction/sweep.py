@@ -69,7 +69,7 @@ class WindowPredictor:
         return "logits" if self.blend == "logits" else "shares"
 
     def outputs(self, windows: Sequence[FloatArray]) -> tuple[Sequence[Outputs], list[Material] | None]:
-        """Return what the network says about windows ``[channels, k, j, i]``, and what scores need of each."""
+        """Return the network's output for windows ``[channels, k, j, i]``, and what scores need of each."""
         if self.scorer is None:
             return self.backend.run(windows, self.kind), None
         return self.scorer.outputs(self.backend, windows, self.kind)
@@ -143,7 +143,7 @@ def sweep(
     layout: windows and blocks.
     permutation: ``[C]``, the leaf that each leaf becomes in a mirror.
     events: progress by windows; cancelling between them.
-    timed: told once, after the first windows, the seconds that all of them will take.
+    timed: called once, after the first windows, with the seconds that all of them will take.
     """
     sums = [WindowSums(layout.cells) for _ in layout.pictures]
     total, done, began = len(layout.tasks), 0, time.monotonic()

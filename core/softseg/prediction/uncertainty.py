@@ -2,7 +2,7 @@
 
 ``tta:N`` (test-time augmentation) shows the network N slightly different pictures of the scan: mirrored, moved by a few
 voxels, brighter or darker. ``dropout:N`` (Monte Carlo dropout) predicts it N times with the network's own dropout left
-on. In both cases the stored distribution is the mean of the N, and two maps say how unsure it is, in nats:
+on. In both cases the stored distribution is the mean of the N, and two maps measure its uncertainty, in nats:
 
 - entropy of the mean: everything the model is unsure about;
 - mutual information, the entropy of the mean minus the mean of the entropies: the part that comes from the answers

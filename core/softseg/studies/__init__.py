@@ -1,6 +1,6 @@
 """Studies: the same comparison over folds and seeds, judged with paired statistics.
 
-Each part is loaded on first use, so that a mistake in STUDY.yaml is told without loading torch.
+Each part is loaded on first use, so that a mistake in STUDY.yaml is reported without loading torch.
 """
 
 from __future__ import annotations

@@ -55,10 +55,10 @@ def run_study(
     study: the file, or what was read from it.
     out: the study's folder.
     device: ``"auto"``, ``"cpu"`` or ``"cuda:N"``.
-    jobs: trainings at the same time; as the file says by default. Where RANK and WORLD_SIZE are set (``torchrun``),
+    jobs: parallel trainings; from the file by default. Where RANK and WORLD_SIZE are set (``torchrun``),
         each process takes its part of the jobs instead.
     report_only: train nothing, write tables and report of what is finished.
-    judge_again: judge finished trainings anew, too, where their models were kept (``keep_models``): with the numbers
+    judge_again: also evaluate finished trainings again where their models were kept (``keep_models``): with the numbers
         that this version of the program knows. The others keep theirs.
     command: what was typed, for the report.
     events: progress by finished jobs, warnings, results; cancelling.
@@ -156,7 +156,7 @@ def _summarise(
     if not done:
         if report_only:
             raise InputError(
-                "no training is finished by what the study file says now",
+                "no training is finished by the current study file",
                 file=place.out,
                 hint="leave --report-only out to train",
             )

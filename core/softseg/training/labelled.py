@@ -1,4 +1,4 @@
-"""What is labelled, before a training from scribbles begins: nothing at all, or a single voxel."""
+"""Checks of the labels before a training from scribbles begins: nothing at all, or a single voxel."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 def check_labelled(
     store: CaseStore, training: Sequence[str], validation: Sequence[str], loss: CompoundLoss, events: Events
 ) -> None:
-    """Say what labels there are where labels are scribbles, and everywhere how many the losses cannot use.
+    """Report the labels of scribbles, and for any labels how many the losses cannot use.
 
     Cases without a label, structures without a label and classes with very few labelled voxels are warned of where
     there is no background or labels are scribbles; everywhere else every voxel is labelled. Voxels are those of the
@@ -64,7 +64,7 @@ def check_labelled(
 
 
 def _warn_of_groups(tree: LabelTree, cases: Sequence[PreparedCase], loss: CompoundLoss, events: Events) -> None:
-    """Say how many voxels carry the name of a group of structures, where a loss cannot learn from them."""
+    """Report how many voxels are labelled with a group of structures, where a loss cannot learn from them."""
     leaves, counts = len(tree.leaves), Counter[int]()
     for case in cases:
         counts.update(case.class_voxels)

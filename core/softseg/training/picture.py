@@ -42,7 +42,7 @@ def draw_curve(curve: Curve, path: Path, title: str) -> None:
 
 
 def _distinct_scores(curve: Curve) -> list[str]:
-    """Return the scores' names without the levels that say what the leaves say (the deepest one of most trees).
+    """Return the scores' names without levels that equal the leaves (the deepest one of most trees).
 
     Where labelled voxels alone are judged, Dice of a case's few voxels is left to metrics.csv.
     """

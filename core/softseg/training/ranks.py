@@ -1,6 +1,6 @@
 """The processes that train one network together: which one this is, and how they agree.
 
-``torchrun`` starts them and tells each its rank. Without it there is one process, and everything here does nothing.
+``torchrun`` starts them and gives each its rank. Without it there is one process, and everything here does nothing.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ class Ranks:
 
     Attributes
     ----------
-    rank, size: number of this process and of all; process 0 alone writes files and tells what happens.
+    rank, size: number of this process and of all; process 0 alone writes files and reports progress.
     local, local_size: the same among the processes of this machine.
     control: group for agreements, on the CPU and with a long patience; None where there is one process.
     """
@@ -90,7 +90,7 @@ class Ranks:
         return total
 
     def any(self, wish: bool) -> bool:
-        """Whether any process says so."""
+        """Whether it is true in any process."""
         if not self.several:
             return wish
         flag = torch.tensor([float(wish)])
@@ -103,7 +103,7 @@ class Ranks:
 
         Raises
         ------
-        FollowedError: another process failed; process 0 raises that error itself, so that it is told once.
+        FollowedError: another process failed; process 0 raises that error itself, so that it is reported once.
         """
         if not self.several:
             yield
@@ -147,7 +147,7 @@ class Ranks:
 
     @contextlib.contextmanager
     def told_of_losses(self) -> Iterator[None]:
-        """Turn what the libraries say when another process is gone into :class:`LostProcessError`."""
+        """Turn the libraries' errors when another process is gone into :class:`LostProcessError`."""
         try:
             yield
         except RuntimeError as error:
@@ -155,7 +155,7 @@ class Ranks:
                 raise
             raise LostProcessError(
                 f"process {self.rank} of {self.size} lost another process of this training, which failed or was killed",
-                hint="what that process said stands above, if it could; start again with --resume",
+                hint="its error is above, if it could write one; start again with --resume",
             ) from error
 
 
@@ -166,7 +166,7 @@ def joined_ranks(device: str, events: Events) -> Iterator[tuple[Ranks, str]]:
     Parameters
     ----------
     device: ``"auto"``, ``"cpu"`` or ``"cuda"``; each process takes the GPU of its number on its machine.
-    events: told who takes part.
+    events: receives who takes part.
 
     Raises
     ------

@@ -48,7 +48,7 @@ class Run:
     waited: validations since then.
     curve: loss and scores so far.
     pictures: whether curves and validation are drawn.
-    details: what the model's card says beside what the run knows, such as the model that it was fine-tuned from.
+    details: fields of the model's card beside those of the run, such as the model that it was fine-tuned from.
     """
 
     folder: Path
@@ -79,7 +79,7 @@ class Run:
     details: Mapping[str, Any] = field(default_factory=dict)
 
     def start_learning(self) -> None:
-        """Put the network into training mode; batch normalisation only where the recipe lets it learn anew."""
+        """Put the network into training mode; batch normalisation only where the recipe updates it."""
         self.network.train()
         for module in self.network.modules() if self.recipe.keep_statistics else ():
             if isinstance(module, nn.modules.batchnorm._BatchNorm):
@@ -195,7 +195,7 @@ class Run:
             ) from error
 
     def _take(self, state: dict[str, Any]) -> None:
-        """Take everything from a checkpoint; a ValueError, TypeError, KeyError or RuntimeError says it does not fit."""
+        """Restore a checkpoint; raises ValueError, TypeError, KeyError or RuntimeError if it does not fit."""
         if state.get("version") != CHECKPOINT_VERSION:
             raise InputError("is not a checkpoint of this version of softseg", file=self.last_path)
         if state["seed"] != self.seed:

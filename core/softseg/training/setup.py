@@ -75,7 +75,7 @@ class Pace:
 
 @dataclass(frozen=True)
 class Setup:
-    """What the loop needs besides the run itself."""
+    """What the loop needs beside the run itself."""
 
     run: Run
     store: CaseStore
@@ -215,7 +215,7 @@ def check_fit(recipe: Recipe, head: Head, loss: CompoundLoss) -> None:
 def _plan(request: TrainingArguments, ranks: Ranks, device: torch.device, events: Events) -> Plan:
     """Return the saved plan of a resumed run, or make one.
 
-    The batch is that of all processes together. Where nobody chose it, each process gets what one would get alone.
+    The batch is that of all processes together. By default each process gets what one would get alone.
     """
     saved = request.out / "plan.json"
     if request.resume and saved.exists():
@@ -305,7 +305,7 @@ def _start_bias(run: Run, sampler: Sampler) -> None:
 def _leaf_counts(counts: torch.Tensor, tree: LabelTree) -> torch.Tensor:
     """Return voxels by leaf from voxels by class index; those of an inner node are spread evenly over its leaves."""
     leaves = counts[: len(tree.leaves)].double()
-    for node in tree.inner_nodes[1:]:  # the root says nothing
+    for node in tree.inner_nodes[1:]:  # the root counts as unlabelled
         below = tree.leaf_slice(node.id)
         leaves[below] += counts[tree.class_index(node.id)] / (below.stop - below.start)
     return leaves

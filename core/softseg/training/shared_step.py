@@ -50,9 +50,7 @@ def require_shareable(loss: CompoundLoss, ranks: Ranks) -> None:
                 hint="use batch: false, or one process",
             )
         if not isinstance(part, (TreeLoss, DiceLoss, AdaptiveWingLoss, GeneralizedWassersteinDiceLoss)):
-            raise InputError(
-                f"{type(part).__name__} says nothing about how the parts of a batch add up", field="losses"
-            )
+            raise InputError(f"{type(part).__name__} does not define how the parts of a batch add up", field="losses")
 
 
 def shared_loss(

@@ -1,4 +1,4 @@
-"""How much memory a training step takes, said before it starts."""
+"""The memory of a training step, reported before it starts."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _OPTIMIZER_COPIES = {"adamw": 2, "sgd": 1}  # of the weights
 def require_step_memory(
     network: nn.Module, head: Head, plan: Plan, recipe: Recipe, device: torch.device, ranks: Ranks, events: Events
 ) -> None:
-    """Say how much memory a step takes at least, and refuse it where that is more than is free.
+    """Report the least memory of a step, and raise an error where that is more than is free.
 
     Counted are the tensors that must be there at once: activations kept for the backward pass, weights, gradients,
     state of the optimizer, mean of the weights, batch and loss. What libraries take beside is not, so a step that is

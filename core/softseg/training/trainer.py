@@ -71,7 +71,7 @@ def train(
     overrides: changes to the plan, with dotted keys; they win over the recipe's.
     cache: folder of preprocessed cases that several runs may share, ``out/cache`` by default.
     plan: the plan of a model that is trained further, instead of one made for the dataset.
-    details: what the model's card says beside what the training knows.
+    details: fields of the model's card beside those from the training.
     pictures: whether ``curves.png`` and ``validation.png`` are drawn; with trainings of seconds that takes its time.
     onnx: whether the model gets its ``models/model.onnx``, where the packages that write it are installed.
     events: progress, metrics, warnings; and the user's wish to stop, after which the run can be resumed.
@@ -82,7 +82,7 @@ def train(
     OutOfMemoryError: a step does not fit into memory.
     CancelledError: stopped on request, with a checkpoint.
     LostProcessError: another process of the training is gone; there is a checkpoint if process 0 is left.
-    FollowedError: another process failed, which tells why.
+    FollowedError: another process failed and reports the reason.
     """
     events = Events() if events is None else events
     folder = Path(out)

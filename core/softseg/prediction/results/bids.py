@@ -57,7 +57,7 @@ class BidsPlace(FlatPlace):
     entities: of its source, with a space.
     tree: the name of the tree, as a label of BIDS.
     nodes: labels of the tree's nodes, by id.
-    sources: its images, as BIDS says where they are.
+    sources: its images, as BIDS URIs or paths.
     made_by: name of the model.
     """
 
@@ -100,7 +100,7 @@ class BidsPlace(FlatPlace):
         return OutputFile(file.role, f"{stem_of(entities)}_{suffix}{ending}", file.of)
 
     def sidecar(self, file: OutputFile) -> dict[str, Any] | None:
-        """Return what is said of an image: where it comes from, what it is, and on which grid it lies."""
+        """Return an image's metadata: its sources, its description and its grid."""
         what = {
             LABELS: "Label map of structures; the table beside it names the values",
             "answers": "Label map of mixed depth: in every voxel the deepest structure of at least this probability",
@@ -108,19 +108,19 @@ class BidsPlace(FlatPlace):
             MASK: "Probability that a voxel is of the part of the scan that was segmented, 0 to 1",
             OUTLIERS: "Voxels that the model knows nothing like",
         }.get(file.role, "Doubt of the segmentation")
-        said: dict[str, Any] = {"Description": f"{what} (model {self.made_by})", "Sources": list(self.sources)}
+        sidecar: dict[str, Any] = {"Description": f"{what} (model {self.made_by})", "Sources": list(self.sources)}
         if self.entities["space"] == "orig":
-            said["SpatialReference"] = "orig"
+            sidecar["SpatialReference"] = "orig"
         if file.path.endswith(("_dseg.nii.gz", "_probseg.nii.gz", "_mask.nii.gz")):
-            said["Manual"] = False
+            sidecar["Manual"] = False
         if file.role == OUTLIERS:
-            said["Type"] = "ROI"
+            sidecar["Type"] = "ROI"
         if file.role == LABELS:
-            said["node_id"] = {"Description": "Id of the structure in the label tree"}
-            said["node_path"] = {
+            sidecar["node_id"] = {"Description": "Id of the structure in the label tree"}
+            sidecar["node_path"] = {
                 "Description": "Names of the structures above it, from the root of the label tree down"
             }
-        return said
+        return sidecar
 
 
 def bids_places(out: Path, cases: Sequence[CaseInput], tree: LabelTree, model: str) -> dict[str, BidsPlace]:
@@ -188,7 +188,7 @@ def require_own_dataset(out: Path) -> None:
 
 
 def describe_dataset(out: Path, cases: Sequence[CaseInput], models: Sequence[str]) -> str:
-    """Write ``dataset_description.json`` and ``.bidsignore``; return what is to be said about the folder's name.
+    """Write ``dataset_description.json`` and ``.bidsignore``; return a remark on the folder's name.
 
     Raises
     ------
@@ -240,7 +240,7 @@ def as_label(text: str, identity: str) -> str:
 
 
 def stem_of(entities: Mapping[str, str]) -> str:
-    """Return entities as a name says them, in the order of BIDS."""
+    """Return entities as in a name, in the order of BIDS."""
     known = [key for key in ENTITIES if key in entities]
     others = [key for key in entities if key not in ENTITIES]
     return "_".join(f"{key}-{entities[key]}" for key in (*known[:1], *others, *known[1:]))
@@ -256,7 +256,7 @@ def _mark(text: str) -> str:
 
 
 def _source(case: CaseInput) -> BidsName:
-    """Return what the name of a case's first image says; else a subject of the case's name."""
+    """Return the entities of the name of a case's first image; else a subject of the case's name."""
     name = BidsName.of(case.images[0]) if case.images else None
     if name is None:
         return BidsName({"sub": as_label(case.name, case.name)}, "image")

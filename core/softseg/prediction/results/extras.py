@@ -130,7 +130,7 @@ def _write_report(
 
 
 def _said_of(model: str) -> dict[str, str]:
-    """Return name, licence and intended use of a model, as far as its folder says it."""
+    """Return name, licence and intended use of a model, from its folder."""
     try:
         found = ModelSummary.load(model)
     except InputError:

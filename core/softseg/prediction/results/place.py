@@ -39,7 +39,7 @@ class CasePlace:
 
     @property
     def record(self) -> Path:
-        """The file that says what made the case, see :mod:`softseg.prediction.record`."""
+        """The file that records what made the case, see :mod:`softseg.prediction.record`."""
         return self.folder / self.called(OutputFile("record", RECORD_FILE)).path
 
     @property
@@ -52,7 +52,7 @@ class CasePlace:
         return file
 
     def sidecar(self, file: OutputFile) -> dict[str, Any] | None:
-        """Return what a JSON file beside an image says, None where there is none."""
+        """Return the content of the JSON file beside an image, None where there is none."""
         del file
         return None
 
@@ -62,17 +62,17 @@ class CasePlace:
 
         Parameters
         ----------
-        warn: told what is to be known about files of others.
+        warn: called with remarks about foreign files.
 
         Raises
         ------
         InputError: it cannot be written, the disk is full, or something else is in the way.
         """
 
-        def tell(kept: list[str]) -> None:
+        def report(kept: list[str]) -> None:
             warn(f"{self.folder}: files of yours in this folder are kept: {', '.join(kept[:5])}")
 
-        with write_folder_beside(self.folder, ours=_is_ours, kept=tell) as folder:
+        with write_folder_beside(self.folder, ours=_is_ours, kept=report) as folder:
             yield folder
 
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from softseg.prediction.results.place import CasePlace
 
 Step = tuple[tuple[OutputFile, ...], Callable[[Path], object]]
-"""Files that are written together, and what writes them, told the path of the first."""
+"""Files that are written together, and the function that writes them, called with the path of the first."""
 
 
 def write_case(
@@ -63,10 +63,10 @@ def write_case(
 
 def _sidecars(place: CasePlace, folder: Path, files: Iterable[OutputFile]) -> Iterator[OutputFile]:
     for file in files:
-        said = place.sidecar(file) if file.path.endswith(".nii.gz") else None
-        if said is not None:
+        sidecar = place.sidecar(file) if file.path.endswith(".nii.gz") else None
+        if sidecar is not None:
             name = file.path.removesuffix(".nii.gz") + ".json"
-            (folder / name).write_text(json.dumps(said, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+            (folder / name).write_text(json.dumps(sidecar, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
             yield OutputFile("sidecar", name, file.of)
 
 

@@ -1,4 +1,4 @@
-"""The pieces of STUDY.yaml that say what becomes of the data: strokes, larger voxels, simulated raters, objects."""
+"""The parts of STUDY.yaml about the data: scribbles, larger voxels, simulated raters, objects."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ class Part(BaseModel):
 
 
 class StrokesSpec(Part):
-    """Painted strokes instead of whole label maps: exactly one of the amounts.
+    """Scribbles instead of whole label maps: exactly one of the amounts.
 
     Attributes
     ----------
-    share: part of each structure's labelled voxels in the training part.
-    per_structure: strokes of each structure in each scan.
-    length: voxels of a stroke.
-    splits: whose labels become strokes.
+    share: fraction of each structure's labelled voxels in the training part.
+    per_structure: scribbles of each structure in each scan.
+    length: voxels of a scribble.
+    splits: whose labels become scribbles.
     """
 
     share: float | None = Field(default=None, gt=0, le=1)

@@ -37,9 +37,9 @@ class Annotation:
 
     Attributes
     ----------
-    strokes: painted strokes instead of whole label maps, or None.
-    held_out: ids of nodes that nobody labels.
-    seed: of the strokes.
+    strokes: scribbles instead of whole label maps, or None.
+    held_out: ids of nodes that stay unlabelled.
+    seed: of the scribbles.
     """
 
     strokes: StrokesSpec | None = None

@@ -25,7 +25,7 @@ from softseg.texts import read_text
 from softseg.tree import LabelTree
 
 WHOLE = "whole"
-"""Name of the density without strokes."""
+"""Name of the density without scribbles."""
 
 _FORMAT = 2
 
@@ -175,7 +175,7 @@ def study_dataset(study: Study, out: Path, events: Events) -> Dataset:
         partly = variant.strokes != "whole" if variant.strokes else bool(study.spec.strokes)
         if not variant.recipe.sparse and (partly or study.spec.folds.by == "block"):
             raise InputError(
-                "strokes and blocks leave voxels unlabelled, which a recipe with background class takes for background",
+                "scribbles and blocks leave voxels unlabelled; recipes with a background class take them for it",
                 file=study.path,
                 field=f"variants: {variant.name}",
                 hint="set sparse: true",

@@ -102,7 +102,7 @@ SEES_ALL = (
 """Numbers that summaries take from the trainings that saw all classes."""
 
 MAIN = {"compare": ("dice", "soft_dice", "winner_calibration_error"), "outliers": ("inside_f1", "inside_accuracy")}
-"""What the report shows first unless the study's ``metrics`` say otherwise, by kind."""
+"""What the report shows first unless the study lists ``metrics``, by kind."""
 
 OBJECT_METRICS = ("object_sensitivity", "small_object_sensitivity", "object_precision")
 """Numbers that studies have which ask for objects."""

@@ -28,8 +28,8 @@ class VariantSpec(Part):
     set: changes to recipe and plan, as mapping or as ``key=value`` texts.
     vary: by key the values that are tried, all combinations of them (an ablation).
     tree: the tree that is trained with: a file, a shipped tree, ``flat`` (leaves under the root) or ``random:SEED``
-        (the same shape, leaves dealt anew: a control). The study's own by default. Results are always judged by the
-        study's tree.
+        (the same shape, leaves dealt at random: a control). The study's own by default. Results are always judged by
+        the study's tree.
     strokes: annotation of this variant instead of the study's densities; ``whole`` for whole labels.
     model: a finished model folder (or a run's folder) that is judged instead of training; ``{fold}``, ``{seed}`` and
         ``{held_out}`` stand for those of the job. Its recipe is that of the folder where none is given.
@@ -51,7 +51,7 @@ class VariantSpec(Part):
         if self.members:
             others = {name for name in ("recipe", "model", "vary", "set", "tree", "strokes") if getattr(self, name)}
             if others:
-                raise ValueError(f"members stand alone, without {min(others)}: their variants say all that")
+                raise ValueError(f"members cannot be combined with {min(others)}: their variants define it")
             if len(set(self.members)) < max(2, len(self.members)):
                 raise ValueError("members: expected at least two different variants")
             return self
@@ -165,9 +165,9 @@ class StudyFile(Part):
     labelled_only: only labelled voxels are judged; by default where the recipes are sparse.
     surfaces: whether surface Dice and HD95 are measured (slow with many structures).
     objects: whether single objects are counted (lesions; a structure in each slice), and how.
-    sizes: bounds in ml between groups of structures whose gains are told apart; ``thirds`` by default.
+    sizes: bounds in ml between groups of structures whose gains are reported separately; ``thirds`` by default.
     metrics: what the report shows first; by default Dice, soft Dice and the calibration error.
-    subgroups: people or cases, by name of the part, that are reported apart besides all together.
+    subgroups: people or cases, by name of the part, that are also reported separately.
     set: changes for every variant.
     variants: what is compared; the first is the baseline unless ``baseline`` names another.
     seeds: every training is repeated with each.
@@ -264,5 +264,5 @@ class StudyFile(Part):
         if self.kind == "outliers" and self.folds.nested:
             raise ValueError("folds.nested is for kind: compare; kind: outliers has inner folds of classes")
         if self.raters is not None and (self.folds.by == "block" or self.strokes or self.kind == "outliers"):
-            raise ValueError("raters need whole labels: no strokes, no folds by block, kind: compare")
+            raise ValueError("raters need whole labels: no scribbles, no folds by block, kind: compare")
         return self

@@ -1,4 +1,4 @@
-"""Trees of variants: the study's own, without what is held out, flat, or of the same shape with leaves dealt anew."""
+"""Trees of variants: the study's own, without what is held out, flat, or with the leaves dealt at random."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a study's report says first, for the page and for Markdown: means with intervals, and differences."""
+"""The overview of a study's report, for the page and for Markdown: means with intervals, and differences."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from softseg.studies.plan.study import Study
 class Column:
     """One number of a table: a metric at a level; 0 for numbers of no level.
 
-    ``place`` says which level that is.
+    ``place`` names the level.
     """
 
     metric: str
@@ -27,7 +27,7 @@ class Column:
 
     @property
     def title(self) -> str:
-        """For people; an arrow says that less is better."""
+        """For display; an arrow means that less is better."""
         return NAMES.get(self.metric, self.metric) + (" ↓" if self.metric in SMALLER_IS_BETTER else "")
 
     @property

@@ -1,4 +1,4 @@
-"""The report of a study: one HTML page that says what came out, how sure that is, and how it was made."""
+"""The report of a study: one HTML page with the results, their uncertainty, and how they were made."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from softseg.studies.report.overview import Column, all_columns, amount, differe
 from softseg.studies.report.raters import raters_section
 from softseg.studies.work.running import CURVES_FILE, StudyFolder
 
-_MANY = 8  # structures from which a dot for each says more than a table
+_MANY = 8  # structures from which a dot for each is clearer than a table
 
 
 def write_report(
@@ -121,7 +121,7 @@ def _tests(found: Findings, density: str) -> int:
 
 
 def _part(study: Study, found: Findings, density: str, name: str) -> list[dict[str, Any]]:
-    """Return the tables of a part of the people; none where nobody of it was tested."""
+    """Return the tables of a part of the people; none where no person of it was tested."""
     columns = leaf_columns(study, found, density, name)
     if not columns:
         return []
@@ -235,7 +235,7 @@ def _curves(study: Study, found: Findings, done: Sequence[Job], place: StudyFold
         return None
     caption = (
         "A line per training: its loss as a fraction of what it began with, smoothed. Different losses cannot "
-        "be compared: the shape says whether a training had come to rest."
+        "be compared: the shape shows whether a training had converged."
     )
     figure = charts.learning_curves(losses, "loss / first loss", found.variants, "Training loss", log=True)
     return _figure(figure, "Learning curves", caption)

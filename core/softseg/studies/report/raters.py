@@ -25,7 +25,7 @@ COLUMNS = (
     ("rater_log_loss", "Log loss", "each rater", "rater_log_loss_least"),
     ("dice", "Dice", "majority", None),
 )
-"""Metric, its name, where it is taken, and the metric that says what it is for the raters themselves."""
+"""Metric, its name, where it is taken, and the same metric for the raters themselves."""
 
 FEW = 30
 """Bins with fewer voxels are not drawn."""
@@ -91,7 +91,7 @@ def _figures(found: Findings, level: int) -> list[dict[str, str]]:
 
 
 def _levels(found: Findings, level: int) -> list[tuple[str, dict[str, Any]]]:
-    """Return, by variant, what each training's job.json says about disputed voxels at a level."""
+    """Return, by variant, each training's numbers for disputed voxels at a level, from job.json."""
     parts = []
     for job in found.jobs:
         levels = ((job.get("reliability") or {}).get("disagreement") or {}).get("levels") or {}

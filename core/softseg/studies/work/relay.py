@@ -1,4 +1,4 @@
-"""What the work of one job says, passed on in the voice of the study: warnings, once each."""
+"""Passes warnings of single jobs on to the study's log, once each."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from softseg.events import Events
 
 
 class Relay:
-    """Passes on warnings of jobs; what every job says is said once."""
+    """Passes on warnings of jobs, each text once."""
 
     def __init__(self, events: Events) -> None:
         self._events = events

@@ -62,7 +62,7 @@ class StudyFolder:
 
 
 def is_done(study: Study, job: Job, place: StudyFolder) -> bool:
-    """Whether the job is finished, by what the study says now."""
+    """Whether the job is finished by the study's current definition."""
     file = place.folder(job) / JOB_FILE
     return file.is_file() and read_json_object(file).get("digest") == job.digest(study)
 
@@ -118,9 +118,9 @@ def run_job(study: Study, job: Job, place: StudyFolder, events: Events) -> Path:
 
 
 def _of_training(before: dict[str, Any]) -> dict[str, Any]:
-    """Return what a judgement anew takes over: when, how long and with which versions the model was trained."""
-    told = ("recipe", "versions", "threads", "finished", "seconds_training")
-    return {key: before[key] for key in told} | {
+    """Return what a new evaluation keeps: when, how long and with which versions the model was trained."""
+    kept = ("recipe", "versions", "threads", "finished", "seconds_training")
+    return {key: before[key] for key in kept} | {
         "judged": datetime.now(timezone.utc).isoformat(timespec="seconds"),
         "judged_with": f"softseg {softseg.__version__}",
     }
@@ -151,7 +151,7 @@ def _trained(job: Job, work: Path, place: StudyFolder, events: Events) -> Path:
 
 
 def _judged(study: Study, job: Job, path: Path, place: StudyFolder, folder: Path, events: Events) -> dict[str, Any]:
-    """Judge the model, or ensemble, at ``path``, and write what was found; returns what job.json says of it."""
+    """Judge the model, or ensemble, at ``path``, and write the results; return its entry in job.json."""
     if study.spec.kind == "compare":
         from softseg.studies.work.compare import judge
 

@@ -1,4 +1,4 @@
-"""The study's long table: one row per number, with everything that says what it is a number of."""
+"""The study's long table: one row per number, with everything that identifies it."""
 
 from __future__ import annotations
 

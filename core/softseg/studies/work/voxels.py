@@ -25,7 +25,8 @@ class Voxels:
     case: uint16 ``[n]``, position among the names of cases.
     tested: bool ``[n]``, whether the case is in the test part (else in the validation part).
     state: uint8 ``[n]``, one of :data:`INSIDE`, :data:`HELD_OUT`, :data:`UNTRAINED`.
-    truth: int16 ``[levels, n]``, the node's position in ``tree.nodes`` at each level, -1 where nothing so fine is said.
+    truth: int16 ``[levels, n]``, the node's position in ``tree.nodes`` at each level, -1 where it is not labelled as
+        finely.
     answer: int16 ``[levels, n]``, the node with the largest summed probability.
     share: float32 ``[levels, n]``, its probability.
     scores: float32 ``[scores, n]``, larger where stranger.

@@ -32,7 +32,7 @@ _FEWER = "the same command goes on; use fewer at once (--jobs) if memory is shor
 def run_in_processes(
     study: Study, jobs: Sequence[Job], place: StudyFolder, at_once: int, events: Events
 ) -> list[tuple[str, str, str]]:
-    """Run jobs in ``at_once`` processes and return what :func:`attempt` said of each that failed.
+    """Run jobs in ``at_once`` processes and return the result of :func:`attempt` for each that failed.
 
     Raises
     ------
@@ -43,7 +43,7 @@ def run_in_processes(
     context = multiprocessing.get_context("spawn")
     kills_before = supervision.kernel_kills()
     names = [job.name for job in jobs]
-    todo, told = context.Queue(), context.Queue()
+    todo, reports = context.Queue(), context.Queue()
     for name in [*names, *[None] * at_once]:  # None: no more work
         todo.put(name)
     with scratch_beside(place.out / "stop") as folder:
@@ -52,7 +52,7 @@ def run_in_processes(
         processes = [
             context.Process(
                 target=_work,
-                args=(study, place, todo, told, str(stop), threads, supervision.line_for_child()),
+                args=(study, place, todo, reports, str(stop), threads, supervision.line_for_child()),
             )
             for _ in range(at_once)
         ]
@@ -62,13 +62,13 @@ def run_in_processes(
                     process.start()
                     if process.pid is not None:
                         supervision.child(process.pid)
-            return _listen(processes, told, len(names), events)
+            return _listen(processes, reports, len(names), events)
         except LostProcessError as error:
             if supervision.kernel_kills() > kills_before:
                 raise OutOfMemoryError(f"{error.message}: the system ended them", hint=_FEWER) from error
             native = native_output.last_lines()
             if isinstance(as_native_end(native, 1), OutOfMemoryError):
-                raise OutOfMemoryError(f"{error.message} (a library says: {native})", hint=_FEWER) from error
+                raise OutOfMemoryError(f"{error.message} (output of a library: {native})", hint=_FEWER) from error
             raise
         finally:
             stop.touch()
@@ -101,14 +101,14 @@ def _end(processes: Sequence[Any]) -> None:
         supervision.child(process.pid, over=True)
 
 
-def _listen(processes: Sequence[Any], told: Any, total: int, events: Events) -> list[tuple[str, str, str]]:
+def _listen(processes: Sequence[Any], reports: Any, total: int, events: Events) -> list[tuple[str, str, str]]:
     relay = Relay(events)
     failed: list[tuple[str, str, str]] = []
     done = 0
     while done < total:
         events.check()
         try:
-            kind, name, text = told.get(timeout=_LOOK)
+            kind, name, text = reports.get(timeout=_LOOK)
         except queue.Empty:
             if not any(process.is_alive() for process in processes):
                 raise LostProcessError(
@@ -128,7 +128,7 @@ def _listen(processes: Sequence[Any], told: Any, total: int, events: Events) -> 
 
 
 def _work(
-    study: Study, place: StudyFolder, todo: Any, told: Any, stop: str, threads: int, line: Connection | None = None
+    study: Study, place: StudyFolder, todo: Any, reports: Any, stop: str, threads: int, line: Connection | None = None
 ) -> None:
     """Do jobs until none is left; the body of a process."""
     parent = multiprocessing.parent_process()
@@ -144,7 +144,7 @@ def _work(
     with contextlib.suppress(CancelledError):
         jobs = {job.name: job for job in jobs_of(study, place.out, Events(cancel=cancel))}
         for name in _names(todo, cancel):
-            told.put(attempt(study, jobs[name], place, Events(_Teller(told, name), cancel)))
+            reports.put(attempt(study, jobs[name], place, Events(_Reporter(reports, name), cancel)))
 
 
 def attempt(study: Study, job: Job, place: StudyFolder, events: Events) -> tuple[str, str, str]:
@@ -180,11 +180,11 @@ def _names(todo: Any, cancel: CancelToken) -> Iterator[str]:
         yield name
 
 
-class _Teller:
-    def __init__(self, told: Any, name: str) -> None:
-        self._told, self._name = told, name
+class _Reporter:
+    def __init__(self, reports: Any, name: str) -> None:
+        self._reports, self._name = reports, name
 
     def write(self, event: Mapping[str, Any]) -> None:
         """Take one event."""
         if event["event"] == "warning":
-            self._told.put(("warning", self._name, str(event["text"])))
+            self._reports.put(("warning", self._name, str(event["text"])))
