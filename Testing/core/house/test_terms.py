@@ -7,8 +7,13 @@ import re
 import xml.etree.ElementTree as ElementTree
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+import typer
+
+from softseg.commands import application
+from softseg.training import recipe_explanations
 
 ROOT = Path(__file__).resolve().parents[3]
 PAGES = [
@@ -92,6 +97,25 @@ def test_messages_of_the_panels_use_the_terms_of_the_field() -> None:
     texts = [(module.name, text) for module in MODULES for text in shown(module.read_text(encoding="utf-8"))]
     assert len(texts) > 500
     assert [f"{name}: {fault}" for name, text in texts for fault in faults(text)] == []
+
+
+def helps(command: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[str, str]]:
+    """Yield the help of a command, of its options and of all commands in it, each with the name of the command."""
+    yield " ".join(path), command.help or ""
+    for each in command.params:
+        yield " ".join(path), getattr(each, "help", None) or ""
+    for name, inner in getattr(command, "commands", {}).items():
+        yield from helps(inner, (*path, name))
+
+
+def test_help_uses_the_terms_of_the_field() -> None:
+    texts = list(helps(typer.main.get_command(application.app)))
+    assert len(texts) > 200
+    assert [f"softseg {name}: {fault}" for name, text in texts for fault in faults(text)] == []
+
+
+def test_explanations_of_recipes_use_the_terms_of_the_field() -> None:
+    assert [f"{name}: {fault}" for name, text in recipe_explanations().items() for fault in faults(text)] == []
 
 
 def test_banned_words_are_found_and_others_are_not() -> None:

@@ -200,7 +200,7 @@ def fuse(
 @app.command("scribbles")
 def scribbles(
     context: typer.Context,
-    data: Annotated[Path, typer.Argument(metavar="DATA.json", help="A dataset with whole label maps.")],
+    data: Annotated[Path, typer.Argument(metavar="DATA.json", help="A dataset with complete label maps.")],
     out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Folder for the new DATA.json and label maps.")],
     per_structure: Annotated[
         int | None, typer.Option("--per-structure", metavar="N", help="Scribbles of each structure and case.")
