@@ -323,7 +323,7 @@ def test_the_tree_that_fits_is_suggested_with_counts_and_taken_by_one_click(look
     node = labelsOfTree(look, "freesurfer-aseg-dkt")
     slicer.util.setSliceViewerLayers(label=node)
     assert look.ui.adoptTreeSelector.currentText == "freesurfer-aseg-dkt (105 of 105 labels fit)"
-    assert "The tree 'freesurfer-aseg-dkt' fits 105 of 105 labels, by their values." in look.ui.adoptLabel.text
+    assert "The tree 'freesurfer-aseg-dkt' fits 105 of 105 labels, matched by value." in look.ui.adoptLabel.text
     click(look.ui.adoptButton)
     assert look.context.dialogs.matchings == []  # nothing is open, so nothing is asked
     assert look.context.logic.treeOf(look.context.segmentation).name == "freesurfer-aseg-dkt"
