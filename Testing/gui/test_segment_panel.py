@@ -247,9 +247,28 @@ def test_a_model_of_another_product_is_refused_and_the_choice_stays(panel, modul
     moduleWidget.context.dialogs.path = str(tmp_path)
     click(panel.ui.modelFolderButton)
     (text,) = texts(panel, "error")
-    assert "is an nnU-Net model, not a model of softseg" in text[0].lower() + text[1:]
+    assert "is an nnU-Net folder without a trained fold, not a model of softseg" in text[0].lower() + text[1:]
     assert panel.models.current() == "brain-134"
     assert panel.inputs.channels == ("T1",)
+
+
+def test_a_model_of_nnunet_is_chosen_like_any_other(panel, head, runner, moduleWidget, tmp_path):  # noqa: ARG001
+    """Its channels and tree come from dataset.json; the engine is asked with its folder."""
+    folder = tmp_path / "nnUNetTrainer__nnUNetPlans__3d_fullres"
+    (folder / "fold_0").mkdir(parents=True)
+    (folder / "fold_0" / "checkpoint_final.pth").write_bytes(b"")
+    labels = {"background": 0, "whole": [1, 2], "core": [2]}
+    description = {"channel_names": {"0": "FLAIR"}, "labels": labels, "regions_class_order": [1, 2]}
+    (folder / "dataset.json").write_text(json.dumps(description))
+    (folder / "plans.json").write_text(json.dumps({"dataset_name": "Dataset001_Tumour"}))
+    moduleWidget.context.dialogs.path = str(folder)
+    click(panel.ui.modelFolderButton)
+    assert panel.models.current() == str(folder)
+    assert "2 structures from FLAIR" in panel.ui.modelSummary.text
+    assert panel.inputs.channels == ("FLAIR",)
+    assert [node.id for node in panel.models.summary.tree.leaves] == ["background", "core", "rest of whole"]
+    click(panel.ui.applyButton)
+    assert runner.arguments[:2] == ["predict", str(folder)]
 
 
 def test_a_trained_model_is_offered_and_chosen(panel, moduleWidget, tmp_path):

@@ -78,7 +78,7 @@ def test_folders_of_other_products_and_broken_ones_say_what_they_are(tmp_path, r
     other = tmp_path / "Dataset501"
     other.mkdir()
     (other / "plans.json").write_text("{}")
-    with pytest.raises(InputError, match="is an nnU-Net model, not a model of softseg"):
+    with pytest.raises(InputError, match="is an nnU-Net folder without a trained fold, not a model of softseg"):
         ModelSummary.load(other)
     bundle = tmp_path / "bundle"
     shutil.copytree(resources / "Models" / "brain-134" / "members" / "axial", bundle)

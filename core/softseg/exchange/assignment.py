@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from softseg.errors import InputError
-from softseg.exchange.source import ProbabilityMap, Source
+from softseg.exchange.source import NamedMaps, ProbabilityMap, Source
 from softseg.resources import label_tree_path, list_label_trees
 from softseg.tree import LabelTree, Node
 from softseg.tree.colors import node_colors
@@ -37,7 +37,7 @@ def named_by(maps: Sequence[ProbabilityMap], table: LabelTree, file: Path) -> tu
     return tuple(ProbabilityMap(node.name, node.value, one.step) for one, node in zip(maps, labels, strict=True))
 
 
-def assign(source: Source, tree: LabelTree, chosen: Mapping[str, str]) -> list[int | None]:
+def assign(source: Source | NamedMaps, tree: LabelTree, chosen: Mapping[str, str]) -> list[int | None]:
     """Return the leaf index of each map, None where it is left out.
 
     Maps are found by what ``chosen`` says, else by their names and values as :mod:`softseg.tree.matching` does; where
@@ -95,7 +95,7 @@ def assign(source: Source, tree: LabelTree, chosen: Mapping[str, str]) -> list[i
     return found
 
 
-def flat_tree(source: Source, name: str) -> LabelTree:
+def flat_tree(source: Source | NamedMaps, name: str) -> LabelTree:
     """Return a tree of one level whose leaves are the maps, with a background."""
     nodes, taken, used = [Node("all", "all", None), Node("background", "background", "all", value=0)], {"all"}, {0}
     taken.add("background")
@@ -114,7 +114,7 @@ def flat_tree(source: Source, name: str) -> LabelTree:
     )
 
 
-def flat_assignment(source: Source) -> list[int | None]:
+def flat_assignment(source: Source | NamedMaps) -> list[int | None]:
     """Return the leaf index of each map in the tree that :func:`flat_tree` made of them."""
     found: list[int | None] = []
     position = 1
@@ -195,7 +195,7 @@ def fitting_tree(source: Source) -> str:
     return ""
 
 
-def _in_order_of_values(source: Source, tree: LabelTree) -> tuple[ProbabilityMap, ...]:
+def _in_order_of_values(source: Source | NamedMaps, tree: LabelTree) -> tuple[ProbabilityMap, ...]:
     leaves = sorted(tree.leaves, key=lambda leaf: tree.value_of(leaf.id))
     if len(leaves) == len(source.maps) + 1 and tree.background is not None:
         leaves = [leaf for leaf in leaves if leaf is not tree.background]

@@ -34,6 +34,20 @@ class ProbabilityMap:
     step: float = 0.0
 
 
+@dataclass(frozen=True)
+class NamedMaps:
+    """Maps of which only names and values are known.
+
+    Attributes
+    ----------
+    file: for messages.
+    maps: names and values.
+    """
+
+    file: Path
+    maps: tuple[ProbabilityMap, ...]
+
+
 @dataclass(frozen=True, eq=False)
 class Source:
     """Probabilities of one scan.

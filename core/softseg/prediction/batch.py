@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from os import PathLike, fspath
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from softseg.errors import InputError, OutOfMemoryError, SoftSegError
 from softseg.events import Events
@@ -18,6 +18,7 @@ from softseg.prediction.case import Prediction, predict_with
 from softseg.prediction.cohort import ProcessRank, Table, error_fields, volumes_of
 from softseg.prediction.ensemble import best_network, device_of, joint_name, load_model, load_models, require_once
 from softseg.prediction.first_checks import require_mask_of_each, require_possible
+from softseg.prediction.foreign import ForeignJob, foreign_model
 from softseg.prediction.guarantee import level_of
 from softseg.prediction.inputs import CaseInput, find_cases
 from softseg.prediction.masking import MaskSource
@@ -137,29 +138,15 @@ def run(
     if models is not None and request.fast:
         raise InputError("loaded models are taken as they are", field="fast", hint="give the ensemble's folder or name")
     require_packages(request)
-    if models is None:
-        backend = backend_of(request)
-        require_possible(request)
-        models = _models_of(request, backend, events)
-    loaded, *others = models
-    level = level_of(request, [loaded, *others], events)
-    wanted = replace(Wanted.of(loaded.tree, request), confidence=level)
-    if wanted.kept is not None:
+    job = _job_of(request, models, process, events)
+    if job.wanted.kept is not None:
         events.log("label maps and tables hold --structures alone; the soft parcellation holds the whole tree")
-    require_once([loaded, *others], request.uncertainty)
-    all_cases = find_cases(
-        request.inputs, loaded.plan.channels, request.series, BidsChoice(request.suffix, request.entities)
-    )
+    all_cases = find_cases(request.inputs, job.channels, request.series, BidsChoice(request.suffix, request.entities))
     require_mask_of_each(request, len(all_cases))
-    name = joint_name([loaded, *others])
-    places = case_places(request.out, all_cases, request.layout, loaded.tree, name)
-    device = device_of(loaded, _own_gpu(request.device, process), events)
-    settings = Settings.of([loaded, *others], request, device)
-    settings = replace(settings, mask=MaskSource.of([loaded, *others], request))
-    job = _Batch(loaded, "+".join(model_digest(each) for each in (loaded, *others)), settings, wanted)
+    places = case_places(request.out, all_cases, request.layout, job.model.tree, job.name)
     require_writable_folder(request.out)
     if request.layout == "bids":
-        remark = describe_dataset(request.out, all_cases, [name])
+        remark = describe_dataset(request.out, all_cases, [job.name])
         if remark:
             events.warning(remark)
     cases = process.of(all_cases)
@@ -169,6 +156,25 @@ def run(
     if len(all_cases) == 1 and cases:
         return [_only(job, cases[0], places[cases[0].name], table, events)]
     return _cohort(job, cases, places, table, process, events)
+
+
+def _job_of(request: PredictRequest, models: Sequence[Model] | None, process: ProcessRank, events: Events) -> AnyBatch:
+    """Return what is to be done with every case."""
+    if models is None:
+        foreign = foreign_model(request, events)
+        if foreign is not None:
+            return ForeignJob.of(foreign, request, Wanted.of(foreign.tree, request))
+        backend = backend_of(request)
+        require_possible(request)
+        models = _models_of(request, backend, events)
+    loaded, *others = models
+    level = level_of(request, [loaded, *others], events)
+    wanted = replace(Wanted.of(loaded.tree, request), confidence=level)
+    require_once([loaded, *others], request.uncertainty)
+    device = device_of(loaded, _own_gpu(request.device, process), events)
+    settings = Settings.of([loaded, *others], request, device)
+    settings = replace(settings, mask=MaskSource.of([loaded, *others], request))
+    return _Batch(loaded, "+".join(model_digest(each) for each in (loaded, *others)), settings, wanted)
 
 
 def _models_of(request: PredictRequest, backend: str, events: Events) -> list[Model]:
@@ -201,10 +207,8 @@ class _Batch:
         """Return what decides about a case's result, beside its images, as plain values."""
         settings, request = self.settings, self.settings.request
         decisive = {
-            "cuts": {named.file_name: [node.id for node in named.cut.nodes] for named in self.wanted.cuts},
-            "nodes": list(self.wanted.nodes),
+            **self.wanted.decisive(),
             "map_type": request.map_type,
-            "confidence": self.wanted.confidence,
             "guarantee": None if request.guarantee is None else [request.guarantee, request.guarantee_confidence],
             "uncertainty": request.uncertainty,
             "postprocess": [asdict(step) for step in settings.postprocess],
@@ -215,12 +219,6 @@ class _Batch:
             "calibration": [self._temperatures(model) for model in self.models],
             "branches": list(self.wanted.branches),
         }
-        wanted = self.wanted
-        if wanted.kept is not None:
-            decisive["structures"] = sorted(wanted.kept)
-        more = [name for name in ("preview", "report", "statistics") if getattr(wanted, name)]
-        if more:
-            decisive["more"] = more
         if self.model.onnx is not None:
             decisive["backend"] = self.model.onnx.name
         joint = settings.calibration_of(self.models)
@@ -230,12 +228,24 @@ class _Batch:
             decisive["mask"] = settings.mask.record(images)
         return record_of(self.name, self.digest, decisive)
 
+    @property
+    def channels(self) -> tuple[str, ...]:
+        """Names of the images of a case."""
+        return self.model.plan.channels
+
+    def predict(self, images: Sequence[Path], events: Events) -> Prediction:
+        """Predict one case; see :func:`softseg.prediction.case.predict_case`."""
+        return predict_with(self.model, images, self.settings, events)
+
     def _temperatures(self, model: Model) -> list[float] | None:
         used = model.calibration if self.settings.request.calibrated else None
         return None if used is None else list(used.temperatures)
 
 
-def _only(job: _Batch, case: CaseInput, place: CasePlace, table: Table, events: Events) -> CaseResult:
+AnyBatch: TypeAlias = "_Batch | ForeignJob"
+
+
+def _only(job: AnyBatch, case: CaseInput, place: CasePlace, table: Table, events: Events) -> CaseResult:
     """Predict the only case; its error is the command's."""
     began = time.monotonic()
     told = Told(events)
@@ -246,7 +256,7 @@ def _only(job: _Batch, case: CaseInput, place: CasePlace, table: Table, events: 
 
 
 def _cohort(
-    job: _Batch,
+    job: AnyBatch,
     cases: Sequence[CaseInput],
     places: Mapping[str, CasePlace],
     table: Table,
@@ -294,18 +304,18 @@ def _of_this_case(error: Exception, case: CaseInput) -> SoftSegError:
     raise error
 
 
-def _predicted(job: _Batch, case: CaseInput, place: CasePlace, events: Events) -> Prediction | None:
+def _predicted(job: AnyBatch, case: CaseInput, place: CasePlace, events: Events) -> Prediction | None:
     """Predict a case; ``None`` if it is there already."""
     if case.problem is not None:
         raise case.problem
     if not job.settings.request.overwrite and is_made_by(place.record, job.record(case.images), case.images):
         events.log(f"{case.name}: complete already, by the same model and settings (--overwrite predicts it again)")
         return None
-    return predict_with(job.model, case.images, job.settings, events)
+    return job.predict(case.images, events)
 
 
 def _written(
-    job: _Batch, case: CaseInput, place: CasePlace, prediction: Prediction | None, told: Told, began: float
+    job: AnyBatch, case: CaseInput, place: CasePlace, prediction: Prediction | None, told: Told, began: float
 ) -> WrittenCase:
     """Write a case into its place, unless it is there already, and return its entry in the manifest."""
     record = place.called(OutputFile(RECORD, RECORD_FILE))
@@ -318,7 +328,7 @@ def _written(
             made = job.record(case.images)
             write_record(unfinished / record.path, made, case.name, case.images, (*written, *shared))
 
-        more = more_steps(job.wanted, prediction, case, job.settings.request, job.models, told)
+        more = more_steps(job.wanted, prediction, case, job.settings.request, job.channels, told)
         files = (*write_case(place, prediction, job.wanted, told.events, more, finish), *shared)
     state: State = "skipped" if prediction is None else "done"
     seconds = round(time.monotonic() - began, 1)

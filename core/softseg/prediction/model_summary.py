@@ -6,11 +6,13 @@ from dataclasses import dataclass, replace
 from os import PathLike
 from pathlib import Path
 
+from softseg import extras
 from softseg.bundle_text import unescaped
 from softseg.ensemble_file import FILE, EnsembleFile
 from softseg.errors import InputError
 from softseg.files import read_json_object, require_inside
 from softseg.needs import Needs
+from softseg.nnunet.recognition import is_nnunet_folder
 from softseg.prediction.scan_checks import Expected
 from softseg.resources import named_model
 from softseg.soft.guarantee import FILE as GUARANTEE_FILE
@@ -23,8 +25,8 @@ CARD = "README.md"
 """The model card."""
 
 _OTHERS = {
-    "dataset.json": "an nnU-Net model",
-    "plans.json": "an nnU-Net model",
+    "dataset.json": "an nnU-Net folder without a trained fold",
+    "plans.json": "an nnU-Net folder without a trained fold",
     "network_description.json": "a model for MONAI Label",
     "Prediction.yml": "a KonfAI app",
     "app.json": "a KonfAI app",
@@ -82,6 +84,9 @@ class ModelSummary:
         ------
         InputError: there is none, it is a model of another product, or a file is missing or damaged.
         """
+        named = named_model(model)
+        if is_nnunet_folder(named):
+            return _of_nnunet(named)
         folder = _folder_of(model)
         ensemble = EnsembleFile.load(folder)
         if ensemble is not None:
@@ -118,6 +123,39 @@ class ModelSummary:
             guarantee=_guarantee(folder),
             without_torch=(folder / "models" / "model.onnx").is_file(),
         )
+
+
+def _of_nnunet(path: Path) -> ModelSummary:
+    """Return what a model folder of nnU-Net says; nothing of nnU-Net is needed for that."""
+    try:
+        from softseg.nnunet.folder import NnUNetFolder
+    except ModuleNotFoundError as error:
+        raise extras.missing(error.name or "") from error
+    found = NnUNetFolder.load(path)
+    said = found.description
+    folds = len(found.checkpoints)
+    card = [
+        f"# {found.name}",
+        "",
+        f"A model of nnU-Net: {folds} fold{'s' * (folds != 1)}, {len(found.outputs.tree.leaves)} leaves of the tree "
+        f"{found.outputs.tree.name!r}. Predicting needs the package nnunetv2.",
+        "",
+        *(f"- {key}: {said[key]}" for key in ("description", "reference", "licence", "license") if said.get(key)),
+        "",
+    ]
+    return ModelSummary(
+        found.path,
+        found.name,
+        found.channels,
+        found.outputs.tree,
+        (),
+        description=str(said.get("description") or "A model of nnU-Net"),
+        licence=str(said.get("licence") or said.get("license") or ""),
+        intended_use="",
+        limitations="",
+        scores={},
+        card="\n".join(card),
+    )
 
 
 def _of_ensemble(ensemble: EnsembleFile) -> ModelSummary:

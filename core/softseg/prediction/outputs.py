@@ -7,7 +7,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from os import PathLike, fspath
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -145,6 +145,18 @@ class Wanted:
             request.report,
             request.statistics,
         )
+
+    def decisive(self) -> dict[str, Any]:
+        """Return what of this decides about a case's files, as plain values."""
+        found: dict[str, Any] = {
+            "cuts": {named.file_name: [node.id for node in named.cut.nodes] for named in self.cuts},
+            "nodes": list(self.nodes),
+            "confidence": self.confidence,
+        }
+        if self.kept is not None:
+            found["structures"] = sorted(self.kept)
+        more = [name for name in ("preview", "report", "statistics") if getattr(self, name)]
+        return {**found, "more": more} if more else found
 
 
 def branches_of(tree: LabelTree, names: Sequence[str]) -> tuple[str, ...]:

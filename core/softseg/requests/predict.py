@@ -71,7 +71,10 @@ class PredictRequest(Request):
     overlap: of neighbouring windows, 0 <= overlap < 1.
     precision: of the network's arithmetic; what the model's plan says by default.
     blend: ``"probabilities"`` or ``"logits"``: what is averaged where windows overlap, with a softmax head.
-    fast: whether an ensemble's best single network predicts alone.
+    fast: whether an ensemble's best single network predicts alone; of a model of nnU-Net, one fold without mirroring.
+    tree: for models of other tools (:mod:`softseg.prediction.foreign`), the label tree whose leaves their outputs are:
+        a file or the name of a shipped tree; what the model says by default.
+    nnunet: whether the model must be one of nnU-Net, which is found out without it too.
     structures: ids or names of nodes: label maps, soft maps and tables hold these and what is below them alone; all
         else is background. The soft parcellation stays whole.
     preview: also write a picture (PNG) of the labels on the scan in three planes.
@@ -223,6 +226,12 @@ class PredictRequest(Request):
         metavar="KEY-VALUE",
         several=True,
         default=(),
+    )
+    tree: str | None = option(
+        "--tree", "Label tree for a model of another tool (nnU-Net).", metavar="TREE", default=None
+    )
+    nnunet: bool = option(
+        "--nnunet", "MODEL is a model folder of nnU-Net (found out without this, too).", kind=bool, default=False
     )
     overwrite: bool = option("--overwrite", "Predict complete cases again.", kind=bool, default=False)
     device: str = device_option()

@@ -21,7 +21,6 @@ from softseg.soft.intensities import NodeIntensities, intensities_on
 from softseg.soft.statistics import COLUMNS, statistics, with_intensities, write_statistics
 
 if TYPE_CHECKING:
-    from softseg.network import Model
     from softseg.prediction.case import Prediction
     from softseg.prediction.inputs import CaseInput
     from softseg.prediction.outputs import Wanted
@@ -61,7 +60,7 @@ def more_steps(
     prediction: Prediction,
     case: CaseInput,
     request: PredictRequest,
-    models: Sequence[Model],
+    channels: Sequence[str],
     told: Told,
 ) -> Iterator[Step]:
     """Give the steps that write what is asked for beyond maps and volumes."""
@@ -77,9 +76,7 @@ def more_steps(
     if wanted.statistics:
         yield (
             (OutputFile("statistics", "statistics.csv"), OutputFile("statistics table", "statistics.json")),
-            partial(
-                _write_statistics, prediction, wanted, dict(zip(models[0].plan.channels, case.images, strict=True))
-            ),
+            partial(_write_statistics, prediction, wanted, dict(zip(channels, case.images, strict=True))),
         )
     if wanted.report:
         yield (OutputFile("report", REPORT_FILE),), partial(_write_report, prediction, wanted, case, request, told)
