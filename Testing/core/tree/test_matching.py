@@ -130,7 +130,7 @@ def test_codes_count_where_names_say_nothing_of_the_tree():
     assert {key: node.id for key, node in found.nodes.items()} == {"a": "l", "b": "r"}
     assert {match.how for match in found.matches} == {"code"}
     against = match_items([Item("a", "left cortex", terminology=coded(RIGHT))], TREE)
-    assert against.open[0].reason == "its name says 'left cortex', its code 'right cortex'"
+    assert against.open[0].reason == "its name means 'left cortex', its code 'right cortex'"
     coarse = match_items([Item("a", "left cortex", terminology=coded(None))], TREE)
     assert coarse.nodes["a"].id == "l"
     tissue = Terminology(Code("85756007", "SCT", "Tissue"), Code("85756007", "SCT", "Tissue"))
