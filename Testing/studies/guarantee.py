@@ -69,7 +69,7 @@ def every_split(known: list[Person], count: int, alpha: float, confidence: float
 
 def main(files: list[str]) -> None:
     """Print a table."""
-    print(f"{SPLITS} simulated splits, at most 5 % wrong labels: how often it holds (mean fraction of wrong answers)")
+    print(f"{SPLITS} simulated splits, at most 5 % wrong labels: how often it holds (mean fraction of wrong labels)")
     print("people  stated  spread  exchangeable    older (x 1.1)   other (x 3)")
     for count, confidence in ((4, 0.8), (9, 0.9), (19, 0.95), (99, 0.95)):
         for spread in (1.0, 10.0):

@@ -60,7 +60,7 @@ class CleaningStep:
         if kind == "fill-holes":
             if not tree.is_leaf(node.id) or tree.background is None:
                 raise InputError(
-                    f"fill-holes needs a leaf, and a background that gives; {node.id} is not such a leaf",
+                    f"fill-holes needs a leaf, and a tree with a background; {node.id} is not such a leaf",
                     field="postprocess",
                 )
             return CleaningStep("fill-holes", node.id)

@@ -49,7 +49,7 @@ class ObjectsSpec(Part):
     Attributes
     ----------
     connectivity: ``volume``, or ``slice``: the parts in each slice are objects of their own.
-    covered: share of an object that must be covered for it to be found, or to be real.
+    covered: fraction of an object that must be covered for it to be found, or to be real.
     small_ml: objects of the reference up to this volume are small; by default the smallest third of each node's.
     """
 
@@ -86,7 +86,7 @@ class RatersSpec(Part):
     count: raters of each case.
     shift_mm, border_mm, scale_mm, habit: how much they disagree.
     splits: parts of each fold that have raters; the others keep the own labels. A test part with raters is judged
-        against the share of raters, one without against the own labels.
+        against the fraction of raters, one without against the own labels.
     seed: of the raters; the same ones in all trainings.
     """
 
