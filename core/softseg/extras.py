@@ -55,7 +55,7 @@ def installing(requirement: str) -> str:
 
     The quotation marks are those that every shell takes, Windows' too.
     """
-    quoted = f'"{requirement}"' if "[" in requirement else requirement
+    quoted = f'"{requirement}"' if set(requirement) & set("[<>=") else requirement
     python = f'"{sys.executable}"' if " " in sys.executable else sys.executable
     if importlib.util.find_spec("pip") is None:  # environments of uv have none
         return f"uv pip install --python {python} {quoted}"

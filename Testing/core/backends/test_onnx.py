@@ -28,6 +28,7 @@ pytest.importorskip("onnxruntime")
 
 from softseg.backends import onnx_file  # noqa: E402 - only where the libraries are
 from softseg.backends.onnx_file import write_onnx  # noqa: E402
+from softseg.network.onnx_network import OLDEST, session_of, version_of  # noqa: E402
 
 ENGINE = Path(__file__).parents[3] / "core"
 EVERYTHING = (slice(None), slice(None), slice(None))
@@ -259,3 +260,14 @@ def test_shipped_models_carry_the_graph_of_their_weights(name: str) -> None:
     for with_torch, with_onnx in zip(load_models(name), load_models(name, backend="onnx"), strict=True):
         assert with_onnx.onnx is not None
         assert model_digest(with_onnx) == model_digest(with_torch)
+
+
+def test_an_onnx_runtime_that_is_too_old_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import onnxruntime
+
+    listed = (ENGINE.parent / "pyproject.toml").read_text(encoding="utf-8")
+    assert f'"onnxruntime>={OLDEST[0]}.{OLDEST[1]}"' in listed
+    monkeypatch.setattr(onnxruntime, "__version__", "1.20.1")
+    with pytest.raises(InputError, match=r'1\.20\.1 is too old: .* install "onnxruntime>=1\.21"'):
+        session_of(b"", tmp_path / "model.onnx")
+    assert version_of("1.100.0rc1") == (1, 100)

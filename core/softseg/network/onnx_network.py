@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from softseg.errors import InputError
+from softseg.extras import installing
 from softseg.files import require_inside
 from softseg.network.heads import LEAST_DIVISOR, Head
 from softseg.system import raise_out_of_memory, threads_each
@@ -37,6 +39,9 @@ FORMAT_VERSION = 1
 
 PACKAGES = ("onnx", "onnxruntime")
 """What writes and checks the file; ``onnxruntime`` alone reads it."""
+
+OLDEST = (1, 21)
+"""Version of ONNX Runtime; earlier ones seek the weights of a graph that is given as bytes in the working folder."""
 
 _HINT = "write it again with softseg export MODEL --onnx, where PyTorch is installed"
 
@@ -165,6 +170,13 @@ def session_of(content: bytes, file: Path) -> Any:
     """
     import onnxruntime
 
+    if version_of(onnxruntime.__version__) < OLDEST:
+        wanted = f"onnxruntime>={'.'.join(map(str, OLDEST))}"
+        raise InputError(
+            f"ONNX Runtime {onnxruntime.__version__} is too old: it does not find the weights beside a graph",
+            file=file,
+            hint=installing(wanted),
+        )
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads_each(1)
     options.log_severity_level = 3
@@ -175,6 +187,12 @@ def session_of(content: bytes, file: Path) -> Any:
     except Exception as error:  # the library's own, which are of no common type
         raise_out_of_memory(RuntimeError(str(error)), file)
         raise InputError("is damaged, or belongs to other weights", file=file, hint=_HINT) from error
+
+
+def version_of(text: str) -> tuple[int, int]:
+    """Return the first two numbers of a version."""
+    first, second, *_ = [*re.findall(r"\d+", text), "0", "0"]
+    return int(first), int(second)
 
 
 def _only_what_is_wanted() -> Any:
