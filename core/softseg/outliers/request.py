@@ -17,9 +17,9 @@ class FitRequest:
     Attributes
     ----------
     score: one of :data:`softseg.network.outlier_scores.SCORES`; of an ensemble also ``"disagreement"``.
-    most_loss: accuracy on known labelled voxels (background apart) that the threshold may cost: the probability of them
+    most_loss: accuracy on known labelled voxels (background apart) that the threshold may cost: the fraction of them
         that the model names rightly and that lie beyond it.
-    tpr: instead, the probability of known labelled voxels that stays below the threshold.
+    tpr: instead, the fraction of known labelled voxels that stays below the threshold.
     threshold: instead, the threshold itself, in units of the score: nats for ``disagreement``, the mean place in the
         members' ranges, 0..1, for another score of an ensemble.
     held_out: ids of branches that the model was not trained on: their voxels are not known ones.
@@ -45,6 +45,6 @@ class FitRequest:
     def require_sound(self) -> None:
         """Raise :class:`InputError` unless a threshold can be chosen so."""
         if self.tpr is not None and not 0 < self.tpr <= 1:
-            raise InputError(f"expected a probability above 0, at most 1, got {self.tpr}", field="tpr")
+            raise InputError(f"expected a fraction above 0, at most 1, got {self.tpr}", field="tpr")
         if not 0 <= self.most_loss < 1:
-            raise InputError(f"expected a probability from 0 to below 1, got {self.most_loss}", field="most loss")
+            raise InputError(f"expected a fraction from 0 to below 1, got {self.most_loss}", field="most loss")
