@@ -52,7 +52,7 @@ def checkTablesAndJumps(compared):
     assert dice == sorted(dice)
     assert len(dice) == 5
     assert 0 < dice[0] < 1
-    assert ui.structureTitle.text == "5 structures at leaves, the worst first"
+    assert ui.structureTitle.text == "5 structures at leaves, worst first"
     views = [slicer.mrmlScene.GetNodeByID(f"vtkMRMLSliceNode{name}") for name in ("Red", "Yellow", "Green")]
     before = [view.GetSliceOffset() for view in views]
     clickRow(ui.structureTable, 0)
@@ -151,10 +151,10 @@ def test_a_label_map_exported_at_a_coarser_level_is_a_reference_named_as_in_the_
     assert "/" not in message(panel)
     assert column(panel.ui.levelTable, 2)[1] == "1.000"
     title = panel.ui.structureTitle
-    assert title.text == "3 structures at level 2, the finest that the reference names, the worst first"
+    assert title.text == "3 structures at level 2, the finest level of the reference, worst first"
     assert column(panel.ui.structureTable, 1) == ["1.000"] * 3
     clickRow(panel.ui.levelTable, 2)
-    assert title.text == "1 structures at leaves, where the reference names few, the worst first"
+    assert title.text == "1 structures at leaves, below the finest level of the reference, worst first"
 
 
 def test_what_is_not_sure_is_asked_before_it_is_compared(panel, moduleWidget, waitUntil):

@@ -212,7 +212,7 @@ def test_the_decision_inside_a_node_is_the_engines_entropy(logic, result, strang
     node = logic.showDecision(result, "cortex", threshold=0.2)
     np.testing.assert_allclose(slicer.util.arrayFromVolume(node), strange.branch_entropy("cortex"), atol=1e-6)
     assert logic.shownMap(result) == ShownMap.decision("cortex")
-    assert slicer.vtkSlicerColorLogic.GetColorLegendDisplayNode(node).GetTitleText() == "Undecided within cortex"
+    assert slicer.vtkSlicerColorLogic.GetColorLegendDisplayNode(node).GetTitleText() == "Uncertainty within cortex"
     assert logic.showDecision(result, "left") is node, "a leaf has no parts: the decision that leads to it"
     assert logic.shownMap(result) == ShownMap.decision("cortex")
     logic.collapse(result, 1)
