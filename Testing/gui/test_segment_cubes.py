@@ -80,7 +80,7 @@ def background():
 
 
 def test_a_file_is_asked_for_and_named_where_it_is_missing(panel, cube):
-    assert panel.ui.statusLabel.text == "Choose a file as cube."
+    assert panel.ui.statusLabel.text == "Choose a file for cube."
     edit = panel.inputs.selector("cube")
     edit.currentPath = str(cube.with_name("other.npz"))
     assert "File not found" in panel.ui.statusLabel.text
@@ -88,7 +88,7 @@ def test_a_file_is_asked_for_and_named_where_it_is_missing(panel, cube):
     assert panel.ui.applyButton.enabled
     panel.ui.modelBox.currentIndex = 0
     assert panel.inputs.channels == ("T1",)
-    assert panel.ui.statusLabel.text == "Choose a volume as T1 scan."
+    assert panel.ui.statusLabel.text == "Choose a volume for T1."
 
 
 def test_the_result_lies_on_a_picture_in_false_colours(panel, runner, cube, moduleWidget):

@@ -70,7 +70,7 @@ def writeResult(panel, arguments, name="head", case=None, mask=None):
 
 def test_apply_waits_for_a_scan_and_says_so(panel):
     assert not panel.ui.applyButton.enabled
-    assert panel.ui.applyButton.toolTip == panel.ui.statusLabel.text == "Choose a volume as T1 scan."
+    assert panel.ui.applyButton.toolTip == panel.ui.statusLabel.text == "Choose a volume for T1."
     assert not panel.ui.cancelButton.enabled
 
 
@@ -111,7 +111,7 @@ def test_a_model_that_needs_a_mask_says_what_becomes_of_the_scan(panel, runner, 
     panel.inputs.selector("T1").setCurrentNode(stripped)
     assert "Detected as skull-stripped" in panel.ui.checksLabel.text
     panel.inputs.selector("T1").setCurrentNode(raw)
-    assert "A brain mask is made first, by head-finder" in panel.ui.checksLabel.text
+    assert "head-finder computes a brain mask first" in panel.ui.checksLabel.text
     assert "does not seem to be skull-stripped" not in panel.ui.checksLabel.text
 
     click(panel.ui.applyButton)
@@ -185,7 +185,7 @@ def test_every_channel_of_a_model_gets_a_selector(panel, tmp_path):
     assert panel.inputs.channels == ("T2starw", "T1")
     one, other = addHead("a"), addHead("b", spacing=3.0)
     panel.inputs.selector("T2starw").setCurrentNode(one)
-    assert panel.ui.statusLabel.text == "Choose a volume as T1 scan."
+    assert panel.ui.statusLabel.text == "Choose a volume for T1."
     panel.inputs.selector("T1").setCurrentNode(one)
     assert panel.ui.statusLabel.text == "One volume is chosen for two channels."
     panel.inputs.selector("T1").setCurrentNode(other)
@@ -396,7 +396,7 @@ def test_deleting_the_volume_during_the_run_loses_nothing(panel, head, runner, m
     runner.end("done")
     assert moduleWidget.context.segmentation is not None
     assert texts(panel, "error") == []
-    assert panel.ui.statusLabel.text == "Choose a volume as T1 scan."
+    assert panel.ui.statusLabel.text == "Choose a volume for T1."
 
 
 def test_closing_the_scene_ends_the_run_quietly(panel, head, runner):  # noqa: ARG001
@@ -405,7 +405,7 @@ def test_closing_the_scene_ends_the_run_quietly(panel, head, runner):  # noqa: A
     assert runner.killed
     assert not panel.running
     assert texts(panel) == []
-    assert panel.ui.statusLabel.text == "Choose a volume as T1 scan."
+    assert panel.ui.statusLabel.text == "Choose a volume for T1."
 
 
 def test_closing_the_scene_while_a_result_is_shown_leaves_nothing(panel, head, runner):  # noqa: ARG001

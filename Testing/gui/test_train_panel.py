@@ -262,7 +262,7 @@ print(json.dumps({"event": "done"}))
 @pytest.mark.parametrize(
     ("reason", "best", "said"),
     [
-        ("time", 20, "Finished after 23 steps: the time is up. The best model is that of step 20."),
+        ("time", 20, "Finished after 23 steps: the time is up. The best model is from step 20."),
         ("steps", 23, "Finished after 23 steps."),
         ("early stopping", 12, "Early stopping after 23 steps: no better validation score since step 12."),
     ],
