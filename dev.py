@@ -6,6 +6,7 @@
     python dev.py lint    all of these but the tests
     python dev.py docs    guide and API reference as a web site   (folder site/)
     python dev.py bench   time and memory against what people would use instead   (--quick, --suite NAME)
+    python dev.py gpu     what only a GPU can show: the answers of the CPU, learning, times and memory
     python dev.py fuzz    damaged input of every format through every command   (--seconds N, --seed S)
     python dev.py crash   commands killed at any of their file operations   (--runs N, --seed S)
                           with --cancel N: commands that are asked to stop at any moment
@@ -59,7 +60,7 @@ class StopError(Exception):
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code."""
     parser = argparse.ArgumentParser(prog="dev.py", description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("command", choices=("demo", "test", "lint", "docs", "bench", *RELIABILITY))
+    parser.add_argument("command", choices=("demo", "test", "lint", "docs", "bench", "gpu", *RELIABILITY))
     parser.add_argument("--allow-cuda", action="store_true", help="install CUDA packages on a machine without a GPU")
     options, rest = parser.parse_known_args(arguments)
     try:
@@ -69,6 +70,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return test(rest, options.allow_cuda)
         if options.command == "bench":
             return bench(rest, options.allow_cuda)
+        if options.command == "gpu":
+            return gpu(rest, options.allow_cuda)
         if options.command in RELIABILITY:
             return reliability(options.command, rest, options.allow_cuda)
         if rest:
@@ -101,6 +104,12 @@ def bench(rest: Sequence[str], allow_cuda: bool) -> int:
     """Install as for the tests, then run the benchmark suites; their options are passed on."""
     prepare({"train", "demo", "test"}, allow_cuda)
     return run([str(ROOT / "Testing" / "benchmarks" / "run.py"), *rest])
+
+
+def gpu(rest: Sequence[str], allow_cuda: bool) -> int:
+    """Install as for the tests, then run what only a GPU can show, against the CPU; it prints times and memory."""
+    prepare({"train", "demo", "test"}, allow_cuda)
+    return run(["-m", "pytest", "-s", "-rs", str(ROOT / "Testing" / "gpu"), *rest])
 
 
 def reliability(tool: str, rest: Sequence[str], allow_cuda: bool) -> int:

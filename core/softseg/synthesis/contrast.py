@@ -2,11 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
+
 import numpy as np
 
+from softseg.errors import InputError
 from softseg.synthesis.settings import SynthesisSpec
 from softseg.tree import LabelTree
 from softseg.types import FloatArray
+from softseg.yaml_text import load_yaml
+
+CONTRASTS = Path(__file__).with_name("contrasts.yaml")
+
+VARIATION = 0.15
+"""Standard deviation of the logarithm of a tissue's intensity in a familiar contrast (our default)."""
+
+DIFFERENCE = 0.04
+"""Standard deviation of the intensities of structures of one tissue in a familiar contrast (our default)."""
 
 
 def class_intensities(
@@ -15,8 +29,15 @@ def class_intensities(
     """Return mean and spread of each leaf, float32 ``[C]`` each; means lie in 0..1, background is 0 or nearly so.
 
     From the root on, a node takes the intensity of its parent with the probability that ``spec.shared`` gives for its
-    depth, else an intensity of its own; left and right are then made equal with the probability ``spec.sides``.
+    depth, else an intensity of its own; left and right are then made equal with the probability ``spec.sides``. With
+    the probability ``spec.familiar`` all have those of a common contrast instead.
+
+    Raises
+    ------
+    InputError: a familiar contrast is wanted of a tree without any tissue whose intensity is known.
     """
+    if spec.familiar and generator.random() < spec.familiar:
+        return familiar_intensities(tree, spec, generator)
     chosen: dict[str, tuple[float, float]] = {}
 
     def own() -> tuple[float, float]:
@@ -43,3 +64,49 @@ def class_intensities(
         means[background] = 0.0 if dark else generator.uniform(0, 0.1)
         spreads[background] = 0.0 if dark else generator.uniform(0, 0.02)
     return means, spreads
+
+
+def familiar_intensities(
+    tree: LabelTree, spec: SynthesisSpec, generator: np.random.Generator
+) -> tuple[FloatArray, FloatArray]:
+    """Return mean and spread of each leaf as in a scan of a common contrast; see :func:`class_intensities`.
+
+    A tissue's usual intensity is varied once for all its structures, and a little for each; left and right are alike.
+    A leaf of no known tissue gets any intensity.
+
+    Raises
+    ------
+    InputError: the tree has no tissue whose intensity is known.
+    """
+    contrasts = _contrasts()
+    usual = contrasts[sorted(contrasts)[int(generator.integers(len(contrasts)))]]
+    varied = {tissue: mean * float(np.exp(VARIATION * generator.standard_normal())) for tissue, mean in usual.items()}
+    tissues = [next((n.id for n in reversed(tree.path(leaf.id)) if n.id in usual), None) for leaf in tree.leaves]
+    if not any(tissues):
+        raise InputError(
+            f"tree {tree.name!r} has no tissue whose intensity is known",
+            field="synthetic.familiar",
+            hint="name tissues as the tree head-tissues does, or set synthetic.familiar=0",
+        )
+    means = np.array(
+        [
+            generator.uniform(0.03, 1) if t is None else varied[t] + DIFFERENCE * generator.standard_normal()
+            for t in tissues
+        ],
+        np.float32,
+    )
+    spreads = generator.uniform(0, spec.spread, len(means)).astype(np.float32)
+    partner = tree.mirror_permutation()
+    means, spreads = (
+        np.where(partner < np.arange(len(partner)), values[partner], values) for values in (means, spreads)
+    )
+    if tree.background is not None:
+        background = tree.leaf_index(tree.background.id)
+        means[background], spreads[background] = 0.0, 0.0
+    return np.clip(means, 0, 1), spreads
+
+
+@cache
+def _contrasts() -> Mapping[str, Mapping[str, float]]:
+    found: Mapping[str, Mapping[str, float]] = load_yaml(CONTRASTS.read_text(encoding="utf-8"))
+    return found

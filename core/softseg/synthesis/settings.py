@@ -21,6 +21,8 @@ class SynthesisSpec(BaseModel):
     brain: node of the learned tree that is kept where the skull is taken off.
     shared: probability that a node takes the intensity of its parent, by its depth in the dataset's tree: the first
         number is for children of the root, the last for all deeper nodes too (ours).
+    familiar: probability that a draw looks like a common MR contrast (T1, T2, PD or FLAIR), with variations, rather
+        than like any (ours); the dataset's tree must hold tissues of ``head-tissues``.
     sides: probability that left and right have one intensity; the rest of the tree is asked only otherwise (ours).
     rotation_degrees, scale, shear: largest rotation about each axis, range of the zoom of each axis, largest shear.
     elastic_mm, elastic_knot_mm: largest standard deviation of the displacement of knots, distance between knots.
@@ -42,6 +44,7 @@ class SynthesisSpec(BaseModel):
     learn: str | None = None
     brain: str = "brain"
     shared: tuple[float, ...] = (0.0, 0.6, 0.85)
+    familiar: Probability = Field(default=0.0, ge=0, le=1)
     sides: Probability = Field(default=0.97, ge=0, le=1)
     rotation_degrees: float = Field(default=18.0, ge=0, le=180)
     scale: Range = (0.85, 1.2)
