@@ -85,22 +85,14 @@ def test_a_scan_is_predicted_as_on_the_cpu(part: Image, precision: str, labels: 
 
 
 @pytest.mark.parametrize("recipe", ["soft-tree", "ce-dice", "softseg"])
-def test_it_learns_and_goes_on_from_its_checkpoint(maps: Maps, tmp_path: Path, recipe: str) -> None:
+def test_it_learns(maps: Maps, tmp_path: Path, recipe: str) -> None:
     dataset = Dataset.load(write_dataset(maps, tmp_path / "data"))
     began = time.perf_counter()
     train(dataset, Recipe.load(recipe, SMALL), tmp_path / "run", device=DEVICE, pictures=False)
     seconds = time.perf_counter() - began
-    train(
-        dataset,
-        Recipe.load(recipe, [*SMALL[1:], "steps=80"]),
-        tmp_path / "run",
-        device=DEVICE,
-        resume=True,
-        pictures=False,
-    )
     losses = _losses(tmp_path / "run" / "log.jsonl")
     print(f"\n{recipe} on {DEVICE}: 60 steps in {seconds:.1f} s, loss {losses[0]:.3f} to {np.mean(losses[-10:]):.3f}")
-    assert len(losses) == 80
+    assert len(losses) == 60
     assert np.mean(losses[-10:]) < 0.9 * np.mean(losses[:10])
     found = softseg.predict(maps.t1, tmp_path / "run" / "model", device=DEVICE)
     assert found.probability("grey-matter").max() > 0.3

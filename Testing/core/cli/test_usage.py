@@ -24,7 +24,7 @@ def test_help_names_every_command(cli: Callable) -> None:
 
 
 @pytest.mark.parametrize("command", ["train", "predict", "collapse", "evaluate", "data check", "data import", "demo"])
-def test_long_commands_probability_their_options(cli: Callable, command: str) -> None:
+def test_long_commands_share_their_options(cli: Callable, command: str) -> None:
     answer = cli(*command.split(), "--help")
     assert answer.code == 0
     assert all(option in answer.out for option in ("--events", "--quiet", "--cancel-file"))

@@ -45,7 +45,7 @@ def test_compound_is_the_weighted_sum(kind: str, tree: LabelTree, logits: Tensor
     torch.testing.assert_close(total, torch.stack(parts).sum())
 
 
-def test_tree_losses_probability_one_pass(tree: LabelTree) -> None:
+def test_tree_losses_share_one_pass(tree: LabelTree) -> None:
     specs = [{"name": name} for name in ("cross-entropy", "tree-wasserstein", "tree-cross-entropy", "dice")]
     assert len(build_loss(specs, tree).parts) == 2
 

@@ -104,7 +104,7 @@ def run(command: list[str], **environment: str) -> subprocess.CompletedProcess[s
     return subprocess.run([sys.executable, *command], capture_output=True, text=True, env=settings, check=False)
 
 
-def test_two_processes_probability_a_cohort(
+def test_two_processes_share_a_cohort(
     scan: Callable[..., Path], broken: Path, model_folder: Path, tmp_path: Path
 ) -> None:
     """The process with the failed case is done first, and must not end the other one with its exit code."""

@@ -206,13 +206,36 @@ def test_children_have_the_intensity_of_their_parent_where_all_is_shared() -> No
     assert means[PAINTED.leaf_index("skin")] != means[tissue[0]]
 
 
-def test_siblings_probability_an_intensity_as_often_as_the_level_says() -> None:
+def test_siblings_share_an_intensity_as_often_as_the_level_says() -> None:
     """Cortex and lesion: both take their parent's with probability p each, independently."""
     spec = SynthesisSpec(shared=(0.0, 0.0, 0.7), sides=0.0)
     generator = np.random.default_rng(1)
     pair = [PAINTED.leaf_index(name) for name in ("cortex-left", "lesion-left")]
     alike = [len(set(class_intensities(PAINTED, spec, generator)[0][pair])) == 1 for _ in range(2000)]
     assert abs(np.mean(alike) - 0.7**2) < 4 * math.sqrt(0.49 * 0.51 / 2000)
+
+
+def test_a_familiar_contrast_keeps_the_order_of_tissues_and_sides_alike(resources: Path) -> None:
+    tree = LabelTree.load(resources / "LabelTrees" / "head-tissues.json")
+    spec, generator = SynthesisSpec(familiar=1.0), np.random.default_rng(4)
+    names = ["white-matter-tissue-left", "cortex-left", "ventricle-body-left", "cortical-bone"]
+    white, grey, fluid, bone = (tree.leaf_index(name) for name in names)
+    partner = tree.mirror_permutation()
+    brighter = []
+    for _ in range(200):
+        means, spreads = class_intensities(tree, spec, generator)
+        assert ((means >= 0) & (means <= 1)).all()
+        assert np.array_equal(means, means[partner])
+        assert means[bone] < means[white]
+        assert spreads.max() <= spec.spread
+        brighter.append((means[white] > means[grey], means[fluid] > means[white]))
+    for part in np.mean(brighter, axis=0):  # white above grey in T1, fluid above white in T2 and mostly in PD
+        assert 0.2 < part < 0.7
+
+
+def test_a_familiar_contrast_needs_familiar_tissues() -> None:
+    with pytest.raises(InputError, match="has no tissue whose intensity is known"):
+        class_intensities(TAUGHT, SynthesisSpec(familiar=1.0), np.random.default_rng(0))
 
 
 @settings(max_examples=30, deadline=None)

@@ -187,7 +187,7 @@ def test_slicer_ctbl_and_itk_snap_and_bids(tmp_path: Path) -> None:
     assert tree.leaves[1].color is None
 
 
-def test_leaves_that_probability_a_name_are_written_by_id(tmp_path: Path) -> None:
+def test_leaves_that_share_a_name_are_written_by_id(tmp_path: Path) -> None:
     nodes = [Node("root", "root", None), Node("a", "side", "root", value=1), Node("b", "side", "root", value=2)]
     LabelTree(nodes).save(tmp_path / "x.ctbl")
     assert leaves(LabelTree.load(tmp_path / "x.ctbl")) == [(1, "a"), (2, "b")]

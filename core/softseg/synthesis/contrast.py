@@ -16,7 +16,7 @@ from softseg.yaml_text import load_yaml
 
 CONTRASTS = Path(__file__).with_name("contrasts.yaml")
 
-VARIATION = 0.15
+VARIATION = 0.25
 """Standard deviation of the logarithm of a tissue's intensity in a familiar contrast (our default)."""
 
 DIFFERENCE = 0.04
