@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import SimpleITK as sitk
 import torch
 from monai.bundle import ConfigParser
 from monai.data import MetaTensor
@@ -21,6 +22,7 @@ from softseg.image import Geometry, Image, read_image, write_image
 from softseg.network import Head, ModelFolder, build_network, set_output_bias
 from softseg.network.bundle import inference_config
 from softseg.prediction import sliding_probabilities
+from softseg.prediction.in_memory import predict
 from softseg.requests.names import file_name
 from softseg.soft.resample import resample_image
 from softseg.tree import LabelTree, Node
@@ -30,8 +32,23 @@ import sys
 sys.modules["softseg"] = None  # not importable
 from monai.bundle import run
 run(config_file="configs/inference.json", meta_file="configs/metadata.json", bundle_root=".", dataset_dir=sys.argv[1],
-    output_dir=sys.argv[2])
+    output_dir=sys.argv[2], save_probabilities="true")
 """
+
+
+def run_by_monai(folder: Path, images: Path, out: Path) -> None:
+    """Run a bundle in a process that cannot import this product."""
+    environment = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
+    done = subprocess.run(
+        [sys.executable, "-c", RUN, str(images), str(out)],
+        cwd=folder,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+
 
 TREE = LabelTree(
     [
@@ -99,23 +116,38 @@ def test_monai_predicts_what_softseg_predicts(head: str, tmp_path: Path) -> None
     network = build_network(plan.network, 1, Head(head, 3).out_channels, 3)  # type: ignore[arg-type]
     fit(network, Head(head, 3), plan, image)
     folder = ModelFolder.save(tmp_path / "model", network, plan, TREE, f"head: {head}\n")
-    environment = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
-    done = subprocess.run(
-        [sys.executable, "-c", RUN, str(images), str(tmp_path / "out")],
-        cwd=folder,
-        env=environment,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr[-2000:]
-    (file,) = (tmp_path / "out").glob("*.nii.gz")
-    found = read_image(file)
+    run_by_monai(folder, images, tmp_path / "out")
+    found = read_image(tmp_path / "out" / "ball_labels.nii.gz")
+    soft = sitk.ReadImage(str(tmp_path / "out" / "ball_probabilities.nii.gz"))
+    assert soft.GetSize() == (36, 44, 40, 3)
+    np.testing.assert_allclose(sitk.GetArrayFromImage(soft).sum(axis=0), 1, atol=1e-3)
     assert found.geometry.same_grid(image.geometry, tolerance_mm=0.05)
     ours = own_prediction(ModelFolder.load(folder).network.eval(), Head(head, 3), plan, image)
     assert set(np.unique(found.array)) <= {0, 3, 7}
     assert np.mean(found.array == ours) > 0.98
     assert np.mean(ours > 0) > 0.02  # the comparison has something to compare
+
+
+def test_a_shipped_model_gives_the_same_labels(shared_data: Path, resources: Path, tmp_path: Path) -> None:
+    """Of one slice, which stays an image of three axes, on a grid that the model resamples."""
+    scan = sitk.ReadImage(str(shared_data / "cord" / "sub-9604" / "anat" / "sub-9604_run-1_T2starw.nii.gz"))
+    (tmp_path / "images").mkdir()
+    sitk.WriteImage(scan[56:-56, 40:-40, 9:10], str(tmp_path / "images" / "cord.nii.gz"))
+    model = resources / "Models" / "cord-gm-soft" / "members" / "wing"
+    run_by_monai(model, tmp_path / "images", tmp_path / "out")
+
+    image = read_image(tmp_path / "images" / "cord.nii.gz")
+    ours = predict(image, model, precision="float32", device="cpu")
+    leaves = np.stack([ours.probability(leaf.id) for leaf in ours.tree.leaves])
+    labels = sitk.ReadImage(str(tmp_path / "out" / "cord_labels.nii.gz"))
+    assert labels.GetSize() == (176, 208, 1)
+    found = sitk.GetArrayFromImage(labels)
+    expected = np.array([leaf.value for leaf in ours.tree.leaves])[leaves.argmax(axis=0)]
+    assert np.mean(found == expected) >= 0.999
+    assert np.sum(expected > 0) > 200  # the comparison has something to compare
+    soft = sitk.GetArrayFromImage(sitk.ReadImage(str(tmp_path / "out" / "cord_probabilities.nii.gz")))
+    assert soft.shape == leaves.shape
+    assert np.mean(np.abs(soft - leaves) < 0.01) > 0.99
 
 
 def labels_of(image: Image) -> np.ndarray:

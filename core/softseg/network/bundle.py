@@ -19,7 +19,7 @@ from softseg.bundle_text import escaped, shown
 from softseg.data.cubes.bands import Bands
 from softseg.data.plan import Plan
 from softseg.network.architectures import network_config
-from softseg.network.heads import Head
+from softseg.network.heads import LEAST_DIVISOR, Head
 from softseg.requests.names import file_name
 from softseg.requests.predict import OVERLAP
 from softseg.tree import LabelTree
@@ -113,8 +113,10 @@ def inference_config(plan: Plan, tree: LabelTree, head: Head) -> dict[str, Any]:
         "dataloader": {"_target_": "DataLoader", "dataset": "@dataset", "batch_size": 1, "num_workers": 0},
         "network_def": network_config(plan.network, plan.inputs, head.out_channels, plan.dimensions),
         "network": "$@network_def.to(@device)",
+        "save_probabilities": False,
         "preprocessing": {"_target_": "Compose", "transforms": _preprocessing(plan)},
         "inferer": _inferer(plan),
+        "save_labels": _saved("labels", "$numpy.int32" if max(_values(tree)) > 65535 else "$numpy.uint16"),
         "postprocessing": {"_target_": "Compose", "transforms": _postprocessing(tree, head)},
         "checkpoint": "$@bundle_root + '/models/model.pt'",
         "evaluator": {
@@ -127,6 +129,7 @@ def inference_config(plan: Plan, tree: LabelTree, head: Head) -> dict[str, Any]:
         },
         "run": [
             "$@network.load_state_dict(torch.load(@checkpoint, map_location=@device, weights_only=True))",
+            f"$@network.register_forward_hook(lambda module, given, x: {_of_a_window(head)})",
             "$@evaluator.run()",
         ],
     }
@@ -220,16 +223,26 @@ def _roi(plan: Plan) -> list[int]:
 
 def _inferer(plan: Plan) -> dict[str, Any]:
     window = {"roi_size": list(plan.patch_size), "overlap": OVERLAP, "mode": "gaussian", "sw_batch_size": 1}
+    window["padding_mode"] = "replicate"  # of images smaller than a window, as in training
     if plan.dimensions == 2:
         return {"_target_": "SliceInferer", "spatial_dim": 0, **window}
     return {"_target_": "SlidingWindowInferer", **window}
 
 
-def _postprocessing(tree: LabelTree, head: Head) -> list[dict[str, Any]]:
-    values = [int(leaf.value or 0) for leaf in tree.leaves]
-    to_values = f"$lambda x: torch.tensor({values}, device=x.device)[x.long()]"
+def _values(tree: LabelTree) -> list[int]:
+    return [int(leaf.value or 0) for leaf in tree.leaves]
+
+
+def _postprocessing(tree: LabelTree, head: Head) -> list[dict[str, Any] | str]:
+    """Probabilities in the image's grid, saved on wish, then labels.
+
+    MONAI's writer adds a channel axis at the end or removes all axes of length 1 there, also that of an image of one
+    slice. The labels therefore go in as ``[i, j, 1, k]``, of which it is told that two axes are spatial and ``k`` is
+    the channel: it takes the third away and writes ``[i, j, k]``.
+    """
+    to_values = f"$lambda x: torch.tensor({_values(tree)}, device=x.device)[x[0].long()][:, :, None]"
     return [
-        {"_target_": "Lambdad", "keys": "pred", "func": f"$lambda x: {_probabilities(head)}", "track_meta": True},
+        *_of_a_volume(head),
         {
             "_target_": "Invertd",
             "keys": "pred",
@@ -238,29 +251,46 @@ def _postprocessing(tree: LabelTree, head: Head) -> list[dict[str, Any]]:
             "nearest_interp": False,
             "to_tensor": True,
         },
+        {
+            **_saved("probabilities", "$numpy.float32"),
+            "_disabled_": "$str(@save_probabilities).lower() not in ('true', '1', 'yes')",
+        },
         {"_target_": "AsDiscreted", "keys": "pred", "argmax": True},
         {"_target_": "Lambdad", "keys": "pred", "func": to_values},
-        {
-            "_target_": "SaveImaged",
-            "keys": "pred",
-            "output_dir": "@output_dir",
-            "output_postfix": "labels",
-            "output_dtype": "$numpy.int32" if max(values) > 65535 else "$numpy.uint16",
-            "separate_folder": False,
-            "squeeze_end_dims": False,  # an image of one slice stays one
-            "resample": False,
-        },
+        "$@save_labels.set_options(data_kwargs={'channel_dim': -1, 'spatial_ndim': 2})",
     ]
 
 
-def _probabilities(head: Head) -> str:
-    """From raw outputs ``[channels, k, j, i]`` of a whole volume to probabilities of the leaves."""
+def _saved(what: str, dtype: str) -> dict[str, Any]:
+    """Return the step that writes a file; an image of one slice keeps its three axes."""
+    return {
+        "_target_": "SaveImaged",
+        "keys": "pred",
+        "output_dir": "@output_dir",
+        "output_postfix": what,
+        "output_dtype": dtype,
+        "separate_folder": False,
+        "squeeze_end_dims": False,
+        "resample": False,
+    }
+
+
+def _of_a_window(head: Head) -> str:
+    """From raw outputs ``[B, channels, ...]`` of a window to what is averaged over windows, as our prediction does."""
     if head.name == "softmax":
-        return "torch.softmax(x, 0)"
+        return "torch.softmax(x, 1)"
     if head.name == "godin":
-        return "torch.softmax(x[:-1] / torch.sigmoid(x[-1:]).clamp(min=1e-3), 0)"
-    if not head.single:
-        return "torch.relu(x) / torch.relu(x).sum(0, keepdim=True).clamp(min=1e-12)"
-    probabilities = "torch.relu(x) / torch.relu(x).max().clamp(min=1e-12)"
-    pair = [f"1 - {probabilities}", probabilities]
-    return f"torch.cat([{', '.join(pair if head.background == 0 else pair[::-1])}])"
+        return f"torch.softmax(x[:, :-1] / torch.sigmoid(x[:, -1:]).clamp(min={LEAST_DIVISOR}), 1)"
+    return "torch.relu(x)"
+
+
+def _of_a_volume(head: Head) -> list[dict[str, Any]]:
+    """From these averages ``[channels, k, j, i]`` to probabilities; only a NormReLU head needs the whole volume."""
+    if head.name != "normrelu":
+        return []
+    if head.single:
+        pair = ["1 - p", "p"] if head.background == 0 else ["p", "1 - p"]
+        divided = f"(lambda p: torch.cat([{', '.join(pair)}]))(x / x.max().clamp(min=1e-12))"
+    else:
+        divided = "x / x.sum(0, keepdim=True).clamp(min=1e-12)"
+    return [{"_target_": "Lambdad", "keys": "pred", "func": f"$lambda x: {divided}", "track_meta": True}]
