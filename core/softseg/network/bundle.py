@@ -117,7 +117,7 @@ def inference_config(plan: Plan, tree: LabelTree, head: Head) -> dict[str, Any]:
         "preprocessing": {"_target_": "Compose", "transforms": _preprocessing(plan)},
         "inferer": _inferer(plan),
         "save_labels": _saved("labels", "$numpy.int32" if max(_values(tree)) > 65535 else "$numpy.uint16"),
-        "postprocessing": {"_target_": "Compose", "transforms": _postprocessing(tree, head)},
+        "postprocessing": {"_target_": "Compose", "transforms": _postprocessing(plan, tree, head)},
         "checkpoint": "$@bundle_root + '/models/model.pt'",
         "evaluator": {
             "_target_": "SupervisedEvaluator",
@@ -229,11 +229,20 @@ def _inferer(plan: Plan) -> dict[str, Any]:
     return {"_target_": "SlidingWindowInferer", **window}
 
 
+def _around(plan: Plan, head: Head) -> list[dict[str, Any]]:
+    """What lies around the box that the plan crops to is background; MONAI leaves zeros there."""
+    if plan.crop.kind != "center" or head.background is None:
+        return []
+    only = f"torch.eye({head.classes}, device=x.device)[{head.background}].reshape(-1, 1, 1, 1)"
+    func = f"$lambda x: x + {only} * (1 - x.sum(0, keepdim=True))"
+    return [{"_target_": "Lambdad", "keys": "pred", "func": func, "track_meta": True}]
+
+
 def _values(tree: LabelTree) -> list[int]:
     return [int(leaf.value or 0) for leaf in tree.leaves]
 
 
-def _postprocessing(tree: LabelTree, head: Head) -> list[dict[str, Any] | str]:
+def _postprocessing(plan: Plan, tree: LabelTree, head: Head) -> list[dict[str, Any] | str]:
     """Probabilities in the image's grid, saved on wish, then labels.
 
     MONAI's writer adds a channel axis at the end or removes all axes of length 1 there, also that of an image of one
@@ -251,6 +260,7 @@ def _postprocessing(tree: LabelTree, head: Head) -> list[dict[str, Any] | str]:
             "nearest_interp": False,
             "to_tensor": True,
         },
+        *_around(plan, head),
         {
             **_saved("probabilities", "$numpy.float32"),
             "_disabled_": "$str(@save_probabilities).lower() not in ('true', '1', 'yes')",
