@@ -173,7 +173,7 @@ class SoftSegSlicerTest(ScriptedLoadableModuleTest):
 
     def test_results_know_what_they_do_not_know(self):
         """A result is held to a confidence; a decision is looked at."""
-        SelfTest.checkKnowing(self, SoftSegSlicerLogic())
+        SelfTest.checkUncertainty(self, SoftSegSlicerLogic())
 
     def test_results_are_followed(self):
         """A result is hardened, folded, cloned and deleted."""

@@ -44,7 +44,7 @@ def checkFolding(test, logic):
     logic.hideHeatMap(segmentation)
 
 
-def checkKnowing(test, logic):
+def checkUncertainty(test, logic):
     """Hold the labels to a confidence; look at one decision; be told that there is no outlier score."""
     _volume, segmentation = headlessResult(logic)
     tree = logic.treeOf(segmentation)

@@ -5,7 +5,7 @@ import os
 from softseg.errors import InputError
 
 from .Compare.Comparison import Comparison
-from .Logic.Knowing import KnowingLogic
+from .Logic.Uncertainty import UncertaintyLogic
 from .Process.HeadlessRunner import HeadlessRunner
 from .Process.Outcomes import raiseUnlessDone
 from .Scene import Answers, ColorMaps, Export, FalseColor, LabelSource, References, SegmentJob, SliceLayers
@@ -14,7 +14,7 @@ from .Training.SceneDataset import SceneDataset, dataFile
 from .Training.TrainingRun import Request
 
 
-class SoftSegSlicerLogic(KnowingLogic):
+class SoftSegSlicerLogic(UncertaintyLogic):
     """Results in the scene: made, folded, shown as heat maps, measured, edited.
 
     A result is one segmentation node. Its tree, soft parcellation, heat map and volumes are nodes that it refers to, so
@@ -204,7 +204,7 @@ class SoftSegSlicerLogic(KnowingLogic):
         recipe: name or file.
         minutes: time budget, None for none.
         device: ``"auto"``, ``"cpu"`` or ``"cuda:N"``.
-        sets: further ``"key=value"`` of recipe or plan; a dataset of strokes only adds ``sparse=true``.
+        sets: further ``"key=value"`` of recipe or plan; a dataset of scribbles only adds ``sparse=true``.
         after: what follows: ``"calibrate"``, ``"outliers:energy"`` or another score; needs validation cases.
         onEvent: called with each event of the engine.
 

@@ -66,15 +66,15 @@ def addSegmentation(name, masks, volume):
     return node
 
 
-def addPerson(name, seed, strokes=False):
-    """A noisy ball with a core; drawn in full, or as a few strokes with some background."""
+def addPerson(name, seed, scribbles=False):
+    """A noisy ball with a core; drawn in full, or as a few scribbles with some background."""
     generator = np.random.default_rng(seed)
     middle = generator.uniform(9, 14, 3)
     whole, core = ball(middle, 7), ball(middle, 4)
     image = 60.0 * whole + 60.0 * core + generator.normal(0, 15, GRID.shape)
     volume = addVolume(f"{name} T1", image.astype(np.float32))
     masks = {"core": core, "rim": whole & ~core}
-    if strokes:
+    if scribbles:
         painted = np.zeros(GRID.shape, bool)
         painted[int(middle[0]) - 1 : int(middle[0]) + 2] = True
         masks = {"Background": painted & ~whole, **{key: mask & painted for key, mask in masks.items()}}
@@ -94,13 +94,13 @@ def choose(selector, data):
     settle()
 
 
-def prepared(panel, steps=2000, people=3, strokes=False):
+def prepared(panel, steps=2000, people=3, scribbles=False):
     """Add people to the table and make the training tiny."""
     for number in range(people):
-        addCase(panel, *addPerson(("Anna", "Ben", "Cleo")[number], number, strokes))
+        addCase(panel, *addPerson(("Anna", "Ben", "Cleo")[number], number, scribbles))
     choose(panel.ui.deviceSelector, "cpu")
     choose(panel.ui.treeSelector, "own|")
-    if strokes:
+    if scribbles:
         choose(panel.ui.unpaintedSelector, "unknown")
     write(panel.ui.settingsEdit, f"steps={steps} {TINY}")
 

@@ -85,7 +85,7 @@ def test_a_deleted_volume_leaves_the_table_and_closing_the_scene_empties_it(pane
 
 def test_the_recipe_is_explained_in_plain_language(panel):
     assert panel.ui.recipeSelector.currentText == "tree-wasserstein-dice"
-    assert "far branches cost more" in panel.ui.recipeLabel.text
+    assert "distant branches cost more" in panel.ui.recipeLabel.text
     panel.ui.recipeSelector.currentIndex = panel.ui.recipeSelector.findText("ce-dice")
     assert panel.ui.recipeLabel.text.startswith("The usual way to train")
 
@@ -95,7 +95,7 @@ def test_a_few_strokes_are_learned_from_after_a_click_stopped_resumed_to_the_end
 ):
     heard = []
     moduleWidget.context.addObserver("modelsChanged", lambda **data: heard.append(data))
-    prepared(panel, steps=60, strokes=True)
+    prepared(panel, steps=60, scribbles=True)
     settings, folder = panel.ui.settingsEdit.text, panel.ui.folderEdit.currentPath
     panel.ui.settingsEdit.text, panel.ui.folderEdit.currentPath = "", "SoftSeg trainings"
     assert len(screenshot(moduleWidget.parent, "train-choices")) == 2
@@ -300,14 +300,14 @@ def test_shipped_trees_are_offered_by_how_many_labels_fit(panel):
 
 def test_scribbles_are_seen_and_get_the_recipe_for_them(panel):
     addCase(panel, *addPerson("P0", 0))
-    assert (panel.strokes.unpainted, panel.choices.recipe) == ("background", "tree-wasserstein-dice")
-    addCase(panel, *addPerson("P1", 1, strokes=True))  # with some background
-    assert (panel.strokes.unpainted, panel.choices.recipe) == ("unknown", "sparse")
-    assert panel.strokes.sets([]) == ["sparse=false"]  # the background that is painted counts
+    assert (panel.scribbles.unpainted, panel.choices.recipe) == ("background", "tree-wasserstein-dice")
+    addCase(panel, *addPerson("P1", 1, scribbles=True))  # with some background
+    assert (panel.scribbles.unpainted, panel.choices.recipe) == ("unknown", "sparse")
+    assert panel.scribbles.sets([]) == ["sparse=false"]  # the background that is painted counts
 
 
 def test_scribbles_without_a_background_are_learned_from_alone(panel):
-    volume, labels = addPerson("P0", 0, strokes=True)
+    volume, labels = addPerson("P0", 0, scribbles=True)
     segmentation = labels.GetSegmentation()
     segmentation.RemoveSegment(segmentation.GetSegmentIdBySegmentName("Background"))
     segmentation.RemoveSegment(segmentation.GetSegmentIdBySegmentName("rim"))
@@ -321,17 +321,17 @@ def test_scribbles_without_a_background_are_learned_from_alone(panel):
         thin, labels, segmentation.GetSegmentIdBySegmentName("core"), volume
     )
     addCase(panel, volume, labels)
-    assert (panel.strokes.unpainted, panel.choices.recipe) == ("strokes", "sparse")
+    assert (panel.scribbles.unpainted, panel.choices.recipe) == ("strokes", "sparse")
 
 
 def test_what_people_chose_stays_when_scribbles_are_added(panel):
     panel.ui.recipeSelector.currentIndex = panel.ui.recipeSelector.findText("tree-ce")
-    addCase(panel, *addPerson("P1", 1, strokes=True))
-    assert (panel.strokes.unpainted, panel.choices.recipe) == ("unknown", "tree-ce")
+    addCase(panel, *addPerson("P1", 1, scribbles=True))
+    assert (panel.scribbles.unpainted, panel.choices.recipe) == ("unknown", "tree-ce")
     assert "Suggested recipe: sparse." in panel.ui.unpaintedLabel.text
     choose(panel.ui.unpaintedSelector, "background")
-    addCase(panel, *addPerson("P2", 2, strokes=True))
-    assert panel.strokes.unpainted == "background"
+    addCase(panel, *addPerson("P2", 2, scribbles=True))
+    assert panel.scribbles.unpainted == "background"
 
 
 def test_a_killed_training_is_said_and_can_be_resumed(quick, waitUntil):
@@ -374,18 +374,18 @@ def test_painted_strokes_take_the_recipe_for_them_and_give_the_other_one_back(pa
     choose(strokes, "strokes")
     assert recipes.currentText == "sparse"
     assert "there is no background" in panel.ui.unpaintedLabel.text
-    assert panel.strokes.sets([]) == []
+    assert panel.scribbles.sets([]) == []
     recipes.currentIndex = recipes.findText("tree-wasserstein")
-    assert panel.strokes.unpainted == "strokes"
-    assert panel.strokes.sets([]) == ["sparse=true"]
-    assert panel.strokes.sets(["sparse=true"]) == []
+    assert panel.scribbles.unpainted == "strokes"
+    assert panel.scribbles.sets([]) == ["sparse=true"]
+    assert panel.scribbles.sets(["sparse=true"]) == []
     choose(strokes, "background")
     assert recipes.currentText == "tree-wasserstein"
     recipes.currentIndex = recipes.findText("sparse")
-    assert panel.strokes.unpainted == "strokes"
+    assert panel.scribbles.unpainted == "strokes"
     choose(strokes, "unknown")
     assert recipes.currentText == "sparse"
-    assert panel.strokes.sets([]) == ["sparse=false"]
+    assert panel.scribbles.sets([]) == ["sparse=false"]
     choose(strokes, "background")
     assert recipes.currentText == "tree-wasserstein-dice"
 

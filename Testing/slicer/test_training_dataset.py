@@ -109,7 +109,7 @@ def test_strokes_leave_the_unpainted_unlabelled(scene, scan, tmp_path):
     strokes = {"Background": block(0), "Grey Matter": block(4, slice(2, 5))}
     labels = addSegmentation(scene, "strokes", strokes)
     case = SceneCase({"T1": addVolume(scene, "scan", scan)}, labels)
-    case = written(SceneDataset("few", HEAD, [case], strokes=True), tmp_path).cases[0]
+    case = written(SceneDataset("few", HEAD, [case], scribbles=True), tmp_path).cases[0]
     assert np.array_equal(read_image(case.mask).array != 0, strokes["Background"] | strokes["Grey Matter"])
     assert set(np.unique(read_image(case.labels).array)) == {0, 3}
     assert case.group == "scan"
@@ -119,7 +119,7 @@ def test_strokes_without_background_are_refused_with_what_to_do(scene, scan, tmp
     labels = addSegmentation(scene, "strokes", {"Grey Matter": block(4)})
     case = SceneCase({"T1": addVolume(scene, "scan", scan)}, labels)
     with pytest.raises(InputError, match=r"no background is painted.*add a segment called 'Background'"):
-        list(SceneDataset("few", HEAD, [case], strokes=True).write(tmp_path))
+        list(SceneDataset("few", HEAD, [case], scribbles=True).write(tmp_path))
     assert not (tmp_path / "DATA.json").exists()
 
 

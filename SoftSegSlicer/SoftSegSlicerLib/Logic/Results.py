@@ -26,11 +26,11 @@ from ..Scene.ParcellationNode import ParcellationStore
 from ..Scene.SceneWatch import SceneWatch
 from ..Scene.Sureness import SureSource
 from ..Scene.Surfaces import Surfaces
-from .Correcting import CorrectingLogic
-from .Following import FollowingLogic
+from .Corrections import CorrectionsLogic
+from .SegmentChanges import SegmentChangesLogic
 
 
-class ResultsLogic(FollowingLogic, CorrectingLogic):
+class ResultsLogic(SegmentChangesLogic, CorrectionsLogic):
     """Segmentations with a label tree and, where a soft model made them, a soft parcellation."""
 
     def __init__(self):

@@ -59,7 +59,7 @@ def refuseBackground(cases):
 
 
 def requireBackground(exports, tree):
-    """Raise an error where strokes never say what is outside: a network would call everything a structure."""
+    """Raise an error where scribbles never say what is outside: a network would call everything a structure."""
     value = tree.value_of(tree.background.id)
     if not any(value in export.values for export in exports):
         raise InputError(

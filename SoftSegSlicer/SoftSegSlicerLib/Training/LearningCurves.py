@@ -56,15 +56,15 @@ class LearningCurves:
     def shownScores(self):
         """Return the scores worth a line: Dice of each level and of the leaves, and the soft Dice of the leaves.
 
-        Of strokes it is F1 and, of the leaves, accuracy: over the painted voxels a Dice of each case says little.
+        Of scribbles it is F1 and, of the leaves, accuracy: over the painted voxels a Dice of each case says little.
         """
-        kind, other = ("f1", "accuracy/leaves") if self.ofStrokes else ("dice", _SOFT)
+        kind, other = ("f1", "accuracy/leaves") if self.ofScribbles else ("dice", _SOFT)
         levels = sorted((name for name in self.scores if name.startswith(f"{kind}/level ")), key=_levelOf)
         ends = [name for name in (f"{kind}/leaves", other) if name in self.scores]
         return levels[:-1] + ends  # the deepest level is that of the leaves
 
     @property
-    def ofStrokes(self):
+    def ofScribbles(self):
         """Whether the training is judged by painted voxels alone."""
         return _LABELLED in self.scores
 
@@ -83,7 +83,7 @@ class LearningCurves:
             self._series(scene, name, scoreTable, name, _COLORS[n % len(_COLORS)], dashed=name == _SOFT)
             for n, name in enumerate(names)
         ]
-        axis = "scores of the painted voxels" if self.ofStrokes else "Dice of the validation cases"
+        axis = "scores of the painted voxels" if self.ofScribbles else "Dice of the validation cases"
         _dress(scoreChart, lines, self._name, axis, (0.0, 1.0))
         return lossChart, scoreChart
 

@@ -53,9 +53,9 @@ class SceneDataset:
     name: for people.
     tree: what the labels mean.
     cases: list of :class:`SceneCase`.
-    strokes: what is not painted is unlabelled and takes no part; otherwise it is background.
-    positiveOnly: strokes without a background: what is not painted is unlabelled, and no voxel is ever background. Such
-        a dataset is for trainings with ``sparse=true``.
+    scribbles: what is not painted is unlabelled and takes no part; otherwise it is background.
+    positiveOnly: scribbles without a background: what is not painted is unlabelled, and no voxel is ever background.
+        Such a dataset is for trainings with ``sparse=true``.
     overlaps: voxels of segments that contradict each other: ``"refuse"``, or ``"first"`` for the first segment.
     remarks: what :meth:`write` found that people should know: labels taken by value, contradicting segments.
     """
@@ -63,7 +63,7 @@ class SceneDataset:
     name: str
     tree: object
     cases: list = field(default_factory=list)
-    strokes: bool = False
+    scribbles: bool = False
     positiveOnly: bool = False
     overlaps: str = REFUSE
     remarks: list = field(default_factory=list)
@@ -101,7 +101,7 @@ class SceneDataset:
 
         Raises
         ------
-        InputError: as :meth:`check`; it is open which node a segment is; strokes lack the background, or have one
+        InputError: as :meth:`check`; it is open which node a segment is; scribbles lack the background, or have one
             although they are positive-only; the disk is full or cannot be written.
         ContradictionError: segments contradict each other.
         """
@@ -109,7 +109,7 @@ class SceneDataset:
         tree = fittingTree(self.tree, self.positiveOnly)
         if self.positiveOnly:
             refuseBackground(self.cases)
-        masked = self.strokes and not self.positiveOnly  # else label 0 says the same: nothing is known
+        masked = self.scribbles and not self.positiveOnly  # else label 0 says the same: nothing is known
         exports = [_CaseExport(case, tree, masked, overlaps or self.overlaps) for case in self.cases]
         self.remarks = []
         with plainErrors(folder):

@@ -6,11 +6,11 @@ from ..Exchange.LabelMatching import backgroundAmong
 from ..Exchange.LabelReader import layersOf, segmentNames
 from ..Scene.Grids import arrayOf
 
-BACKGROUND, UNKNOWN, STROKES = "background", "unknown", "strokes"
+BACKGROUND, UNKNOWN, SCRIBBLES = "background", "unknown", "strokes"
 
 
 def unpaintedOf(labels):
-    """Return BACKGROUND, UNKNOWN (scribbles, also of the background) or STROKES (scribbles without a background).
+    """Return BACKGROUND, UNKNOWN (scribbles, also of the background) or SCRIBBLES (scribbles without a background).
 
     Parameters
     ----------
@@ -21,4 +21,4 @@ def unpaintedOf(labels):
         return UNKNOWN  # nobody paints all of it
     layers = layersOf(labels)
     # every layer has to look so: one structure drawn in full says that the others are, too
-    return STROKES if all(looks_like_scribbles(arrayOf(layer.image)) for layer in layers) else BACKGROUND
+    return SCRIBBLES if all(looks_like_scribbles(arrayOf(layer.image)) for layer in layers) else BACKGROUND

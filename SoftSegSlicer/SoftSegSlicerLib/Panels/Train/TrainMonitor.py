@@ -147,7 +147,7 @@ class TrainMonitor:
         if self.curves.lastLoss is not None:
             parts.append(_("loss {loss}").format(loss=f"{self.curves.lastLoss:.3g}"))
         shown = (("dice/leaves", _("Dice")), ("soft_dice/leaves", _("soft Dice")))
-        if self.curves.ofStrokes:
+        if self.curves.ofScribbles:
             shown = (("f1/leaves", _("F1")), ("accuracy/leaves", _("accuracy")))
         for name, text in shown:
             points = self.curves.scores.get(name)

@@ -28,7 +28,7 @@ from .TrainMatches import TrainMatches
 from .TrainMonitor import TrainMonitor
 from .TrainResult import TrainResult, guardTraining
 from .TrainRuns import TrainRuns
-from .TrainStrokes import BACKGROUND, STROKES, TrainStrokes
+from .TrainScribbles import BACKGROUND, SCRIBBLES, TrainScribbles
 
 SCENE, FILE = "scene", "file"
 PATIENCE_MILLISECONDS = 4000
@@ -62,7 +62,7 @@ class TrainPanel:
         ui.sourceSelector.addItem(_("A dataset file (DATA.json)"), FILE)
         self.monitor = TrainMonitor(ui, self._onState)
         self.choices = TrainChoices(ui, context, self._update)
-        self.strokes, self.after = TrainStrokes(ui), TrainAfter(ui)
+        self.scribbles, self.after = TrainScribbles(ui), TrainAfter(ui)
         self.corrections = TrainCorrections(self.widget.layout(), context, self._fineTune, self._originalData)
         self.corrections.button.clicked.connect(self._onFineTune)
         self._cases = TrainCases(ui, self._onSource, self._onAdded)
@@ -132,7 +132,7 @@ class TrainPanel:
 
     def _onAdded(self, labels):
         try:
-            self.strokes.follow(labels)
+            self.scribbles.follow(labels)
         except SoftSegError as error:
             self._message.error(error)
 
@@ -208,14 +208,14 @@ class TrainPanel:
         self._launch(folder, request)
 
     def _startFromScene(self, folder, request, tree):
-        unpainted = self.strokes.unpainted
+        unpainted = self.scribbles.unpainted
         SceneDataset("", tree, self._cases.cases()).check()
-        settled = self.matches.settle(self._cases.cases(), fittingTree(tree, unpainted == STROKES))
+        settled = self.matches.settle(self._cases.cases(), fittingTree(tree, unpainted == SCRIBBLES))
         if settled is None:
             return
         cases, tree = settled
-        dataset = SceneDataset(os.path.basename(folder), tree, cases, unpainted != BACKGROUND, unpainted == STROKES)
-        request.sets += self.strokes.sets(request.sets)
+        dataset = SceneDataset(os.path.basename(folder), tree, cases, unpainted != BACKGROUND, unpainted == SCRIBBLES)
+        request.sets += self.scribbles.sets(request.sets)
         files = os.path.join(folder, "dataset")
         request.dataset = dataFile(files)
         self.ui.statusLabel.text = _("Writing the scans…")
@@ -244,7 +244,7 @@ class TrainPanel:
     def _onMatches(self, *_args):
         """Show what belongs to what, with the tree that is chosen now."""
         try:
-            tree = fittingTree(self.choices.tree(self._cases.cases()), self.strokes.unpainted == STROKES)
+            tree = fittingTree(self.choices.tree(self._cases.cases()), self.scribbles.unpainted == SCRIBBLES)
             self.matches.settle(self._cases.cases(), tree, always=True)
         except SoftSegError as error:
             self._message.error(error)

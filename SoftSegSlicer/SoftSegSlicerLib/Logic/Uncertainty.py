@@ -1,4 +1,4 @@
-"""What a result does not know: answers only as deep as sure, outliers, the uncertainty of one decision."""
+"""Uncertainty of results: deepest certain labels, outliers, the uncertainty of one decision."""
 
 import math
 from dataclasses import replace
@@ -11,10 +11,10 @@ from ..Scene.Probe import toLocal
 from ..Scene.ShownMap import DISAGREEMENT, OUTLIER_SCORE, Kind, ShownMap
 from ..Scene.Sureness import Sureness, SureSource
 from ..Translation import tr as _
-from .Looking import LookingLogic, given
+from .Maps import MapsLogic, given
 
 
-class KnowingLogic(LookingLogic):
+class UncertaintyLogic(MapsLogic):
     """Labels that say no more than is sure, and maps of what is doubtful or strange."""
 
     # -- as deep as sure ------------------------------------------------------------------------------------------

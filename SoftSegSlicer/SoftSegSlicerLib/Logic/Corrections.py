@@ -14,7 +14,7 @@ from ..Scene.Leftovers import keepOutside
 from ..Scene.VoxelSets import voxelsOf
 
 
-class CorrectingLogic:
+class CorrectionsLogic:
     """What people say about voxels of a result; the base of :class:`.Results.ResultsLogic`, whose methods it uses."""
 
     onCorrected = None

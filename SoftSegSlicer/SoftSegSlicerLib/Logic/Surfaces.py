@@ -4,7 +4,7 @@ from ..Scene import Surfaces
 from .Results import ResultsLogic
 
 
-class SurfacingLogic(ResultsLogic):
+class SurfacesLogic(ResultsLogic):
     """Surfaces of the segments that are shown; they follow when the result is folded, edited or corrected."""
 
     onSurfacesWanted = None

@@ -3,7 +3,7 @@
 from slicer.i18n import tr as _
 
 from ...Training.RecipeTexts import FIRST_CHOICE
-from ...Training.Scribbles import BACKGROUND, STROKES, UNKNOWN, unpaintedOf
+from ...Training.Scribbles import BACKGROUND, SCRIBBLES, UNKNOWN, unpaintedOf
 from ..Widgets.Selectors import chosen
 
 SPARSE = "sparse"
@@ -11,7 +11,7 @@ SPARSE = "sparse"
 NARROWEST = 330
 
 
-class TrainStrokes:
+class TrainScribbles:
     """Ties the selector of unpainted voxels, its explanation and the recipe together.
 
     What people chose themselves stays; everything else follows the labels of the cases.
@@ -27,14 +27,14 @@ class TrainStrokes:
         selector = ui.unpaintedSelector
         selector.addItem(_("are background"), BACKGROUND)
         selector.addItem(_("are unknown, background is painted"), UNKNOWN)
-        selector.addItem(_("Scribbles only (positive-only)"), STROKES)
+        selector.addItem(_("Scribbles only (positive-only)"), SCRIBBLES)
         selector.currentIndexChanged.connect(self._onUnpainted)
         ui.recipeSelector.currentIndexChanged.connect(self._onRecipe)
         self._explain()
 
     @property
     def unpainted(self):
-        """What unpainted voxels mean: BACKGROUND, UNKNOWN or STROKES."""
+        """What unpainted voxels mean: BACKGROUND, UNKNOWN or SCRIBBLES."""
         return chosen(self._ui.unpaintedSelector)
 
     def follow(self, labels):
@@ -53,7 +53,7 @@ class TrainStrokes:
         isSparse = self._ui.recipeSelector.currentText == SPARSE
         if any(part.startswith("sparse=") for part in given):
             return []
-        if self.unpainted == STROKES and not isSparse:
+        if self.unpainted == SCRIBBLES and not isSparse:
             return ["sparse=true"]
         # painted background is a class like any other; the recipe's losses fit scribbles all the same
         return ["sparse=false"] if self.unpainted == UNKNOWN and isSparse else []
@@ -69,7 +69,7 @@ class TrainStrokes:
             return
         self._recipeChosen = True
         if self._ui.recipeSelector.currentText == SPARSE and self.unpainted == BACKGROUND:
-            self._set(self._ui.unpaintedSelector, self._ui.unpaintedSelector.findData(STROKES))
+            self._set(self._ui.unpaintedSelector, self._ui.unpaintedSelector.findData(SCRIBBLES))
         self._explain()
 
     def _suggestRecipe(self):
@@ -93,7 +93,7 @@ class TrainStrokes:
         text = {
             BACKGROUND: "",
             UNKNOWN: _("A few scribbles of every structure, plus a segment called 'Background' around them."),
-            STROKES: _(
+            SCRIBBLES: _(
                 "A few scribbles of every structure, also coarse ones ('cortex'). Everything else is ignored, and "
                 "there is no background. The model then labels every voxel: fit an outlier score too, to find what it "
                 "was not trained on."

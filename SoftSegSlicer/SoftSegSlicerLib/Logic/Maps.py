@@ -1,4 +1,4 @@
-"""Looking at results: heat maps, uncertainty, volumes, what lies under the pointer."""
+"""Display of results: heat maps, uncertainty, volumes, the structures under the pointer."""
 
 import math
 
@@ -11,13 +11,13 @@ from ..Scene.ShownMap import UNCERTAINTY, Kind, ShownMap
 from ..Scene.Sureness import Sureness
 from ..Scene.VolumesTable import counting, nodeVolumes, writeVolumesTable
 from ..Translation import tr as _
-from .Clicking import ClickingLogic
-from .Surfacing import SurfacingLogic
+from .Clicks import ClicksLogic
+from .Surfaces import SurfacesLogic
 
 _DOUBT = 4  # nodes between which a voxel hesitates where the uncertainty map has its last colour
 
 
-class LookingLogic(ClickingLogic, SurfacingLogic):
+class MapsLogic(ClicksLogic, SurfacesLogic):
     """Maps over the slices and numbers of a result; a map follows when the result is folded or edited."""
 
     onVolumesChanged = None
@@ -29,14 +29,14 @@ class LookingLogic(ClickingLogic, SurfacingLogic):
         self._growths = {}
 
     def collapse(self, segmentationNode, cut):
-        """Show a segmentation at another cut; see :meth:`SurfacingLogic.collapse`."""
+        """Show a segmentation at another cut; see :meth:`SurfacesLogic.collapse`."""
         kept = super().collapse(segmentationNode, cut)
         if self.shownMap(segmentationNode) == UNCERTAINTY:
             self._refreshMap(segmentationNode)
         return kept
 
     def setTree(self, segmentationNode, tree, merged=None):
-        """Show a segmentation with an edited tree; see :meth:`SurfacingLogic.setTree`."""
+        """Show a segmentation with an edited tree; see :meth:`SurfacesLogic.setTree`."""
         kept = super().setTree(segmentationNode, tree, merged)
         self._refreshMap(segmentationNode)
         return kept

@@ -7,7 +7,7 @@ from softseg.errors import SoftSegError
 from ..Scene import References, SegmentChanges
 
 
-class FollowingLogic:
+class SegmentChangesLogic:
     """Lets trees follow; ResultsLogic has the rest."""
 
     def takeChanges(self, segmentationNode):

@@ -32,7 +32,7 @@ class Choice:
     share: float | None
 
 
-class ClickingLogic:
+class ClicksLogic:
     """Voxels and choices at points of the world; mixed into the logic of results."""
 
     def voxelAt(self, segmentationNode, ras):
