@@ -87,7 +87,7 @@ def test_the_recipe_is_explained_in_plain_language(panel):
     assert panel.ui.recipeSelector.currentText == "tree-wasserstein-dice"
     assert "distant branches cost more" in panel.ui.recipeLabel.text
     panel.ui.recipeSelector.currentIndex = panel.ui.recipeSelector.findText("ce-dice")
-    assert panel.ui.recipeLabel.text.startswith("The usual way to train")
+    assert panel.ui.recipeLabel.text.startswith("Standard training")
 
 
 def test_a_few_strokes_are_learned_from_after_a_click_stopped_resumed_to_the_end_and_used(
@@ -143,7 +143,8 @@ def test_declining_to_install_says_so_and_starts_nothing(panel):
     from SoftSegSlicerLib.Dependencies import DeclinedError
 
     class Declined:
-        def ensure(self):
+        def ensure(self, training=False):
+            assert training
             raise DeclinedError
 
     panel.dependencies = Declined()

@@ -55,7 +55,7 @@ def test_labels_that_the_tree_lacks_are_named_and_what_to_do(logic, labelMap, gr
     labels = parcellation.labels(3)
     labels[0, 0, :2] = 77, 78
     before = scene.GetNumberOfNodesByClass("vtkMRMLSegmentationNode")
-    with pytest.raises(InputError, match=r"no node for 77, 78; choose another tree, say which") as caught:
+    with pytest.raises(InputError, match=r"no node for 77, 78; choose another tree, map each one") as caught:
         logic.adopt(labelMap(labels, grid), tree)
     assert "'small'" in str(caught.value)
     assert scene.GetNumberOfNodesByClass("vtkMRMLSegmentationNode") == before
