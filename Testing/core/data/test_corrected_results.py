@@ -332,7 +332,7 @@ def test_results_become_a_dataset(make, tmp_path):
     (case,) = dataset.cases
     assert (case.id, case.split, case.opinion_weight) == ("a", "train", 0.3)
     assert case.images == {"T1": make.folder / "a.nii.gz"}
-    assert any("nobody corrected 'b'; left out" in str(event.get("text")) for event in sink.events)
+    assert any("'b' without corrections; left out" in str(event.get("text")) for event in sink.events)
     check_dataset(dataset)
 
 

@@ -108,9 +108,9 @@ def test_envi_wavelengths_become_nanometres(tmp_path: Path) -> None:
 
 
 BAD_ENVI = {
-    "lines too many": ({"lines": 6}, "scene.dat: is shorter than its header says: 280 bytes, expected 336"),
-    "lines too few": ({"lines": 4}, "scene.dat: is longer than its header says: 280 bytes, expected 224"),
-    "a huge size": ({"samples": 10**12}, "is shorter than its header says"),
+    "lines too many": ({"lines": 6}, "scene.dat: is shorter than declared: 280 bytes, expected 336"),
+    "lines too few": ({"lines": 4}, "scene.dat: is longer than declared: 280 bytes, expected 224"),
+    "a huge size": ({"samples": 10**12}, "is shorter than declared"),
     "no size": ({"bands": None}, "scene.hdr: bands: is missing"),
     "size of nothing": ({"bands": 0}, "bands: expected a positive number, got 0"),
     "size in words": ({"samples": "many"}, "samples: expected a whole number, got 'many'"),

@@ -228,7 +228,7 @@ def test_results_that_nobody_corrected_teach_nothing(cli, world, data, tmp_path)
     entry = {"id": "a", "group": "a", "split": "train", "images": {"T1": str(world.folder / "1.nii.gz")}}
     plain = changed(data, "plain.json", cases=[{**entry, "labels": str(tmp_path / "plain.soft.npz")}])
     answer = cli("train", plain, "--from", world.model, "--out", tmp_path / "run", *QUICK)
-    refused(answer, "no corrections", "correct a result first")
+    refused(answer, "none of the results of its training cases was corrected", "correct a result first")
     assert not (tmp_path / "run").exists()
 
 

@@ -103,7 +103,7 @@ DAMAGE: dict[str, tuple[Callable[[Path], object], str]] = {
     "no estimates": (lambda f: (f / "models" / "outliers.pt").unlink(), "models/outliers.pt: no such file"),
     "other estimates": (
         lambda f: torch.save({"means": MEANS}, f / "models" / "outliers.pt"),
-        "models/outliers.pt: is not the file that outliers.json speaks of; fit the score again",
+        "models/outliers.pt: is not the file that outliers.json refers to; fit the score again",
     ),
     "damaged estimates": (lambda f: (f / "models" / "outliers.pt").write_bytes(b"x" * 99), "models/outliers.pt: "),
 }

@@ -18,6 +18,7 @@ from softseg.image import Image, reorient
 from softseg.nnunet.checkpoints import read_checkpoint
 from softseg.nnunet.folder import NnUNetFolder
 from softseg.soft.turns import axis_turn, turned
+from softseg.system import resolve_device
 from softseg.types import FloatArray
 
 if TYPE_CHECKING:
@@ -49,12 +50,11 @@ class NnUNetPredictor:
         self.files = folder.checkpoints[:1] if fast else folder.checkpoints
         with _quiet():
             try:
-                import torch
                 from nnunetv2.inference.predict_from_raw_data import nnUNetPredictor as Predictor
             except ModuleNotFoundError as error:
                 raise extras.missing(error.name or "nnunetv2") from error
             self._nnunet = Predictor(
-                tile_step_size=1 - overlap, use_mirroring=not fast, device=torch.device(device), allow_tqdm=False
+                tile_step_size=1 - overlap, use_mirroring=not fast, device=resolve_device(device), allow_tqdm=False
             )
             self._load()
         events.log(
