@@ -17,7 +17,7 @@ PROJECT = (Path(__file__).parents[2] / "pyproject.toml").read_text(encoding="utf
 
 
 def test_every_extra_brings_what_it_is_named_for() -> None:
-    assert set(extras.EXTRA_OF.values()) == {"train", "report", "dicom", "demo", "nnunet"}
+    assert set(extras.EXTRA_OF.values()) == {"train", "report", "dicom", "demo", "nnunet", "openvino"}
     for package, extra in extras.EXTRA_OF.items():
         listed = re.search(rf"^{extra} = \[(.*?)\]$", PROJECT, re.MULTILINE | re.DOTALL)
         assert listed is not None

@@ -24,6 +24,7 @@ PACKAGES = (
     "scipy",
     "SimpleITK",
     "onnxruntime",
+    "openvino",
     "torch",
     "monai",
     "onnx",
@@ -45,7 +46,7 @@ _WINDOW = 64
 _FILTERS = (32, 64, 128, 256)
 
 
-_BACKENDS = ("torch", "onnxruntime")
+_BACKENDS = ("torch", "onnxruntime", "openvino")
 _TRAINING = ("torch", "monai")
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from softseg.errors import InputError
 
-TRAIN, REPORT, DICOM, DEMO, NNUNET = "train", "report", "dicom", "demo", "nnunet"
+TRAIN, REPORT, DICOM, DEMO, NNUNET, OPENVINO = "train", "report", "dicom", "demo", "nnunet", "openvino"
 
 EXTRA_OF = {
     "torch": TRAIN,
@@ -27,6 +27,7 @@ EXTRA_OF = {
     "jpeg_ls": DICOM,
     "nilearn": DEMO,
     "nnunetv2": NNUNET,
+    "openvino": OPENVINO,
 }
 """The extra that brings a package, by the name that is imported."""
 

@@ -3,82 +3,29 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from backend_kit import ENGINE, EVERYTHING, NETWORKS, saved, scan, softseg
 
 from softseg.backends.torch_backend import TorchBackend
-from softseg.data import Plan
 from softseg.errors import InputError
-from softseg.image import Geometry, Image, read_image, write_image
-from softseg.network import Head, Model, ModelFolder, build_network
+from softseg.image import read_image
+from softseg.network import FittedOutliers, Model, ModelFolder
 from softseg.prediction.ensemble import load_models
 from softseg.prediction.record import model_digest
 from softseg.resources import list_models
-from softseg.tree import LabelTree, Node
 
 onnx_library = pytest.importorskip("onnx")
 pytest.importorskip("onnxruntime")
 
 from softseg.backends import onnx_file  # noqa: E402 - only where the libraries are
 from softseg.backends.onnx_file import write_onnx  # noqa: E402
-from softseg.network.onnx_network import OLDEST, session_of, version_of  # noqa: E402
-
-ENGINE = Path(__file__).parents[3] / "core"
-EVERYTHING = (slice(None), slice(None), slice(None))
-
-
-def tree_of(leaves: int) -> LabelTree:
-    parts = [Node(f"part-{n}", f"Part {n}", "root", value=n) for n in range(1, leaves)]
-    return LabelTree([Node("root", "root", None), Node("bg", "Background", "root", value=0), *parts], "parts")
-
-
-def saved(
-    folder: Path,
-    network: dict[str, Any],
-    dimensions: int = 3,
-    head: Any = "softmax",
-    leaves: int = 4,
-    half: bool = False,
-) -> Model:
-    """A model folder with random weights, also of its normalisation."""
-    tree = tree_of(leaves)
-    channels = ("T1", "T2") if dimensions == 2 else ("T1",)
-    plan = Plan(
-        channels=channels,
-        dimensions=dimensions,
-        spacing=(2.0, 2.0, 2.0),
-        patch_size=(32,) * dimensions,
-        normalization={channel: {"kind": "z-score"} for channel in channels},
-        network=network,
-        precision="float32",
-    )
-    made = Head(head, leaves, 0)
-    torch.manual_seed(4)
-    built = build_network(plan.network, plan.inputs, made.out_channels, dimensions)
-    for name, value in built.state_dict().items():
-        if name.endswith("running_mean"):
-            value.normal_(0, 0.2)
-        if name.endswith("running_var"):
-            value.uniform_(0.5, 2)
-    ModelFolder.save(folder, built, plan, tree, f"name: test\nhead: {head}\n", head=made, half=half)
-    return ModelFolder.load(folder)
-
-
-SMALL = {"filters": [4, 8, 16]}
-NETWORKS = [
-    ({"name": "DynUNet", "options": SMALL}, 3, "softmax", False),
-    ({"name": "DynUNet", "options": SMALL | {"norm": "instance", "res_block": True}}, 2, "godin", True),
-    ({"name": "DynUNet", "options": SMALL}, 3, "normrelu", True),
-    ({"name": "UNet", "options": {"channels": [4, 8, 16]}}, 2, "softmax", True),
-    ({"name": "SegResNet", "options": {"init_filters": 8}}, 3, "softmax", False),
-]
+from softseg.network.graph_session import version_of  # noqa: E402
+from softseg.network.onnx_runtime import OLDEST, session_of  # noqa: E402
 
 
 @pytest.mark.parametrize(("network", "dimensions", "head", "half"), NETWORKS)
@@ -159,40 +106,6 @@ def test_a_model_that_is_written_again_loses_the_old_graph(tmp_path: Path) -> No
     assert not (tmp_path / "model" / "models" / "model.onnx").exists()
 
 
-WITHOUT = """
-import sys
-
-class Refused:
-    def find_spec(self, name, path=None, target=None):
-        if name.partition(".")[0] in ("torch", "monai"):
-            raise ImportError(f"{name} is shut out")
-
-sys.meta_path.insert(0, Refused())
-from softseg.cli import main
-sys.exit(main())
-"""
-
-
-def softseg(*arguments: object, without: bool = True) -> subprocess.CompletedProcess[str]:
-    start = ["-c", WITHOUT] if without else ["-m", "softseg"]
-    paths = os.pathsep.join([str(ENGINE), *filter(None, [os.environ.get("PYTHONPATH")])])
-    return subprocess.run(
-        [sys.executable, *start, *map(str, arguments)],
-        env=os.environ | {"PYTHONPATH": paths},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-
-
-def scan(file: Path) -> Path:
-    rng = np.random.default_rng(1)
-    k, j, i = np.mgrid[:60, :50, :40]
-    head = ((k - 30) / 26) ** 2 + ((j - 25) / 21) ** 2 + ((i - 20) / 17) ** 2 < 1
-    values = np.where(head, 100 + 40 * np.sin(k / 5) * np.cos(j / 7) + rng.normal(0, 8, k.shape), 0)
-    return write_image(Image(values.astype(np.float32), Geometry((40, 50, 60), (1.5, 1.2, 1.0))), file)
-
-
 @pytest.mark.parametrize(
     ("network", "dimensions", "options"),
     [
@@ -206,7 +119,7 @@ def test_prediction_without_pytorch(tmp_path: Path, network: Any, dimensions: in
     image = scan(tmp_path / "T1.nii.gz")
     images = f"{image},{scan(tmp_path / 'T2.nii.gz')}" if dimensions == 2 else str(image)
     results = []
-    for name, without in (("torch", False), ("onnx", True)):
+    for name, without in (("torch", ()), ("onnx", ("torch", "monai"))):
         done = softseg("predict", tmp_path / "model", images, "--out", tmp_path / name, *options, without=without)
         assert done.returncode == 0, done.stderr
         case = Path(json.loads((tmp_path / name / "results.json").read_text())["cases"][0]["folder"])
@@ -226,28 +139,32 @@ def test_prediction_without_pytorch(tmp_path: Path, network: Any, dimensions: in
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        (["--outliers"], "outlier scores need PyTorch"),
+        (["--outliers"], "the outlier score energy needs PyTorch"),
         (["--uncertainty", "dropout:2"], "dropout needs PyTorch"),
         (["--precision", "bfloat16"], "ONNX Runtime computes in float32"),
-        (["--device", "cuda"], "ONNX Runtime computes on the CPU"),
+        (["--device", "tpu"], "ONNX Runtime computes on auto, cpu, cuda, directml, coreml"),
         (["--backend", "torch"], "the Python package torch is not installed"),
+        (["--backend", "openvino"], "the Python package openvino is not installed"),
     ],
 )
 def test_what_needs_pytorch_is_refused_in_one_line(tmp_path: Path, options: list[str], said: str) -> None:
     model = saved(tmp_path / "model", NETWORKS[0][0])
     write_onnx(model, model_digest(model))
-    done = softseg("predict", tmp_path / "model", scan(tmp_path / "T1.nii.gz"), "--out", tmp_path / "out", *options)
+    FittedOutliers("energy", 0.0, -1.0, 1.0).save(tmp_path / "model")
+    image, shut_out = scan(tmp_path / "T1.nii.gz"), ("torch", "monai", "openvino")
+    done = softseg("predict", tmp_path / "model", image, "--out", tmp_path / "out", *options, without=shut_out)
     assert done.returncode == 2
     assert said in done.stderr
     assert done.stderr.count("\n") == 1
+    assert done.stdout.splitlines()[-1].strip() == "loaded:"
 
 
 def test_export_writes_it_for_every_member(tmp_path: Path) -> None:
     for name in ("one", "two"):
         saved(tmp_path / name, NETWORKS[0][0])
     whole = tmp_path / "both"
-    assert softseg("ensemble", tmp_path / "one", tmp_path / "two", "--out", whole, without=False).returncode == 0
-    done = softseg("export", whole, "--onnx", without=False)
+    assert softseg("ensemble", tmp_path / "one", tmp_path / "two", "--out", whole, without=()).returncode == 0
+    done = softseg("export", whole, "--onnx", without=())
     assert done.returncode == 0, done.stderr
     assert len(list(whole.glob("members/*/models/model.onnx"))) == 2
     image = scan(tmp_path / "T1.nii.gz")

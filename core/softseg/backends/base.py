@@ -27,7 +27,7 @@ class Backend(Protocol):
 
     @property
     def name(self) -> str:
-        """The library's: ``"torch"`` or ``"onnx"``."""
+        """The library's: ``"torch"``, ``"onnx"`` or ``"openvino"``."""
         ...
 
     def run(self, windows: Sequence[FloatArray], kind: Kind) -> Sequence[Outputs]:

@@ -24,16 +24,9 @@ from softseg.data.network_options import window_multiple
 from softseg.errors import InputError
 from softseg.extras import missing
 from softseg.files import write_beside
-from softseg.network.onnx_network import (
-    FORMAT_VERSION,
-    ONNX_FILE,
-    PACKAGES,
-    WEIGHTS_FILE,
-    OnnxNetwork,
-    described,
-    session_of,
-    weights_digest,
-)
+from softseg.network.graph_session import ONNX_FILE, WEIGHTS_FILE
+from softseg.network.onnx_network import FORMAT_VERSION, PACKAGES, OnnxNetwork, described, weights_digest
+from softseg.network.onnx_runtime import session_of
 from softseg.system import installed
 
 if TYPE_CHECKING:

@@ -107,7 +107,7 @@ class EnsembleOutliers:
         check_version(content.get("format_version"), file)
         with named_as(file):
             score = str(content["score"])
-            if score not in scores_of_ensemble(heads):
+            if score != DISAGREEMENT and score not in scores_of_ensemble(heads):
                 raise ValueError(f"the members cannot have the score {score!r}")
             expected = 0 if score == DISAGREEMENT else len(heads)
             described = content["members"]

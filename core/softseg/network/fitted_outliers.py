@@ -119,6 +119,17 @@ class FittedOutliers:
 _HINT = "fit the score again with softseg outliers fit"
 
 
+def stored_score(folder: Path) -> str:
+    """Return the name of the score that a folder of a model, or of an ensemble, describes; empty where there is none.
+
+    Raises
+    ------
+    InputError: the description cannot be read.
+    """
+    file = folder / OUTLIERS_FILE
+    return str(read_json_object(file).get("score", "")) if file.is_file() else ""
+
+
 @contextlib.contextmanager
 def named_as(file: Path) -> Iterator[None]:
     """Turn what is wrong with a description into an :class:`InputError` that names its file."""

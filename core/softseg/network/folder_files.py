@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from softseg.network.fitted_outliers import ESTIMATES_FILE, OUTLIERS_FILE
-from softseg.network.onnx_network import ONNX_FILE
+from softseg.network.graph_session import ONNX_FILE
 from softseg.soft.calibration import FILE as CALIBRATION_FILE
 
 FORMAT_VERSION = 1

@@ -19,7 +19,8 @@ from typing import TYPE_CHECKING
 from softseg.ensemble_file import EnsembleFile
 from softseg.files import require_inside
 from softseg.needs import Needs
-from softseg.network.ensemble_outliers import EnsembleOutliers
+from softseg.network.ensemble_outliers import DISAGREEMENT, EnsembleOutliers
+from softseg.network.fitted_outliers import stored_score
 from softseg.network.model_folder import ModelFolder
 from softseg.soft.calibration import FILE as CALIBRATION_FILE
 from softseg.soft.calibration import Calibration
@@ -63,7 +64,8 @@ def load_members(ensemble: EnsembleFile, outliers: bool = True, backend: str = "
     Parameters
     ----------
     ensemble: which one.
-    outliers: read the outlier scores, of the members and of all together; see :meth:`ModelFolder.load`.
+    outliers: read the outlier scores, of the members and of all together; see :meth:`ModelFolder.load`. Without
+        PyTorch there is only ``disagreement``.
     backend: see :meth:`ModelFolder.load`.
 
     Raises
@@ -74,12 +76,13 @@ def load_members(ensemble: EnsembleFile, outliers: bool = True, backend: str = "
     file = ensemble.folder / CALIBRATION_FILE
     require_inside(file, ensemble.folder)
     heads = [member.head for member in members]
+    known = outliers and (backend == "torch" or stored_score(ensemble.folder) == DISAGREEMENT)
     joint = Joint(
         ensemble.folder,
         ensemble.name,
         len(members),
         Calibration.load(file, members[0].tree) if file.exists() else None,
-        EnsembleOutliers.load(ensemble.folder, heads) if outliers and backend == "torch" else None,
+        EnsembleOutliers.load(ensemble.folder, heads) if known else None,
         ensemble.needs,
     )
     return [replace(member, ensemble=joint) for member in members]

@@ -9,7 +9,7 @@
       tree.json                the label tree
       recipe.yaml              what it was trained with
       README.md                the model card
-      models/model.onnx        the network for ONNX Runtime, with the weights of model.pt; optional
+      models/model.onnx        the network without PyTorch, with the weights of model.pt; optional
       calibration.json         temperatures of the tree's levels; optional
       outliers.json            a fitted outlier score, with its estimates in models/outliers.pt; optional
 """
@@ -60,7 +60,7 @@ class Model:
     calibration: temperatures of the tree's levels, if any were found.
     ensemble: what it has together with the other members of the ensemble as whose member it was loaded, if any.
     needs: the model that makes the mask of its scans, if it needs one.
-    onnx: the network as ONNX Runtime runs it, where the model was loaded so.
+    onnx: the network as ONNX Runtime or OpenVINO runs it, where the model was loaded so.
     """
 
     network: nn.Module
@@ -83,7 +83,7 @@ class Model:
 
     @property
     def backend(self) -> str:
-        """Name of the library that runs its network, ``"torch"`` or ``"onnx"``."""
+        """Name of the library that runs its network, ``"torch"``, ``"onnx"`` or ``"openvino"``."""
         return "torch" if self.onnx is None else self.onnx.name
 
 
@@ -130,8 +130,8 @@ class ModelFolder:
         path: the folder.
         outliers: read its outlier score, if any; another one is fitted without it, so that a damaged one can be
             replaced.
-        backend: the library that is to run the network, ``"torch"`` or ``"onnx"``; the latter loads no PyTorch, and no
-            outlier score, which needs it.
+        backend: the library that is to run the network, ``"torch"``, ``"onnx"`` or ``"openvino"``; the others load no
+            PyTorch, and no outlier score of the model, which needs it.
 
         Raises
         ------
@@ -154,10 +154,10 @@ class ModelFolder:
         network: Any = None
         scored: FittedOutliers | None = None
         onnx: OnnxNetwork | None = None
-        if backend == "onnx":
+        if backend != "torch":
             from softseg.network.onnx_network import OnnxNetwork
 
-            onnx = OnnxNetwork.load(folder, plan, tree, head)
+            onnx = OnnxNetwork.load(folder, plan, tree, head, backend)
         else:
             from softseg.network.states import built_network
 

@@ -1,4 +1,4 @@
-"""ONNX Runtime: networks on the CPU, without PyTorch.
+"""Networks as graphs of ONNX: run by ONNX Runtime or OpenVINO, without PyTorch.
 
 ``models/model.onnx`` is the graph alone; its weights are those of ``models/model.pt``, which it names. Its input is
 ``image`` ``[B, channels, *spatial]``. Its outputs are ``raw`` ``[B, out_channels, *spatial]`` and, where the head is a
@@ -11,19 +11,22 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
+from softseg.data.network_options import window_multiple
 from softseg.errors import InputError
-from softseg.extras import installing
+from softseg.events import Events
 from softseg.files import require_inside
+from softseg.network.graph_session import ONNX_FILE, REWRITE, WEIGHTS_FILE, GraphSession
 from softseg.network.heads import LEAST_DIVISOR, Head
-from softseg.system import raise_out_of_memory, threads_each
+from softseg.network.onnx_runtime import session_of
+from softseg.network.openvino_session import OpenVinoSession
+from softseg.system import PROVIDERS, Processor, graph_device, threads_each
 from softseg.types import FloatArray
 
 if TYPE_CHECKING:
@@ -31,50 +34,56 @@ if TYPE_CHECKING:
     from softseg.data.plan import Plan
     from softseg.tree import LabelTree
 
-ONNX_FILE = "models/model.onnx"
-WEIGHTS_FILE = "models/model.pt"
-
 FORMAT_VERSION = 1
 """Version of what softseg keeps in the file's metadata; newer ones are refused."""
 
 PACKAGES = ("onnx", "onnxruntime")
-"""What writes and checks the file; ``onnxruntime`` alone reads it."""
+"""What writes and checks the file; ``onnxruntime`` or ``openvino`` alone reads it."""
 
-OLDEST = (1, 21)
-"""Version of ONNX Runtime; earlier ones seek the weights of a graph that is given as bytes in the working folder."""
+DEVICE_DIFFERENCE = 2e-3
+"""A device whose probabilities differ more than this from the CPU's is not used."""
 
-_HINT = "write it again with softseg export MODEL --onnx, where PyTorch is installed"
+_TITLES = {"onnx": "ONNX Runtime", "openvino": "OpenVINO"}
 
 
 @dataclass(frozen=True, eq=False)
 class OnnxNetwork:
-    """A network that ONNX Runtime runs, in float32, with as many threads as this process may keep busy.
+    """A network whose graph a library runs, with as many threads as this process may keep busy.
 
     Attributes
     ----------
-    session: of ONNX Runtime.
+    session: what runs the graph.
     head: what its outputs mean.
     dimensions: 2 runs slices.
     digest: of the model, see :func:`softseg.prediction.record.model_digest`.
     weights: bytes of the weights in float32.
     voxel: bytes that a pass takes for each voxel of a window, at its peak.
+    tried: ``[channels, k, j, i]`` of the window on which another device is compared with the CPU.
     """
 
-    session: Any
+    session: GraphSession
     head: Head
     dimensions: int
     digest: str
     weights: int
     voxel: float
+    tried: tuple[int, ...] = ()
+    _elsewhere: dict[tuple[str, str], OnnxNetwork] = field(default_factory=dict, repr=False)
 
     @property
     def name(self) -> str:
         """Name of the library."""
-        return "onnx"
+        return self.session.name
 
     @staticmethod
-    def load(folder: Path, plan: Plan, tree: LabelTree, head: Head) -> OnnxNetwork:
-        """Read the network of a model folder.
+    def load(folder: Path, plan: Plan, tree: LabelTree, head: Head, library: str = "onnx") -> OnnxNetwork:
+        """Read the network of a model folder, to be run on the CPU in float32.
+
+        Parameters
+        ----------
+        folder: the model folder.
+        plan, tree, head: what the network is used with.
+        library: ``"onnx"`` (ONNX Runtime) or ``"openvino"``.
 
         Raises
         ------
@@ -83,28 +92,96 @@ class OnnxNetwork:
         file = folder / ONNX_FILE
         if not file.is_file():
             raise InputError(
-                "the model folder has no network for ONNX Runtime",
+                f"the model folder has no network for {_TITLES[library]}",
                 file=file,
-                hint=f"{_HINT.replace('again ', '')}, or predict with --backend torch",
+                hint=f"{REWRITE.replace('again ', '')}, or predict with --backend torch",
             )
         require_inside(file, folder)
-        session = session_of(file.read_bytes(), file)
-        known = session.get_modelmeta().custom_metadata_map
+        session: GraphSession
+        session = OpenVinoSession.read(file) if library == "openvino" else session_of(file.read_bytes(), file)
+        known = session.notes
         if known.get("softseg.format_version") != str(FORMAT_VERSION):
-            raise InputError("is of another version, or was not written by softseg", file=file, hint=_HINT)
+            raise InputError("is of another version, or was not written by softseg", file=file, hint=REWRITE)
         if known.get("softseg.described") != described(plan, tree, head):
-            raise InputError("belongs to another plan or label tree", file=file, hint=_HINT)
+            raise InputError("belongs to another plan or label tree", file=file, hint=REWRITE)
         if known.get("softseg.weights") != weights_digest(folder / WEIGHTS_FILE):
-            raise InputError(f"belongs to other weights than {WEIGHTS_FILE}", file=file, hint=_HINT)
+            raise InputError(f"belongs to other weights than {WEIGHTS_FILE}", file=file, hint=REWRITE)
         try:
             weights, voxel = int(known["softseg.weight_bytes"]), float(known["softseg.voxel_bytes"])
             digest = known["softseg.digest"]
         except (KeyError, ValueError) as error:
-            raise InputError("lacks what softseg notes in it", file=file, hint=_HINT) from error
+            raise InputError("lacks what softseg notes in it", file=file, hint=REWRITE) from error
         wanted = {"raw"} if head.name == "normrelu" else {"raw", "shares"}
-        if {each.name for each in session.get_outputs()} != wanted:
-            raise InputError(f"its outputs are not {' and '.join(sorted(wanted))}", file=file, hint=_HINT)
-        return OnnxNetwork(session, head, plan.dimensions, digest, weights, voxel)
+        if session.outputs != wanted:
+            raise InputError(f"its outputs are not {' and '.join(sorted(wanted))}", file=file, hint=REWRITE)
+        sides = [2 * side for side in window_multiple(plan.network, plan.dimensions)]
+        tried = (plan.inputs, *(sides if plan.dimensions == 3 else (1, *sides[-2:])))
+        return OnnxNetwork(session, head, plan.dimensions, digest, weights, voxel, tried)
+
+    def device(self, name: str, events: Events | None = None) -> Processor:
+        """Return where this network runs: a GPU where the library has one that answers as the CPU does, else the CPU.
+
+        Parameters
+        ----------
+        name: as for ``--device``; ``"auto"`` goes on with the CPU, and says why, where a GPU does not do.
+        events: receives the choice.
+
+        Raises
+        ------
+        InputError: there is no such device, or it does not answer as the CPU does.
+        """
+        chosen = graph_device(name, self.name)
+        if chosen.type != "cpu":
+            try:
+                self.on(chosen, "float32")
+            except InputError as error:
+                if name != "auto":
+                    raise
+                if events is not None:  # Core ML comes with every package for Macs: nobody has asked for it
+                    say = events.log if chosen.type == "coreml" else events.warning
+                    say(f"{error.message}; computing on the CPU instead")
+                chosen = Processor()
+        if events is not None:
+            how = f"{threads_each(1)} threads" if chosen.type == "cpu" else PROVIDERS[chosen.type]
+            events.log(f"device: {chosen}, {_TITLES[self.name]} ({how})")
+        return chosen
+
+    def on(self, device: Processor, precision: str) -> OnnxNetwork:
+        """Return this network on a device, computing in a number type; it is made once.
+
+        Raises
+        ------
+        InputError: the device does not take the network, or does not answer as the CPU does.
+        """
+        if (device.type, precision) == ("cpu", "float32"):
+            return self
+        key = str(device), precision
+        if key not in self._elsewhere:
+            other = replace(self, session=self.session.on(device, precision), _elsewhere={})
+            if device.type != "cpu":
+                self._require_same(other, device)
+            self._elsewhere[key] = other
+        return self._elsewhere[key]
+
+    def _require_same(self, other: OnnxNetwork, device: Processor) -> None:
+        """Compare with the same network on another device: low precision, and errors of drivers, are not ours."""
+        kind: Kind = "raw" if self.head.name == "normrelu" else "shares"
+        window = np.random.default_rng(0).normal(size=self.tried).astype(np.float32)
+        whole = (slice(None), slice(None), slice(None))
+        provider = PROVIDERS[device.type]
+        try:
+            expected, found = (each.run([window], kind)[0].part(whole) for each in (self, other))
+        except RuntimeError as error:
+            raise InputError(f"{provider}: {error}", field="device", hint="use --device cpu") from error
+        scale = max(1.0, float(np.abs(expected).max())) if kind == "raw" else 1.0
+        difference = float(np.abs(found - expected).max()) / scale
+        if not difference <= DEVICE_DIFFERENCE:
+            raise InputError(
+                f"ONNX Runtime's {provider} is not used: its probabilities differ by {difference:.2g} from the CPU's, "
+                f"{DEVICE_DIFFERENCE:g} is allowed",
+                field="device",
+                hint="use --device cpu",
+            )
 
     def run(self, windows: Sequence[FloatArray], kind: Kind) -> list[OnnxOutputs]:
         """Run the network; see :class:`~softseg.backends.Backend`."""
@@ -119,18 +196,14 @@ class OnnxNetwork:
     def memory(self, channels: int, window: Sequence[int], batch: int, gradient: bool = False) -> int:
         """Return about how many bytes a pass takes; see :class:`~softseg.backends.Backend`."""
         if gradient:
-            raise ValueError("ONNX Runtime computes no gradients")
+            raise ValueError("a graph computes no gradients")
         voxels = batch * math.prod(window)
         return self.weights + round(voxels * (self.voxel + 4 * channels + 4 * self.head.out_channels))
 
     def _values(self, batch: FloatArray, kind: Kind) -> FloatArray:
         """Return an output of the graph, channels last."""
         wanted = "shares" if kind == "shares" else "raw"
-        try:
-            found: FloatArray = self.session.run([wanted], {"image": batch}, _only_what_is_wanted())[0]
-        except Exception as error:  # the library's own, which are of no common type
-            raise_out_of_memory(RuntimeError(str(error)))
-            raise RuntimeError(f"ONNX Runtime failed: {' '.join(str(error).split())}") from error
+        found = self.session.run(wanted, batch)
         return found if wanted == "shares" else np.moveaxis(found, 1, -1)
 
 
@@ -154,53 +227,6 @@ def described(plan: Plan, tree: LabelTree, head: Head) -> str:
 def weights_digest(file: Path) -> str:
     """Return the digest of a file of weights."""
     return hashlib.sha256(file.read_bytes()).hexdigest()
-
-
-def session_of(content: bytes, file: Path) -> Any:
-    """Return ONNX Runtime's session of a graph. Its threads sleep while they wait: other programs need the cores.
-
-    Parameters
-    ----------
-    content: the graph.
-    file: where it is or will be, with its weights beside it.
-
-    Raises
-    ------
-    InputError: it is damaged, or the weights are not what it expects.
-    """
-    import onnxruntime
-
-    if version_of(onnxruntime.__version__) < OLDEST:
-        wanted = f"onnxruntime>={'.'.join(map(str, OLDEST))}"
-        raise InputError(
-            f"ONNX Runtime {onnxruntime.__version__} is too old: it does not find the weights beside a graph",
-            file=file,
-            hint=installing(wanted),
-        )
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads_each(1)
-    options.log_severity_level = 3
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    options.add_session_config_entry("session.model_external_initializers_file_folder_path", str(file.parent))
-    try:
-        return onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
-    except Exception as error:  # the library's own, which are of no common type
-        raise_out_of_memory(RuntimeError(str(error)), file)
-        raise InputError("is damaged, or belongs to other weights", file=file, hint=_HINT) from error
-
-
-def version_of(text: str) -> tuple[int, int]:
-    """Return the first two numbers of a version."""
-    first, second, *_ = [*re.findall(r"\d+", text), "0", "0"]
-    return int(first), int(second)
-
-
-def _only_what_is_wanted() -> Any:
-    import onnxruntime
-
-    options = onnxruntime.RunOptions()
-    options.only_execute_path_to_fetches = True
-    return options
 
 
 def _logits(raw: FloatArray, head: Head) -> FloatArray:

@@ -149,7 +149,7 @@ def with_windows_that_fit(
             if smaller is None:
                 raise _out_of_memory(model, grid, window, settings, file, reason) from error
         gc.collect()
-        if settings.device.type == "cuda":
+        if settings.device.type == "cuda" and model.onnx is None:
             import torch
 
             torch.cuda.empty_cache()
@@ -166,7 +166,7 @@ def _out_of_memory(
     hint = "crop the image, close other programs, use a smaller --overlap"
     hint += ", leave --uncertainty out" if settings.uncertainty else ""
     hint += ", leave --postprocess out" if settings.postprocess else ""
-    hint += ", use --device cpu" if settings.device.type == "cuda" else ""
+    hint += ", use --device cpu" if settings.device.type != "cpu" else ""
     return OutOfMemoryError(
         f"predicting {len(model.tree.leaves)} classes on {_by(grid.shape)} voxels ran out of memory on "
         f"{settings.device}, even with windows of {_by(window)} voxels ({reason})",

@@ -165,7 +165,7 @@ def _job_of(request: PredictRequest, models: Sequence[Model] | None, process: Pr
         if foreign is not None:
             return ForeignJob.of(foreign, request, Wanted.of(foreign.tree, request))
         backend = backend_of(request)
-        require_possible(request)
+        require_possible(request, backend)
         models = _models_of(request, backend, events)
     loaded, *others = models
     level = level_of(request, [loaded, *others], events)

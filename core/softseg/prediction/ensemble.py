@@ -14,7 +14,7 @@ from softseg.events import Events
 from softseg.needs import Needs
 from softseg.network import Joint, Model, ModelFolder, load_members
 from softseg.resources import named_model
-from softseg.system import Processor, onnx_device, resolve_device
+from softseg.system import Processor, resolve_device
 
 if TYPE_CHECKING:
     import torch
@@ -29,7 +29,7 @@ def load_models(
     ----------
     model: a folder, a name, several joined by commas, or what was loaded before.
     outliers: read their outlier scores from the folders; see :meth:`softseg.network.ModelFolder.load`.
-    backend: the library that is to run those that are loaded here, ``"torch"`` or ``"onnx"``.
+    backend: the library that is to run those that are loaded here; see :meth:`softseg.network.ModelFolder.load`.
 
     Raises
     ------
@@ -103,7 +103,7 @@ def device_of(model: Model, device: str | torch.device, events: Events | None = 
     ------
     InputError: there is no such device, or what runs the network cannot use it.
     """
-    return resolve_device(device, events) if model.onnx is None else onnx_device(str(device), events)
+    return resolve_device(device, events) if model.onnx is None else model.onnx.device(str(device), events)
 
 
 def model_names(model: str | PathLike[str]) -> list[str]:

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from softseg.backends.onnx_file import missing_package, write_onnx
 from softseg.events import Events
+from softseg.network.graph_session import ONNX_FILE
 from softseg.network.model_folder import ModelFolder
-from softseg.network.onnx_network import ONNX_FILE
 from softseg.prediction.ensemble import load_models
 from softseg.prediction.record import model_digest
 

@@ -18,18 +18,24 @@ from softseg.prediction.outputs import Wanted
 from softseg.prediction.places import case_places
 from softseg.prediction.postprocessing import CleaningStep
 from softseg.requests.predict import AUTO, MADE, NO_MASK, PredictRequest
+from softseg.system import needs_torch
 
 
-def require_possible(request: PredictRequest) -> None:
+def require_possible(request: PredictRequest, backend: str = "torch") -> None:
     """Refuse what cannot be, before the seconds that weights and their libraries take to load.
 
     A damaged model passes: loading it reports more.
+
+    Parameters
+    ----------
+    request: what is asked.
+    backend: the library that is to run the network.
 
     Raises
     ------
     InputError: a node, cut, branch or step is not of the model's tree; an image is missing, or of other channels; a
         single scan's header is damaged; there is one mask and several scans; the folder cannot be written, or holds
-        something else under the name of a case.
+        something else under the name of a case; the outlier score needs PyTorch.
     OutOfMemoryError: a single scan is larger than the free memory.
     """
     if len(request.inputs) == 1:  # of several scans, each is judged when its turn comes
@@ -38,6 +44,8 @@ def require_possible(request: PredictRequest) -> None:
         model = ModelSummary.load(model_names(request.model)[0])
     except InputError:
         return
+    if request.outliers and backend != "torch" and model.score_needs_torch:
+        raise needs_torch(f"the outlier score {model.outlier_score} needs PyTorch", "outliers", "or leave it out")
     Wanted.of(model.tree, request)
     for step in request.postprocess:
         CleaningStep.parse(step, model.tree)

@@ -12,6 +12,8 @@ from softseg.ensemble_file import FILE, EnsembleFile
 from softseg.errors import InputError
 from softseg.files import read_json_object, require_inside
 from softseg.needs import Needs
+from softseg.network.ensemble_outliers import DISAGREEMENT
+from softseg.network.fitted_outliers import stored_score
 from softseg.nnunet.recognition import is_nnunet_folder
 from softseg.prediction.scan_checks import Expected
 from softseg.resources import named_model
@@ -76,6 +78,11 @@ class ModelSummary:
     needs: Needs | None = None
     without_torch: bool = False
 
+    @property
+    def score_needs_torch(self) -> bool:
+        """Whether its outlier score is computed by PyTorch alone; that of the members' disagreement is not."""
+        return self.outlier_score not in ("", DISAGREEMENT)
+
     @staticmethod
     def load(model: str | PathLike[str]) -> ModelSummary:
         """Read a model folder, a training run that holds one in ``model``, or the shipped model of this name.
@@ -116,7 +123,7 @@ class ModelSummary:
             str(details.get("limitations") or ""),
             {str(name): float(value) for name, value in (details.get("scores") or {}).items()},
             _card(folder),
-            _outlier_score(folder),
+            stored_score(folder),
             (folder / "calibration.json").is_file(),
             cubes,
             needs=Needs.from_json(own.get("needs"), file, "softseg.needs"),
@@ -172,7 +179,7 @@ def _of_ensemble(ensemble: EnsembleFile) -> ModelSummary:
         limitations=str(details.get("limitations") or ""),
         scores={str(name): float(value) for name, value in (details.get("scores") or {}).items()},
         card=_card(ensemble.folder),
-        outlier_score=_outlier_score(ensemble.folder),
+        outlier_score=stored_score(ensemble.folder),
         guarantee=_guarantee(ensemble.folder),
         calibrated=(ensemble.folder / "calibration.json").is_file() or all(member.calibrated for member in members),
         members=tuple(member.name for member in members),
@@ -189,11 +196,6 @@ def _card(folder: Path) -> str:
 def _guarantee(folder: Path) -> Guarantee | None:
     file = folder / GUARANTEE_FILE
     return Guarantee.load(file) if file.is_file() else None
-
-
-def _outlier_score(folder: Path) -> str:
-    file = folder / "outliers.json"
-    return str(read_json_object(file).get("score", "")) if file.is_file() else ""
 
 
 def _folder_of(model: str | PathLike[str]) -> Path:

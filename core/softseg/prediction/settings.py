@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from softseg.errors import InputError
 from softseg.network.ensemble_outliers import DISAGREEMENT
+from softseg.network.fitted_outliers import stored_score
 from softseg.network.joint import Joint
 from softseg.prediction.ensemble import require_once, require_one_tree
 from softseg.prediction.joint_scores import Outliers
@@ -15,7 +16,7 @@ from softseg.prediction.outputs import branches_of
 from softseg.prediction.postprocessing import CleaningStep
 from softseg.prediction.uncertainty import Uncertainty
 from softseg.requests.predict import PredictRequest
-from softseg.system import Processor, needs_torch, onnx_precision, resolve_precision
+from softseg.system import Processor, graph_precision, needs_torch, resolve_precision
 
 if TYPE_CHECKING:
     import torch
@@ -87,14 +88,15 @@ class Settings:
         InputError: the device does not compute in it.
         """
         if model.onnx is not None:
-            return onnx_precision(self.request.precision)
+            return graph_precision(self.request.precision, model.onnx.name)
         dtype = resolve_precision(self.request.precision or model.plan.precision, self.device)
         return str(dtype).removeprefix("torch.")
 
     def backend_of(self, model: Model) -> Backend:
         """Return what runs a model's network; a PyTorch network is moved to the device."""
         if model.onnx is not None:
-            return model.onnx
+            processor = self.device if isinstance(self.device, Processor) else Processor()
+            return model.onnx.on(processor, self.precision_of(model))
         import torch
 
         from softseg.backends.torch_backend import TorchBackend
@@ -137,9 +139,11 @@ def _outliers_of(models: Sequence[Model], request: PredictRequest) -> Outliers:
     ------
     InputError: there is none, or it would not be what it was when its threshold was chosen.
     """
-    if models[0].onnx is not None:
-        raise needs_torch("outlier scores need PyTorch", "outliers", "or leave it out")
     joint = Joint.of(models)
+    if models[0].onnx is not None:  # only the score of disagreement was read
+        score = stored_score(models[0].path if joint is None else joint.folder)
+        if score not in ("", DISAGREEMENT):
+            raise needs_torch(f"the outlier score {score} needs PyTorch", "outliers", "or leave it out")
     if joint is None and len(models) == 1:
         return fitted_outliers(models[0])
     if joint is None:

@@ -24,7 +24,7 @@ MAP_TYPES = ("float32", "uint8")
 PRECISIONS = ("auto", "float32", "bfloat16", "float16")
 """Names of the number types that networks compute in."""
 
-BACKENDS = ("auto", "torch", "onnx")
+BACKENDS = ("auto", "torch", "onnx", "openvino")
 """Names of the libraries that run networks; ``auto``: PyTorch where it is installed, else ONNX Runtime."""
 
 REPEATS = ("tta", "dropout")
@@ -86,8 +86,8 @@ class PredictRequest(Request):
         model's channels by default.
     entities: that images of a BIDS dataset must have, such as ``ses-01``; of one key any.
     overwrite: predict again what is complete already.
-    device: ``"auto"``, ``"cpu"`` or ``"cuda:N"``.
-    backend: the library that runs the network: ``"auto"``, ``"torch"`` or ``"onnx"``.
+    device: ``"auto"``, ``"cpu"`` or ``"cuda:N"``; with ONNX Runtime also ``"directml"`` or ``"coreml"``.
+    backend: the library that runs the network: ``"auto"``, ``"torch"``, ``"onnx"`` or ``"openvino"``.
     """
 
     COMMAND: ClassVar[tuple[str, ...]] = ("predict",)

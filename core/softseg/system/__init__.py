@@ -5,11 +5,12 @@ needs the standard library alone; PyTorch and psutil are loaded where a question
 """
 
 from softseg.system.backend import (
+    PROVIDERS,
     Processor,
     backend_of,
+    graph_device,
+    graph_precision,
     needs_torch,
-    onnx_device,
-    onnx_precision,
     require_without_torch,
 )
 from softseg.system.compute import Device, device_of_process, devices, gpus, has_mps, memory, resolve_device
@@ -23,6 +24,7 @@ __all__ = [
     "GIB",
     "MEMORY_ERRORS",
     "MEMORY_HINT",
+    "PROVIDERS",
     "SMALL",
     "THREADS_HINT",
     "Device",
@@ -37,6 +39,8 @@ __all__ = [
     "devices",
     "free_memory",
     "gpus",
+    "graph_device",
+    "graph_precision",
     "has_mps",
     "held_memory",
     "installed",
@@ -44,8 +48,6 @@ __all__ = [
     "main_memory",
     "memory",
     "needs_torch",
-    "onnx_device",
-    "onnx_precision",
     "processor",
     "raise_out_of_memory",
     "require_memory",

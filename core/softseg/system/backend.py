@@ -1,29 +1,51 @@
-"""Which library runs a network, and what it can do: said before anything is loaded."""
+"""Which library runs a network, where, and what it can do: said before anything is loaded."""
 
 from __future__ import annotations
 
+import importlib
+import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
 from softseg.errors import InputError
-from softseg.events import Events
 from softseg.extras import command_for, missing
 from softseg.requests.predict import PredictRequest, repeats
-from softseg.system.cpu import threads_each
+from softseg.system.cpu import cpu_has_bfloat16_tiles
 from softseg.system.packages import installed
 
-Library = Literal["torch", "onnx"]
+Library = Literal["torch", "onnx", "openvino"]
+
+PROVIDERS: Mapping[str, str] = {
+    "cuda": "CUDAExecutionProvider",
+    "directml": "DmlExecutionProvider",
+    "coreml": "CoreMLExecutionProvider",
+}
+"""ONNX Runtime's execution providers by the names of devices, in the order in which they are chosen."""
+
+_PACKAGES: Mapping[Library, tuple[str, ...]] = {
+    "torch": ("torch", "monai"),
+    "onnx": ("onnxruntime",),
+    "openvino": ("openvino",),
+}
 
 
 @dataclass(frozen=True)
 class Processor:
-    """The CPU, as :func:`resolve_device` returns it, where there is no PyTorch to say so."""
+    """What computes where there is no PyTorch to say so.
+
+    Attributes
+    ----------
+    type: ``"cpu"`` or a key of :data:`PROVIDERS`.
+    index: which of several GPUs.
+    """
 
     type: str = "cpu"
+    index: int = 0
 
     def __str__(self) -> str:
-        """Return its name."""
-        return self.type
+        """Return its name, as for ``--device``."""
+        return self.type if self.type in ("cpu", "coreml") else f"{self.type}:{self.index}"
 
 
 def backend_of(request: PredictRequest) -> Library:
@@ -33,51 +55,77 @@ def backend_of(request: PredictRequest) -> Library:
     ------
     InputError: it is not installed, or cannot do what is asked.
     """
-    if request.backend != "auto":
-        chosen: Library = "torch" if request.backend == "torch" else "onnx"
-    else:
-        chosen = "torch" if installed("torch") and installed("monai") else "onnx"
-    for package in ("torch", "monai") if chosen == "torch" else ("onnxruntime",):
+    chosen = _default() if request.backend == "auto" else _named(request.backend)
+    for package in _PACKAGES[chosen]:
         if not installed(package):
             raise missing(package)
-    if chosen == "onnx":
-        require_without_torch(request)
+    if chosen != "torch":
+        require_without_torch(request, chosen)
     return chosen
 
 
-def require_without_torch(request: PredictRequest) -> None:
-    """Raise :class:`InputError` unless ONNX Runtime can do what is asked."""
-    onnx_device(request.device)
-    onnx_precision(request.precision)
-    if request.outliers:
-        raise needs_torch("outlier scores need PyTorch", "outliers", "or leave it out")
+def require_without_torch(request: PredictRequest, library: Library = "onnx") -> None:
+    """Raise :class:`InputError` unless ONNX Runtime, or OpenVINO, can do what is asked."""
+    if request.device != "auto":  # which never fails, and would load the library
+        graph_device(request.device, library)
+    graph_precision(request.precision, library)
     if request.uncertainty is not None and repeats(request.uncertainty)[0] == "dropout":
         raise needs_torch("dropout needs PyTorch", "uncertainty", "or tta:N")
 
 
-def onnx_device(device: str, events: Events | None = None) -> Processor:
-    """Return the device on which ONNX Runtime runs networks: the CPU.
+def graph_device(device: str, library: str = "onnx") -> Processor:
+    """Return where a library other than PyTorch runs networks.
+
+    ``"auto"`` is the first of ONNX Runtime's :data:`PROVIDERS` that is installed, else the CPU; whether the provider
+    works is seen when a network is run. OpenVINO runs networks on the CPU.
 
     Raises
     ------
-    InputError: another one was asked for.
+    InputError: another one was asked for, or its provider is not installed.
     """
-    if device not in ("auto", "cpu"):
-        raise needs_torch(f"ONNX Runtime computes on the CPU here, got {device!r}", "device")
-    if events is not None:
-        events.log(f"device: cpu, ONNX Runtime ({threads_each(1)} threads)")
-    return Processor()
+    if device == "cpu" or (device == "auto" and library != "onnx"):
+        return Processor()
+    if library != "onnx":
+        raise needs_torch(f"OpenVINO computes on the CPU here, got {device!r}", "device", "or --device cpu")
+    named = re.fullmatch(rf"({'|'.join(PROVIDERS)})(?::(\d+))?", device)
+    if device != "auto" and named is None:
+        raise needs_torch(
+            f"ONNX Runtime computes on auto, cpu, {', '.join(PROVIDERS)}, got {device!r}", "device", "or --device cpu"
+        )
+    there = _providers()
+    if named is None:
+        return Processor(next((name for name, provider in PROVIDERS.items() if provider in there), "cpu"))
+    name, index = named.group(1), int(named.group(2) or 0)
+    if PROVIDERS[name] not in there:
+        raise needs_torch(f"ONNX Runtime here has no {PROVIDERS[name]}, got {device!r}", "device", "or --device cpu")
+    return Processor(name, index)
 
 
-def onnx_precision(precision: str | None) -> str:
-    """Return the number type in which ONNX Runtime computes: float32.
+def graph_precision(precision: str | None, library: str = "onnx") -> str:
+    """Return the number type in which a library other than PyTorch computes: float32, unless it is told otherwise.
+
+    OpenVINO takes bfloat16 on CPUs with AMX tiles, where that or ``auto`` is asked for.
 
     Raises
     ------
-    InputError: another one was asked for.
+    InputError: it cannot compute in what was asked for.
     """
-    if precision not in (None, "auto", "float32"):
-        raise needs_torch(f"ONNX Runtime computes in float32 here, got {precision!r}", "precision")
+    if precision in (None, "float32"):
+        return "float32"
+    if library != "openvino":
+        if precision != "auto":
+            raise needs_torch(f"ONNX Runtime computes in float32 here, got {precision!r}", "precision")
+        return "float32"
+    if precision == "float16":
+        raise needs_torch("OpenVINO computes in float32 or bfloat16 here, got 'float16'", "precision")
+    if cpu_has_bfloat16_tiles():
+        return "bfloat16"
+    if precision == "bfloat16":
+        raise InputError(
+            "OpenVINO computes in bfloat16 on processors with AMX tiles, which this one lacks",
+            field="precision",
+            hint="use --precision float32",
+        )
     return "float32"
 
 
@@ -86,3 +134,20 @@ def needs_torch(message: str, field: str, otherwise: str = "") -> InputError:
     lacking = next((package for package in ("torch", "monai") if not installed(package)), None)
     do = "use --backend torch" if lacking is None else command_for(lacking)
     return InputError(message, field=field, hint=f"{do}, {otherwise}" if otherwise else do)
+
+
+def _default() -> Library:
+    if installed("torch") and installed("monai"):
+        return "torch"
+    return "openvino" if installed("openvino") and not installed("onnxruntime") else "onnx"
+
+
+def _named(name: str) -> Library:
+    return next(library for library in _PACKAGES if library == name)
+
+
+def _providers() -> list[str]:
+    if not installed("onnxruntime"):
+        return []
+    found: list[str] = importlib.import_module("onnxruntime").get_available_providers()
+    return found

@@ -86,14 +86,12 @@ class SegmentDoubt:
         device: name of what computes.
         """
         asked = self.options()
-        request = PredictRequest(
-            "", (), "", device=device, outliers=asked["outliers"], uncertainty=asked["uncertainty"]
-        )
+        request = PredictRequest("", (), "", device=device, uncertainty=asked["uncertainty"])
         try:
             require_without_torch(request)
         except InputError:
             return True
-        return not summary.without_torch
+        return not summary.without_torch or (asked["outliers"] and summary.score_needs_torch)
 
     def _onChanged(self, *_arguments):
         ui, parameters = self._ui, self._context.parameterNode
