@@ -9,7 +9,8 @@ import torch
 from softseg.data import Plan
 from softseg.data.cubes.bands import BandsChoice, fit_bands
 from softseg.network import Head
-from softseg.network.bundle import inference_config, metadata_config
+from softseg.network.bundle import inference_config
+from softseg.network.bundle_metadata import metadata_config
 from softseg.tree import LabelTree, Node
 
 TREE = LabelTree(

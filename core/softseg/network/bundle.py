@@ -1,4 +1,4 @@
-"""The two configuration files of a MONAI bundle, so that ``monai.bundle`` runs a model without this product.
+"""``configs/inference.json`` of a MONAI bundle, so that ``monai.bundle`` runs a model without this product.
 
 The bundle's own pre-processing is built from MONAI's transforms and comes close to, but is not, this product's: where a
 scan is finer than the plan it smooths with a Gaussian before linear interpolation instead of averaging areas. It reads
@@ -7,15 +7,8 @@ cubes from 4D NIfTI files.
 
 from __future__ import annotations
 
-import platform
-from collections.abc import Mapping
 from typing import Any
 
-import monai
-import numpy as np
-import torch
-
-from softseg.bundle_text import escaped, shown
 from softseg.data.cubes.bands import Bands
 from softseg.data.plan import Plan
 from softseg.network.architectures import network_config
@@ -23,67 +16,6 @@ from softseg.network.heads import LEAST_DIVISOR, Head
 from softseg.requests.names import file_name
 from softseg.requests.predict import OVERLAP
 from softseg.tree import LabelTree
-
-SCHEMA = "https://github.com/Project-MONAI/MONAI-extra-test-data/releases/download/0.8.1/meta_schema_20240725.json"
-
-
-def metadata_config(
-    plan: Plan, tree: LabelTree, head: Head, details: Mapping[str, Any], own: Mapping[str, Any]
-) -> dict[str, Any]:
-    """Return ``configs/metadata.json``: the fields of MONAI's schema, and ``own`` under ``softseg``."""
-    names = [
-        f"{name} {n - place.start}" if name in plan.bands else name
-        for name, place in plan.input_slices.items()
-        for n in range(place.start, place.stop)
-    ]
-    channels = {str(n): shown(name) for n, name in enumerate(names)}
-    image = {
-        "type": "image",
-        "format": "magnitude",
-        "modality": shown(str(details.get("modality", "MR"))),
-        "num_channels": plan.inputs,
-        "spatial_shape": list(plan.patch_size),
-        "dtype": "float32",
-        "value_range": [],
-        "is_patch_data": True,
-        "channel_def": channels,
-    }
-    label = {
-        "type": "image",
-        "format": "segmentation",
-        "num_channels": head.out_channels,
-        "spatial_shape": list(plan.patch_size),
-        "dtype": "float32",
-        "value_range": [],
-        "is_patch_data": True,
-        "channel_def": {str(n): shown(name) for n, name in enumerate(_channel_names(tree, head))},
-    }
-    fields = {key: shown(str(value)) for key, value in details.items()}
-    return {
-        "schema": SCHEMA,
-        "version": fields.get("version", "0.1.0"),
-        "changelog": {fields.get("version", "0.1.0"): "first version"},
-        "monai_version": monai.__version__.partition("+")[0],
-        "pytorch_version": torch.__version__.partition("+")[0],
-        "numpy_version": np.__version__,
-        "required_packages_version": {"nibabel": "5.2.0", "pytorch-ignite": "0.4.11"},
-        "name": fields.get("name", shown(tree.name)),
-        "task": f"soft segmentation into {head.classes} leaves of the label tree {shown(tree.name)!r}",
-        "description": fields.get("description", ""),
-        "authors": fields.get("authors", ""),
-        "copyright": fields.get("copyright", ""),
-        "license": fields.get("licence", ""),
-        "data_source": fields.get("data_source", ""),
-        "intended_use": fields.get("intended_use", "Research. Not for clinical decisions."),
-        "python_version": platform.python_version(),
-        "network_data_format": {"inputs": {"image": image}, "outputs": {"pred": label}},
-        "softseg": escaped(own),
-    }
-
-
-def _channel_names(tree: LabelTree, head: Head) -> list[str]:
-    names = [leaf.name for leaf in ([tree.leaves[head.foreground]] if head.single else tree.leaves)]
-    return [*names, "divisor (before its sigmoid)"] if head.name == "godin" else names
 
 
 def inference_config(plan: Plan, tree: LabelTree, head: Head) -> dict[str, Any]:
@@ -93,31 +25,18 @@ def inference_config(plan: Plan, tree: LabelTree, head: Head) -> dict[str, Any]:
     as a file name) and writes a map of label values for each image into ``output_dir``. No text from people stands in
     it but as a file name, which MONAI's parser can take for nothing else.
     """
-    suffixes = [f"_{name}.nii.gz" for name in map(file_name, plan.channels)] if len(plan.channels) > 1 else [".nii.gz"]
     return {
-        "imports": ["$import glob", "$import os", "$import torch", "$import numpy", "$import monai"],
-        "bundle_root": ".",
-        "dataset_dir": "$@bundle_root + '/images'",
-        "output_dir": "$@bundle_root + '/predictions'",
-        "device": "$torch.device('cuda:0' if torch.cuda.is_available() else 'cpu')",
-        "channels": [file_name(name) for name in plan.channels],
-        "first_channel": "$sorted(glob.glob(os.path.join(@dataset_dir, '*' + @suffix)))",
-        "dataset": {
-            "_target_": "Dataset",
-            "data": "$[{'image': [f[: -len(@suffix)] + s for s in @suffixes] if len(@suffixes) > 1 else f} "
-            "for f in @first_channel]",
-            "transform": "@preprocessing",
-        },
-        "suffixes": suffixes,
-        "suffix": "$@suffixes[0]",
+        **reading(plan),
         "dataloader": {"_target_": "DataLoader", "dataset": "@dataset", "batch_size": 1, "num_workers": 0},
         "network_def": network_config(plan.network, plan.inputs, head.out_channels, plan.dimensions),
         "network": "$@network_def.to(@device)",
-        "save_probabilities": False,
-        "preprocessing": {"_target_": "Compose", "transforms": _preprocessing(plan)},
-        "inferer": _inferer(plan),
-        "save_labels": _saved("labels", "$numpy.int32" if max(_values(tree)) > 65535 else "$numpy.uint16"),
-        "postprocessing": {"_target_": "Compose", "transforms": _postprocessing(plan, tree, head)},
+        "preprocessing": {"_target_": "Compose", "transforms": preprocessing(plan)},
+        "inferer": inferer(plan),
+        "save_labels": label_file(tree),
+        "postprocessing": {
+            "_target_": "Compose",
+            "transforms": [*back(plan, head, "pred", "image", "@preprocessing"), *results(tree)],
+        },
         "checkpoint": "$@bundle_root + '/models/model.pt'",
         "evaluator": {
             "_target_": "SupervisedEvaluator",
@@ -129,26 +48,49 @@ def inference_config(plan: Plan, tree: LabelTree, head: Head) -> dict[str, Any]:
         },
         "run": [
             "$@network.load_state_dict(torch.load(@checkpoint, map_location=@device, weights_only=True))",
-            f"$@network.register_forward_hook(lambda module, given, x: {_of_a_window(head)})",
+            f"$@network.register_forward_hook(lambda module, given, x: {of_a_window(head)})",
             "$@evaluator.run()",
         ],
     }
 
 
-def _preprocessing(plan: Plan) -> list[dict[str, Any]]:
+def reading(plan: Plan) -> dict[str, Any]:
+    """Return where images are and what becomes of them, up to the data set."""
+    suffixes = [f"_{name}.nii.gz" for name in map(file_name, plan.channels)] if len(plan.channels) > 1 else [".nii.gz"]
+    return {
+        "imports": ["$import glob", "$import os", "$import torch", "$import numpy", "$import monai"],
+        "bundle_root": ".",
+        "dataset_dir": "$@bundle_root + '/images'",
+        "output_dir": "$@bundle_root + '/predictions'",
+        "save_probabilities": False,
+        "device": "$torch.device('cuda:0' if torch.cuda.is_available() else 'cpu')",
+        "channels": [file_name(name) for name in plan.channels],
+        "first_channel": "$sorted(glob.glob(os.path.join(@dataset_dir, '*' + @suffix)))",
+        "dataset": {
+            "_target_": "Dataset",
+            "data": "$[{'image': [f[: -len(@suffix)] + s for s in @suffixes] if len(@suffixes) > 1 else f} "
+            "for f in @first_channel]",
+            "transform": "@preprocessing",
+        },
+        "suffixes": suffixes,
+        "suffix": "$@suffixes[0]",
+    }
+
+
+def preprocessing(plan: Plan, key: str = "image") -> list[dict[str, Any]]:
     """Turn, normalise, smooth against aliasing, resample: our ``(k, j, i)`` is MONAI's first, second, third axis."""
     steps: list[dict[str, Any]] = [
-        {"_target_": "LoadImaged", "keys": "image", "ensure_channel_first": True, "image_only": True},
-        {"_target_": "Orientationd", "keys": "image", "axcodes": plan.orientation[::-1], "labels": None},
-        {"_target_": "Lambdad", "keys": "image", "func": _normalize(plan)},
+        {"_target_": "LoadImaged", "keys": key, "ensure_channel_first": True, "image_only": True},
+        {"_target_": "Orientationd", "keys": key, "axcodes": plan.orientation[::-1], "labels": None},
+        {"_target_": "Lambdad", "keys": key, "func": _normalize(plan)},
     ]
     if any(value is not None for value in plan.spacing):
         pixdim = [-1.0 if value is None else value for value in plan.spacing]
         steps += [
-            {"_target_": "Lambdad", "keys": "image", "func": _smooth(plan)},
+            {"_target_": "Lambdad", "keys": key, "func": _smooth(plan)},
             {
                 "_target_": "Spacingd",
-                "keys": "image",
+                "keys": key,
                 "pixdim": pixdim,
                 "mode": "bilinear",
                 "padding_mode": "border",
@@ -156,8 +98,8 @@ def _preprocessing(plan: Plan) -> list[dict[str, Any]]:
             },
         ]
     if plan.crop.kind == "center":
-        steps.append({"_target_": "CenterSpatialCropd", "keys": "image", "roi_size": _roi(plan)})
-    return [*steps, {"_target_": "EnsureTyped", "keys": "image", "dtype": "$torch.float32"}]
+        steps.append({"_target_": "CenterSpatialCropd", "keys": key, "roi_size": _roi(plan)})
+    return [*steps, {"_target_": "EnsureTyped", "keys": key, "dtype": "$torch.float32"}]
 
 
 def _normalize(plan: Plan) -> str:
@@ -221,7 +163,8 @@ def _roi(plan: Plan) -> list[int]:
     ]
 
 
-def _inferer(plan: Plan) -> dict[str, Any]:
+def inferer(plan: Plan) -> dict[str, Any]:
+    """Return how windows are laid over the image, slice by slice for a 2D network."""
     window = {"roi_size": list(plan.patch_size), "overlap": OVERLAP, "mode": "gaussian", "sw_batch_size": 1}
     window["padding_mode"] = "replicate"  # of images smaller than a window, as in training
     if plan.dimensions == 2:
@@ -229,21 +172,35 @@ def _inferer(plan: Plan) -> dict[str, Any]:
     return {"_target_": "SlidingWindowInferer", **window}
 
 
-def _around(plan: Plan, head: Head) -> list[dict[str, Any]]:
+def _around(plan: Plan, head: Head, key: str) -> list[dict[str, Any]]:
     """What lies around the box that the plan crops to is background; MONAI leaves zeros there."""
     if plan.crop.kind != "center" or head.background is None:
         return []
     only = f"torch.eye({head.classes}, device=x.device)[{head.background}].reshape(-1, 1, 1, 1)"
     func = f"$lambda x: x + {only} * (1 - x.sum(0, keepdim=True))"
-    return [{"_target_": "Lambdad", "keys": "pred", "func": func, "track_meta": True}]
+    return [{"_target_": "Lambdad", "keys": key, "func": func, "track_meta": True}]
 
 
-def _values(tree: LabelTree) -> list[int]:
-    return [int(leaf.value or 0) for leaf in tree.leaves]
+def back(plan: Plan, head: Head, key: str, image: str, transform: str) -> list[dict[str, Any]]:
+    """Return the steps from what the inferer says to probabilities on the grid of the image."""
+    inverted = {
+        "_target_": "Invertd",
+        "keys": key,
+        "transform": transform,
+        "orig_keys": image,
+        "nearest_interp": False,
+        "to_tensor": True,
+    }
+    return [*_of_a_volume(head, key), inverted, *_around(plan, head, key)]
 
 
-def _postprocessing(plan: Plan, tree: LabelTree, head: Head) -> list[dict[str, Any] | str]:
-    """Probabilities in the image's grid, saved on wish, then labels.
+def label_file(tree: LabelTree) -> dict[str, Any]:
+    """Return the step that writes labels."""
+    return _saved("labels", "$numpy.int32" if max(_values(tree)) > 65535 else "$numpy.uint16")
+
+
+def results(tree: LabelTree) -> list[dict[str, Any] | str]:
+    """Save the probabilities in ``pred`` on wish, then the labels.
 
     MONAI's writer adds a channel axis at the end or removes all axes of length 1 there, also that of an image of one
     slice. The labels therefore go in as ``[i, j, 1, k]``, of which it is told that two axes are spatial and ``k`` is
@@ -251,16 +208,6 @@ def _postprocessing(plan: Plan, tree: LabelTree, head: Head) -> list[dict[str, A
     """
     to_values = f"$lambda x: torch.tensor({_values(tree)}, device=x.device)[x[0].long()][:, :, None]"
     return [
-        *_of_a_volume(head),
-        {
-            "_target_": "Invertd",
-            "keys": "pred",
-            "transform": "@preprocessing",
-            "orig_keys": "image",
-            "nearest_interp": False,
-            "to_tensor": True,
-        },
-        *_around(plan, head),
         {
             **_saved("probabilities", "$numpy.float32"),
             "_disabled_": "$str(@save_probabilities).lower() not in ('true', '1', 'yes')",
@@ -269,6 +216,10 @@ def _postprocessing(plan: Plan, tree: LabelTree, head: Head) -> list[dict[str, A
         {"_target_": "Lambdad", "keys": "pred", "func": to_values},
         "$@save_labels.set_options(data_kwargs={'channel_dim': -1, 'spatial_ndim': 2})",
     ]
+
+
+def _values(tree: LabelTree) -> list[int]:
+    return [int(leaf.value or 0) for leaf in tree.leaves]
 
 
 def _saved(what: str, dtype: str) -> dict[str, Any]:
@@ -285,7 +236,7 @@ def _saved(what: str, dtype: str) -> dict[str, Any]:
     }
 
 
-def _of_a_window(head: Head) -> str:
+def of_a_window(head: Head) -> str:
     """From raw outputs ``[B, channels, ...]`` of a window to what is averaged over windows, as our prediction does."""
     if head.name == "softmax":
         return "torch.softmax(x, 1)"
@@ -294,7 +245,7 @@ def _of_a_window(head: Head) -> str:
     return "torch.relu(x)"
 
 
-def _of_a_volume(head: Head) -> list[dict[str, Any]]:
+def _of_a_volume(head: Head, key: str) -> list[dict[str, Any]]:
     """From these averages ``[channels, k, j, i]`` to probabilities; only a NormReLU head needs the whole volume."""
     if head.name != "normrelu":
         return []
@@ -303,4 +254,4 @@ def _of_a_volume(head: Head) -> list[dict[str, Any]]:
         divided = f"(lambda p: torch.cat([{', '.join(pair)}]))(x / x.max().clamp(min=1e-12))"
     else:
         divided = "x / x.sum(0, keepdim=True).clamp(min=1e-12)"
-    return [{"_target_": "Lambdad", "keys": "pred", "func": f"$lambda x: {divided}", "track_meta": True}]
+    return [{"_target_": "Lambdad", "keys": key, "func": f"$lambda x: {divided}", "track_meta": True}]

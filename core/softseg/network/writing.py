@@ -13,7 +13,8 @@ import softseg
 from softseg.data.plan import Plan
 from softseg.files import write_folder_beside
 from softseg.needs import Needs
-from softseg.network.bundle import inference_config, metadata_config
+from softseg.network.bundle import inference_config
+from softseg.network.bundle_metadata import metadata_config
 from softseg.network.folder_files import FORMAT_VERSION, OPTIONAL
 from softseg.network.heads import Head
 from softseg.network.model_card import model_card

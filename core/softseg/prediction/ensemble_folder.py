@@ -14,6 +14,7 @@ from softseg.errors import InputError
 from softseg.files import write_folder_beside
 from softseg.needs import Needs
 from softseg.network import Model
+from softseg.network.ensemble_bundle import ensemble_inference_config
 from softseg.network.folder_files import OPTIONAL
 from softseg.prediction.ensemble import load_models, needs_of, require_one_tree
 from softseg.requests.names import file_names
@@ -61,6 +62,9 @@ def save_ensemble(
             shutil.copytree(model.path, unfinished / MEMBERS / name)
         content = json.dumps(file.to_json(), indent=2, ensure_ascii=False) + "\n"
         (unfinished / FILE).write_text(content, encoding="utf-8")
+        (unfinished / "configs").mkdir()
+        config = json.dumps(ensemble_inference_config(names, given), indent=2, ensure_ascii=False) + "\n"
+        (unfinished / "configs" / "inference.json").write_text(config, encoding="utf-8")
         (unfinished / "README.md").write_text(_card(file, given), encoding="utf-8")
     return target
 
