@@ -37,8 +37,7 @@ def test_the_bundle_prepares_bands_alike(per_pixel: str, pca: int | None) -> Non
         normalization={"height": {"kind": "z-score"}, "cube": {"kind": "bands"}},
         bands={"cube": bands},
     )
-    steps = inference_config(plan, TREE, Head("softmax", 2))["preprocessing"]["transforms"]
-    text = next(step["func"] for step in steps if step["_target_"] == "Lambdad")
+    text = inference_config(plan, TREE, Head("softmax", 2))["normalize"]
     height = np.random.default_rng(1).normal(5, 2, (1, 1, 8, 10)).astype(np.float32)
     names = {"torch": torch, "numpy": np}
     out = eval(text.removeprefix("$"), names)(torch.from_numpy(np.concatenate([height, cube])))  # noqa: S307

@@ -1,8 +1,7 @@
 """``configs/inference.json`` of a MONAI bundle, so that ``monai.bundle`` runs a model without this product.
 
-The bundle's own pre-processing is built from MONAI's transforms and comes close to, but is not, this product's: where a
-scan is finer than the plan it smooths with a Gaussian before linear interpolation instead of averaging areas. It reads
-cubes from 4D NIfTI files.
+The bundle prepares and restores images as this product does; the expressions for that are in
+:mod:`softseg.network.bundle_grids`. It reads cubes from 4D NIfTI files.
 """
 
 from __future__ import annotations
@@ -12,6 +11,7 @@ from typing import Any
 from softseg.data.cubes.bands import Bands
 from softseg.data.plan import Plan
 from softseg.network.architectures import network_config
+from softseg.network.bundle_grids import SHARED, prepared
 from softseg.network.heads import LEAST_DIVISOR, Head
 from softseg.requests.names import file_name
 from softseg.requests.predict import OVERLAP
@@ -30,13 +30,10 @@ def inference_config(plan: Plan, tree: LabelTree, head: Head) -> dict[str, Any]:
         "dataloader": {"_target_": "DataLoader", "dataset": "@dataset", "batch_size": 1, "num_workers": 0},
         "network_def": network_config(plan.network, plan.inputs, head.out_channels, plan.dimensions),
         "network": "$@network_def.to(@device)",
-        "preprocessing": {"_target_": "Compose", "transforms": preprocessing(plan)},
+        **preparing(plan, head),
         "inferer": inferer(plan),
         "save_labels": label_file(tree),
-        "postprocessing": {
-            "_target_": "Compose",
-            "transforms": [*back(plan, head, "pred", "image", "@preprocessing"), *results(tree)],
-        },
+        "postprocessing": {"_target_": "Compose", "transforms": [*back(head), *results(tree)]},
         "checkpoint": "$@bundle_root + '/models/model.pt'",
         "evaluator": {
             "_target_": "SupervisedEvaluator",
@@ -58,7 +55,8 @@ def reading(plan: Plan) -> dict[str, Any]:
     """Return where images are and what becomes of them, up to the data set."""
     suffixes = [f"_{name}.nii.gz" for name in map(file_name, plan.channels)] if len(plan.channels) > 1 else [".nii.gz"]
     return {
-        "imports": ["$import glob", "$import os", "$import torch", "$import numpy", "$import monai"],
+        "imports": [f"$import {name}" for name in ("functools", "glob", "math", "os", "torch", "numpy", "monai")],
+        **SHARED,
         "bundle_root": ".",
         "dataset_dir": "$@bundle_root + '/images'",
         "output_dir": "$@bundle_root + '/predictions'",
@@ -77,29 +75,27 @@ def reading(plan: Plan) -> dict[str, Any]:
     }
 
 
-def preprocessing(plan: Plan, key: str = "image") -> list[dict[str, Any]]:
-    """Turn, normalise, smooth against aliasing, resample: our ``(k, j, i)`` is MONAI's first, second, third axis."""
-    steps: list[dict[str, Any]] = [
-        {"_target_": "LoadImaged", "keys": key, "ensure_channel_first": True, "image_only": True},
-        {"_target_": "Orientationd", "keys": key, "axcodes": plan.orientation[::-1], "labels": None},
-        {"_target_": "Lambdad", "keys": key, "func": _normalize(plan)},
+def preparing(plan: Plan, head: Head, end: str = "") -> dict[str, Any]:
+    """Return how an image becomes what the network sees, under names with an ``end``.
+
+    The scan is read and turned (our ``(k, j, i)`` is MONAI's first, second and third axis) into ``scan``, from which
+    ``image`` is made.
+    """
+    scan, image = f"scan{end}", f"image{end}"
+    turn = [
+        {"_target_": "LoadImaged", "keys": scan, "ensure_channel_first": True, "image_only": True},
+        {"_target_": "Orientationd", "keys": scan, "axcodes": plan.orientation[::-1], "labels": None},
     ]
-    if any(value is not None for value in plan.spacing):
-        pixdim = [-1.0 if value is None else value for value in plan.spacing]
-        steps += [
-            {"_target_": "Lambdad", "keys": key, "func": _smooth(plan)},
-            {
-                "_target_": "Spacingd",
-                "keys": key,
-                "pixdim": pixdim,
-                "mode": "bilinear",
-                "padding_mode": "border",
-                "scale_extent": True,
-            },
-        ]
-    if plan.crop.kind == "center":
-        steps.append({"_target_": "CenterSpatialCropd", "keys": key, "roi_size": _roi(plan)})
-    return [*steps, {"_target_": "EnsureTyped", "keys": key, "dtype": "$torch.float32"}]
+    steps = [
+        {"_target_": "CopyItemsd", "keys": "image", "names": scan},
+        f"@turn{end}",
+        {"_target_": "Lambdad", "keys": scan, "func": f"@prepare{end}", "overwrite": image},
+    ]
+    return {
+        **prepared(plan, _normalize(plan), head.background is not None, end),
+        f"turn{end}": {"_target_": "Compose", "transforms": turn},
+        f"preprocessing{end}": {"_target_": "Compose", "transforms": steps},
+    }
 
 
 def _normalize(plan: Plan) -> str:
@@ -128,39 +124,15 @@ def _bands(how: Bands, x: str) -> str:
 
 
 def _normalize_one(plan: Plan, name: str, x: str) -> str:
-    how, seen = plan.normalization[name], _used(plan, x)
+    how = plan.normalization[name]
     if how.kind == "ct":
         return f"({x}.float().clamp({how.lower}, {how.upper}) - {how.mean}) / {how.sd}"
     if how.kind == "percentile":
         low, high = (1.0 if how.lower is None else how.lower), (99.0 if how.upper is None else how.upper)
-        a, b = (f"float(numpy.percentile({seen}.numpy(), {percent}))" for percent in (low, high))
+        a, b = (f"float(numpy.percentile({x}.numpy(), {percent}))" for percent in (low, high))
         return f"(({x}.float() - {a}) / max({b} - {a}, 1e-6)).clamp(0, 1) * 2 - 1"
-    part = f"(lambda v: v[v != 0])({seen})" if how.kind == "z-score-nonzero" else seen
+    part = f"(lambda v: v[v != 0])({x})" if how.kind == "z-score-nonzero" else x
     return f"({x}.float() - {part}.float().mean()) / {part}.float().std(unbiased=False)"
-
-
-def _used(plan: Plan, x: str) -> str:
-    """Return the part of ``x`` that sets the intensity scale: a central box where the plan crops to one."""
-    if plan.crop.kind != "center":
-        return x
-    sizes = f"zip(v.shape[1:], {list(plan.crop.size_mm)}, v.pixdim)"
-    kept = f"(n, n if s is None else min(n, max(1, round(s / float(f))))) for n, s, f in {sizes}"
-    box = f"slice((n - m) // 2, (n - m) // 2 + m) for n, m in ({kept})"
-    return f"(lambda v: v[(slice(None), *({box}))])({x})"
-
-
-def _smooth(plan: Plan) -> str:
-    """A Gaussian with the variance that an area average would have: ``((coarse / fine)^2 - 1) / 12`` voxels^2."""
-    spacing = [0.0 if value is None else value for value in plan.spacing]
-    sigma = f"[(max((c / float(f)) ** 2 - 1, 0) / 12) ** 0.5 for c, f in zip({spacing}, x.pixdim)]"
-    return f"$lambda x: monai.transforms.GaussianSmooth(sigma={sigma})(x)"
-
-
-def _roi(plan: Plan) -> list[int]:
-    return [
-        -1 if size is None or spacing is None else max(1, round(size / spacing))
-        for size, spacing in zip(plan.crop.size_mm, plan.spacing, strict=True)
-    ]
 
 
 def inferer(plan: Plan) -> dict[str, Any]:
@@ -172,26 +144,27 @@ def inferer(plan: Plan) -> dict[str, Any]:
     return {"_target_": "SlidingWindowInferer", **window}
 
 
-def _around(plan: Plan, head: Head, key: str) -> list[dict[str, Any]]:
-    """What lies around the box that the plan crops to is background; MONAI leaves zeros there."""
-    if plan.crop.kind != "center" or head.background is None:
+def back(head: Head, end: str = "") -> list[dict[str, Any]]:
+    """Return the steps from what the inferer says to probabilities on the grid of the scan, in ``pred`` and ``end``.
+
+    What lies around the box that was predicted is background.
+    """
+    pred, scan = f"pred{end}", f"scan{end}"
+    moved = f"$lambda d: {{**d, '{pred}': @to_scan(d['{pred}'], d['image{end}'], d['{scan}'])}}"
+    inverted = {"_target_": "Invertd", "keys": pred, "transform": f"@turn{end}", "orig_keys": scan}
+    return [
+        *_of_a_volume(head, pred),
+        {"_target_": "Lambda", "func": moved},
+        *_around(head, pred),
+        {**inverted, "nearest_interp": False, "to_tensor": True},
+    ]
+
+
+def _around(head: Head, key: str) -> list[dict[str, Any]]:
+    if head.background is None:
         return []
-    only = f"torch.eye({head.classes}, device=x.device)[{head.background}].reshape(-1, 1, 1, 1)"
-    func = f"$lambda x: x + {only} * (1 - x.sum(0, keepdim=True))"
-    return [{"_target_": "Lambdad", "keys": key, "func": func, "track_meta": True}]
-
-
-def back(plan: Plan, head: Head, key: str, image: str, transform: str) -> list[dict[str, Any]]:
-    """Return the steps from what the inferer says to probabilities on the grid of the image."""
-    inverted = {
-        "_target_": "Invertd",
-        "keys": key,
-        "transform": transform,
-        "orig_keys": image,
-        "nearest_interp": False,
-        "to_tensor": True,
-    }
-    return [*_of_a_volume(head, key), inverted, *_around(plan, head, key)]
+    background = f"x[{head.background}].add_(1 - x.sum(0))"
+    return [{"_target_": "Lambdad", "keys": key, "func": f"$lambda x: ({background}, x)[1]", "track_meta": True}]
 
 
 def label_file(tree: LabelTree) -> dict[str, Any]:

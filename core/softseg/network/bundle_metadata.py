@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import platform
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import monai
@@ -69,6 +69,31 @@ def metadata_config(
         "python_version": platform.python_version(),
         "network_data_format": {"inputs": {"image": image}, "outputs": {"pred": label}},
         "softseg": escaped(own),
+    }
+
+
+def ensemble_metadata_config(
+    plan: Plan, tree: LabelTree, name: str, members: Sequence[str], details: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Return ``configs/metadata.json`` of an ensemble: a head of its own kind, since it answers with probabilities.
+
+    Parameters
+    ----------
+    plan: of its first member, whose windows are named; the others may have other ones.
+    tree: of all of them.
+    name: of the ensemble.
+    members: their folders.
+    details: fields of its card.
+    """
+    background = None if tree.background is None else tree.leaf_index(tree.background.id)
+    head = Head("softmax", len(tree.leaves), background)
+    config = metadata_config(plan, tree, head, {**details, "name": name}, {"members": list(members)})
+    task = f"the mean of {len(members)} models: {config['task']}"
+    output = {**config["network_data_format"]["outputs"]["pred"], "value_range": [0, 1]}
+    return {
+        **config,
+        "task": task,
+        "network_data_format": {**config["network_data_format"], "outputs": {"pred": output}},
     }
 
 

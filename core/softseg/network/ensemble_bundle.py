@@ -1,21 +1,36 @@
-"""``configs/inference.json`` of an ensemble folder: the mean of its members, by MONAI alone.
+"""An ensemble folder as a MONAI bundle: the mean of its members, by MONAI alone.
 
 MONAI's ``EnsembleEvaluator`` gives all networks the same prepared image. Members of this product may turn and resample
 the scan differently, so here each has its own copy of it, and its network is a transform between preparing the copy
-and taking the probabilities back to the grid of the scan, where ``MeanEnsembled`` averages them.
+and taking the probabilities back to the grid of the scan, where they are added up one after another: ``MeanEnsembled``
+would hold those of all members at once, and twice.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from softseg.ensemble_file import MEMBERS
+from softseg.ensemble_file import MEMBERS, EnsembleFile
 from softseg.network.architectures import network_config
-from softseg.network.bundle import back, inferer, label_file, of_a_window, preprocessing, reading, results
+from softseg.network.bundle import back, inferer, label_file, of_a_window, preparing, reading, results
+from softseg.network.bundle_metadata import ensemble_metadata_config
+from softseg.network.folder_files import write_json
 
 if TYPE_CHECKING:
     from softseg.network.model_folder import Model
+
+_ADDED = "$lambda d: {{**d, 'pred': d['{pred}'] if 'pred' not in d else d['pred'].add_(d['{pred}'])}}"
+
+
+def write_bundle(folder: Path, file: EnsembleFile, models: Sequence[Model]) -> None:
+    """Write the two configurations of an ensemble into its folder."""
+    (folder / "configs").mkdir()
+    first = models[0]
+    metadata = ensemble_metadata_config(first.plan, first.tree, file.name, file.members, file.details)
+    write_json(folder / "configs" / "metadata.json", metadata)
+    write_json(folder / "configs" / "inference.json", ensemble_inference_config(file.members, models))
 
 
 def ensemble_inference_config(names: Sequence[str], models: Sequence[Model]) -> dict[str, Any]:
@@ -31,39 +46,35 @@ def ensemble_inference_config(names: Sequence[str], models: Sequence[Model]) -> 
     steps: list[dict[str, Any] | str] = []
     weights, hooks = [], []
     for n, model in enumerate(models):
-        image, pred, head = f"image_{n}", f"pred_{n}", model.head
+        end, head = f"_{n}", model.head
+        network = network_config(model.plan.network, model.plan.inputs, head.out_channels, model.plan.dimensions)
         config |= {
-            f"network_def_{n}": network_config(
-                model.plan.network, model.plan.inputs, head.out_channels, model.plan.dimensions
-            ),
-            f"network_{n}": f"$@network_def_{n}.to(@device).eval().requires_grad_(False)",
-            f"checkpoint_{n}": f"$@bundle_root + '/{MEMBERS}/' + @member_names[{n}] + '/models/model.pt'",
-            f"preprocessing_{n}": {"_target_": "Compose", "transforms": preprocessing(model.plan, image)},
-            f"inferer_{n}": inferer(model.plan),
+            f"network_def{end}": network,
+            f"network{end}": f"$@network_def{end}.to(@device).eval().requires_grad_(False)",
+            f"checkpoint{end}": f"$@bundle_root + '/{MEMBERS}/' + @member_names[{n}] + '/models/model.pt'",
+            **preparing(model.plan, head, end),
+            f"inferer{end}": inferer(model.plan),
         }
-        network = f"$lambda x: @inferer_{n}(x[None].to(@device), @network_{n})[0].cpu()"
+        predicted = f"$lambda x: @inferer{end}(x[None].to(@device), @network{end})[0].cpu()"
         steps += [
-            f"@preprocessing_{n}",
-            {"_target_": "Lambdad", "keys": image, "func": network, "overwrite": pred},
-            *back(model.plan, head, pred, image, f"@preprocessing_{n}"),
-            {"_target_": "DeleteItemsd", "keys": image},
+            f"@preprocessing{end}",
+            {"_target_": "Lambdad", "keys": f"image{end}", "func": predicted, "overwrite": f"pred{end}"},
+            *back(head, end),
+            {"_target_": "Lambda", "func": _ADDED.format(pred=f"pred{end}")},
+            {"_target_": "DeleteItemsd", "keys": [f"scan{end}", f"image{end}", f"pred{end}"]},
         ]
         weights.append(
-            f"$@network_{n}.load_state_dict(torch.load(@checkpoint_{n}, map_location=@device, weights_only=True))"
+            f"$@network{end}.load_state_dict(torch.load(@checkpoint{end}, map_location=@device, weights_only=True))"
         )
-        hooks.append(f"$@network_{n}.register_forward_hook(lambda module, given, x: {of_a_window(head)})")
-    preds = [f"pred_{n}" for n in range(len(models))]
+        hooks.append(f"$@network{end}.register_forward_hook(lambda module, given, x: {of_a_window(head)})")
     steps += [
-        {"_target_": "MeanEnsembled", "keys": preds, "output_key": "pred"},
-        {"_target_": "DeleteItemsd", "keys": preds},
+        {"_target_": "Lambdad", "keys": "pred", "func": f"$lambda x: x.div_({len(models)})", "track_meta": True},
         *results(tree),
     ]
-    copies = "$lambda d: {key: d['image'] for key in @image_keys}"
     return {
         **config,
-        "image_keys": [f"image_{n}" for n in range(len(models))],
-        "preprocessing": {"_target_": "Lambda", "func": copies},
         "save_labels": label_file(tree),
+        "preprocessing": {"_target_": "Identity"},
         "prediction": {"_target_": "Compose", "transforms": steps},
         "run": [*weights, *hooks, "$[@prediction(case) and None for case in @dataset]"],
     }

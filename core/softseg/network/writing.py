@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +13,7 @@ from softseg.files import write_folder_beside
 from softseg.needs import Needs
 from softseg.network.bundle import inference_config
 from softseg.network.bundle_metadata import metadata_config
-from softseg.network.folder_files import FORMAT_VERSION, OPTIONAL
+from softseg.network.folder_files import FORMAT_VERSION, OPTIONAL, write_json
 from softseg.network.heads import Head
 from softseg.network.model_card import model_card
 from softseg.network.states import state_of
@@ -46,14 +44,10 @@ def write_model(
     with write_folder_beside(folder, stale=OPTIONAL) as temporary:  # these were fitted to another network
         (temporary / "configs").mkdir()
         (temporary / "models").mkdir()
-        _write_json(temporary / "configs" / "metadata.json", metadata_config(plan, tree, head, details, own))
-        _write_json(temporary / "configs" / "inference.json", inference_config(plan, tree, head))
+        write_json(temporary / "configs" / "metadata.json", metadata_config(plan, tree, head, details, own))
+        write_json(temporary / "configs" / "inference.json", inference_config(plan, tree, head))
         write_weights(state_of(network, half), temporary / "models" / "model.pt")
         tree.save(temporary / "tree.json")
         (temporary / "recipe.yaml").write_text(recipe, encoding="utf-8")
         (temporary / "README.md").write_text(model_card(plan, tree, head, details, needs), encoding="utf-8")
     return folder
-
-
-def _write_json(path: Path, content: Mapping[str, Any]) -> None:
-    path.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from collections.abc import Mapping, Sequence
 from os import PathLike
@@ -14,8 +13,8 @@ from softseg.errors import InputError
 from softseg.files import write_folder_beside
 from softseg.needs import Needs
 from softseg.network import Model
-from softseg.network.ensemble_bundle import ensemble_inference_config
-from softseg.network.folder_files import OPTIONAL
+from softseg.network.ensemble_bundle import write_bundle
+from softseg.network.folder_files import OPTIONAL, write_json
 from softseg.prediction.ensemble import load_models, needs_of, require_one_tree
 from softseg.requests.names import file_names
 
@@ -60,11 +59,8 @@ def save_ensemble(
     with write_folder_beside(target, stale=OPTIONAL) as unfinished:  # these were fitted to other members
         for model, name in zip(given, names, strict=True):
             shutil.copytree(model.path, unfinished / MEMBERS / name)
-        content = json.dumps(file.to_json(), indent=2, ensure_ascii=False) + "\n"
-        (unfinished / FILE).write_text(content, encoding="utf-8")
-        (unfinished / "configs").mkdir()
-        config = json.dumps(ensemble_inference_config(names, given), indent=2, ensure_ascii=False) + "\n"
-        (unfinished / "configs" / "inference.json").write_text(config, encoding="utf-8")
+        write_json(unfinished / FILE, file.to_json())
+        write_bundle(unfinished, file, given)
         (unfinished / "README.md").write_text(_card(file, given), encoding="utf-8")
     return target
 

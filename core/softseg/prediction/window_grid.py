@@ -13,11 +13,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from softseg.backends import Region
+from softseg.requests.predict import CONTENT_STEP
 from softseg.soft.blocks import Index
 from softseg.types import BoolArray, FloatArray
-
-CONTENT_STEP = 8
-"""The box of content begins at a multiple of this many voxels (our default): a rim of background around a brain."""
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,9 @@ from softseg.requests.request import Request, argument, device_option, option, o
 OVERLAP = 0.5
 """Part of a window that its neighbours cover too, by default (our default)."""
 
+CONTENT_STEP = 8
+"""The box of content begins at a multiple of this many voxels (our default): a rim of background around a brain."""
+
 Blend = Literal["probabilities", "logits"]
 
 BLENDS = get_args(Blend)
