@@ -41,13 +41,21 @@ class PanelContext:
         self.parameterNode = None
         self._observers = {event: [] for event in EVENTS}
         self._known = None
-        logic.onCorrected = lambda node, text: self.notify("corrected", node=node, text=text)
-        logic.onVolumesChanged = lambda node: self.notify("volumesChanged", node=node)
+        logic.corrections.changed.connect(self._onCorrected)
+        logic.volumes.changed.connect(self._onVolumesChanged)
 
     def cleanup(self):
         """Let go of the scene, and stop what runs."""
+        self.logic.corrections.changed.disconnect(self._onCorrected)
+        self.logic.volumes.changed.disconnect(self._onVolumesChanged)
         self.mapFilter.cleanup()
         self.devices.cleanup()
+
+    def _onCorrected(self, node, text):
+        self.notify("corrected", node=node, text=text)
+
+    def _onVolumesChanged(self, node):
+        self.notify("volumesChanged", node=node)
 
     def runner(self):
         """Return a new runner of engine processes."""

@@ -26,45 +26,47 @@ def headlessResult(logic):
     volume = slicer.util.addVolumeFromArray(shares[left] * 100, name="scan")
     geometry = Geometry(SHAPE[::-1], (1.0, 1.0, 1.0), (0.0, 0.0, 0.0), (-1.0, 0.0, 0.0, 0.0, -1.0, 0.0, 0.0, 0.0, 1.0))
     parcellation = SoftParcellation.from_dense(shares, tree, geometry)
-    return volume, logic.addSegmentation(parcellation, volume)
+    return volume, logic.results.add(parcellation, volume)
 
 
 def checkFolding(test, logic):
     """Fold to the root's level and back; look at a leaf; read its volume."""
     _volume, segmentation = headlessResult(logic)
-    tree = logic.treeOf(segmentation)
+    tree = logic.results.treeOf(segmentation)
     leaf = tree.leaves[1].id
-    logic.collapse(segmentation, 1)
-    test.assertEqual([node.id for node in logic.cutOf(segmentation).nodes], [n.id for n in tree.cut_at(1).nodes])
-    logic.collapse(segmentation, tree.depth)
-    heatMap = logic.showNode(segmentation, leaf)
+    logic.folding.collapse(segmentation, 1)
+    test.assertEqual(
+        [node.id for node in logic.results.cutOf(segmentation).nodes], [n.id for n in tree.cut_at(1).nodes]
+    )
+    logic.folding.collapse(segmentation, tree.depth)
+    heatMap = logic.maps.show(segmentation, leaf)
     test.assertAlmostEqual(float(slicer.util.arrayFromVolume(heatMap).max()), 0.7, delta=0.01)
-    volumes = logic.nodeVolumes(segmentation)
+    volumes = logic.volumes.ofNodes(segmentation)
     test.assertAlmostEqual(volumes[leaf].softMl, 0.7 * 6 * 6 * 8 / 1000, delta=0.01)
-    logic.hideHeatMap(segmentation)
+    logic.maps.hide(segmentation)
 
 
 def checkUncertainty(test, logic):
     """Hold the labels to a confidence; look at one decision; be told that there is no outlier score."""
     _volume, segmentation = headlessResult(logic)
-    tree = logic.treeOf(segmentation)
+    tree = logic.results.treeOf(segmentation)
     parent = tree.path(tree.leaves[1].id)[-2].id
-    logic.setConfidence(segmentation, 0.9)
+    logic.confidence.set(segmentation, 0.9)
     shown = [tree.node(id_).name for id_ in segmentation.GetDisplayNode().GetVisibleSegmentIDs()]
     test.assertIn(tree.node(parent).name, shown)
-    test.assertAlmostEqual(sum(logic.answeredDepths(segmentation).values()), 1.0)
-    logic.setConfidence(segmentation, None)
-    logic.showDecision(segmentation, parent)
-    test.assertEqual(logic.shownMap(segmentation), ShownMap.decision(parent))
-    test.assertIsNone(logic.outliersOf(segmentation))
-    logic.hideHeatMap(segmentation)
+    test.assertAlmostEqual(sum(logic.confidence.depths(segmentation).values()), 1.0)
+    logic.confidence.set(segmentation, None)
+    logic.maps.showDecision(segmentation, parent)
+    test.assertEqual(logic.maps.shown(segmentation), ShownMap.decision(parent))
+    test.assertIsNone(logic.outliers.of(segmentation))
+    logic.maps.hide(segmentation)
 
 
 def checkFollowing(test, logic):
     """Harden a transform, fold, clone, delete: map and labels stay together, and the clone stays whole."""
     _volume, segmentation = headlessResult(logic)
-    leaf = logic.treeOf(segmentation).leaves[1].id
-    heatMap = logic.showNode(segmentation, leaf)
+    leaf = logic.results.treeOf(segmentation).leaves[1].id
+    heatMap = logic.maps.show(segmentation, leaf)
     transform = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLLinearTransformNode")
     matrix = vtk.vtkMatrix4x4()
     matrix.SetElement(0, 3, 50.0)
@@ -72,7 +74,7 @@ def checkFollowing(test, logic):
     segmentation.SetAndObserveTransformNodeID(transform.GetID())
     test.assertEqual(heatMap.GetTransformNodeID(), transform.GetID())
     segmentation.HardenTransform()
-    logic.collapse(segmentation, 1)
+    logic.folding.collapse(segmentation, 1)
     origins = [_originOf(segmentation), heatMap.GetOrigin()]
     np.testing.assert_allclose(origins, [(50.0, 0.0, 0.0)] * 2, atol=1e-3)
     hierarchy = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(slicer.mrmlScene)
@@ -80,8 +82,8 @@ def checkFollowing(test, logic):
     item = cloning(hierarchy, hierarchy.GetItemByDataNode(segmentation), "the clone")
     clone = hierarchy.GetItemDataNode(item) or slicer.mrmlScene.GetFirstNodeByName("the clone")
     slicer.mrmlScene.RemoveNode(segmentation)
-    logic.collapse(clone, logic.treeOf(clone).depth)
-    heatMap = logic.showNode(clone, leaf)
+    logic.folding.collapse(clone, logic.results.treeOf(clone).depth)
+    heatMap = logic.maps.show(clone, leaf)
     np.testing.assert_allclose([_originOf(clone), heatMap.GetOrigin()], [(50.0, 0.0, 0.0)] * 2, atol=1e-3)
     slicer.mrmlScene.RemoveNode(clone)
     test.assertEqual(slicer.mrmlScene.GetNumberOfNodesByClass("vtkMRMLTextNode"), 0)

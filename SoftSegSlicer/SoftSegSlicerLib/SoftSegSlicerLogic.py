@@ -2,26 +2,84 @@
 
 import os
 
-from softseg.errors import InputError
-
 from .Compare.Comparison import Comparison
-from .Logic.Uncertainty import UncertaintyLogic
+from .Logic.Confidence import Confidence
+from .Logic.Corrections import Corrections
+from .Logic.Exports import Exports
+from .Logic.Folding import Folding
+from .Logic.HeatMaps import HeatMaps
+from .Logic.Labels import ShownLabels
+from .Logic.Outliers import Outliers
+from .Logic.Points import Points
+from .Logic.Results import Results
+from .Logic.Segmenting import Segmenting
+from .Logic.Sources import ResultSources
+from .Logic.Steps import doAll
+from .Logic.Surfaces import ResultSurfaces
+from .Logic.Volumes import ResultVolumes
 from .Process.HeadlessRunner import HeadlessRunner
 from .Process.Outcomes import raiseUnlessDone
-from .Scene import Answers, ColorMaps, Export, FalseColor, LabelSource, References, SegmentJob, SliceLayers
+from .Scene import References
 from .Training.AfterTraining import arguments as followUp
 from .Training.SceneDataset import SceneDataset, dataFile
 from .Training.TrainingRun import Request
 
 
-class SoftSegSlicerLogic(UncertaintyLogic):
+class SoftSegSlicerLogic:
     """Results in the scene: made, folded, shown as heat maps, measured, edited.
 
     A result is one segmentation node. Its tree, soft parcellation, heat map and volumes are nodes that it refers to, so
     a saved scene brings all of them back. ``slicer.mrmlScene`` must be set; an application is not needed.
+
+    Attributes
+    ----------
+    results: Results. Makes results, and says what they are.
+    folding: Folding. Other cuts, edited trees.
+    corrections: Corrections.
+    maps: HeatMaps over the slices.
+    confidence: Confidence. Labels that say no more than is sure.
+    outliers: Outliers.
+    surfaces: ResultSurfaces in the 3D views.
+    volumes: ResultVolumes, in ml.
+    points: Points. What lies at a point of the world.
+    exports: Exports to plain nodes of Slicer.
+    segmenting: Segmenting. Jobs for a runner, and their results.
     """
 
-    # -- segmenting -----------------------------------------------------------------------------------------------
+    def __init__(self):
+        sources = ResultSources(References.sceneOf())
+        self.surfaces = ResultSurfaces(sources)
+        labels = ShownLabels(sources, self.surfaces)
+        self.corrections = Corrections(sources, labels)
+        self.folding = Folding(sources, labels, self.corrections)
+        self.results = Results(sources, labels, self.corrections)
+        self.maps = HeatMaps(self.results)
+        self.confidence = Confidence(self.results, self.folding)
+        self.outliers = Outliers(sources, self.results, self.folding, self.maps)
+        self.volumes = ResultVolumes(self.results, sources)
+        self.points = Points(self.results)
+        self.exports = Exports(self.results)
+        self.segmenting = Segmenting(self.results, self.folding, self.confidence, self.volumes)
+        self._forgetful = (sources, self.surfaces, self.corrections, self.volumes, self.points)
+        self.folding.folded.connect(self.maps.followFold)
+        self.folding.treeChanged.connect(self.maps.refresh)
+        self.corrections.changed.connect(self.maps.refresh)
+        self.corrections.changed.connect(self.volumes.refresh)
+        for part in (self.folding, self.volumes):
+            sources.addMoveListener(part.followMove)
+
+    def forget(self):
+        """Let go of everything that was decoded or made, as when the scene is closed."""
+        for part in self._forgetful:
+            part.forget()
+
+    def collapse(self, segmentationNode, cut):
+        """Show a segmentation at another cut, in place; see :meth:`.Folding.collapse`."""
+        return self.folding.collapse(segmentationNode, cut)
+
+    def showNode(self, segmentationNode, nodeId, **style):
+        """Show the probability of a node as heat map over the slices; see :meth:`.HeatMaps.show`."""
+        return self.maps.show(segmentationNode, nodeId, **style)
 
     def segment(
         self,
@@ -51,7 +109,7 @@ class SoftSegSlicerLogic(UncertaintyLogic):
         onEvent: called with each event of the engine (docs/events.md).
         asked: further options of softseg.requests.PredictRequest, such as ``outliers=True`` (the model must have a
             fitted score), ``uncertainty="tta:8"`` (repeated answers, and how much they differ) and ``confidence=0.9``
-            (shown is the deepest node of at least this probability; see :meth:`setConfidence`) or ``guarantee=0.05``
+            (shown is the deepest node of at least this probability; see :meth:`.Confidence.set`) or ``guarantee=0.05``
             (this probability is as high as that bound on wrong answers needs).
 
         Returns
@@ -62,7 +120,9 @@ class SoftSegSlicerLogic(UncertaintyLogic):
         ------
         InputError, OutOfMemoryError, CancelledError: as the engine says; nothing is added to the scene.
         """
-        job = self.prepareSegment(volumes, model, cut=cut, device=device, mask=mask, outputFolder=outputFolder, **asked)
+        job = self.segmenting.prepare(
+            volumes, model, cut=cut, device=device, mask=mask, outputFolder=outputFolder, **asked
+        )
 
         def take(event):
             job.take(event)
@@ -74,91 +134,9 @@ class SoftSegSlicerLogic(UncertaintyLogic):
             for arguments in job.more:
                 _run(arguments)
         except BaseException:
-            self.discardSegment(job)
-            raise
-        return self.finishSegment(job)
-
-    def prepareSegment(self, volumes, model, *, cut=None, device="auto", mask="auto", outputFolder=None, **asked):
-        """Return the SegmentJob for a runner: what :meth:`segment` does before the engine starts.
-
-        Parameters
-        ----------
-        volumes, model, cut, device, mask, outputFolder, asked: as there.
-
-        Raises
-        ------
-        InputError: no volume, an empty one, a mask that does not fit, or an option that cannot be.
-        """
-        nodes = list(volumes) if isinstance(volumes, (list, tuple)) else [volumes]
-        asked.update(model=model, device=device)
-        if nodes and all(isinstance(node, (str, os.PathLike)) for node in nodes):
-            return SegmentJob.prepareFiles(nodes, cut, outputFolder, **asked)
-        return SegmentJob.prepare(nodes, cut, mask, outputFolder, **asked)
-
-    def finishSegment(self, job, table=True):
-        """Return the segmentation node of a job whose process is done.
-
-        Parameters
-        ----------
-        job: SegmentJob.
-        table: whether it gets its table of volumes now; counting them takes a moment (:meth:`countVolumes`).
-
-        Raises
-        ------
-        InputError: the engine left no result, or the cut does not fit its tree.
-        """
-        return _all(self.finishSteps(job, table))
-
-    def finishSteps(self, job, table=True):
-        """Do what :meth:`finishSegment` does in steps, none of which takes long, and return the node: a generator."""
-        try:
-            parcellation, content = self.readParcellation(job.softFile())
-            yield 1, 5
-            _sorted = parcellation.predicted.sums  # all that is shown needs it
-            yield 2, 5
-            picture, volumeNode = job.pictureFile(), job.volumeNode()
-            if picture is not None:
-                volumeNode = self.loadPicture(picture, job.name)
-            segmentationNode = self.addSegmentation(parcellation, volumeNode, job.name, content)
-            if volumeNode is not None and job.grid is not None:
-                self.moveWith(segmentationNode, volumeNode, job.grid)
-            if volumeNode is None:
-                segmentationNode.SetName(f"{job.name} segmentation")
-            yield 3, 5
-            answers = Answers.read(job)
-            yield 4, 5
-            _requireThere(segmentationNode)
-            Answers.keep(segmentationNode, *answers)
-            yield 5, 5
-            _requireThere(segmentationNode)
-            if job.shown is not None:
-                self.collapse(segmentationNode, job.shown)
-            level = job.level()
-            if level is not None:
-                self.setConfidence(segmentationNode, level)
-            if table:
-                yield from self.countVolumes(segmentationNode)
-                self.volumesTable(segmentationNode)
-            return segmentationNode
-        finally:
             job.discard()
-
-    def loadPicture(self, path, name):
-        """Return a new vector volume of a picture (what ``softseg data false-colour`` wrote), shown behind the labels.
-
-        Raises
-        ------
-        InputError: the file cannot be read, or is no picture in three colours.
-        """
-        picture = FalseColor.load(path, name)
-        SliceLayers.showBackground(picture)
-        return picture
-
-    def discardSegment(self, job):
-        """Forget a job that failed or was cancelled."""
-        job.discard()
-
-    # -- judging and training -------------------------------------------------------------------------------------
+            raise
+        return self.segmenting.finish(job)
 
     def compare(self, resultNode, referenceNode, outputFolder, tree=None, onEvent=None, **reading):
         """Judge a result by a reference with the engine in a process of its own, wait, and return ComparisonTables.
@@ -178,7 +156,7 @@ class SoftSegSlicerLogic(UncertaintyLogic):
         InputError: they cannot be compared, or the folder cannot be written.
         """
         comparison = Comparison(self, resultNode, referenceNode, outputFolder, tree, **reading)
-        _all(comparison.write())
+        doAll(comparison.write())
         for arguments in comparison.commands:
             raiseUnlessDone(_run(arguments, onEvent))
         return comparison.tables()
@@ -215,7 +193,7 @@ class SoftSegSlicerLogic(UncertaintyLogic):
         sets = list(sets)
         if isinstance(dataset, SceneDataset):
             files = os.path.join(folder, "dataset")
-            _all(dataset.write(files))
+            doAll(dataset.write(files))
             if dataset.positiveOnly:
                 sets.append("sparse=true")
             dataset = dataFile(files)
@@ -223,36 +201,6 @@ class SoftSegSlicerLogic(UncertaintyLogic):
         for arguments in (request.arguments(folder), *(followUp(step, request, folder) for step in after)):
             raiseUnlessDone(_run(arguments, onEvent))
         return os.path.join(folder, "model")
-
-    # -- handing on -----------------------------------------------------------------------------------------------
-
-    def exportSegmentation(self, segmentationNode):
-        """Return a new, plain segmentation with true segments at the cut, for Segment Editor and statistics."""
-        self.takeEdits(segmentationNode)
-        cut = self.cutOf(segmentationNode)
-        name = f"{segmentationNode.GetName()} exported"
-        return Export.exportSegmentation(segmentationNode, cut.tree, cut, name)
-
-    def exportLabelMap(self, segmentationNode):
-        """Return a new label map volume at the cut, on the whole grid, with names and codes in its colour table."""
-        self.takeEdits(segmentationNode)
-        tree = self.treeOf(segmentationNode)
-        source = LabelSource.sourceOf(segmentationNode, self._store)
-        name = f"{segmentationNode.GetName()} labels"
-        return Export.exportLabelMap(segmentationNode, tree, source.geometry, name)
-
-    def colorTable(self, segmentationNode):
-        """Return the colour table of the whole tree, with terminology, filled again."""
-        tree = self.treeOf(segmentationNode)
-        table = ColorMaps.writeColorTable(
-            References.sceneOf(segmentationNode),
-            tree,
-            [node.id for node in tree.nodes],
-            f"{segmentationNode.GetName()} colors",
-            References.referenced(segmentationNode, References.COLORS),
-        )
-        References.setReference(segmentationNode, References.COLORS, table)
-        return table
 
 
 def _run(arguments, onEvent=None):
@@ -264,20 +212,3 @@ def _run(arguments, onEvent=None):
 
 def _ignore(_):
     """Take an event or an outcome that nobody asked for."""
-
-
-def _all(steps):
-    """Do all steps of work that windows do piece by piece, and return what it returns."""
-    returned = []
-
-    def doing():
-        returned.append((yield from steps))
-
-    for _done in doing():
-        pass
-    return returned[0]
-
-
-def _requireThere(segmentationNode):
-    if segmentationNode.GetScene() is None:
-        raise InputError("the result was removed from the scene before it was completely shown", hint="segment again")

@@ -51,7 +51,7 @@ def run(quick: bool) -> list[Line]:
     context.parameterNode = _Parameters()
     head, rounds = _head(quick), 3 if quick else 9
     with tempfile.TemporaryDirectory() as folder:
-        node = context.logic.loadParcellation(head.save(Path(folder) / "head.soft.npz"))
+        node = context.logic.results.load(head.save(Path(folder) / "head.soft.npz"))
     look = LookPanel(context)
     look.widget.show()
     context.segmentation = node

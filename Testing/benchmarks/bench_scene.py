@@ -35,7 +35,7 @@ def run(quick: bool) -> list[Line]:
     with tempfile.TemporaryDirectory() as folder:
         file = head.save(Path(folder) / "head.soft.npz")
         begin = time.perf_counter()
-        node = logic.loadParcellation(file)
+        node = logic.results.load(file)
         loaded = time.perf_counter() - begin
     size = " x ".join(map(str, head.geometry.size))
     lines = [Line(SUITE, "load", loaded, 3.0, "s", "limit", 1.0, f"file to segments; grid {size}")]
@@ -51,7 +51,7 @@ def run(quick: bool) -> list[Line]:
 
 
 def _maps(logic: Any, node: Any, rounds: int) -> list[Line]:
-    tree = logic.treeOf(node)
+    tree = logic.results.treeOf(node)
     lines = []
     for id_ in (tree.root.id, tree.children(tree.root.id)[-1].id, tree.leaves[len(tree.leaves) // 2].id):
         first = _once(lambda id_=id_: logic.showNode(node, id_))
@@ -60,14 +60,14 @@ def _maps(logic: Any, node: Any, rounds: int) -> list[Line]:
         lines.append(Line(SUITE, f"heat map of '{id_}'", seconds * 1e3, TARGETS["map"] * 1e3, "ms", "limit", 1.0, note))
     seconds = _seconds(lambda: _unasked(logic, node).showNode(node, tree.leaves[-1].id, contour=True), rounds)
     lines.append(Line(SUITE, "heat map with contour", seconds * 1e3, TARGETS["map"] * 1e3, "ms", "limit", 1.0))
-    seconds = _seconds(lambda: _unasked(logic, node).showUncertainty(node), rounds)
+    seconds = _seconds(lambda: _unasked(logic, node).maps.showUncertainty(node), rounds)
     lines.append(Line(SUITE, "uncertainty", seconds * 1e3, TARGETS["map"] * 1e3, "ms", "limit", 1.0))
-    logic.hideHeatMap(node)
+    logic.maps.hide(node)
     points = np.random.default_rng(0).uniform(-60, 60, (200, 3))
-    hover = _seconds(lambda: [logic.describe(node, point) for point in points], 3) / len(points)
+    hover = _seconds(lambda: [logic.points.describe(node, point) for point in points], 3) / len(points)
     lines.append(Line(SUITE, "hover", hover * 1e3, TARGETS["hover"] * 1e3, "ms", "limit", 1.0))
     renamed = tree.rename(tree.leaves[3].id, "another name")
-    seconds = _once(lambda: logic.setTree(node, renamed))
+    seconds = _once(lambda: logic.folding.setTree(node, renamed))
     lines.append(Line(SUITE, "rename a leaf", seconds * 1e3, TARGETS["fold"] * 1e3, "ms", "limit", 1.0))
     return lines
 
@@ -80,9 +80,9 @@ def _strokes(logic: Any, node: Any, rounds: int) -> list[Line]:
     from softseg.soft.corrections import nearest
 
     logic.collapse(node, 3)
-    parcellation, cut = logic.parcellationOf(node), logic.cutOf(node)
+    parcellation, cut = logic.results.parcellationOf(node), logic.results.cutOf(node)
     logic.showNode(node, cut.nodes[-1].id)
-    logic.volumesTable(node)
+    logic.volumes.table(node)
     nearest.prepare()  # as Edit does
     places, random = np.argwhere(parcellation.entropy(cut) > 0.3), np.random.default_rng(3)
     radius = float((10_000 * 0.75 / np.pi * np.prod(parcellation.geometry.spacing)) ** (1 / 3))
@@ -94,7 +94,7 @@ def _strokes(logic: Any, node: Any, rounds: int) -> list[Line]:
         Grids.arrayOf(image)[voxels] = cut.tree.value_of(shown[random.integers(len(shown))])
         image.GetPointData().GetScalars().Modified()
         image.Modified()
-        return _once(lambda: logic.takeEdits(node, live=True))
+        return _once(lambda: logic.corrections.takeEdits(node, live=True))
 
     seconds = [stroke() for _ in range(rounds)]
     limit, note = TARGETS["stroke"] * 1e3, "10,000 voxels; labels, map and table of volumes follow"
@@ -113,7 +113,7 @@ def _alternate(logic: Any, node: Any, level: int, depth: int) -> float:
 
 def _unasked(logic: Any, node: Any) -> Any:
     """Return the logic, which has to work out again what it was asked before."""
-    logic.parcellationOf(node).sums.cache.clear()
+    logic.results.parcellationOf(node).sums.cache.clear()
     return logic
 
 
@@ -129,7 +129,7 @@ def _median(function: Any, rounds: int) -> float:
 
 def _rebuild(slicer: Any, logic: Any, node: Any) -> float:
     """Return the seconds that a new segmentation of the same labels takes."""
-    labels = logic.exportLabelMap(node)
+    labels = logic.exports.labelMap(node)
     other = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLSegmentationNode")
     importer = slicer.vtkSlicerSegmentationsModuleLogic.ImportLabelmapToSegmentationNode
     seconds = _once(lambda: importer(labels, other))

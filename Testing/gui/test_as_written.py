@@ -43,7 +43,7 @@ def everyTip(widget):
 
 def test_no_panel_shows_names_as_html(moduleWidget, hostile):
     context = moduleWidget.context
-    node = context.logic.addSegmentation(hostile, name=HTML)
+    node = context.logic.results.add(hostile, name=HTML)
     context.segmentation = node
     for name in ("Look", "Tree"):
         context.showPanel(name)

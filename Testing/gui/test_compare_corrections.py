@@ -23,10 +23,10 @@ def panel(moduleWidget):
 def corrected(panel, moduleWidget):
     """A chosen result, off by a voxel, whose left cortex is corrected in every other slice; and the voxels said."""
     logic = moduleWidget.logic
-    result = logic.addSegmentation(soft(truth(1)), name="prediction")
+    result = logic.results.add(soft(truth(1)), name="prediction")
     voxels = truth() == 1
     voxels[::2] = False
-    logic.correct(result, "left", voxels)
+    logic.corrections.add(result, "left", voxels)
     panel.ui.resultSelector.setCurrentNode(result)
     settle()
     return result, voxels
@@ -42,7 +42,7 @@ def none(panel):
 
 def engine(logic, result, said, folder):
     """What the engine says of a result, by row of level and node."""
-    file = logic.parcellationOf(result).save(folder / "case.soft.npz")
+    file = logic.results.parcellationOf(result).save(folder / "case.soft.npz")
     write_image(Image(truth(), GRID), folder / "truth.nrrd")
     out = folder / str(said)
     return evaluate([file], [folder / "truth.nrrd"], TREE, out, html=False, corrected=said)
@@ -114,7 +114,7 @@ def checkSaved(panel, moduleWidget, folder):
 
 
 def checkThatColumnsGoWithTheCorrections(panel, moduleWidget, result, waitUntil):
-    moduleWidget.logic.undoCorrection(result)
+    moduleWidget.logic.corrections.undo(result)
     settle()
     assert none(panel) != OWN_ANSWER
     click(panel.ui.compareButton)
@@ -132,8 +132,8 @@ def test_the_model_itself_is_offered_as_reference(panel, corrected, moduleWidget
     waitUntil(lambda: not panel.busy, 120)
     assert message(panel) == ""
     logic = moduleWidget.logic
-    own = logic.parcellationOf(result).predicted.labels(TREE.depth) == 1
-    now = logic.parcellationOf(result).labels(TREE.depth) == 1
+    own = logic.results.parcellationOf(result).predicted.labels(TREE.depth) == 1
+    now = logic.results.parcellationOf(result).labels(TREE.depth) == 1
     dice = dict(zip(column(panel.ui.structureTable, 0), column(panel.ui.structureTable, 1), strict=True))
     assert dice["left cortex"] == f"{2 * np.sum(own & now) / (own.sum() + now.sum()):.3f}"
     mean = panel.result.levels[-1]["dice"]
@@ -145,7 +145,7 @@ def test_the_model_itself_is_offered_as_reference(panel, corrected, moduleWidget
 def test_a_coarse_reference_sums_up_at_its_own_level(panel, corrected, moduleWidget, waitUntil):
     result, voxels = corrected
     moduleWidget.logic.collapse(result, 2)
-    panel.ui.referenceSelector.setCurrentNode(moduleWidget.logic.exportLabelMap(result))
+    panel.ui.referenceSelector.setCurrentNode(moduleWidget.logic.exports.labelMap(result))
     settle()
     click(panel.ui.compareButton)
     waitUntil(lambda: not panel.busy, 120)
@@ -157,12 +157,12 @@ def test_a_coarse_reference_sums_up_at_its_own_level(panel, corrected, moduleWid
 
 @pytest.mark.usefixtures("corrected")
 def test_only_corrected_results_offer_it(panel, moduleWidget):
-    plain = moduleWidget.logic.addSegmentation(soft(truth()), name="not corrected")
+    plain = moduleWidget.logic.results.add(soft(truth()), name="not corrected")
     panel.ui.resultSelector.setCurrentNode(plain)
     settle()
     assert none(panel) != OWN_ANSWER
     assert not panel.ui.compareButton.enabled
-    moduleWidget.logic.correct(plain, "white", truth() == 4)
+    moduleWidget.logic.corrections.add(plain, "white", truth() == 4)
     settle()
     assert none(panel) == OWN_ANSWER
     assert panel.ui.compareButton.enabled

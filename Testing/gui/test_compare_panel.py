@@ -19,7 +19,7 @@ def panel(moduleWidget):
 @pytest.fixture
 def compared(panel, moduleWidget, waitUntil):
     """A finished comparison with a reference that is a little off."""
-    result = moduleWidget.logic.addSegmentation(soft(truth(1)), name="prediction")
+    result = moduleWidget.logic.results.add(soft(truth(1)), name="prediction")
     panel.ui.resultSelector.setCurrentNode(result)
     panel.ui.referenceSelector.setCurrentNode(addLabelMap("drawn by hand", truth()))
     settle()
@@ -105,7 +105,7 @@ def checkThatNodesMayGo(compared):
 
 
 def test_labels_that_are_not_in_the_tree_are_named(panel, moduleWidget):
-    result = moduleWidget.logic.addSegmentation(soft(truth()), name="prediction")
+    result = moduleWidget.logic.results.add(soft(truth()), name="prediction")
     panel.ui.resultSelector.setCurrentNode(result)
     values = truth()
     values[values == 5] = 77
@@ -138,9 +138,9 @@ def segments(name, masks):
 
 def test_a_label_map_exported_at_a_coarser_level_is_a_reference_named_as_in_the_scene(panel, moduleWidget, waitUntil):
     logic = moduleWidget.logic
-    result = logic.addSegmentation(soft(truth()), name="prediction")
+    result = logic.results.add(soft(truth()), name="prediction")
     logic.collapse(result, 2)
-    reference = logic.exportLabelMap(result)
+    reference = logic.exports.labelMap(result)
     reference.SetName("exported")
     panel.ui.resultSelector.setCurrentNode(result)
     panel.ui.referenceSelector.setCurrentNode(reference)
@@ -160,7 +160,7 @@ def test_a_label_map_exported_at_a_coarser_level_is_a_reference_named_as_in_the_
 def test_what_is_not_sure_is_asked_before_it_is_compared(panel, moduleWidget, waitUntil):
     """A segment without a name, and two that contradict each other: first a table, then a question."""
     values = truth()
-    panel.ui.resultSelector.setCurrentNode(moduleWidget.logic.addSegmentation(soft(values), name="prediction"))
+    panel.ui.resultSelector.setCurrentNode(moduleWidget.logic.results.add(soft(values), name="prediction"))
     masks = {"lh.cortex": values == 1, "Cortex_R": (values == 2) | (values == 4), "Segment_3": values == 3}
     reference = segments("drawn", masks | {"Putamen": values == 4})
     panel.ui.referenceSelector.setCurrentNode(reference)
@@ -187,7 +187,7 @@ def test_what_is_not_sure_is_asked_before_it_is_compared(panel, moduleWidget, wa
 
 
 def test_cancel_ends_it_within_seconds_and_all_is_usable_again(panel, moduleWidget, waitUntil):
-    result = moduleWidget.logic.addSegmentation(soft(truth()), name="prediction")
+    result = moduleWidget.logic.results.add(soft(truth()), name="prediction")
     panel.ui.resultSelector.setCurrentNode(result)
     panel.ui.referenceSelector.setCurrentNode(addLabelMap("drawn", truth()))
     settle()
@@ -202,7 +202,7 @@ def test_cancel_ends_it_within_seconds_and_all_is_usable_again(panel, moduleWidg
 def test_a_program_that_cannot_start_is_said(panel, moduleWidget, waitUntil):
     runner = importlib.import_module("SoftSegSlicerLib.Process.ProcessRunner").ProcessRunner
     moduleWidget.context.makeRunner = lambda: runner("/nowhere/PythonSlicer")
-    result = moduleWidget.logic.addSegmentation(soft(truth()), name="prediction")
+    result = moduleWidget.logic.results.add(soft(truth()), name="prediction")
     panel.ui.resultSelector.setCurrentNode(result)
     panel.ui.referenceSelector.setCurrentNode(addLabelMap("drawn", truth()))
     settle()

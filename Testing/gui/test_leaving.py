@@ -30,7 +30,7 @@ def observers():
 
 def test_nothing_follows_the_mouse_in_other_modules(moduleWidget, cleanScene):
     cleanScene.AddNewNodeByClass("vtkMRMLCrosshairNode")
-    node = moduleWidget.logic.addSegmentation(parcellation())
+    node = moduleWidget.logic.results.add(parcellation())
     moduleWidget.context.segmentation = node
     moduleWidget.showPanel("Look")
     assert observers()
@@ -44,7 +44,7 @@ def test_nothing_follows_the_mouse_in_other_modules(moduleWidget, cleanScene):
 
 def test_the_views_are_put_back(moduleWidget, layout):
     panel = moduleWidget.panel("Segment")
-    panel._result = moduleWidget.logic.addSegmentation(parcellation()).GetID()
+    panel._result = moduleWidget.logic.results.add(parcellation()).GetID()
     panel.onVolumes()
     assert layout.layout not in (FOUR_UP, CONVENTIONAL)
     moduleWidget.exit()
@@ -117,7 +117,7 @@ def test_damaged_settings_ask_again(asking, moduleWidget):
 
 def test_a_click_on_show_volumes_needs_no_second_one(moduleWidget, layout):
     panel = moduleWidget.showPanel("Segment")
-    panel._result = moduleWidget.logic.addSegmentation(parcellation()).GetID()
+    panel._result = moduleWidget.logic.results.add(parcellation()).GetID()
     panel._update()
     click(panel.ui.volumesButton)
     assert layout.layout != FOUR_UP
@@ -127,30 +127,30 @@ def test_a_click_on_show_volumes_needs_no_second_one(moduleWidget, layout):
 
 
 def test_a_segment_renamed_in_slicer_is_renamed_in_the_panels(moduleWidget):
-    node = moduleWidget.logic.addSegmentation(parcellation())
+    node = moduleWidget.logic.results.add(parcellation())
     moduleWidget.context.segmentation = node
     look, tree = moduleWidget.panel("Look"), moduleWidget.panel("Tree")
     moduleWidget.showPanel("Tree")
     node.GetSegmentation().GetSegment("cortex").SetName("my cortex")
     for _round in range(3):
         slicer.app.processEvents()
-    assert moduleWidget.logic.treeOf(node).node("cortex").name == "my cortex"
+    assert moduleWidget.logic.results.treeOf(node).node("cortex").name == "my cortex"
     assert tree.editor.tree.node("cortex").name == "my cortex"
     moduleWidget.showPanel("Look")
     assert look.tree.labelTree.node("cortex").name == "my cortex"
 
 
 def test_an_edit_of_the_tree_is_not_taken_for_one_of_the_segments(moduleWidget):
-    node = moduleWidget.logic.addSegmentation(parcellation())
+    node = moduleWidget.logic.results.add(parcellation())
     moduleWidget.context.segmentation = node
     panel = moduleWidget.showPanel("Tree")
     panel.edit(lambda editor: editor.rename("cortex", "one"))
     panel.edit(lambda editor: editor.recolor(["white"], (1, 2, 3)))
     for _round in range(3):
         slicer.app.processEvents()
-    assert moduleWidget.logic.treeOf(node).node("cortex").name == "one"
+    assert moduleWidget.logic.results.treeOf(node).node("cortex").name == "one"
     click(panel.ui.undoButton)
     click(panel.ui.undoButton)
     for _round in range(3):
         slicer.app.processEvents()
-    assert moduleWidget.logic.treeOf(node) == parcellation().tree
+    assert moduleWidget.logic.results.treeOf(node) == parcellation().tree

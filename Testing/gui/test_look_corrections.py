@@ -20,7 +20,7 @@ def look(moduleWidget):
 
 @pytest.fixture
 def result(look):
-    node = look.context.logic.addSegmentation(parcellation(), name="case")
+    node = look.context.logic.results.add(parcellation(), name="case")
     look.context.segmentation = node
     settle()
     return node
@@ -53,8 +53,8 @@ def at(voxel):
 
 
 def voxelOf(look, result, nodeId):
-    tree = look.context.logic.treeOf(result)
-    labels = look.context.logic.parcellationOf(result).labels(tree.depth)
+    tree = look.context.logic.results.treeOf(result)
+    labels = look.context.logic.results.parcellationOf(result).labels(tree.depth)
     return tuple(np.argwhere(labels == tree.value_of(nodeId))[10].tolist())
 
 
@@ -80,10 +80,10 @@ def test_a_click_marks_the_region_and_one_more_says_what_it_is(look, result, pre
     assert "not caudate" in texts
     assert "caudate" in look.correct.ui.correctLabel.text
     choose(look, "putamen")
-    assert look.context.logic.shownAt(result, voxel) == "putamen"
+    assert look.context.logic.points.shownAt(result, voxel) == "putamen"
     assert rows(look) == ["putamen"]
     click(look.correct.ui.undoButton)
-    assert look.context.logic.shownAt(result, voxel) == "caudate"
+    assert look.context.logic.points.shownAt(result, voxel) == "caudate"
     assert rows(look) == []
     click(look.correct.ui.redoButton)
     assert rows(look) == ["putamen"]
@@ -97,8 +97,8 @@ def test_the_brush_paints_a_ball_along_the_way(look, result, press):
     press(at((k, j, i)), at((k, j, i + 4)))
     choose(look, "putamen")
     logic = look.context.logic
-    assert all(logic.shownAt(result, (k, j, i + step)) == "putamen" for step in range(5))
-    assert 5 < logic.corrections(result)[0].voxel_count < 500
+    assert all(logic.points.shownAt(result, (k, j, i + step)) == "putamen" for step in range(5))
+    assert 5 < logic.corrections.of(result)[0].voxel_count < 500
 
 
 def test_any_structure_can_be_typed_and_escape_drops_what_is_marked(look, result, press):
@@ -131,11 +131,11 @@ def test_the_views_have_their_mouse_back_when_the_module_is_left(look, result, m
 
 def test_a_correction_is_removed_from_the_list(look, result):
     logic = look.context.logic
-    mask = np.zeros(logic.geometryOf(result).shape, bool)
+    mask = np.zeros(logic.results.geometryOf(result).shape, bool)
     mask[4:8, 4:8, 4:8] = True
     before = shownLabels(result)
-    logic.correct(result, "putamen", mask, author="A. Reader")
-    logic.correct(result, "caudate", mask, isNode=False)
+    logic.corrections.add(result, "putamen", mask, author="A. Reader")
+    logic.corrections.add(result, "caudate", mask, isNode=False)
     settle()
     assert rows(look) == ["not caudate", "putamen"]
     table = look.correct.ui.correctionTable
@@ -145,7 +145,7 @@ def test_a_correction_is_removed_from_the_list(look, result):
         click(look.correct.ui.removeButton)
     assert rows(look) == []
     assert shownLabels(result) == before
-    assert node_colors(logic.treeOf(result))
+    assert node_colors(logic.results.treeOf(result))
 
 
 class Painted(qt.QObject):
@@ -164,10 +164,10 @@ class Painted(qt.QObject):
 
 def test_the_list_is_drawn_again_below_its_last_row_too(look, result):
     logic = look.context.logic
-    mask = np.zeros(logic.geometryOf(result).shape, bool)
+    mask = np.zeros(logic.results.geometryOf(result).shape, bool)
     mask[4:8, 4:8, 4:8] = True
-    logic.correct(result, "putamen", mask)
-    logic.correct(result, "caudate", mask, isNode=False)
+    logic.corrections.add(result, "putamen", mask)
+    logic.corrections.add(result, "caudate", mask, isNode=False)
     settle()
     table = look.correct.ui.correctionTable
     table.setCurrentItem(table.topLevelItem(0))
@@ -197,9 +197,9 @@ def test_what_was_painted_elsewhere_is_corrected_and_said_on_return(look, result
 
     moduleWidget.exit()
     array = Grids.arrayOf(Segments.layerOf(result))
-    array[array == look.context.logic.treeOf(result).value_of("caudate")] = look.context.logic.treeOf(result).value_of(
-        "putamen"
-    )
+    array[array == look.context.logic.results.treeOf(result).value_of("caudate")] = look.context.logic.results.treeOf(
+        result
+    ).value_of("putamen")
     Segments.layerOf(result).GetPointData().GetScalars().Modified()
     Segments.layerOf(result).Modified()
     moduleWidget.enter()
@@ -212,8 +212,8 @@ def test_what_was_painted_elsewhere_is_corrected_and_said_on_return(look, result
 def test_corrections_made_elsewhere_are_listed_when_the_panel_is_looked_at_again(look, result, moduleWidget):
     moduleWidget.exit()
     moduleWidget.parent.hide()
-    voxel = np.ravel_multi_index(voxelOf(look, result, "caudate"), look.context.logic.geometryOf(result).shape)
-    look.context.logic.correct(result, "putamen", np.array([voxel]))
+    voxel = np.ravel_multi_index(voxelOf(look, result, "caudate"), look.context.logic.results.geometryOf(result).shape)
+    look.context.logic.corrections.add(result, "putamen", np.array([voxel]))
     settle()
     assert rows(look) == []
     moduleWidget.parent.show()

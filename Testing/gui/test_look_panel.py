@@ -27,7 +27,7 @@ def look(moduleWidget):
 
 @pytest.fixture
 def result(look):
-    node = look.context.logic.addSegmentation(parcellation(), name="case")
+    node = look.context.logic.results.add(parcellation(), name="case")
     look.context.segmentation = node
     settle()
     return node
@@ -44,7 +44,7 @@ def foreground():
 
 
 def test_shows_volume_and_certainty_of_every_node(look, result):
-    volumes = look.context.logic.nodeVolumes(result)
+    volumes = look.context.logic.volumes.ofNodes(result)
     assert names(look.tree)[0] == "head"
     assert row(look, "grey") == ["grey matter", f"{volumes['grey'].softMl:.2f}", f"{volumes['grey'].certainty:.0%}"]
     assert float(row(look, "grey")[1]) == pytest.approx(
@@ -128,7 +128,7 @@ def test_selecting_a_node_shows_its_probability(look, result):
 
 def test_a_new_result_is_shown_and_the_one_before_goes_with_its_map(look, result):
     clickRow(look.tree, "grey")
-    other = look.context.logic.addSegmentation(parcellation(), name="other")
+    other = look.context.logic.results.add(parcellation(), name="other")
     assert (result.GetDisplayVisibility(), other.GetDisplayVisibility()) == (0, 1)
     assert foreground()[0] is None, "its map went with it"
 
@@ -143,26 +143,26 @@ def test_style_controls_act_on_the_map(look, result):
     assert opacity == pytest.approx(0.25)
     click(look.ui.contourCheck)
     click(look.ui.legendCheck)
-    style = look.context.logic.heatMapStyle(result)
+    style = look.context.logic.maps.styleOf(result)
     assert (style["contour"], style["legend"]) == (True, False)
     clickRow(look.tree, "white")
-    assert look.context.logic.heatMapStyle(result) == style
+    assert look.context.logic.maps.styleOf(result) == style
 
 
 def test_color_map_is_chosen_by_name(look, result):
     clickRow(look.tree, "cortex")
     for index in range(look.ui.colorMapSelector.count):
         look.ui.colorMapSelector.currentIndex = index
-        style = look.context.logic.heatMapStyle(result)
+        style = look.context.logic.maps.styleOf(result)
         assert style["colorMap"] == look.ui.colorMapSelector.currentText
 
 
 def test_volume_rendering_is_switched(look, result):
     clickRow(look.tree, "cortex")
     click(look.ui.volumeRenderingCheck)
-    assert look.context.logic.volumeRenderingShown(result)
+    assert look.context.logic.maps.volumeRenderingShown(result)
     click(look.ui.volumeRenderingCheck)
-    assert not look.context.logic.volumeRenderingShown(result)
+    assert not look.context.logic.maps.volumeRenderingShown(result)
 
 
 @pytest.mark.usefixtures("result")
@@ -219,7 +219,7 @@ def test_search_shows_folded_structures_and_changes_nothing(look, result):
     write(look.ui.searchEdit, "puta", end="Return")
     assert names(look.tree) == ["head", "  grey matter", "    putamen"]
     assert shownLabels(result) == before
-    assert look.context.logic.shownMap(result) == ShownMap.probability("putamen")
+    assert look.context.logic.maps.shown(result) == ShownMap.probability("putamen")
     key(look.ui.searchEdit, "Escape")
     assert names(look.tree) == ["head", "  background", "  grey matter", "  white matter"]
     assert shownLabels(result) == before
@@ -326,7 +326,7 @@ def test_the_tree_that_fits_is_suggested_with_counts_and_taken_by_one_click(look
     assert "The tree 'freesurfer-aseg-dkt' fits 105 of 105 labels, matched by value." in look.ui.adoptLabel.text
     click(look.ui.adoptButton)
     assert look.context.dialogs.matchings == []  # nothing is open, so nothing is asked
-    assert look.context.logic.treeOf(look.context.segmentation).name == "freesurfer-aseg-dkt"
+    assert look.context.logic.results.treeOf(look.context.segmentation).name == "freesurfer-aseg-dkt"
     composite = slicer.mrmlScene.GetFirstNodeByClass("vtkMRMLSliceCompositeNode")
     assert not composite.GetLabelVolumeID()  # else both would be drawn, one over the other
     clickArrow(look.tree, "csf")
@@ -339,7 +339,7 @@ def test_labels_that_no_structure_has_are_counted_and_asked_about(look):
     look.context.dialogs.chosen = {700: ADD, 701: ADD}
     click(look.ui.adoptButton)
     assert len(look.context.dialogs.matchings[-1].open) == 2
-    assert len(look.context.logic.treeOf(look.context.segmentation).leaves) == 108
+    assert len(look.context.logic.results.treeOf(look.context.segmentation).leaves) == 108
 
 
 def test_a_segmentation_of_totalsegmentator_folds_after_one_click(look):
@@ -400,7 +400,7 @@ def test_deleted_segmentation_leaves_a_panel_that_works(look, result):
     assert not look.ui.exportLabelMapButton.enabled
     assert look.context.segmentation is None
     hover((0.0, 0.0, 0.0))
-    other = look.context.logic.addSegmentation(parcellation(), name="other")
+    other = look.context.logic.results.add(parcellation(), name="other")
     look.context.segmentation = other
     settle()
     clickRow(look.tree, "grey")
@@ -414,7 +414,7 @@ def test_closed_scene_leaves_a_panel_that_works(look):
     settle()
     assert names(look.tree) == []
     assert look.ui.segmentationSelector.currentNode() is None
-    look.context.segmentation = look.context.logic.addSegmentation(parcellation())
+    look.context.segmentation = look.context.logic.results.add(parcellation())
     settle()
     assert names(look.tree)[0] == "head"
     clickArrow(look.tree, "grey")
@@ -462,7 +462,7 @@ def test_damaged_tree_in_the_scene_is_said(look, result):
 
 def test_picture(look, screenshot):
     logic = look.context.logic
-    look.context.segmentation = logic.addSegmentation(phantom(), name="T1 segmentation")
+    look.context.segmentation = logic.results.add(phantom(), name="T1 segmentation")
     logic.collapse(look.context.segmentation, 4)
     look.refresh()
     settle()
@@ -478,7 +478,7 @@ def test_picture_of_a_segmentation_made_elsewhere(look, screenshot):
     settle()
     for path in screenshot(look.widget, "look-adopt"):
         assert qt.QPixmap(str(path)).width() == look.widget.width
-    look.context.segmentation = look.context.logic.adopt(node, tree())
+    look.context.segmentation = look.context.logic.results.adopt(node, tree())
     settle()
     for path in screenshot(look.widget, "look-crisp"):
         assert qt.QPixmap(str(path)).width() == look.widget.width

@@ -21,7 +21,7 @@ def look(moduleWidget):
 
 @pytest.fixture
 def result(look):
-    look.context.segmentation = look.context.logic.addSegmentation(strange(parcellation()), name="case")
+    look.context.segmentation = look.context.logic.results.add(strange(parcellation()), name="case")
     settle()
     return look.context.segmentation
 
@@ -48,7 +48,7 @@ def test_the_confidence_is_off_at_first_and_merges_what_is_doubtful(look, result
     assert not look.ui.confidenceSlider.enabled
     assert not look.ui.confidenceLabel.visible
     click(look.ui.confidenceCheck)
-    assert look.context.logic.confidenceOf(result) == 0.9
+    assert look.context.logic.confidence.of(result) == 0.9
     coarse = shownLabels(result)
     assert coarse["grey matter"] > 0
     assert sum(coarse[name] for name in ("cortex", "caudate", "putamen")) < sum(
@@ -59,7 +59,7 @@ def test_the_confidence_is_off_at_first_and_merges_what_is_doubtful(look, result
     assert shownLabels(result)["caudate"] > coarse["caudate"]
     click(look.ui.confidenceCheck)
     assert shownLabels(result) == before
-    assert look.context.logic.confidenceOf(result) is None
+    assert look.context.logic.confidence.of(result) is None
 
 
 def test_branches_fold_and_the_pointer_answers_as_deep_as_sure(look, result):
@@ -69,7 +69,7 @@ def test_branches_fold_and_the_pointer_answers_as_deep_as_sure(look, result):
     assert "<b>grey matter</b> 100%" in look.ui.hoverLabel.text, "half cortex, half caudate"
     clickArrow(look.tree, "grey")
     assert "cortex" not in shownLabels(result)
-    assert look.context.logic.confidenceOf(result) == 0.9
+    assert look.context.logic.confidence.of(result) == 0.9
 
 
 def test_a_saved_scene_is_as_sure_as_before(look, result, tmp_path):
@@ -161,7 +161,7 @@ def test_the_pointer_says_that_a_voxel_is_an_outlier(look):
 
 
 def test_without_a_score_it_is_said_how_to_get_one(look):
-    look.context.segmentation = look.context.logic.addSegmentation(parcellation())
+    look.context.segmentation = look.context.logic.results.add(parcellation())
     settle()
     assert not look.ui.scoreButton.visible
     assert not look.ui.outliersCheck.enabled
@@ -171,7 +171,7 @@ def test_without_a_score_it_is_said_how_to_get_one(look):
 
 
 def test_a_segmentation_made_elsewhere_is_sure_of_everything(look):
-    look.context.segmentation = look.context.logic.adopt(labelMapNode([0, 1, 2, 3, 4]), tree())
+    look.context.segmentation = look.context.logic.results.adopt(labelMapNode([0, 1, 2, 3, 4]), tree())
     settle()
     for name in ("confidenceCheck", "confidenceSlider", "outliersCheck", "leaveOutCheck"):
         assert not getattr(look.ui, name).enabled, name
@@ -181,7 +181,7 @@ def test_a_segmentation_made_elsewhere_is_sure_of_everything(look):
 def test_of_two_results_each_keeps_its_own(look, result):
     click(look.ui.confidenceCheck)
     click(look.ui.scoreButton)
-    other = look.context.logic.addSegmentation(parcellation(), name="other")
+    other = look.context.logic.results.add(parcellation(), name="other")
     look.context.segmentation = other
     settle()
     assert not look.ui.confidenceCheck.checked
@@ -217,7 +217,7 @@ def test_uncertainty_is_of_the_labels_or_of_the_decision_in_the_selected_structu
 
 def test_pictures(look, screenshot):
     logic = look.context.logic
-    look.context.segmentation = node = logic.addSegmentation(strange(phantom(), 2.0), name="T1 segmentation")
+    look.context.segmentation = node = logic.results.add(strange(phantom(), 2.0), name="T1 segmentation")
     logic.collapse(node, 4)
     look.refresh()
     settle()

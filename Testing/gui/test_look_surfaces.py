@@ -28,7 +28,7 @@ def look(moduleWidget):
 
 @pytest.fixture
 def result(look):
-    node = look.context.logic.addSegmentation(parcellation(), name="case")
+    node = look.context.logic.results.add(parcellation(), name="case")
     look.context.segmentation = node
     settle()
     return node
@@ -77,7 +77,7 @@ def test_without_a_result_there_is_nothing_to_show(look):
 def test_a_result_that_is_not_looked_at_gets_its_surfaces_too(look, result, waitUntil):
     assert look.context.segmentation is result
     logic = look.context.logic
-    other = logic.addSegmentation(parcellation(), name="other")
-    logic.showSurfaces(other)
+    other = logic.results.add(parcellation(), name="other")
+    logic.surfaces.show(other)
     waitUntil(lambda: min(sizes(other).values()) > 0)
     assert not look.ui.surfacesButton.checked

@@ -13,9 +13,9 @@ def maps(moduleWidget):
     for name in ("Segment", "Look", "Tree", "Train", "Compare"):
         moduleWidget.showPanel(name)
     logic = moduleWidget.context.logic
-    node = logic.addSegmentation(parcellation(), name="result")
+    node = logic.results.add(parcellation(), name="result")
     logic.showNode(node, "cortex")
-    logic.showUncertainty(node)
+    logic.maps.showUncertainty(node)
     array, geometry = parcellation().probability("cortex"), parcellation().geometry
     for role in (References.DISAGREEMENT, References.OUTLIER_SCORE):
         HeatMap.keep(node, role, array, geometry)

@@ -82,7 +82,7 @@ def test_maps_of_other_tools_open_and_fold(moduleWidget, tmp_path):
     waitFor(lambda: panel.ui.openButton.enabled)
     node = moduleWidget.context.segmentation
     assert panel.ui.segmentationSelector.currentNode() is node
-    found = moduleWidget.context.logic.parcellationOf(node)
+    found = moduleWidget.context.logic.results.parcellationOf(node)
     assert [leaf.name for leaf in found.tree.leaves] == ["background", "grey matter", "white matter", "CSF"]
     assert np.abs(found.probability("white-matter") - shares[..., 1]).max() <= found.node_error
     moduleWidget.context.logic.collapse(node, 0)
@@ -143,7 +143,7 @@ def test_the_tree_is_chosen_among_those_that_know_the_maps(moduleWidget, tmp_pat
     assert "synthseg (3 of 4 maps; 1 left out)" in choices
     counts = [int(choice.partition("(")[2].split()[0]) for choice in choices[1:]]
     assert counts == sorted(counts, reverse=True)
-    found = moduleWidget.context.logic.parcellationOf(moduleWidget.context.segmentation)
+    found = moduleWidget.context.logic.results.parcellationOf(moduleWidget.context.segmentation)
     assert found.tree.name == "synthseg"
     assert found.probability(found.tree.find("Left-Putamen").id)[2].min() > 0.79
 
@@ -157,7 +157,7 @@ def test_a_tree_that_knows_all_maps_comes_first(moduleWidget, tmp_path):
     _text, choices = dialogs.asked[-1]
     assert choices[0].endswith("(all 3 maps)")
     assert choices[-1] == "a new tree of the maps' own names"
-    tree = moduleWidget.context.logic.parcellationOf(moduleWidget.context.segmentation).tree
+    tree = moduleWidget.context.logic.results.parcellationOf(moduleWidget.context.segmentation).tree
     assert choices[0].startswith(f"{tree.name} (")
 
 

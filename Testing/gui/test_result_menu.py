@@ -28,7 +28,7 @@ def act(menu, title):
 
 
 def test_a_result_offers_levels_uncertainty_and_exports(moduleWidget, menu):
-    node = moduleWidget.logic.addSegmentation(parcellation())
+    node = moduleWidget.logic.results.add(parcellation())
     assert menu.fill(node)
     assert titles(menu) == [
         "Fold to level",
@@ -42,7 +42,7 @@ def test_a_result_offers_levels_uncertainty_and_exports(moduleWidget, menu):
 
 
 def test_the_open_window_follows(moduleWidget, menu):
-    node = moduleWidget.logic.addSegmentation(parcellation())
+    node = moduleWidget.logic.results.add(parcellation())
     moduleWidget.context.segmentation = node
     panel = moduleWidget.showPanel("Look")
     slicer.app.processEvents()
@@ -56,13 +56,13 @@ def test_the_open_window_follows(moduleWidget, menu):
     assert panel.maps.shownNode == "grey"
     menu.fill(node, "grey")
     act(menu, "Hide the map")
-    assert moduleWidget.logic.shownMap(node) is None
+    assert moduleWidget.logic.maps.shown(node) is None
 
 
 def test_segment_editor_gets_the_segment_that_was_clicked(moduleWidget, menu, cleanScene, monkeypatch):
     modules = []
     monkeypatch.setattr(slicer.util, "selectModule", modules.append, raising=False)
-    node = moduleWidget.logic.addSegmentation(parcellation())
+    node = moduleWidget.logic.results.add(parcellation())
     menu.fill(node, "caudate")
     act(menu, "Edit in Segment Editor")
     editor = cleanScene.GetFirstNodeByClass("vtkMRMLSegmentEditorNode")
@@ -118,7 +118,7 @@ def test_our_measurements_are_registered_once_and_computed(moduleWidget, statist
     Startup.registerAll()
     (pluginClass,) = statistics.registeredPlugins
     plugin = pluginClass()
-    node = moduleWidget.logic.addSegmentation(parcellation())
+    node = moduleWidget.logic.results.add(parcellation())
     scan = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", "scan")
     slicer.util.updateVolumeFromArray(scan, np.full(GEOMETRY.shape, 7, np.int16))
     from SoftSegSlicerLib.Scene import Grids
@@ -127,7 +127,7 @@ def test_our_measurements_are_registered_once_and_computed(moduleWidget, statist
     plugin.parameters = {"Segmentation": node.GetID(), "ScalarVolume": scan.GetID()}
     found = plugin.computeStatistics("cortex")
     assert found["soft_mean"] == pytest.approx(7)
-    assert found["soft_volume_cm3"] == pytest.approx(moduleWidget.logic.nodeVolumes(node)["cortex"].softMl)
+    assert found["soft_volume_cm3"] == pytest.approx(moduleWidget.logic.volumes.ofNodes(node)["cortex"].softMl)
     assert all(plugin.getMeasurementInfo(key)["title"] for key in plugin.keys)
     assert plugin.getMeasurementInfo("other") is None
     assert plugin.computeStatistics("nobody") == {}

@@ -49,7 +49,7 @@ def cube(tmp_path):
 def writeResult(panel, arguments):
     logic = panel._context.logic
     volume, node = headlessResult(logic)
-    parcellation = logic.parcellationOf(node)
+    parcellation = logic.results.parcellationOf(node)
     folder = Path(PredictRequest.from_argv(arguments).out) / "field"
     folder.mkdir(parents=True)
     parcellation.save(folder / "soft.soft.npz")

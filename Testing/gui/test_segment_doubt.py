@@ -61,7 +61,7 @@ def writeResult(panel, arguments, disagreement=None, intervals=None):
     volume, node = headlessResult(logic)
     folder = Path(after(arguments, "--out")) / "head"
     folder.mkdir(parents=True)
-    parcellation = logic.parcellationOf(node)
+    parcellation = logic.results.parcellationOf(node)
     parcellation.save(folder / "soft.soft.npz")
     if disagreement is not None:
         values = np.full(parcellation.geometry.shape, disagreement, np.float32)
@@ -115,8 +115,8 @@ def test_repeated_answers_give_a_map_of_disagreement_and_intervals(panel, head, 
     writeResult(panel, runner.arguments, disagreement=0.25, intervals={"brain": (1.5, 2.5)})
     runner.end("done")
     logic, node = moduleWidget.logic, moduleWidget.context.segmentation
-    assert logic.hasDisagreement(node)
-    volume = logic.showDisagreement(node)
+    assert logic.maps.hasDisagreement(node)
+    volume = logic.maps.showDisagreement(node)
     assert slicer.util.arrayFromVolume(volume) == pytest.approx(0.25)
     assert volume.GetDisplayNode().GetWindowLevelMax() == pytest.approx(np.log(2))
     table = node.GetNodeReference("softseg.volumes").GetTable()
@@ -128,11 +128,11 @@ def test_repeated_answers_give_a_map_of_disagreement_and_intervals(panel, head, 
     moduleWidget.parent.show()
     click(look.ui.uncertaintyButton)
     look.ui.decisionSelector.currentIndex = 2
-    assert logic.shownMap(node) == DISAGREEMENT
+    assert logic.maps.shown(node) == DISAGREEMENT
     panel.ui.batchSection.collapsed = False
     listed = [panel.ui.batchList.topLevelItem(n).text(0) for n in range(panel.ui.batchList.topLevelItemCount)]
     assert listed == ["head"], "maps are no scans"
-    logic.hideHeatMap(node)
+    logic.maps.hide(node)
     panel.batch.refresh()
     assert panel.ui.batchList.topLevelItemCount == 1
 
@@ -144,7 +144,7 @@ def test_a_confidence_is_asked_for_and_shown(panel, head, runner, moduleWidget):
     assert after(runner.arguments, "--confidence") == "0.75"
     writeResult(panel, runner.arguments)
     runner.end("done")
-    assert moduleWidget.logic.confidenceOf(moduleWidget.context.segmentation) == 0.75
+    assert moduleWidget.logic.confidence.of(moduleWidget.context.segmentation) == 0.75
 
 
 def test_the_choices_come_back_with_the_scene_and_go_to_batches(panel, runner, moduleWidget):
@@ -217,7 +217,7 @@ def test_a_bound_on_wrong_voxels_is_asked_for_and_its_level_is_shown(panel, head
     record = Path(after(runner.arguments, "--out")) / "head" / "prediction.json"
     record.write_text(json.dumps({"settings": {"confidence": 0.87}}))
     runner.end("done")
-    assert moduleWidget.logic.confidenceOf(moduleWidget.context.segmentation) == 0.87
+    assert moduleWidget.logic.confidence.of(moduleWidget.context.segmentation) == 0.87
 
 
 def test_a_bound_needs_single_predictions_and_comes_back_with_the_scene(panel, runner, scored, moduleWidget):  # noqa: ARG001

@@ -44,7 +44,7 @@ def test_apply_segments_a_real_scan(moduleWidget, waitUntil, shared_data, screen
     assert not [text for kind, text in panel.messages.messages if kind == "error"]
     node = moduleWidget.context.segmentation
     assert node.GetName() == "OAS1_0145 segmentation"
-    volumes = moduleWidget.logic.nodeVolumes(node)
+    volumes = moduleWidget.logic.volumes.ofNodes(node)
     content = np.count_nonzero(slicer.util.arrayFromVolume(scan)) / 1000  # ml: voxels of 1 mm, skull-stripped
     assert 0.8 * content < volumes["brain"].softMl < 1.1 * content
     assert any(text.startswith("Segmenting") for text in seen)

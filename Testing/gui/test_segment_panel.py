@@ -56,7 +56,7 @@ def writeResult(panel, arguments, name="head", case=None, mask=None):
     volume, node = headlessResult(logic)
     folder = Path(arguments[arguments.index("--out") + 1]) / name
     folder.mkdir(parents=True)
-    found = logic.parcellationOf(node)
+    found = logic.results.parcellationOf(node)
     found.save(folder / "soft.soft.npz")
     if mask is not None:
         write_image(Image(np.full(found.geometry.shape, mask, np.float32), found.geometry), folder / "mask.nii.gz")
@@ -307,7 +307,7 @@ def test_from_idle_over_running_to_done(panel, head, runner, moduleWidget):
     assert not panel.ui.progressBar.visible
     node = moduleWidget.context.segmentation
     assert node.GetName() == "head segmentation"
-    assert moduleWidget.logic.cutOf(node).nodes == moduleWidget.logic.treeOf(node).cut_at(2).nodes
+    assert moduleWidget.logic.results.cutOf(node).nodes == moduleWidget.logic.results.treeOf(node).cut_at(2).nodes
     assert texts(panel) == ["the scan seems to be blurred.", "Done: head segmentation."]
     hierarchy = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(slicer.mrmlScene)
     parents = [hierarchy.GetItemParent(hierarchy.GetItemByDataNode(one)) for one in (head, node)]
@@ -331,13 +331,13 @@ def test_volumes_are_shown_in_a_layout_with_a_table(panel, head, runner):  # noq
 
 def test_the_bar_moves_before_the_scan_is_written(panel, head, runner, monkeypatch):  # noqa: ARG001
     seen = []
-    prepare = panel._context.logic.prepareSegment
+    prepare = panel._context.logic.segmenting.prepare
 
     def watched(*arguments, **options):
         seen.append((panel.ui.progressBar.visible, panel.ui.progressBar.maximum, panel.ui.statusLabel.text))
         return prepare(*arguments, **options)
 
-    monkeypatch.setattr(panel._context.logic, "prepareSegment", watched)
+    monkeypatch.setattr(panel._context.logic.segmenting, "prepare", watched)
     panel.onApply()
     assert seen == []  # the click returns first
     settle()

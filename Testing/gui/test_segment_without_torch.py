@@ -50,7 +50,7 @@ def test_apply_works(moduleWidget, panel, shutOut, waitUntil):
     assert ("info", "Done: cord segmentation.") in panel.messages.messages
     node = moduleWidget.context.segmentation
     assert node.GetName() == "cord segmentation"
-    volumes = moduleWidget.logic.nodeVolumes(node)
+    volumes = moduleWidget.logic.volumes.ofNodes(node)
     inside = sum(volumes[name].softMl for name in ("background", "cord"))
     assert inside == pytest.approx(2 * 64 * 64 * 0.5 * 0.5 * 5 / 1000, rel=0.01)
 

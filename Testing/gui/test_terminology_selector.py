@@ -20,7 +20,7 @@ CORTEX = Terminology(
 def panel(moduleWidget, monkeypatch):
     """The Tree panel in an application that has the browser, with a result."""
     monkeypatch.setattr(slicer, "qSlicerTerminologyNavigatorWidget", object, raising=False)
-    moduleWidget.context.segmentation = moduleWidget.logic.addSegmentation(parcellation())
+    moduleWidget.context.segmentation = moduleWidget.logic.results.add(parcellation())
     panel = moduleWidget.showPanel("Tree")
     panel.tree.select(["cortex"])
     return panel

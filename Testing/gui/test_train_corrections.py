@@ -85,7 +85,7 @@ def addResult(logic):
     node = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", "Ada T1")
     array = np.random.default_rng(0).normal(100, 10, gui_results.GEOMETRY.shape).astype(np.float32)
     setArray(node, array, gui_results.GEOMETRY, numpy_support.get_vtk_array_type(array.dtype))
-    return logic.addSegmentation(gui_results.parcellation().corrected("white", VOXELS), node, "Ada")
+    return logic.results.add(gui_results.parcellation().corrected("white", VOXELS), node, "Ada")
 
 
 def test_a_click_teaches_the_model_what_was_corrected_and_offers_the_new_one(panel, moduleWidget, model, waitUntil):
@@ -119,7 +119,7 @@ def test_a_click_teaches_the_model_what_was_corrected_and_offers_the_new_one(pan
 
 def test_a_result_without_its_scan_is_refused_in_words(panel, waitUntil):
     logic = panel._context.logic
-    logic.addSegmentation(gui_results.parcellation().corrected("white", VOXELS), None, "alone")
+    logic.results.add(gui_results.parcellation().corrected("white", VOXELS), None, "alone")
     panel.refresh()
     settle()
     click(panel.corrections.button)

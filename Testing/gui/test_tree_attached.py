@@ -18,7 +18,7 @@ def window(moduleWidget):
     moduleWidget.parent.show()
     moduleWidget.parent.activateWindow()
     context = moduleWidget.context
-    context.segmentation = context.logic.addSegmentation(parcellation(), name="case")
+    context.segmentation = context.logic.results.add(parcellation(), name="case")
     return moduleWidget
 
 
@@ -53,7 +53,7 @@ def test_rename_and_color_reach_the_segment(panel, node):
     panel.edit(lambda editor: editor.recolor(["cortex"], (10, 20, 30)))
     color = node.GetSegmentation().GetSegment("cortex").GetColor()
     assert tuple(round(255 * channel) for channel in color) == (10, 20, 30)
-    assert panel.context.logic.treeOf(node) == panel.editor.tree
+    assert panel.context.logic.results.treeOf(node) == panel.editor.tree
 
 
 def test_merge_acts_on_the_voxels_and_undo_brings_them_back(panel, node):
@@ -148,7 +148,7 @@ def test_tree_that_does_not_fit_is_edited_on_its_own(panel, node):
     assert not panel.ui.attachCheck.checked
     assert panel.editor.tree.name == "multiple-sclerosis"
     assert shownLabels(node) == scene
-    assert panel.context.logic.treeOf(node) == tree()
+    assert panel.context.logic.results.treeOf(node) == tree()
     click(panel.ui.attachCheck)
     assert "lacks 2 structures" in panel.message.text
     assert not panel.ui.attachCheck.checked
@@ -163,7 +163,7 @@ def test_another_tree_of_the_same_labels_takes_over_and_can_be_undone(panel, nod
     assert panel.ui.attachCheck.checked
     assert segmentNames(node)["cortex"] == "neocortex"
     click(panel.ui.undoButton)
-    assert panel.context.logic.treeOf(node) == tree()
+    assert panel.context.logic.results.treeOf(node) == tree()
 
 
 def test_detached_tree_leaves_the_segmentation_alone_and_can_be_brought_back(panel, node):
@@ -193,7 +193,7 @@ def test_tree_edited_on_its_own_is_not_lost_to_a_new_segmentation(panel, window)
     assert not panel.ui.attachCheck.checked
     clickRow(panel.tree, "cortex")
     write(panel.ui.nodeNameEdit, "neocortex")
-    panel.context.segmentation = panel.context.logic.addSegmentation(parcellation(), name="second")
+    panel.context.segmentation = panel.context.logic.results.add(parcellation(), name="second")
     settle()
     assert panel.editor.tree.node("cortex").name == "neocortex"
     assert panel.ui.attachCheck.text == "Changes act on 'second'"
@@ -247,7 +247,7 @@ def test_edits_go_on_after_the_scene_was_saved_and_loaded(panel, node, tmp_path)
 
 def test_label_map_made_elsewhere_follows_edits(panel):
     logic = panel.context.logic
-    panel.context.segmentation = adopted = logic.adopt(labelMapNode([0, 1, 2, 3, 4]), tree())
+    panel.context.segmentation = adopted = logic.results.adopt(labelMapNode([0, 1, 2, 3, 4]), tree())
     settle()
     clickRow(panel.tree, "caudate")
     clickRow(panel.tree, "putamen", CTRL)
@@ -287,7 +287,7 @@ def test_both_panels_work_where_nothing_is_installed(tmp_path):
 
 
 def test_picture(window, screenshot):
-    window.context.segmentation = window.context.logic.addSegmentation(phantom(), name="T1 segmentation")
+    window.context.segmentation = window.context.logic.results.add(phantom(), name="T1 segmentation")
     panel = window.showPanel("Tree")
     settle()
     panel.edit(lambda editor: editor.group(["putamen", "caudate"], "dorsal striatum"))

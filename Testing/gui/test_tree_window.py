@@ -14,7 +14,7 @@ LOW, HIGH = 340, 1000
 @pytest.fixture
 def shell(moduleWidget):
     """The shell with a result, in a window of the given height."""
-    moduleWidget.context.segmentation = moduleWidget.context.logic.addSegmentation(phantom())
+    moduleWidget.context.segmentation = moduleWidget.context.logic.results.add(phantom())
 
     def show(name, height):
         panel = moduleWidget.showPanel(name)

@@ -74,15 +74,15 @@ def build(scene: slicer.vtkMRMLScene, soft: SoftParcellation, crisp: bool) -> tu
         composite.SetLayoutName(name)
         scene.AddNode(composite)
     logic = SoftSegSlicerLogic()
-    healthy = logic.addSegmentation(soft, name="healthy")
+    healthy = logic.results.add(soft, name="healthy")
     if crisp:
-        labels = logic.exportLabelMap(healthy)
+        labels = logic.exports.labelMap(healthy)
         labels.SetName("drawn")
-        return logic, logic.adopt(labels, TREE), healthy
-    result = logic.addSegmentation(soft, name="first")
-    logic.volumesTable(result)
-    logic.setConfidence(result, 0.8)
-    logic.showOutliers(result)
+        return logic, logic.results.adopt(labels, TREE), healthy
+    result = logic.results.add(soft, name="first")
+    logic.volumes.table(result)
+    logic.confidence.set(result, 0.8)
+    logic.outliers.show(result)
     logic.showNode(result, "brain", contour=True)
     from SoftSegSlicerLib.Scene import References
 
@@ -104,32 +104,32 @@ def calls(logic, node, scene) -> dict[str, Callable[[], object]]:
         scene.RemoveNode(transform)
 
     return {
-        "isManaged": lambda: logic.isManaged(node),
-        "treeOf": lambda: logic.treeOf(node),
-        "originalTree": lambda: logic.originalTree(node),
-        "cutOf": lambda: logic.cutOf(node),
-        "parcellationOf": lambda: logic.parcellationOf(node),
-        "shownMap": lambda: logic.shownMap(node),
-        "heatMapStyle": lambda: logic.heatMapStyle(node),
-        "styleHeatMap": lambda: logic.styleHeatMap(node, opacity=0.5),
+        "isManaged": lambda: logic.results.isManaged(node),
+        "treeOf": lambda: logic.results.treeOf(node),
+        "originalTree": lambda: logic.results.originalTree(node),
+        "cutOf": lambda: logic.results.cutOf(node),
+        "parcellationOf": lambda: logic.results.parcellationOf(node),
+        "shownMap": lambda: logic.maps.shown(node),
+        "heatMapStyle": lambda: logic.maps.styleOf(node),
+        "styleHeatMap": lambda: logic.maps.style(node, opacity=0.5),
         "collapse": lambda: logic.collapse(node, 1),
         "showNode": lambda: logic.showNode(node, "stem"),
-        "showUncertainty": lambda: logic.showUncertainty(node),
-        "showOutlierScore": lambda: logic.showOutlierScore(node),
-        "confidenceOf": lambda: logic.confidenceOf(node),
-        "setConfidence": lambda: logic.setConfidence(node, 0.7),
-        "answeredDepths": lambda: logic.answeredDepths(node),
-        "outlierThreshold": lambda: logic.outlierThreshold(node),
-        "setOutlierThreshold": lambda: logic.setOutlierThreshold(node, 3.0),
-        "showOutliers": lambda: logic.showOutliers(node),
-        "hideOutliers": lambda: logic.hideOutliers(node),
-        "volumes": lambda: logic.volumesTable(node),
-        "describe": lambda: logic.describe(node, (0.0, 0.0, 0.0)),
-        "setTree": lambda: logic.setTree(node, logic.treeOf(node)),
-        "exportSegmentation": lambda: scene.RemoveNode(logic.exportSegmentation(node)),
-        "exportLabelMap": lambda: scene.RemoveNode(logic.exportLabelMap(node)),
-        "colorTable": lambda: logic.colorTable(node),
-        "hideHeatMap": lambda: logic.hideHeatMap(node),
+        "showUncertainty": lambda: logic.maps.showUncertainty(node),
+        "showOutlierScore": lambda: logic.outliers.showScore(node),
+        "confidenceOf": lambda: logic.confidence.of(node),
+        "setConfidence": lambda: logic.confidence.set(node, 0.7),
+        "answeredDepths": lambda: logic.confidence.depths(node),
+        "outlierThreshold": lambda: logic.outliers.threshold(node),
+        "setOutlierThreshold": lambda: logic.outliers.setThreshold(node, 3.0),
+        "showOutliers": lambda: logic.outliers.show(node),
+        "hideOutliers": lambda: logic.outliers.hide(node),
+        "volumes": lambda: logic.volumes.table(node),
+        "describe": lambda: logic.points.describe(node, (0.0, 0.0, 0.0)),
+        "setTree": lambda: logic.folding.setTree(node, logic.results.treeOf(node)),
+        "exportSegmentation": lambda: scene.RemoveNode(logic.exports.segmentation(node)),
+        "exportLabelMap": lambda: scene.RemoveNode(logic.exports.labelMap(node)),
+        "colorTable": lambda: logic.exports.colorTable(node),
+        "hideHeatMap": lambda: logic.maps.hide(node),
         "copied": lambda: scene.RemoveNode(scene.CopyNode(node)),
         "moved": moved,
         "leaves": lambda: logic.collapse(node, 2),

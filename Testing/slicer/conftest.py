@@ -41,6 +41,16 @@ def logic(scene):  # noqa: ARG001 - wanted for its effect
     return SoftSegSlicerLogic()
 
 
+@pytest.fixture(scope="module")
+def converter():
+    """What makes surfaces of label maps; the application's Segmentations module registers it."""
+    factory = slicer.vtkSegmentationConverterFactory.GetInstance()
+    rule = slicer.vtkBinaryLabelmapToClosedSurfaceConversionRule()
+    factory.RegisterConverterRule(rule)
+    yield
+    factory.UnregisterConverterRule(rule)
+
+
 _CATEGORY = Code("123037004", "SCT", "Anatomical Structure")
 _SIDES = {"left": Code("7771000", "SCT", "Left"), "right": Code("24028007", "SCT", "Right")}
 
@@ -155,7 +165,7 @@ def shownLabels():
 
     def read(node, geometry, logic):
         segmentation, display = node.GetSegmentation(), node.GetDisplayNode()
-        tree = logic.treeOf(node)
+        tree = logic.results.treeOf(node)
         out = np.zeros(geometry.shape, np.uint16)
         for id_ in display.GetVisibleSegmentIDs():
             image = slicer.vtkOrientedImageData()

@@ -20,7 +20,7 @@ from softseg.tree import LabelTree, Node
 
 @pytest.fixture
 def result(logic, parcellation):
-    return logic.addSegmentation(parcellation, name="result")
+    return logic.results.add(parcellation, name="result")
 
 
 def labels(parcellation, tree):
@@ -114,7 +114,7 @@ def test_a_reference_with_other_values_is_read_by_its_names(logic, result, parce
 def test_a_crisp_result_is_judged_unfolded_whatever_is_shown(logic, parcellation, tree, addVolume, tmp_path):
     truth = labels(parcellation, tree)
     made = addVolume(truth, parcellation.geometry, "made elsewhere", "vtkMRMLLabelMapVolumeNode")
-    adopted = logic.adopt(made, tree)
+    adopted = logic.results.adopt(made, tree)
     logic.collapse(adopted, 1)
     reference = addVolume(truth, parcellation.geometry, "truth", "vtkMRMLLabelMapVolumeNode")
     tables = compared(Comparison(logic, adopted, reference, tmp_path))
@@ -134,7 +134,7 @@ def test_any_segmentation_can_be_judged_with_a_tree(logic, parcellation, tree, a
 
 def test_the_scan_goes_into_the_pictures_where_it_fits(logic, parcellation, tree, addVolume, tmp_path):
     scan = addVolume(np.ones(parcellation.geometry.shape, np.int16), parcellation.geometry, "scan")
-    result = logic.addSegmentation(parcellation, scan)
+    result = logic.results.add(parcellation, scan)
     truth = addVolume(labels(parcellation, tree), parcellation.geometry, "truth", "vtkMRMLLabelMapVolumeNode")
     comparison = Comparison(logic, result, truth, tmp_path)
     list(comparison.write())

@@ -26,7 +26,7 @@ def converters(scene):
 
 @pytest.fixture
 def result(logic, parcellation, grid, addVolume):
-    return logic.addSegmentation(parcellation, addVolume(np.zeros(grid.shape, np.int16), grid))
+    return logic.results.add(parcellation, addVolume(np.zeros(grid.shape, np.int16), grid))
 
 
 def dataModule(scene, node):
@@ -67,27 +67,27 @@ def copied(request, scene, result):
 def assertWhole(logic, node, parcellation, matrix=None):
     """A result that folds, has its map and its tree, and lies where it should."""
     matrix = np.eye(4) if matrix is None else matrix
-    assert logic.treeOf(node) == parcellation.tree
-    np.testing.assert_array_equal(logic.parcellationOf(node).shares, parcellation.shares)
+    assert logic.results.treeOf(node) == parcellation.tree
+    np.testing.assert_array_equal(logic.results.parcellationOf(node).shares, parcellation.shares)
     for level in (1, 3):
         assert logic.collapse(node, level) is None, "nobody painted"
         assertSameCentres(segmentCentres(node), expectedCentres(parcellation, level, matrix))
     heat = logic.showNode(node, "left")
     np.testing.assert_allclose(volumeCentre(heat), expectedMapCentre(parcellation, "left", matrix), atol=0.2)
-    logic.hideHeatMap(node)
+    logic.maps.hide(node)
 
 
 ROLES = ("softseg.tree", "softseg.parcellation", "softseg.heatMap", "softseg.volumes", "softseg.colors")
 
 
 def test_a_copy_has_everything_and_everything_of_its_own(logic, result, copied, parcellation):
-    assert logic.isManaged(copied)
+    assert logic.results.isManaged(copied)
     assertWhole(logic, copied, parcellation)
     assertWhole(logic, result, parcellation)
     for node in (result, copied):
         logic.showNode(node, "brain")
-        logic.volumesTable(node)
-        logic.colorTable(node)
+        logic.volumes.table(node)
+        logic.exports.colorTable(node)
     for role in ROLES:
         pair = [node.GetNodeReference(role) for node in (result, copied)]
         assert all(pair), role
@@ -98,20 +98,20 @@ def test_a_copy_has_everything_and_everything_of_its_own(logic, result, copied, 
 
 def test_a_copy_folds_and_is_edited_alone(logic, result, copied, parcellation):
     logic.collapse(copied, 1)
-    assert [node.id for node in logic.cutOf(result).nodes] == [leaf.id for leaf in parcellation.tree.leaves]
+    assert [node.id for node in logic.results.cutOf(result).nodes] == [leaf.id for leaf in parcellation.tree.leaves]
     assertSameCentres(segmentCentres(result), expectedCentres(parcellation, 3, np.eye(4)))
-    logic.setTree(copied, parcellation.tree.rename("brain", "encephalon"))
-    assert logic.treeOf(result) == parcellation.tree
-    assert logic.treeOf(copied).node("brain").name == "encephalon"
+    logic.folding.setTree(copied, parcellation.tree.rename("brain", "encephalon"))
+    assert logic.results.treeOf(result) == parcellation.tree
+    assert logic.results.treeOf(copied).node("brain").name == "encephalon"
 
 
 @pytest.mark.parametrize("first", ["copy", "original"])
 def test_one_goes_the_other_stays_whole_and_nothing_is_left(logic, scene, result, copied, parcellation, first):
     for node in (result, copied):
         logic.showNode(node, "brain", contour=True)
-        logic.showVolumeRendering(node, True)
-        logic.volumesTable(node)
-        logic.colorTable(node)
+        logic.maps.showVolumeRendering(node, True)
+        logic.volumes.table(node)
+        logic.exports.colorTable(node)
     goes, stays = (copied, result) if first == "copy" else (result, copied)
     scene.RemoveNode(goes)
     assertWhole(logic, stays, parcellation)
@@ -143,7 +143,7 @@ def test_a_copy_of_a_copy_and_of_a_hardened_result(logic, scene, result, parcell
 
 
 def test_content_copied_into_another_result_replaces_it(logic, scene, result, make, grid, parcellation):
-    other = logic.addSegmentation(make(grid, seed=5), name="other")
+    other = logic.results.add(make(grid, seed=5), name="other")
     logic.showNode(other, "stem")
     before = other.GetNodeReference("softseg.parcellation").GetID()
     other.CopyContent(result)
@@ -157,13 +157,13 @@ def test_a_copy_looks_as_the_original_did_before_its_map(logic, scene, result):
     logic.showNode(result, "brain")
     made = dataModule(scene, result)
     assert made.GetDisplayNode().GetVisibility2DFill() == fill
-    assert logic.shownMap(made) is None
+    assert logic.maps.shown(made) is None
     assert not result.GetDisplayNode().GetVisibility2DFill()
-    assert logic.shownMap(result) == ShownMap.probability("brain")
+    assert logic.maps.shown(result) == ShownMap.probability("brain")
 
 
 def test_a_crisp_result_is_copied_with_its_unfolded_labels(logic, scene, parcellation, grid, addVolume, tree):
-    result = logic.adopt(addVolume(parcellation.labels(3), grid, "l", "vtkMRMLLabelMapVolumeNode"), tree)
+    result = logic.results.adopt(addVolume(parcellation.labels(3), grid, "l", "vtkMRMLLabelMapVolumeNode"), tree)
     logic.collapse(result, 1)
     made = copyNode(scene, result)
     scene.RemoveNode(result)
@@ -175,7 +175,7 @@ def test_a_copy_made_while_nobody_watched_is_whole_when_somebody_looks(scene, pa
     from SoftSegSlicerLib.SoftSegSlicerLogic import SoftSegSlicerLogic
 
     logic = SoftSegSlicerLogic()
-    result = logic.addSegmentation(parcellation)
+    result = logic.results.add(parcellation)
     del logic
     copies = [way(scene, result) for way in (copyNode, copyContent)]
     logic = SoftSegSlicerLogic()
@@ -193,7 +193,7 @@ def test_results_that_differ_by_repeated_answers_keep_that(logic, scene, result,
     HeatMap.keep(result, References.DISAGREEMENT, values, grid)
     made = dataModule(scene, result)
     scene.RemoveNode(result)
-    shown = logic.showDisagreement(made)
+    shown = logic.maps.showDisagreement(made)
     np.testing.assert_array_equal(slicer.util.arrayFromVolume(shown), values)
 
 
@@ -244,7 +244,7 @@ def test_undoing_a_copy_leaves_the_original_whole(logic, undoing, result, parcel
 def test_what_a_comparison_found_goes_with_the_result_that_was_judged(logic, scene, result, parcellation):
     from SoftSegSlicerLib.Compare.ComparisonNodes import ComparisonNodes
 
-    other = logic.addSegmentation(parcellation, name="other")
+    other = logic.results.add(parcellation, name="other")
     before = nodesOf(scene)
     nodes = ComparisonNodes(scene)
     chart = nodes.bars([{"name": "brain", "dice": 0.5, "soft_dice": 0.6}], "result")
@@ -258,7 +258,7 @@ def test_what_a_comparison_found_goes_with_the_result_that_was_judged(logic, sce
 
 
 def test_a_colour_table_that_others_use_stays(logic, scene, result, addVolume, grid, parcellation):
-    table = logic.colorTable(result)
+    table = logic.exports.colorTable(result)
     labels = addVolume(parcellation.labels(3), grid, "l", "vtkMRMLLabelMapVolumeNode")
     labels.CreateDefaultDisplayNodes()
     labels.GetDisplayNode().SetAndObserveColorNodeID(table.GetID())
@@ -275,7 +275,7 @@ def test_showing_another_result_leaves_one_alone_that_is_being_removed(logic, sc
     def choose(_scene, _event):
         """As a selector does, which has lost its node."""
         copied.AddObserver(slicer.vtkMRMLDisplayableNode.DisplayModifiedEvent, lambda *_: seen.append("display"))
-        logic.showAlone(result)
+        logic.results.showAlone(result)
 
     scene.AddObserver(slicer.vtkMRMLScene.NodeAboutToBeRemovedEvent, choose)
     scene.RemoveNode(copied)
@@ -285,14 +285,14 @@ def test_showing_another_result_leaves_one_alone_that_is_being_removed(logic, sc
 
 def test_nothing_is_shown_while_the_scene_closes(logic, scene, result, copied):
     # the subject hierarchy may be gone by then, and would complain of every change
-    logic.showAlone(copied)
+    logic.results.showAlone(copied)
     assert not result.GetDisplayVisibility()
     seen = []
 
     def choose(_scene, _event):
         """As a selector does, which has lost its node."""
         result.AddObserver(slicer.vtkMRMLDisplayableNode.DisplayModifiedEvent, lambda *_: seen.append("display"))
-        logic.showAlone(result)
+        logic.results.showAlone(result)
 
     scene.AddObserver(slicer.vtkMRMLScene.StartCloseEvent, choose)
     scene.Clear(0)

@@ -29,11 +29,11 @@ def truth(make, grid, tree):
 @pytest.fixture
 def corrected(logic, parcellation, truth):
     """A result in which half of the truth's brain stem and left cortex are corrected."""
-    result = logic.addSegmentation(parcellation, name="result")
+    result = logic.results.add(parcellation, name="result")
     for node, value in (("stem", 200), ("left", 7)):
         half = truth == value
         half[::2] = False
-        logic.correct(result, node, half)
+        logic.corrections.add(result, node, half)
     return result
 
 
@@ -69,7 +69,7 @@ def test_both_are_judged_as_the_engine_judges_them(logic, corrected, truth, tree
     assert comparison.judgesModel
     tables = ran(comparison)
     assert tables.judgesModel
-    soft = logic.parcellationOf(corrected).save(tmp_path / "case.soft.npz")
+    soft = logic.results.parcellationOf(corrected).save(tmp_path / "case.soft.npz")
     write_image(Image(truth, grid), tmp_path / "truth.nrrd")
     ones = [
         evaluate([soft], [tmp_path / "truth.nrrd"], tree, tmp_path / str(said), html=False, corrected=said)
@@ -98,9 +98,9 @@ def test_a_moved_result_is_judged_alike(scene, logic, corrected, truth, grid, ad
 
 
 def test_nothing_changes_without_corrections(logic, parcellation, truth, grid, addVolume, tmp_path):
-    result = logic.addSegmentation(parcellation, name="result")
-    logic.correct(result, "stem", truth == 200)
-    logic.undoCorrection(result)
+    result = logic.results.add(parcellation, name="result")
+    logic.corrections.add(result, "stem", truth == 200)
+    logic.corrections.undo(result)
     comparison = Comparison(logic, result, addVolume(truth, grid, "truth", LABEL_MAP), tmp_path)
     assert comparison.commands == [comparison.arguments]
     tables = ran(comparison)
@@ -117,23 +117,23 @@ def test_the_corrected_result_differs_from_the_model_where_it_was_corrected(
     tables = ran(comparison)
     assert len(comparison.commands) == 1
     parcellation.save(tmp_path / "model.soft.npz")
-    soft = logic.parcellationOf(corrected).save(tmp_path / "case.soft.npz")
+    soft = logic.results.parcellationOf(corrected).save(tmp_path / "case.soft.npz")
     found = scores(evaluate([soft], [tmp_path / "model.soft.npz"], tree, tmp_path / "engine", html=False))
     rows = tables.nodes(tables.deepest)
     assert min(row["dice"] for row in rows) < 0.99
     for row in rows:
         assert (row["dice"], row["soft_dice"]) == pytest.approx(found[tree.depth, row["node"]], abs=1e-5)
     cut = tree.cut_at(tree.depth)
-    own, now = parcellation.labels(cut) == 200, logic.parcellationOf(corrected).labels(cut) == 200
+    own, now = parcellation.labels(cut) == 200, logic.results.parcellationOf(corrected).labels(cut) == 200
     stem = next(row for row in rows if row["node"] == "stem")
     assert stem["dice"] == pytest.approx(2 * (own & now).sum() / (own.sum() + now.sum()), abs=1e-5)
-    assert logic.parcellationOf(corrected).geometry == grid
+    assert logic.results.parcellationOf(corrected).geometry == grid
 
 
 def test_labels_without_shares_are_judged_before_and_after(logic, parcellation, truth, tree, grid, addVolume, tmp_path):
     labels = parcellation.labels(tree.cut_at(tree.depth)).astype(np.uint16)
-    result = logic.adopt(addVolume(labels, grid, "made elsewhere", LABEL_MAP), tree)
-    logic.correct(result, "stem", truth == 200)
+    result = logic.results.adopt(addVolume(labels, grid, "made elsewhere", LABEL_MAP), tree)
+    logic.corrections.add(result, "stem", truth == 200)
     logic.collapse(result, 1)
     tables = ran(Comparison(logic, result, addVolume(truth, grid, "truth", LABEL_MAP), tmp_path / "out"))
     stem = next(row for row in tables.nodes(tables.deepest) if row["node"] == "stem")
@@ -147,7 +147,7 @@ def test_labels_without_shares_are_judged_before_and_after(logic, parcellation, 
 
 
 def test_a_structure_that_was_corrected_away_stays_in_the_table(logic, corrected, truth, grid, addVolume, tmp_path):
-    logic.correct(corrected, "stem", np.ones(grid.shape, bool), isNode=False)
+    logic.corrections.add(corrected, "stem", np.ones(grid.shape, bool), isNode=False)
     rest = np.where(truth == 200, 0, truth).astype(np.uint16)
     tables = ran(Comparison(logic, corrected, addVolume(rest, grid, "truth", LABEL_MAP), tmp_path))
     stem = next(row for row in tables.nodes(tables.deepest) if row["node"] == "stem")
@@ -169,11 +169,11 @@ def test_table_and_bars_show_the_model_too(scene, logic, corrected, truth, grid,
 
 
 def test_voxels_are_counted_once(logic, corrected, truth, grid):
-    before = corrected_voxel_count(logic.corrections(corrected))
+    before = corrected_voxel_count(logic.corrections.of(corrected))
     right = ((truth == 200) | (truth == 7)) & (np.arange(grid.shape[0])[:, None, None] % 2 == 1)
     assert before == right.sum()
-    logic.correct(corrected, "cortex", right)
-    assert corrected_voxel_count(logic.corrections(corrected)) == before
+    logic.corrections.add(corrected, "cortex", right)
+    assert corrected_voxel_count(logic.corrections.of(corrected)) == before
     assert corrected_voxel_count([]) == 0
 
 
@@ -186,8 +186,8 @@ def test_scripts_get_all_three(logic, corrected, truth, grid, addVolume, tmp_pat
 
 def test_another_tree_judges_labels_without_shares_alone(logic, parcellation, truth, tree, grid, addVolume, tmp_path):
     labels = parcellation.labels(tree.cut_at(tree.depth)).astype(np.uint16)
-    result = logic.adopt(addVolume(labels, grid, "made elsewhere", LABEL_MAP), tree)
-    logic.correct(result, "stem", truth == 200)
+    result = logic.results.adopt(addVolume(labels, grid, "made elsewhere", LABEL_MAP), tree)
+    logic.corrections.add(result, "stem", truth == 200)
     other = tree.rename("stem", "the stem")
     reference = addVolume(truth, grid, "truth", LABEL_MAP)
     assert not Comparison(logic, result, reference, tmp_path, other).judgesModel

@@ -30,8 +30,8 @@ def corrected(logic, parcellation, scan, grid):
     """A result in which a box is said to be stem."""
     voxels = np.zeros(grid.shape, bool)
     voxels[6:10, 8:14, 8:12] = True
-    logic.addSegmentation(parcellation, scan, "nobody corrected this one")
-    return logic.addSegmentation(parcellation.corrected("stem", voxels, author="Ada"), scan, "Ada")
+    logic.results.add(parcellation, scan, "nobody corrected this one")
+    return logic.results.add(parcellation.corrected("stem", voxels, author="Ada"), scan, "Ada")
 
 
 def write(folder, logic, results, **more):
@@ -39,8 +39,8 @@ def write(folder, logic, results, **more):
 
 
 def test_results_and_scans_are_written_and_pass_the_check(logic, corrected, scan, tmp_path, grid):
-    assert logic.correctedResults() == [(corrected, scan)]
-    assert write(tmp_path, logic, logic.correctedResults())[-1] == (3, 3)
+    assert logic.corrections.results() == [(corrected, scan)]
+    assert write(tmp_path, logic, logic.corrections.results())[-1] == (3, 3)
     dataset = Dataset.load(tmp_path / "DATA.json")
     check_dataset(dataset)
     (case,) = dataset.cases

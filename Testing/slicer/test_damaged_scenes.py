@@ -17,7 +17,7 @@ TOOLS = Path(__file__).resolve().parents[1] / "reliability"
 
 @pytest.fixture
 def result(logic, parcellation):
-    return logic.addSegmentation(parcellation, name="first")
+    return logic.results.add(parcellation, name="first")
 
 
 def reopened(logic, scene):
@@ -42,7 +42,7 @@ def test_damaged_scenes_of_a_fixed_seed(monkeypatch):
 
 @pytest.mark.parametrize("value", ["", "nonsense", "[1, 2]", '{"matrix": []}', "9" * 5000, "[" * 100_000])
 def test_a_damaged_grid_is_one_plain_error_and_other_results_work(logic, scene, result, parcellation, value):
-    healthy = logic.addSegmentation(parcellation, name="healthy")
+    healthy = logic.results.add(parcellation, name="healthy")
     result.SetAttribute("SoftSeg.Grid", value or '{"matrix": "x"}')
     reopened(logic, scene)
     with pytest.raises(InputError) as caught:
@@ -50,7 +50,7 @@ def test_a_damaged_grid_is_one_plain_error_and_other_results_work(logic, scene, 
     assert "'first" in str(caught.value)
     assert "SoftSeg.Grid is damaged" in str(caught.value)
     logic.collapse(healthy, 1)
-    assert [node.id for node in logic.cutOf(healthy).nodes] == ["background", "brain"]
+    assert [node.id for node in logic.results.cutOf(healthy).nodes] == ["background", "brain"]
 
 
 @pytest.mark.parametrize("name", ["SoftSeg.Cut", "SoftSeg.Sureness"])
@@ -60,8 +60,8 @@ def test_what_only_decides_the_look_falls_back_and_is_said_once(logic, scene, re
     Stored._told.clear()
     with caplog.at_level(logging.ERROR):
         for _ in range(3):
-            logic.cutOf(result)
-            assert logic.confidenceOf(result) is None
+            logic.results.cutOf(result)
+            assert logic.confidence.of(result) is None
     said = [record.getMessage() for record in caplog.records if name in record.getMessage()]
     assert len(said) == 1
     assert "'first" in said[0]
@@ -69,28 +69,28 @@ def test_what_only_decides_the_look_falls_back_and_is_said_once(logic, scene, re
 
 def test_a_parcellation_that_is_not_what_was_stored_is_refused(logic, scene, result, make, grid):
     """Its digest is compared with its bytes, not believed."""
-    other = logic.addSegmentation(make(grid, seed=5), name="other")
+    other = logic.results.add(make(grid, seed=5), name="other")
     mine, its = (node.GetNodeReference("softseg.parcellation") for node in (result, other))
     mine.SetText(its.GetText())
     reopened(logic, scene)
     with pytest.raises(InputError, match=r"'first soft parcellation.* is damaged"):
-        logic.parcellationOf(result)
-    assert logic.parcellationOf(other) is not None
+        logic.results.parcellationOf(result)
+    assert logic.results.parcellationOf(other) is not None
 
 
 def test_a_digest_of_another_result_does_not_bring_its_parcellation(logic, result, make, grid):
-    other = logic.addSegmentation(make(grid, seed=5), name="other")
-    logic.parcellationOf(other)
+    other = logic.results.add(make(grid, seed=5), name="other")
+    logic.results.parcellationOf(other)
     mine, its = (node.GetNodeReference("softseg.parcellation") for node in (result, other))
     mine.SetAttribute("SoftSeg.Content", its.GetAttribute("SoftSeg.Content"))
     with pytest.raises(InputError, match="is damaged"):
-        logic.parcellationOf(result)
+        logic.results.parcellationOf(result)
 
 
 def test_an_older_scene_without_digest_is_read(logic, scene, result, parcellation):
     result.GetNodeReference("softseg.parcellation").RemoveAttribute("SoftSeg.Content")
     reopened(logic, scene)
-    np.testing.assert_array_equal(logic.parcellationOf(result).labels(1), parcellation.labels(1))
+    np.testing.assert_array_equal(logic.results.parcellationOf(result).labels(1), parcellation.labels(1))
 
 
 def test_a_tree_that_unpacks_to_a_gigabyte_is_refused_at_once(logic, result):
@@ -104,7 +104,7 @@ def test_a_tree_that_unpacks_to_a_gigabyte_is_refused_at_once(logic, result):
     result.SetNodeReferenceID("softseg.tree", None)
     tracemalloc.start()
     with pytest.raises(InputError, match="label tree that this segmentation carries is damaged"):
-        logic.treeOf(result)
+        logic.results.treeOf(result)
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < 200e6
@@ -115,11 +115,11 @@ def test_a_tree_text_that_is_no_tree_is_refused(logic, scene, result, text):
     result.GetNodeReference("softseg.tree").SetText(text)
     reopened(logic, scene)
     with pytest.raises(InputError, match=r"damaged|expected"):
-        logic.treeOf(result)
+        logic.results.treeOf(result)
 
 
 def test_a_reference_to_a_node_of_another_kind_is_none(logic, scene, result):
     result.SetNodeReferenceID("softseg.tree", scene.GetFirstNodeByClass("vtkMRMLSubjectHierarchyNode").GetID())
     reopened(logic, scene)
-    logic.treeOf(result)  # from the segments, which carry it
+    logic.results.treeOf(result)  # from the segments, which carry it
     assert result.GetNodeReference("softseg.tree").IsA("vtkMRMLTextNode")

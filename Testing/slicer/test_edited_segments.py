@@ -10,7 +10,7 @@ from SoftSegSlicerLib.Scene import Grids, Segments
 @pytest.fixture
 def node(logic, parcellation):
     """A result at its leaves."""
-    return logic.addSegmentation(parcellation)
+    return logic.results.add(parcellation)
 
 
 @pytest.fixture
@@ -31,7 +31,7 @@ def segmentations(scene):
 
 
 def said(logic, node):
-    return [(each.node_id, each.is_node, each.voxel_count) for each in logic.corrections(node)]
+    return [(each.node_id, each.is_node, each.voxel_count) for each in logic.corrections.of(node)]
 
 
 def test_a_stroke_is_a_correction_that_every_level_shows(logic, node, editor, stroke, grid, shownLabels, scene):
@@ -39,10 +39,10 @@ def test_a_stroke_is_a_correction_that_every_level_shows(logic, node, editor, st
     editor.paint("stem", stroke)
     assert logic.collapse(node, 3) is None
     assert said(logic, node) == [("stem", True, int((stroke & (before != 200)).sum()))]
-    assert (logic.parcellationOf(node).probability("stem")[stroke & (before != 200)] == 1).all()
+    assert (logic.results.parcellationOf(node).probability("stem")[stroke & (before != 200)] == 1).all()
     assert (shownLabels(node, grid, logic)[stroke] == 200).all()
     logic.collapse(node, 1)
-    assert (shownLabels(node, grid, logic)[stroke] == logic.treeOf(node).value_of("brain")).all()
+    assert (shownLabels(node, grid, logic)[stroke] == logic.results.treeOf(node).value_of("brain")).all()
     assert len(segmentations(scene)) == 1
 
 
@@ -50,8 +50,8 @@ def test_painting_a_branch_keeps_the_model_s_opinion_of_its_parts(logic, node, e
     logic.collapse(node, 2)
     had = parcellation.probability("cortex")
     editor.paint("cortex", stroke)
-    corrected = logic.parcellationOf(node)
-    new = stroke & (parcellation.labels(2) != logic.treeOf(node).value_of("cortex"))
+    corrected = logic.results.parcellationOf(node)
+    new = stroke & (parcellation.labels(2) != logic.results.treeOf(node).value_of("cortex"))
     known = new & (had > 0.2)
     assert known.any()
     np.testing.assert_allclose(corrected.probability("cortex")[new], 1)
@@ -72,38 +72,38 @@ def test_a_removed_segment_is_background_and_comes_back_by_undo(logic, node, edi
     left = parcellation.labels(3) == 7
     editor.remove("left")
     assert said(logic, node) == [("background", True, int(left.sum()))]
-    assert logic.undoCorrection(node)
+    assert logic.corrections.undo(node)
     np.testing.assert_array_equal(shownLabels(node, grid, logic), parcellation.labels(3))
 
 
 def test_undo_and_redo_in_the_editor_are_those_of_the_corrections(logic, node, editor, stroke, grid, parcellation):
     editor.paint("stem", stroke)
-    first = logic.corrections(node)
+    first = logic.corrections.of(node)
     editor.paint("putamen", box(grid, (10, 14), (10, 14), (10, 14)))
-    second = logic.corrections(node)
+    second = logic.corrections.of(node)
     assert len(second) == 2
     editor.undo()
-    assert logic.corrections(node) == first
+    assert logic.corrections.of(node) == first
     editor.undo()
-    assert logic.corrections(node) == []
-    assert logic.parcellationOf(node).leaves.tobytes() == parcellation.leaves.tobytes()
-    assert logic.parcellationOf(node).shares.tobytes() == parcellation.shares.tobytes()
+    assert logic.corrections.of(node) == []
+    assert logic.results.parcellationOf(node).leaves.tobytes() == parcellation.leaves.tobytes()
+    assert logic.results.parcellationOf(node).shares.tobytes() == parcellation.shares.tobytes()
     editor.redo()
-    assert logic.corrections(node) == first
+    assert logic.corrections.of(node) == first
     editor.redo()
-    assert logic.corrections(node) == second
+    assert logic.corrections.of(node) == second
 
 
 def test_painting_without_overwriting_gives_voxels_to_what_was_painted(logic, node, editor, stroke, grid, shownLabels):
     editor.allowOverlap()
     editor.paint("stem", stroke)
     assert not Segments.isShared(node, Segments.layerOf(node))
-    edits = logic.takeEdits(node)
+    edits = logic.corrections.takeEdits(node)
     assert edits.contested > 0
     assert str(edits.contested) in edits.said
     assert (shownLabels(node, grid, logic)[stroke] == 200).all()
-    assert logic.takeEdits(node) is None
-    assert len(logic.corrections(node)) == 1
+    assert logic.corrections.takeEdits(node) is None
+    assert len(logic.corrections.of(node)) == 1
 
 
 def test_voxels_beyond_the_stored_box_are_corrected(logic, node, editor, parcellation, grid, shownLabels):
@@ -112,30 +112,30 @@ def test_voxels_beyond_the_stored_box_are_corrected(logic, node, editor, parcell
     editor.paint("putamen", corner)
     logic.collapse(node, 3)
     assert (shownLabels(node, grid, logic)[corner] == 12).all()
-    assert (logic.parcellationOf(node).probability("putamen")[corner] == 1).all()
+    assert (logic.results.parcellationOf(node).probability("putamen")[corner] == 1).all()
 
 
 def test_what_lies_beyond_the_grid_is_kept_apart_and_said(scene, logic, node, grid):
     larger = Grids.geometryOf(grid.affine, [size + 4 for size in grid.size])
     beyond = box(larger, (grid.shape[0] - 1, grid.shape[0] + 3), (4, 6), (4, 6))
     Editor(scene, node, larger).paint("stem", beyond)
-    edits = logic.takeEdits(node)
+    edits = logic.corrections.takeEdits(node)
     assert "beyond" in edits.said
-    assert not logic.isManaged(edits.kept)
+    assert not logic.results.isManaged(edits.kept)
     image = edits.kept.GetSegmentation().GetSegment("stem").GetRepresentation(Segments.REPRESENTATION)
     assert np.count_nonzero(Grids.arrayOf(image)) == 3 * 2 * 2
-    assert (logic.parcellationOf(node).probability("stem")[-1, 4:6, 4:6] == 1).all()
-    assert logic.takeEdits(node) is None
+    assert (logic.results.parcellationOf(node).probability("stem")[-1, 4:6, 4:6] == 1).all()
+    assert logic.corrections.takeEdits(node) is None
 
 
 def test_a_segment_that_people_add_stays_and_corrects_nothing(logic, node, editor, parcellation, grid, shownLabels):
     id_ = node.GetSegmentation().AddEmptySegment("lesion", "lesion")
     lesion = box(grid, (6, 9), (10, 14), (8, 12))
     editor.paint(id_, lesion)
-    assert logic.takeEdits(node) is None
+    assert logic.corrections.takeEdits(node) is None
     logic.collapse(node, 1)
     logic.collapse(node, 3)
-    assert logic.corrections(node) == []
+    assert logic.corrections.of(node) == []
     voxels = slicer.vtkOrientedImageData()
     node.GetBinaryLabelmapRepresentation(id_, voxels)
     assert np.count_nonzero(Grids.arrayOf(voxels)) == lesion.sum()
@@ -150,7 +150,7 @@ def test_a_result_of_which_only_added_segments_are_left_says_what_it_said(logic,
     for segmentId, _segment in Segments.ownSegments(node):
         editor.remove(segmentId)
     assert said(logic, node) == []
-    logic.collapse(node, logic.treeOf(node).depth)
+    logic.collapse(node, logic.results.treeOf(node).depth)
     assert node.GetSegmentation().GetSegment("lesion") is not None
     node.GetDisplayNode().SetSegmentVisibility("lesion", False)
     np.testing.assert_array_equal(shownLabels(node, grid, logic), before)
@@ -163,7 +163,7 @@ def test_a_layer_on_another_lattice_is_read(logic, node, grid, shownLabels):
     segment = node.GetSegmentation().GetSegment("stem")
     segment.AddRepresentation(Segments.REPRESENTATION, image)
     segment.SetLabelValue(1)
-    logic.takeEdits(node)
+    logic.corrections.takeEdits(node)
     assert (shownLabels(node, grid, logic)[4:7, 4:7, 4:7] == 200).all()
 
 
@@ -175,7 +175,7 @@ def test_without_editing_nothing_is_corrected(logic, node, scene):
 
     other = SoftSegSlicerLogic()
     assert other.collapse(node, 1) is None
-    assert other.corrections(node) == logic.corrections(node) == []
+    assert other.corrections.of(node) == logic.corrections.of(node) == []
     assert len(segmentations(scene)) == 1
 
 
@@ -183,10 +183,10 @@ def test_while_somebody_edits_segments_are_not_written(logic, node, editor, stro
     editor.allowOverlap()
     editor.paint("stem", stroke)
     layers = [segment.GetRepresentation(Segments.REPRESENTATION) for _, segment in Segments.ownSegments(node)]
-    assert logic.takeEdits(node, live=True) is None
+    assert logic.corrections.takeEdits(node, live=True) is None
     after = [segment.GetRepresentation(Segments.REPRESENTATION) for _, segment in Segments.ownSegments(node)]
     assert after == layers
-    assert logic.takeEdits(node).contested
+    assert logic.corrections.takeEdits(node).contested
 
 
 def test_the_editor_gets_what_is_shown(logic, node, addVolume, grid):
@@ -195,21 +195,21 @@ def test_the_editor_gets_what_is_shown(logic, node, addVolume, grid):
 
     References.setReference(node, References.INPUT, scan)
     logic.collapse(node, 2)
-    parameters = logic.prepareEditor(node, "left")
+    parameters = logic.corrections.prepareEditor(node, "left")
     assert parameters.GetSegmentationNode() is node
     assert parameters.GetSourceVolumeNode() is scan
     assert parameters.GetSelectedSegmentID() == "cortex"
     assert parameters.GetOverwriteMode() == parameters.OverwriteAllSegments
-    assert logic.prepareEditor(node, "brain") is parameters
+    assert logic.corrections.prepareEditor(node, "brain") is parameters
     assert parameters.GetSelectedSegmentID() in ("cortex", "nuclei", "stem")
 
 
 def test_the_first_segment_is_shown_after_an_effect_gave_it_a_label_map_of_its_own(logic, node, editor, stroke):
-    tree = logic.treeOf(node)
+    tree = logic.results.treeOf(node)
     first = Segments.ownSegments(node)[0][0]
     editor.allowOverlap()
     editor.paint(first, stroke)  # as the union of Logical operators does
-    assert logic.takeEdits(node).contested
+    assert logic.corrections.takeEdits(node).contested
     for id_, segment in Segments.ownSegments(node):
         assert segment.GetLabelValue() == tree.value_of(id_)
     image = Segments.layerOf(node)

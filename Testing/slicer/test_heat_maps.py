@@ -74,7 +74,7 @@ def shown(logic, ramp, addVolume, view):
     scan.GetDisplayNode().SetAutoWindowLevel(False)
     scan.GetDisplayNode().SetWindowLevelMinMax(0, 200)
     view.composite.SetBackgroundVolumeID(scan.GetID())
-    return logic.addSegmentation(ramp, scan)
+    return logic.results.add(ramp, scan)
 
 
 def columns(view, ramp):
@@ -92,7 +92,7 @@ def test_pixels_below_the_threshold_are_the_scan_and_those_above_are_coloured(lo
     probability = np.linspace(0, 1, SIZE[0])
     np.testing.assert_array_equal(changed[probability < 0.47], False)
     np.testing.assert_array_equal(changed[probability > 0.6], True)
-    logic.styleHeatMap(shown, threshold=0.2)
+    logic.maps.style(shown, threshold=0.2)
     changed = np.abs(columns(view, ramp) - grey).max(axis=1) > 10
     assert changed[(probability > 0.28) & (probability < 0.3)].all() or changed[probability > 0.3].sum() > 20
 
@@ -101,10 +101,10 @@ def test_opacity_mixes_heat_map_and_scan(logic, shown, view, ramp):
     grey = columns(view, ramp)[-4]
     logic.showNode(shown, "stem", threshold=0.05, opacity=1.0)
     full = columns(view, ramp)[-4]
-    logic.styleHeatMap(shown, opacity=0.5)
+    logic.maps.style(shown, opacity=0.5)
     half = columns(view, ramp)[-4]
     np.testing.assert_allclose(half, (full + grey) / 2, atol=4)
-    logic.styleHeatMap(shown, opacity=0.0)
+    logic.maps.style(shown, opacity=0.0)
     np.testing.assert_allclose(columns(view, ramp)[-4], grey, atol=2)
 
 
@@ -115,10 +115,10 @@ def test_hiding_brings_back_the_view_as_it_was(logic, shown, view, ramp, addVolu
     logic.showNode(shown, "stem")
     assert view.composite.GetForegroundVolumeID() != other.GetID()
     logic.showNode(shown, "brain", opacity=0.9)
-    logic.hideHeatMap(shown)
+    logic.maps.hide(shown)
     assert view.composite.GetForegroundVolumeID() == other.GetID()
     assert view.composite.GetForegroundOpacity() == pytest.approx(0.3)
-    assert logic.shownMap(shown) is None
+    assert logic.maps.shown(shown) is None
 
 
 def test_a_foreground_that_was_removed_meanwhile_does_not_come_back(logic, shown, view, ramp, addVolume, scene):
@@ -126,13 +126,13 @@ def test_a_foreground_that_was_removed_meanwhile_does_not_come_back(logic, shown
     view.composite.SetForegroundVolumeID(other.GetID())
     logic.showNode(shown, "stem")
     scene.RemoveNode(other)
-    logic.hideHeatMap(shown)
+    logic.maps.hide(shown)
     assert view.composite.GetForegroundVolumeID() is None
 
 
 def test_values_are_the_parcellations_and_the_node_is_used_again(logic, make, anyGrid):
     parcellation = make(anyGrid)
-    node = logic.addSegmentation(parcellation)
+    node = logic.results.add(parcellation)
     heat = logic.showNode(node, "cortex")
     np.testing.assert_allclose(slicer.util.arrayFromVolume(heat), parcellation.probability("cortex"), atol=1e-6)
     image = heat.GetImageData()
@@ -145,23 +145,23 @@ def test_values_are_the_parcellations_and_the_node_is_used_again(logic, make, an
 
 
 def test_segments_are_outlines_only_while_a_map_is_on(logic, parcellation):
-    node = logic.addSegmentation(parcellation)
+    node = logic.results.add(parcellation)
     display = node.GetDisplayNode()
     display.SetVisibility2DOutline(False)
     logic.showNode(node, "brain")
     assert (display.GetVisibility2DFill(), display.GetVisibility2DOutline()) == (False, True)
-    logic.showUncertainty(node)
-    logic.hideHeatMap(node)
+    logic.maps.showUncertainty(node)
+    logic.maps.hide(node)
     assert (display.GetVisibility2DFill(), display.GetVisibility2DOutline()) == (True, False)
 
 
 def test_the_look_is_read_back_and_only_what_is_given_changes(logic, parcellation):
-    node = logic.addSegmentation(parcellation)
-    assert logic.heatMapStyle(node)["threshold"] == 0.05
+    node = logic.results.add(parcellation)
+    assert logic.maps.styleOf(node)["threshold"] == 0.05
     heat = logic.showNode(node, "brain", threshold=0.3, contour=True)
     logic.showNode(node, "stem")
-    logic.styleHeatMap(node, opacity=0.25)
-    style = logic.heatMapStyle(node)
+    logic.maps.style(node, opacity=0.25)
+    style = logic.maps.styleOf(node)
     assert (style["threshold"], style["opacity"], style["contour"]) == (0.3, 0.25, True)
     display = heat.GetDisplayNode()
     assert (display.GetLowerThreshold(), display.GetApplyThreshold()) == (0.3, 1)
@@ -170,7 +170,7 @@ def test_the_look_is_read_back_and_only_what_is_given_changes(logic, parcellatio
 
 
 def test_the_legend_is_small_and_names_the_structure(logic, parcellation):
-    node = logic.addSegmentation(parcellation)
+    node = logic.results.add(parcellation)
     heat = logic.showNode(node, "left")
     legend = slicer.vtkSlicerColorLogic.GetColorLegendDisplayNode(heat)
     assert legend.GetTitleText() == "left cortex"
@@ -187,22 +187,22 @@ def test_a_colour_map_that_is_there_is_taken(logic, parcellation, scene):
     colours = scene.AddNewNodeByClass("vtkMRMLColorTableNode", "Viridis")
     colours.SetTypeToUser()
     colours.SetNumberOfColors(2)
-    node = logic.addSegmentation(parcellation)
+    node = logic.results.add(parcellation)
     heat = logic.showNode(node, "brain", colorMap="Viridis")
     assert heat.GetDisplayNode().GetColorNode() is colours
-    assert "Viridis" in logic.colorMaps()
-    assert logic.heatMapStyle(node)["colorMap"] == "Viridis"
+    assert "Viridis" in logic.maps.colorMaps()
+    assert logic.maps.styleOf(node)["colorMap"] == "Viridis"
 
 
 def test_the_contour_runs_where_the_probability_is_one_half(logic, ramp, scene):
-    node = logic.addSegmentation(ramp)
+    node = logic.results.add(ramp)
     heat = logic.showNode(node, "stem", contour=True)
     model = heat.GetNodeReference("softseg.contour")
     points = numpy_support.vtk_to_numpy(model.GetPolyData().GetPoints().GetData())
     i = (np.linalg.inv(ramp.geometry.affine) @ np.c_[points, np.ones(len(points))].T)[0]
     np.testing.assert_allclose(i, (SIZE[0] - 1) / 2, atol=0.2)
     assert (model.GetDisplayNode().GetVisibility2D(), model.GetDisplayNode().GetVisibility3D()) == (1, 0)
-    logic.styleHeatMap(node, contour=False)
+    logic.maps.style(node, contour=False)
     assert scene.GetNumberOfNodesByClass("vtkMRMLModelNode") == 0
 
 
@@ -210,12 +210,12 @@ def test_the_contour_runs_where_the_probability_is_one_half(logic, ramp, scene):
 def test_a_node_may_be_called_like_another_map(logic, ramp, tree, name):
     """Scenes keep these words for the other maps; what a map shows follows from its role, not from the word alone."""
     called = LabelTree([replace(node, id=name) if node.id == "stem" else node for node in tree.nodes])
-    node = logic.addSegmentation(replace(ramp, tree=called))
+    node = logic.results.add(replace(ramp, tree=called))
     heat = logic.showNode(node, name)
-    assert logic.shownMap(node) == ShownMap.probability(name)
+    assert logic.maps.shown(node) == ShownMap.probability(name)
     assert heat.GetAttribute("SoftSeg.ShownNode") == name
-    logic.setTree(node, called)
-    assert logic.shownMap(node) == ShownMap.probability(name), "the map is that of the node after an edit, too"
+    logic.folding.setTree(node, called)
+    assert logic.maps.shown(node) == ShownMap.probability(name), "the map is that of the node after an edit, too"
 
 
 @pytest.mark.parametrize(
@@ -234,9 +234,9 @@ def test_the_words_that_scenes_keep(role, text, shown):
 
 
 def test_uncertainty_is_the_entropy_at_the_cut_and_follows_it(logic, parcellation):
-    node = logic.addSegmentation(parcellation)
-    entropy = logic.showUncertainty(node)
-    assert logic.shownMap(node) == UNCERTAINTY
+    node = logic.results.add(parcellation)
+    entropy = logic.maps.showUncertainty(node)
+    assert logic.maps.shown(node) == UNCERTAINTY
     np.testing.assert_allclose(slicer.util.arrayFromVolume(entropy), parcellation.entropy(3, True), atol=1e-6)
     display = entropy.GetDisplayNode()
     assert display.GetWindowLevelMax() == pytest.approx(np.log(4) / np.log(6))
@@ -245,20 +245,20 @@ def test_uncertainty_is_the_entropy_at_the_cut_and_follows_it(logic, parcellatio
     assert display.GetWindowLevelMax() == 1
     heat = logic.showNode(node, "stem")
     assert heat is not entropy
-    assert logic.shownMap(node) == ShownMap.probability("stem")
+    assert logic.maps.shown(node) == ShownMap.probability("stem")
 
 
 def test_a_cloud_in_3d_is_denser_where_the_share_is_larger(logic, parcellation):
-    node = logic.addSegmentation(parcellation)
+    node = logic.results.add(parcellation)
     with pytest.raises(InputError, match="no map is shown"):
-        logic.showVolumeRendering(node, True)
+        logic.maps.showVolumeRendering(node, True)
     logic.showNode(node, "brain", threshold=0.3)
-    display = logic.showVolumeRendering(node, True)
+    display = logic.maps.showVolumeRendering(node, True)
     opacity = display.GetVolumePropertyNode().GetVolumeProperty().GetScalarOpacity()
     values = [opacity.GetValue(share) for share in (0.0, 0.29, 0.6, 1.0)]
     assert values[0] == values[1] == 0
     assert 0 < values[2] < values[3]
-    logic.hideHeatMap(node)
+    logic.maps.hide(node)
     assert not display.GetVisibility()
 
 
@@ -274,23 +274,23 @@ def test_the_slice_shows_outliers_in_their_colour_and_nothing_else_of_the_layer(
     )
     scan = addVolume(np.full(geometry.shape, 100, np.int16), geometry)
     view.composite.SetBackgroundVolumeID(scan.GetID())
-    node = logic.addSegmentation(soft, scan)
+    node = logic.results.add(soft, scan)
     plain = view.pixels(geometry)
-    logic.showOutliers(node, 1.0)
+    logic.outliers.show(node, 1.0)
     marked = view.pixels(geometry)
     inside = marked[12:20, 12:20, :3]
     assert (np.abs(inside - np.array([242, 38, 217])) <= 2).all(), "the colour of outliers"
     np.testing.assert_array_equal(marked[:4], plain[:4])
-    logic.hideOutliers(node)
+    logic.outliers.hide(node)
     np.testing.assert_array_equal(view.pixels(geometry), plain)
 
 
 def test_maps_that_cannot_be_are_refused(logic, parcellation, addVolume, tree, grid):
-    node = logic.addSegmentation(parcellation)
+    node = logic.results.add(parcellation)
     with pytest.raises(InputError, match="no node 'heart'"):
         logic.showNode(node, "heart")
-    crisp = logic.adopt(addVolume(parcellation.labels(3), grid, "l", "vtkMRMLLabelMapVolumeNode"), tree)
-    for call in (lambda: logic.showNode(crisp, "brain"), lambda: logic.showUncertainty(crisp)):
+    crisp = logic.results.adopt(addVolume(parcellation.labels(3), grid, "l", "vtkMRMLLabelMapVolumeNode"), tree)
+    for call in (lambda: logic.showNode(crisp, "brain"), lambda: logic.maps.showUncertainty(crisp)):
         with pytest.raises(InputError, match="no probability maps"):
             call()
 
@@ -303,18 +303,18 @@ def test_the_scan_is_untouched_where_nothing_is_shown(logic, shown, view, ramp):
             logic.showNode(shown, "stem", threshold=threshold, opacity=opacity)
             nothing = (probability < threshold - 0.05) | (probability == 0)
             np.testing.assert_allclose(columns(view, ramp)[nothing], grey[nothing], atol=2)
-            assert logic.heatMapStyle(shown)["threshold"] == pytest.approx(threshold)
+            assert logic.maps.styleOf(shown)["threshold"] == pytest.approx(threshold)
 
 
 def test_a_map_takes_the_place_of_that_of_another_result_with_its_legend(logic, shown, ramp, view):
     first = logic.showNode(shown, "stem")
-    other = logic.addSegmentation(ramp)
+    other = logic.results.add(ramp)
     second = logic.showNode(other, "stem")
     assert view.composite.GetForegroundVolumeID() == second.GetID()
     legend = slicer.vtkSlicerColorLogic.GetColorLegendDisplayNode
     assert not legend(first).GetVisibility()
     assert legend(second).GetVisibility()
-    logic.hideHeatMap(other)
+    logic.maps.hide(other)
     assert not legend(second).GetVisibility()
     assert view.composite.GetForegroundVolumeID() is None
 
@@ -329,7 +329,7 @@ def test_segments_are_never_drawn_neither_filled_nor_as_outlines(logic, shown):
 
     display.AddObserver("ModifiedEvent", look)
     logic.showNode(shown, "stem")
-    logic.hideHeatMap(shown)
+    logic.maps.hide(shown)
     assert seen
     assert all(seen)
     assert (display.GetVisibility2DFill(), display.GetVisibility2DOutline()) == (1, 0)
@@ -339,11 +339,11 @@ def test_a_new_result_is_shown_and_the_others_are_hidden(logic, shown, ramp, sce
     logic.showNode(shown, "stem")
     people = scene.AddNewNodeByClass("vtkMRMLSegmentationNode")
     people.CreateDefaultDisplayNodes()
-    other = logic.addSegmentation(ramp)
+    other = logic.results.add(ramp)
     assert not shown.GetDisplayVisibility()
-    assert logic.shownMap(shown) is None
+    assert logic.maps.shown(shown) is None
     assert other.GetDisplayVisibility()
     assert people.GetDisplayVisibility()
-    logic.showAlone(shown)
+    logic.results.showAlone(shown)
     assert shown.GetDisplayVisibility()
     assert not other.GetDisplayVisibility()

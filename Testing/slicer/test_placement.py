@@ -50,7 +50,7 @@ def scan(addVolume, grid):
 
 @pytest.fixture
 def result(logic, parcellation, scan):
-    return logic.addSegmentation(parcellation, scan)
+    return logic.results.add(parcellation, scan)
 
 
 def test_a_hardened_result_folds_where_it_is(logic, scene, result, parcellation, scan, move):
@@ -115,17 +115,17 @@ def test_all_maps_lie_on_the_result(logic, scene, grid, scan, parcellation, move
     steps = np.zeros(grid.shape, np.uint8)
     steps[4:9, 5:12, 6:14] = 200
     outliers = StoredOutliers.of_volume(steps, "energy", 0.5, 0.0, 1.0)
-    result = logic.addSegmentation(replace(parcellation, outliers=outliers), scan)
+    result = logic.results.add(replace(parcellation, outliers=outliers), scan)
     transform = linearTransform(scene, move)
     result.SetAndObserveTransformNodeID(transform.GetID())
-    nodes = [logic.showNode(result, "stem"), logic.showUncertainty(result), logic.showOutlierScore(result)]
-    nodes.append(logic.showOutliers(result))
+    nodes = [logic.showNode(result, "stem"), logic.maps.showUncertainty(result), logic.outliers.showScore(result)]
+    nodes.append(logic.outliers.show(result))
     before = [volumeCentre(node) for node in nodes]
     result.HardenTransform()
     for node, centre in zip(nodes, before, strict=True):
         np.testing.assert_allclose(volumeCentre(node), centre, atol=1e-3)
-    again = [logic.showNode(result, "stem"), logic.showUncertainty(result), logic.showOutlierScore(result)]
-    again.append(logic.showOutliers(result))
+    again = [logic.showNode(result, "stem"), logic.maps.showUncertainty(result), logic.outliers.showScore(result)]
+    again.append(logic.outliers.show(result))
     assert again == nodes
     for node, centre in zip(nodes, before, strict=True):
         np.testing.assert_allclose(volumeCentre(node), centre, atol=1e-3)
@@ -154,7 +154,7 @@ def test_hardening_after_painting_keeps_both(logic, scene, result, parcellation,
     result.SetAndObserveTransformNodeID(linearTransform(scene, move).GetID())
     result.HardenTransform()
     assert logic.collapse(result, 2) is None, "nothing lies beyond the grid"
-    (correction,) = logic.corrections(result)
+    (correction,) = logic.corrections.of(result)
     assert np.argwhere(correction.voxels).tolist() == [list(parcellation.start)]
     corrected = parcellation.corrected(correction.node_id, correction.voxels)
     assertSameCentres(segmentCentres(result), expectedCentres(corrected, 2, move))
@@ -181,7 +181,7 @@ def test_another_reference_grid_moves_nothing(logic, result, parcellation, grid)
 
 def test_a_crisp_result_is_followed_too(logic, scene, parcellation, grid, addVolume, tree, move):
     labels = addVolume(parcellation.labels(3), grid, "labels", "vtkMRMLLabelMapVolumeNode")
-    result = logic.adopt(labels, tree)
+    result = logic.results.adopt(labels, tree)
     result.SetAndObserveTransformNodeID(linearTransform(scene, move).GetID())
     result.HardenTransform()
     logic.collapse(result, 2)
@@ -197,7 +197,7 @@ def test_a_crisp_result_is_followed_too(logic, scene, parcellation, grid, addVol
 
 def test_a_bent_result_folds_as_its_labels_bend(logic, scene, scan, parcellation):
     """Every voxel has what its place had before, looked up by the inverse transform; Slicer's own labels agree."""
-    result, twin = logic.addSegmentation(parcellation, scan), logic.addSegmentation(parcellation, scan)
+    result, twin = logic.results.add(parcellation, scan), logic.results.add(parcellation, scan)
     bent = bentTransform(scene)
     for node in (result, twin):
         node.SetAndObserveTransformNodeID(bent.GetID())
@@ -225,13 +225,13 @@ def test_a_bent_result_folds_as_its_labels_bend(logic, scene, scan, parcellation
     for level in (1, 2, 3):
         for node in (result, twin):
             assert logic.collapse(node, level) is None, "nobody painted"
-        seen = [[logic.describe(node, point)[-1:] for point in points[inside][::5]] for node in (result, twin)]
+        seen = [[logic.points.describe(node, point)[-1:] for point in points[inside][::5]] for node in (result, twin)]
         same = sum(one == other for one, other in zip(*seen, strict=True))
         assert same > 0.97 * len(seen[0])
 
 
 def test_labels_bent_by_slicer_are_those_of_the_bent_result(logic, scene, make):
-    result = logic.addSegmentation(make(Geometry((20, 24, 18))))
+    result = logic.results.add(make(Geometry((20, 24, 18))))
     result.SetAndObserveTransformNodeID(bentTransform(scene).GetID())
     result.HardenTransform()
     before = segmentCentres(result)
@@ -250,20 +250,20 @@ def test_the_pointer_finds_what_is_seen(logic, scene, result, parcellation, grid
     inner = linearTransform(scene, translation(3, 4, 5))
     for _ in range(2):
         for point in inWorld(result, points if result.GetTransformNodeID() else points @ move[:3, :3].T + move[:3, 3]):
-            path = logic.describe(result, point)
+            path = logic.points.describe(result, point)
             assert path
             assert path[-1][0] == "left"
         result.HardenTransform()
     result.SetAndObserveTransformNodeID(inner.GetID())
-    assert logic.describe(result, points[0] @ move[:3, :3].T + move[:3, 3] + [3, 4, 5])[-1][0] == "left"
+    assert logic.points.describe(result, points[0] @ move[:3, :3].T + move[:3, 3] + [3, 4, 5])[-1][0] == "left"
 
 
 def test_volumes_are_those_in_the_world(logic, scene, result, parcellation, move):
-    table = logic.volumesTable(result)
+    table = logic.volumes.table(result)
     factor = abs(np.linalg.det(move))
     result.SetAndObserveTransformNodeID(linearTransform(scene, move).GetID())
     for _ in range(2):
-        found = logic.nodeVolumes(result)
+        found = logic.volumes.ofNodes(result)
         for row, expected in enumerate(parcellation.volumes()):
             assert found[expected.id].softMl == pytest.approx(expected.soft_ml * factor)
             assert found[expected.id].hardMl == pytest.approx(expected.hard_ml * factor)
@@ -273,17 +273,17 @@ def test_volumes_are_those_in_the_world(logic, scene, result, parcellation, move
 
 
 def test_volumes_under_a_bent_transform_say_that_they_are_not_scaled(logic, scene, result, parcellation):
-    table = logic.volumesTable(result)
+    table = logic.volumes.table(result)
     result.SetAndObserveTransformNodeID(bentTransform(scene).GetID())
-    assert not logic.volumesAreWorld(result)
+    assert not logic.volumes.areWorld(result)
     assert table.GetColumnName(2) == "Soft volume before the transform (ml)"
     expected = {row.id: row.soft_ml for row in parcellation.volumes()}
-    assert logic.nodeVolumes(result)["brain"].softMl == pytest.approx(expected["brain"])
+    assert logic.volumes.ofNodes(result)["brain"].softMl == pytest.approx(expected["brain"])
     result.HardenTransform()
-    assert logic.volumesAreWorld(result)
+    assert logic.volumes.areWorld(result)
     assert table.GetColumnName(2) == "Soft volume (ml)"
     voxels = (slicer.util.arrayFromVolume(logic.showNode(result, "brain"))).sum()
-    assert logic.nodeVolumes(result)["brain"].softMl == pytest.approx(
+    assert logic.volumes.ofNodes(result)["brain"].softMl == pytest.approx(
         voxels * parcellation.geometry.voxel_volume_ml, rel=1e-3
     )
 
@@ -355,9 +355,9 @@ def test_a_result_is_bent_where_hardening_put_it_before(logic, scene, make, tree
     parcellation = make(Geometry((20, 24, 18)))
     if crisp:
         labels = addVolume(parcellation.labels(3), parcellation.geometry, "l", "vtkMRMLLabelMapVolumeNode")
-        result = logic.adopt(labels, tree)
+        result = logic.results.adopt(labels, tree)
     else:
-        result = logic.addSegmentation(parcellation)
+        result = logic.results.add(parcellation)
         logic.showNode(result, "brain")
     for transform in (linearTransform(scene, move), bentTransform(scene)):
         result.SetAndObserveTransformNodeID(transform.GetID())

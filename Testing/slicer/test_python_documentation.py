@@ -60,22 +60,23 @@ def head(scene, tmp_path, monkeypatch, addVolume):  # noqa: ARG001 - the scene h
     return addVolume(random.integers(0, 100, geometry.shape).astype(np.int16), geometry)
 
 
+@pytest.mark.usefixtures("converter")
 def test_the_console_code_runs(head, scene, capsys):
     names = {}
     exec(CONSOLE, names)  # noqa: S102 - the documentation's own code
-    assert names["logic"].treeOf(names["result"]).node("brain").name == "encephalon"
+    assert names["logic"].results.treeOf(names["result"]).node("brain").name == "encephalon"
     assert names["volumes"]["brain"].softMl > 0
     assert names["table"].GetNumberOfRows() == len(names["tree"])
     printed = capsys.readouterr().out
     assert "brain: " in printed
     exec(DOUBT, names)  # noqa: S102
     logic, result = names["logic"], names["result"]
-    assert logic.confidenceOf(result) == 0.95
-    assert logic.outlierThreshold(result) == -3.0
-    assert logic.shownMap(result) == DISAGREEMENT
+    assert logic.confidence.of(result) == 0.95
+    assert logic.outliers.threshold(result) == -3.0
+    assert logic.maps.shown(result) == DISAGREEMENT
     assert "energy -4.0" in capsys.readouterr().out
     exec(ADOPT, names)  # noqa: S102
-    assert [node.id for node in names["logic"].cutOf(names["foldable"]).nodes] == [
+    assert [node.id for node in names["logic"].results.cutOf(names["foldable"]).nodes] == [
         node.id for node in names["tree"].cut_at(2).nodes
     ]
     assert names["scan"] is head

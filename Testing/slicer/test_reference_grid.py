@@ -33,7 +33,7 @@ def _turnedRound(geometry):
 @pytest.mark.parametrize("turned", [False, True])
 def test_the_labels_lie_on_the_reference_grid(logic, parcellation, grid, volumeOn, turned):
     volume = volumeOn(_turnedRound(grid) if turned else grid.affine, grid.size)
-    node = logic.addSegmentation(parcellation, volume)
+    node = logic.results.add(parcellation, volume)
     segmentation = node.GetSegmentation()
     reference = slicer.vtkOrientedImageData()
     text = segmentation.GetConversionParameter(slicer.vtkSegmentationConverter.GetReferenceImageGeometryParameterName())

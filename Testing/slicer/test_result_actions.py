@@ -18,11 +18,11 @@ def window(monkeypatch):
 
 @pytest.fixture
 def node(logic, parcellation, window):  # noqa: ARG001 - wanted for its effect
-    return logic.addSegmentation(parcellation)
+    return logic.results.add(parcellation)
 
 
 def shown(logic, node):
-    return [each.id for each in logic.cutOf(node).nodes]
+    return [each.id for each in logic.results.cutOf(node).nodes]
 
 
 def test_a_result_is_folded_to_a_level(logic, node):
@@ -50,10 +50,10 @@ def test_a_segment_is_folded_into_its_branch_and_opened_again(logic, node):
 
 def test_the_probability_of_a_segment_or_the_uncertainty_of_all_is_shown_and_hidden(logic, node):
     ResultActions.of(logic, node, "nuclei").showProbability()
-    assert logic.shownMap(node) == ShownMap.probability("nuclei")
+    assert logic.maps.shown(node) == ShownMap.probability("nuclei")
     actions = ResultActions.of(logic, node)
     actions.showProbability()
-    assert logic.shownMap(node) == UNCERTAINTY
+    assert logic.maps.shown(node) == UNCERTAINTY
     assert actions.isMapShown()
     actions.hideMap()
     assert not actions.isMapShown()
@@ -96,7 +96,7 @@ def expected(parcellation, id_, values):
 def test_numbers_of_a_segment_are_those_of_the_dense_distribution(logic, make, anyGrid, addVolume, window, id_):  # noqa: ARG001
     parcellation = make(anyGrid)
     values = np.random.default_rng(3).integers(0, 900, anyGrid.shape).astype(np.int16)
-    scan, node = addVolume(values, anyGrid), logic.addSegmentation(parcellation)
+    scan, node = addVolume(values, anyGrid), logic.results.add(parcellation)
     found = SegmentNumbers(logic).of(node, id_, scan)
     assert set(found) == set(KEYS)
     assert 0 < found.pop("certainty") <= 1
@@ -107,7 +107,7 @@ def test_numbers_follow_a_transform_that_the_scan_is_not_under(logic, parcellati
     import vtk
 
     values = np.random.default_rng(3).integers(0, 900, grid.shape).astype(np.int16)
-    node = logic.addSegmentation(parcellation)
+    node = logic.results.add(parcellation)
     before = SegmentNumbers(logic).of(node, "cortex", addVolume(values, grid))
     transform = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLLinearTransformNode")
     matrix = vtk.vtkMatrix4x4()

@@ -55,10 +55,10 @@ def test_a_dropped_file_is_shown_with_its_tree_on_its_scan(
     assert reader.load({"fileName": str(path)})
     (id_,) = reader.parent.loadedNodes
     node, logic = slicer.mrmlScene.GetNodeByID(id_), SharedLogic.sharedLogic()
-    assert logic.treeOf(node) == parcellation.tree
+    assert logic.results.treeOf(node) == parcellation.tree
     np.testing.assert_array_equal(shownLabels(node, grid, logic), parcellation.labels(parcellation.tree.depth))
     assert node.GetNodeReference(node.GetReferenceImageGeometryReferenceRole()) is scan
-    assert logic.parcellationOf(node).model == "test"
+    assert logic.results.parcellationOf(node).model == "test"
 
 
 def test_maps_of_results_and_label_maps_are_not_taken_for_the_scan(logic, parcellation, addVolume, grid, tmp_path):
@@ -132,7 +132,7 @@ def test_of_several_files_a_broken_one_does_not_keep_the_others_out(logic, parce
 
 
 def test_what_is_written_is_read_again(writer, reader, parcellation, tmp_path):
-    node = SharedLogic.sharedLogic().addSegmentation(parcellation, name="mine")
+    node = SharedLogic.sharedLogic().results.add(parcellation, name="mine")
     assert writer.canWriteObject(node) is True
     assert 0 < writer.canWriteObjectConfidence(node) < 0.5
     path = tmp_path / "mine.soft.npz"
@@ -147,7 +147,7 @@ def test_what_is_written_is_read_again(writer, reader, parcellation, tmp_path):
 
 def test_a_result_is_written_where_it_lies_now(writer, parcellation, tmp_path):
     logic = SharedLogic.sharedLogic()
-    node = logic.addSegmentation(parcellation)
+    node = logic.results.add(parcellation)
     transform = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLLinearTransformNode")
     matrix = vtk.vtkMatrix4x4()
     matrix.SetElement(0, 3, 12.0)
@@ -168,7 +168,7 @@ def test_segmentations_without_soft_maps_are_not_offered_and_failures_are_one_li
     assert not writer.canWriteObject(scene.AddNewNodeByClass("vtkMRMLSegmentationNode"))
     assert writer.canWriteObject(scene.AddNewNodeByClass("vtkMRMLModelNode")) is False  # Slicer takes no 0 for it
     assert writer.canWriteObjectConfidence(None) == 0.0
-    node = SharedLogic.sharedLogic().addSegmentation(parcellation)
+    node = SharedLogic.sharedLogic().results.add(parcellation)
     (tmp_path / "file").write_bytes(b"")
     assert not writer.write({"nodeID": node.GetID(), "fileName": str(tmp_path / "file" / "a.soft.npz")})
     assert not writer.write({"nodeID": node.GetID(), "fileName": str(tmp_path / "a.nrrd")})
@@ -178,7 +178,7 @@ def test_segmentations_without_soft_maps_are_not_offered_and_failures_are_one_li
 
 def test_a_scene_saved_beside_soft_parcellations_shows_its_results_again(writer, parcellation, scene, tmp_path, capfd):
     logic = SharedLogic.sharedLogic()
-    node = logic.addSegmentation(parcellation, name="mine")
+    node = logic.results.add(parcellation, name="mine")
     logic.collapse(node, 2)
     node.AddDefaultStorageNode()  # as the dialog Save does before it knows what is written
     node.GetStorageNode().SetFileName(str(tmp_path / "mine.seg.nrrd"))
@@ -192,20 +192,20 @@ def test_a_scene_saved_beside_soft_parcellations_shows_its_results_again(writer,
     assert "failed" not in capfd.readouterr().err.lower()
     again = scene.GetFirstNodeByClass("vtkMRMLSegmentationNode")
     assert set(again.GetSegmentation().GetSegmentIDs()) == {"cortex", "nuclei", "stem"}
-    assert [each.id for each in logic.cutOf(again).nodes] == ["background", "cortex", "nuclei", "stem"]
-    np.testing.assert_array_equal(logic.parcellationOf(again).shares, parcellation.shares)
+    assert [each.id for each in logic.results.cutOf(again).nodes] == ["background", "cortex", "nuclei", "stem"]
+    np.testing.assert_array_equal(logic.results.parcellationOf(again).shares, parcellation.shares)
 
 
 def test_labels_saved_before_a_correction_do_not_take_it_back(writer, parcellation, scene, grid, tmp_path, shownLabels):
     logic = SharedLogic.sharedLogic()
-    node = logic.addSegmentation(parcellation, name="mine")
+    node = logic.results.add(parcellation, name="mine")
     node.AddDefaultStorageNode()
     node.GetStorageNode().SetFileName(str(tmp_path / "mine.seg.nrrd"))
     assert node.GetStorageNode().WriteData(node)
     voxels = np.zeros(grid.shape, bool)
     voxels[6:9, 8:11, 8:11] = True
-    logic.correct(node, "stem", voxels)
-    said, labels = [each.id for each in logic.corrections(node)], shownLabels(node, grid, logic)
+    logic.corrections.add(node, "stem", voxels)
+    said, labels = [each.id for each in logic.corrections.of(node)], shownLabels(node, grid, logic)
     assert writer.write({"nodeID": node.GetID(), "fileName": str(tmp_path / "mine.soft.npz")})
     scene.SetURL(str(tmp_path / "scene.mrml"))
     assert scene.Commit()
@@ -214,29 +214,29 @@ def test_labels_saved_before_a_correction_do_not_take_it_back(writer, parcellati
     scene.SetURL(str(tmp_path / "scene.mrml"))
     scene.Import()
     again = scene.GetFirstNodeByClass("vtkMRMLSegmentationNode")
-    assert [each.id for each in logic.corrections(again)] == said
+    assert [each.id for each in logic.corrections.of(again)] == said
     np.testing.assert_array_equal(shownLabels(again, grid, logic), labels)
 
 
 def test_corrections_are_written_and_shown_again(writer, reader, parcellation, grid, tmp_path, shownLabels):
     logic = SharedLogic.sharedLogic()
-    node = logic.addSegmentation(parcellation, name="mine")
+    node = logic.results.add(parcellation, name="mine")
     voxels = np.zeros(grid.shape, bool)
     voxels[6:9, 8:11, 8:11] = True
-    logic.correct(node, "stem", voxels)
+    logic.corrections.add(node, "stem", voxels)
     path = tmp_path / "mine.soft.npz"
     assert writer.write({"nodeID": node.GetID(), "fileName": str(path)})
     assert reader.load({"fileName": str(path)})
     again = slicer.mrmlScene.GetNodeByID(reader.parent.loadedNodes[0])
-    assert len(logic.corrections(again)) == 1
+    assert len(logic.corrections.of(again)) == 1
     assert (shownLabels(again, grid, logic)[voxels] == 200).all()
-    np.testing.assert_allclose(logic.parcellationOf(again).probability("stem")[voxels], 1)
-    logic.removeCorrection(again, logic.corrections(again)[0].id)
+    np.testing.assert_allclose(logic.results.parcellationOf(again).probability("stem")[voxels], 1)
+    logic.corrections.remove(again, logic.corrections.of(again)[0].id)
     np.testing.assert_array_equal(shownLabels(again, grid, logic), parcellation.labels(3))
 
 
 def test_a_scene_that_would_refer_to_the_result_s_file_refers_to_its_labels(writer, parcellation, tmp_path):
-    node = SharedLogic.sharedLogic().addSegmentation(parcellation)
+    node = SharedLogic.sharedLogic().results.add(parcellation)
     storage = slicer.vtkMRMLSegmentationStorageNode()
     slicer.mrmlScene.AddNode(storage)
     node.SetAndObserveStorageNodeID(storage.GetID())

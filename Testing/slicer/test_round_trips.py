@@ -31,25 +31,25 @@ def reopened(scene, logic, tmp_path):
 def test_a_scene_bundle_keeps_tree_cut_colours_names_and_the_soft_parcellation(
     logic, parcellation, grid, shownLabels, reopened
 ):
-    node = logic.addSegmentation(parcellation, name="result")
+    node = logic.results.add(parcellation, name="result")
     edited = parcellation.tree.rename("stem", "brainstem").recolor("cortex", (1, 2, 3))
-    logic.setTree(node, edited)
+    logic.folding.setTree(node, edited)
     logic.collapse(node, 2)
-    table = logic.volumesTable(node)
+    table = logic.volumes.table(node)
     before, rows = shownLabels(node, grid, logic), table.GetNumberOfRows()
 
     node = reopened("result")
-    assert logic.isManaged(node)
-    assert logic.treeOf(node) == edited
-    assert logic.originalTree(node) == parcellation.tree
-    assert [n.id for n in logic.cutOf(node).nodes] == ["background", "cortex", "nuclei", "stem"]
+    assert logic.results.isManaged(node)
+    assert logic.results.treeOf(node) == edited
+    assert logic.results.originalTree(node) == parcellation.tree
+    assert [n.id for n in logic.results.cutOf(node).nodes] == ["background", "cortex", "nuclei", "stem"]
     np.testing.assert_array_equal(shownLabels(node, grid, logic), before)
     segment = node.GetSegmentation().GetSegment("stem")
     assert segment.GetName() == "brainstem"
     cortex = node.GetSegmentation().GetSegment("cortex")
     np.testing.assert_allclose(cortex.GetColor(), np.array([1, 2, 3]) / 255, atol=1e-3)
     assert node.GetNodeReference("softseg.volumes").GetNumberOfRows() == rows
-    stored = logic.parcellationOf(node)
+    stored = logic.results.parcellationOf(node)
     np.testing.assert_array_equal(stored.shares, parcellation.shares)
     logic.collapse(node, 3)
     np.testing.assert_array_equal(shownLabels(node, grid, logic), parcellation.labels(3))
@@ -58,18 +58,18 @@ def test_a_scene_bundle_keeps_tree_cut_colours_names_and_the_soft_parcellation(
 def test_a_scene_bundle_keeps_heat_map_and_its_look(logic, parcellation, grid, addVolume, scene, reopened):
     composite = scene.AddNewNodeByClass("vtkMRMLSliceCompositeNode")
     composite.SetLayoutName("Red")
-    node = logic.addSegmentation(parcellation, addVolume(np.zeros(grid.shape, np.int16), grid))
+    node = logic.results.add(parcellation, addVolume(np.zeros(grid.shape, np.int16), grid))
     logic.showNode(node, "nuclei", threshold=0.2, opacity=0.4, contour=True)
 
     node = reopened("scan segmentation")
-    assert logic.shownMap(node) == ShownMap.probability("nuclei")
-    style = logic.heatMapStyle(node)
+    assert logic.maps.shown(node) == ShownMap.probability("nuclei")
+    style = logic.maps.styleOf(node)
     assert (style["threshold"], style["opacity"], style["contour"], style["legend"]) == (0.2, 0.4, True, True)
     heat = node.GetNodeReference("softseg.heatMap")
     np.testing.assert_allclose(slicer.util.arrayFromVolume(heat), parcellation.probability("nuclei"), atol=1e-6)
     assert not node.GetDisplayNode().GetVisibility2DFill()
     assert logic.showNode(node, "cortex") is heat
-    logic.hideHeatMap(node)
+    logic.maps.hide(node)
     assert node.GetDisplayNode().GetVisibility2DFill()
 
 
@@ -77,7 +77,7 @@ def test_a_scene_bundle_keeps_unfolded_labels_of_a_crisp_segmentation(
     logic, parcellation, grid, shownLabels, addVolume, reopened, tree
 ):
     labels = parcellation.labels(3)
-    node = logic.adopt(addVolume(labels, grid, "labels", "vtkMRMLLabelMapVolumeNode"), tree)
+    node = logic.results.adopt(addVolume(labels, grid, "labels", "vtkMRMLLabelMapVolumeNode"), tree)
     logic.collapse(node, 1)
     node = reopened(node.GetName())
     logic.collapse(node, 3)
@@ -85,7 +85,7 @@ def test_a_scene_bundle_keeps_unfolded_labels_of_a_crisp_segmentation(
 
 
 def test_a_damaged_parcellation_says_so_and_the_segments_stay(logic, parcellation):
-    node = logic.addSegmentation(parcellation)
+    node = logic.results.add(parcellation)
     text = node.GetNodeReference("softseg.parcellation")
     text.SetText(text.GetText()[:400])
     text.RemoveAttribute("SoftSeg.Content")
@@ -117,26 +117,26 @@ def throughFile(scene, tmp_path):
 def test_a_segmentation_file_alone_brings_back_tree_cut_names_colours_and_codes(
     logic, parcellation, grid, shownLabels, throughFile
 ):
-    node = logic.addSegmentation(parcellation)
+    node = logic.results.add(parcellation)
     logic.collapse(node, ["background", "cortex", "putamen", "caudate", "stem"])
     before = shownLabels(node, grid, logic)
     read = throughFile(node)
-    assert logic.isManaged(read)
-    assert logic.treeOf(read) == parcellation.tree
-    assert [n.id for n in logic.cutOf(read).nodes] == ["background", "cortex", "putamen", "caudate", "stem"]
-    assert logic.parcellationOf(read) is None
+    assert logic.results.isManaged(read)
+    assert logic.results.treeOf(read) == parcellation.tree
+    assert [n.id for n in logic.results.cutOf(read).nodes] == ["background", "cortex", "putamen", "caudate", "stem"]
+    assert logic.results.parcellationOf(read) is None
     for id_ in ("cortex", "caudate"):
         old, new = node.GetSegmentation().GetSegment(id_), read.GetSegmentation().GetSegment(id_)
         assert new.GetName() == old.GetName()
         np.testing.assert_allclose(new.GetColor(), old.GetColor(), atol=1e-4)
-    logic.collapse(read, logic.cutOf(read))
+    logic.collapse(read, logic.results.cutOf(read))
     np.testing.assert_array_equal(shownLabels(read, grid, logic), before)
 
 
 def test_what_a_segmentation_file_was_folded_to_can_be_folded_further_but_not_opened(
     logic, parcellation, grid, shownLabels, throughFile, tree
 ):
-    node = logic.addSegmentation(parcellation)
+    node = logic.results.add(parcellation)
     logic.collapse(node, 2)
     read = throughFile(node)
     logic.collapse(read, 1)

@@ -146,7 +146,7 @@ class Results(RuleBasedStateMachine):
             }
             assertSameCentres(segmentCentres(node), expected)
             shown = self.maps[name]
-            assert self.logic.shownMap(node) == (None if shown is None else ShownMap.probability(shown))
+            assert self.logic.maps.shown(node) == (None if shown is None else ShownMap.probability(shown))
             if shown:
                 heat = node.GetNodeReference("softseg.heatMap")
                 np.testing.assert_allclose(
@@ -170,7 +170,7 @@ class Results(RuleBasedStateMachine):
 
     def addResult(self):
         name = self.fresh("result")
-        self.logic.addSegmentation(PARCELLATION, name=name)
+        self.logic.results.add(PARCELLATION, name=name)
         self.own[name], self.parents[name], self.levels[name], self.maps[name] = np.eye(4), None, 2, None
         return name
 
@@ -221,7 +221,7 @@ class Results(RuleBasedStateMachine):
             if self.maps[name]:
                 self.logic.showNode(self.node(name), self.maps[name])
             if self.node(name).GetNodeReference("softseg.volumes"):
-                self.logic.volumesTable(self.node(name))
+                self.logic.volumes.table(self.node(name))
 
     @rule(name=results, level=st.sampled_from([1, 2]))
     def fold(self, name, level):
@@ -233,12 +233,13 @@ class Results(RuleBasedStateMachine):
     def look(self, name, nodeId):
         if name in self.own:
             self.logic.showNode(self.node(name), nodeId, contour=nodeId == "left")
+            self.maps = dict.fromkeys(self.maps, None)  # there is room for one map over the slices
             self.maps[name] = nodeId
 
     @rule(name=results)
     def measure(self, name):
         if name in self.own:
-            self.logic.volumesTable(self.node(name))
+            self.logic.volumes.table(self.node(name))
 
     @rule(target=results, name=results, way=st.sampled_from(["clone", "CopyNode", "CopyContent"]))
     def copy(self, name, way):
@@ -257,7 +258,7 @@ class Results(RuleBasedStateMachine):
         else:
             copy = self.scene.AddNewNodeByClass("vtkMRMLSegmentationNode", made)
             copy.CopyContent(node)
-            assert self.logic.treeOf(copy) == TREE
+            assert self.logic.results.treeOf(copy) == TREE
         copy.SetName(made)
         self.own[made], self.levels[made], self.maps[made] = self.own[name], self.levels[name], None
         self.parents[made] = self.parents[name] if way == "CopyNode" else None  # Slicer copies no references there

@@ -17,7 +17,7 @@ def segmentations(scene):
 
 @pytest.fixture
 def node(logic, parcellation):
-    return logic.addSegmentation(parcellation)
+    return logic.results.add(parcellation)
 
 
 def segment(node, id_):
@@ -29,8 +29,8 @@ def test_a_renamed_segment_renames_its_node_through_folds(logic, node):
     logic.collapse(node, 1)
     logic.collapse(node, 3)
     assert segment(node, "left").GetName() == "my left"
-    assert logic.treeOf(node).node("left").name == "my left"
-    assert logic.treeOf(node).node("left").value == 7
+    assert logic.results.treeOf(node).node("left").name == "my left"
+    assert logic.results.treeOf(node).node("left").value == 7
 
 
 def test_a_recoloured_segment_keeps_its_colour(logic, node):
@@ -38,21 +38,21 @@ def test_a_recoloured_segment_keeps_its_colour(logic, node):
     logic.collapse(node, 1)
     logic.collapse(node, 3)
     np.testing.assert_allclose(segment(node, "stem").GetColor(), (0.2, 0.4, 0.6), atol=1e-6)
-    assert logic.treeOf(node).node("stem").color == (51, 102, 153)
+    assert logic.results.treeOf(node).node("stem").color == (51, 102, 153)
 
 
 def test_codes_chosen_in_slicer_are_the_nodes(logic, node):
-    own, other = logic.treeOf(node).node("left"), segment(node, "stem")
+    own, other = logic.results.treeOf(node).node("left"), segment(node, "stem")
     other.SetTag(other.GetTerminologyEntryTagName(), terminologyText(own))
-    assert logic.takeChanges(node)
-    assert logic.treeOf(node).node("stem").terminology == own.terminology
+    assert logic.folding.takeChanges(node)
+    assert logic.results.treeOf(node).node("stem").terminology == own.terminology
 
 
 def test_where_nobody_changed_anything_the_tree_is_the_same(logic, node, tree):
     for level in (1, 2, 3):
         logic.collapse(node, level)
-        assert not logic.takeChanges(node)
-    assert logic.treeOf(node) == tree
+        assert not logic.folding.takeChanges(node)
+    assert logic.results.treeOf(node) == tree
 
 
 @pytest.mark.parametrize("text", ["", "~~~~~~", "a~SCT^1^b~SCT^2~^^~c~^^~^^", "nonsense", None])
@@ -62,8 +62,8 @@ def test_what_is_no_terminology_changes_nothing(text):
 
 def test_an_empty_name_changes_nothing(logic, node, tree):
     segment(node, "left").SetName("")
-    assert not logic.takeChanges(node)
-    assert logic.treeOf(node) == tree
+    assert not logic.folding.takeChanges(node)
+    assert logic.results.treeOf(node) == tree
 
 
 def test_a_copy_of_a_segment_inside_a_result_stays_through_folds(logic, node, parcellation, shownLabels, grid):
@@ -104,7 +104,7 @@ def test_a_renamed_result_and_its_clone_keep_their_trees(logic, node, scene):
     assert segment(clone, "left").GetName() == "my left"
     segment(clone, "right").SetName("only here")
     logic.collapse(clone, 3)
-    assert logic.treeOf(node).node("right").name == "right cortex"
+    assert logic.results.treeOf(node).node("right").name == "right cortex"
 
 
 def voxels(node, id_):

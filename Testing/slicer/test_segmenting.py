@@ -63,7 +63,7 @@ def test_a_scan_is_segmented_and_the_result_stands_in_the_scene(logic, scan, par
     node = logic.segment(scan, "brain-134", cut=2, device="cpu", onEvent=events.append)
     assert node.GetName() == "A scan, of 1 segmentation"
     assert node.GetNodeReference("softseg.input") is scan
-    assert [n.id for n in logic.cutOf(node).nodes] == ["background", "cortex", "nuclei", "stem"]
+    assert [n.id for n in logic.results.cutOf(node).nodes] == ["background", "cortex", "nuclei", "stem"]
     assert node.GetNodeReference("softseg.volumes").GetNumberOfRows() == len(parcellation.tree)
     assert [event.get("done") for event in events] == [0, 1, 2, None]
     arguments = events[-1]["arguments"]
@@ -74,7 +74,7 @@ def test_a_scan_is_segmented_and_the_result_stands_in_the_scene(logic, scan, par
 
 def test_the_engine_gets_the_voxels_where_they_are(logic, scan, addVolume, grid):
     other = addVolume(np.ones(grid.shape, np.float32), grid, "T2")
-    job = logic.prepareSegment([scan, other], "model")
+    job = logic.segmenting.prepare([scan, other], "model")
     first, second = (read_image(file) for file in job.images)
     import slicer
 
@@ -88,14 +88,14 @@ def test_the_engine_gets_the_voxels_where_they_are(logic, scan, addVolume, grid)
 def test_a_segment_or_a_label_map_serves_as_mask(logic, scan, parcellation, addVolume, grid, scene):
     import slicer
 
-    node = logic.addSegmentation(parcellation, scan)
+    node = logic.results.add(parcellation, scan)
     array = slicer.util.arrayFromVolume(scan)
     inside = parcellation.labels(3) == 200
     transform = scene.AddNewNodeByClass("vtkMRMLLinearTransformNode")
     for moved in (scan, node):
         moved.SetAndObserveTransformNodeID(transform.GetID())
     for mask in ((node, "stem"), addVolume(inside.astype(np.uint8), grid, "mask", "vtkMRMLLabelMapVolumeNode")):
-        job = logic.prepareSegment(scan, "model", mask=mask)
+        job = logic.segmenting.prepare(scan, "model", mask=mask)
         np.testing.assert_array_equal(read_image(job.images[0]).array, array)
         given = read_image(job.request.mask)
         np.testing.assert_array_equal(given.array, inside)
@@ -115,19 +115,19 @@ def test_a_volume_of_probabilities_serves_as_mask_where_it_is_in_the_world(logic
     matrix[:3, 3] = 10, -5, 3
     transform.SetMatrixTransformToParent(slicer.util.vtkMatrixFromArray(matrix))
     mask.SetAndObserveTransformNodeID(transform.GetID())
-    job = logic.prepareSegment(scan, "model", mask=mask)
+    job = logic.segmenting.prepare(scan, "model", mask=mask)
     given = read_image(job.request.mask)
     np.testing.assert_allclose(given.array, soft)
     np.testing.assert_allclose(given.geometry.affine, matrix @ coarse.affine, atol=1e-3)
     job.discard()
     for word in ("auto", "none", "made"):
-        job = logic.prepareSegment(scan, "model", mask=word)
+        job = logic.segmenting.prepare(scan, "model", mask=word)
         assert job.request.mask == word
         job.discard()
 
 
 def test_the_mask_that_was_used_comes_into_the_scene(logic, scan, scene, parcellation, tmp_path):
-    job = logic.prepareSegment(scan, "model")
+    job = logic.segmenting.prepare(scan, "model")
     folder = tmp_path / "case"
     folder.mkdir()
     parcellation.save(folder / "soft.soft.npz")
@@ -137,13 +137,13 @@ def test_the_mask_that_was_used_comes_into_the_scene(logic, scan, scene, parcell
     files = (OutputFile("soft", "soft.soft.npz"), OutputFile("mask", "mask.nii.gz"))
     case = WrittenCase("it", "done", job.images, folder, files)
     job.take({"event": "result", "name": "it", "path": str(folder), "case": case.to_json()})
-    node = logic.finishSegment(job)
+    node = logic.segmenting.finish(job)
     volume = node.GetNodeReference("softseg.mask")
     import slicer
 
     np.testing.assert_allclose(slicer.util.arrayFromVolume(volume), mask.array)
     assert volume.GetName().endswith("mask")
-    again = logic.prepareSegment(scan, "model", mask=volume)
+    again = logic.segmenting.prepare(scan, "model", mask=volume)
     np.testing.assert_allclose(read_image(again.request.mask).array, mask.array)
     again.discard()
     scene.RemoveNode(node)
@@ -152,7 +152,7 @@ def test_the_mask_that_was_used_comes_into_the_scene(logic, scan, scene, parcell
 
 def test_wrong_volumes_and_masks_are_refused(logic, scan, scene, addVolume, grid, parcellation):
     empty = scene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", "empty")
-    node = logic.addSegmentation(parcellation, scan)
+    node = logic.results.add(parcellation, scan)
     nothing = addVolume(np.zeros(grid.shape, np.uint8), grid, "nothing", "vtkMRMLLabelMapVolumeNode")
     for volumes, mask, message in (
         ([], None, "no volume is chosen"),
@@ -162,18 +162,18 @@ def test_wrong_volumes_and_masks_are_refused(logic, scan, scene, addVolume, grid
         (scan, nothing, "the mask is empty"),
     ):
         with pytest.raises(InputError, match=message):
-            logic.prepareSegment(volumes, "model", mask=mask)
+            logic.segmenting.prepare(volumes, "model", mask=mask)
 
 
 def test_a_volume_that_was_removed_during_the_run_does_not_cost_the_result(
     logic, scan, scene, parcellation, tmp_path, engine
 ):
     runner = engine(COPY.format(file=str(parcellation.save(tmp_path / "it.soft.npz"))))
-    job = logic.prepareSegment(scan, "model")
+    job = logic.segmenting.prepare(scan, "model")
     runner.start(job.arguments, job.take, ignore)
     scene.RemoveNode(scan)
     assert runner.wait().state == DONE
-    node = logic.finishSegment(job)
+    node = logic.segmenting.finish(job)
     assert node.GetName() == "A scan, of 1 segmentation"
     assert len(node.GetDisplayNode().GetVisibleSegmentIDs()) == 5
 
@@ -189,7 +189,7 @@ def test_the_result_of_another_patient_in_the_same_folder_is_never_opened(
     soft = (OutputFile("soft", "soft.soft.npz"),)
     theirs = WrittenCase("0 another patient", "done", ("/theirs.nii",), out / "0 another patient", soft)
     Manifest(out, (theirs,)).write()
-    job = logic.prepareSegment([scan, other], "model", outputFolder=out)
+    job = logic.segmenting.prepare([scan, other], "model", outputFolder=out)
     with pytest.raises(InputError, match="the segmentation wrote no result"):
         job.softFile()
     ours = WrittenCase("ours", "done", job.images, out / "it", soft)
@@ -201,7 +201,7 @@ def test_the_result_of_another_patient_in_the_same_folder_is_never_opened(
 def test_volumes_of_one_name_and_of_awkward_names_are_written_apart(logic, addVolume, grid):
     for name in ("T1, axial / (2)", "..", "CON"):
         volumes = [addVolume(np.full(grid.shape, value, np.int16), grid, name) for value in (1, 2)]
-        job = logic.prepareSegment(volumes, "model")
+        job = logic.segmenting.prepare(volumes, "model")
         assert [read_image(file).array.max() for file in job.images] == [1, 2]
         assert PredictRequest.from_argv(job.arguments) == job.request
         assert job.name == name

@@ -17,7 +17,7 @@ def ids(node):
 
 @pytest.fixture
 def node(logic, parcellation):
-    return logic.addSegmentation(parcellation)
+    return logic.results.add(parcellation)
 
 
 @pytest.fixture
@@ -73,7 +73,7 @@ def test_a_node_without_voxels_has_no_segment_until_it_has_some(logic, tree):
     dense = np.zeros((len(tree.leaves), 4, 4, 4), np.float32)
     for id_, share in shares.items():
         dense[tree.leaf_index(id_)] = share
-    node = logic.addSegmentation(SoftParcellation.from_dense(dense, tree, geometry))
+    node = logic.results.add(SoftParcellation.from_dense(dense, tree, geometry))
     assert ids(node) == ["left"]
     logic.collapse(node, 2)
     assert ids(node) == ["nuclei"]
@@ -84,11 +84,11 @@ def test_a_node_without_voxels_has_no_segment_until_it_has_some(logic, tree):
 def test_where_nothing_has_voxels_one_segment_carries_the_tree(logic, tree):
     dense = np.zeros((len(tree.leaves), 4, 4, 4), np.float32)
     dense[tree.leaf_index("background")] = 1
-    node = logic.addSegmentation(SoftParcellation.from_dense(dense, tree, Geometry((4, 4, 4), (1.0, 1.0, 1.0))))
+    node = logic.results.add(SoftParcellation.from_dense(dense, tree, Geometry((4, 4, 4), (1.0, 1.0, 1.0))))
     assert ids(node) == ["left"]
     logic.collapse(node, 2)
     assert ids(node) == ["cortex"]
-    assert logic.cutOf(node) == tree.cut_at(2)
+    assert logic.results.cutOf(node) == tree.cut_at(2)
 
 
 def test_observers_hear_of_each_kind_of_change_once(logic, node, heard):
@@ -107,10 +107,10 @@ def test_observers_hear_once_of_an_edit_of_every_node(logic, node, heard, tree):
         if leaf != tree.background:
             edited = edited.rename(leaf.id, f"{leaf.name} new").recolor(leaf.id, (1, 2, 3))
     heard.clear()
-    logic.setTree(node, edited)
+    logic.folding.setTree(node, edited)
     assert heard == {"modified": 1}
     heard.clear()
-    logic.setTree(node, edited)
+    logic.folding.setTree(node, edited)
     assert not heard
 
 
@@ -121,7 +121,7 @@ def test_a_hundred_segments_are_told_of_together(logic):
     tree, random = LabelTree.load(label_tree_path("brain-134")), np.random.default_rng(0)
     hard = random.integers(0, len(tree.leaves), (12, 12, 12))
     dense = (hard == np.arange(len(tree.leaves))[:, None, None, None]).astype(np.float32)
-    node = logic.addSegmentation(SoftParcellation.from_dense(dense, tree, Geometry((12, 12, 12), (1.0, 1.0, 1.0))))
+    node = logic.results.add(SoftParcellation.from_dense(dense, tree, Geometry((12, 12, 12), (1.0, 1.0, 1.0))))
     told = []
     for event in (slicer.vtkSegmentation.SegmentAdded, slicer.vtkSegmentation.SegmentRemoved):
         node.AddObserver(event, lambda *_: told.append(1))
@@ -182,10 +182,10 @@ def test_an_edit_of_the_tree_wins_over_a_name_that_was_set_before_it(logic, node
     for id_ in ("left", "stem"):
         segmentation.GetSegment(id_).SetName(f"my {id_}")
     node.GetDisplayNode().SetSegmentVisibility("left", False)
-    logic.setTree(node, tree.rename("right", "other"))
+    logic.folding.setTree(node, tree.rename("right", "other"))
     assert segmentation.GetSegment("left").GetName() == "my left", "another node was edited"
     logic.collapse(node, 2)
-    logic.setTree(node, logic.treeOf(node).rename("left", "edited"))
+    logic.folding.setTree(node, logic.results.treeOf(node).rename("left", "edited"))
     logic.collapse(node, 3)
     assert segmentation.GetSegment("left").GetName() == "edited"
     assert segmentation.GetSegment("stem").GetName() == "my stem"
@@ -241,7 +241,7 @@ def test_the_selection_in_segment_editor_follows_its_voxels_and_comes_back(logic
 
 
 def test_the_selection_of_another_segmentation_stays(logic, node, make, grid, editor):
-    other = logic.addSegmentation(make(grid))
+    other = logic.results.add(make(grid))
     editor.SetAndObserveSegmentationNode(other)
     editor.SetSelectedSegmentID("caudate")
     logic.collapse(node, 1)

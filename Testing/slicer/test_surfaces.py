@@ -11,22 +11,13 @@ from softseg.image import Geometry
 from softseg.soft import SoftParcellation
 
 SURFACE = "Closed surface"
-_RULE = slicer.vtkBinaryLabelmapToClosedSurfaceConversionRule
-
-
-@pytest.fixture(autouse=True, scope="module")
-def _converter():
-    """The application's Segmentations module registers it."""
-    factory, rule = slicer.vtkSegmentationConverterFactory.GetInstance(), _RULE()
-    factory.RegisterConverterRule(rule)
-    yield
-    factory.UnregisterConverterRule(rule)
+pytestmark = pytest.mark.usefixtures("converter")
 
 
 @pytest.fixture
 def node(logic, parcellation):
-    node = logic.addSegmentation(parcellation)
-    logic.showSurfaces(node)
+    node = logic.results.add(parcellation)
+    logic.surfaces.show(node)
     return node
 
 
@@ -35,8 +26,8 @@ def hard(logic, parcellation, tree, grid):
     """A result without doubt: a fold changes no voxel of the nodes that stay."""
     labels, values = parcellation.labels(3), [leaf.value for leaf in tree.leaves]
     dense = (labels == np.array(values)[:, None, None, None]).astype(np.float32)
-    node = logic.addSegmentation(SoftParcellation.from_dense(dense, tree, grid))
-    logic.showSurfaces(node)
+    node = logic.results.add(SoftParcellation.from_dense(dense, tree, grid))
+    logic.surfaces.show(node)
     return node
 
 
@@ -85,10 +76,10 @@ def test_the_settings_of_the_segmentation_count(logic, node, method):
 
 def test_a_fold_makes_only_what_it_did_not_make_before(logic, hard):
     made = []
-    logic.onSurfacesWanted = lambda each: made.append(logic._surfaces.pendingOf(each))
+    logic.surfaces.onWanted = lambda each: made.append(logic.surfaces.pendingOf(each))
     logic.collapse(hard, ["background", "cortex", "putamen", "caudate", "stem"])
     assert made == [["cortex"]]
-    list(logic.surfaceSteps(hard))
+    list(logic.surfaces.steps(hard))
     del made[:]
     logic.collapse(hard, 3)
     logic.collapse(hard, ["background", "cortex", "putamen", "caudate", "stem"])
@@ -104,25 +95,25 @@ def test_surfaces_of_what_stays_are_the_same_objects(logic, hard):
 
 def test_slicer_makes_none_while_a_result_is_folded(logic, node):
     """An added segment without a surface would be converted there and then, from the whole label map."""
-    logic.onSurfacesWanted = lambda _node: None
+    logic.surfaces.onWanted = lambda _node: None
     logic.collapse(node, 2)
     fresh = surfaces(node)
     assert set(fresh) == {"cortex", "nuclei", "stem"}
     assert fresh["cortex"].GetNumberOfPoints() == fresh["nuclei"].GetNumberOfPoints() == 0
-    done = list(logic.surfaceSteps(node))
+    done = list(logic.surfaces.steps(node))
     assert done[-1][0] == done[-1][1] == len(done)
     assertAsSlicerMakesThem(node)
 
 
 def test_steps_end_where_the_result_is_folded_meanwhile(logic, node):
-    logic.onSurfacesWanted = lambda _node: None
+    logic.surfaces.onWanted = lambda _node: None
     logic.collapse(node, 2)
-    steps = logic.surfaceSteps(node)
+    steps = logic.surfaces.steps(node)
     next(steps)
     logic.collapse(node, 1)
     assert list(steps) == []
-    assert logic._surfaces.pendingOf(node) == ["brain"]
-    list(logic.surfaceSteps(node))
+    assert logic.surfaces.pendingOf(node) == ["brain"]
+    list(logic.surfaces.steps(node))
     assertAsSlicerMakesThem(node)
 
 
@@ -137,10 +128,10 @@ def test_what_an_effect_wrote_into_a_surface_is_not_kept(logic, node):
 def test_only_surfaces_whose_voxels_changed_are_made_again(logic, hard, tree):
     before = {id_: points(surface) for id_, surface in surfaces(hard).items()}
     wanted = []
-    logic.onSurfacesWanted = lambda each: wanted.extend(logic._surfaces.pendingOf(each))
-    logic.setTree(hard, tree.merge(["putamen", "caudate"]), {"caudate": "putamen"})
+    logic.surfaces.onWanted = lambda each: wanted.extend(logic.surfaces.pendingOf(each))
+    logic.folding.setTree(hard, tree.merge(["putamen", "caudate"]), {"caudate": "putamen"})
     assert wanted == ["putamen"]
-    list(logic.surfaceSteps(hard))
+    list(logic.surfaces.steps(hard))
     assertAsSlicerMakesThem(hard)
     np.testing.assert_array_equal(points(surfaces(hard)["left"]), before["left"])
 
@@ -148,9 +139,9 @@ def test_only_surfaces_whose_voxels_changed_are_made_again(logic, hard, tree):
 def test_hidden_and_folded_nodes_leave_no_surfaces_behind(logic, node):
     logic.collapse(node, 1)
     assert set(surfaces(node)) == {"brain"}
-    logic.showSurfaces(node, False)
+    logic.surfaces.show(node, False)
     assert not node.GetSegmentation().ContainsRepresentation(SURFACE)
-    assert not logic.surfacesShown(node)
+    assert not logic.surfaces.areShown(node)
     logic.collapse(node, 3)
     assert set(surfaces(node).values()) == {None}
 
@@ -166,9 +157,9 @@ def test_segments_that_people_added_keep_their_surfaces(logic, node):
 
 
 def test_surfaces_that_slicer_made_follow_a_fold(logic, parcellation):
-    node = logic.addSegmentation(parcellation)
+    node = logic.results.add(parcellation)
     assert node.GetSegmentation().CreateRepresentation(SURFACE)
-    assert logic.surfacesShown(node)
+    assert logic.surfaces.areShown(node)
     assertAsSlicerMakesThem(node)
     logic.collapse(node, 2)
     assertAsSlicerMakesThem(node)
@@ -178,11 +169,11 @@ def test_views_are_told_once_of_all_surfaces(logic, node):
     told = []
     event = slicer.vtkSegmentation.RepresentationModified
     node.AddObserver(event, lambda *_: told.append(1))
-    logic.onSurfacesWanted = lambda _node: None
+    logic.surfaces.onWanted = lambda _node: None
     logic.collapse(node, 2)
     assert len(told) == 1
-    list(logic.surfaceSteps(node))
-    logic.drawSurfaces(node)
+    list(logic.surfaces.steps(node))
+    logic.surfaces.draw(node)
     assert len(told) == 2
 
 
@@ -198,6 +189,6 @@ def test_the_layer_is_still_watched_by_slicer_after_a_fold_with_surfaces(logic, 
 def test_an_empty_result_has_empty_surfaces(logic, tree):
     dense = np.zeros((len(tree.leaves), 4, 4, 4), np.float32)
     dense[tree.leaf_index("background")] = 1
-    node = logic.addSegmentation(SoftParcellation.from_dense(dense, tree, Geometry((4, 4, 4), (1.0, 1.0, 1.0))))
-    logic.showSurfaces(node)
+    node = logic.results.add(SoftParcellation.from_dense(dense, tree, Geometry((4, 4, 4), (1.0, 1.0, 1.0))))
+    logic.surfaces.show(node)
     assert [surface.GetNumberOfPoints() for surface in surfaces(node).values()] == [0]

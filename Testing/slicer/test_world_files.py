@@ -57,7 +57,7 @@ def compared(comparison):
 
 def test_nodes_are_compared_where_they_are_in_the_world(logic, scene, parcellation, truth, grid, tmp_path, move):
     """The result is moved by two transform nodes, the reference by hardening: they meet in the world."""
-    result = logic.addSegmentation(parcellation, name="result")
+    result = logic.results.add(parcellation, name="result")
     outer = linearTransform(scene, translation(0, 0, 11))
     result.SetAndObserveTransformNodeID(linearTransform(scene, move, parent=outer).GetID())
     truth.SetAndObserveTransformNodeID(linearTransform(scene, translation(0, 0, 11) @ move).GetID())
@@ -75,7 +75,7 @@ def test_nodes_are_compared_where_they_are_in_the_world(logic, scene, parcellati
 
 
 def test_results_that_lie_apart_do_not_match(logic, scene, parcellation, truth, tmp_path):
-    result = logic.addSegmentation(parcellation, name="result")
+    result = logic.results.add(parcellation, name="result")
     result.SetAndObserveTransformNodeID(linearTransform(scene, translation(6, 0, 0)).GetID())
     tables = compared(Comparison(logic, result, truth, tmp_path))
     assert all(row["dice"] < 0.8 for row in tables.nodes(tables.deepest))
@@ -90,8 +90,8 @@ def test_a_bent_result_is_compared_with_a_reference_bent_alike(
     grid = Geometry((20, 24, 18))
     parcellation = make(grid)
     labels = addVolume(parcellation.labels(3), grid, "l", "vtkMRMLLabelMapVolumeNode")
-    result = logic.adopt(labels, tree) if crisp else logic.addSegmentation(parcellation, name="result")
-    reference = logic.exportSegmentation(result)
+    result = logic.results.adopt(labels, tree) if crisp else logic.results.add(parcellation, name="result")
+    reference = logic.exports.segmentation(result)
     for node in (result, reference):
         node.SetAndObserveTransformNodeID(bentTransform(scene).GetID())
     if hardened:
@@ -101,7 +101,7 @@ def test_a_bent_result_is_compared_with_a_reference_bent_alike(
 
 
 def test_a_click_goes_to_the_place_in_the_world_and_stays_on_the_result(logic, scene, parcellation, truth, tmp_path):
-    result = logic.addSegmentation(parcellation, name="result")
+    result = logic.results.add(parcellation, name="result")
     for node in (result, truth):
         node.SetAndObserveTransformNodeID(linearTransform(scene, TURN).GetID())
     comparison = Comparison(logic, result, truth, tmp_path)
@@ -121,7 +121,7 @@ def test_a_click_goes_to_the_place_in_the_world_and_stays_on_the_result(logic, s
 
 
 def test_a_hardened_crisp_result_is_compared_where_it_is(logic, scene, parcellation, tree, grid, addVolume, tmp_path):
-    result = logic.adopt(addVolume(parcellation.labels(3), grid, "l", "vtkMRMLLabelMapVolumeNode"), tree)
+    result = logic.results.adopt(addVolume(parcellation.labels(3), grid, "l", "vtkMRMLLabelMapVolumeNode"), tree)
     reference = addVolume(parcellation.labels(3), grid, "truth", "vtkMRMLLabelMapVolumeNode")
     for node in (result, reference):
         node.SetAndObserveTransformNodeID(linearTransform(scene, TURN).GetID())
@@ -137,8 +137,8 @@ def test_training_files_lie_where_the_scene_shows_them(
     """The scan under a transform, its labels under the same one or hardened: the same place in the files."""
     array = (1000 * parcellation.probability("stem")).astype(np.int16)
     scan = addVolume(array, grid)
-    labels = logic.addSegmentation(parcellation, scan)
-    exported = logic.exportSegmentation(labels)
+    labels = logic.results.add(parcellation, scan)
+    exported = logic.exports.segmentation(labels)
     transform = linearTransform(scene, move)
     for node in (scan, exported):
         node.SetAndObserveTransformNodeID(transform.GetID())
@@ -163,7 +163,7 @@ def test_training_files_lie_where_the_scene_shows_them(
 
 def test_labels_of_a_bent_scan_are_brought_to_the_scan(logic, scene, parcellation, tree, grid, addVolume, tmp_path):
     scan = addVolume(np.ones(grid.shape, np.int16), grid)
-    exported = logic.exportSegmentation(logic.addSegmentation(parcellation, scan))
+    exported = logic.exports.segmentation(logic.results.add(parcellation, scan))
     for node in (scan, exported):
         node.SetAndObserveTransformNodeID(bentTransform(scene).GetID())
     list(SceneDataset("d", tree, [SceneCase({"T1": scan}, exported)]).write(tmp_path))
@@ -177,14 +177,14 @@ def test_channels_are_handed_over_as_they_lie_on_the_first_one(logic, scene, gri
     first.SetAndObserveTransformNodeID(linearTransform(scene, TURN).GetID())
     second.SetAndObserveTransformNodeID(linearTransform(scene, TURN).GetID())
     second.HardenTransform()
-    job = logic.prepareSegment([first, second], "model")
+    job = logic.segmenting.prepare([first, second], "model")
     files = [read_image(file) for file in job.images]
     assert files[0].geometry.same_grid(grid)
     assert files[1].geometry.same_grid(grid)
     job.discard()
     first.SetAndObserveTransformNodeID(bentTransform(scene).GetID())
     with pytest.raises(InputError, match="non-linear"):
-        logic.prepareSegment([first, second], "model")
+        logic.segmenting.prepare([first, second], "model")
 
 
 def onGrid(image, grid):
@@ -200,37 +200,37 @@ def onGrid(image, grid):
 
 def test_a_mask_covers_what_it_covers_in_the_world(logic, scene, parcellation, grid, addVolume, move):
     scan = addVolume(np.arange(np.prod(grid.shape), dtype=np.int32).reshape(grid.shape), grid)
-    result = logic.addSegmentation(parcellation, scan)
+    result = logic.results.add(parcellation, scan)
     labels = addVolume((parcellation.labels(3) == 200).astype(np.uint8), grid, "mask", "vtkMRMLLabelMapVolumeNode")
     scan.SetAndObserveTransformNodeID(linearTransform(scene, move).GetID())
     for node in (result, labels):
         node.SetAndObserveTransformNodeID(linearTransform(scene, move).GetID())
         node.HardenTransform()
     for mask in ((result, "stem"), labels):
-        job = logic.prepareSegment(scan, "model", mask=mask)
+        job = logic.segmenting.prepare(scan, "model", mask=mask)
         written = onGrid(read_image(job.request.mask), grid)
         np.testing.assert_array_equal(written > 0, parcellation.labels(3) == 200)
         job.discard()
     labels.SetAndObserveTransformNodeID(linearTransform(scene, translation(900, 0, 0)).GetID())
     with pytest.raises(InputError, match="the mask is empty"):
-        logic.prepareSegment(scan, "model", mask=labels)
+        logic.segmenting.prepare(scan, "model", mask=labels)
 
 
 def test_a_mask_under_a_bent_transform_covers_the_volume_under_the_same(logic, scene, parcellation, grid, addVolume):
     scan = addVolume(np.arange(np.prod(grid.shape), dtype=np.int32).reshape(grid.shape), grid)
-    result = logic.addSegmentation(parcellation, scan)
+    result = logic.results.add(parcellation, scan)
     for node in (scan, result):
         node.SetAndObserveTransformNodeID(bentTransform(scene).GetID())
-    job = logic.prepareSegment(scan, "model", mask=(result, "stem"))
+    job = logic.segmenting.prepare(scan, "model", mask=(result, "stem"))
     written = onGrid(read_image(job.request.mask), grid)
     assert ((written > 0) == (parcellation.labels(3) == 200)).mean() > 0.99
 
 
 def test_labels_under_a_transform_are_adopted_where_they_are(logic, scene, parcellation, tree, grid, addVolume, move):
     scan = addVolume(np.zeros(grid.shape, np.int16), grid)
-    made = logic.exportSegmentation(logic.addSegmentation(parcellation, scan))
+    made = logic.exports.segmentation(logic.results.add(parcellation, scan))
     made.SetAndObserveTransformNodeID(linearTransform(scene, move).GetID())
-    adopted = logic.adopt(made, tree)
+    adopted = logic.results.adopt(made, tree)
     for level in (1, 3):
         logic.collapse(adopted, level)
     leaves = expectedCentres(parcellation, 3, move)
@@ -242,18 +242,18 @@ def test_labels_under_a_transform_are_adopted_where_they_are(logic, scene, parce
     made = addVolume(parcellation.labels(3), grid, "l", "vtkMRMLLabelMapVolumeNode")
     made.SetAndObserveTransformNodeID(linearTransform(scene, move).GetID())
     made.HardenTransform()
-    adopted = logic.adopt(made, tree)
+    adopted = logic.results.adopt(made, tree)
     assertSameCentres(segmentCentres(adopted), expectedCentres(parcellation, 3, move))
 
 
 def test_exports_lie_where_the_result_is(logic, scene, parcellation, grid, addVolume, move):
-    result = logic.addSegmentation(parcellation, addVolume(np.zeros(grid.shape, np.int16), grid))
+    result = logic.results.add(parcellation, addVolume(np.zeros(grid.shape, np.int16), grid))
     result.SetAndObserveTransformNodeID(linearTransform(scene, move).GetID())
     result.HardenTransform()
     result.SetAndObserveTransformNodeID(linearTransform(scene, translation(0, 8, 0)).GetID())
     whole = translation(0, 8, 0) @ move
-    assertSameCentres(segmentCentres(logic.exportSegmentation(result)), expectedCentres(parcellation, 3, whole))
-    labels = logic.exportLabelMap(result)
+    assertSameCentres(segmentCentres(logic.exports.segmentation(result)), expectedCentres(parcellation, 3, whole))
+    labels = logic.exports.labelMap(result)
     expected = expectedCentres(parcellation, 3, whole)
     total = sum(count for _, count in expected.values())
     middle = sum(centre * count for centre, count in expected.values()) / total
@@ -265,11 +265,11 @@ def test_a_result_moves_with_a_scan_that_was_hardened_while_the_engine_ran(
     logic, scene, parcellation, grid, addVolume, tmp_path, monkeypatch, move
 ):
     scan = addVolume(np.zeros(grid.shape, np.int16), grid)
-    job = logic.prepareSegment(scan, "model")
+    job = logic.segmenting.prepare(scan, "model")
     monkeypatch.setattr(type(job), "softFile", lambda _: str(parcellation.save(tmp_path / "it.soft.npz")))
     scan.SetAndObserveTransformNodeID(linearTransform(scene, move).GetID())
     scan.HardenTransform()
-    result = logic.finishSegment(job)
+    result = logic.segmenting.finish(job)
     assertSameCentres(segmentCentres(result), expectedCentres(parcellation, 3, move))
     logic.collapse(result, 1)
     assertSameCentres(segmentCentres(result), expectedCentres(parcellation, 1, move))

@@ -39,7 +39,7 @@ class Comparison:
         by what it was before anybody corrected it.
     tree: what is judged; None for that of the result.
     folder: for files, tables and report; made when missing.
-    mapping: which node a segment or label of the reference is, where that is open or wrong (as for ``logic.adopt``).
+    mapping: which node a segment or label of the reference is, where that is open or wrong (as in ``Results.adopt``).
     resultMapping: the same for a result that has no tree of its own.
     overlaps: voxels of segments that contradict each other: ``"refuse"``, or ``"first"`` for the first segment.
 
@@ -68,21 +68,21 @@ class Comparison:
     ):
         _check(logic, resultNode, referenceNode, tree)
         self.folder = str(folder)
-        self.tree = logic.treeOf(resultNode) if tree is None else tree
+        self.tree = logic.results.treeOf(resultNode) if tree is None else tree
         name = resultNode.GetName() or ""
         self._name = file_names([name], _OWN_FILES)[name]
         self._resultName, self._referenceName = name, "" if referenceNode == MODEL else referenceNode.GetName()
         self._content, self._labels, self._reference, self._model = None, None, None, None
-        managed = logic.isManaged(resultNode)
+        managed = logic.results.isManaged(resultNode)
         if managed:
-            logic.takeEdits(resultNode)
+            logic.corrections.takeEdits(resultNode)
         answered = ModelAnswer.isKnown(logic, resultNode, self.tree)
         self._byModel, self.judgesModel = referenceNode == MODEL, answered and referenceNode != MODEL
         if self._byModel:
             ModelAnswer.require(logic, resultNode, answered)
         self._toWorld = Transforms.toWorld(resultNode)
-        if managed and logic.parcellationOf(resultNode) is not None:
-            own = logic.parcellationOf(resultNode)
+        if managed and logic.results.parcellationOf(resultNode) is not None:
+            own = logic.results.parcellationOf(resultNode)
             world = World.parcellationOf(own, resultNode)
             self.geometry = world.geometry
             self._content = _softFile(logic, resultNode, world, world is not own)
@@ -220,14 +220,14 @@ def _check(logic, resultNode, referenceNode, tree):
         raise InputError("no reference is chosen", hint="choose the reference segmentation or label map")
     if resultNode is referenceNode:
         raise InputError("result and reference are the same node", hint="choose another reference")
-    if tree is None and not logic.isManaged(resultNode):
+    if tree is None and not logic.results.isManaged(resultNode):
         raise InputError(f"'{resultNode.GetName()}' has no label tree", hint="choose the label tree for the evaluation")
 
 
 def _softFile(logic, resultNode, parcellation, moved):
     """Return the result in the world on its present tree: the bytes of its file where that is the same, else itself."""
     # leaves are found by value, so the stored file serves as it is where nothing has moved
-    if not (moved or parcellation.corrections or Placement.isMoved(resultNode) or logic.mergedOf(resultNode)):
+    if not (moved or parcellation.corrections or Placement.isMoved(resultNode) or logic.results.mergedOf(resultNode)):
         return base64.b64decode(References.textOf(resultNode, References.PARCELLATION))
     return parcellation
 
@@ -259,7 +259,7 @@ class _Array:
 
 def _crisp(logic, resultNode, tree, managed, mapping, overlaps):
     """Return where labels of a result without shares come from, and their grid, in the world."""
-    if managed and tree == logic.treeOf(resultNode):
+    if managed and tree == logic.results.treeOf(resultNode):
         source = LabelSource.sourceOf(resultNode, ParcellationStore())  # unfolded, whatever the cut
         labels, geometry = World.labelsOf(source.labels(tree.cut_at(tree.depth)), source.geometry, resultNode)
         return _Array(labels), geometry

@@ -20,9 +20,9 @@ def isKnown(logic, resultNode, tree):
     resultNode: a result, any segmentation, or a label map volume.
     tree: LabelTree that is judged.
     """
-    if not logic.isManaged(resultNode) or not logic.corrections(resultNode):
+    if not logic.results.isManaged(resultNode) or not logic.corrections.of(resultNode):
         return False
-    return logic.parcellationOf(resultNode) is not None or tree == logic.treeOf(resultNode)
+    return logic.results.parcellationOf(resultNode) is not None or tree == logic.results.treeOf(resultNode)
 
 
 def require(logic, resultNode, known):
@@ -30,7 +30,7 @@ def require(logic, resultNode, known):
     if known:
         return
     name = f"'{resultNode.GetName()}'"
-    if logic.isManaged(resultNode) and logic.corrections(resultNode):
+    if logic.results.isManaged(resultNode) and logic.corrections.of(resultNode):
         raise InputError(
             f"the uncorrected prediction of {name} exists only on its own label tree", hint="choose that tree"
         )

@@ -58,7 +58,7 @@ class ChangeWatch:
         if node is None or References.referenced(node, References.TREE) is None:
             return
         try:
-            changed = logic.takeChanges(node)
+            changed = logic.folding.takeChanges(node)
         except SoftSegError:  # damaged: whoever looks at it says so
             return
         if changed and self._context.parameterNode is not None:

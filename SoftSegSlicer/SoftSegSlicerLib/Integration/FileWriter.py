@@ -51,7 +51,7 @@ class SoftSegSlicerFileWriter:
         path = properties["fileName"]
         try:
             node = slicer.mrmlScene.GetNodeByID(properties["nodeID"])
-            sharedLogic().parcellationOf(node).save(path)
+            sharedLogic().results.parcellationOf(node).save(path)
             _keepForScene(node, path)
         except SoftSegError as error:
             return self._refuse(str(error))

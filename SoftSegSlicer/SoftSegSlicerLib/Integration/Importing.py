@@ -50,9 +50,9 @@ class Import:
                 return
             for step in import_steps(request, self.said.append, self.said.append):
                 if isinstance(step, SoftParcellation):
-                    self.node = self._logic.addSegmentation(step, scanOf(step.geometry, name), name)
+                    self.node = self._logic.results.add(step, scanOf(step.geometry, name), name)
                     self.node.SetName(name)
-                    self._logic.volumesTable(self.node)
+                    self._logic.volumes.table(self.node)
                 else:
                     yield step
 

@@ -45,18 +45,18 @@ def openResult(logic, path, name=""):
     """
     path = os.fspath(path)
     try:
-        parcellation, content = logic.readParcellation(path)
+        parcellation, content = logic.results.read(path)
     except MemoryError as error:
         if isinstance(error, SoftSegError):
             raise
         raise OutOfMemoryError("does not fit into memory", file=path) from error
     volumeNode = scanOf(parcellation.geometry, nameOf(path))
-    node = logic.addSegmentation(parcellation, volumeNode, name or nameOf(path), content=content)
+    node = logic.results.add(parcellation, volumeNode, name or nameOf(path), content=content)
     if name:
         node.SetName(name)
     if volumeNode is not None and not _isShown(volumeNode):
         SliceLayers.showBackground(volumeNode)
-    logic.volumesTable(node)
+    logic.volumes.table(node)
     return node
 
 

@@ -16,14 +16,14 @@ class ResultActions:
 
     def __init__(self, logic, segmentationNode, nodeId=None):
         self._logic, self.node = logic, segmentationNode
-        self._tree = logic.treeOf(segmentationNode)
+        self._tree = logic.results.treeOf(segmentationNode)
         self.nodeId = nodeId if nodeId is not None and nodeId in self._tree else None
 
     @staticmethod
     def of(logic, segmentationNode, nodeId=None):
         """Return the actions for a node; None where it is no result of ours, or a damaged one."""
         try:
-            return ResultActions(logic, segmentationNode, nodeId) if logic.isManaged(segmentationNode) else None
+            return ResultActions(logic, segmentationNode, nodeId) if logic.results.isManaged(segmentationNode) else None
         except ValueError:
             return None
 
@@ -39,7 +39,7 @@ class ResultActions:
 
     def level(self):
         """Return the level that is shown; None where branches are folded to different depths."""
-        shown = {node.id for node in self._logic.cutOf(self.node).nodes}
+        shown = {node.id for node in self._logic.results.cutOf(self.node).nodes}
         levels = range(1, self._tree.depth + 1)
         return next((n for n in levels if {node.id for node in self._tree.cut_at(n).nodes} == shown), None)
 
@@ -54,11 +54,11 @@ class ResultActions:
 
     def isSoft(self):
         """Whether there are probabilities to show."""
-        return self._logic.parcellationOf(self.node) is not None
+        return self._logic.results.parcellationOf(self.node) is not None
 
     def isMapShown(self):
         """Whether a map of this result is shown."""
-        return self._logic.shownMap(self.node) is not None
+        return self._logic.maps.shown(self.node) is not None
 
     # -- acts -----------------------------------------------------------------------------------------------------
 
@@ -70,41 +70,41 @@ class ResultActions:
         """Show the branch that the chosen segment belongs to as one."""
         parent = self._tree.node(self.nodeId).parent
         inside = {node.id for node in self._tree.branch(parent)}
-        shown = [node.id for node in self._logic.cutOf(self.node).nodes]
+        shown = [node.id for node in self._logic.results.cutOf(self.node).nodes]
         self._collapse([*(id_ for id_ in shown if id_ not in inside), parent])
 
     def open(self):
         """Show the parts of the chosen segment."""
-        shown = [node.id for node in self._logic.cutOf(self.node).nodes if node.id != self.nodeId]
+        shown = [node.id for node in self._logic.results.cutOf(self.node).nodes if node.id != self.nodeId]
         self._collapse([*shown, *(child.id for child in self._tree.children(self.nodeId))])
 
     def showProbability(self):
         """Show the probability of the chosen segment; where none is chosen, how uncertain the labels are."""
         if self.nodeId is None:
-            self._logic.showUncertainty(self.node)
+            self._logic.maps.showUncertainty(self.node)
         else:
-            self._logic.showNode(self.node, self.nodeId)
+            self._logic.maps.show(self.node, self.nodeId)
         self._follow()
 
     def hideMap(self):
         """Show the labels alone again."""
-        self._logic.hideHeatMap(self.node)
+        self._logic.maps.hide(self.node)
         self._follow()
 
     def edit(self):
         """Give Segment Editor the segments that are shown, the chosen one selected; what is painted is a correction."""
-        return self._logic.prepareEditor(self.node, self.nodeId)
+        return self._logic.corrections.prepareEditor(self.node, self.nodeId)
 
     def exportSegmentation(self):
         """Return a new segmentation with true segments of what is shown."""
-        return self._logic.exportSegmentation(self.node)
+        return self._logic.exports.segmentation(self.node)
 
     def exportLabelMap(self):
         """Return a new label map of what is shown."""
-        return self._logic.exportLabelMap(self.node)
+        return self._logic.exports.labelMap(self.node)
 
     def _collapse(self, cut):
-        self._logic.collapse(self.node, cut)
+        self._logic.folding.collapse(self.node, cut)
         window = moduleWindow()
         if window is not None:
             window.context.notify("cutChanged")

@@ -42,18 +42,18 @@ class SegmentNumbers:
         return {key: number for key, number in found.items() if key in keys and math.isfinite(number)}
 
     def _volumes(self, segmentationNode, segmentId, keys):
-        if not self._logic.isManaged(segmentationNode) or not any(key in keys for key in KEYS[:2]):
+        if not self._logic.results.isManaged(segmentationNode) or not any(key in keys for key in KEYS[:2]):
             return {}
-        volume = self._logic.nodeVolumes(segmentationNode).get(segmentId)
+        volume = self._logic.volumes.ofNodes(segmentationNode).get(segmentId)
         if volume is None or volume.softMl is None:
             return {}
         certainty = math.nan if volume.certainty is None else volume.certainty
         return {"soft_volume_cm3": volume.softMl, "certainty": certainty}
 
     def _inScan(self, segmentationNode, segmentId, volumeNode):
-        if not self._logic.isManaged(segmentationNode):
+        if not self._logic.results.isManaged(segmentationNode):
             return {}
-        parcellation = self._logic.parcellationOf(segmentationNode)
+        parcellation = self._logic.results.parcellationOf(segmentationNode)
         if parcellation is None or segmentId not in parcellation.tree:
             return {}
         found = node_intensity(parcellation, segmentId, self._on(segmentationNode, parcellation.geometry, volumeNode))

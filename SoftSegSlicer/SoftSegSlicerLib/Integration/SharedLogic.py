@@ -15,7 +15,7 @@ def sharedLogic():
         _held["scene"] = scene
         _held["tags"] = [
             scene.AddObserver(scene.EndCloseEvent, lambda *_arguments: logic.forget()),
-            scene.AddObserver(scene.EndImportEvent, lambda *_arguments: logic.showWhatIsMissing()),
+            scene.AddObserver(scene.EndImportEvent, lambda *_arguments: logic.folding.showMissing()),
         ]
     return _held["logic"]
 

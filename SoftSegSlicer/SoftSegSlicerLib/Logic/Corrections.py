@@ -1,4 +1,4 @@
-"""Corrections of results: made by scripts, clicks and painted segments; listed, taken back and made again."""
+"""Corrections of results: made by scripts, clicks and painted segments; listed, undone and redone."""
 
 from dataclasses import replace
 
@@ -8,26 +8,34 @@ from softseg.errors import InputError
 
 from ..Scene import Author, Corrected, CorrectionsNode, EditorNode, LabelSource, Painting, References, Saying, Segments
 from ..Scene.CorrectionHistory import CorrectionHistory
-from ..Scene.EditMemory import EditMemory
 from ..Scene.Edits import Edits, sentence
 from ..Scene.Leftovers import keepOutside
 from ..Scene.VoxelSets import voxelsOf
+from .Signal import Signal
 
 
-class CorrectionsLogic:
-    """What people say about voxels of a result; the base of :class:`.Results.ResultsLogic`, whose methods it uses."""
+class Corrections:
+    """What people say about voxels of a result.
 
-    onCorrected = None
-    """Called with a segmentation and a line of text (may be empty) when its corrections have changed, or None."""
+    Parameters
+    ----------
+    sources: ResultSources.
+    labels: ShownLabels.
 
-    def __init__(self):
-        self._edits = EditMemory()
+    Attributes
+    ----------
+    changed: Signal with a segmentation and a line of text (may be empty) when its corrections have changed.
+    """
+
+    def __init__(self, sources, labels):
+        self.changed = Signal()
+        self._sources, self._labels = sources, labels
         self._histories = {}
         self._taking = False
 
-    # -- saying ---------------------------------------------------------------------------------------------------
+    # -- saying -------------------------------------------------------------------------------------------------------
 
-    def correct(self, segmentationNode, nodeId, voxels, *, isNode=True, author=None, time=None):
+    def add(self, segmentationNode, nodeId, voxels, *, isNode=True, author=None, time=None):
         """Say what some voxels are: a correction, which conditions the result in them and shows everywhere at once.
 
         Parameters
@@ -49,7 +57,7 @@ class CorrectionsLogic:
         InputError: no such node, "is not" is said of everything, or the voxels do not fit.
         """
         self.takeEdits(segmentationNode)
-        tree, source = self.treeOf(segmentationNode), LabelSource.sourceOf(segmentationNode, self._store)
+        tree, source = self._sources.treeOf(segmentationNode), self._sources.of(segmentationNode)
         if not isNode and nodeId == tree.root.id:
             raise InputError("this node contains every leaf, so nothing else is left", field=f"node '{nodeId}'")
         flat = voxelsOf(voxels, source.geometry, segmentationNode)
@@ -60,30 +68,30 @@ class CorrectionsLogic:
         self._say(segmentationNode, (*CorrectionsNode.read(segmentationNode), said))
         return said.correction
 
-    def corrections(self, segmentationNode):
+    def of(self, segmentationNode):
         """Return what was said of a result, the oldest first: softseg.soft.Correction.
 
         Of a soft result they tell how many voxels were answered by the model's own opinion, by the nearest voxel that
         has any, and evenly.
         """
-        self._requireManaged(segmentationNode)
+        self._sources.require(segmentationNode)
         self.takeEdits(segmentationNode)
-        source = LabelSource.sourceOf(segmentationNode, self._store)
+        source = self._sources.of(segmentationNode)
         answered = {each.id: each for each in getattr(getattr(source, "parcellation", None), "corrections", ())}
         found = (each.correction for each in CorrectionsNode.read(segmentationNode))
         return [_counted(each, answered.get(each.id)) for each in found]
 
-    def correctedNodeOf(self, segmentationNode, correction):
+    def nodeOf(self, segmentationNode, correction):
         """Return the node of the present tree that a correction is about, None where what it said is gone."""
-        tree = self.treeOf(segmentationNode)
+        tree = self._sources.treeOf(segmentationNode)
         if correction.node_id in tree:
             return tree.node(correction.node_id)
         said = next(each for each in CorrectionsNode.read(segmentationNode) if each.correction.id == correction.id)
-        model = LabelSource.modelSource(segmentationNode, self._store)
+        model = LabelSource.modelSource(segmentationNode, self._sources.store)
         now = Corrected.correctionOn(said, tree, model.remapping)
         return None if now is None else tree.node(now.node_id)
 
-    def removeCorrection(self, segmentationNode, correctionId):
+    def remove(self, segmentationNode, correctionId):
         """Take one correction back; later ones stay.
 
         Raises
@@ -97,41 +105,56 @@ class CorrectionsLogic:
             raise InputError(f"there is no correction '{correctionId}'", hint="list them")
         self._say(segmentationNode, rest)
 
-    def undoCorrection(self, segmentationNode):
+    def undo(self, segmentationNode):
         """Bring back what was before the last change of the corrections; returns whether there was one."""
         self.takeEdits(segmentationNode)
-        if not self.canUndoCorrection(segmentationNode):
+        if not self.canUndo(segmentationNode):
             return False
         now = CorrectionsNode.read(segmentationNode)
         self._bring(segmentationNode, self._history(segmentationNode).back(now))
         return True
 
-    def redoCorrection(self, segmentationNode):
+    def redo(self, segmentationNode):
         """Make again what was undone last; returns whether there was something."""
         self.takeEdits(segmentationNode)
-        if not self.canRedoCorrection(segmentationNode):
+        if not self.canRedo(segmentationNode):
             return False
         now = CorrectionsNode.read(segmentationNode)
         self._bring(segmentationNode, self._history(segmentationNode).forth(now))
         return True
 
-    def canUndoCorrection(self, segmentationNode):
-        """Whether :meth:`undoCorrection` would change something."""
+    def canUndo(self, segmentationNode):
+        """Whether :meth:`undo` would change something."""
         return self._history(segmentationNode).canUndo(CorrectionsNode.read(segmentationNode))
 
-    def canRedoCorrection(self, segmentationNode):
-        """Whether :meth:`redoCorrection` would change something."""
+    def canRedo(self, segmentationNode):
+        """Whether :meth:`redo` would change something."""
         return self._history(segmentationNode).canRedo
 
-    def correctedResults(self):
+    def results(self):
         """Return ``[(segmentation node, scan node or None)]`` of all results of the scene that have corrections."""
         scene = References.sceneOf()
         count = scene.GetNumberOfNodesByClass("vtkMRMLSegmentationNode")
         nodes = [scene.GetNthNodeByClass(number, "vtkMRMLSegmentationNode") for number in range(count)]
-        found = [node for node in nodes if self.isManaged(node) and self.corrections(node)]
+        found = [node for node in nodes if self._sources.isManaged(node) and self.of(node)]
         return [(node, EditorNode.sourceVolume(node)) for node in found]
 
-    # -- editing segments -----------------------------------------------------------------------------------------
+    def positionOf(self, segmentationNode, correctionId):
+        """Return a point in the middle of a correction, ``(r, a, s)`` in the result's own coordinates.
+
+        Raises
+        ------
+        InputError: there is no such correction.
+        """
+        found = [each for each in self.of(segmentationNode) if each.id == correctionId]
+        if not found:
+            raise InputError(f"there is no correction '{correctionId}'", hint="list them")
+        geometry = self._sources.shown(segmentationNode).geometry
+        places = np.stack(np.unravel_index(found[0].runs.voxels(), geometry.shape), axis=1)
+        voxel = places[np.abs(places - places.mean(axis=0)).sum(axis=1).argmin()]
+        return tuple((geometry.affine @ [*voxel[::-1], 1.0])[:3].tolist())
+
+    # -- editing segments ---------------------------------------------------------------------------------------------
 
     def prepareEditor(self, segmentationNode, nodeId=None):
         """Set the module Segment Editor to edit what a segmentation shows, and return its parameter node.
@@ -141,7 +164,7 @@ class CorrectionsLogic:
         segmentationNode: a segmentation of ours.
         nodeId: the node whose segment is chosen, or that of the cut above it, or the first one below it.
         """
-        source, cut = self._shownSource(segmentationNode), self.cutOf(segmentationNode)
+        source, cut = self._sources.shown(segmentationNode), self._sources.cutOf(segmentationNode)
         chosen = None
         if nodeId is not None:
             near = [*(node.id for node in reversed(cut.tree.path(nodeId))), *(n.id for n in cut.tree.branch(nodeId))]
@@ -163,7 +186,7 @@ class CorrectionsLogic:
         -------
         Edits, None where nothing was edited.
         """
-        if self._taking or not self._edits.maybeEdited(segmentationNode):
+        if self._taking or not self._labels.edits.maybeEdited(segmentationNode):
             return None
         self._taking = True
         try:
@@ -171,11 +194,11 @@ class CorrectionsLogic:
         finally:
             self._taking = False
         if edits is not None:
-            self._tell(segmentationNode, edits.said)
+            self.changed.emit(segmentationNode, edits.said)
         return edits
 
     def _take(self, segmentationNode, live):
-        source, cut = self._shownSource(segmentationNode), self.cutOf(segmentationNode)
+        source, cut = self._sources.shown(segmentationNode), self._sources.cutOf(segmentationNode)
         painting = Painting.read(segmentationNode, source, cut)
         if painting is None or (live and (painting.contested or painting.outside)):
             return None
@@ -184,9 +207,9 @@ class CorrectionsLogic:
         kept = keepOutside(segmentationNode, source.geometry) if painting.outside else None
         if after != before:
             self._keep(segmentationNode, after)
-        self._edits.noteRead(segmentationNode)
+        self._labels.edits.noteRead(segmentationNode)
         if not live and self._needsWriting(segmentationNode, painting):
-            self._rewrite(segmentationNode)
+            self._labels.rewrite(segmentationNode)
         if after == before and kept is None:
             return None
         voxels = int(np.count_nonzero(painting.changed))
@@ -196,7 +219,7 @@ class CorrectionsLogic:
         """Return the corrections that what is painted stands for; those of before where it says the same."""
         if not painting.changed.any():
             return before
-        session = self._edits.session(segmentationNode, painting, before)
+        session = self._labels.edits.session(segmentationNode, painting, before)
         after = session.saidAt(painting)
         if after is None:
             after = (*before, *Saying.ofPainting(painting, source.geometry, cut.tree, Author.name()))
@@ -205,7 +228,7 @@ class CorrectionsLogic:
 
     def _needsWriting(self, segmentationNode, painting):
         """Whether segments show something else than the result says now."""
-        source, cut = self._shownSource(segmentationNode), self.cutOf(segmentationNode)
+        source, cut = self._sources.shown(segmentationNode), self._sources.cutOf(segmentationNode)
         image = Segments.layerOf(segmentationNode)
         if painting.contested or painting.outside or not Segments.isShared(segmentationNode, image):
             return True
@@ -213,19 +236,19 @@ class CorrectionsLogic:
         shown = Painting.within(painting.labels, painting.box, Painting.union([source.box, painting.box]))
         return not np.array_equal(labels, shown)
 
-    # -- keeping --------------------------------------------------------------------------------------------------
+    # -- keeping ------------------------------------------------------------------------------------------------------
 
     def _say(self, segmentationNode, said):
         """Let a result stand under these corrections, and show that."""
         self._keep(segmentationNode, said, edited=False)
-        self._rewrite(segmentationNode)
-        self._tell(segmentationNode, "")
+        self._labels.rewrite(segmentationNode)
+        self.changed.emit(segmentationNode, "")
 
     def _bring(self, segmentationNode, said):
         """Show an earlier or later state of the corrections."""
         CorrectionsNode.write(segmentationNode, said)
-        self._rewrite(segmentationNode)
-        self._tell(segmentationNode, "")
+        self._labels.rewrite(segmentationNode)
+        self.changed.emit(segmentationNode, "")
 
     def _keep(self, segmentationNode, said, edited=True):
         """Keep corrections with a result; raises where one cannot be, and then nothing has changed.
@@ -233,7 +256,7 @@ class CorrectionsLogic:
         Where the segments were edited this may have been undo or redo in an editor.
         """
         before = CorrectionsNode.read(segmentationNode)
-        LabelSource.prepare(segmentationNode, self._store, before, said)
+        LabelSource.prepare(segmentationNode, self._sources.store, before, said)
         CorrectionsNode.write(segmentationNode, said)
         history = self._history(segmentationNode)
         if edited:
@@ -241,25 +264,12 @@ class CorrectionsLogic:
         else:
             history.note(before)
 
-    def _rewrite(self, segmentationNode):
-        """Show what the result says at the present cut."""
-        source, cut = self._shownSource(segmentationNode), self.cutOf(segmentationNode)
-        self._write(segmentationNode, source, cut, source.labels(cut))
-
     def _history(self, segmentationNode):
         return self._histories.setdefault(segmentationNode.GetID(), CorrectionHistory())
 
-    def _tell(self, segmentationNode, text):
-        self._refreshCorrected(segmentationNode)
-        if self.onCorrected is not None:
-            self.onCorrected(segmentationNode, text)
-
-    def _refreshCorrected(self, segmentationNode):
-        """Let everything else that is shown of a result follow its corrections."""
-
-    def forgetCorrections(self):
+    def forget(self):
         """Forget what could be undone, as when the scene is closed."""
-        self._edits.clear()
+        self._labels.edits.clear()
         self._histories.clear()
 
 

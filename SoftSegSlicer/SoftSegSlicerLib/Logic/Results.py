@@ -1,4 +1,4 @@
-"""Results in the scene: made, adopted, folded, edited."""
+"""Results in the scene: made, adopted, asked for what they are."""
 
 import os
 
@@ -9,41 +9,39 @@ from softseg.soft import SoftParcellation
 
 from ..Exchange import Adoption
 from ..Scene import (
-    Folding,
     Grids,
+    HeatMap,
     LabelSource,
-    Painting,
     Placement,
     References,
     Remapping,
     SegmentationBuilder,
-    SegmentList,
     Segments,
     SliceLayers,
-    TreeNode,
 )
-from ..Scene.ParcellationNode import ParcellationStore
-from ..Scene.SceneWatch import SceneWatch
-from ..Scene.Sureness import SureSource
-from ..Scene.Surfaces import Surfaces
-from .Corrections import CorrectionsLogic
-from .SegmentChanges import SegmentChangesLogic
 
 
-class ResultsLogic(SegmentChangesLogic, CorrectionsLogic):
-    """Segmentations with a label tree and, where a soft model made them, a soft parcellation."""
+class Results:
+    """Segmentations with a label tree and, where a soft model made them, a soft parcellation.
 
-    def __init__(self):
-        super().__init__()
-        self._store = ParcellationStore()
-        self._surfaces = Surfaces()
-        self._watch = SceneWatch.of(References.sceneOf())
-        self._watch.addListener(self._onMoved)
-        self._lastSure = None
+    Parameters
+    ----------
+    sources: ResultSources.
+    labels: ShownLabels.
+    corrections: Corrections.
 
-    # -- results --------------------------------------------------------------------------------------------------
+    Attributes
+    ----------
+    isManaged, treeOf, cutOf: as in ResultSources.
+    """
 
-    def loadParcellation(self, path, volumeNode=None, name=""):
+    def __init__(self, sources, labels, corrections):
+        self._sources, self._labels, self._corrections = sources, labels, corrections
+        self.isManaged, self.treeOf, self.cutOf = sources.isManaged, sources.treeOf, sources.cutOf
+
+    # -- making -------------------------------------------------------------------------------------------------------
+
+    def load(self, path, volumeNode=None, name=""):
         """Return a new segmentation of a soft parcellation's file.
 
         Parameters
@@ -56,19 +54,16 @@ class ResultsLogic(SegmentChangesLogic, CorrectionsLogic):
         ------
         InputError: the file is missing or is no sound soft parcellation.
         """
-        parcellation, content = self.readParcellation(path)
+        parcellation, content = self.read(path)
         own = os.path.basename(os.fspath(path)).split(".")[0]
-        return self._add(parcellation, content, volumeNode, name or (own if own != "soft" else ""))
+        return self.add(parcellation, volumeNode, name or (own if own != "soft" else ""), content)
 
-    def readParcellation(self, path):
-        """Return the SoftParcellation of a file and the bytes of the file; see :meth:`loadParcellation`."""
-        return self._store.readFile(path)
+    def read(self, path):
+        """Return the SoftParcellation of a file and the bytes of the file; see :meth:`load`."""
+        return self._sources.store.readFile(path)
 
-    def addSegmentation(self, parcellation, volumeNode=None, name="", content=None):
-        """Return a new segmentation of a SoftParcellation, with the bytes of its file; see :meth:`loadParcellation`."""
-        return self._add(parcellation, content, volumeNode, name)
-
-    def _add(self, parcellation, content, volumeNode, name):
+    def add(self, parcellation, volumeNode=None, name="", content=None):
+        """Return a new segmentation of a SoftParcellation, with the bytes of its file; see :meth:`load`."""
         if not isinstance(parcellation, SoftParcellation):
             raise InputError(f"expected a soft parcellation, got {type(parcellation).__name__}")
         tree = parcellation.tree
@@ -77,7 +72,7 @@ class ResultsLogic(SegmentChangesLogic, CorrectionsLogic):
         segmentationNode = SegmentationBuilder.newSegmentation(
             scene, tree, parcellation.geometry, f"{name} segmentation" if volumeNode is not None else name, volumeNode
         )
-        self._store.write(segmentationNode, parcellation, content)
+        self._sources.store.write(segmentationNode, parcellation, content)
         self._show(segmentationNode, tree.cut_at(tree.depth))
         return segmentationNode
 
@@ -147,153 +142,72 @@ class ResultsLogic(SegmentChangesLogic, CorrectionsLogic):
     def _inputOf(self, segmentationNode):
         return segmentationNode.GetNodeReference(segmentationNode.GetReferenceImageGeometryReferenceRole())
 
-    def isManaged(self, node):
-        """Whether this node is a segmentation with a label tree (also one that was read from a .seg.nrrd file)."""
-        if node is None or not node.IsA("vtkMRMLSegmentationNode"):
-            return False
-        return References.referenced(node, References.TREE) is not None or TreeNode.carriesTree(node)
+    def _show(self, segmentationNode, cut):
+        """Show a new segmentation for the first time, and no other one."""
+        source = self._sources.shown(segmentationNode)
+        self._labels.write(segmentationNode, source, cut, source.labels(cut))
+        self.showAlone(segmentationNode)
+
+    # -- asking -------------------------------------------------------------------------------------------------------
 
     def parcellationOf(self, segmentationNode):
         """Return the SoftParcellation of a segmentation, on its present tree; None where there is none.
 
         Decoded when first asked for. Its tree ends at leaves that were split after the prediction.
         """
-        self._requireManaged(segmentationNode)
+        self._sources.require(segmentationNode)
         if References.referenced(segmentationNode, References.PARCELLATION) is None:
             return None
-        self.takeEdits(segmentationNode)
-        source = LabelSource.sourceOf(segmentationNode, self._store)
-        return LabelSource.parcellationOf(source, segmentationNode, self._store)
-
-    # -- tree and cut ---------------------------------------------------------------------------------------------
-
-    def treeOf(self, segmentationNode):
-        """Return the LabelTree of a segmentation.
-
-        Raises
-        ------
-        InputError: it has none, or the text in the scene is damaged.
-        """
-        self._requireManaged(segmentationNode)
-        return TreeNode.treeOf(segmentationNode)
+        source = self.source(segmentationNode)
+        return LabelSource.parcellationOf(source, segmentationNode, self._sources.store)
 
     def originalTree(self, segmentationNode):
         """Return the LabelTree that the result was made with, before any edit."""
-        self._requireManaged(segmentationNode)
-        return LabelSource.sourceOf(segmentationNode, self._store).remapping.source
+        self._sources.require(segmentationNode)
+        return self._sources.of(segmentationNode).remapping.source
 
     def mergedOf(self, segmentationNode):
-        """Return what :meth:`setTree` was told about nodes of the original tree that are gone."""
+        """Return what :meth:`.Folding.setTree` was told about nodes of the original tree that are gone."""
         return Remapping.mergedOf(segmentationNode)
 
-    def cutOf(self, segmentationNode):
-        """Return the Cut that a segmentation shows."""
-        return TreeNode.cutOf(segmentationNode, self.treeOf(segmentationNode))
+    def geometryOf(self, segmentationNode):
+        """Return the whole grid of a result, in the segmentation's own coordinates."""
+        self._sources.require(segmentationNode)
+        return self._sources.shown(segmentationNode).geometry
 
-    def collapse(self, segmentationNode, cut):
-        """Show a segmentation at another cut, in place.
+    def source(self, segmentationNode):
+        """Return where the labels of a result come from, once what was painted in it is a correction."""
+        self._sources.require(segmentationNode)
+        self._corrections.takeEdits(segmentationNode)
+        return self._sources.of(segmentationNode)
 
-        Parameters
-        ----------
-        segmentationNode: a segmentation of ours.
-        cut: a level (0 is the root), a Cut, or the ids of nodes that make one.
-
-        Returns
-        -------
-        None, or, where segments were painted beyond the result's grid, the hidden segmentation that keeps that. What
-        was painted within is a correction now; segments that people added stay as they are.
+    def soft(self, segmentationNode):
+        """Return the SoftSource of a result, as :meth:`source` does.
 
         Raises
         ------
-        InputError: no such level or node, or the nodes are no cut.
+        InputError: it has no soft parcellation.
         """
-        self.takeChanges(segmentationNode)
-        tree = self.treeOf(segmentationNode)
-        wanted = TreeNode.asCut(tree, cut)
-        edits = self.takeEdits(segmentationNode)
-        source = self._shownSource(segmentationNode)
-        self._write(segmentationNode, source, wanted, source.labels(wanted))
-        return None if edits is None else edits.kept
+        self._sources.require(segmentationNode)
+        self._corrections.takeEdits(segmentationNode)
+        return self._sources.soft(segmentationNode)
 
-    def setTree(self, segmentationNode, tree, merged=None):
-        """Show a segmentation with an edited tree, at once: names, colours, groups; merged and deleted leaves.
+    def shown(self, segmentationNode):
+        """Return where the labels that a result shows come from: its source, held to what is sure."""
+        return self._sources.shown(segmentationNode)
 
-        What the result was made with stays in the scene, so an earlier tree brings everything back. Leaves that are
-        split keep their voxels: nothing is known about the parts.
+    # -- showing ------------------------------------------------------------------------------------------------------
 
-        Parameters
-        ----------
-        segmentationNode: a segmentation of ours.
-        tree: the edited LabelTree.
-        merged: what became of leaves of :meth:`originalTree` that are gone: from their ids to ids of ``tree``. Leaves
-            that neither this nor the tree knows were deleted: their voxels are background.
+    def showAlone(self, segmentationNode):
+        """Show a result and hide the other results, which would lie on top of it; other segmentations stay.
 
-        Returns
-        -------
-        as for :meth:`collapse`.
-
-        Raises
-        ------
-        InputError: the tree does not fit the result; nothing was changed.
+        While the scene closes nothing changes: the selectors walk through what is left of it.
         """
-        edits = self.takeEdits(segmentationNode)
-        old, before = self.treeOf(segmentationNode), Remapping.mergedOf(segmentationNode)
-        merged = dict(merged or {})
-        earlier, shown = self._shownSource(segmentationNode), self.cutOf(segmentationNode)
-        # raises before anything is changed
-        Remapping.Remapping.between(earlier.remapping.source, tree, merged)
-        cut = TreeNode.carriedOver([node.id for node in shown.nodes], tree)
-        TreeNode.writeTree(segmentationNode, tree)
-        Remapping.writeMerged(segmentationNode, merged)
-        if merged == before and TreeNode.structure(tree) == TreeNode.structure(old):
-            SegmentList.update(segmentationNode, tree, old)
-            TreeNode.writeCut(segmentationNode, cut)
-            self._edits.noteRead(segmentationNode)
-            return None if edits is None else edits.kept
-        try:
-            source = self._shownSource(segmentationNode)
-            labels = source.labels(cut)
-        except InputError:
-            TreeNode.writeTree(segmentationNode, old)
-            Remapping.writeMerged(segmentationNode, before)
-            raise
-        SegmentList.update(segmentationNode, tree, old)
-        self._write(segmentationNode, source, cut, labels)
-        return None if edits is None else edits.kept
-
-    def _show(self, segmentationNode, cut):
-        """Show a new segmentation for the first time."""
-        source = self._shownSource(segmentationNode)
-        self._write(segmentationNode, source, cut, source.labels(cut))
-
-    def _shownSource(self, segmentationNode):
-        """Return where the labels that a segmentation shows come from: its source, held to what is sure."""
-        source = LabelSource.sourceOf(segmentationNode, self._store)
-        shown = SureSource.shown(source, segmentationNode, self._lastSure)
-        self._lastSure = None if shown is source else shown
-        return shown
-
-    def _write(self, segmentationNode, source, cut, labels):
-        Folding.writeLayer(segmentationNode, source, cut, labels, self._surfaces)
-        self._edits.noteWritten(segmentationNode)
-
-    def _onMoved(self, segmentationNode, bent):
-        """Catch up after a segmentation moved: by a transform, by hardening one, or because it is a copy."""
-        if bent:  # Slicer may have cut off what it bent beyond a corner
-            source, cut = self._shownSource(segmentationNode), self.cutOf(segmentationNode)
-            if Painting.agrees(segmentationNode, source, cut):
-                self._write(segmentationNode, source, cut, source.labels(cut))
-
-    def _requireManaged(self, segmentationNode):
-        if segmentationNode is not None and segmentationNode.GetScene() is not None:
-            self._watch.settle(segmentationNode)
-        if not self.isManaged(segmentationNode):
-            raise InputError("this segmentation has no label tree", hint="choose a tree for it first")
-        if References.referenced(segmentationNode, References.TREE) is None:
-            TreeNode.restoreTree(segmentationNode)
-
-    def forget(self):
-        """Let go of everything that was decoded, as when the scene is closed."""
-        self._store.clear()
-        self.forgetCorrections()
-        self._lastSure = None
+        if segmentationNode is None or References.sceneOf(segmentationNode).IsClosing():
+            return
+        HeatMap.hideOthers(segmentationNode)
+        for other in References.segmentations(segmentationNode):
+            if other is not segmentationNode and self._sources.isManaged(other) and other.GetDisplayVisibility():
+                other.SetDisplayVisibility(False)
+        if not segmentationNode.GetDisplayVisibility():
+            segmentationNode.SetDisplayVisibility(True)

@@ -1,1 +1,1 @@
-"""The module without its widgets, in three layers: results, looking at them, segmenting."""
+"""The parts of the module's logic, without widgets; each is made from those that it needs."""

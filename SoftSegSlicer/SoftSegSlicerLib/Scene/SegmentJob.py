@@ -49,7 +49,7 @@ class SegmentJob(EngineWork):
 
 
 def prepare(volumeNodes, shown, mask, outputFolder, **asked):
-    """Write the volumes where the engine finds them and return the job; see SoftSegSlicerLogic.prepareSegment."""
+    """Write the volumes where the engine finds them and return the job; see Logic.Segmenting."""
     _check(volumeNodes)
     mask = "auto" if mask is None else mask
     given = None if isinstance(mask, str) else Masks.imageOf(mask, volumeNodes[0])
@@ -73,7 +73,7 @@ def prepare(volumeNodes, shown, mask, outputFolder, **asked):
 
 
 def prepareFiles(paths, shown, outputFolder, **asked):
-    """Return the job for cubes in files, one per channel; see SoftSegSlicerLogic.prepareSegment."""
+    """Return the job for cubes in files, one per channel; see Logic.Segmenting."""
     temporary = Scratch.newFolder()
     try:
         picture = FalseColourRequest(os.fspath(paths[0]), os.path.join(temporary.path, FalseColor.PICTURE_FILE))

@@ -17,7 +17,7 @@ def writeCorrections(folder, logic, results, channel, original=""):
     ----------
     folder: made when missing.
     logic: SoftSegSlicerLogic, which knows what the results hold.
-    results: ``[(segmentation node, scan node or None)]``, as ``logic.correctedResults()`` returns them.
+    results: ``[(segmentation node, scan node or None)]``, as ``logic.corrections.results()`` returns them.
     channel: the model's name of its only channel.
     original: DATA.json whose cases are mixed in and judge; empty for none.
 
@@ -33,7 +33,7 @@ def writeCorrections(folder, logic, results, channel, original=""):
     files, scans, total = [], [], 2 * len(results) + 1
     for number, (node, volume) in enumerate(results):
         name = names[f"{number + 1} {node.GetName()}"]
-        result = logic.parcellationOf(node)
+        result = logic.results.parcellationOf(node)
         if result is None:
             raise InputError(
                 f"'{node.GetName()}' holds label maps, not probabilities", hint="segment the scan with the model"

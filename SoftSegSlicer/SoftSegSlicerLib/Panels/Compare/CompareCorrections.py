@@ -69,6 +69,6 @@ class CompareCorrections:
     def _correctionsOf(self, result):
         logic = self._context.logic
         try:
-            return logic.corrections(result) if logic.isManaged(result) else []
+            return logic.corrections.of(result) if logic.results.isManaged(result) else []
         except SoftSegError:
             return []  # the scene's text is damaged: comparing says so

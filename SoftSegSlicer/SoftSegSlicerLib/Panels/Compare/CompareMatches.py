@@ -21,8 +21,8 @@ def chosenMappings(context, result, reference, tree):
     ------
     InputError: a node holds no labels.
     """
-    managed = result is not None and context.logic.isManaged(result)
-    judged = context.logic.treeOf(result) if tree is None and managed else tree
+    managed = result is not None and context.logic.results.isManaged(result)
+    judged = context.logic.results.treeOf(result) if tree is None and managed else tree
     if judged is None or result is None or reference in (None, MODEL) or result is reference:
         return {}  # the comparison says what is missing
     mappings = {}
@@ -36,7 +36,7 @@ def chosenMappings(context, result, reference, tree):
 
 def _chosenFor(context, node, tree):
     """Return what people choose for the labels of a node; nothing where all is sure, None if they cancel."""
-    matching = context.logic.matches(node, tree)
+    matching = context.logic.results.matches(node, tree)
     if isSure(node, matching):
         return {}
     title = _("The labels of '{name}' and the structures to evaluate").format(name=node.GetName())

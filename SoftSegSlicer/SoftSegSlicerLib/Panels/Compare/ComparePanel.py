@@ -107,7 +107,7 @@ class ComparePanel:
 
     def _fillTrees(self):
         result = self.ui.resultSelector.currentNode()
-        managed = self._context.logic.isManaged(result)
+        managed = self._context.logic.results.isManaged(result)
         entries = [(_("Same as the result"), OF_RESULT)] if managed else []
         entries += [(text, f"{SHIPPED}|{name}") for name, text in shippedByFit(None if managed else result)]
         if self._treeFile:

@@ -93,10 +93,12 @@ class AdoptBar:
     def _adopted(self, tree):
         """Return the segmentation with the tree; None where people cancelled. Nothing is asked where all is sure."""
         logic, dialogs, node = self._context.logic, self._context.dialogs, self._node
-        matching, choices = logic.matches(node, tree), {}
+        matching, choices = logic.results.matches(node, tree), {}
         if not isSure(node, matching):
             title = _("The labels of '{name}' and the structures of the label tree '{tree}'")
             choices = dialogs.askMatches(matching, title.format(name=node.GetName(), tree=tree.name))
             if choices is None:
                 return None
-        return withOverlaps(dialogs, lambda overlaps: logic.adopt(node, tree, mapping=choices, overlaps=overlaps))
+        return withOverlaps(
+            dialogs, lambda overlaps: logic.results.adopt(node, tree, mapping=choices, overlaps=overlaps)
+        )

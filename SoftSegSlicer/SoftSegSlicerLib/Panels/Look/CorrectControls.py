@@ -86,10 +86,10 @@ class CorrectControls:
         self.ui.clickButton.checked = False
 
     def _entries(self, node):
-        tree = self._logic.treeOf(node)
+        tree = self._logic.results.treeOf(node)
         colors, found = node_colors(tree), []
-        for correction in self._logic.corrections(node):
-            about = self._logic.correctedNodeOf(node, correction)
+        for correction in self._logic.corrections.of(node):
+            about = self._logic.corrections.nodeOf(node, correction)
             name = correction.node_id if about is None else about.name
             color = (128, 128, 128) if about is None else colors[about.id]
             found.append({"name": name, "color": color, "correction": correction})
@@ -100,8 +100,8 @@ class CorrectControls:
         ui.editButton.enabled = ui.clickButton.enabled = node is not None
         ui.reachSelector.enabled = on
         ui.radiusSpinBox.enabled = on and chosen(ui.reachSelector) == BRUSH
-        ui.undoButton.enabled = node is not None and self._logic.canUndoCorrection(node)
-        ui.redoButton.enabled = node is not None and self._logic.canRedoCorrection(node)
+        ui.undoButton.enabled = node is not None and self._logic.corrections.canUndo(node)
+        ui.redoButton.enabled = node is not None and self._logic.corrections.canRedo(node)
         ui.removeButton.enabled = self.table.chosen() is not None
 
     # -- Segment Editor -------------------------------------------------------------------------------------------
@@ -110,9 +110,13 @@ class CorrectControls:
         """Go to Segment Editor with the segments that are shown."""
         self.rest()
         chosenId = next(iter(self._selected()), None)
-        if self._node is not None and self._attempt(lambda: self._logic.prepareEditor(self._node, chosenId)):
+        if self._node is not None and self._attempt(
+            lambda: self._logic.corrections.prepareEditor(self._node, chosenId)
+        ):
             slicer.util.selectModule("SegmentEditor")
-            self._logic.prepareEditor(self._node, chosenId)  # opened for the first time it selects the first segment
+            self._logic.corrections.prepareEditor(
+                self._node, chosenId
+            )  # opened for the first time it selects the first segment
             qt.QTimer.singleShot(0, nearest.prepare)
 
     # -- clicks ---------------------------------------------------------------------------------------------------
@@ -146,10 +150,10 @@ class CorrectControls:
         """Ask what it is."""
         if self._marked is not None:
             title = self._title()
-            choices = self._attempt(lambda: self._logic.choicesAt(self._node, self._marked[1]), [])
+            choices = self._attempt(lambda: self._logic.points.choicesAt(self._node, self._marked[1]), [])
             self.ui.correctLabel.text = title
             self.ui.correctLabel.visible = self.ui.answerEdit.visible = True
-            self.menu.fill(self._logic.treeOf(self._node), title, choices)
+            self.menu.fill(self._logic.results.treeOf(self._node), title, choices)
             self.menu.popUp()
 
     def answer(self, nodeId, isNode=True):
@@ -160,13 +164,13 @@ class CorrectControls:
         self.drop()
         slicer.app.setOverrideCursor(qt.QCursor(qt.Qt.WaitCursor))  # a large region takes a moment
         try:
-            self._attempt(lambda: self._logic.correct(self._node, nodeId, voxels, isNode=isNode))
+            self._attempt(lambda: self._logic.corrections.add(self._node, nodeId, voxels, isNode=isNode))
         finally:
             slicer.app.restoreOverrideCursor()
 
     def onAnother(self, *_args):
         """Let a name be typed."""
-        tree = self._logic.treeOf(self._node)
+        tree = self._logic.results.treeOf(self._node)
         completer = qt.QCompleter([node.name for node in tree.nodes], self.ui.answerEdit)
         completer.setProperty("caseSensitivity", 0)
         completer.setProperty("filterMode", int(getattr(qt.Qt.MatchContains, "value", qt.Qt.MatchContains)))
@@ -175,7 +179,7 @@ class CorrectControls:
 
     def onAnswered(self, *_args):
         """Take the typed name or id."""
-        node = self._attempt(lambda: _found(self._logic.treeOf(self._node), self.ui.answerEdit.text.strip()))
+        node = self._attempt(lambda: _found(self._logic.results.treeOf(self._node), self.ui.answerEdit.text.strip()))
         if node is not None:
             self.answer(node.id)
 
@@ -191,21 +195,21 @@ class CorrectControls:
 
     def _mark(self, ras):
         logic, node = self._logic, self._node
-        voxel = self._attempt(lambda: logic.voxelAt(node, ras))
+        voxel = self._attempt(lambda: logic.points.voxelAt(node, ras))
         if voxel is None:
             self._marked = None
             return
         if chosen(self.ui.reachSelector) == REGION:
-            voxels = logic.regionAt(node, voxel)
+            voxels = logic.points.regionAt(node, voxel)
         else:
-            voxels = logic.ballsAt(node, self._points, self.ui.radiusSpinBox.value)
+            voxels = logic.points.ballsAt(node, self._points, self.ui.radiusSpinBox.value)
         self._marked = (voxels, voxel)
-        Marked.show(node, voxels, logic.geometryOf(node))
+        Marked.show(node, voxels, logic.results.geometryOf(node))
 
     def _title(self):
         voxels, voxel = self._marked
-        shown = self._logic.shownAt(self._node, voxel)
-        name = _("unlabelled") if shown is None else self._logic.treeOf(self._node).node(shown).name
+        shown = self._logic.points.shownAt(self._node, voxel)
+        name = _("unlabelled") if shown is None else self._logic.results.treeOf(self._node).node(shown).name
         return _("{count} voxels, currently {name}. Change to:").format(count=np.size(voxels), name=name)
 
     def _hint(self):
@@ -220,25 +224,25 @@ class CorrectControls:
 
     def onChosen(self, correctionId):
         """Show the place of a correction in the slice views."""
-        point = self._attempt(lambda: self._logic.placeOfCorrection(self._node, correctionId))
+        point = self._attempt(lambda: self._logic.corrections.positionOf(self._node, correctionId))
         if point is not None:
             jump(self._node, point)
 
     def onUndo(self, *_args):
         """Take the last change back."""
         if self._node is not None:
-            self._attempt(lambda: self._logic.undoCorrection(self._node))
+            self._attempt(lambda: self._logic.corrections.undo(self._node))
 
     def onRedo(self, *_args):
         """Make it again."""
         if self._node is not None:
-            self._attempt(lambda: self._logic.redoCorrection(self._node))
+            self._attempt(lambda: self._logic.corrections.redo(self._node))
 
     def onRemove(self, *_args):
         """Take the selected correction back."""
         id_ = self.table.chosen()
         if id_ is not None:
-            self._attempt(lambda: self._logic.removeCorrection(self._node, id_))
+            self._attempt(lambda: self._logic.corrections.remove(self._node, id_))
 
 
 def between(first, last, step):

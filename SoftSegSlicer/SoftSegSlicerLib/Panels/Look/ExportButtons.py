@@ -29,11 +29,11 @@ class ExportButtons:
 
     def onExportSegmentation(self, *_args):
         """Make a segmentation with true segments of the labels that are shown."""
-        self._export(self._logic.exportSegmentation)
+        self._export(self._logic.exports.segmentation)
 
     def onExportLabelMap(self, *_args):
         """Make a label map of the labels that are shown."""
-        self._export(self._logic.exportLabelMap)
+        self._export(self._logic.exports.labelMap)
 
     def _export(self, export):
         if self._node is not None:

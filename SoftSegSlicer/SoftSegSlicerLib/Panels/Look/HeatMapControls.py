@@ -78,7 +78,7 @@ class HeatMapControls:
     @property
     def _shown(self):
         """What the scene shows of this segmentation: a ShownMap or ``None``."""
-        return None if self._node is None else self._logic.shownMap(self._node)
+        return None if self._node is None else self._logic.maps.shown(self._node)
 
     @property
     def _deciding(self) -> bool:
@@ -120,7 +120,7 @@ class HeatMapControls:
             self._mode = _MODES[shown.kind]
             self._selected = shown.nodeId
             self._scope(_SCOPES.get(shown.kind, OF_LABELS))
-        style = self._logic.heatMapStyle(self._node)
+        style = self._logic.maps.styleOf(self._node)
         self._listColorMaps(style["colorMap"])
         ui = self._ui
         threshold = style["threshold"] if self.mode != OUTLIERS else ui.thresholdSlider.value
@@ -129,7 +129,7 @@ class HeatMapControls:
             (ui.opacitySlider, "value", style["opacity"]),
             (ui.contourCheck, "checked", style["contour"]),
             (ui.legendCheck, "checked", style["legend"]),
-            (ui.volumeRenderingCheck, "checked", self._logic.volumeRenderingShown(self._node)),
+            (ui.volumeRenderingCheck, "checked", self._logic.maps.volumeRenderingShown(self._node)),
         ):
             wasBlocked = widget.blockSignals(True)
             setattr(widget, attribute, value)
@@ -148,7 +148,7 @@ class HeatMapControls:
         wasBlocked = selector.blockSignals(True)
         before = selector.currentIndex
         selector.clear()
-        known = self._node is not None and self._logic.hasDisagreement(self._node)
+        known = self._node is not None and self._logic.maps.hasDisagreement(self._node)
         selector.addItems([*self._scopes, *([_("disagreement of the repeated predictions")] if known else [])])
         selector.currentIndex = before if before < selector.count else OF_LABELS
         selector.blockSignals(wasBlocked)
@@ -156,7 +156,7 @@ class HeatMapControls:
     def _listColorMaps(self, current: str):
         selector = self._ui.colorMapSelector
         # the map that a style names may not be in this scene: the nearest is drawn then
-        names = list(self._logic.colorMaps()) or [current] * bool(current)
+        names = list(self._logic.maps.colorMaps()) or [current] * bool(current)
         wasBlocked = selector.blockSignals(True)
         if names != [selector.itemText(row) for row in range(selector.count)]:
             selector.clear()
@@ -188,19 +188,19 @@ class HeatMapControls:
             return
         if self._deciding and self._selected is not None:
             del drawn["contour"]
-            self._attempt(lambda: logic.showDecision(node, self._selected, **drawn))
+            self._attempt(lambda: logic.maps.showDecision(node, self._selected, **drawn))
         elif mode == UNCERTAINTY and self._ui.decisionSelector.currentIndex == OF_ANSWERS:
             del drawn["contour"]
-            self._attempt(lambda: logic.showDisagreement(node, **drawn))
+            self._attempt(lambda: logic.maps.showDisagreement(node, **drawn))
         elif mode == UNCERTAINTY and not self._deciding:
-            self._attempt(lambda: logic.showUncertainty(node, **drawn))
+            self._attempt(lambda: logic.maps.showUncertainty(node, **drawn))
         elif mode == OUTLIERS:
             del drawn["contour"], drawn["threshold"]
-            self._attempt(lambda: logic.showOutlierScore(node, **drawn))
+            self._attempt(lambda: logic.outliers.showScore(node, **drawn))
         elif mode == PROBABILITY and self._selected is not None:
-            self._attempt(lambda: logic.showNode(node, self._selected, **drawn))
+            self._attempt(lambda: logic.maps.show(node, self._selected, **drawn))
         elif self._shown is not None:
-            self._attempt(lambda: logic.hideHeatMap(node))
+            self._attempt(lambda: logic.maps.hide(node))
         self._enable()
 
     def _drawn(self):
@@ -215,12 +215,12 @@ class HeatMapControls:
 
     def _style(self, **style):
         if self._shown is not None:
-            self._attempt(lambda: self._logic.styleHeatMap(self._node, **style))
+            self._attempt(lambda: self._logic.maps.style(self._node, **style))
 
     def _onVolumeRendering(self, *_args):
         if self._shown is not None:
             on = self._ui.volumeRenderingCheck.checked
-            self._attempt(lambda: self._logic.showVolumeRendering(self._node, on))
+            self._attempt(lambda: self._logic.maps.showVolumeRendering(self._node, on))
 
     def _enable(self):
         ui = self._ui

@@ -36,10 +36,10 @@ def describeHtml(tree: LabelTree, path: list[tuple[str, float]], soft: bool) -> 
 
 def hoverHtml(logic, node, tree: LabelTree, ras, soft: bool) -> str:
     """Return what lies at a position (RAS, mm) of a segmentation: its path, and whether it is an outlier."""
-    text = describeHtml(tree, logic.describe(node, ras), soft)
-    stored = logic.outliersOf(node)
-    score = None if stored is None else logic.outlierScoreAt(node, ras)
-    if score is None or score <= logic.outlierThreshold(node):
+    text = describeHtml(tree, logic.points.describe(node, ras), soft)
+    stored = logic.outliers.of(node)
+    score = None if stored is None else logic.points.outlierScoreAt(node, ras)
+    if score is None or score <= logic.outliers.threshold(node):
         return text
     said = _("outlier ({name} {score})").format(name=escape(stored.score_name), score=f"{score:.3g}")
     return f"{text} &middot; <i>{said}</i>" if text else f"<i>{said}</i>"

@@ -57,7 +57,7 @@ class LookPanel:
             self.ui.openButton, context, lambda nodes: self.onAdopted(nodes[-1]), self.message.errors, self.message.info
         )
         self.correct = CorrectControls(self.ui, context.logic, self._try, self.tree.selectedIds)
-        self.live = LiveEdits(lambda node: context.logic.takeEdits(node, live=not context.entered))
+        self.live = LiveEdits(lambda node: context.logic.corrections.takeEdits(node, live=not context.entered))
         self.hover = HoverProbe(self.onHover, lambda: context.entered)
         # room for the longest path, so that nothing moves under the mouse
         self.ui.hoverLabel.minimumHeight = self.ui.hoverLabel.maximumHeight = 3 * self.tree.fontMetrics().lineSpacing()
@@ -127,7 +127,7 @@ class LookPanel:
         if node is not self._node or not self._managed:
             self._show(node)
         elif node is not None:
-            self._try(lambda: self.context.logic.takeEdits(node))
+            self._try(lambda: self.context.logic.corrections.takeEdits(node))
             self._followTree()
             if self._behind:
                 self.onCorrected(node)
@@ -140,9 +140,9 @@ class LookPanel:
             return
         node = self.ui.segmentationSelector.currentNode()
         self.message.clear()
-        if node is None or self.context.logic.isManaged(node):
+        if node is None or self.context.logic.results.isManaged(node):
             self.context.segmentation = node
-            self.context.logic.showAlone(node)
+            self.context.logic.results.showAlone(node)
         if node is not self._node:
             self._show(node)
 
@@ -168,14 +168,14 @@ class LookPanel:
 
     @property
     def _managed(self):
-        return self._node is not None and self.context.logic.isManaged(self._node)
+        return self._node is not None and self.context.logic.results.isManaged(self._node)
 
     def _show(self, node):
         self._node, self._behind = node, False
         self.search.clear()
         logic = self.context.logic
-        tree = self._try(lambda: logic.treeOf(node)) if self._managed else None
-        soft = tree is not None and self._try(lambda: logic.parcellationOf(node)) is not None
+        tree = self._try(lambda: logic.results.treeOf(node)) if self._managed else None
+        soft = tree is not None and self._try(lambda: logic.results.parcellationOf(node)) is not None
         self.adopt.show(node is not None and not self._managed, node)
         managed = node if tree is not None else None
         self.volumes.clear(soft)
@@ -225,7 +225,7 @@ class LookPanel:
         self._collapse(level)
 
     def _collapse(self, cut):
-        self._try(lambda: self.context.logic.collapse(self._node, cut))
+        self._try(lambda: self.context.logic.folding.collapse(self._node, cut))
         self._showCut()
         self.context.notify("cutChanged", source=self)
 
@@ -233,7 +233,7 @@ class LookPanel:
         if self.tree.labelTree is None:
             self.level.show(None, None)
             return
-        cut = self.context.logic.cutOf(self._node)
+        cut = self.context.logic.results.cutOf(self._node)
         if not self.tree.isFiltered:
             self.tree.showCut(node.id for node in cut.nodes)
         self.level.show(self.tree.labelTree, cut)
@@ -264,7 +264,7 @@ class LookPanel:
             qt.QTimer.singleShot(0, lambda: self.message.info(text) if text else None)
 
     def _followTree(self):
-        before, tree = self.tree.labelTree, self._try(lambda: self.context.logic.treeOf(self._node))
+        before, tree = self.tree.labelTree, self._try(lambda: self.context.logic.results.treeOf(self._node))
         if tree is None or before is None:
             return
         sameVoxels = structure(before) == structure(tree)

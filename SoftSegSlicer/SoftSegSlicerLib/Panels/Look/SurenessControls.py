@@ -35,22 +35,22 @@ class SurenessControls:
     def show(self, node, soft: bool) -> None:
         """Stand for another segmentation (``None`` for none), as its scene nodes say."""
         self._node = node if soft else None
-        self._stored = None if self._node is None else self._attempt(lambda: self._logic.outliersOf(node))
+        self._stored = None if self._node is None else self._attempt(lambda: self._logic.outliers.of(node))
         self.refresh()
 
     def refresh(self) -> None:
         """Follow the scene."""
         ui, node, stored = self._ui, self._node, self._stored
-        confidence = None if node is None else self._logic.confidenceOf(node)
+        confidence = None if node is None else self._logic.confidence.of(node)
         ui.confidenceCheck.enabled = node is not None
         self._set(ui.confidenceCheck, "checked", confidence is not None)
         if confidence is not None:
             self._set(ui.confidenceSlider, "value", confidence)
         for widget in ("outliersCheck", "leaveOutCheck"):
             getattr(ui, widget).enabled = stored is not None
-        shown = None if stored is None else self._logic.outliersShown(node)
+        shown = None if stored is None else self._logic.outliers.opacityOf(node)
         self._set(ui.outliersCheck, "checked", shown is not None)
-        self._set(ui.leaveOutCheck, "checked", stored is not None and self._logic.outliersLeftOut(node))
+        self._set(ui.leaveOutCheck, "checked", stored is not None and self._logic.outliers.areLeftOut(node))
         if shown is not None:
             self._set(ui.outlierOpacitySlider, "value", shown)
         if stored is not None:
@@ -59,7 +59,7 @@ class SurenessControls:
 
     def _span(self, stored):
         """Let the threshold slider go through all scores that are stored, in steps that can be seen."""
-        slider, threshold = self._ui.outlierThresholdSlider, self._logic.outlierThreshold(self._node)
+        slider, threshold = self._ui.outlierThresholdSlider, self._logic.outliers.threshold(self._node)
         wasBlocked = slider.blockSignals(True)
         width = stored.high - stored.low
         slider.decimals = 4 if width < 1 else 3 if width < 10 else 2
@@ -75,35 +75,35 @@ class SurenessControls:
         ui, node = self._ui, self._node
         if node is not None:
             wanted = ui.confidenceSlider.value if ui.confidenceCheck.checked else None
-            self._attempt(lambda: self._logic.setConfidence(node, wanted))
+            self._attempt(lambda: self._logic.confidence.set(node, wanted))
         self._describe()
 
     def _onMark(self, *_args):
         ui, node = self._ui, self._node
         if self.hasScore:
             if ui.outliersCheck.checked:
-                self._attempt(lambda: self._logic.showOutliers(node, ui.outlierOpacitySlider.value))
+                self._attempt(lambda: self._logic.outliers.show(node, ui.outlierOpacitySlider.value))
             else:
-                self._logic.hideOutliers(node)
+                self._logic.outliers.hide(node)
         self._describe()
 
     def _onOpacity(self, *_args):
         if self.hasScore and self._ui.outliersCheck.checked:
-            self._attempt(lambda: self._logic.showOutliers(self._node, self._ui.outlierOpacitySlider.value))
+            self._attempt(lambda: self._logic.outliers.show(self._node, self._ui.outlierOpacitySlider.value))
 
     def _onLeaveOut(self, *_args):
         if self.hasScore:
-            self._attempt(lambda: self._logic.leaveOutliersOut(self._node, self._ui.leaveOutCheck.checked))
+            self._attempt(lambda: self._logic.outliers.leaveOut(self._node, self._ui.leaveOutCheck.checked))
         self._describe()
 
     def _onThreshold(self, *_args):
         if self.hasScore:
-            self._attempt(lambda: self._logic.setOutlierThreshold(self._node, self._ui.outlierThresholdSlider.value))
+            self._attempt(lambda: self._logic.outliers.setThreshold(self._node, self._ui.outlierThresholdSlider.value))
         self._describe()
 
     def _onReset(self, *_args):
         if self.hasScore:
-            self._attempt(lambda: self._logic.setOutlierThreshold(self._node, None))
+            self._attempt(lambda: self._logic.outliers.setThreshold(self._node, None))
             self._span(self._stored)
         self._describe()
 
@@ -120,7 +120,7 @@ class SurenessControls:
         ui.outliersLabel.visible = bool(ui.outliersLabel.text)
 
     def _depthsText(self):
-        depths = {} if self._node is None else self._logic.answeredDepths(self._node)
+        depths = {} if self._node is None else self._logic.confidence.depths(self._node)
         levels = sorted((level for level in depths if level), reverse=True)
         parts = [
             _("level {level}: {percent}").format(level=n, percent=_percent(depths[n])) for n in levels if depths[n]
@@ -136,9 +136,9 @@ class SurenessControls:
         if self._stored is None:
             return _("No outlier score: segment the scan with the option 'Outliers' and a model with an outlier score.")
         return _("{volume} ml have a score ({name}) beyond {threshold}; stored with the model: {stored}.").format(
-            volume=f"{self._logic.outlierMl(self._node):.1f}",
+            volume=f"{self._logic.outliers.ml(self._node):.1f}",
             name=self._stored.score_name,
-            threshold=f"{self._logic.outlierThreshold(self._node):.4g}",
+            threshold=f"{self._logic.outliers.threshold(self._node):.4g}",
             stored=f"{self._stored.threshold:.4g}",
         )
 

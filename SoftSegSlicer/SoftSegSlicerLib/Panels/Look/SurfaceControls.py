@@ -26,7 +26,7 @@ class SurfaceControls:
         self._button, self._logic, self._attempt = button, logic, attempt
         self._node, self._tag, self._work, self._drawn = None, None, {}, 0.0
         button.clicked.connect(lambda *_args: self._onClicked())
-        logic.onSurfacesWanted = self.make
+        logic.surfaces.onWanted = self.make
         self.show(None)
 
     def show(self, node):
@@ -41,7 +41,7 @@ class SurfaceControls:
 
     def make(self, node):
         """Make the surfaces that a segmentation lacks, a moment at a time."""
-        steps = self._logic.surfaceSteps(node)
+        steps = self._logic.surfaces.steps(node)
         if node.GetID() in self._work:
             self._work[node.GetID()].cancel()
 
@@ -50,11 +50,11 @@ class SurfaceControls:
                 self._button.text = _("Show 3D ({done} of {total})").format(done=done, total=total)
             if time.monotonic() - self._drawn > _DRAW_SECONDS:
                 self._drawn = time.monotonic()
-                self._logic.drawSurfaces(node)
+                self._logic.surfaces.draw(node)
 
         def onDone():
             self._work.pop(node.GetID(), None)
-            self._logic.drawSurfaces(node)
+            self._logic.surfaces.draw(node)
             self._update()
 
         self._drawn = time.monotonic()
@@ -65,17 +65,17 @@ class SurfaceControls:
         for work in self._work.values():
             work.cancel()
         self._work.clear()
-        self._logic.onSurfacesWanted = None
+        self._logic.surfaces.onWanted = None
         self.show(None)
 
     def _onClicked(self):
         node, on = self._node, self._button.checked
         if node is not None:
-            self._attempt(lambda: self._logic.showSurfaces(node, on))
+            self._attempt(lambda: self._logic.surfaces.show(node, on))
         self._update()
 
     def _update(self):
         self._button.enabled = self._node is not None
-        self._button.checked = self._node is not None and self._logic.surfacesShown(self._node)
+        self._button.checked = self._node is not None and self._logic.surfaces.areShown(self._node)
         if self._node is None or self._node.GetID() not in self._work:
             self._button.text = _("Show 3D")

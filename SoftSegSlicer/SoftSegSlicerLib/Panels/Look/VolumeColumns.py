@@ -52,11 +52,11 @@ class VolumeColumns:
         """Show the volumes of a segmentation in a LabelTreeWidget; ``onError`` is called with what kept it."""
         volumes = {}
         try:
-            volumes = logic.nodeVolumes(node)
+            volumes = logic.volumes.ofNodes(node)
         except SoftSegError as error:
             onError(error)
         self.set(volumes)
-        self.explain(tree.headerItem(), logic.volumesAreWorld(node))
+        self.explain(tree.headerItem(), logic.volumes.areWorld(node))
         tree.refreshCells()
 
     def set(self, volumes) -> None:

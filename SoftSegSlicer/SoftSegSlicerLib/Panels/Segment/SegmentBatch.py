@@ -184,8 +184,8 @@ class SegmentBatch:
     def _loaded(self, written):
         """Return a new segmentation of a result's file, with the picture beside it as what it lies on."""
         logic, picture = self._context.logic, pictureOf(written)
-        behind = logic.loadPicture(picture, written.case) if picture.is_file() else None
-        return logic.loadParcellation(written.file(SOFT), behind, written.case)
+        behind = logic.segmenting.loadPicture(picture, written.case) if picture.is_file() else None
+        return logic.results.load(written.file(SOFT), behind, written.case)
 
     def _jobOfFiles(self, case, model, device, cut, output, options):
         cube = bool(self._modelOf()[1].cubes)
@@ -207,12 +207,12 @@ class SegmentBatch:
             node = slicer.mrmlScene.GetNodeByID(key)
             if node is None:
                 raise InputError(_("the volume {name} was deleted").format(name=name))
-            return logic.prepareSegment(
+            return logic.segmenting.prepare(
                 [node], model, cut=levelOf(cut), device=device, outputFolder=output or None, **options
             )
 
         def finish(prepared):
-            node = yield from logic.finishSteps(prepared)
+            node = yield from logic.segmenting.steps(prepared)
             self._results[key] = node.GetID()
 
         return Job(key, name, prepare, finish)

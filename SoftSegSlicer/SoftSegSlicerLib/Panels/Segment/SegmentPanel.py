@@ -109,7 +109,7 @@ class SegmentPanel:
         cut, device, options = levelOf(parameters.cut), parameters.device, self.doubt.options()
 
         def prepare():
-            return logic.prepareSegment(volumes, model, cut=cut, device=device, mask=mask, **options)
+            return logic.segmenting.prepare(volumes, model, cut=cut, device=device, mask=mask, **options)
 
         name = os.path.basename(volumes[0]) if self.inputs.fromFiles else volumes[0].GetName()
         self._start([Job("", name, prepare, self._finishOne)])
@@ -139,7 +139,7 @@ class SegmentPanel:
     def onVolumes(self, *_arguments):
         """Show the table of volumes beside the views."""
         if self._resultNode() is not None:
-            showTable(self._context.logic.volumesTable(self._resultNode()))
+            showTable(self._context.logic.volumes.table(self._resultNode()))
 
     # -- the run --------------------------------------------------------------------------------------------------
 
@@ -165,10 +165,10 @@ class SegmentPanel:
 
     def _finishOne(self, prepared):
         logic = self._context.logic
-        node = yield from logic.finishSteps(prepared, table=False)
+        node = yield from logic.segmenting.steps(prepared, table=False)
         self._result = node.GetID()
         self._context.segmentation = node
-        self._volumes.start(node, lambda: logic.volumesTable(node) if node.GetScene() is not None else None)
+        self._volumes.start(node, lambda: logic.volumes.table(node) if node.GetScene() is not None else None)
 
     def _onOpened(self, nodes):
         self.messages.clear()

@@ -68,13 +68,13 @@ class TrainChoices:
         if source == "file":
             entries.append((_("As in the dataset"), OF_DATASET, ""))
         else:
-            managed = [case.labels for case in cases if self._context.logic.isManaged(case.labels)]
+            managed = [case.labels for case in cases if self._context.logic.results.isManaged(case.labels)]
             if managed:
                 entries.append(
                     (_("Tree of {name}").format(name=managed[0].GetName()), OF_SEGMENTATION, managed[0].GetID())
                 )
             entries.append((_("Names of the segments, one level"), OWN, ""))
-        made = [case.labels for case in cases if not self._context.logic.isManaged(case.labels)]
+        made = [case.labels for case in cases if not self._context.logic.results.isManaged(case.labels)]
         ranked = shippedByFit(made[0] if source != "file" and made else None)
         entries += [(text, SHIPPED, name) for name, text in ranked]
         entries += [(os.path.basename(path), FILE, path) for path in self._files]
@@ -157,7 +157,7 @@ class TrainChoices:
         node = slicer.mrmlScene.GetNodeByID(nodeId)
         if node is None:
             raise InputError("the segmentation with the chosen tree was removed", hint="choose a label tree")
-        return self._context.logic.treeOf(node)
+        return self._context.logic.results.treeOf(node)
 
     def _chosen(self):
         data = chosen(self._ui.treeSelector)

@@ -49,7 +49,7 @@ class TrainCorrections:
     def look(self):
         """Look for corrected results in the scene; painted segments become corrections first."""
         logic = self._context.logic
-        self._found = [len(logic.corrections(node)) for node, _scan in self._results()]
+        self._found = [len(logic.corrections.of(node)) for node, _scan in self._results()]
 
     def refresh(self, busy=""):
         """Show what was found; ``busy`` says why nothing can start, empty if it can."""
@@ -99,7 +99,7 @@ class TrainCorrections:
         self._begin(folder, request, partial(writeCorrections, files, logic, results, channel, self._original()))
 
     def _results(self):
-        return self._context.logic.correctedResults()
+        return self._context.logic.corrections.results()
 
     def _model(self):
         node = self._context.parameterNode

@@ -47,7 +47,7 @@ class TreeFileButtons:
 
     def _onMenu(self, *_args):
         context = self._panel.context
-        self._shown.enabled = context.segmentation is not None and context.logic.isManaged(context.segmentation)
+        self._shown.enabled = context.segmentation is not None and context.logic.results.isManaged(context.segmentation)
 
     def takeShown(self, *_args) -> None:
         """Go back to the tree of the segmentation that is shown."""

@@ -105,7 +105,7 @@ class TreePanel:
         node = self.context.segmentation
         if node is None:
             self._attached = None
-        elif node is not self._attached and self.context.logic.isManaged(node):
+        elif node is not self._attached and self.context.logic.results.isManaged(node):
             busy = self._attached is None and (self.editor.isModified or node is self._leftAlone)
             if not busy:
                 self._attach(node)
@@ -132,7 +132,11 @@ class TreePanel:
     def _attach(self, node):
         logic = self.context.logic
         try:
-            tree, original, merged = logic.treeOf(node), logic.originalTree(node), logic.mergedOf(node)
+            tree, original, merged = (
+                logic.results.treeOf(node),
+                logic.results.originalTree(node),
+                logic.results.mergedOf(node),
+            )
         except SoftSegError as error:
             self.message.error(error)
             return
@@ -146,7 +150,7 @@ class TreePanel:
         # moved branches of a large result take a moment
         slicer.app.setOverrideCursor(qt.QCursor(qt.Qt.WaitCursor))
         try:
-            self.context.logic.setTree(self._attached, state.tree, merged=self.editor.merged(state))
+            self.context.logic.folding.setTree(self._attached, state.tree, merged=self.editor.merged(state))
         finally:
             slicer.app.restoreOverrideCursor()
 
@@ -184,7 +188,7 @@ class TreePanel:
     def takeShownTree(self) -> None:
         """Edit the tree of the segmentation that is shown."""
         node = self.context.segmentation
-        if node is not None and self.context.logic.isManaged(node):
+        if node is not None and self.context.logic.results.isManaged(node):
             self._attach(node)
             self.show()
 

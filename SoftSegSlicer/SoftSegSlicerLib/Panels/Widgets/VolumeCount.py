@@ -30,7 +30,7 @@ class VolumeCount:
 
     def _steps(self, segmentationNode):
         if segmentationNode.GetScene() is not None:
-            yield from self._logic.countVolumes(segmentationNode)
+            yield from self._logic.volumes.count(segmentationNode)
 
 
 def _ignore(*_args):

@@ -1,16 +1,17 @@
-"""What a click in a slice view means: the voxels around it, and what they may be."""
+"""What lies at a point: the voxels around it, what they are shown as, and what else they may be."""
 
 from dataclasses import dataclass
 
 import numpy as np
 
-from softseg.errors import InputError
 from softseg.soft.correcting.choosing import ball, region, suggestions
 from softseg.soft.points import PointReader
 
 from ..Scene import Folding
 from ..Scene.LabelSource import SoftSource
-from ..Scene.Probe import toLocal
+from ..Scene.ParcellationNode import ParcellationStore
+from ..Scene.Probe import Probe, toLocal
+from ..Scene.Sureness import Sureness
 
 MOST = 8
 """Nodes that a click suggests, besides what is shown there and its opposite."""
@@ -32,12 +33,42 @@ class Choice:
     share: float | None
 
 
-class ClicksLogic:
-    """Voxels and choices at points of the world; mixed into the logic of results."""
+class Points:
+    """Voxels of a result, and structures, at points of the world.
+
+    Parameters
+    ----------
+    results: Results.
+    """
+
+    def __init__(self, results):
+        self._results = results
+        self._probes = ParcellationStore(most=2)
+
+    def describe(self, segmentationNode, ras):
+        """Return what lies at a point: ``[(node id, share), ...]`` from the root to the largest node of the cut.
+
+        Where labels are held to a confidence, the path ends with the deepest node that is sure.
+
+        Parameters
+        ----------
+        segmentationNode: a segmentation of ours.
+        ras: three numbers, mm in the world.
+
+        Returns
+        -------
+        empty outside the grid, and where nothing is labelled.
+        """
+        probe, confidence = self._probe(segmentationNode), Sureness.of(segmentationNode).confidence
+        return probe.path(toLocal(segmentationNode, ras), self._results.cutOf(segmentationNode), confidence)
+
+    def outlierScoreAt(self, segmentationNode, ras):
+        """Return the outlier score at a point (RAS, mm), None outside the grid or without a score."""
+        return self._probe(segmentationNode).outlierScore(toLocal(segmentationNode, ras))
 
     def voxelAt(self, segmentationNode, ras):
         """Return the voxel ``(k, j, i)`` of a result's grid at a point (RAS mm in the world), None outside."""
-        geometry = self._shownSource(segmentationNode).geometry
+        geometry = self._results.shown(segmentationNode).geometry
         place = np.linalg.inv(geometry.affine) @ [*toLocal(segmentationNode, ras), 1.0]
         voxel = tuple(np.rint(place[2::-1]).astype(int).tolist())
         inside = all(0 <= at < size for at, size in zip(voxel, geometry.shape, strict=True))
@@ -45,7 +76,7 @@ class ClicksLogic:
 
     def shownAt(self, segmentationNode, voxel):
         """Return the id of the node that a voxel ``(k, j, i)`` is shown as, None where it is shown as nothing."""
-        tree = self.treeOf(segmentationNode)
+        tree = self._results.treeOf(segmentationNode)
         value = int(self._labels(segmentationNode)[voxel])
         if value == 0:
             return None if tree.background is None else tree.background.id
@@ -53,13 +84,13 @@ class ClicksLogic:
 
     def regionAt(self, segmentationNode, voxel):
         """Return flat indices of the voxels that are connected with one and shown as the same node."""
-        self.takeEdits(segmentationNode)
-        shown = _Shown(self._shownSource(segmentationNode).geometry, self._labels(segmentationNode))
+        self._results.source(segmentationNode)  # what was painted becomes a correction first
+        shown = _Shown(self._results.shown(segmentationNode).geometry, self._labels(segmentationNode))
         return np.flatnonzero(region(shown, None, voxel))
 
     def ballsAt(self, segmentationNode, points, radius):
         """Return flat indices of the voxels within ``radius`` mm of any of some points (RAS mm in the world)."""
-        geometry = self._shownSource(segmentationNode).geometry
+        geometry = self._results.shown(segmentationNode).geometry
         toGrid = np.linalg.inv(geometry.affine)
         found = np.zeros(geometry.shape, bool)
         for point in points:
@@ -72,7 +103,7 @@ class ClicksLogic:
 
         Siblings of what is shown are always among them, and the background comes last.
         """
-        source, cut = self._shownSource(segmentationNode), self.cutOf(segmentationNode)
+        source, cut = self._results.shown(segmentationNode), self._results.cutOf(segmentationNode)
         shown, tree = self.shownAt(segmentationNode, voxel), cut.tree
         background = None if tree.background is None else tree.background.id
         if isinstance(source, SoftSource):
@@ -86,31 +117,19 @@ class ClicksLogic:
         last = [] if shown in (None, background) else [Choice(shown, False, None)]
         return [*first, *others, *last, *([] if background is None else [Choice(background, True, None)])]
 
-    def geometryOf(self, segmentationNode):
-        """Return the whole grid of a result, in the segmentation's own coordinates."""
-        self._requireManaged(segmentationNode)
-        return self._shownSource(segmentationNode).geometry
-
-    def placeOfCorrection(self, segmentationNode, correctionId):
-        """Return a point in the middle of a correction, ``(r, a, s)`` in the result's own coordinates.
-
-        Raises
-        ------
-        InputError: there is no such correction.
-        """
-        found = [each for each in self.corrections(segmentationNode) if each.id == correctionId]
-        if not found:
-            raise InputError(f"there is no correction '{correctionId}'", hint="list them")
-        geometry = self.geometryOf(segmentationNode)
-        places = np.stack(np.unravel_index(found[0].runs.voxels(), geometry.shape), axis=1)
-        voxel = places[np.abs(places - places.mean(axis=0)).sum(axis=1).argmin()]
-        return tuple((geometry.affine @ [*voxel[::-1], 1.0])[:3].tolist())
+    def forget(self):
+        """Let go of everything that was looked up, as when the scene is closed."""
+        self._probes.clear()
 
     def _labels(self, segmentationNode):
-        source, cut = self._shownSource(segmentationNode), self.cutOf(segmentationNode)
+        source, cut = self._results.shown(segmentationNode), self._results.cutOf(segmentationNode)
         out = np.zeros(source.geometry.shape, np.uint16)
         out[source.box] = source.labels(cut)
         return out
+
+    def _probe(self, segmentationNode):
+        source = self._results.source(segmentationNode)
+        return self._probes.derived(id(source), lambda: Probe(source))
 
 
 @dataclass(frozen=True)
