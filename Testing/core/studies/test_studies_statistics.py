@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.stats import norm
 
 from softseg.studies.findings.statistics import bootstrap_interval, compare_paired, holm, signed_rank_p
 
@@ -66,6 +67,28 @@ def test_exchange_turns_everything_round(values: list[float]) -> None:
     assert one.difference == pytest.approx(-back.difference)
     assert (one.wins, one.ties, one.losses) == (back.losses, back.ties, back.wins)
     assert one.p == pytest.approx(back.p, nan_ok=True)
+
+
+def test_interval_is_bca_by_hand() -> None:
+    values = np.array([0.1, 0.2, 0.25, 0.3, 0.9, 1.4])  # skewed: percentile and BCa differ
+    generator = np.random.default_rng(0)
+    means = values[generator.integers(6, size=(200_000, 6))].mean(axis=1)
+    bias = norm.ppf((means < values.mean()).mean() / 2 + (means <= values.mean()).mean() / 2)
+    left_out = np.array([np.delete(values, place).mean() for place in range(6)])
+    gaps = left_out.mean() - left_out
+    acceleration = (gaps**3).sum() / (6 * (gaps**2).sum() ** 1.5)
+    ends = bias + norm.ppf([0.025, 0.975])
+    expected = np.quantile(means, norm.cdf(bias + ends / (1 - acceleration * ends)))
+    assert bootstrap_interval(values, resamples=100_000) == pytest.approx(expected, abs=0.01)
+    assert np.abs(np.quantile(means, [0.025, 0.975]) - expected).max() > 0.03
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("values", [[0, 0, 0, 1e-300], [1, 1 + 2e-16, 1 + 4e-16], [0.1, 0.1, 0.1, 0.2], [0.0, 1.0]])
+def test_intervals_of_values_that_hardly_differ(values: list[float]) -> None:
+    low, high = bootstrap_interval(np.array(values, np.float64))
+    assert min(values) <= low <= high <= max(values)
+    assert bootstrap_interval(np.full(4, 0.3)) == (0.3, 0.3)
 
 
 def test_interval_covers_the_mean_about_as_often_as_it_says() -> None:

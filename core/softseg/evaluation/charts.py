@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from softseg.evaluation.results import Report
     from softseg.tree import LabelTree
 
+PAGE_WIDTH = 10.5
+"""Width in inches of a report's text, so of a chart that stands alone; two side by side have half of it."""
+
 INK, FAINT, ACCENT, SECOND = "#1d2330", "#d9dde3", "#1f6f8b", "#d1793b"
 FEWEST = 30
 """A bin of a reliability curve with fewer voxels is not drawn: chance decides where it lies (our default)."""
@@ -85,7 +88,7 @@ def structure_chart(report: Report, level: int, colors: dict[str, tuple[int, int
     table = [row for row in table if row["node"] in values]
     columns = 1 if len(table) <= 40 else 2
     per_column = math.ceil(len(table) / columns)
-    figure = Figure(figsize=(10.4, 0.9 + 0.155 * max(per_column, 4)), layout="constrained")
+    figure = Figure(figsize=(PAGE_WIDTH, 0.9 + 0.155 * max(per_column, 4)), layout="constrained")
     every_axes = np.atleast_1d(figure.subplots(1, columns))
     for number, axes in enumerate(every_axes):
         part = table[number * per_column : (number + 1) * per_column]
@@ -171,10 +174,10 @@ def reliability_chart(curves: Sequence[tuple[str, Reliability]], what: str) -> F
     """Draw reliability diagrams side by side: truth against confidence, with the fraction of voxels per bin below."""
     columns = min(6, len(curves))
     lines = math.ceil(len(curves) / columns)
-    side = min(2.6, 10.4 / columns)
+    side = min(2.6, PAGE_WIDTH / columns)
     headings = ["\n".join([*textwrap.wrap(title, int(12 * side)), f"ECE {curve.error:.3f}"]) for title, curve in curves]
     above = 0.15 * max(heading.count("\n") for heading in headings)
-    figure = Figure(figsize=(max(side * columns, 5.2), (side + above + 0.6) * lines), layout="constrained")
+    figure = Figure(figsize=(PAGE_WIDTH, (side + above + 0.6) * lines), layout="constrained")
     for place, (_, curve) in enumerate(curves):
         axes = figure.add_subplot(lines, columns, place + 1)
         confidence, truth = (np.where(curve.count >= FEWEST, part, np.nan) for part in curve.curve)
@@ -200,7 +203,7 @@ def reliability_chart(curves: Sequence[tuple[str, Reliability]], what: str) -> F
 
 def answer_chart(answers: Answers, tree: LabelTree) -> Figure:
     """Draw over the confidence how many voxels are answered at each level, and how often the answers are right."""
-    figure = Figure(figsize=(6.4, 3.4), layout="constrained")
+    figure = Figure(figsize=(PAGE_WIDTH, 3.4), layout="constrained")
     axes = figure.subplots()
     fractions = np.nan_to_num(answers.fractions)
     names = level_names(tree)

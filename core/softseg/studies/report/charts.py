@@ -11,10 +11,16 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 
-from softseg.evaluation.charts import FAINT, INK
+from softseg.evaluation.charts import FAINT, INK, PAGE_WIDTH
+from softseg.evaluation.colors import ink_on
 
-COLORS = ("#1f6f8b", "#d1793b", "#5b8c3e", "#8a5fa8", "#b8455a", "#7a7f8c", "#c9a227", "#3e7cb1")
-"""Colours of the variants, in order, over again if there are more."""
+COLORS = (
+    "#0078f0", "#a56900", "#5a0f87", "#69d2b4", "#ff5a69", "#2d3c00", "#ff96ff", "#787896", "#c3c32d", "#690f3c",
+)  # fmt: skip
+"""Colours of the variants, in order: ten that also people with a colour vision deficiency can tell apart (ours)."""
+
+MARKERS = "osD^vP*X"
+"""Markers of the variants, in order: they differ where colours repeat."""
 
 Table = Mapping[str, Mapping[str, float]]
 """Values by variant and subject."""
@@ -25,21 +31,32 @@ def color_of(variants: Sequence[str]) -> dict[str, str]:
     return {name: COLORS[place % len(COLORS)] for place, name in enumerate(variants)}
 
 
-def paired_dots(tables: Mapping[str, Table], variants: Sequence[str], unit: str) -> Figure:
-    """Draw, in a panel per number, a dot per variant and subject, dots of one subject joined; a bar marks each mean."""
+def marker_of(variants: Sequence[str]) -> dict[str, str]:
+    """Return a marker for each variant; no two of 20 share both colour and marker."""
+    return {name: MARKERS[(place + place // len(COLORS)) % len(MARKERS)] for place, name in enumerate(variants)}
+
+
+def subject_dots(tables: Mapping[str, Table], variants: Sequence[str], unit: str) -> Figure:
+    """Draw, in a panel per number, a dot per variant and subject; a bar marks each mean.
+
+    Subjects stand in one order within a row. Nothing joins the rows: variants have no order.
+    """
     figure, panels = _panels(len(tables), variants)
     colors = color_of(variants)
     for axes, (title, table) in zip(panels, tables.items(), strict=True):
-        for name in sorted({name for values in table.values() for name in values}):
-            values = [table.get(variant, {}).get(name, math.nan) for variant in variants]
-            axes.plot(values, range(len(variants)), color="#c4cad3", lw=0.8, zorder=1)
+        names = sorted({name for values in table.values() for name in values})
+        heights = dict(zip(names, np.linspace(-0.22, 0.22, len(names)) if len(names) > 1 else [0.0], strict=True))
         for place, variant in enumerate(variants):
-            own = _finite(table.get(variant, {}).values())
+            found = {name: value for name, value in table.get(variant, {}).items() if math.isfinite(value)}
+            own = list(found.values())
             if own:
-                axes.scatter(own, [place] * len(own), color=colors[variant], s=20, zorder=3, edgecolor="white", lw=0.5)
+                rows = [place + heights[name] for name in found]
+                axes.scatter(own, rows, color=colors[variant], s=20, zorder=3, edgecolor="white", lw=0.5)
                 axes.vlines(np.mean(own), place - 0.3, place + 0.3, color=INK, lw=2.0, zorder=4)
         dress(axes, title, "", "", grid="x")
-    figure.supxlabel(f"a line joins one {unit}; a bar is the mean", fontsize=8, color="#5b6470")
+    figure.supxlabel(
+        f"a dot is one {unit}, from top to bottom in the same order; a bar is the mean", fontsize=8, color="#5b6470"
+    )
     return figure
 
 
@@ -53,7 +70,15 @@ def level_bars(values: Mapping[int, Table], variants: Sequence[str]) -> Figure:
             if own:
                 axes.barh(place, np.mean(own), 0.72, color=colors[variant])
                 axes.hlines(place, min(own), max(own), color=INK, lw=1.0)
-                axes.text(0, place, f" {np.mean(own):.3f}", fontsize=7.5, va="center", ha="left", color="white")
+                axes.text(
+                    0,
+                    place,
+                    f" {np.mean(own):.3f}",
+                    fontsize=7.5,
+                    va="center",
+                    ha="left",
+                    color=ink_on(colors[variant]),
+                )
         dress(axes, f"Level {level}" + (", leaves" if level == max(values) else ""), "", "", grid="x")
     return figure
 
@@ -93,8 +118,7 @@ def _panels(count: int, variants: Sequence[str]) -> tuple[Figure, list[Axes]]:
     columns = min(count, 2 if count == 4 else 3)
     rows = -(-count // columns)
     layout = ConstrainedLayoutEngine(hspace=0.08)
-    label = 0.075 * max(map(len, variants), default=0)
-    figure = Figure(figsize=(label + 2.5 * columns + 0.4, rows * (0.27 * len(variants) + 0.85)), layout=layout)
+    figure = Figure(figsize=(PAGE_WIDTH, rows * (0.27 * len(variants) + 0.85)), layout=layout)
     grid = figure.subplots(rows, columns, sharey=True, squeeze=False).ravel()
     for axes in grid[count:]:
         axes.set_visible(False)
@@ -113,7 +137,7 @@ def score_grid(
     values: Sequence[Sequence[float]], variants: Sequence[str], scores: Sequence[str], title: str, lowest: float
 ) -> Figure:
     """Draw a table of numbers as coloured cells, ``values[variant][score]``; ``lowest`` and below is palest."""
-    figure = Figure(figsize=(1.6 + 1.15 * len(scores), 0.9 + 0.5 * len(variants)), layout="constrained")
+    figure = Figure(figsize=(PAGE_WIDTH, 0.9 + 0.4 * len(variants)), layout="constrained")
     axes = figure.subplots()
     array = np.array(values, np.float64)
     axes.imshow(array, cmap="YlGnBu", vmin=lowest, vmax=1.0, aspect="auto")
@@ -161,9 +185,9 @@ def learning_curves(
     curves: Mapping[str, Sequence[Curve]], metric: str, variants: Sequence[str], title: str, *, log: bool = False
 ) -> Figure:
     """Draw a score or loss of every training over its steps, in the colour of its variant."""
-    figure = Figure(figsize=(8.4, 3.4), layout="constrained")
+    figure = Figure(figsize=(PAGE_WIDTH, 3.6), layout="constrained")
     axes = figure.subplots()
-    colors = color_of(variants)
+    colors, markers = color_of(variants), marker_of(variants)
     for variant, runs in curves.items():
         for number, (steps, scores) in enumerate(runs):
             name = variant if number == 0 else None
@@ -173,8 +197,9 @@ def learning_curves(
                 scores,
                 color=colors[variant],
                 lw=0.9,
-                marker="o" if len(steps) < 40 else "",
-                ms=2.2,
+                marker=markers[variant],
+                markevery=max(1, len(steps) // 12),
+                ms=3.0,
                 alpha=strength,
                 label=name,
             )
@@ -189,7 +214,7 @@ def size_gain(points: Mapping[str, Sequence[tuple[float, float]]], variants: Seq
     """Draw, in a panel per variant, a dot per structure: what it gains against its size in ml."""
     columns = min(len(points), 4)
     rows = -(-len(points) // columns)
-    figure = Figure(figsize=(max(3.6, 2.6 * columns + 0.5), 2.5 * rows + 0.3), layout="constrained")
+    figure = Figure(figsize=(PAGE_WIDTH, 2.5 * rows + 0.3), layout="constrained")
     grid = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False).ravel()
     colors = color_of(variants)
     for axes, (variant, own) in zip(grid, points.items(), strict=False):
@@ -208,17 +233,20 @@ def size_gain(points: Mapping[str, Sequence[tuple[float, float]]], variants: Seq
 def reliability(
     curves: Mapping[str, tuple[Sequence[float], Sequence[float]]], title: str, variants: Sequence[str]
 ) -> Figure:
-    """Draw accuracy against confidence of each variant."""
-    figure = Figure(figsize=(5.9, 3.7), layout="constrained")
-    axes = figure.subplots()
+    """Draw accuracy against confidence of each variant, and beside it how far it is off at each confidence."""
+    figure = Figure(figsize=(PAGE_WIDTH, 3.7), layout="constrained")
+    axes, gaps = figure.subplots(1, 2, width_ratios=[1, 1.35])
     axes.plot([0, 1], [0, 1], ls="--", color="#9aa1ab", lw=1)
-    colors = color_of(variants)
+    gaps.axhline(0, ls="--", color="#9aa1ab", lw=1)
+    colors, markers = color_of(variants), marker_of(variants)
     for variant, (confidence, accuracy) in curves.items():
-        axes.plot(confidence, accuracy, marker="o", ms=3, lw=1.3, color=colors[variant], label=variant)
-    axes.set_xlim(0, 1)
-    axes.set_ylim(0, 1)
-    axes.set_aspect("equal")
+        gap = np.subtract(accuracy, confidence)
+        for panel, values, name in ((axes, accuracy, variant), (gaps, gap, None)):
+            panel.plot(confidence, values, marker=markers[variant], ms=3.5, lw=1.3, color=colors[variant], label=name)
+    axes.set(xlim=(0, 1), ylim=(0, 1), aspect="equal")
+    gaps.set_xlim(0, 1)
     dress(axes, title, "confidence", "accuracy")
+    dress(gaps, "Accuracy minus confidence", "confidence", "")
     _legend_beside(figure, axes)
     return figure
 

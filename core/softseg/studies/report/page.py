@@ -140,7 +140,7 @@ def _figures(study: Study, found: Findings, density: str, columns: Sequence[Colu
     if not columns:
         return []
     tables = {c.name: found.by_unit.get(Key(density, "", "", c.level, c.metric), {}) for c in columns}
-    dots = charts.paired_dots(tables, found.variants, unit_name(study))
+    dots = charts.subject_dots(tables, found.variants, unit_name(study))
     figures = [_figure(dots, "Every subject", f"Every {unit_name(study)}. An arrow down: less is better.")]
     compared = _named(differences(found, density, columns), columns)
     if compared:

@@ -10,10 +10,10 @@ import numpy as np
 import numpy.typing as npt
 from matplotlib.figure import Figure
 
-from softseg.evaluation.charts import to_uri
+from softseg.evaluation.charts import PAGE_WIDTH, to_uri
 from softseg.studies.findings.summary import Findings, Key
 from softseg.studies.plan.metrics import SMALLER_IS_BETTER
-from softseg.studies.report.charts import color_of, dress
+from softseg.studies.report.charts import color_of, dress, marker_of
 
 COLUMNS = (
     ("rater_calibration_error", "Calibration error", "all voxels", None),
@@ -132,12 +132,12 @@ def _divided(table: npt.NDArray[np.float64], least: int) -> tuple[list[float], l
 
 
 def _against(curves: Curves, title: str, x: str, y: str) -> Figure:
-    figure = Figure(figsize=(4.6, 4.4), layout="constrained")
+    figure = Figure(figsize=(PAGE_WIDTH / 2, 4.6), layout="constrained")
     axes = figure.subplots()
     axes.plot([0, 1], [0, 1], ls="--", color="#9aa1ab", lw=1)
-    colors = color_of(list(curves))
-    for place, (variant, (across, up)) in enumerate(curves.items()):
-        axes.plot(across, up, marker="osD^"[place // 8 % 4], ms=3.5, lw=1.2, color=colors[variant], label=variant)
+    colors, markers = color_of(list(curves)), marker_of(list(curves))
+    for variant, (across, up) in curves.items():
+        axes.plot(across, up, marker=markers[variant], ms=3.5, lw=1.2, color=colors[variant], label=variant)
     axes.set_xlim(0, 1)
     axes.set_ylim(0, 1)
     axes.set_aspect("equal")
