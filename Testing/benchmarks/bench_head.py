@@ -26,6 +26,7 @@ SUITE = "head"
 SIDE = Path(__file__).with_name("whole_head.py")
 DATA = Path(os.environ.get("SOFTSEG_TEST_DATA", Path(__file__).resolve().parents[3] / "shared" / "data"))
 SIDES = ("ours", "loop", "monai")
+MODEL = "brain-134"
 PRECISION = "float32"
 MOST_MEMORY = 1000
 MOST_OUTSIDE = 0.4
@@ -34,7 +35,7 @@ MOST_OUTSIDE = 0.4
 def run(quick: bool) -> list[Line]:
     """Measure; ``quick`` takes 16 slices once."""
     with tempfile.TemporaryDirectory() as folder:
-        scan, named = _scan(Path(folder), quick)
+        scan, named = scan_file(Path(folder), quick)
         taken: dict[str, list[dict[str, float]]] = {side: [] for side in SIDES}
         for turn in range(1 if quick else 3):
             for side in SIDES[turn % len(SIDES) :] + SIDES[: turn % len(SIDES)]:
@@ -81,7 +82,7 @@ def _predicted(side: str, scan: Path, out: Path) -> dict[str, float]:
     return {"seconds": seconds} | json.loads(answer.stdout.strip().splitlines()[-1])
 
 
-def _scan(folder: Path, quick: bool) -> tuple[Path, str]:
+def scan_file(folder: Path, quick: bool) -> tuple[Path, str]:
     """Return the scan's file, and what it is."""
     scan, named = DATA / "brain" / "images" / "1004.nii.gz", "test scan 1004"
     if not scan.is_file():
