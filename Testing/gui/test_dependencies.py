@@ -119,6 +119,18 @@ def test_apply_asks_for_pytorch_only_where_nothing_else_predicts_it(moduleWidget
     assert panel.doubt.needsTorch(replace(summary, without_torch=False), device)
 
 
+@pytest.mark.parametrize(("score", "torch"), [("disagreement", False), ("entropy", True)])
+def test_outlier_scores_ask_for_pytorch_only_where_it_computes_them(moduleWidget, score, torch):
+    addHead()
+    panel = moduleWidget.panel("Segment")
+    summary = replace(ModelSummary.load("cord-gm-soft"), outlier_score=score)
+    panel.doubt.restore()
+    panel.doubt.allow(summary)
+    assert panel.doubt.needsTorch(summary, "cpu") is False
+    panel.ui.outliersCheck.checked = True
+    assert panel.doubt.needsTorch(summary, "cpu") is torch
+
+
 def test_torch_comes_through_its_extension_and_the_rest_through_pip(moduleWidget, installed, monkeypatch):
     extension = PyTorchUtils(installed.names)
     monkeypatch.setitem(sys.modules, "PyTorchUtils", extension)
