@@ -198,7 +198,8 @@ class OnnxNetwork:
         if gradient:
             raise ValueError("a graph computes no gradients")
         voxels = batch * math.prod(window)
-        return self.weights + round(voxels * (self.voxel + 4 * channels + 4 * self.head.out_channels))
+        outputs = 2 if self.name == "openvino" else 1  # it keeps its own, and returns a copy
+        return self.weights + round(voxels * (self.voxel + 4 * channels + 4 * outputs * self.head.out_channels))
 
     def _values(self, batch: FloatArray, kind: Kind) -> FloatArray:
         """Return an output of the graph, channels last."""
