@@ -222,6 +222,15 @@ class Recipe(_Part):
         except ValidationError as error:
             raise plain_error(error, Recipe, file) from error
 
+    def lasting(self) -> dict[str, Any]:
+        """Return what differs from the defaults under the keys that it first had, without name and explanation.
+
+        For digests: those of files in the wild stay true when a key gets another name.
+        """
+        changed = self.model_dump(mode="json", exclude_defaults=True, exclude={"name", "explanation"})
+        first = {new: old for old, new in _RENAMED.items()}
+        return {first.get(key, key): value for key, value in changed.items()}
+
     def to_yaml(self) -> str:
         """Return the whole recipe as YAML; :meth:`load` reads it back to an equal recipe."""
         return yaml.safe_dump(self.model_dump(mode="json"), sort_keys=False, allow_unicode=True, width=100)

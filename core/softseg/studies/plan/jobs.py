@@ -80,12 +80,10 @@ class Job:
     @property
     def training_digest(self) -> str:
         """A digest of what its model depends on, but not how that is judged, nor where the files of the study lie."""
-        words = {"name", "explanation"}
         return _hash(
             [
                 _FORMAT,
-                # later versions may have more keys
-                self.variant.recipe.model_dump(mode="json", exclude_defaults=True, exclude=words),
+                self.variant.recipe.lasting(),  # later versions may have more keys
                 self.trained.to_json(),
                 self.seed,
                 self.fold.parts,
