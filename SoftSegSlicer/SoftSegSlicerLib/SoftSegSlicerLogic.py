@@ -22,7 +22,7 @@ from .Process.Outcomes import raiseUnlessDone
 from .Scene import References
 from .Training.AfterTraining import arguments as followUp
 from .Training.SceneDataset import SceneDataset, dataFile
-from .Training.TrainingRun import Request
+from .Training.TrainingRun import RunRequest
 
 
 class SoftSegSlicerLogic:
@@ -197,7 +197,7 @@ class SoftSegSlicerLogic:
             if dataset.positiveOnly:
                 sets.append("sparse=true")
             dataset = dataFile(files)
-        request = Request(str(dataset), recipe, "", device, minutes, sets)
+        request = RunRequest(str(dataset), recipe, "", device, minutes, sets)
         for arguments in (request.arguments(folder), *(followUp(step, request, folder) for step in after)):
             raiseUnlessDone(_run(arguments, onEvent))
         return os.path.join(folder, "model")

@@ -25,7 +25,7 @@ from softseg.demo.scan import read_maps
 from softseg.events import Events
 from softseg.image import Geometry
 from softseg.network import FittedOutliers, Model, ModelFolder
-from softseg.prediction.layout import Layout
+from softseg.prediction.layout import WindowLayout
 from softseg.prediction.probabilities import probabilities_of_blocks
 from softseg.prediction.scoring import WindowScorer
 from softseg.prediction.step_map import StepMap
@@ -143,7 +143,7 @@ def _streaming(*shape: int, blend: Blend, scored: bool) -> Callable[[], SoftParc
 
     def predict() -> SoftParcellation:
         resampler = BlockResampler(grid, grid, model.head.classes, model.head.background)
-        layout = Layout.whole(volume, WINDOW, resampler.rim, OVERLAP)
+        layout = WindowLayout.whole(volume, WINDOW, resampler.rim, OVERLAP)
         steps = StepMap(fitted, grid, grid)
         scorer = WindowScorer.of(model, [fitted], steps.begin(layout.partition)) if scored else None
         backend = TorchBackend(network, model.head, 3, torch.device("cpu"), torch.float32)

@@ -25,9 +25,10 @@ from measure import Line, interleaved, timed
 from softseg.data import Dataset
 from softseg.events import Events
 from softseg.training import Recipe
+from softseg.training.arguments import TrainingArguments
 from softseg.training.hooks import make_hooks
 from softseg.training.ranks import Ranks
-from softseg.training.setup import Request, Setup, prepare_run
+from softseg.training.setup import Setup, prepare_run
 from softseg.training.trainer import _step
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -131,7 +132,8 @@ def _closing(setup: Setup) -> Iterator[Iterator[tuple[int, object]]]:
 
 def _setup(name: str, changes: Sequence[str], folder: Path) -> Setup:
     recipe = Recipe.load(RECIPES[name], list(changes))
-    request = Request(Dataset.load(_described(name, folder)), recipe, folder, "cpu", 0, False, {}, folder / "cache")
+    data = Dataset.load(_described(name, folder))
+    request = TrainingArguments(data, recipe, folder, "cpu", 0, False, {}, folder / "cache")
     return prepare_run(request, Ranks(), Events())
 
 

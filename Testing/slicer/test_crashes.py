@@ -7,7 +7,7 @@ import pytest
 from SoftSegSlicerLib.Process import Crashes
 from SoftSegSlicerLib.Process.HeadlessRunner import HeadlessRunner
 from SoftSegSlicerLib.Training.Launcher import Launcher
-from SoftSegSlicerLib.Training.TrainingRun import FAILED, Request, TrainingRun
+from SoftSegSlicerLib.Training.TrainingRun import FAILED, RunRequest, TrainingRun
 
 CRASH = """
 import ctypes, os
@@ -34,7 +34,7 @@ def test_a_crash_is_told_with_the_function_and_the_last_native_lines():
 def test_a_training_that_crashed_says_so(tmp_path):
     launcher = Launcher([sys.executable, "-c", CRASH])
     run = TrainingRun(tmp_path / "run", launcher)
-    run.start(Request(str(tmp_path / "DATA.json"), "ce-dice"))
+    run.start(RunRequest(str(tmp_path / "DATA.json"), "ce-dice"))
     launcher._children[run._identity()[0]].wait()
     assert run.poll() == FAILED
     for part in ("crashed in native code (Segmentation fault)", "libinference: bad pointer"):

@@ -13,7 +13,7 @@ if str(ROOT / "SoftSegSlicer") not in sys.path:
     sys.path.insert(0, str(ROOT / "SoftSegSlicer"))
 
 from SoftSegSlicerLib.Training.AfterTraining import CALIBRATE, outlierStep  # noqa: E402
-from SoftSegSlicerLib.Training.TrainingRun import FINISHED, RUNNING, STOPPED, Request, TrainingRun  # noqa: E402
+from SoftSegSlicerLib.Training.TrainingRun import FINISHED, RUNNING, STOPPED, RunRequest, TrainingRun  # noqa: E402
 
 from softseg.requests import CalibrateRequest  # noqa: E402
 
@@ -61,7 +61,7 @@ def launcher():
 @pytest.fixture
 def run(launcher, tmp_path):
     run = TrainingRun(tmp_path / "run", launcher)
-    run.start(Request("DATA.json", "sparse", device="cpu", after=[CALIBRATE, outlierStep("energy")]))
+    run.start(RunRequest("DATA.json", "sparse", device="cpu", after=[CALIBRATE, outlierStep("energy")]))
     assert run.poll() == RUNNING
     return run
 

@@ -31,7 +31,7 @@ from SoftSegSlicerLib.Training.TrainingRun import (  # noqa: E402
     FINISHED,
     RUNNING,
     STOPPED,
-    Request,
+    RunRequest,
     TrainingRun,
 )
 
@@ -107,7 +107,7 @@ def untilSteps(run, launcher, count):
 def test_started_stopped_found_again_and_resumed_to_the_end(dataset, launcher, tmp_path):
     run = TrainingRun(tmp_path / "run", launcher)
     assert (run.poll(), run.model, run.picture, run.canResume) == (FAILED, "", "", False)
-    run.start(Request(dataset, "ce-dice", minutes=5, sets=["steps=250", "checkpoint_every=10", *TINY], device="cpu"))
+    run.start(RunRequest(dataset, "ce-dice", minutes=5, sets=["steps=250", "checkpoint_every=10", *TINY], device="cpu"))
     assert run.poll() == RUNNING
     untilSteps(run, launcher, 5)
     again = TrainingRun(tmp_path / "run", Launcher())  # as after a restart of Slicer: nothing but the folder is known
@@ -122,7 +122,7 @@ def test_started_stopped_found_again_and_resumed_to_the_end(dataset, launcher, t
     assert run.canResume
     assert "minutes: 5" in (tmp_path / "run" / "recipe.yaml").read_text()
     with pytest.raises(InputError, match="already holds a training"):
-        again.start(Request(dataset, "ce-dice"))
+        again.start(RunRequest(dataset, "ce-dice"))
     run.resume()
     assert run.poll() == RUNNING
     run = TrainingRun(tmp_path / "run", launcher)
@@ -138,10 +138,10 @@ def test_started_stopped_found_again_and_resumed_to_the_end(dataset, launcher, t
 def test_a_killed_training_can_be_resumed(dataset, tmp_path):
     launcher = PatientLauncher([sys.executable, "-c", "import sys; sys.stdin.close(); import signal; signal.pause()"])
     run = TrainingRun(tmp_path / "run", launcher)
-    run.start(Request(dataset, "ce-dice"))
+    run.start(RunRequest(dataset, "ce-dice"))
     assert run.poll() == RUNNING
     with pytest.raises(InputError, match="a training is already running in this folder"):
-        run.start(Request(dataset, "ce-dice"))
+        run.start(RunRequest(dataset, "ce-dice"))
     run.kill()
     assert not run.running
     assert run.poll() == FAILED
@@ -156,7 +156,7 @@ def test_a_killed_training_can_be_resumed(dataset, tmp_path):
 def test_a_malformed_dataset_is_said_with_file_and_field(content, said, launcher, tmp_path):
     (tmp_path / "DATA.json").write_text(content)
     run = TrainingRun(tmp_path / "run", launcher)
-    run.start(Request(str(tmp_path / "DATA.json"), "soft-tree"))
+    run.start(RunRequest(str(tmp_path / "DATA.json"), "soft-tree"))
     state, steps, _ = untilTheEnd(run, launcher)
     assert (state, steps) == (FAILED, [])
     assert said in run.message
@@ -166,14 +166,14 @@ def test_a_malformed_dataset_is_said_with_file_and_field(content, said, launcher
 def test_a_program_that_is_not_there_is_said_at_once(dataset, tmp_path):
     run = TrainingRun(tmp_path / "run", Launcher([str(tmp_path / "nothing")]))
     with pytest.raises(InputError, match="could not be started"):
-        run.start(Request(dataset, "soft-tree"))
+        run.start(RunRequest(dataset, "soft-tree"))
     assert not run.running
 
 
 def test_a_program_that_dies_at_once_shows_its_last_words(dataset, tmp_path):
     launcher = PatientLauncher([sys.executable, "-c", "raise SystemExit('no torch here')"])
     run = TrainingRun(tmp_path / "run", launcher)
-    run.start(Request(dataset, "soft-tree"))
+    run.start(RunRequest(dataset, "soft-tree"))
     state, _, _ = untilTheEnd(run, launcher)
     assert (state, run.message) == (FAILED, "no torch here")
 
@@ -182,7 +182,7 @@ def test_a_folder_in_which_nothing_can_be_written_is_named(dataset, launcher, tm
     (tmp_path / "run").write_text("a file")
     run = TrainingRun(tmp_path / "run", launcher)
     with pytest.raises(InputError, match="run: cannot be written"):
-        run.start(Request(dataset, "soft-tree"))
+        run.start(RunRequest(dataset, "soft-tree"))
     with pytest.raises(InputError, match="not the folder of a training"):
         run.resume()
 

@@ -45,7 +45,7 @@ def _work() -> int:
     import io
 
     from softseg import native_output
-    from softseg.commands.common import Settings
+    from softseg.commands.common import CallSettings
 
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
@@ -53,7 +53,7 @@ def _work() -> int:
     if not application.debugging():
         native_output.keep_apart()
     native_output.show_crashes()
-    return application.run(sys.argv[1:], Settings(signals=True))
+    return application.run(sys.argv[1:], CallSettings(signals=True))
 
 
 def _prepare() -> None:

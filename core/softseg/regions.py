@@ -13,7 +13,7 @@ from scipy import ndimage
 
 
 @dataclass(frozen=True)
-class Region:
+class LabelRegion:
     """The voxels of one label.
 
     Attributes
@@ -26,7 +26,7 @@ class Region:
     digest: str
 
 
-def label_regions(labels: npt.NDArray[Any], values: Iterable[int]) -> dict[int, Region]:
+def label_regions(labels: npt.NDArray[Any], values: Iterable[int]) -> dict[int, LabelRegion]:
     """Return the regions of some label values; values without voxels are left out.
 
     Parameters
@@ -47,8 +47,8 @@ def label_regions(labels: npt.NDArray[Any], values: Iterable[int]) -> dict[int, 
     return {value: _region(labels, value, boxes[value - 1]) for value in wanted if boxes[value - 1] is not None}
 
 
-def _region(labels: npt.NDArray[Any], value: int, box: tuple[slice, slice, slice]) -> Region:
+def _region(labels: npt.NDArray[Any], value: int, box: tuple[slice, slice, slice]) -> LabelRegion:
     mask = labels[box] == value
     digest = hashlib.sha256(repr([(part.start, part.stop) for part in box]).encode())
     digest.update(np.packbits(mask).tobytes())
-    return Region(box, digest.hexdigest())
+    return LabelRegion(box, digest.hexdigest())

@@ -89,7 +89,7 @@ class Comparison:
             self._model = world.predicted if self._byModel else None
         else:
             self._labels, self.geometry = _crisp(logic, resultNode, self.tree, managed, resultMapping, overlaps)
-            self._model = _Array(ModelAnswer.labelsOf(resultNode, self.tree)) if answered else None
+            self._model = _Labels(ModelAnswer.labelsOf(resultNode, self.tree)) if answered else None
         if not self._byModel:
             toWorld = Transforms.transformBetween(referenceNode, None)
             self._reference = LabelReader(referenceNode, self.tree, self.geometry, mapping, overlaps, toWorld)
@@ -245,7 +245,7 @@ def _labelsOf(side):
     return (labels for labels, _ in side.slabs())
 
 
-class _Array:
+class _Labels:
     """Label values of the tree on a whole grid."""
 
     def __init__(self, array):
@@ -262,7 +262,7 @@ def _crisp(logic, resultNode, tree, managed, mapping, overlaps):
     if managed and tree == logic.results.treeOf(resultNode):
         source = LabelSource.sourceOf(resultNode, ParcellationStore())  # unfolded, whatever the cut
         labels, geometry = World.labelsOf(source.labels(tree.cut_at(tree.depth)), source.geometry, resultNode)
-        return _Array(labels), geometry
+        return _Labels(labels), geometry
     geometry = World.gridOf(resultNode, _gridOf(resultNode))
     toWorld = Transforms.transformBetween(resultNode, None)
     return LabelReader(resultNode, tree, geometry, mapping, overlaps, toWorld), geometry

@@ -9,7 +9,7 @@ CATEGORY = "SoftSeg"
 
 
 @dataclass(frozen=True)
-class Sample:
+class SampleScan:
     """One scan; where it comes from and its licence stand in ``Resources/SampleData/README.md``.
 
     Attributes
@@ -37,8 +37,8 @@ class Sample:
 
 
 SAMPLES = (
-    Sample("brain-134", "Average head T1 (brain-134)", "Average head T1", "average-head-t1"),
-    Sample(
+    SampleScan("brain-134", "Average head T1 (brain-134)", "Average head T1", "average-head-t1"),
+    SampleScan(
         "cord-gm-soft",
         "Synthetic spinal cord (cord-gm-soft)",
         "Synthetic spinal cord",

@@ -18,7 +18,7 @@ MOST = 8
 
 
 @dataclass(frozen=True)
-class Choice:
+class NodeChoice:
     """Something that clicked voxels may be.
 
     Attributes
@@ -110,12 +110,12 @@ class Points:
             found = _softChoices(source, cut, voxel)
         else:
             parent = None if shown is None else tree.node(shown).parent
-            found = [Choice(node.id, True, None) for node in cut.nodes if node.parent == parent]
+            found = [NodeChoice(node.id, True, None) for node in cut.nodes if node.parent == parent]
         others = [each for each in found if each.node_id not in (shown, background)][:MOST]
         own = next((each for each in found if each.node_id == shown), None)
-        first = [] if shown in (None, background) else [own or Choice(shown, True, None)]
-        last = [] if shown in (None, background) else [Choice(shown, False, None)]
-        return [*first, *others, *last, *([] if background is None else [Choice(background, True, None)])]
+        first = [] if shown in (None, background) else [own or NodeChoice(shown, True, None)]
+        last = [] if shown in (None, background) else [NodeChoice(shown, False, None)]
+        return [*first, *others, *last, *([] if background is None else [NodeChoice(background, True, None)])]
 
     def forget(self):
         """Let go of everything that was looked up, as when the scene is closed."""
@@ -160,4 +160,4 @@ def _softChoices(source, cut, voxel):
         }
     )
     ordered = sorted(found.items(), key=lambda pair: -pair[1])
-    return [Choice(id_, True, share) for id_, share in ordered if id_ in cut.tree]
+    return [NodeChoice(id_, True, share) for id_, share in ordered if id_ in cut.tree]

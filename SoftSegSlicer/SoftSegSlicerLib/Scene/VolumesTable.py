@@ -13,7 +13,7 @@ from .LabelSource import SoftSource
 
 
 @dataclass(frozen=True)
-class NodeVolume:
+class WorldVolume:
     """How much of a node there is.
 
     Attributes
@@ -56,8 +56,8 @@ def _softVolumes(source, store):
     found = {}
     for row in rows:
         certainty = row.certainty if np.isfinite(row.certainty) else None
-        found[row.id] = NodeVolume(row.soft_ml, row.hard_ml, certainty)
-    nothing = NodeVolume(0.0, 0.0, None)
+        found[row.id] = WorldVolume(row.soft_ml, row.hard_ml, certainty)
+    nothing = WorldVolume(0.0, 0.0, None)
     return {node.id: found.get(node.id, nothing) for node in tree.nodes}
 
 
@@ -89,7 +89,7 @@ def _crispVolumes(source):
     voxels = np.bincount(table, counts[: table.size], minlength=max(tree.value_of(node.id) for node in tree.nodes) + 1)
     voxelMl = source.geometry.voxel_volume_ml
     return {
-        node.id: NodeVolume(
+        node.id: WorldVolume(
             None, float(sum(voxels[tree.value_of(below.id)] for below in tree.branch(node.id))) * voxelMl, None
         )
         for node in tree.nodes

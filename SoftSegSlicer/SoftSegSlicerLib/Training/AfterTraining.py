@@ -18,7 +18,7 @@ def arguments(step, request, folder):
     Parameters
     ----------
     step: CALIBRATE, or what :func:`outlierStep` returns.
-    request: :class:`~SoftSegSlicerLib.Training.TrainingRun.Request` of the training.
+    request: :class:`~SoftSegSlicerLib.Training.TrainingRun.RunRequest` of the training.
     folder: of the run; its model is changed in place.
     """
     kind, _colon, score = step.partition(":")

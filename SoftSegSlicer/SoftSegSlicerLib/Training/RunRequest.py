@@ -7,7 +7,7 @@ from softseg.requests import TrainRequest
 
 
 @dataclass
-class Request:
+class RunRequest:
     """What is to be trained.
 
     Attributes

@@ -10,7 +10,7 @@ from ..Exchange.NrrdWriter import plainErrors
 from ..Process import Crashes
 from . import AfterTraining
 from .LineReader import LineReader
-from .RunRequest import Request
+from .RunRequest import RunRequest
 
 RUNNING, FINISHED, STOPPED, FAILED = "running", "finished", "stopped", "failed"
 
@@ -86,7 +86,7 @@ class TrainingRun:
         """
         try:
             with open(self._own("request.json"), encoding="utf-8") as stream:
-                return Request(**json.load(stream))
+                return RunRequest(**json.load(stream))
         except (OSError, ValueError, TypeError) as error:
             raise InputError(
                 "is not the folder of a training started in Slicer", file=self.folder, hint="choose its folder"

@@ -17,7 +17,7 @@ from exchange_kit import SIZE, image
 from softseg.errors import InputError
 from softseg.events import Events, ListSink
 from softseg.exchange.importing import run_import_soft
-from softseg.exchange.regions import Nesting, Region
+from softseg.exchange.regions import Nesting, TreeRegion
 from softseg.requests import ImportSoftRequest
 from softseg.soft import SoftParcellation
 from softseg.tree import LabelTree
@@ -114,7 +114,7 @@ def test_other_regions_are_refused(labels: dict, said: str, tmp_path: Path) -> N
 @settings(max_examples=40, deadline=None)
 @given(st.lists(st.frozensets(st.integers(1, 5), min_size=1), min_size=1, max_size=5, unique=True))
 def test_parts_are_apart_and_cover_every_region(sets: list[frozenset[int]]) -> None:
-    regions = [Region(f"r{number}", values) for number, values in enumerate(sets)]
+    regions = [TreeRegion(f"r{number}", values) for number, values in enumerate(sets)]
     laminar = all(a <= b or b <= a or not a & b for a in sets for b in sets)
     if not laminar:
         with pytest.raises(InputError, match="overlap"):

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from softseg.errors import InputError
-from softseg.nnunet.outputs import Outputs
+from softseg.nnunet.outputs import TreeChannels
 from softseg.tree import LabelTree, Node
 
 FILE = Path("/nowhere/dataset.json")
@@ -22,11 +22,11 @@ TUMOUR = {
 """As nnU-Net's documentation has it for brain tumours."""
 
 
-def outputs(description: dict[str, Any], tree: LabelTree | None = None) -> Outputs:
-    return Outputs.of(description, FILE, "test", tree)
+def outputs(description: dict[str, Any], tree: LabelTree | None = None) -> TreeChannels:
+    return TreeChannels.of(description, FILE, "test", tree)
 
 
-def nodes(found: Outputs, leaves: np.ndarray) -> dict[str, float]:
+def nodes(found: TreeChannels, leaves: np.ndarray) -> dict[str, float]:
     return {node.id: float(leaves[found.tree.leaf_slice(node.id)].sum()) for node in found.tree.nodes}
 
 

@@ -19,7 +19,7 @@ from softseg.events import Events
 from softseg.network import FittedOutliers, Head, ModelFolder
 from softseg.outliers import fit_outliers
 from softseg.prediction import predict_case
-from softseg.prediction.layout import Layout, Picture
+from softseg.prediction.layout import Picture, WindowLayout
 from softseg.prediction.probabilities import dense, probabilities_of_blocks
 from softseg.prediction.sweep import WindowPredictor
 from softseg.prediction.uncertainty import Augmentation
@@ -86,7 +86,7 @@ def test_mirrored_leaves_change_sides_and_the_divisor_stays() -> None:
     swapped = np.array([1, 0, 2])
 
     def probabilities(change: Augmentation) -> np.ndarray:
-        layout = Layout.over([Picture.of(volume, (4, 16, 16), 0.5, False, change, 2)], (0, 0, 0))
+        layout = WindowLayout.over([Picture.of(volume, (4, 16, 16), 0.5, False, change, 2)], (0, 0, 0))
         assert layout is not None
         runner = WindowPredictor(TorchBackend(pointwise, model.head, 3, torch.device("cpu"), torch.float32), model.head)
         blocks = probabilities_of_blocks(runner, layout, swapped, Events())

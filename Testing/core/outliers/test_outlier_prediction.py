@@ -23,7 +23,7 @@ from softseg.network import FittedOutliers, Model
 from softseg.outliers import score_case, with_threshold
 from softseg.prediction import predict_case
 from softseg.prediction.case import Prediction
-from softseg.prediction.layout import Layout, Picture
+from softseg.prediction.layout import Picture, WindowLayout
 from softseg.prediction.scoring import WindowScorer
 from softseg.prediction.sweep import WindowPredictor, sweep
 from softseg.prediction.uncertainty import Augmentation
@@ -190,7 +190,7 @@ def test_mirrored_windows_score_what_lies_there(name: str) -> None:
     volume = np.random.default_rng(0).normal(0, 1, (1, *SHAPE)).astype(np.float32)
 
     def scores_of(change: Augmentation) -> np.ndarray:
-        layout = Layout.over([Picture.of(volume, (4, 16, 16), 0.5, False, change, 2)], (0, 0, 0))
+        layout = WindowLayout.over([Picture.of(volume, (4, 16, 16), 0.5, False, change, 2)], (0, 0, 0))
         assert layout is not None
         found = np.full(SHAPE, np.nan)
 

@@ -20,7 +20,7 @@ from softseg.errors import InputError
 from softseg.events import Events
 from softseg.network import Head, Model, build_network
 from softseg.prediction import Uncertainty, predict_case, sliding_probabilities
-from softseg.prediction.layout import Layout, Picture
+from softseg.prediction.layout import Picture, WindowLayout
 from softseg.prediction.probabilities import SpreadMaps, dense, probabilities_of_blocks
 from softseg.prediction.sweep import WindowPredictor
 from softseg.prediction.uncertainty import Augmentation, Spread, entropy
@@ -91,7 +91,7 @@ def swept(
     """Return mean and spread of streamed predictions of the changed images."""
     patch = model.plan.patch_kji
     pictures = [Picture.of(image, patch, 0.5, skip, change, axis) for change in changes]
-    layout = Layout.over(pictures, (0, 0, 0))
+    layout = WindowLayout.over(pictures, (0, 0, 0))
     assert layout is not None
     dtype = resolve_precision(model.plan.precision, CPU)
     runner = WindowPredictor(TorchBackend(model.network, model.head, model.plan.dimensions, CPU, dtype), model.head)

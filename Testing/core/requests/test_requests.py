@@ -180,3 +180,12 @@ def test_requests_need_the_standard_library_alone():
     )
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert found.stdout.strip() == "[]"
+
+
+def test_lists_repeat_their_option_and_the_former_commas_are_read() -> None:
+    request = PredictRequest("m", ("a.nii",), "out", nodes=("one", "two, three"))
+    words = request.to_argv()
+    assert words[words.index("--nodes") :][:4] == ["--nodes", "one", "--nodes", '"two, three"']
+    start = ["predict", "m", "a.nii", "--out", "out"]
+    repeated = PredictRequest.from_argv([*start, "--nodes", "one", "--nodes", "two"])
+    assert repeated.nodes == ("one", "two") == PredictRequest.from_argv([*start, "--nodes", "one,two"]).nodes

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from softseg.studies.work.voxels import HELD_OUT, INSIDE, Voxels
+from softseg.studies.work.voxels import HELD_OUT, INSIDE, JudgedVoxels
 from softseg.tree import LabelTree, Node
 
 CORN, WHEAT, OAK, PINE = 2, 3, 5, 6
@@ -25,7 +25,7 @@ def field_labels(seed: int, size: int = 24) -> np.ndarray:
     return np.kron(coarse, np.ones((size // 6, size // 6), np.int64))[None].astype(np.uint8)
 
 
-def some_voxels(seed: int, *, held: bool = True, perfect: bool = False, count: int = 400) -> Voxels:
+def some_voxels(seed: int, *, held: bool = True, perfect: bool = False, count: int = 400) -> JudgedVoxels:
     """Answers that are mostly right; pine is held out and scores higher, by a lot where ``perfect``.
 
     Half of the voxels are of the validation part.
@@ -38,7 +38,7 @@ def some_voxels(seed: int, *, held: bool = True, perfect: bool = False, count: i
     parent = np.array([0, 1, 1, 1, 4, 4, 4])
     share = generator.uniform(0.4, 1, (2, count)).astype(np.float32)
     score = generator.normal(0, 1, count) + np.where(outside, 100 if perfect else 1.5, 0)
-    return Voxels(
+    return JudgedVoxels(
         case=np.zeros(count, np.uint16),
         tested=np.arange(count) % 2 == 0,
         state=np.where(outside, HELD_OUT, INSIDE).astype(np.uint8),

@@ -17,7 +17,7 @@ from softseg.data.scan_labels import labels_on_scan
 from softseg.events import Events
 from softseg.network import Joint
 from softseg.prediction.answering import mean_of
-from softseg.prediction.settings import Settings
+from softseg.prediction.settings import PredictionSettings
 from softseg.requests.predict import PredictRequest
 
 if TYPE_CHECKING:
@@ -57,7 +57,9 @@ def sample_mean(
     """
     images = [case.images[channel] for channel in models[0].plan.channels]
     models = without_calibration(models)
-    settings = Settings.of(models, PredictRequest(str(models[0].path), tuple(map(str, images)), images[0]), device)
+    settings = PredictionSettings.of(
+        models, PredictRequest(str(models[0].path), tuple(map(str, images)), images[0]), device
+    )
     geometry, pieces = mean_of(models, images, settings, Events(cancel=events.cancel))
     reference = labels_on_scan(case, dataset, geometry, models[0].plan.raters, events.warning)
     labelled = np.flatnonzero(reference.total())

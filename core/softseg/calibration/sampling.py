@@ -12,7 +12,7 @@ import numpy.typing as npt
 from softseg.backends.torch_backend import TorchBackend
 from softseg.errors import naming
 from softseg.events import Events
-from softseg.prediction.layout import Layout, Picture
+from softseg.prediction.layout import Picture, WindowLayout
 from softseg.prediction.probabilities import probabilities_of_blocks
 from softseg.prediction.sweep import WindowPredictor
 from softseg.requests.predict import OVERLAP
@@ -96,7 +96,7 @@ def sample_case(
     column.reshape(-1)[labelled] = np.arange(labelled.size)
     volume = np.array(case.image, np.float32)
     picture = Picture.of(volume, model.plan.patch_kji, overlap, model.head.background is not None)
-    layout = Layout.over([picture], (0, 0, 0))
+    layout = WindowLayout.over([picture], (0, 0, 0))
     if layout is not None and labelled.size:
         dtype = resolve_precision(model.plan.precision if precision is None else precision, device)
         backend = TorchBackend(model.network, model.head, model.plan.dimensions, device, dtype)

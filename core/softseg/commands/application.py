@@ -34,7 +34,7 @@ from softseg.commands import (
     train,
     tree,
 )
-from softseg.commands.common import Settings
+from softseg.commands.common import CallSettings
 from softseg.errors import CancelledError, InputError
 from softseg.failures import as_defect, as_plain_error
 from softseg.files import temporary_folder
@@ -87,7 +87,7 @@ _USAGE_ERROR: type[Exception] = next(t for t in typer.BadParameter.__mro__ if t.
 _SEVERAL_VALUES = ("--prediction", "--reference", "--image")
 
 
-def run(arguments: Sequence[str], settings: Settings | None = None) -> int:
+def run(arguments: Sequence[str], settings: CallSettings | None = None) -> int:
     """Run one command and return its exit code; nothing is raised and nothing exits.
 
     Parameters
@@ -105,7 +105,7 @@ def run(arguments: Sequence[str], settings: Settings | None = None) -> int:
                 args=_repeat_options(arguments),
                 prog_name="softseg",
                 standalone_mode=False,
-                obj=Settings() if settings is None else settings,
+                obj=CallSettings() if settings is None else settings,
             )
         except Exception as error:  # noqa: BLE001 - the last line of defence: every error becomes one line
             return _report(error, debug)

@@ -32,7 +32,7 @@ class MapType(str, enum.Enum):
 
 
 @dataclass(frozen=True)
-class Settings:
+class CallSettings:
     """What the caller of the command line decides.
 
     Attributes
@@ -75,7 +75,7 @@ def long_work(
     """
     sink: Sink = JsonSink(sys.stdout) if events is EventFormat.JSON else NullSink() if quiet else ConsoleSink()
     cancel = CancelToken(cancel_file)
-    settings = context.find_object(Settings) or Settings()
+    settings = context.find_object(CallSettings) or CallSettings()
     if settings.signals:
         cancel.install()
     work = Events(sink, cancel)

@@ -18,7 +18,7 @@ _CHARACTER = 0.545 * _FONT
 
 
 @dataclass(frozen=True)
-class Cell:
+class IcicleBox:
     """What one node shows.
 
     Attributes
@@ -33,7 +33,7 @@ class Cell:
     hint: str
 
 
-def icicle(tree: LabelTree, cells: Mapping[str, Cell], width: float = 1000.0) -> Markup:
+def icicle(tree: LabelTree, cells: Mapping[str, IcicleBox], width: float = 1000.0) -> Markup:
     """Return the tree as SVG; background is left out, and so are nodes without a cell and what lies below them.
 
     Parameters
@@ -76,7 +76,7 @@ def icicle(tree: LabelTree, cells: Mapping[str, Cell], width: float = 1000.0) ->
     return Markup("".join([*parts, "</svg>"]))  # noqa: S704  (every text in it went through escape)
 
 
-def _columns(tree: LabelTree, cells: Mapping[str, Cell], width: float) -> list[float]:
+def _columns(tree: LabelTree, cells: Mapping[str, IcicleBox], width: float) -> list[float]:
     """Return the left edge of every depth: columns are as wide as their longest name deserves."""
     depth = max(tree.depth_of(node) for node in cells)
     first = min(tree.depth_of(node) for node in cells)
@@ -94,7 +94,7 @@ def _columns(tree: LabelTree, cells: Mapping[str, Cell], width: float) -> list[f
     return edges
 
 
-def _box(name: str, cell: Cell, left: float, right: float, top: float, bottom: float) -> str:
+def _box(name: str, cell: IcicleBox, left: float, right: float, top: float, bottom: float) -> str:
     ink = ink_on(cell.fill)
     room = int((right - left - 6) / _CHARACTER)
     label = f"{name}  {cell.value}" if len(name) + len(cell.value) + 2 <= room else name

@@ -60,7 +60,7 @@ class Pairs:
 
 
 @dataclass(frozen=True)
-class _Named:
+class _NamedFile:
     names: Names
     reference: Reference
     mask: Path | None = None
@@ -183,28 +183,28 @@ def _expanded(path: Path) -> list[Path]:
     return folders or files
 
 
-def _all_references(references: Sequence[Reference], tree: LabelTree) -> list[_Named]:
+def _all_references(references: Sequence[Reference], tree: LabelTree) -> list[_NamedFile]:
     """Return the references that are given, each with what it goes by."""
-    found: list[_Named] = []
+    found: list[_NamedFile] = []
     files: list[Path] = []
     for reference in references:
         if isinstance(reference, Mapping):
-            found.append(_Named(common_name([Path(path) for path in reference.values()]), reference))
+            found.append(_NamedFile(common_name([Path(path) for path in reference.values()]), reference))
         elif not isinstance(reference, (str, PathLike)):
-            found.append(_Named(common_name([Path(path) for path in reference]), reference))
+            found.append(_NamedFile(common_name([Path(path) for path in reference]), reference))
         elif Path(reference).name.lower().endswith(".json"):
             found += _dataset_cases(Path(reference), tree)
         else:
             files += _expanded(Path(reference))
-    return found + [_Named(names, file) for names, file in zip(names_of(files), files, strict=True)]
+    return found + [_NamedFile(names, file) for names, file in zip(names_of(files), files, strict=True)]
 
 
-def _dataset_cases(path: Path, tree: LabelTree) -> list[_Named]:
+def _dataset_cases(path: Path, tree: LabelTree) -> list[_NamedFile]:
     from softseg.data.dataset import Dataset
 
     dataset = Dataset.load(path, tree)
     return [
-        _Named(Names(case.id), case.labels, case.mask, next(iter(case.images.values()), None), case.unlabelled)
+        _NamedFile(Names(case.id), case.labels, case.mask, next(iter(case.images.values()), None), case.unlabelled)
         for case in dataset.cases
     ]
 

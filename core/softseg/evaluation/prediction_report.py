@@ -17,7 +17,7 @@ from softseg.data.preprocess import same_voxels
 from softseg.errors import InputError
 from softseg.evaluation.charts import group_level, to_uri
 from softseg.evaluation.colors import Color, as_hex, node_colors
-from softseg.evaluation.icicle import Cell, icicle
+from softseg.evaluation.icicle import IcicleBox, icicle
 from softseg.evaluation.page import number, volume_text, write_page
 from softseg.evaluation.pictures import (
     Stage,
@@ -235,13 +235,13 @@ def _range(parcellation: SoftParcellation, volumes: Sequence[NodeVolume]) -> tup
     return max(low, 1e-3), max(high, 1e-2)
 
 
-def _cells(parcellation: SoftParcellation, volumes: Sequence[NodeVolume]) -> dict[str, Cell]:
+def _cells(parcellation: SoftParcellation, volumes: Sequence[NodeVolume]) -> dict[str, IcicleBox]:
     low, high = _range(parcellation, volumes)
     cells = {}
     for volume in _foreground(parcellation, volumes):
         place = math.log10(max(volume.soft_ml, low) / low) / math.log10(high / low)
         hint = f"{volume.name}: soft {volume.soft_ml:.4g} ml, hard {volume.hard_ml:.4g} ml"
-        cells[volume.id] = Cell(_volume_color(place), volume_text(volume.soft_ml), hint)
+        cells[volume.id] = IcicleBox(_volume_color(place), volume_text(volume.soft_ml), hint)
     return cells
 
 

@@ -15,7 +15,7 @@ from softseg.evaluation.aggregate import by_level
 from softseg.evaluation.answers import TARGETS
 from softseg.evaluation.case_figures import case_figures
 from softseg.evaluation.colors import as_hex, node_colors, score_color
-from softseg.evaluation.icicle import Cell, icicle
+from softseg.evaluation.icicle import IcicleBox, icicle
 from softseg.evaluation.measure import hop_distances
 from softseg.evaluation.page import number, volume_text, write_page
 from softseg.evaluation.rows import TreeRows
@@ -133,10 +133,10 @@ def _level_table(report: Report) -> list[dict[str, Any]]:
     return table
 
 
-def _cells(report: Report) -> dict[str, Cell]:
+def _cells(report: Report) -> dict[str, IcicleBox]:
     """Return each node's mean Dice, judged in the cut at the node's own depth."""
     tree = report.tree
-    cells: dict[str, Cell] = {}
+    cells: dict[str, IcicleBox] = {}
     for level in report.level_summary():
         for row in report.node_summary(level):
             if tree.depth_of(row["node"]) == level:
@@ -144,7 +144,7 @@ def _cells(report: Report) -> dict[str, Cell]:
                 size = row["volume_reference_ml"]["mean"]
                 scores = f"Dice {number(dice)}, soft Dice {number(row['soft_dice']['mean'])}"
                 hint = f"{row['name']}: {scores}, {volume_text(size)} ml"
-                cells[row["node"]] = Cell(score_color(dice), number(dice, 2), hint)
+                cells[row["node"]] = IcicleBox(score_color(dice), number(dice, 2), hint)
     return cells
 
 

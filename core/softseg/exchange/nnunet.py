@@ -21,7 +21,7 @@ import numpy.typing as npt
 from softseg.arrays import declared_arrays, read_arrays
 from softseg.errors import InputError, SoftSegError
 from softseg.exchange.plain_pickle import read_plain_pickle
-from softseg.exchange.regions import Nesting, Region
+from softseg.exchange.regions import Nesting, TreeRegion
 from softseg.exchange.source import ProbabilityMap, Source, image_grid
 from softseg.files import read_json_object
 from softseg.geometry import Geometry
@@ -188,7 +188,7 @@ def _regions(file: Path, count: int) -> Nesting:
         if not values or not all(isinstance(one, int) and 0 <= one <= MAX_VALUE for one in values):
             raise InputError("expected whole numbers for every label", file=description, field="labels")
         if set(values) != {0}:
-            regions.append(Region(name, frozenset(values)))
+            regions.append(TreeRegion(name, frozenset(values)))
     if len(regions) != count:
         raise InputError(f"names {len(regions)} regions, but {file.name} holds {count}", file=description)
     return Nesting.of(regions, description)

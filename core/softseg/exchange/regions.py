@@ -25,7 +25,7 @@ ALLOWED = 1e-3
 
 
 @dataclass(frozen=True)
-class Region:
+class TreeRegion:
     """One region.
 
     Attributes
@@ -48,11 +48,11 @@ class Nesting:
     inside: for each region the positions of those directly in it.
     """
 
-    regions: tuple[Region, ...]
+    regions: tuple[TreeRegion, ...]
     inside: tuple[tuple[int, ...], ...]
 
     @staticmethod
-    def of(regions: Sequence[Region], file: Path) -> Nesting:
+    def of(regions: Sequence[TreeRegion], file: Path) -> Nesting:
         """Return how regions lie in each other.
 
         Raises

@@ -54,7 +54,7 @@ class CaseScores:
 
 
 @dataclass(frozen=True)
-class Change:
+class ScoreChange:
     """A score over the people.
 
     Attributes
@@ -90,12 +90,12 @@ class ModelComparison:
     cases: tuple[CaseScores, ...]
 
     @property
-    def changes(self) -> dict[str, Change]:
+    def changes(self) -> dict[str, ScoreChange]:
         """The change of every score, over the people who have it."""
         names = dict.fromkeys(name for case in self.cases for name in case.before)
         return {name: self._change(name) for name in names}
 
-    def _change(self, name: str) -> Change:
+    def _change(self, name: str) -> ScoreChange:
         people: dict[str, list[tuple[float, float]]] = {}
         for case in self.cases:
             if name in case.before and name in case.after:
@@ -104,7 +104,9 @@ class ModelComparison:
         before, after = (float(value) for value in means.mean(axis=0))
         low, high = bootstrap_interval(means[:, 1] - means[:, 0])
         several = len(people) > 1
-        return Change(len(people), before, after, after - before, low if several else None, high if several else None)
+        return ScoreChange(
+            len(people), before, after, after - before, low if several else None, high if several else None
+        )
 
     def to_json(self) -> dict[str, Any]:
         """Return it as plain values."""

@@ -39,7 +39,7 @@ _SIZE_OF_HEADER = 1 << 20
 
 
 @dataclass(frozen=True)
-class _Text:
+class _MetaText:
     file: Path
     fields: dict[str, str]
     end: int
@@ -89,7 +89,7 @@ def read_meta(file: Path) -> Header:
     return Header(file, "MetaImage", size, bands, kind_of_number, affine, load, "", None, known, forms, notes)
 
 
-def _read_text(file: Path) -> _Text:
+def _read_text(file: Path) -> _MetaText:
     fields: dict[str, str] = {}
     listed: list[str] = []
     try:
@@ -109,10 +109,10 @@ def _read_text(file: Path) -> _Text:
         raise InputError(DAMAGED, file=file) from error
     if "ElementDataFile" not in fields or "DimSize" not in fields:
         raise InputError("cannot be read as an image: damaged or another format than MetaImage", file=file)
-    return _Text(file, fields, end, tuple(name for name in listed if name))
+    return _MetaText(file, fields, end, tuple(name for name in listed if name))
 
 
-def _place(text: _Text, count: int) -> tuple[Affine, Forms | None, bool, tuple[str, ...]]:
+def _place(text: _MetaText, count: int) -> tuple[Affine, Forms | None, bool, tuple[str, ...]]:
     """Return the matrix to RAS mm, forms that claim nothing, whether sides are known, and oddities."""
     used = min(3, count)
     lengths, origin, axes = np.ones(3), np.zeros(3), np.eye(3)
@@ -139,7 +139,7 @@ def _place(text: _Text, count: int) -> tuple[Affine, Forms | None, bool, tuple[s
 
 
 def _load(
-    text: _Text, number: np.dtype[Any], size: tuple[int, int, int], bands: int, together: bool
+    text: _MetaText, number: np.dtype[Any], size: tuple[int, int, int], bands: int, together: bool
 ) -> npt.NDArray[Any]:
     """Return ``[bands, k, j, i]``; channels lie voxel by voxel."""
     grid = size[::-1]

@@ -10,7 +10,7 @@ from typing import Any
 from softseg.data.importers.description import names_by_number
 from softseg.errors import InputError
 from softseg.files import read_json_object, require_inside
-from softseg.nnunet.outputs import Outputs
+from softseg.nnunet.outputs import TreeChannels
 from softseg.nnunet.recognition import FILES, is_model, models_in
 from softseg.nnunet.training_labels import TREE_FILE
 from softseg.tree import LabelTree
@@ -38,7 +38,7 @@ class NnUNetFolder:
     plans: dict[str, Any]
     checkpoints: tuple[Path, ...]
     channels: tuple[str, ...]
-    outputs: Outputs
+    outputs: TreeChannels
 
     @staticmethod
     def load(path: Path, tree: LabelTree | None = None) -> NnUNetFolder:
@@ -70,7 +70,7 @@ class NnUNetFolder:
         field = "channel_names" if "channel_names" in description else "modality"
         channels = names_by_number(description, field, folder / "dataset.json")
         name = str(plans.get("dataset_name") or folder.parent.name)
-        outputs = Outputs.of(description, folder / "dataset.json", name, tree)
+        outputs = TreeChannels.of(description, folder / "dataset.json", name, tree)
         return NnUNetFolder(folder, description, plans, tuple(numbered or finished), tuple(channels), outputs)
 
     @property

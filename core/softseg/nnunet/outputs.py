@@ -20,7 +20,7 @@ from softseg.types import FloatArray
 
 
 @dataclass(frozen=True)
-class Outputs:
+class TreeChannels:
     """Channels on a tree.
 
     Attributes
@@ -38,7 +38,7 @@ class Outputs:
     regions: Regions | None = None
 
     @staticmethod
-    def of(description: Mapping[str, Any], file: Path, name: str, asked: LabelTree | None = None) -> Outputs:
+    def of(description: Mapping[str, Any], file: Path, name: str, asked: LabelTree | None = None) -> TreeChannels:
         """Return what the channels mean.
 
         The tree is ``asked``, whose leaves are found by name and value as for imported probabilities; else that of the
@@ -69,16 +69,16 @@ class Outputs:
             parts = [ProbabilityMap(key, value) for value, key in ordered]
         named = NamedMaps(file, tuple(parts))
         if asked is not None:
-            return Outputs(asked, _by_name(asked, named), regions=regions)
+            return TreeChannels(asked, _by_name(asked, named), regions=regions)
         own = file.with_name(TREE_FILE)
         tree = LabelTree.load(own) if own.is_file() else described_tree(description, file)
         if tree is not None:
             return _by_value(tree, named, regions)
         if regions is None:
-            return Outputs(flat_tree(named, name), tuple(flat_assignment(named)))
+            return TreeChannels(flat_tree(named, name), tuple(flat_assignment(named)))
         tree = regions.tree(name)
         by_name = {leaf.name: tree.leaf_index(leaf.id) for leaf in tree.leaves}
-        return Outputs(tree, tuple(by_name[one.name] for one in parts), regions=regions)
+        return TreeChannels(tree, tuple(by_name[one.name] for one in parts), regions=regions)
 
     def to_leaves(self, probabilities: FloatArray) -> tuple[FloatArray, float]:
         """Return the probabilities of the leaves ``[leaves, ...]`` of ``[channels, ...]``, float32.
@@ -112,7 +112,7 @@ def _by_name(tree: LabelTree, named: NamedMaps) -> tuple[int | None, ...]:
         raise InputError(error.message, file=named.file, field="labels", hint=hint) from error
 
 
-def _by_value(tree: LabelTree, named: NamedMaps, regions: Regions | None) -> Outputs:
+def _by_value(tree: LabelTree, named: NamedMaps, regions: Regions | None) -> TreeChannels:
     nodes = {node.value: node for node in tree.nodes if node.value is not None and node is not tree.root}
     leaves: list[int | None] = []
     coarse = []
@@ -129,4 +129,4 @@ def _by_value(tree: LabelTree, named: NamedMaps, regions: Regions | None) -> Out
         leaves.append(tree.leaf_index(node.id) if leaf else None)
         if not leaf:
             coarse.append((position, tree.leaf_slice(node.id)))
-    return Outputs(tree, tuple(leaves), tuple(coarse), regions)
+    return TreeChannels(tree, tuple(leaves), tuple(coarse), regions)

@@ -22,7 +22,7 @@ from softseg.types import FloatArray
 
 
 @dataclass(frozen=True)
-class Region:
+class TrainedRegion:
     """One of the regions.
 
     Attributes
@@ -51,7 +51,7 @@ class Regions:
     outer: positions of those that lie in no other.
     """
 
-    regions: tuple[Region, ...]
+    regions: tuple[TrainedRegion, ...]
     outer: tuple[int, ...]
 
     @staticmethod
@@ -92,7 +92,7 @@ class Regions:
         for name in names:
             inside = tuple(names.index(other) for other in names if above[other] == name)
             rest = sets[name].difference(*(sets[names[position]] for position in inside))
-            regions.append(Region(name, channels.index(name), written[name], inside, rest))
+            regions.append(TrainedRegion(name, channels.index(name), written[name], inside, rest))
         return Regions(tuple(regions), tuple(names.index(name) for name in names if above[name] is None))
 
     @property
@@ -105,7 +105,7 @@ class Regions:
                 found.append(ProbabilityMap(self._title(region), value))
         return tuple(found)
 
-    def _title(self, region: Region) -> str:
+    def _title(self, region: TrainedRegion) -> str:
         return f"rest of {region.name}" if region.inside else region.name
 
     def tree(self, name: str) -> LabelTree:

@@ -34,7 +34,7 @@ from softseg.outliers.reference import Reference, largest_of
 from softseg.outliers.request import FitRequest
 from softseg.outliers.threshold import range_for
 from softseg.prediction.answering import mean_and_score_of
-from softseg.prediction.settings import Settings
+from softseg.prediction.settings import PredictionSettings
 from softseg.requests.predict import PredictRequest
 from softseg.soft.blocks import SparseVoxels
 from softseg.system import resolve_device
@@ -125,7 +125,7 @@ def joint_scores(
         case = reference.dataset.case(name)
         images = [case.images[channel] for channel in models[0].plan.channels]
         request = PredictRequest(str(models[0].path), tuple(map(str, images)), images[0])
-        settings = replace(Settings.of(models, request, device), outliers=outliers)
+        settings = replace(PredictionSettings.of(models, request, device), outliers=outliers)
         quiet = Events(cancel=events.cancel)
         target, pieces, score = mean_and_score_of(models, images, settings, quiet)
         best = _most_probable(pieces, target.shape, models[0].head.background)

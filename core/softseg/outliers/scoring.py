@@ -14,7 +14,7 @@ from softseg.errors import naming
 from softseg.events import Events
 from softseg.network import Model
 from softseg.network.fitted_outliers import FittedOutliers
-from softseg.prediction.layout import Layout, Picture
+from softseg.prediction.layout import Picture, WindowLayout
 from softseg.prediction.probabilities import dense, only_background, probabilities_of_blocks
 from softseg.prediction.scoring import WindowScorer
 from softseg.prediction.step_map import NOT_JUDGED
@@ -73,7 +73,7 @@ def score_case(
     volume = np.array(case.image, np.float32)
     shape: Index = (volume.shape[1], volume.shape[2], volume.shape[3])
     scores = np.full((len(fitted), *shape), NOT_JUDGED, np.float32)
-    layout = Layout.over([Picture.of(volume, plan.patch_kji, overlap, head.background is not None)], (0, 0, 0))
+    layout = WindowLayout.over([Picture.of(volume, plan.patch_kji, overlap, head.background is not None)], (0, 0, 0))
     if layout is None:
         return ScoredCase(only_background(head.classes, shape, head.background), scores)
     partition = layout.partition

@@ -21,7 +21,7 @@ from softseg.network.ensemble_outliers import EnsembleOutliers
 from softseg.prediction.ensemble import see_one_grid
 from softseg.prediction.joint import KEPT, Answer, averaged, in_turn
 from softseg.prediction.joint_scores import joined, score_maps
-from softseg.prediction.settings import Settings
+from softseg.prediction.settings import PredictionSettings
 from softseg.prediction.spread import SpreadMaps
 from softseg.prediction.step_map import StepMap
 from softseg.prediction.streaming import pieces_of
@@ -39,7 +39,7 @@ _Result = TypeVar("_Result")
 
 
 def mean_of(
-    models: Sequence[Model], images: Sequence[Path], settings: Settings, events: Events
+    models: Sequence[Model], images: Sequence[Path], settings: PredictionSettings, events: Events
 ) -> tuple[Geometry, Iterator[SparseVoxels]]:
     """Return the scan's grid, and the models' mean prediction in its voxels, part by part, before it is stored.
 
@@ -53,7 +53,7 @@ def mean_of(
 
 
 def mean_and_score_of(
-    models: Sequence[Model], images: Sequence[Path], settings: Settings, events: Events
+    models: Sequence[Model], images: Sequence[Path], settings: PredictionSettings, events: Events
 ) -> tuple[Geometry, Iterator[SparseVoxels], Callable[[], FloatArray]]:
     """Return what :func:`mean_of` does, and what gives the ensemble's outlier score once all pieces were taken.
 
@@ -90,7 +90,11 @@ def mean_and_score_of(
 
 
 def mean_in_turn(
-    models: Sequence[Model], scans: Sequence[ChannelImage], files: Sequence[Path], settings: Settings, events: Events
+    models: Sequence[Model],
+    scans: Sequence[ChannelImage],
+    files: Sequence[Path],
+    settings: PredictionSettings,
+    events: Events,
 ) -> Iterator[SparseVoxels]:
     """Yield the mean prediction of models with different grids in the voxels of a scan."""
     target = scans[0].geometry
@@ -112,7 +116,7 @@ class OneByOne:
     files: list[Path]
     target: Geometry
 
-    def __call__(self, model: Model, settings: Settings, events: Events) -> Answer:
+    def __call__(self, model: Model, settings: PredictionSettings, events: Events) -> Answer:
         """Return a model's prediction in the scan's voxels."""
         preprocessed, grid = preprocess_images(self.scans, model.plan, self.files)
         kept = KEPT * math.prod(self.target.shape)
@@ -132,7 +136,12 @@ class OneByOne:
 
 
 def with_windows_that_fit(
-    model: Model, grid: Geometry, settings: Settings, file: Path, events: Events, work: Callable[[Index], _Result]
+    model: Model,
+    grid: Geometry,
+    settings: PredictionSettings,
+    file: Path,
+    events: Events,
+    work: Callable[[Index], _Result],
 ) -> _Result:
     """Return ``work`` of the plan's windows, or of the largest ones that memory allows."""
     multiple = window_multiple(model.plan.network, model.plan.dimensions)
@@ -161,7 +170,7 @@ def with_windows_that_fit(
 
 
 def _out_of_memory(
-    model: Model, grid: Geometry, window: Index, settings: Settings, file: Path, reason: str
+    model: Model, grid: Geometry, window: Index, settings: PredictionSettings, file: Path, reason: str
 ) -> OutOfMemoryError:
     hint = "crop the image, close other programs, use a smaller --overlap"
     hint += ", leave --uncertainty out" if settings.uncertainty else ""

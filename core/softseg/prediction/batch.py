@@ -15,7 +15,7 @@ from softseg.files import require_writable_folder
 from softseg.network import Model
 from softseg.prediction.bids_inputs import BidsChoice
 from softseg.prediction.case import Prediction, predict_with
-from softseg.prediction.cohort import ProcessRank, Table, error_fields, volumes_of
+from softseg.prediction.cohort import CaseTable, ProcessRank, error_fields, volumes_of
 from softseg.prediction.ensemble import best_network, device_of, joint_name, load_model, load_models, require_once
 from softseg.prediction.first_checks import require_mask_of_each, require_possible
 from softseg.prediction.foreign import ForeignJob, foreign_model
@@ -29,7 +29,7 @@ from softseg.prediction.results.bids import describe_dataset
 from softseg.prediction.results.extras import Told, more_steps, require_packages
 from softseg.prediction.results.place import CasePlace
 from softseg.prediction.results.steps import write_case
-from softseg.prediction.settings import Settings
+from softseg.prediction.settings import PredictionSettings
 from softseg.requests.manifest import RECORD, SOFT, VOLUMES, OutputFile, State, WrittenCase, absolute
 from softseg.requests.predict import PredictRequest
 from softseg.system import MEMORY_ERRORS, backend_of, gpus, raise_out_of_memory
@@ -152,7 +152,7 @@ def run(
     cases = process.of(all_cases)
     if process.world > 1:
         events.log(f"process {process.rank + 1} of {process.world}: {len(cases)} of {len(all_cases)} cases")
-    table = Table(request.out, process, list(places), job.name)
+    table = CaseTable(request.out, process, list(places), job.name)
     if len(all_cases) == 1 and cases:
         return [_only(job, cases[0], places[cases[0].name], table, events)]
     return _cohort(job, cases, places, table, process, events)
@@ -172,7 +172,7 @@ def _job_of(request: PredictRequest, models: Sequence[Model] | None, process: Pr
     wanted = replace(Wanted.of(loaded.tree, request), confidence=level)
     require_once([loaded, *others], request.uncertainty)
     device = device_of(loaded, _own_gpu(request.device, process), events)
-    settings = Settings.of([loaded, *others], request, device)
+    settings = PredictionSettings.of([loaded, *others], request, device)
     settings = replace(settings, mask=MaskSource.of([loaded, *others], request))
     return _Batch(loaded, "+".join(model_digest(each) for each in (loaded, *others)), settings, wanted)
 
@@ -190,7 +190,7 @@ class _Batch:
 
     model: Model
     digest: str
-    settings: Settings
+    settings: PredictionSettings
     wanted: Wanted
 
     @property
@@ -245,7 +245,7 @@ class _Batch:
 AnyBatch: TypeAlias = "_Batch | ForeignJob"
 
 
-def _only(job: AnyBatch, case: CaseInput, place: CasePlace, table: Table, events: Events) -> CaseResult:
+def _only(job: AnyBatch, case: CaseInput, place: CasePlace, table: CaseTable, events: Events) -> CaseResult:
     """Predict the only case; its error is the command's."""
     began = time.monotonic()
     told = Told(events)
@@ -259,7 +259,7 @@ def _cohort(
     job: AnyBatch,
     cases: Sequence[CaseInput],
     places: Mapping[str, CasePlace],
-    table: Table,
+    table: CaseTable,
     process: ProcessRank,
     events: Events,
 ) -> list[CaseResult]:

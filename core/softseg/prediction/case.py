@@ -18,7 +18,7 @@ from softseg.prediction.checks import warn_about
 from softseg.prediction.ensemble import device_of, see_one_grid
 from softseg.prediction.joint import predict_jointly
 from softseg.prediction.masking import MaskSource
-from softseg.prediction.settings import Settings
+from softseg.prediction.settings import PredictionSettings
 from softseg.prediction.spread import DecisionMaps
 from softseg.prediction.streaming import StreamedResult, stream
 from softseg.requests.predict import PredictRequest
@@ -95,7 +95,7 @@ def predict_case(
     CancelledError: cancelled.
     """
     request = PredictRequest("", (), Path(), **asked)
-    settings = Settings.of([model, *others], request, device_of(model, device))
+    settings = PredictionSettings.of([model, *others], request, device_of(model, device))
     settings = replace(settings, mask=MaskSource.of([model, *others], request))
     return predict_with(model, images, settings, Events() if events is None else events)
 
@@ -111,7 +111,7 @@ def read_scans(images: Sequence[Path], events: Events) -> list[ChannelImage]:
 def predict_with(
     model: Model,
     images: Sequence[Path],
-    settings: Settings,
+    settings: PredictionSettings,
     events: Events,
     read: Callable[[Sequence[Path], Events], list[ChannelImage]] = read_scans,
 ) -> Prediction:

@@ -89,7 +89,7 @@ def error_fields(error: SoftSegError) -> dict[str, str | None]:
     return {"kind": error.kind, "message": error.message, "file": error.file, "field": error.field, "hint": error.hint}
 
 
-class Table:
+class CaseTable:
     """The cases of one process, and the joint :class:`~softseg.requests.manifest.Manifest` of all processes.
 
     Parameters

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from softseg.errors import OutOfMemoryError
 from softseg.events import Events
 from softseg.image import Geometry
-from softseg.prediction.layout import Layout
+from softseg.prediction.layout import WindowLayout
 from softseg.prediction.sweep import WindowPredictor
 from softseg.soft.blocks import Index
 from softseg.system import free_memory, held_memory
@@ -70,7 +70,7 @@ _STORED = 38  # bytes per voxel of the scan: what is stored of it, and labels, c
 
 def work_of(
     runner: WindowPredictor,
-    layout: Layout,
+    layout: WindowLayout,
     rim: Index,
     grid: Geometry,
     target: Geometry,

@@ -12,7 +12,7 @@ from softseg.backends.base import Kind, Outputs
 from softseg.image import Geometry
 from softseg.network.heads import Head
 from softseg.prediction.estimate import Work, work_of
-from softseg.prediction.layout import Layout
+from softseg.prediction.layout import WindowLayout
 from softseg.prediction.sweep import WindowPredictor
 from softseg.soft.blocks import Index
 from softseg.types import FloatArray
@@ -29,7 +29,7 @@ def head_work(leaves: int, plan_shape: Index, target_shape: Index, window: Index
     """
     head = Head("softmax", leaves)
     runner = WindowPredictor(UsualNetwork(), head)
-    layout = Layout.whole(np.zeros((1, *plan_shape), np.float32), window, (1, 1, 1))
+    layout = WindowLayout.whole(np.zeros((1, *plan_shape), np.float32), window, (1, 1, 1))
     grid, target = (Geometry((shape[2], shape[1], shape[0])) for shape in (plan_shape, target_shape))
     return work_of(runner, layout, (1, 1, 1), grid, target, 0, whole=False)
 

@@ -19,7 +19,7 @@ from softseg.image import Geometry, Image
 from softseg.prediction.case import predict_with
 from softseg.prediction.ensemble import best_network, device_of, load_models, require_once
 from softseg.prediction.masking import MaskSource
-from softseg.prediction.settings import Settings
+from softseg.prediction.settings import PredictionSettings
 from softseg.requests.predict import PredictRequest
 from softseg.soft.parcellation import SoftParcellation
 from softseg.straight import is_sheared, straightened
@@ -90,7 +90,7 @@ def predict(
     channels = models[0].plan.channels
     if len(scans) != len(channels):
         raise InputError(f"expected {len(channels)} images ({', '.join(channels)}), got {len(scans)}", field="image")
-    settings = Settings.of(models, request, device_of(models[0], request.device, events))
+    settings = PredictionSettings.of(models, request, device_of(models[0], request.device, events))
     settings = replace(settings, mask=MaskSource.of(models, request))
     names = [Path(f"image {position + 1}" if len(scans) > 1 else "image") for position in range(len(scans))]
     found = predict_with(models[0], names, settings, events, lambda _names, _events: list(scans))

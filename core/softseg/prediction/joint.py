@@ -21,7 +21,7 @@ from softseg.network.ensemble_outliers import EnsembleOutliers
 from softseg.prediction.estimate import require_free
 from softseg.prediction.postprocessing import clean
 from softseg.prediction.probabilities import only_background
-from softseg.prediction.settings import Settings
+from softseg.prediction.settings import PredictionSettings
 from softseg.prediction.spread import SpreadMaps
 from softseg.prediction.step_map import StepMap
 from softseg.prediction.streaming import Collected, StreamedResult
@@ -69,9 +69,9 @@ class InTurn(Events):
 def predict_jointly(
     models: Sequence[Model],
     target: Geometry,
-    settings: Settings,
+    settings: PredictionSettings,
     events: Events,
-    answer: Callable[[Model, Settings, Events], Answer],
+    answer: Callable[[Model, PredictionSettings, Events], Answer],
     mask: FloatArray | None = None,
 ) -> StreamedResult:
     """Predict a scan with each model and average.
@@ -103,7 +103,10 @@ def predict_jointly(
 
 
 def in_turn(
-    models: Sequence[Model], settings: Settings, events: Events, answer: Callable[[Model, Settings, Events], Answer]
+    models: Sequence[Model],
+    settings: PredictionSettings,
+    events: Events,
+    answer: Callable[[Model, PredictionSettings, Events], Answer],
 ) -> tuple[list[FineStore], list[StepMap]]:
     """Return each model's prediction in the scan's voxels, one after the other, and outlier scores if any."""
     own = replace(settings, others=(), nodes=(), postprocess=(), branches=(), outliers=None)
@@ -121,7 +124,7 @@ def in_turn(
 def averaged(
     stores: Sequence[FineStore],
     models: Sequence[Model],
-    settings: Settings,
+    settings: PredictionSettings,
     target: Geometry,
     maps: SpreadMaps | None,
     events: Events,
@@ -138,7 +141,7 @@ def averaged(
 
 
 def _cleaned(
-    model: Model, pieces: Iterator[SparseVoxels], target: Geometry, settings: Settings, events: Events
+    model: Model, pieces: Iterator[SparseVoxels], target: Geometry, settings: PredictionSettings, events: Events
 ) -> Iterator[SparseVoxels]:
     """Clean the mean. Connected parts reach through the whole volume, so it must be there as a whole."""
     leaves, background = model.head.classes, model.head.background

@@ -123,7 +123,7 @@ class Task:
 
 
 @dataclass(frozen=True, eq=False)
-class Layout:
+class WindowLayout:
     """All windows of all pictures, in the order in which as little as possible is unfinished at a time.
 
     Attributes
@@ -141,7 +141,7 @@ class Layout:
     starts: tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...]]
 
     @staticmethod
-    def over(pictures: Sequence[Picture], rim: Index) -> Layout | None:
+    def over(pictures: Sequence[Picture], rim: Index) -> WindowLayout | None:
         """Lay out the work; ``None`` if no picture has a window.
 
         Parameters
@@ -156,17 +156,17 @@ class Layout:
         edges = [_edges(filled, axis, rim[axis], groups[axis]) for axis in range(3)]
         starts = [tuple(group.start for group in line) for line in groups]
         layouts = [
-            Layout(tuple(pictures), *_partitions(edges, starts, order), starts=(starts[0], starts[1], starts[2]))
+            WindowLayout(tuple(pictures), *_partitions(edges, starts, order), starts=(starts[0], starts[1], starts[2]))
             for order in itertools.permutations(range(3))
         ]
         if sum(len(picture.windows) for picture in filled) > MOST_TRIED:
             return min(layouts, key=lambda layout: layout.layer(groups))
-        return min(layouts, key=Layout.most_open)
+        return min(layouts, key=WindowLayout.most_open)
 
     @staticmethod
-    def whole(volume: FloatArray, patch: Sequence[int], rim: Index, overlap: float = OVERLAP) -> Layout:
+    def whole(volume: FloatArray, patch: Sequence[int], rim: Index, overlap: float = OVERLAP) -> WindowLayout:
         """Lay windows over all of one image ``[channels, k, j, i]``."""
-        layout = Layout.over([Picture.of(volume, patch, overlap, skip_empty=False)], rim)
+        layout = WindowLayout.over([Picture.of(volume, patch, overlap, skip_empty=False)], rim)
         if layout is None:
             raise ValueError("expected an image with at least one voxel")
         return layout

@@ -28,7 +28,7 @@ from softseg.prediction.ensemble import joint_name, load_models, needs_of, see_o
 from softseg.prediction.given_masks import find_mask, mask_identity, read_mask
 from softseg.prediction.record import model_digest
 from softseg.prediction.scan_checks import Expected, is_stripped
-from softseg.prediction.settings import Settings
+from softseg.prediction.settings import PredictionSettings
 from softseg.prediction.streaming import pieces_of
 from softseg.requests.predict import AUTO, MADE, NO_MASK, PredictRequest
 from softseg.resources import named_model
@@ -99,7 +99,7 @@ class Needed:
         models = load_models(self.folder, backend=self.backend)
         own, names = scans[: self.channels], list(files[: self.channels])
         model, target = models[0], own[0].geometry
-        settings = Settings.of(models, PredictRequest("", (), Path()), device)
+        settings = PredictionSettings.of(models, PredictRequest("", (), Path()), device)
         events = _AsStage(events)
         span = model.tree.leaf_slice(self.node)
         if not see_one_grid(models):

@@ -10,7 +10,7 @@ import numpy as np
 from softseg.events import Events
 from softseg.network.heads import Head
 from softseg.prediction.ensemble import PartOfProgress
-from softseg.prediction.layout import Layout
+from softseg.prediction.layout import WindowLayout
 from softseg.prediction.spread import SpreadMaps
 from softseg.prediction.sweep import Finished, WindowPredictor, sweep
 from softseg.prediction.uncertainty import Spread
@@ -38,7 +38,7 @@ class Member:
 
 def probabilities_of_blocks(
     runner: WindowPredictor | Sequence[Member],
-    layout: Layout,
+    layout: WindowLayout,
     permutation: IntArray,
     events: Events,
     maps: SpreadMaps | None = None,
@@ -81,7 +81,7 @@ def probabilities_of_blocks(
 
 def _sweeps(
     members: Sequence[Member],
-    layout: Layout,
+    layout: WindowLayout,
     permutation: IntArray,
     events: Events,
     timed: Callable[[float], None] | None,
@@ -152,7 +152,7 @@ def _background(shape: tuple[int, ...], head: Head) -> FloatArray:
     return out
 
 
-def _divided_by_volume(finished: Iterable[Finished], layout: Layout, head: Head) -> Iterator[Finished]:
+def _divided_by_volume(finished: Iterable[Finished], layout: WindowLayout, head: Head) -> Iterator[Finished]:
     """Gather the one channel of every picture, divide it by its largest value, and go through the blocks again."""
     edges = layout.partition.edges
     whole = np.zeros((len(layout.pictures), *(line[-1] - line[0] for line in edges)), np.float32)

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Settings:
+class PredictionSettings:
     """How cases are predicted: a request, and what was made of it for these models.
 
     Attributes
@@ -56,7 +56,7 @@ class Settings:
     mask: MaskSource | None = None
 
     @staticmethod
-    def of(models: Sequence[Model], request: PredictRequest, device: torch.device | Processor) -> Settings:
+    def of(models: Sequence[Model], request: PredictRequest, device: torch.device | Processor) -> PredictionSettings:
         """Return the settings of a request for models, which are of one tree.
 
         Raises
@@ -67,7 +67,7 @@ class Settings:
         model = models[0]
         require_one_tree(models)
         require_once(models, request.uncertainty)
-        settings = Settings(
+        settings = PredictionSettings(
             request,
             device,
             uncertainty=None if request.uncertainty is None else Uncertainty.parse(request.uncertainty),

@@ -15,7 +15,7 @@ from softseg.image import Geometry, Image
 from softseg.prediction.ensemble import joint_name
 from softseg.prediction.estimate import announce, work_of
 from softseg.prediction.joint_scores import score_maps, stored_scores
-from softseg.prediction.layout import Layout, Picture
+from softseg.prediction.layout import Picture, WindowLayout
 from softseg.prediction.postprocessing import clean
 from softseg.prediction.probabilities import (
     BlockProbabilities,
@@ -25,7 +25,7 @@ from softseg.prediction.probabilities import (
     masked,
     probabilities_of_blocks,
 )
-from softseg.prediction.settings import Settings
+from softseg.prediction.settings import PredictionSettings
 from softseg.prediction.spread import DecisionMaps, SpreadMaps
 from softseg.prediction.step_map import StepMap
 from softseg.prediction.sweep import WindowPredictor
@@ -67,7 +67,7 @@ def stream(
     image: FloatArray,
     grid: Geometry,
     target: Geometry,
-    settings: Settings,
+    settings: PredictionSettings,
     window: Index,
     events: Events,
     mask: FloatArray | None = None,
@@ -103,7 +103,7 @@ def pieces_of(
     image: FloatArray,
     grid: Geometry,
     target: Geometry,
-    settings: Settings,
+    settings: PredictionSettings,
     window: Index,
     events: Events,
     maps: SpreadMaps | None = None,
@@ -127,7 +127,7 @@ def pieces_of(
     head, how = model.head, settings.uncertainty
     models = [model, *settings.others]
     resampler = BlockResampler(grid, target, head.classes, head.background)
-    layout = Layout.over(_pictures(model, image, settings, window), resampler.rim)
+    layout = WindowLayout.over(_pictures(model, image, settings, window), resampler.rim)
     if layout is None:
         return
     scored: Sequence[StepMap | None] = steps or [None] * len(models)
@@ -155,7 +155,7 @@ def pieces_of(
         yield from resampler.resampled(blocks, layout.partition)
 
 
-def _member(model: Model, settings: Settings, scorer: WindowScorer | None) -> Member:
+def _member(model: Model, settings: PredictionSettings, scorer: WindowScorer | None) -> Member:
     """Return how a model answers."""
     runner = WindowPredictor(
         backend=settings.backend_of(model),
@@ -169,7 +169,7 @@ def _member(model: Model, settings: Settings, scorer: WindowScorer | None) -> Me
     return Member(runner, partial(model.calibration.apply, tree=model.tree))
 
 
-def _pictures(model: Model, image: FloatArray, settings: Settings, window: Index) -> list[Picture]:
+def _pictures(model: Model, image: FloatArray, settings: PredictionSettings, window: Index) -> list[Picture]:
     """Return the versions of the image that are predicted; dropout predicts one version several times."""
     how, plan = settings.uncertainty, model.plan
     skip = model.head.background is not None
@@ -182,7 +182,7 @@ def _pictures(model: Model, image: FloatArray, settings: Settings, window: Index
     ]
 
 
-def _scorer(model: Model, steps: StepMap | None, layout: Layout) -> WindowScorer | None:
+def _scorer(model: Model, steps: StepMap | None, layout: WindowLayout) -> WindowScorer | None:
     if steps is None:
         return None
     from softseg.prediction.scoring import WindowScorer
@@ -206,9 +206,9 @@ def _dropping(models: Sequence[Model]) -> Iterator[None]:
 def _cleaned(
     model: Model,
     blocks: Iterator[BlockProbabilities],
-    layout: Layout,
+    layout: WindowLayout,
     grid: Geometry,
-    settings: Settings,
+    settings: PredictionSettings,
     events: Events,
 ) -> Iterator[BlockProbabilities]:
     """Clean the distribution. Connected parts reach through the whole volume, so it must be there as a whole."""
@@ -233,7 +233,7 @@ class Collected:
         self,
         model: Model,
         target: Geometry,
-        settings: Settings,
+        settings: PredictionSettings,
         steps: Sequence[StepMap],
         error: float = 0.0,
         mask: FloatArray | None = None,

@@ -19,7 +19,7 @@ from softseg.backends.arithmetic import softmax
 from softseg.errors import InputError
 from softseg.events import Events
 from softseg.network.heads import Head
-from softseg.prediction.layout import Layout, Task
+from softseg.prediction.layout import Task, WindowLayout
 from softseg.prediction.step_map import mean_of_pictures
 from softseg.prediction.sums import WindowSums
 from softseg.prediction.window_grid import every_channel
@@ -130,7 +130,7 @@ Finished = tuple[Index, list[FloatArray | None]]
 
 def sweep(
     runner: WindowPredictor,
-    layout: Layout,
+    layout: WindowLayout,
     permutation: IntArray,
     events: Events,
     timed: Callable[[float], None] | None = None,
@@ -172,7 +172,7 @@ def sweep(
 
 def _add_windows(
     runner: WindowPredictor,
-    layout: Layout,
+    layout: WindowLayout,
     batch: Sequence[Task],
     permutation: IntArray,
     importance: FloatArray,
@@ -192,7 +192,7 @@ def _add_windows(
 
 
 def _finished(
-    runner: WindowPredictor, layout: Layout, sums: Sequence[WindowSums], block: Index
+    runner: WindowPredictor, layout: WindowLayout, sums: Sequence[WindowSums], block: Index
 ) -> list[FloatArray | None]:
     """Return a block's probabilities for each picture; its scores go to the scorer's sink."""
     shape = layout.partition.shape(block)
@@ -207,7 +207,7 @@ _Scored = tuple[FloatArray, BoolArray]
 
 
 def _joined(
-    runner: WindowPredictor, layout: Layout, sums: WindowSums, block: Index
+    runner: WindowPredictor, layout: WindowLayout, sums: WindowSums, block: Index
 ) -> tuple[FloatArray | None, _Scored | None]:
     """Put a block together from its cells, and let them go: its probabilities, and its scores if there are any."""
     whole: FloatArray | None = None

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from softseg.backends.torch_backend import TorchBackend
 from softseg.errors import OutOfMemoryError
 from softseg.events import Events
-from softseg.prediction.layout import Layout, Picture
+from softseg.prediction.layout import Picture, WindowLayout
 from softseg.prediction.probabilities import dense, only_background, probabilities_of_blocks
 from softseg.prediction.sweep import WindowPredictor
 from softseg.requests.predict import BLENDS, OVERLAP, Blend
@@ -79,7 +79,7 @@ def sliding_probabilities(
     runner = WindowPredictor(TorchBackend(network, head, plan.dimensions, device, dtype), head, batch_size, blend)
     try:
         picture = Picture.of(volume, plan.patch_kji, overlap, skip_empty and head.background is not None)
-        layout = Layout.over([picture], (0, 0, 0))
+        layout = WindowLayout.over([picture], (0, 0, 0))
         if layout is None:
             return only_background(head.classes, shape, head.background)
         blocks = probabilities_of_blocks(runner, layout, np.arange(head.classes), events)

@@ -51,7 +51,7 @@ class CorrectRequest(Request):
     cut: str | None = option("--cut", "The cut of the edited label map.", metavar="LEVEL|FILE", default=None)
     author: str = option("--author", "Author of the correction.", metavar="NAME", default="")
     undo: tuple[str, ...] = option(
-        "--undo", "Undo these corrections.", metavar="ID,ID|last|all", several=True, listed=True, default=()
+        "--undo", "Undo this correction; may be repeated.", metavar="ID|last|all", several=True, listed=True, default=()
     )
     listed: bool = option("--list", "Print the corrections, the oldest first.", kind=bool, default=False)
 

@@ -1,4 +1,4 @@
-"""Several texts in one option, joined by commas; what holds a comma itself stands in double quotes."""
+"""Several texts joined by commas in one option, the former style; what holds a comma stands in double quotes."""
 
 from __future__ import annotations
 

@@ -111,7 +111,12 @@ class PredictRequest(Request):
         default=(),
     )
     nodes: tuple[str, ...] = option(
-        "--nodes", "Also write soft maps of these nodes.", metavar="ID,ID", several=True, listed=True, default=()
+        "--nodes",
+        "Also write the soft map of this node; may be repeated.",
+        metavar="ID",
+        several=True,
+        listed=True,
+        default=(),
     )
     confidence: float | None = option(
         "--confidence",
@@ -147,8 +152,8 @@ class PredictRequest(Request):
     )
     branches: tuple[str, ...] = option(
         "--branches",
-        "Also map the uncertainty of the decision at these nodes.",
-        metavar="ID,ID|all",
+        "Also map the uncertainty of the decision at this node; may be repeated.",
+        metavar="ID|all",
         several=True,
         listed=True,
         default=(),
@@ -198,8 +203,8 @@ class PredictRequest(Request):
     )
     structures: tuple[str, ...] = option(
         "--structures",
-        "Write only these structures; all else is background.",
-        metavar="ID,ID",
+        "Write only this structure, all else as background; may be repeated.",
+        metavar="ID",
         several=True,
         listed=True,
         default=(),

@@ -34,7 +34,7 @@ class Option:
     flag: such as ``--overlap``; empty for an argument without one.
     metavar: stands for the value in the help.
     several: the field is a tuple; the flag may be repeated, or all arguments without a flag are taken.
-    listed: of several: one flag with all of them joined by commas.
+    listed: of several texts: also several joined by commas are read, as before the flag could be repeated.
     negated: a switch whose flag makes the field False.
     choices: what is allowed, if not anything.
     low, high: limits of a number.
@@ -106,8 +106,8 @@ class Option:
         """Return a field's value as arguments with its flag."""
         if self.kind is bool:
             return [self.flag]
-        if self.listed:
-            return _flagged(self.flag, join_list(map(str, value)))
+        if self.listed:  # an item that holds a comma is quoted
+            return [part for item in value for part in _flagged(self.flag, join_list([str(item)]))]
         items = value if self.several else (value,)
         return [part for item in items for part in _flagged(self.flag, _text(item))]
 

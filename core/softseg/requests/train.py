@@ -157,16 +157,16 @@ class FitOutliersRequest(Request):
     )
     held_out: tuple[str, ...] = option(
         "--held-out",
-        "Branches that the model was not trained on.",
-        metavar="ID,ID",
+        "Branch that the model was not trained on; may be repeated.",
+        metavar="ID",
         several=True,
         listed=True,
         default=(),
     )
     cases: tuple[str, ...] = option(
         "--cases",
-        "Cases to choose the threshold on. [default: validation cases]",
-        metavar="ID,ID",
+        "Case to choose the threshold on; may be repeated. [default: validation cases]",
+        metavar="ID",
         several=True,
         listed=True,
         default=(),

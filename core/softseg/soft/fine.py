@@ -31,7 +31,7 @@ _Leaves = npt.NDArray[np.uint8] | npt.NDArray[np.uint16]
 _Voxels = npt.NDArray[np.uint32] | npt.NDArray[np.int64]
 
 
-class _Part(NamedTuple):
+class _FinePart(NamedTuple):
     voxels: _Voxels
     counts: npt.NDArray[np.uint8]
     leaves: _Leaves
@@ -57,7 +57,7 @@ class FineStore:
     def __init__(self, leaves: int, background: int | None, voxels: int) -> None:
         self._leaves, self._background, self._voxels = leaves, background, voxels
         self._number = np.uint32 if voxels < 1 << 32 else np.int64
-        self._parts: list[_Part] = []
+        self._parts: list[_FinePart] = []
         self._counts = np.zeros(0, np.uint8)
         self._stored: tuple[_Leaves, npt.NDArray[np.uint16]] | None = None
         self.error = 1 / SCALE
@@ -83,7 +83,7 @@ class FineStore:
             probabilities = np.ascontiguousarray(probabilities.T).reshape(-1)
             places = np.flatnonzero(probabilities > 0)
             leaves = names[places % classes.size]
-            self._parts.append(_Part(voxels[chosen].astype(self._number), counts, leaves, probabilities[places]))
+            self._parts.append(_FinePart(voxels[chosen].astype(self._number), counts, leaves, probabilities[places]))
 
     def _rounded(self, values: FloatArray) -> npt.NDArray[np.uint16]:
         """Return probabilities ``(c, N)`` in steps; ``values`` are used up."""

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 
 from slicer.i18n import tr as _
 
-__all__ = ["Column", "change", "levelColumns", "number", "structureColumns", "volume"]
+__all__ = ["ComparedColumn", "change", "levelColumns", "number", "structureColumns", "volume"]
 
 
 @dataclass(frozen=True)
-class Column:
+class ComparedColumn:
     """One column of numbers.
 
     Attributes
@@ -51,14 +51,14 @@ def levelColumns(judgesModel):
     ----------
     judgesModel: whether rows hold the scores of the model's own answer too.
     """
-    count = Column(_("Structures"), "nodes", 74, _count)
+    count = ComparedColumn(_("Structures"), "nodes", 74, _count)
     if judgesModel:
-        return (count, *_threeOfDice(), Column(_("Missed"), "missed", 52, _count))
+        return (count, *_threeOfDice(), ComparedColumn(_("Missed"), "missed", 52, _count))
     return (
         count,
-        Column(_("Dice"), "dice", 74, number),
-        Column(_("Soft Dice"), "soft_dice", 74, number),
-        Column(_("Missed"), "missed", 74, _count),
+        ComparedColumn(_("Dice"), "dice", 74, number),
+        ComparedColumn(_("Soft Dice"), "soft_dice", 74, number),
+        ComparedColumn(_("Missed"), "missed", 74, _count),
     )
 
 
@@ -67,18 +67,18 @@ def structureColumns(judgesModel):
     if judgesModel:
         return _threeOfDice(barWidth=22)
     return (
-        Column(_("Dice"), "dice", 76, number),
-        Column(_("Soft"), "soft_dice", 48, number),
-        Column(_("ml"), "volume_ml", 54, volume),
-        Column(_("Ref. ml"), "volume_reference_ml", 54, volume),
+        ComparedColumn(_("Dice"), "dice", 76, number),
+        ComparedColumn(_("Soft"), "soft_dice", 48, number),
+        ComparedColumn(_("ml"), "volume_ml", 54, volume),
+        ComparedColumn(_("Ref. ml"), "volume_reference_ml", 54, volume),
     )
 
 
 def _threeOfDice(barWidth=0):
     return (
-        Column(_("Dice,\nmodel"), "dice_model", 52, number),
-        Column(_("Dice,\ncorrected"), "dice", 66 + barWidth, number),
-        Column(_("Difference"), "dice_change", 70, change),
+        ComparedColumn(_("Dice,\nmodel"), "dice_model", 52, number),
+        ComparedColumn(_("Dice,\ncorrected"), "dice", 66 + barWidth, number),
+        ComparedColumn(_("Difference"), "dice_change", 70, change),
     )
 
 

@@ -5,7 +5,7 @@ import math
 from slicer.i18n import tr as _
 
 from softseg.errors import SoftSegError
-from SoftSegSlicerLib.Panels.Widgets.LabelTreeWidget import Column
+from SoftSegSlicerLib.Panels.Widgets.LabelTreeWidget import TreeColumn
 from SoftSegSlicerLib.Panels.Widgets.VolumeCount import VolumeCount
 
 __all__ = ["VolumeColumns", "milliliters"]
@@ -32,8 +32,8 @@ class VolumeColumns:
         tree.setColumns(
             _("Structure"),
             [
-                Column(_("ml"), "", self.volumeText, "1234.5"),
-                Column(_("Certainty"), "", self.certaintyText, "100 %"),
+                TreeColumn(_("ml"), "", self.volumeText, "1234.5"),
+                TreeColumn(_("Certainty"), "", self.certaintyText, "100 %"),
             ],
         )
 

@@ -11,7 +11,7 @@ from slicer.i18n import tr as _
 from softseg.errors import InputError, SoftSegError
 from softseg.prediction.inputs import find_cases
 from softseg.requests import FalseColourRequest
-from SoftSegSlicerLib.Panels.Segment.SegmentQueue import RUNNING, WAITING, Job
+from SoftSegSlicerLib.Panels.Segment.SegmentQueue import RUNNING, WAITING, QueuedScan
 from SoftSegSlicerLib.Panels.Widgets.AsWritten import asWritten
 from SoftSegSlicerLib.Process.Runner import CANCELLED, DONE, FAILED
 from SoftSegSlicerLib.Scene import FalseColor
@@ -198,7 +198,7 @@ class SegmentBatch:
         def finish(prepared):
             self._results[case.name] = prepared.written()
 
-        return Job(case.name, case.name, prepare, finish)
+        return QueuedScan(case.name, case.name, prepare, finish)
 
     def _jobOfVolume(self, volume, model, device, cut, output, options):
         key, name, logic = volume.GetID(), volume.GetName(), self._context.logic
@@ -215,7 +215,7 @@ class SegmentBatch:
             node = yield from logic.segmenting.steps(prepared)
             self._results[key] = node.GetID()
 
-        return Job(key, name, prepare, finish)
+        return QueuedScan(key, name, prepare, finish)
 
     def _listed(self):
         """Return (key, name, problem) of every scan there is."""

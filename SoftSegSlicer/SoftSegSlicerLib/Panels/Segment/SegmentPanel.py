@@ -16,7 +16,7 @@ from SoftSegSlicerLib.Panels.Segment.SegmentDoubt import SegmentDoubt
 from SoftSegSlicerLib.Panels.Segment.SegmentInputs import SegmentInputs
 from SoftSegSlicerLib.Panels.Segment.SegmentModels import SegmentModels
 from SoftSegSlicerLib.Panels.Segment.SegmentOptions import SegmentOptions
-from SoftSegSlicerLib.Panels.Segment.SegmentQueue import Job, SegmentQueue
+from SoftSegSlicerLib.Panels.Segment.SegmentQueue import QueuedScan, SegmentQueue
 from SoftSegSlicerLib.Panels.Widgets.AsWritten import asWritten
 from SoftSegSlicerLib.Panels.Widgets.OpenButton import OpenButton
 from SoftSegSlicerLib.Panels.Widgets.PanelWidgets import loadPanel
@@ -112,7 +112,7 @@ class SegmentPanel:
             return logic.segmenting.prepare(volumes, model, cut=cut, device=device, mask=mask, **options)
 
         name = os.path.basename(volumes[0]) if self.inputs.fromFiles else volumes[0].GetName()
-        self._start([Job("", name, prepare, self._finishOne)])
+        self._start([QueuedScan("", name, prepare, self._finishOne)])
 
     def onBatch(self, *_arguments):
         """Segment all ticked scans."""

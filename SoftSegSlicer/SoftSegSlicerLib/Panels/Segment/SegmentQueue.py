@@ -20,7 +20,7 @@ _MENDABLE = (SoftSegError, OSError, RuntimeError)
 
 
 @dataclass
-class Job:
+class QueuedScan:
     """One scan to segment.
 
     Attributes

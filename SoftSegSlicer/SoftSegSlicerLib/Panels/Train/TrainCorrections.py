@@ -14,7 +14,7 @@ from softseg.resources import named_model
 from ...Training.BeforeAfter import beforeAfter
 from ...Training.CorrectionsDataset import writeCorrections
 from ...Training.SceneDataset import dataFile
-from ...Training.TrainingRun import FINISHED, Request
+from ...Training.TrainingRun import FINISHED, RunRequest
 from ..Widgets.AsWritten import asWritten, showAsWritten
 
 
@@ -25,7 +25,7 @@ class TrainCorrections:
     ----------
     layout: where it is put, at the top.
     context: PanelContext; the model is the one chosen in Segment.
-    start: called with folder, Request and a function that returns steps of writing; begins both.
+    start: called with folder, RunRequest and a function that returns steps of writing; begins both.
     original: called without arguments, returns the DATA.json that is mixed in and judges; empty for none.
     """
 
@@ -94,7 +94,7 @@ class TrainCorrections:
         folder = choices.newFolder(f"{summary.name}-corrected-{time.strftime('%Y-%m-%d')}")
         files = os.path.join(folder, "dataset")
         model = os.path.abspath(str(summary.path))
-        request = Request(dataFile(files), "", "", choices.device, choices.minutes, choices.sets(), model=model)
+        request = RunRequest(dataFile(files), "", "", choices.device, choices.minutes, choices.sets(), model=model)
         logic, channel = self._context.logic, summary.channels[0]
         self._begin(folder, request, partial(writeCorrections, files, logic, results, channel, self._original()))
 

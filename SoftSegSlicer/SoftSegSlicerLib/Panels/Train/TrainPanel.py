@@ -14,7 +14,7 @@ from SoftSegSlicerLib.Panels.Widgets.AsWritten import asWritten
 from ...Dependencies import DeclinedError, Dependencies
 from ...Training.Launcher import Launcher
 from ...Training.SceneDataset import SceneDataset, dataFile, fittingTree
-from ...Training.TrainingRun import FAILED, RUNNING, Request, TrainingRun
+from ...Training.TrainingRun import FAILED, RUNNING, RunRequest, TrainingRun
 from ..Widgets.Contradictions import AskingStepwise
 from ..Widgets.MessageLine import MessageLine
 from ..Widgets.PanelWidgets import loadPanel
@@ -189,7 +189,7 @@ class TrainPanel:
     def _start(self):
         sets, tree = self.choices.sets(), self.choices.tree(self._cases.cases())
         folder = self.choices.newFolder(self._runName(tree))
-        request = Request("", self.choices.recipe, "", self.choices.device, self.choices.minutes, sets)
+        request = RunRequest("", self.choices.recipe, "", self.choices.device, self.choices.minutes, sets)
         request.after = self.after.steps()
         if self._source == FILE:
             self._startFromFile(folder, request, tree)

@@ -13,7 +13,7 @@ from SoftSegSlicerLib.Panels.Tree.TreeDiffView import TreeDiffView
 from SoftSegSlicerLib.Panels.Tree.TreeEditor import TreeEditor
 from SoftSegSlicerLib.Panels.Tree.TreeFileButtons import TreeFileButtons
 from SoftSegSlicerLib.Panels.Widgets.AsWritten import asWritten
-from SoftSegSlicerLib.Panels.Widgets.LabelTreeWidget import Column, LabelTreeWidget
+from SoftSegSlicerLib.Panels.Widgets.LabelTreeWidget import LabelTreeWidget, TreeColumn
 from SoftSegSlicerLib.Panels.Widgets.MessageLine import MessageLine
 from SoftSegSlicerLib.Panels.Widgets.PanelKeys import PanelKeys
 from SoftSegSlicerLib.Panels.Widgets.PanelWidgets import loadPanel
@@ -64,13 +64,13 @@ class TreePanel:
         self.tree.setColumns(
             _("Structure"),
             [
-                Column(
+                TreeColumn(
                     _("Value"),
                     _("Label value: the number in label maps; a group may have none"),
                     lambda node: "" if node.value is None else str(node.value),
                     "65535",
                 ),
-                Column(
+                TreeColumn(
                     _("Weight"),
                     _("Length of the edge to the parent: in training, errors across a longer edge cost more"),
                     lambda node: "" if node.parent is None else f"{node.weight:g}",

@@ -10,7 +10,7 @@ from SoftSegSlicerLib.Panels.Widgets.AsWritten import asWritten
 from SoftSegSlicerLib.Panels.Widgets.RowFilter import RowFilter, firstExpanded
 from SoftSegSlicerLib.Panels.Widgets.Swatch import swatchIcon
 
-__all__ = ["Column", "LabelTreeWidget"]
+__all__ = ["LabelTreeWidget", "TreeColumn"]
 
 NODE_ID = 256
 """Item data role (Qt::UserRole) under which a row keeps the id of its node."""
@@ -20,7 +20,7 @@ ON_ITEM, ABOVE_ITEM, BELOW_ITEM, ON_VIEWPORT = range(4)
 
 
 @dataclass(frozen=True)
-class Column:
+class TreeColumn:
     """One column beside the name.
 
     Attributes
@@ -64,7 +64,7 @@ class LabelTreeWidget(qt.QTreeWidget):
         self.verticalScrollMode = qt.QAbstractItemView.ScrollPerItem
         self.itemChanged.connect(self._itemChanged)
 
-    def setColumns(self, nameTitle: str, columns: Iterable[Column], indentation: int = 14) -> None:
+    def setColumns(self, nameTitle: str, columns: Iterable[TreeColumn], indentation: int = 14) -> None:
         """Set the columns: the name, then these."""
         self._columns = tuple(columns)
         self.columnCount = 1 + len(self._columns)

@@ -19,7 +19,7 @@ from softseg.evaluation.detection import (
 from softseg.studies.findings.thresholds import LEVEL_SCORE, View, chosen_tpr
 from softseg.studies.plan.study_file import RuleSpec
 from softseg.studies.work.tables import Result
-from softseg.studies.work.voxels import Voxels
+from softseg.studies.work.voxels import JudgedVoxels
 from softseg.tree import LabelTree
 
 
@@ -40,7 +40,7 @@ class Judged:
     seed: int
     fold: str
     held_out: str
-    voxels: Voxels
+    voxels: JudgedVoxels
     cases: tuple[str, ...]
     units: tuple[str, ...]
     scores: tuple[str, ...]
@@ -104,8 +104,8 @@ class _Parts:
     known: per level the nodes that the training may answer: those of trained classes, wherever they are judged.
     """
 
-    tested: tuple[tuple[int, Voxels], ...]
-    validation: Voxels
+    tested: tuple[tuple[int, JudgedVoxels], ...]
+    validation: JudgedVoxels
     known: tuple[frozenset[int], ...]
 
     @staticmethod

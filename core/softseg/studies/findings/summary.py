@@ -22,7 +22,7 @@ from softseg.studies.plan.study import Study
 from softseg.studies.work.objects import JobObjects, object_results, read_objects
 from softseg.studies.work.running import JOB_FILE, OBJECTS_FILE, RESULTS_FILE, VOXELS_FILE, StudyFolder
 from softseg.studies.work.tables import Result, read_results
-from softseg.studies.work.voxels import Voxels
+from softseg.studies.work.voxels import JudgedVoxels
 
 CHOSEN = "chosen-on-inner-folds"
 """Name under which nested folds report: in each fold the variant that was best on its inner folds."""
@@ -143,7 +143,7 @@ def _judged(job: Job, place: StudyFolder) -> Judged:
         seed=job.seed,
         fold=job.fold.name,
         held_out=job.held_out,
-        voxels=Voxels.load(place.folder(job) / VOXELS_FILE),
+        voxels=JudgedVoxels.load(place.folder(job) / VOXELS_FILE),
         cases=tuple(content["cases"]),
         units=tuple(content["units"]),
         scores=tuple(content["scores"]),

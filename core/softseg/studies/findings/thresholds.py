@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from softseg.evaluation.detection import OUTLIER, ClassScores, threshold_for, with_outliers
 from softseg.studies.plan.study_file import RuleSpec
-from softseg.studies.work.voxels import HELD_OUT, INSIDE, Voxels
+from softseg.studies.work.voxels import HELD_OUT, INSIDE, JudgedVoxels
 
 CANDIDATES = np.unique(np.concatenate([[1.0], 1 - np.geomspace(0.0005, 0.5, 36)]))
 """Fractions of trained classes' voxels that may pass; one of them is chosen."""
@@ -48,7 +48,7 @@ class View:
     node: npt.NDArray[np.int64]
 
     @staticmethod
-    def of(voxels: Voxels, level: int, score: int | None) -> View:
+    def of(voxels: JudgedVoxels, level: int, score: int | None) -> View:
         """Look at voxels at a level (position from 0) with the score of this position, or :data:`LEVEL_SCORE`."""
         node = voxels.truth[level].astype(np.int64)
         known = (node >= 0) & ((voxels.state == INSIDE) | (voxels.state == HELD_OUT))

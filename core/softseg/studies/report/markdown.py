@@ -11,7 +11,7 @@ from softseg.files import write_beside
 from softseg.studies.findings.sizes import SizeGain
 from softseg.studies.findings.summary import Findings, VariantComparison
 from softseg.studies.plan.study import Study
-from softseg.studies.report.overview import Cell, Column, amount, differences, leaf_columns, mean_table, signed
+from softseg.studies.report.overview import MeanCell, ScoreColumn, amount, differences, leaf_columns, mean_table, signed
 
 
 def write_markdown(study: Study, found: Findings, missing: int, path: Path, command: Sequence[str]) -> None:
@@ -53,7 +53,7 @@ def _density(study: Study, found: Findings, density: str) -> list[str]:
     return lines + ([*_sizes(study, gains), ""] if gains else [])
 
 
-def _means(study: Study, found: Findings, density: str, columns: Sequence[Column], subgroup: str) -> list[str]:
+def _means(study: Study, found: Findings, density: str, columns: Sequence[ScoreColumn], subgroup: str) -> list[str]:
     head = ["Variant", *(column.name for column in columns)]
     rows = []
     for variant, cells in mean_table(found, density, columns, subgroup):
@@ -62,7 +62,7 @@ def _means(study: Study, found: Findings, density: str, columns: Sequence[Column
     return _table(head, rows)
 
 
-def _differences(study: Study, compared: Sequence[VariantComparison], columns: Sequence[Column]) -> list[str]:
+def _differences(study: Study, compared: Sequence[VariantComparison], columns: Sequence[ScoreColumn]) -> list[str]:
     head = [f"Against {study.baseline}", "Variant", "Difference (95 % interval)", "p", "p (Holm)", "Win / tie / loss"]
     names = {(column.metric, column.level): column.name for column in columns}
     rows = []
@@ -109,7 +109,7 @@ def _interval(low: float, high: float, form: Callable[[float], str] = amount) ->
     return f" ({form(low)} to {form(high)})" if math.isfinite(low) and math.isfinite(high) else ""
 
 
-def _cell(cell: Cell) -> str:
+def _cell(cell: MeanCell) -> str:
     mean = f"**{amount(cell.value)}**" if cell.best else amount(cell.value)
     return mean + _interval(cell.low, cell.high)
 

@@ -15,7 +15,7 @@ from softseg.studies.plan.study import Study
 
 
 @dataclass(frozen=True)
-class Column:
+class ScoreColumn:
     """One number of a table: a metric at a level; 0 for numbers of no level.
 
     ``place`` names the level.
@@ -37,7 +37,7 @@ class Column:
 
 
 @dataclass(frozen=True)
-class Cell:
+class MeanCell:
     """A mean over subjects with its 95 % bootstrap interval (nan with a single subject); the best of its column."""
 
     value: float
@@ -58,16 +58,16 @@ def main_metrics(study: Study) -> tuple[str, ...]:
     return MAIN[study.spec.kind] + (OBJECT_METRICS if study.spec.counted is not None else ())
 
 
-def all_columns(study: Study, found: Findings, density: str, subgroup: str = "") -> list[Column]:
+def all_columns(study: Study, found: Findings, density: str, subgroup: str = "") -> list[ScoreColumn]:
     """Return the main metrics that there are, each at all its levels."""
     columns = []
     for metric in main_metrics(study):
         levels = sorted({key.level for key in found.keys(metric, density=density, subgroup=subgroup)})
-        columns += [Column(metric, level, _place(level, levels)) for level in levels]
+        columns += [ScoreColumn(metric, level, _place(level, levels)) for level in levels]
     return columns
 
 
-def leaf_columns(study: Study, found: Findings, density: str, subgroup: str = "") -> list[Column]:
+def leaf_columns(study: Study, found: Findings, density: str, subgroup: str = "") -> list[ScoreColumn]:
     """Return the main metrics that there are, each at the leaves."""
     deepest = {column.metric: column for column in all_columns(study, found, density, subgroup)}
     return list(deepest.values())
@@ -80,16 +80,16 @@ def _place(level: int, levels: Sequence[int]) -> str:
 
 
 def mean_table(
-    found: Findings, density: str, columns: Sequence[Column], subgroup: str = ""
-) -> list[tuple[str, list[Cell]]]:
+    found: Findings, density: str, columns: Sequence[ScoreColumn], subgroup: str = ""
+) -> list[tuple[str, list[MeanCell]]]:
     """Return each variant with its means."""
-    rows: dict[str, list[Cell]] = {variant: [] for variant in found.variants}
+    rows: dict[str, list[MeanCell]] = {variant: [] for variant in found.variants}
     for column in columns:
         table = found.by_unit.get(Key(density, "", "", column.level, column.metric, subgroup), {})
         means = {variant: _mean(table.get(variant, {}).values()) for variant in found.variants}
         best = _best(column.metric, [cell[0] for cell in means.values()])
         for variant, (value, low, high) in means.items():
-            rows[variant].append(Cell(value, low, high, value == best))
+            rows[variant].append(MeanCell(value, low, high, value == best))
     return list(rows.items())
 
 
@@ -107,7 +107,7 @@ def _best(metric: str, values: Sequence[float]) -> float:
 
 
 def differences(
-    found: Findings, density: str, columns: Sequence[Column], subgroup: str = ""
+    found: Findings, density: str, columns: Sequence[ScoreColumn], subgroup: str = ""
 ) -> list[VariantComparison]:
     """Return the comparisons with the baseline, number by number."""
     wanted = {Key(density, "", "", column.level, column.metric, subgroup): column for column in columns}

@@ -22,7 +22,15 @@ from softseg.studies.plan.metrics import NAMES, SIZE
 from softseg.studies.plan.study import Study
 from softseg.studies.report import charts
 from softseg.studies.report.outliers import outlier_tables
-from softseg.studies.report.overview import Column, all_columns, amount, differences, leaf_columns, mean_table, signed
+from softseg.studies.report.overview import (
+    ScoreColumn,
+    all_columns,
+    amount,
+    differences,
+    leaf_columns,
+    mean_table,
+    signed,
+)
 from softseg.studies.report.raters import raters_section
 from softseg.studies.work.running import CURVES_FILE, StudyFolder
 
@@ -107,7 +115,9 @@ def _section(study: Study, found: Findings, density: str) -> dict[str, Any]:
     return section | (outlier_tables(study, found, density) if study.spec.kind == "outliers" else {"grids": []})
 
 
-def _named(rows: Sequence[VariantComparison], columns: Sequence[Column]) -> list[tuple[str, list[VariantComparison]]]:
+def _named(
+    rows: Sequence[VariantComparison], columns: Sequence[ScoreColumn]
+) -> list[tuple[str, list[VariantComparison]]]:
     """Return the comparisons of each number together, with its name."""
     table = [(c.name, [r for r in rows if (r.key.metric, r.key.level) == (c.metric, c.level)]) for c in columns]
     return [(name, own) for name, own in table if own]
@@ -136,7 +146,7 @@ def _part(study: Study, found: Findings, density: str, name: str) -> list[dict[s
     return [{"name": name, "columns": columns, "rows": rows, "units": len(units)}]
 
 
-def _figures(study: Study, found: Findings, density: str, columns: Sequence[Column]) -> list[dict[str, str]]:
+def _figures(study: Study, found: Findings, density: str, columns: Sequence[ScoreColumn]) -> list[dict[str, str]]:
     if not columns:
         return []
     tables = {c.name: found.by_unit.get(Key(density, "", "", c.level, c.metric), {}) for c in columns}

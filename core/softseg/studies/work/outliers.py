@@ -20,7 +20,7 @@ from softseg.network import Model
 from softseg.studies.plan.jobs import Job
 from softseg.studies.plan.study import Study
 from softseg.studies.work.scoring import estimated_scores, scored
-from softseg.studies.work.voxels import HELD_OUT, INSIDE, UNTRAINED, Voxels
+from softseg.studies.work.voxels import HELD_OUT, INSIDE, UNTRAINED, JudgedVoxels
 from softseg.system import resolve_device
 from softseg.tree import LabelTree
 from softseg.types import FloatArray
@@ -30,7 +30,7 @@ Rows = npt.NDArray[np.intp]
 
 def collect(
     study: Study, job: Job, model: Model, cache: Path, device: str, events: Events
-) -> tuple[Voxels, list[Case], list[str]]:
+) -> tuple[JudgedVoxels, list[Case], list[str]]:
     """Return the judged voxels of a trained model, their cases, and the scores that they have.
 
     Parameters
@@ -55,7 +55,7 @@ def collect(
         tested = case.split == "test"
         parts.append(case_voxels(prepared, number, tested, probabilities, scores, model, job, learned, study))
         events.progress(number + 1, len(cases))
-    return Voxels.joined(parts), cases, [one.score for one in fitted]
+    return JudgedVoxels.joined(parts), cases, [one.score for one in fitted]
 
 
 def trained_nodes(store: CaseStore, case_ids: Sequence[str], job: Job) -> set[str]:
@@ -75,7 +75,7 @@ def case_voxels(
     job: Job,
     learned: set[str],
     study: Study,
-) -> Voxels:
+) -> JudgedVoxels:
     """Return the judged voxels of one case.
 
     Parameters
@@ -96,7 +96,7 @@ def case_voxels(
     truth_row = rows.row_of_class[flat[places]]
     answer, share = _answers(probabilities, places, model.tree, rows)
     state = _states(job, learned)[truth_row]
-    return Voxels(
+    return JudgedVoxels(
         case=np.full(places.size, number, np.uint16),
         tested=np.full(places.size, tested),
         state=state,

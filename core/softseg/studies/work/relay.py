@@ -17,7 +17,7 @@ class Relay:
 
     def for_job(self, name: str) -> Events:
         """Return what the job reports to; it stops when the study is asked to."""
-        return Events(_Named(self, name), self._events.cancel)
+        return Events(_NamedRelay(self, name), self._events.cancel)
 
     def warn(self, name: str, text: str) -> None:
         """Pass on a warning of a job unless another job gave the same."""
@@ -26,7 +26,7 @@ class Relay:
             self._events.warning(f"{name}: {text}")
 
 
-class _Named:
+class _NamedRelay:
     def __init__(self, relay: Relay, name: str) -> None:
         self._relay, self._name = relay, name
 

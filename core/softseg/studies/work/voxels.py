@@ -17,7 +17,7 @@ INSIDE, HELD_OUT, UNTRAINED = 0, 1, 2
 
 
 @dataclass(frozen=True, eq=False)
-class Voxels:
+class JudgedVoxels:
     """Judged voxels; ``n`` of them.
 
     Attributes
@@ -45,17 +45,17 @@ class Voxels:
         """Number of levels."""
         return len(self.truth)
 
-    def where(self, chosen: npt.NDArray[np.bool_]) -> Voxels:
+    def where(self, chosen: npt.NDArray[np.bool_]) -> JudgedVoxels:
         """Return a part of the voxels; ``chosen`` is ``[n]``."""
-        return Voxels(**{field.name: getattr(self, field.name)[..., chosen] for field in fields(self)})
+        return JudgedVoxels(**{field.name: getattr(self, field.name)[..., chosen] for field in fields(self)})
 
     @staticmethod
-    def joined(parts: list[Voxels]) -> Voxels:
+    def joined(parts: list[JudgedVoxels]) -> JudgedVoxels:
         """Return several tables as one."""
-        return Voxels(
+        return JudgedVoxels(
             **{
                 field.name: np.concatenate([getattr(part, field.name) for part in parts], axis=-1)
-                for field in fields(Voxels)
+                for field in fields(JudgedVoxels)
             }
         )
 
@@ -65,7 +65,7 @@ class Voxels:
         np.savez_compressed(path, **arrays)
 
     @staticmethod
-    def load(path: Path) -> Voxels:
+    def load(path: Path) -> JudgedVoxels:
         """Read what :meth:`save` wrote.
 
         Raises
@@ -74,7 +74,7 @@ class Voxels:
         """
         try:
             with np.load(path, allow_pickle=False) as stored:
-                return Voxels(**{field.name: stored[field.name] for field in fields(Voxels)})
+                return JudgedVoxels(**{field.name: stored[field.name] for field in fields(JudgedVoxels)})
         except (OSError, ValueError, KeyError, EOFError) as error:
             raise_out_of_memory(error, path)
             raise InputError("is missing or damaged", file=path, hint="delete its folder to train again") from error
