@@ -3,6 +3,7 @@
 
     python dev.py demo    segment a real head scan, write maps and a report, train on soft labels   (folder demo/)
     python dev.py test    lint, types, dependency direction, spelling, documentation, all tests
+                          (--quick: not the slow ones, --coverage: also which lines ran, coverage.xml)
     python dev.py lint    all of these but the tests
     python dev.py docs    guide and API reference as a web site   (folder site/)
     python dev.py bench   time and memory against what people would use instead   (--quick, --suite NAME)
@@ -45,12 +46,18 @@ CHECKS = {
     "ruff check": ["-m", "ruff", "check", "."],
     "ruff format": ["-m", "ruff", "format", "--check", "."],
     "mypy": ["-m", "mypy"],
+    "mypy, Slicer module": ["-m", "mypy", "--config-file", "SoftSegSlicer/mypy.ini"],
     "codespell": ["-m", "codespell_lib"],
     "documentation": SITE,
     "import-linter": ["-c", "import sys; from importlinter.cli import lint_imports_command as run; sys.exit(run())"],
 }
 RELIABILITY = ("fuzz", "crash", "limits")
-TESTS = ["-m", "pytest", "-n", "2"]
+TESTS = ["-m", "pytest", "-n", "2", "--durations=25", "--durations-min=5"]
+OWN_OPTIONS = {
+    "--quick": ["-m", "not slow"],
+    "--coverage": ["--cov", "--cov-report=term:skip-covered", "--cov-report=xml"],
+}
+"""Options of ``dev.py test`` in pytest's words."""
 
 
 class StopError(Exception):
@@ -94,7 +101,8 @@ def demo(rest: Sequence[str], allow_cuda: bool) -> int:
 def test(rest: Sequence[str], allow_cuda: bool) -> int:
     """Install, run every check, then the tests; the tests' closing line comes last."""
     checks = lint(allow_cuda)
-    tests = run([*TESTS, *rest], threads=1)
+    options = [part for option in rest for part in OWN_OPTIONS.get(option, [option])]
+    tests = run([*TESTS, *options], threads=1)
     if checks and not tests:
         print("dev.py: the tests passed, but a check above failed", file=sys.stderr)
     return checks or tests

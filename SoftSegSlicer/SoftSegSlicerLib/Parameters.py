@@ -59,4 +59,4 @@ def parametersOf(scene=None):
         node.SetHideFromEditors(True)
         node = scene.AddNode(node)
     node.SetAttribute("ModuleName", MODULE)
-    return Parameters(node)
+    return Parameters(node)  # type: ignore[call-arg]

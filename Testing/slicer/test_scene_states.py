@@ -307,4 +307,4 @@ Results.TestCase.settings = settings(
     derandomize=True,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_too_much],
 )
-TestResults = Results.TestCase
+TestResults = pytest.mark.slow(Results.TestCase)

@@ -1,6 +1,6 @@
 """The errors that people see: one plain line with what, where and what to do.
 
-Every error that a user can cause or mend derives from :class:`SoftSegError`. The command line prints it as one line
+Every error that a user can cause or fix derives from :class:`SoftSegError`. The command line prints it as one line
 and ends with its ``exit_code``; with ``--events json`` it becomes an ``error`` event with ``kind`` and ``hint``.
 """
 

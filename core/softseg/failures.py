@@ -1,4 +1,4 @@
-"""Which errors of libraries and of the system are the user's to mend, and in which words."""
+"""Which errors of libraries and of the system are the user's to fix, and in which words."""
 
 from __future__ import annotations
 

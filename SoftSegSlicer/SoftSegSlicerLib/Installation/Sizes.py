@@ -25,5 +25,5 @@ DOWNLOAD = {
 
 def megabytes(requirements):
     """Return about how many MB pip downloads for requirements (texts); a package that is not known counts as 10."""
-    names = [re.match(r"[\w.-]+", one).group().lower() for one in requirements]
+    names = [re.split(r"[^\w.-]", one.strip(), maxsplit=1)[0].lower() for one in requirements]
     return math.ceil(sum(DOWNLOAD.get(name, 10.0) for name in names))

@@ -105,7 +105,7 @@ def gather(segmentationNode, source):
     write(segmentationNode, moved)
 
 
-_LAST = {}
+_LAST: dict = {}
 """What was read or written last."""
 
 

@@ -201,7 +201,7 @@ def modelSource(segmentationNode, store):
     Placement.require(segmentationNode, geometry, layer, tuple(slice(0, size) for size in geometry.shape))
     Placement.settle(segmentationNode, layer)
     geometry = Placement.geometryOf(segmentationNode, geometry)
-    key = ("crisp", kept.GetID(), kept.GetImageData().GetMTime(), Placement.placeText(segmentationNode), text)
+    key: tuple = ("crisp", kept.GetID(), kept.GetImageData().GetMTime(), Placement.placeText(segmentationNode), text)
     key = (*key, References.textOf(segmentationNode, References.SOURCE_TREE), tuple(sorted(merged.items())))
     return store.derived(key, lambda: CrispSource(geometry, array, Remapping.between(source, tree, merged)))
 

@@ -2,7 +2,7 @@
 
 import slicer
 
-_held = {}
+_held: dict = {}
 
 
 def show(number):

@@ -1,5 +1,7 @@
 """What lies under the pointer: the path of the largest node, with probabilities."""
 
+from typing import Any
+
 import numpy as np
 import vtk
 
@@ -22,7 +24,7 @@ class Probe:
         self.source = source
         self._fromRas = np.linalg.inv(source.geometry.affine)
         self._reader = PointReader(source.parcellation) if isinstance(source, SoftSource) else None
-        self._table = source.remapping.table() if self._reader is None else None
+        self._table: Any = source.remapping.table() if self._reader is None else None
 
     def path(self, point, cut, confidence=None):
         """Return the nodes from the root down to the largest one of a cut, with their probabilities.

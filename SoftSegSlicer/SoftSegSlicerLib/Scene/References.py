@@ -61,7 +61,7 @@ MAP = "SoftSeg.Map"
 CONTENT = "SoftSeg.Content"
 """On a text node: digest of what it carries."""
 
-LEAVING = set()
+LEAVING: set = set()
 """Segmentations that are being removed: still in the scene, but no longer in the subject hierarchy."""
 
 

@@ -64,7 +64,7 @@ class ShownMap:
         """What the attribute ``References.SHOWN_NODE`` of the volume says; a scene keeps it."""
         if self.kind is Kind.PROBABILITY:
             return self.nodeId
-        return _TEXTS.get(self.kind) or _DECISION + self.nodeId
+        return _TEXTS.get(self.kind) or f"{_DECISION}{self.nodeId}"
 
     @staticmethod
     def of(role, text):

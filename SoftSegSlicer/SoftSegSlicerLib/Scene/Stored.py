@@ -15,7 +15,7 @@ from softseg.texts import parse_json
 MOST_TEXT = 4 * 2**20
 """Characters of a label tree, a cut or an attribute; a tree of 10,000 structures with codes has fewer."""
 _AGAIN = "load the result's file again"
-_told = set()
+_told: set = set()
 
 
 def required(node, name, fits, default=None):

@@ -41,7 +41,7 @@ def _startByPs(pid):
 
 
 def _startOnWindows(pid):
-    kernel = ctypes.windll.kernel32
+    kernel = ctypes.windll.kernel32  # type: ignore[attr-defined]
     kernel.OpenProcess.restype = ctypes.c_void_p
     handle = ctypes.c_void_p(kernel.OpenProcess(_QUERY, False, pid))
     if not handle:

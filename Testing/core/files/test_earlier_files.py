@@ -86,6 +86,7 @@ def test_a_prediction_is_evaluated(earlier: Path, tmp_path: Path) -> None:
     assert float(row["dice"]) == pytest.approx(dice, abs=1e-4)
 
 
+@pytest.mark.slow
 def test_a_study_is_finished_and_reported_anew_without_training(earlier: Path) -> None:
     pytest.importorskip("torch", reason="a study needs PyTorch")
     jobs = sorted((earlier / "study" / "jobs").glob("*/job.json"))

@@ -138,6 +138,16 @@ def test_all_checks_run_and_any_failure_counts(dev: ModuleType, monkeypatch: pyt
     assert "pytest" in ran[-1], "the tests' closing line comes last"
 
 
+def test_quick_and_coverage_are_options_of_pytest(dev: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+    ran: list[list[str]] = []
+    monkeypatch.setattr(dev, "prepare", lambda *_: None)
+    monkeypatch.setattr(dev, "run", lambda command, **_: ran.append(command) or 0)
+    assert dev.main(["test", "--quick", "--coverage", "-k", "tree"]) == 0
+    assert ran[-1][: len(dev.TESTS)] == dev.TESTS
+    assert ran[-1][len(dev.TESTS) :][:3] == ["-m", "not slow", "--cov"]
+    assert ran[-1][-2:] == ["-k", "tree"]
+
+
 def test_continuous_integration_runs_the_readmes_command() -> None:
     script = (REPOSITORY / ".ci" / "run").read_text(encoding="utf-8")
     last = [line for line in script.splitlines() if "dev.py" in line][-1]

@@ -50,7 +50,7 @@ BANNED = {
 }
 """Patterns of whole words, and what to write instead."""
 
-ALLOWED = {"thin strokes on single slices"}
+ALLOWED = {"thin strokes on single slices", "whole label values", "nearly whole label"}
 """Phrases that keep a banned word."""
 
 
@@ -122,3 +122,41 @@ def test_banned_words_are_found_and_others_are_not() -> None:
     assert len(faults("The share of a node is judged anew; a stroke as ever.")) == 5
     assert faults("Processes share the folder. A brush stroke. `share` is a key; the percentage of voxels.") == []
     assert faults(prose("Use `--share S`.\n\n```\nstrokes anew\n```\n")) == []
+
+
+ENGINE = sorted((ROOT / "core" / "softseg").rglob("*.py"))
+NAMES = re.compile(r"``[^`]*``|:\w+:`[^`]*`|`[^`]*`|--[\w-]+|^ *\w+(?:, \w+)*:(?= )|^\w+$", re.MULTILINE)
+"""What is no prose in docstrings and errors: code, options, names of attributes and fields."""
+
+
+def said_by_engine(module: str) -> Iterator[tuple[int, str]]:
+    """Yield line and text of the docstrings of a module and of what its errors, warnings and log lines say."""
+    for node in ast.walk(ast.parse(module)):
+        if isinstance(node, (ast.Module, ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
+            text = ast.get_docstring(node)
+            if text:
+                yield getattr(node, "lineno", 1), text
+        elif isinstance(node, ast.Call):
+            called = getattr(node.func, "id", getattr(node.func, "attr", ""))
+            if called.endswith("Error") or called in ("warning", "log"):
+                for part in ast.walk(node):
+                    if isinstance(part, ast.Constant) and isinstance(part.value, str):
+                        yield part.lineno, part.value
+
+
+def test_docstrings_and_errors_of_the_engine_use_the_terms_of_the_field() -> None:
+    texts = [(file, *found) for file in ENGINE for found in said_by_engine(file.read_text(encoding="utf-8"))]
+    assert len(texts) > 3000
+    found = [
+        f"{file.relative_to(ROOT)}:{line}: {fault}"
+        for file, line, text in texts
+        for fault in faults(" ".join(NAMES.sub("", text).split()))
+    ]
+    assert found == []
+
+
+def test_faults_of_an_engine_are_found() -> None:
+    module = '"""Judged anew."""\ndef f():\n    """Fine.\n\n    shares: ``share of``, `a stroke`.\n    """\n'
+    module += '    raise InputError("a whole label", field="strokes", hint="use --share")\n'
+    texts = [(line, NAMES.sub("", text)) for line, text in said_by_engine(module)]
+    assert [(line, len(faults(text))) for line, text in texts] == [(1, 2), (2, 0), (7, 1), (7, 0), (7, 0)]

@@ -79,6 +79,7 @@ def is_plain(line: str) -> bool:
     return line.startswith("softseg: ") and "out of memory" in line and "damaged" not in line and "; " in line
 
 
+@pytest.mark.slow
 def test_while_the_network_is_built(scan: Callable[..., Path], tmp_path: Path) -> None:
     """Its weights take 44 MB in their file and 88 MB in the network, most of them in one layer."""
     small, large = model(tmp_path / "small", 8), model(tmp_path / "large", 900)
@@ -88,6 +89,7 @@ def test_while_the_network_is_built(scan: Callable[..., Path], tmp_path: Path) -
     assert "in build_network" in text
 
 
+@pytest.mark.slow
 def test_in_the_readers_of_images(scan: Callable[..., Path], tmp_path: Path) -> None:
     """48 MB of voxels, below what is asked for beforehand, where 16 MB can be had."""
     trained, voxels = model(tmp_path / "small", 8), np.zeros((240, 320, 320), np.uint16)
@@ -101,6 +103,7 @@ def test_in_the_readers_of_images(scan: Callable[..., Path], tmp_path: Path) -> 
     assert all(map(is_plain, lines_of(text))), text
 
 
+@pytest.mark.slow
 def test_where_no_thread_can_be_started(scan: Callable[..., Path], tmp_path: Path) -> None:
     """A thread's stack of 8 GB does not fit into what is left."""
     trained = model(tmp_path / "small", 8)
@@ -124,6 +127,7 @@ def command_line(arguments: list[str], before: str = "", **environment: str) -> 
     )
 
 
+@pytest.mark.slow
 def test_where_openmp_ends_the_process(scan: Callable[..., Path], tmp_path: Path) -> None:
     trained = model(tmp_path / "small", 8)
     image = scan(geometry=grid(np.eye(3), (1.0, 1.0, 1.0), (64, 64, 64)))
@@ -137,6 +141,7 @@ def test_where_openmp_ends_the_process(scan: Callable[..., Path], tmp_path: Path
     assert not list(tmp_path.glob("**/.unfinished-*"))
 
 
+@pytest.mark.slow
 def test_without_a_process_to_spare_it_works_with_one_thread(scan: Callable[..., Path], tmp_path: Path) -> None:
     no_fork = "import os\ndef fork(): raise BlockingIOError(11, 'Resource temporarily unavailable')\nos.fork = fork"
     trained = model(tmp_path / "small", 8)

@@ -53,6 +53,7 @@ def test_a_link_to_itself_is_said(run: Callable[..., tuple[int, str]], name: str
     assert name in said
 
 
+@pytest.mark.slow
 def test_a_pipe_in_the_place_of_a_prepared_array_is_replaced(run: Callable[..., tuple[int, str]]) -> None:
     def change(folder: Path) -> None:
         for array in (folder / "run" / "cache").glob("*/image.npy"):
@@ -90,6 +91,7 @@ def test_the_mask_whose_values_are_no_probabilities_is_named(run: Callable[..., 
     assert (code, said.startswith("softseg: labels0.nii.gz: expected probabilities in 0..1, got 0 to 2")) == (2, True)
 
 
+@pytest.mark.slow
 def test_a_name_of_5000_letters_in_a_header_names_the_header(run: Callable[..., tuple[int, str]]) -> None:
     def change(folder: Path) -> None:
         header = folder / "apart.mhd"
@@ -126,6 +128,7 @@ def test_what_the_system_says_without_a_file_is_plain() -> None:
         assert (plain.exit_code, part in str(plain)) == (code, True), str(plain)
 
 
+@pytest.mark.slow
 def test_a_full_disk_while_weights_are_written_is_an_error_of_the_system(tmp_path: Path) -> None:
     import subprocess
 

@@ -69,7 +69,7 @@ def test_other_raters_are_other_trainings(study_file: StudyFile, tmp_path: Path)
 
 @pytest.mark.parametrize("wrong", [{"strokes": [{"share": 0.3}]}, {"folds": {"by": "block"}}, {"kind": "outliers"}])
 def test_raters_need_whole_labels(study_file: StudyFile, wrong: dict[str, object]) -> None:
-    with pytest.raises(InputError, match="raters need whole labels"):
+    with pytest.raises(InputError, match="raters need complete labels"):
         Study.load(study_file(raters=RATERS, **wrong))
 
 

@@ -78,7 +78,7 @@ def calibrate(
     model: a model folder, also an ensemble, the name of a shipped model, or a loaded model.
     dataset: with labels that the model's tree knows.
     split: whose cases decide.
-    test_split: cases that the result is judged on as well; they do not decide.
+    test_split: cases that the result is evaluated on as well; they do not decide.
     out: where ``reliability.png`` and ``reliability.json`` go (and ``test_reliability.*``); nowhere by default.
     voxels: how many are looked at, over all cases.
     device: where the network runs.

@@ -141,7 +141,7 @@ def _of_predictions(
 def wrong_answers(prediction: Path, case: Case, tree: LabelTree, events: Events) -> Curve:
     """Return a soft parcellation's fraction of wrong labels at each level: float64 ``[STEPS + 1]``, not increasing.
 
-    Where a reference is coarser than the leaf, a deeper label is judged at no level; a higher level may
+    Where a reference is coarser than the leaf, a deeper label is evaluated at no level; a higher level may
     then show a wrong answer that a lower one hid. Such a level counts for those below it too.
 
     Raises

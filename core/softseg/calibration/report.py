@@ -40,7 +40,7 @@ class LevelReliability:
 
 
 def reliability(sample: Sample, tree: LabelTree) -> list[LevelReliability]:
-    """Return how reliable a sample's probabilities are, level 1 first; as ``softseg evaluate`` judges whole scans."""
+    """Return how reliable a sample's probabilities are, level 1 first; as ``softseg evaluate`` does for scans."""
     rows = TreeRows.of(tree)
     curves = [Reliability.zeros(1) for _ in rows.levels]
     for first in range(0, sample.voxels, BLOCK_VOXELS):

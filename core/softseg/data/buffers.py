@@ -26,7 +26,7 @@ class Buffers:
         self._lock = threading.Lock()
 
     def zeros(self, *shape: int) -> Tensor:
-        """Return a tensor of zeros that shares memory with no tensor in use."""
+        """Return a tensor of zeros that uses the memory of no tensor in use."""
         size = int(np.prod(shape))
         with self._lock:
             for array in self._arrays:

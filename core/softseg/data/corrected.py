@@ -1,4 +1,4 @@
-"""Corrected results as labels: corrections count as truth, the rest as the model's opinion.
+"""Corrected results as labels: corrections count as truth, the rest as the model's prediction.
 
 A voxel's probabilities sum to its weight: 1 where it was corrected, the case's ``opinion_weight`` elsewhere.
 Wherever voxels are mixed (another grid, a rotated patch) their weights are mixed with them.
@@ -93,7 +93,7 @@ def corrected_labels(
 
 
 def only_corrected(labels: SoftLabels) -> SoftLabels:
-    """Return the labels of a corrected result without what is, in part at least, the model's opinion."""
+    """Return the labels of a corrected result without what is, in part at least, the model's prediction."""
     return SoftLabels(labels.indices, labels.probabilities * (labels.total() >= FULL), labels.classes)
 
 

@@ -49,7 +49,7 @@ def read_labels(case: Case, dataset: Dataset, geometry: Geometry, take: Take, wa
     case, dataset: whose labels.
     geometry: grid of the case's images as they are on disk; labels must lie on it.
     take: what part of each file, turned how, is wanted: from the image on disk to an array ``(k, j, i)``.
-    warn: called with one line for each oddity that was mended.
+    warn: called with one line for each oddity that was fixed.
 
     Raises
     ------

@@ -50,7 +50,7 @@ def paint_scribbles(
 
     Parameters
     ----------
-    labels: whole label map ``(k, j, i)``.
+    labels: complete label map ``(k, j, i)``.
     per_structure: scribbles of each value. They may cross, so a small structure may get fewer voxels than asked for.
     fraction: instead, the part of each value's voxels that is painted, above 0 to 1; at least one voxel.
     seed: the same seed draws the same scribbles.
@@ -92,14 +92,14 @@ def write_scribbles(
     splits: Sequence[Split] = ("train", "val"),
     events: Events | None = None,
 ) -> Path:
-    """Write a dataset whose cases of ``splits`` have scribbles instead of whole label maps; images stay where they are.
+    """Write a dataset whose cases of ``splits`` have scribbles instead of complete label maps; images stay in place.
 
     Parameters
     ----------
     dataset: with one label map per case.
     out: folder for ``DATA.json`` and the new label maps.
     per_structure, fraction, seed, length: as for :func:`paint_scribbles`; each case gets its own scribbles.
-    splits: whose labels change; the others keep whole labels, to be judged on.
+    splits: whose labels change; the others keep complete labels, to be evaluated on.
     events: progress; cancelling between cases.
 
     Returns

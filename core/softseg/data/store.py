@@ -81,7 +81,7 @@ class PreparedCase:
 
     @property
     def truth(self) -> SoftLabels:
-        """What a network may be judged by: the labels, of a corrected result those of the corrected voxels."""
+        """What a network may be evaluated by: the labels, of a corrected result those of the corrected voxels."""
         return only_corrected(self.labels) if self.weighted else self.labels
 
     @property

@@ -97,7 +97,7 @@ def segment(folder: Path, models: Sequence[Model], device: str, events: Events) 
 
 
 def learn(maps: Maps, folder: Path, minutes: float, device: str, events: Events) -> list[Path]:
-    """Train on the soft tissue maps of the front of the head and judge on its back, which training never sees.
+    """Train on the soft tissue maps of the front of the head and evaluate on its back, which training never sees.
 
     It is one average head: this shows that learning from soft labels works, not how well it would do on other people.
     The back chooses among the trained networks too, so its scores are a little too good.
@@ -113,7 +113,7 @@ def learn(maps: Maps, folder: Path, minutes: float, device: str, events: Events)
         shutil.rmtree(run, ignore_errors=True)
     dataset = Dataset.load(write_dataset(maps, folder / "data"))
     recipe = Recipe.load("soft-tree", [f"minutes={minutes:g}", *SETTINGS])
-    events.log("training on the front two thirds of one head, judged on its back third; not a clinical model")
+    events.log("training on the front two thirds of one head, evaluated on its back third; not a clinical model")
     model = train(dataset, recipe, run, device=device, events=events)
     back = dataset.case("back")
     scan = back.images["T1"]

@@ -40,7 +40,7 @@ class Answers:
     voxels: how many were looked at: all but those that are background in prediction and reference.
     answered: ``[levels + 1, STEPS + 1]``: voxels by how deep they are answered (0: the root or nothing; a leaf counts
         as the deepest level) and by confidence.
-    judged: the same, of those whose reference is labelled at that depth.
+    evaluated: the same, of those whose reference is labelled at that depth.
     right: sum over these of the reference's probability of the answered node.
     """
 

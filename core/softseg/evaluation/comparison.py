@@ -62,7 +62,7 @@ def evaluate(
     ----------
     predictions: soft parcellations, label maps, or folders (of one predicted case, or of many).
     references: label maps, soft parcellations, lists of raters' label maps, soft maps by node, folders, or a DATA.json.
-    tree: what the values mean; also the levels that are judged.
+    tree: what the values mean; also the levels that are evaluated.
         Both are paired by name (:func:`softseg.evaluation.pairs.pair_up`).
     out: folder for the results; files of these names in it are replaced.
     events: receives progress; checked for cancellation.
@@ -73,11 +73,11 @@ def evaluate(
         table of another tool. Labels are found in the tree by name or code (:mod:`softseg.tree.matching`).
     tolerance_mm: of the surface Dice; None leaves surface Dice and HD95 out.
     html: whether to write the report.
-    labelled_only: judge the voxels that the references label and nothing else (background is then what was not
+    labelled_only: evaluate the voxels that the references label and nothing else (background is then what was not
         painted); surfaces are left out, accuracy and macro F1 over the voxels of all cases come in.
     objects: count connected parts, too, in the volume or in each slice by itself, and write ``objects.csv``
         (:mod:`softseg.evaluation.objects`).
-    corrected: judge predictions with the corrections that their files hold; else the model's own output.
+    corrected: evaluate predictions with the corrections that their files hold; else the model's own output.
 
     Raises
     ------

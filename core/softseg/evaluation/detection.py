@@ -101,7 +101,7 @@ class ClassScores:
 
     @staticmethod
     def of(truth: Positions, answer: Positions) -> ClassScores:
-        """Compare positions of classes, :data:`OUTLIER` among them; all are nan where nothing is to be judged."""
+        """Compare positions of classes, :data:`OUTLIER` among them; all are nan where nothing is to be evaluated."""
         if not truth.size:
             return ClassScores(float("nan"), float("nan"), float("nan"))
         recall, f1 = recall_and_f1(truth, answer)

@@ -1,6 +1,6 @@
 """How well probabilities agree with several raters: what a prediction keeps of their disagreement.
 
-The reference of a voxel is the fraction of raters who labelled it. Every node is judged as a yes or no of its own.
+The reference of a voxel is the fraction of raters who labelled it. Every node is evaluated as a yes or no of its own.
 Numbers over the **disputed** voxels of a node (some raters include it and some do not) look where raters disagree, but
 a zone that is chosen by the reference bends reliability curves towards the middle even for a perfect prediction.
 Numbers of **all** voxels are sums divided by the voxels that any rater gives to the node, the same for every
@@ -102,7 +102,7 @@ class Dispute:
         return np.bincount(node, weights=values, minlength=len(self.disputed)).astype(np.float64)
 
     def columns(self, voxel_ml: float) -> list[dict[str, float]]:
-        """Return for each node the columns :data:`RATER_METRICS`; nan where there is nothing to judge."""
+        """Return for each node the columns :data:`RATER_METRICS`; nan where there is nothing to evaluate."""
         gap_of_bins = np.abs(self.whole.confidence - self.whole.truth).sum(axis=-1)
         with np.errstate(invalid="ignore", divide="ignore"):
             per_disputed = [

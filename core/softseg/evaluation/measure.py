@@ -122,7 +122,7 @@ def measure(
     predicted, reference: probabilities on the same grid.
     rows: of the tree of both.
     events: receives progress.
-    deepest: level below which nothing is judged, because the prediction has no labels there; the leaves by default.
+    deepest: level below which nothing is evaluated, because the prediction has no labels there; the leaves by default.
     tolerance_mm: for the surface Dice; None leaves surfaces out.
     raters: whose mean the reference is.
     """

@@ -23,7 +23,7 @@ class OwnValues:
     Parameters
     ----------
     own: what the label maps' values mean: a tree, or the colour table of another tool, read as one.
-    tree: the tree that is judged by.
+    tree: the tree that is evaluated by.
 
     Attributes
     ----------

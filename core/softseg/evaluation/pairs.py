@@ -50,7 +50,7 @@ class Pairs:
 
     Attributes
     ----------
-    cases: what is judged.
+    cases: what is evaluated.
     predictions, references: names of those that have no partner.
     """
 
@@ -128,7 +128,7 @@ def _require_pairs(chosen: Sequence[object], predictions: Sequence[str], referen
 
 
 def _said(predictions: Sequence[str], references: Sequence[str]) -> list[str]:
-    """Return a line for each side about what is not judged."""
+    """Return a line for each side about what is not evaluated."""
     sides = (("prediction", "reference", predictions), ("reference", "prediction", references))
     return [
         f"{len(names)} {one}{'s' if len(names) > 1 else ''} without a {other}, not judged: {listed(names)}"

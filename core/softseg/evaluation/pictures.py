@@ -254,7 +254,7 @@ def _color_bar(drawn: Any, line: Sequence[Axes], label: str, whole: bool = False
 
 
 def entropy_figure(stage: Stage, doubt: FloatArray) -> Figure:
-    """Draw the normalised entropy of the leaves (0 sure, 1 complete doubt), upright."""
+    """Draw the normalised entropy of the leaves (0 sure, 1 complete uncertainty), upright."""
     figure, every_axes = _grid(stage.planes, 1)
     drawn = None
     for axes, axis in zip(every_axes[0], stage.planes.axes, strict=True):

@@ -72,7 +72,7 @@ def render_prediction_report(
     about: About | None = None,
     volumes: Sequence[NodeVolume] | None = None,
 ) -> Path:
-    """Write one HTML page about a prediction: labels at every level, heat maps, doubt, volumes.
+    """Write one HTML page about a prediction: labels at every level, heat maps, uncertainty, volumes.
 
     Parameters
     ----------

@@ -66,7 +66,7 @@ class ParcellationProbabilities:
     Parameters
     ----------
     parcellation: what was predicted.
-    tree: the tree that is judged by; the parcellation's leaves are found in it (:mod:`softseg.tree.matching`).
+    tree: the tree that is evaluated by; the parcellation's leaves are found in it (:mod:`softseg.tree.matching`).
     file: what messages name.
 
     Raises

@@ -134,7 +134,7 @@ def _level_table(report: Report) -> list[dict[str, Any]]:
 
 
 def _cells(report: Report) -> dict[str, IcicleBox]:
-    """Return each node's mean Dice, judged in the cut at the node's own depth."""
+    """Return each node's mean Dice, evaluated in the cut at the node's own depth."""
     tree = report.tree
     cells: dict[str, IcicleBox] = {}
     for level in report.level_summary():

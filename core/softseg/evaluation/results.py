@@ -39,21 +39,21 @@ class Report:
 
     Attributes
     ----------
-    tree: the tree that was judged by.
+    tree: the tree that was evaluated by.
     pairs: the cases.
     nodes: one row per case, level and node (``metrics.csv``).
     levels: one row per case and level (``levels.csv``).
     distances: one row per case: tree distance of the errors.
     objects: one row per object (``objects.csv``) where these were asked for.
     connectivity: of the objects; None where they were not asked for.
-    corrected: whether corrections that the predictions hold are judged too.
+    corrected: whether corrections that the predictions hold are evaluated too.
     winner: per level the reliability of the winning node, over all cases with a soft prediction.
     reliability: per level and node id the reliability of the node's probability.
     confusion: ``[C, C]`` voxels by true and predicted leaf, all cases.
     confusion_ml: the same in ml.
     answers: how deep the predictions can answer and how often they are right, over all cases; None without
         probabilities.
-    labelled: where labelled voxels alone are judged: confusion tables of every level, over all cases; else None.
+    labelled: where labelled voxels alone are evaluated: confusion tables of every level, over all cases; else None.
     unpaired: names of predictions and references that have no partner.
     disagreement: predictions where several raters disagree, over all cases that have several.
     models: names of the models that made the predictions, where known.

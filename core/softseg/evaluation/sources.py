@@ -44,7 +44,7 @@ class Reading:
 
     Attributes
     ----------
-    probabilities: on the file's grid, in class indices of the tree that is judged by.
+    probabilities: on the file's grid, in class indices of the tree that is evaluated by.
     file: what messages name.
     deepest: the last fully labelled level; None where the leaves are.
     model: name of the model that a soft parcellation came from, or empty.
@@ -121,7 +121,7 @@ def read_reference(
     ----------
     reference: the file or files.
     tree: what its values mean.
-    warn: called with one line for each oddity that was mended.
+    warn: called with one line for each oddity that was fixed.
     mask: file of the voxels (non-zero) where the reference is valid; everywhere by default.
     unlabelled: value of unlabelled voxels in label maps, if there is one.
     grid: of the image; needed for a segmentation of Slicer's, which may cover a part of it.

@@ -31,7 +31,7 @@ def surface_scores(
     predicted, reference: ``(k, j, i)``, same shape.
     spacing: mm along ``(k, j, i)``.
     tolerance_mm: see :data:`TOLERANCE_MM`.
-    flat_axis: the axis of one voxel along which the volume is a single slice; its surface is judged in that plane.
+    flat_axis: the axis of one voxel along which the volume is a single slice; its surface is evaluated in that plane.
 
     Returns
     -------

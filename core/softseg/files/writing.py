@@ -71,7 +71,7 @@ def write_folder_beside(
     durable: synced to the disk; what can be made again at any time does without, and keeps nobody's files.
     ours: whether a file of this name is ours, for older folders without a record; all are by default.
     stale: names of files that other commands added and that hold for the older folder alone: they go with it.
-    kept: is told the names of the files that were brought along.
+    kept: gets the names of the files that were brought along.
 
     Raises
     ------

@@ -41,7 +41,7 @@ class CaseScores:
     Attributes
     ----------
     case, group, split: of the dataset.
-    corrected: whether its labels are a corrected result: then it is judged in the corrected voxels alone.
+    corrected: whether its labels are a corrected result: then it is evaluated in the corrected voxels alone.
     before, after: scores by name: ``dice/level N``, ``soft_dice/level N``, ``.../leaves``, or :data:`AGREEMENT`.
     """
 
@@ -158,7 +158,7 @@ def compare_models(
 
     Returns
     -------
-    None where there is no case to judge.
+    None where there is no case to evaluate.
 
     Raises
     ------

@@ -43,20 +43,20 @@ def fine_tune(
     follower: bool = False,
     events: Events | None = None,
 ) -> Path:
-    """Train a model further and judge it before and after; return the new model, ``out/model``.
+    """Train a model further and evaluate it before and after; return the new model, ``out/model``.
 
     Parameters
     ----------
     dataset: cases of the model's channels and of its tree, or of another one that the recipe paints synthetic images
         by (``synthetic.learn``); labels may be corrected results. Its held-out cases (the splits
-        test and val) are judged before and after, in ``out/comparison.json`` and ``out/comparison.md``.
+        test and val) are evaluated before and after, in ``out/comparison.json`` and ``out/comparison.md``.
     model: a model folder, the name of a shipped model, an ensemble, or several joined by commas: each network is
         trained further in a run of its own (``out/members/NAME``), and the new model is an ensemble again.
     out: folder of the run; the old model is never written to.
     recipe: name or file; by default :func:`~softseg.fine_tuning.schedule.fine_tuning_recipe`.
     sets: changes to the recipe, ``"key=value"``.
     device, seed, resume: as for :func:`softseg.training.train`.
-    follower: whether another process of the same training judges and writes.
+    follower: whether another process of the same training evaluates and writes.
     events: progress, metrics, warnings; and the user's wish to stop, after which the run can be resumed.
 
     Raises

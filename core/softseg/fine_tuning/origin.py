@@ -1,4 +1,4 @@
-"""What a fine-tuned model comes from: the model before, and the corrections it was taught."""
+"""What a fine-tuned model comes from: the model before, and the corrections it was trained on."""
 
 from __future__ import annotations
 

@@ -29,7 +29,7 @@ CRISP_ONLY = "generalized-wasserstein-dice"
 def fine_tuning_recipe(model: Model, sets: Sequence[str] = (), *, label_maps: bool = True) -> Recipe:
     """Return the recipe by which a model is fine-tuned, complete: head and losses are the model's own.
 
-    Targets are soft, so that opinions of the model stay probabilities, unless a loss needs one label in each voxel.
+    Targets are soft, so that predictions of the model stay probabilities, unless a loss needs one label in each voxel.
     Means and variances of batch normalisation stay as they are: a few corrected scans are no measure of all.
 
     A model trained from label maps goes on so where there are label maps, and still learns its own tree from them.

@@ -176,7 +176,7 @@ def results(tree: LabelTree) -> list[dict[str, Any] | str]:
     """Save the probabilities in ``pred`` on wish, then the labels.
 
     MONAI's writer adds a channel axis at the end or removes all axes of length 1 there, also that of an image of one
-    slice. The labels therefore go in as ``[i, j, 1, k]``, of which it is told that two axes are spatial and ``k`` is
+    slice. The labels therefore go in as ``[i, j, 1, k]``, which it takes to have two axes of spatial and ``k`` is
     the channel: it takes the third away and writes ``[i, j, k]``.
     """
     to_values = f"$lambda x: torch.tensor({_values(tree)}, device=x.device)[x[0].long()][:, :, None]"

@@ -3,7 +3,7 @@
 The members' scores have scales of their own, so each is taken as its place in its range (0 to 1, cut off at both ends),
 and the score of the ensemble is the mean of these places (ours). ``disagreement`` is the mutual information of the
 members' answers in nats: the entropy of their mean less the mean of their entropies (Lakshminarayanan et al., NeurIPS
-2017, arXiv 1612.01474, judge ensembles by such a measure). It needs no estimates.
+2017, arXiv 1612.01474, evaluate ensembles by such a measure). It needs no estimates.
 
 The files are those of :mod:`softseg.network.fitted_outliers`, in the folder of the ensemble; the members' folders stay
 as they are.

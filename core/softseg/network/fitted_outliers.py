@@ -48,7 +48,7 @@ class FittedOutliers:
     threshold: voxels with a larger score are outliers.
     low, high: scores of the first and the last step of the 8-bit storage (:mod:`softseg.soft.outliers`).
     chosen: how the threshold was chosen, on which cases and how many voxels, as plain values.
-    estimated: from which cases and how many voxels the estimates come, and what was mended, as plain values.
+    estimated: from which cases and how many voxels the estimates come, and what was fixed, as plain values.
     """
 
     score: str

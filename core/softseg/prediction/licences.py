@@ -1,4 +1,4 @@
-"""What the licence of a model's weights allows, judged by its name."""
+"""What the licence of a model's weights allows, evaluated by its name."""
 
 from __future__ import annotations
 

@@ -235,7 +235,7 @@ def write_outliers(parcellation: SoftParcellation, outliers: StoredOutliers, pat
 
 
 def write_decision(parcellation: SoftParcellation, node: str, path: Path) -> Path:
-    """Write how unsure the decision at a node is: uint8, 255 is complete doubt among its children, given the node."""
+    """Write the uncertainty of the decision at a node: uint8, 255 is complete uncertainty among its children."""
     return write_image(as_map(Image(parcellation.branch_entropy(node), parcellation.geometry), "uint8"), path)
 
 

@@ -4,9 +4,9 @@
 voxels, brighter or darker. ``dropout:N`` (Monte Carlo dropout) predicts it N times with the network's own dropout left
 on. In both cases the stored distribution is the mean of the N, and two maps measure its uncertainty, in nats:
 
-- entropy of the mean: everything the model is unsure about;
+- entropy of the mean: everything the model is uncertain about;
 - mutual information, the entropy of the mean minus the mean of the entropies: the part that comes from the answers
-  disagreeing with each other. It is 0 where all agree, also where they agree on being unsure.
+  disagreeing with each other. It is 0 where all agree, also where they agree on being uncertain.
 """
 
 from __future__ import annotations

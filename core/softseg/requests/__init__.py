@@ -1,4 +1,4 @@
-"""What a command is asked, what it says it wrote, and the one rule for file names. Standard library only.
+"""What a command is asked, what it wrote, and the one rule for file names. Standard library only.
 
 - Requests (:class:`PredictRequest` and its like) list a command's options once, with defaults and limits; ``to_argv``
   and ``from_argv`` turn them into arguments of ``softseg`` and back.

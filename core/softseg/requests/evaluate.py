@@ -24,8 +24,8 @@ class EvaluateRequest(Request):
     image: scans for the pictures, of the same names.
     prediction_tree, reference_tree: tree or colour table of the label maps of one side, where it is another.
     tolerance_mm: distance that the surface Dice forgives.
-    labelled_only: judge labelled voxels alone: what is not painted is not background.
-    corrected: whether the corrections of soft parcellations are judged too; else what the model itself said.
+    labelled_only: evaluate labelled voxels alone: what is not painted is not background.
+    corrected: whether the corrections of soft parcellations are evaluated too; else what the model itself said.
     report: whether report.html is written beside the tables.
     """
 

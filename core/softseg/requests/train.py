@@ -53,7 +53,7 @@ class CalibrateRequest(Request):
     model: a model folder, also an ensemble; calibration.json is written into it.
     data: the dataset description.
     split: the cases that decide.
-    test_split: judge the result on these too; they do not decide.
+    test_split: evaluate the result on these too; they do not decide.
     out: folder for reliability plots and their numbers.
     voxels: labelled voxels that are looked at, over all cases.
     device: where the network runs.

@@ -1,4 +1,4 @@
-"""What there is to see in a soft parcellation: probabilities, labels, doubt, volumes."""
+"""What there is to see in a soft parcellation: probabilities, labels, uncertainty, volumes."""
 
 from __future__ import annotations
 
@@ -92,7 +92,7 @@ class ParcellationViews(StoredDistribution):
         Parameters
         ----------
         cut: a cut of this tree, or a level.
-        normalize: divide by ``ln(nodes)``, so that 1 is complete doubt at any cut.
+        normalize: divide by ``ln(nodes)``, so that 1 is complete uncertainty at any cut.
         """
         cut = self._own(cut)
         out = self._in_grid(self.sums.entropies(cut.position_of_leaf.astype(np.int32)), np.float32(0))
@@ -134,12 +134,12 @@ class ParcellationViews(StoredDistribution):
         """Return the uncertainty of the decision at an inner node: float32 ``(k, j, i)``.
 
         The entropy of the distribution over the node's children, given the node: a voxel may be sure of "cortex" and
-        unsure of the gyrus. 0 where the node itself has less than 0.05 (our default), where nothing is to be decided.
+        uncertain about the gyrus. 0 where the node itself has less than 0.05 (our default): nothing is to be decided.
 
         Parameters
         ----------
         node_id: the node; a leaf, or a node with one child, gives 0 everywhere.
-        normalize: divide by ``ln(children)``, so that 1 is complete doubt; else in nats.
+        normalize: divide by ``ln(children)``, so that 1 is complete uncertainty; else in nats.
 
         Raises
         ------

@@ -1,4 +1,4 @@
-"""Studies: the same comparison over folds and seeds, judged with paired statistics.
+"""Studies: the same comparison over folds and seeds, evaluated with paired statistics.
 
 Each part is loaded on first use, so that a mistake in STUDY.yaml is reported without loading torch.
 """

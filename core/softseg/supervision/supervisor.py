@@ -87,7 +87,7 @@ def _stop_listening(numbers: Sequence[signal.Signals]) -> None:
 
 @dataclass
 class _Watch:
-    """The working process, and what it said.
+    """The working process, and what it reported.
 
     Attributes
     ----------

@@ -102,7 +102,7 @@ def graph_device(device: str, library: str = "onnx") -> Processor:
 
 
 def graph_precision(precision: str | None, library: str = "onnx") -> str:
-    """Return the number type in which a library other than PyTorch computes: float32, unless it is told otherwise.
+    """Return the number type in which a library other than PyTorch computes: float32, unless another type is set.
 
     OpenVINO takes bfloat16 on CPUs with AMX tiles, where that or ``auto`` is asked for.
 

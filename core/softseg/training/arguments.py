@@ -46,7 +46,7 @@ class TrainingArguments:
 
     @property
     def validation_cases(self) -> list[str]:
-        """Ids of the cases that judge."""
+        """Ids of the cases that evaluate."""
         return [case.id for case in self.dataset.split("val")][: self.recipe.validation.cases]
 
     @property

@@ -9,7 +9,7 @@ from softseg.training.run import Run
 
 
 def save_model(run: Run, dataset_name: str) -> Path:
-    """Write the judged network, as it is now, to ``model/`` and return that folder."""
+    """Write the evaluated network, as it is now, to ``model/`` and return that folder."""
     metadata = {
         "name": f"{dataset_name}, {run.recipe.name}",
         "description": f"Trained on {dataset_name} with the recipe {run.recipe.name}.",

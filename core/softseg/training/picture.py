@@ -1,4 +1,4 @@
-"""The picture of a training: loss, Dice per level (of scribbles accuracy and macro F1) once judged, learning rate."""
+"""The picture of a training: loss, Dice per level (of scribbles accuracy and macro F1) if evaluated, learning rate."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def draw_curve(curve: Curve, path: Path, title: str) -> None:
 def _distinct_scores(curve: Curve) -> list[str]:
     """Return the scores' names without levels that equal the leaves (the deepest one of most trees).
 
-    Where labelled voxels alone are judged, Dice of a case's few voxels is left to metrics.csv.
+    Where labelled voxels alone are evaluated, Dice of a case's few voxels is left to metrics.csv.
     """
     names = sorted({name for scores in curve.scores.values() for name in scores})
     if any(name.startswith("f1/") for name in names):

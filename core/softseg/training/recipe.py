@@ -64,7 +64,7 @@ class OptimizerSpec(_Part):
 
 
 class ValidationSpec(_Part):
-    """How often and on how much the network is judged while it trains.
+    """How often and on how much the network is evaluated while it trains.
 
     Attributes
     ----------
@@ -74,7 +74,7 @@ class ValidationSpec(_Part):
     overlap: fraction of a window that neighbours have in common, 0..1.
     metric: the score that chooses the best network: ``dice`` or ``soft_dice``, of sparse recipes also ``accuracy`` or
         ``f1``, of the leaves or a level, as in ``dice/leaves`` or ``soft_dice/level 3``; a sparse recipe that names
-        none is judged by ``f1/leaves``, over labelled voxels.
+        none is evaluated by ``f1/leaves``, over labelled voxels.
     patience: validations without a better score after which the training ends, null for never.
     """
 
@@ -106,7 +106,7 @@ class Recipe(_Part):
         have passed, so the result depends on the speed of the computer and is not repeatable.
     batch_size: patches per step, null for the plan's.
     augmentation: changes to the data package's augmentation.
-    validation: how the network is judged while it trains.
+    validation: how the network is evaluated while it trains.
     checkpoint_every: steps between two checkpoints; one is also written after each minute.
     average: decay per step of the running mean of the weights, which is validated and saved; null for none. While the
         training is young the decay is smaller: ``(1 + step) / (10 + step)``.

@@ -33,7 +33,7 @@ CHECKPOINT_VERSION = 1
 
 @dataclass(eq=False)
 class Run:
-    """A training under way.
+    """A training in progress.
 
     Attributes
     ----------
@@ -226,7 +226,7 @@ class Run:
         self.looked = time.monotonic()
 
     def save_best(self) -> None:
-        """Write the judged network to ``checkpoints/best.pt``."""
+        """Write the evaluated network to ``checkpoints/best.pt``."""
         state = {"step": self.step, "score": self.best, "network": self.judged.state_dict()}
         with write_beside(self.best_path) as temporary:
             write_weights(state, temporary)

@@ -1,4 +1,4 @@
-"""Judging the network on whole validation cases, on the plan's grid, while it trains."""
+"""Evaluating the network on whole validation cases, on the plan's grid, while it trains."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def validate(run: Run, store: CaseStore, case_ids: list[str], events: Events) ->
     Without background also ``accuracy/...`` and ``f1/...`` per level, over the labelled voxels of all cases together
     (:class:`softseg.evaluation.labelled.LabelledScores`).
     The first case is drawn to ``validation.png`` where the run has pictures.
-    The judged network is put into evaluation mode and stays there if it is the mean of the weights.
+    The evaluated network is put into evaluation mode and stays there if it is the mean of the weights.
     """
     network = run.judged
     training = network.training
@@ -85,7 +85,7 @@ def least_pause(shapes: Iterable[Sequence[int]], plan: Plan, overlap: float) -> 
 
 
 def labels_inside_mask(case: PreparedCase) -> SoftLabels:
-    """Return what a case may be judged by, unlabelled outside its mask; of a corrected result the corrected voxels."""
+    """Return the reference of a case, unlabelled outside its mask; of a corrected result the corrected voxels."""
     labels = case.truth
     if case.mask is None:
         return labels

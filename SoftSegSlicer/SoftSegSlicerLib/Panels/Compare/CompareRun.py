@@ -31,7 +31,9 @@ class CompareRun:
         self._context, self._make = context, make
         self._onStart, self._onEvent, self._onEnd = onStart, onEvent, onEnd
         self.comparison, self._commands, self._runner, self._cancelled = None, [], None, False
-        self._writing = AskingStepwise(context.dialogs, self._steps, onWritten, self._onFiles, self._onError)
+        self._writing: AskingStepwise | None = AskingStepwise(
+            context.dialogs, self._steps, onWritten, self._onFiles, self._onError
+        )
 
     @property
     def runner(self):

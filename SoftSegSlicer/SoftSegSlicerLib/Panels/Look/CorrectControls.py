@@ -207,7 +207,7 @@ class CorrectControls:
         Marked.show(node, voxels, logic.results.geometryOf(node))
 
     def _title(self):
-        voxels, voxel = self._marked
+        voxels, voxel = self._marked  # type: ignore[misc]
         shown = self._logic.points.shownAt(self._node, voxel)
         name = _("unlabelled") if shown is None else self._logic.results.treeOf(self._node).node(shown).name
         return _("{count} voxels, currently {name}. Change to:").format(count=np.size(voxels), name=name)

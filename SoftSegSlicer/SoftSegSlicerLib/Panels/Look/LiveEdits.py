@@ -43,8 +43,9 @@ class LiveEdits:
     def stop(self):
         """Follow nothing."""
         self._timer.stop()
-        for tag in self._tags:
-            self._node.RemoveObserver(tag)
+        if self._node is not None:
+            for tag in self._tags:
+                self._node.RemoveObserver(tag)
         self._node, self._tags = None, []
 
     def _onChanged(self, *_args):

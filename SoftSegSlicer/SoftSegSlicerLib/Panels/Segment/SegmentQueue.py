@@ -210,7 +210,7 @@ class SegmentQueue:
         """Return a text of the engine with the scan's name where it names the file that the scan was written to."""
         files = getattr(self._prepared, "images", ())
         path = next((file for file in files if text.startswith(f"{file}: ")), None)
-        if path is None:
+        if path is None or self._current is None:
             return text
         rest = text[len(path) + 2 :]
         return rest if len(self._jobs) > 1 else f"{self._current.name}: {rest}"

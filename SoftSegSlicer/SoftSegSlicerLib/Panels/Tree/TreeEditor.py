@@ -156,7 +156,7 @@ class TreeEditor(TreeHistory):
         for id_ in ids:
             tree = tree.remove(id_)
         became = self._follow(dict.fromkeys(gone, 0)) if tree.background is not None else None
-        return self._take(tree, _("Delete {what}").format(what=self._what(ids)), [parent], became)
+        return self._take(tree, _("Delete {what}").format(what=self._what(ids)), [parent or tree.root.id], became)
 
     def recolor(self, ids: Iterable[str], color: tuple[int, int, int] | None) -> bool:
         """Give nodes another colour (0..255 each), or none."""

@@ -57,7 +57,7 @@ class TreeHistory:
         self._original = tree if original is None else original
         pairs = [(old, new) for old, new in (merged or {}).items() if old in self._original and new in tree]
         became = {self._original.node(old).value: tree.node(new).value for old, new in pairs}
-        self._states = [TreeState(tree, became={old: new for old, new in became.items() if old != new})]
+        self._states = [TreeState(tree, became={old: new for old, new in became.items() if old != new})]  # type: ignore[misc]
         self._current = 0
         self._saved = tree if saved is None else saved
         self._apply = apply
@@ -198,4 +198,4 @@ class TreeHistory:
         """Return where the label values of the original tree are after values went as ``moved`` says."""
         table = {leaf.value: leaf.value for leaf in self._original.leaves} | dict(self.state.became)
         followed = {old: moved.get(now, now) for old, now in table.items()}
-        return {old: now for old, now in followed.items() if now != old}
+        return {old: now for old, now in followed.items() if now != old}  # type: ignore[misc]

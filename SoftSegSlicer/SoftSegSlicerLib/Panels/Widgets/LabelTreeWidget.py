@@ -50,7 +50,7 @@ class LabelTreeWidget(qt.QTreeWidget):
         self.onEdited = None
         self._tree = None
         self._items = {}
-        self._columns = ()
+        self._columns: tuple = ()
         self._editable = False
         self._filter = RowFilter(self)
         self._colors = {}

@@ -1,4 +1,4 @@
-"""Corrected results and the scans they were predicted from, to teach the model that made them."""
+"""Corrected results and the scans they were predicted from, to train the model that made them."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def import_corrections(
     images: the scan of each result, channels joined by commas; by default from ``results.json``.
     channel: names of the channels, joined by commas; those of ``original``, or ``image``, by default.
     original: DATA.json of the model's own training, whose cases are mixed in: those to train on so that nothing is
-        forgotten, the others to judge by. People who have a corrected scan do not judge.
+        forgotten, the others to evaluate by. People who have a corrected scan do not evaluate.
     opinion_weight: weight of an uncorrected voxel, 0..0.9.
     people, splits, fold, fractions: who is who and which split; all corrected results train by default.
     events: receives what was found and what was left out.

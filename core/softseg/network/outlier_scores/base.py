@@ -90,7 +90,7 @@ class OutlierScore(ABC):
         return None
 
     def perturbed(self, network: nn.Module, batch: Tensor) -> Tensor:
-        """Return the images ``[B, channels, *spatial]`` whose outputs are judged; for ``needs == "gradient"``."""
+        """Return the images ``[B, channels, *spatial]`` whose outputs are evaluated; for ``needs == "gradient"``."""
         raise NotImplementedError(f"{self.name} changes no image; {type(network).__name__} sees {tuple(batch.shape)}")
 
     @classmethod

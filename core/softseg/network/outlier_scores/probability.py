@@ -42,7 +42,7 @@ class MaxSoftmax(OutlierScore):
 
 
 class Entropy(OutlierScore):
-    """The entropy of the probabilities of the leaves, in nats, 0 .. ln C: the plainest measure of doubt.
+    """The entropy of the probabilities of the leaves, in nats, 0 .. ln C: the plainest measure of uncertainty.
 
     With a NormReLU head of several channels, of its normalised probabilities (ours); ln C where no leaf is active.
     """

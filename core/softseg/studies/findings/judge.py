@@ -1,4 +1,4 @@
-"""From judged voxels to numbers: detection of held-out classes, classes and outliers together, cost of the branch."""
+"""From evaluated voxels to numbers: detection of held-out classes, classes with outliers, cost of the branch."""
 
 from __future__ import annotations
 
@@ -101,7 +101,7 @@ class _Parts:
     ----------
     tested: position and voxels of each case of the test part.
     validation: voxels of the validation part.
-    known: per level the nodes that the training may answer: those of trained classes, wherever they are judged.
+    known: per level the nodes that the training may answer: those of trained classes, wherever they are evaluated.
     """
 
     tested: tuple[tuple[int, JudgedVoxels], ...]
@@ -178,7 +178,7 @@ def _with_rule(
 
 
 def branch_numbers(view: View, threshold: float, known: Set[int]) -> Mapping[str, float]:
-    """Return what the outlier branch does to judged voxels.
+    """Return what the outlier branch does to evaluated voxels.
 
     Returns
     -------

@@ -146,7 +146,7 @@ def _by_node(rows: Sequence[Result], level: int, metric: str) -> Table:
 def _pairs(
     variant: Mapping[str, Mapping[str, float]], baseline: Mapping[str, Mapping[str, float]], nodes: Sequence[str]
 ) -> list[tuple[float, float]]:
-    """Return for each subject both means over those of the nodes that both were judged on."""
+    """Return for each subject both means over those of the nodes that both were evaluated on."""
     pairs = []
     for unit in sorted(set(variant) & set(baseline)):
         both = [node for node in nodes if node in variant[unit] and node in baseline[unit]]

@@ -19,7 +19,7 @@ Numbers = npt.NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Paired:
-    """One variant against the baseline, over subjects that both were judged on.
+    """One variant against the baseline, over subjects that both were evaluated on.
 
     Attributes
     ----------

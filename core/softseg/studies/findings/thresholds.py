@@ -1,6 +1,6 @@
-"""Thresholds by two-level cross-validation: chosen on classes that were held out on inner folds, judged on others.
+"""Thresholds by two-level cross-validation: chosen on classes that were held out on inner folds, evaluated on others.
 
-A training that never saw the classes of group A is judged, on the people (or blocks) of the test part, with a
+A training that never saw the classes of group A is evaluated, on the people (or blocks) of the test part, with a
 threshold that knows nothing of group A: it is chosen on the validation part of the trainings that held out the *other*
 groups. What is carried over is not the threshold itself but the fraction of trained classes' voxels that pass it (its
 TPR), because scores of different networks have different scales; each network then takes its own quantile, over its
@@ -32,7 +32,7 @@ WITHOUT_OUTLIERS_TPR = 0.95
 
 @dataclass(frozen=True, eq=False)
 class View:
-    """Judged voxels seen at one level with one score; voxels without a truth there are left out.
+    """Evaluated voxels seen at one level with one score; voxels without a truth there are left out.
 
     Attributes
     ----------
@@ -87,7 +87,7 @@ def chosen_tpr(rule: RuleSpec, others: Sequence[View], own: View) -> float:
     ----------
     rule: how it is chosen.
     others: validation voxels of the trainings that held out other groups of classes.
-    own: validation voxels of the training that will be judged; its outliers are not looked at. It, too, must not lose
+    own: validation voxels of the training to be evaluated; its outliers are not looked at. It, too, must not lose
         more than the rule allows. Where there are no others this bound decides, or :data:`WITHOUT_OUTLIERS_TPR`.
     """
     if rule.tpr is not None:

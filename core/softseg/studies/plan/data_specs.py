@@ -16,7 +16,7 @@ class Part(BaseModel):
 
 
 class StrokesSpec(Part):
-    """Scribbles instead of whole label maps: exactly one of the amounts.
+    """Scribbles instead of complete label maps: exactly one of the amounts.
 
     Attributes
     ----------
@@ -85,7 +85,7 @@ class RatersSpec(Part):
     ----------
     count: raters of each case.
     shift_mm, border_mm, scale_mm, habit: how much they disagree.
-    splits: parts of each fold that have raters; the others keep the own labels. A test part with raters is judged
+    splits: parts of each fold that have raters; the others keep the own labels. A test part with raters is evaluated
         against the fraction of raters, one without against the own labels.
     seed: of the raters; the same ones in all trainings.
     """

@@ -33,11 +33,11 @@ LabelMap = npt.NDArray[np.integer[Any]]
 
 @dataclass(frozen=True)
 class Annotation:
-    """What of the whole labels a training sees.
+    """What of the complete labels a training sees.
 
     Attributes
     ----------
-    strokes: scribbles instead of whole label maps, or None.
+    strokes: scribbles instead of complete label maps, or None.
     held_out: ids of nodes that stay unlabelled.
     seed: of the scribbles.
     """

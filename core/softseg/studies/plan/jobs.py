@@ -40,7 +40,7 @@ class Job:
     held_out: name of the group of classes that it never sees; empty where it sees all.
     held_nodes: ids of these.
     annotation: what it sees of the labels.
-    whole: DATA.json with the fold's splits and whole labels, for the judgement.
+    whole: DATA.json with the fold's splits and complete labels, for the judgement.
     data: DATA.json that is trained on; written by :func:`prepare`.
     tree: the study's tree.
     trained: the tree that is trained with.
@@ -79,7 +79,7 @@ class Job:
 
     @property
     def training_digest(self) -> str:
-        """A digest of what its model depends on, but not how that is judged, nor where the files of the study lie."""
+        """A digest of what its model depends on, but not how that is evaluated, nor where the study's files lie."""
         return _hash(
             [
                 _FORMAT,
@@ -101,7 +101,7 @@ def _hash(content: list[Any]) -> str:
 
 
 def jobs_of(study: Study, out: Path, events: Events) -> list[Job]:
-    """Return all jobs of a study and write the datasets that they train on and are judged on.
+    """Return all jobs of a study and write the datasets that they train on and are evaluated on.
 
     Raises
     ------
@@ -158,7 +158,7 @@ def study_dataset(study: Study, out: Path, events: Events) -> Dataset:
 
     Where the study asks for larger voxels they are made first, below ``out``.
 
-    Where recipes with and without background are mixed it keeps the background, and labelled voxels alone are judged.
+    Where recipes with and without background are mixed it keeps the background, and only labelled voxels are evaluated.
 
     Raises
     ------

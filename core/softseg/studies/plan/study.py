@@ -76,7 +76,7 @@ class Study:
 
     @property
     def densities(self) -> tuple[StrokesSpec | None, ...]:
-        """How densely training cases are annotated; None for whole labels."""
+        """How densely training cases are annotated; None for complete labels."""
         return tuple(self.spec.strokes) or (None,)
 
     @property
@@ -92,7 +92,7 @@ class Study:
         Parameters
         ----------
         path: the file.
-        models: finished models that are judged instead of training, each ``"VARIANT=FOLDER"`` with what
+        models: finished models that are evaluated instead of training, each ``"VARIANT=FOLDER"`` with what
             :class:`VariantSpec` has under ``model``; relative to the present folder.
         smoke: lay the key ``smoke`` over the file: the study made tiny.
 

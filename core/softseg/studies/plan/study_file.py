@@ -28,13 +28,13 @@ class VariantSpec(Part):
     set: changes to recipe and plan, as mapping or as ``key=value`` texts.
     vary: by key the values that are tried, all combinations of them (an ablation).
     tree: the tree that is trained with: a file, a shipped tree, ``flat`` (leaves under the root) or ``random:SEED``
-        (the same shape, leaves dealt at random: a control). The study's own by default. Results are always judged by
+        (the same shape, leaves dealt at random: a control). The study's own by default. Results are always evaluated by
         the study's tree.
-    strokes: annotation of this variant instead of the study's densities; ``whole`` for whole labels.
-    model: a finished model folder (or a run's folder) that is judged instead of training; ``{fold}``, ``{seed}`` and
+    strokes: annotation of this variant instead of the study's densities; ``whole`` for complete labels.
+    model: a finished model folder (or a run's folder) that is evaluated instead of training; ``{fold}``, ``{seed}`` and
         ``{held_out}`` stand for those of the job. Its recipe is that of the folder where none is given.
     members: names of other variants of the study: nothing is trained, the mean of their networks' answers, of the same
-        fold and seed, is judged (an ensemble). Their models must be kept (``keep_models``).
+        fold and seed, is evaluated (an ensemble). Their models must be kept (``keep_models``).
     """
 
     name: str = Field(min_length=1)
@@ -162,7 +162,7 @@ class StudyFile(Part):
     tree: stands in for the dataset's tree.
     coarsen: larger voxels than the data's own.
     raters: several simulated raters per case.
-    labelled_only: only labelled voxels are judged; by default where the recipes are sparse.
+    labelled_only: only labelled voxels are evaluated; by default where the recipes are sparse.
     surfaces: whether surface Dice and HD95 are measured (slow with many structures).
     objects: whether single objects are counted (lesions; a structure in each slice), and how.
     sizes: bounds in ml between groups of structures whose gains are reported separately; ``thirds`` by default.
@@ -172,11 +172,11 @@ class StudyFile(Part):
     variants: what is compared; the first is the baseline unless ``baseline`` names another.
     seeds: every training is repeated with each.
     budget, folds: see these.
-    strokes: densities of annotation, each of them a study of its own; whole labels where none is given.
+    strokes: densities of annotation, each of them a study of its own; complete labels where none is given.
     inner: classes that are held out in turn: a number of groups into which all leaves are dealt, or lists of nodes.
     scores: outlier scores, by name.
     rules: how thresholds are chosen; the first is the one that summaries show.
-    voxels: labelled voxels of a case that are judged for outliers, at most, drawn at random.
+    voxels: labelled voxels of a case that are evaluated for outliers, at most, drawn at random.
     tie: differences up to this count as a tie.
     jobs: trainings at the same time.
     memory_gb: that one training takes; fewer run at once where that is not free.
@@ -264,5 +264,5 @@ class StudyFile(Part):
         if self.kind == "outliers" and self.folds.nested:
             raise ValueError("folds.nested is for kind: compare; kind: outliers has inner folds of classes")
         if self.raters is not None and (self.folds.by == "block" or self.strokes or self.kind == "outliers"):
-            raise ValueError("raters need whole labels: no scribbles, no folds by block, kind: compare")
+            raise ValueError("raters need complete labels: no scribbles, no folds by block, kind: compare")
         return self

@@ -55,7 +55,7 @@ def raters_section(found: Findings) -> dict[str, Any] | None:
 
 
 def _limit(found: Findings, key: Key) -> float:
-    """Return a number of the raters, which is the same for all variants: the mean over those that were judged."""
+    """Return a number of the raters, which is the same for all variants: the mean over those that were evaluated."""
     values = [found.mean(key, variant) for variant in found.variants]
     known = [value for value in values if math.isfinite(value)]
     return float(np.mean(known)) if known else math.nan

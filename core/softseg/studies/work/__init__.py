@@ -1,1 +1,1 @@
-"""Jobs at work: training, judging their models, several processes, and the files a job leaves."""
+"""Jobs at work: training, evaluating their models, several processes, and the files a job leaves."""

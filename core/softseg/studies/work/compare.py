@@ -1,4 +1,4 @@
-"""A job of ``kind: compare``: train, predict the test cases on their own grids, judge by the study's tree."""
+"""A job of ``kind: compare``: train, predict the test cases on their own grids, evaluate by the study's tree."""
 
 from __future__ import annotations
 
@@ -44,11 +44,11 @@ class Judgement:
 
 
 def judge(study: Study, job: Job, models: Sequence[Model], work: Path, device: str, events: Events) -> Judgement:
-    """Judge a trained model, or the members of an ensemble, on the test cases.
+    """Evaluate a trained model, or the members of an ensemble, on the test cases.
 
     Parameters
     ----------
-    study, job: what is judged.
+    study, job: what is evaluated.
     models: the trained model; of an ensemble its members.
     work: folder for predictions, which may go afterwards.
     device: as the command line has it.

@@ -1,6 +1,6 @@
 """A job of ``kind: outliers``: answers and scores of labelled voxels, from which thresholds are chosen later.
 
-Nothing is decided here. Voxels of the validation part choose thresholds, voxels of the test part judge them
+Nothing is decided here. Voxels of the validation part choose thresholds, voxels of the test part evaluate them
 (:mod:`softseg.studies.findings.thresholds`); both are kept, as they are, on the plan's grid.
 """
 
@@ -31,11 +31,11 @@ Rows = npt.NDArray[np.intp]
 def collect(
     study: Study, job: Job, model: Model, cache: Path, device: str, events: Events
 ) -> tuple[JudgedVoxels, list[Case], list[str]]:
-    """Return the judged voxels of a trained model, their cases, and the scores that they have.
+    """Return the evaluated voxels of a trained model, their cases, and the scores that they have.
 
     Parameters
     ----------
-    study, job: what is judged.
+    study, job: what is evaluated.
     model: the trained model.
     cache: folder of prepared cases.
     device: as the command line has it.
@@ -76,11 +76,11 @@ def case_voxels(
     learned: set[str],
     study: Study,
 ) -> JudgedVoxels:
-    """Return the judged voxels of one case.
+    """Return the evaluated voxels of one case.
 
     Parameters
     ----------
-    case: with whole labels, in classes of the study's tree.
+    case: with complete labels, in classes of the study's tree.
     number: its position among the cases.
     tested: whether it is in the test part.
     probabilities: of the model's leaves, ``[C, k, j, i]``.
@@ -108,7 +108,7 @@ def case_voxels(
 
 
 def _sample(places: Rows, most: int, case: str) -> Rows:
-    """Return at most so many places, the same for every training that judges this case."""
+    """Return at most so many places, the same for every training that evaluates this case."""
     if places.size <= most:
         return places
     seed = int.from_bytes(hashlib.sha256(case.encode()).digest()[:8], "big")

@@ -1,4 +1,4 @@
-"""One job from nothing to a finished folder: train (or go on), judge, keep what counts."""
+"""One job from nothing to a finished folder: train (or go on), evaluate, keep what counts."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ class StudyFolder:
         return self.out / "jobs" / job.name
 
     def work(self, job: Job) -> Path:
-        """Folder of a job that is under way."""
+        """Folder of a job that is in progress."""
         return self.out / "work" / job.name
 
     @property
@@ -82,7 +82,7 @@ def kept_model(job: Job, place: StudyFolder) -> Path | None:
 
 
 def run_job(study: Study, job: Job, place: StudyFolder, events: Events) -> Path:
-    """Train, judge and write the job's folder; a training that was interrupted goes on.
+    """Train, evaluate and write the job's folder; a training that was interrupted goes on.
 
     Nothing is trained where an earlier judgement left the model.
 
@@ -151,7 +151,7 @@ def _trained(job: Job, work: Path, place: StudyFolder, events: Events) -> Path:
 
 
 def _judged(study: Study, job: Job, path: Path, place: StudyFolder, folder: Path, events: Events) -> dict[str, Any]:
-    """Judge the model, or ensemble, at ``path``, and write the results; return its entry in job.json."""
+    """Evaluate the model, or ensemble, at ``path``, and write the results; return its entry in job.json."""
     if study.spec.kind == "compare":
         from softseg.studies.work.compare import judge
 
@@ -213,7 +213,7 @@ def sweep(study: Study, jobs: Sequence[Job], place: StudyFolder) -> None:
 
 
 def to_do(study: Study, jobs: Sequence[Job], place: StudyFolder, judge_again: bool) -> list[Job]:
-    """Return the jobs that are not finished and, with ``judge_again``, those that need no training to be judged."""
+    """Return the jobs that are not finished and, with ``judge_again``, those that need no training to be evaluated."""
     if not judge_again:
         return remaining(study, jobs, place)
     free = {job.name for job in jobs if job.model is not None or job.members or kept_model(job, place) is not None}

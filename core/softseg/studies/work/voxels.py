@@ -1,4 +1,4 @@
-"""The judged voxels of one training: what they are, what was answered at every level, and how strange they looked."""
+"""The evaluated voxels of one training: what they are, what was answered at every level, their outlier scores."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ INSIDE, HELD_OUT, UNTRAINED = 0, 1, 2
 
 @dataclass(frozen=True, eq=False)
 class JudgedVoxels:
-    """Judged voxels; ``n`` of them.
+    """Evaluated voxels; ``n`` of them.
 
     Attributes
     ----------
