@@ -188,12 +188,12 @@ def modelSource(segmentationNode, store):
         raise InputError("this segmentation has no label tree", hint="choose a tree for it first")
     stored = store.read(segmentationNode)
     if stored is not None:
-        key = (store.keyOf(segmentationNode), text, tuple(sorted(merged.items())))
+        softKey = (store.keyOf(segmentationNode), text, tuple(sorted(merged.items())))
 
         def derive():
             return SoftSource.of(stored, Remapping.between(stored.tree, tree, merged))
 
-        return store.derived(key, derive)
+        return store.derived(softKey, derive)
     source = TreeNode.treeOf(segmentationNode, References.SOURCE_TREE) or tree
     kept = References.referenced(segmentationNode, References.LEAF_LABELS) or keepLabels(segmentationNode, source)
     array, geometry = _keptArray(kept, source), Grids.geometryOfVolume(kept)

@@ -92,9 +92,9 @@ class Remapping:
         if not all(parts.values()):
             return None
         tree = self.known
-        for leaf, ids in parts.items():
+        for part, ids in parts.items():
             if len(ids) > 1:
-                tree = tree.split(leaf, [Node(f"{leaf}/{id_}", id_, leaf) for id_ in ids])
+                tree = tree.split(part, [Node(f"{part}/{id_}", id_, part) for id_ in ids])
         background = self.known.background
         return None if background is not None and len(parts[background.id]) > 1 else tree
 

@@ -109,7 +109,7 @@ class SureSource(SoftSource):
         dict from the level (0 is the root) to its share; None stands for what is unknown.
         """
         tree, counts = self.parcellation.tree, np.bincount(self._answers().reshape(-1), minlength=OUTLIER_VALUE + 1)
-        found = {None: int(counts[0 if tree.background is None else OUTLIER_VALUE])}
+        found: dict[int | None, int] = {None: int(counts[0 if tree.background is None else OUTLIER_VALUE])}
         for id_, value in tree.node_values().items():
             if tree.background is None or id_ != tree.background.id:
                 level = tree.depth_of(id_)

@@ -25,8 +25,8 @@ class Surfaces:
 
     def __init__(self):
         self._made = OrderedDict()
-        self._pending = {}
-        self._given = {}
+        self._pending: dict = {}
+        self._given: dict = {}
 
     @staticmethod
     def areOn(segmentationNode):
@@ -80,7 +80,7 @@ class Surfaces:
 
         It ends early where the segmentation is folded meanwhile: what that left to do is a matter of other steps.
         """
-        pending = self._pending.get(segmentationNode.GetID(), {})
+        pending: dict = self._pending.get(segmentationNode.GetID(), {})
         order = sorted(pending, key=lambda id_: np.prod([part.stop - part.start for part in pending[id_][1]]))
         for done, id_ in enumerate(order, 1):
             segment = segmentationNode.GetSegmentation().GetSegment(id_)
