@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import SimpleITK as sitk
 from prediction_kit import STRAIGHT, Intensity, Sides, ball, make_model, sided
 
 from softseg.errors import InputError
@@ -21,6 +22,7 @@ from softseg.prediction.inputs import CaseInput, find_cases
 from softseg.prediction.results.bids import IGNORED, as_label, bids_places, labels_of
 from softseg.requests import PredictRequest
 from softseg.requests.manifest import Manifest, OutputFile
+from softseg.soft.parcellation import SoftParcellation
 from softseg.tree import LabelTree, Node
 
 # of the specification's templates for derivatives (1.10): entities in their order, then the suffixes that hold labels
@@ -32,7 +34,7 @@ NAME = re.compile(
     + "".join(rf"(_{key}-[0-9a-zA-Z+]+)?" for key in _ENTITIES.split())
     + r"_(dseg\.(nii\.gz|json|tsv)|probseg\.(nii\.gz|json)|mask\.(nii\.gz|json))"
 )
-TOP = {"dataset_description.json", ".bidsignore"}
+TOP = {"dataset_description.json", ".bidsignore", "README.md"}
 
 
 def dataset(folder: Path, *names: str, doi: str = "") -> Path:
@@ -163,6 +165,45 @@ def test_derivatives(raw: Path) -> None:
     assert (out / about["DatasetLinks"]["raw"]).resolve() == raw.resolve()
     assert [each.skipped for each in results] == [False] * 3
     assert [each.skipped for each in predict(model, [raw], out, **asked)] == [True] * 3
+
+
+def test_probabilities_as_one_image_name_their_maps(raw: Path) -> None:
+    """BIDS: one volume for each structure along the fourth axis, and LabelMap in the sidecar, in their order."""
+    out, model = raw / "derivatives" / "softseg-test", make_model(Sides(), sided())
+    asked = {"layout": "bids", "stack": True, "device": "cpu"}
+    predict(model, [raw / "sub-02" / "anat" / "sub-02_T1w.nii.gz"], out, **asked)
+    assert strange(out) == []
+    file = out / "sub-02" / "anat" / "sub-02_space-orig_seg-sided_probseg.nii.gz"
+    image = sitk.ReadImage(str(file))
+    found = SoftParcellation.load(file.with_name(file.name.replace(".nii.gz", ".soft.npz")))
+    said = json.loads(file.with_name(file.name.replace(".nii.gz", ".json")).read_text())
+    assert said["NodeIds"] == [leaf.id for leaf in found.tree.leaves]
+    assert said["LabelMap"] == ["bg", "ballLeft", "ballRight"]
+    assert image.GetSize() == (*found.geometry.size, 3)
+    assert image.GetPixelID() == sitk.sitkFloat32
+    np.testing.assert_allclose(image.GetOrigin()[:3], found.geometry.origin, atol=1e-4)
+    np.testing.assert_allclose(image.GetSpacing()[:3], found.geometry.spacing, atol=1e-5)
+    for number, node in enumerate(said["NodeIds"]):
+        volume = sitk.GetArrayFromImage(image)[number]
+        np.testing.assert_allclose(volume, found.probability(node), atol=1e-6)
+        assert 0 <= volume.min() <= volume.max() <= 1
+    predict(model, [raw / "sub-02" / "anat" / "sub-02_T1w.nii.gz"], out, **asked, nodes=["ball-right", "ball"])
+    said = json.loads(file.with_name(file.name.replace(".nii.gz", ".json")).read_text())
+    assert (said["LabelMap"], sitk.ReadImage(str(file)).GetSize()[3]) == (["ballRight", "ball"], 2)
+    assert not list(out.rglob("*_label-*_probseg.nii.gz"))
+    with pytest.raises(InputError, match="--stack: is for --layout bids"):
+        predict(model, [raw], raw.parent / "flat", stack=True)
+
+
+def test_a_dataset_has_a_readme_unless_a_person_wrote_one(raw: Path, tmp_path: Path) -> None:
+    model, scans = make_model(Sides(), sided()), [raw / "sub-02" / "anat" / "sub-02_T1w.nii.gz"]
+    predict(model, scans, tmp_path / "softseg", layout="bids", device="cpu")
+    assert "softseg predict --layout bids" in (tmp_path / "softseg" / "README.md").read_text()
+    (tmp_path / "softseg" / "README.md").rename(tmp_path / "softseg" / "README")
+    (tmp_path / "softseg" / "README").write_text("mine")
+    predict(model, scans, tmp_path / "softseg", layout="bids", device="cpu", overwrite=True)
+    assert not (tmp_path / "softseg" / "README.md").exists()
+    assert (tmp_path / "softseg" / "README").read_text() == "mine"
 
 
 def test_images_that_differ_by_their_suffix_alone_get_a_description(raw: Path, tmp_path: Path) -> None:

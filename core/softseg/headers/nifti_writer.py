@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import struct
 import zlib
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -34,28 +35,48 @@ def write_nifti(array: npt.NDArray[Any], forms: Forms, path: Path) -> None:
     OSError: the file cannot be written or the disk is full.
     """
     number = array.dtype.newbyteorder("<")
-    header = _header(array.shape[::-1], number, forms)
+    _write(path, _header(array.shape[::-1], number, forms), array, number)
+
+
+def write_nifti_stack(
+    volumes: Iterable[npt.NDArray[np.float32]], count: int, shape: tuple[int, int, int], forms: Forms, path: Path
+) -> None:
+    """Write volumes as one image of four axes, one after another, so that only one of them has to be there.
+
+    Parameters
+    ----------
+    volumes: float32 ``(k, j, i)`` each.
+    count: how many.
+    shape: of each.
+    forms, path: see :func:`write_nifti`.
+
+    Raises
+    ------
+    OSError: the file cannot be written or the disk is full.
+    """
+    number = np.dtype("<f4")
+    rows = (row for volume in volumes for row in volume)
+    _write(path, _header(shape[::-1], number, forms, count), rows, number)
+
+
+def _write(path: Path, header: bytes, rows: Iterable[npt.NDArray[Any]], number: np.dtype[Any]) -> None:
     with path.open("wb") as stream:
         if not path.name.lower().endswith(".gz"):
             stream.write(header)
-            for part in array:
-                stream.write(np.ascontiguousarray(part, number).data)
+            for row in rows:
+                stream.write(np.ascontiguousarray(row, number).data)
             return
-        _write_packed(stream, header, array, number)
+        pack = zlib.compressobj(LEVEL, zlib.DEFLATED, 31)
+        stream.write(pack.compress(header))
+        for row in rows:
+            stream.write(pack.compress(np.ascontiguousarray(row, number).data))
+        stream.write(pack.flush())
 
 
-def _write_packed(stream: BinaryIO, header: bytes, array: npt.NDArray[Any], number: np.dtype[Any]) -> None:
-    pack = zlib.compressobj(LEVEL, zlib.DEFLATED, 31)
-    stream.write(pack.compress(header))
-    for part in array:
-        stream.write(pack.compress(np.ascontiguousarray(part, number).data))
-    stream.write(pack.flush())
-
-
-def _header(size: tuple[int, ...], number: np.dtype[Any], forms: Forms) -> bytes:
+def _header(size: tuple[int, ...], number: np.dtype[Any], forms: Forms, volumes: int | None = None) -> bytes:
     """Return the bytes before the numbers: NIfTI-1, or NIfTI-2 where an axis is too long for it."""
-    dim = (3, *size, 1, 1, 1, 1)
-    pixdim = (forms.qfac, *forms.pixdim, 0.0, 0.0, 0.0, 0.0)
+    dim = (3, *size, 1, 1, 1, 1) if volumes is None else (4, *size, volumes, 1, 1, 1)
+    pixdim = (forms.qfac, *forms.pixdim, 0.0 if volumes is None else 1.0, 0.0, 0.0, 0.0)
     place = (*forms.quaternion, *forms.offset, *forms.sform)
     kind = (_CODES[number.newbyteorder("=")], number.itemsize * 8)
     codes = (forms.qform_code, forms.sform_code)

@@ -87,7 +87,9 @@ def ensemble_metadata_config(
     """
     background = None if tree.background is None else tree.leaf_index(tree.background.id)
     head = Head("softmax", len(tree.leaves), background)
-    config = metadata_config(plan, tree, head, {**details, "name": name}, {"members": list(members)})
+    config = metadata_config(
+        plan, tree, head, {**details, "name": name}, {"members": list(members), "details": dict(details)}
+    )
     task = f"the mean of {len(members)} models: {config['task']}"
     output = {**config["network_data_format"]["outputs"]["pred"], "value_range": [0, 1]}
     return {

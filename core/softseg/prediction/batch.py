@@ -86,7 +86,7 @@ def predict(
     events: stages, progress, warnings, estimates, results; cancelling.
     asked: any further options of :class:`~softseg.requests.PredictRequest`: cut, nodes, confidence, uncertainty,
         branches, calibrated, outliers, mask, postprocess, map_type, overlap, precision, blend, fast, structures,
-        preview, report, statistics, layout, suffix, entities, overwrite, backend.
+        preview, report, statistics, layout, stack, suffix, entities, overwrite, backend.
 
     Returns
     -------

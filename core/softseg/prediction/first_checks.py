@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 from softseg.data.cubes import file_of
@@ -19,6 +20,7 @@ from softseg.prediction.places import case_places
 from softseg.prediction.postprocessing import CleaningStep
 from softseg.requests.predict import AUTO, MADE, NO_MASK, PredictRequest
 from softseg.system import needs_torch
+from softseg.tree import LabelTree
 
 
 def require_possible(request: PredictRequest, backend: str = "torch") -> None:
@@ -38,23 +40,43 @@ def require_possible(request: PredictRequest, backend: str = "torch") -> None:
         something else under the name of a case; the outlier score needs PyTorch.
     OutOfMemoryError: a single scan is larger than the free memory.
     """
-    if len(request.inputs) == 1:  # of several scans, each is judged when its turn comes
-        require_room(Path(request.inputs[0]))
     try:
         model = ModelSummary.load(model_names(request.model)[0])
     except InputError:
+        _require_room(request)
         return
     if request.outliers and backend != "torch" and model.score_needs_torch:
         raise needs_torch(f"the outlier score {model.outlier_score} needs PyTorch", "outliers", "or leave it out")
-    Wanted.of(model.tree, request)
+    require_fitting(request, model.tree, model.channels, model.name)
+
+
+def require_fitting(request: PredictRequest, tree: LabelTree, channels: Sequence[str], name: str) -> None:
+    """Refuse what does not fit a model, first what can be known without any file.
+
+    Parameters
+    ----------
+    request: what is asked.
+    tree, channels, name: of the model.
+
+    Raises
+    ------
+    InputError, OutOfMemoryError: see :func:`require_possible`.
+    """
+    Wanted.of(tree, request)
     for step in request.postprocess:
-        CleaningStep.parse(step, model.tree)
-    cases = find_cases(request.inputs, model.channels, request.series, BidsChoice(request.suffix, request.entities))
+        CleaningStep.parse(step, tree)
+    _require_room(request)
+    cases = find_cases(request.inputs, channels, request.series, BidsChoice(request.suffix, request.entities))
     if len(cases) == 1:
         _require_there(cases[0])
     require_mask_of_each(request, len(cases))
-    case_places(request.out, cases, request.layout, model.tree, model.name)
+    case_places(request.out, cases, request.layout, tree, name)
     _require_writable(request.out)
+
+
+def _require_room(request: PredictRequest) -> None:
+    if len(request.inputs) == 1:  # of several scans, each is judged when its turn comes
+        require_room(Path(request.inputs[0]))
 
 
 def _require_there(case: CaseInput) -> None:

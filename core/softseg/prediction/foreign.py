@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
 
+from softseg.bundles.folder import BundleFolder
+from softseg.bundles.recognition import is_bundle_folder, is_ours
 from softseg.data.cubes.cube import ChannelImage
 from softseg.errors import InputError, naming
 from softseg.events import Events
@@ -17,11 +19,12 @@ from softseg.image import Image
 from softseg.nnunet.folder import NnUNetFolder
 from softseg.nnunet.recognition import is_nnunet_folder
 from softseg.prediction.case import Prediction, read_scans
+from softseg.prediction.first_checks import require_fitting
 from softseg.prediction.outputs import Wanted
 from softseg.prediction.postprocessing import CleaningStep, clean
 from softseg.prediction.record import record_of
-from softseg.requests.predict import AUTO, BACKENDS, BLENDS, NO_MASK, PredictRequest
-from softseg.resources import label_tree_path, list_label_trees
+from softseg.requests.predict import AUTO, BACKENDS, BLENDS, NO_MASK, OVERLAP, PredictRequest
+from softseg.resources import label_tree_path, list_label_trees, named_model
 from softseg.soft.compress import Compressor, box_voxels
 from softseg.soft.parcellation import SoftParcellation
 from softseg.system import resolve_device
@@ -41,6 +44,7 @@ class ForeignModel(Protocol):
     tree: the label tree.
     channels: names of its images, in order.
     digest: of everything that its predictions depend on.
+    contradiction: what is said where it contradicts itself, with ``{most:.2f}``.
     """
 
     @property
@@ -51,6 +55,11 @@ class ForeignModel(Protocol):
     def channels(self) -> tuple[str, ...]: ...  # noqa: D102
     @property
     def digest(self) -> str: ...  # noqa: D102
+    @property
+    def contradiction(self) -> str: ...  # noqa: D102
+
+    def on(self, device: str) -> ForeignModel:
+        """Return the model for a device."""
 
     def probabilities(self, scans: Sequence[Image], events: Events) -> FloatArray:
         """Return what the model says, ``[channels, k, j, i]`` on the grid of the first scan."""
@@ -65,8 +74,13 @@ class _NnUNet:
 
     folder: NnUNetFolder
     request: PredictRequest
-    device: str
+    device: str = "cpu"
     loaded: list[Any] = field(default_factory=list)
+
+    contradiction = "regions contradicted each other by up to {most:.2f}: inner ones were believed"
+
+    def on(self, device: str) -> ForeignModel:
+        return replace(self, device=device)
 
     @property
     def name(self) -> str:
@@ -98,24 +112,78 @@ class _NnUNet:
         return self.folder.outputs.to_leaves(probabilities)
 
 
+@dataclass(frozen=True, eq=False)
+class _Bundle:
+    """A MONAI bundle of others, loaded when the first case needs it."""
+
+    folder: BundleFolder
+    device: str = "cpu"
+    loaded: list[Any] = field(default_factory=list)
+
+    contradiction = "channels exceeded 1 together, or the nodes around them, by up to {most:.2f}"
+
+    def on(self, device: str) -> ForeignModel:
+        return replace(self, device=device)
+
+    @property
+    def name(self) -> str:
+        return self.folder.name
+
+    @property
+    def tree(self) -> LabelTree:
+        return self.folder.outputs.tree
+
+    @property
+    def channels(self) -> tuple[str, ...]:
+        return self.folder.channels
+
+    @property
+    def digest(self) -> str:
+        return self.folder.digest()
+
+    def probabilities(self, scans: Sequence[Image], events: Events) -> FloatArray:
+        from softseg.bundles.predictor import BundlePredictor
+
+        if not self.loaded:
+            self.loaded.append(BundlePredictor(self.folder, self.device, events))
+        found: FloatArray = self.loaded[0].predict(scans, events)
+        return found
+
+    def to_leaves(self, probabilities: FloatArray) -> tuple[FloatArray, float]:
+        return self.folder.outputs.to_leaves(probabilities)
+
+
 def foreign_model(request: PredictRequest, events: Events) -> ForeignModel | None:
     """Return the model of another tool that a request names; None where it names one of ours.
 
     Raises
     ------
-    InputError: it is damaged, its outputs do not fit the tree, an option is for our own models alone, or ``--tree`` or
-        ``--nnunet`` are given for another kind of model.
+    InputError: it is damaged, its outputs do not fit the tree, an option is for other models alone, or a node, image or
+        folder that is named cannot be.
     """
     path = Path(request.model)
-    if not is_nnunet_folder(path):
-        if request.nnunet:
-            NnUNetFolder.load(path)  # says what is missing
+    nnunet, bundle = is_nnunet_folder(path), is_bundle_folder(path)
+    if request.nnunet and not nnunet:
+        NnUNetFolder.load(path)  # says what is missing
+    if request.bundle and not bundle:
+        if is_ours(named_model(request.model)):
+            raise InputError("is for bundles made by others; this is a model of softseg", field="--bundle")
+        BundleFolder.load(path)  # says what is missing
+    if not bundle and request.trust_code:
+        raise InputError("is for MONAI bundles of others; nothing else runs code", field="--trust-code")
+    if not nnunet and not bundle:
         if request.tree is not None:
             raise InputError("is for models of other tools; this model has a tree", field="--tree")
         return None
-    _require_known(request)
-    folder = NnUNetFolder.load(path, None if request.tree is None else named_tree(request.tree))
-    return _NnUNet(folder, request, str(resolve_device(request.device, events)))
+    _require_known(request, bundle)
+    tree = None if request.tree is None else named_tree(request.tree)
+    model: ForeignModel
+    if nnunet:
+        model = _NnUNet(NnUNetFolder.load(path, tree), request)
+    else:
+        model = _Bundle(BundleFolder.load(path, tree, request.trust_code))
+    require_fitting(request, model.tree, model.channels, model.name)
+    return model.on(str(resolve_device(request.device, events)))
 
 
 def named_tree(name: str) -> LabelTree:
@@ -124,7 +192,7 @@ def named_tree(name: str) -> LabelTree:
     return LabelTree.load(label_tree_path(name) if not path.exists() and name in list_label_trees() else path)
 
 
-def _require_known(request: PredictRequest) -> None:
+def _require_known(request: PredictRequest, bundle: bool) -> None:
     """Refuse options that only our own models can follow."""
     given = {
         "--uncertainty": request.uncertainty is not None,
@@ -135,6 +203,7 @@ def _require_known(request: PredictRequest) -> None:
         "--precision": request.precision is not None,
         "--blend": request.blend != BLENDS[0],
         "--backend": request.backend not in (BACKENDS[0], "torch"),
+        **({"--fast": request.fast, "--overlap": request.overlap != OVERLAP} if bundle else {}),
     }
     for flag, is_given in given.items():
         if is_given:
@@ -223,7 +292,7 @@ class ForeignJob:
             compressor.add(voxels, classes, dense.reshape(len(classes), -1))
             events.check()
         if most > _TOLERANCE:
-            events.log(f"regions contradicted each other by up to {most:.2f}: inner ones were believed")
+            events.log(self.model.contradiction.format(most=most))
         stored = compressor.stored()
         parcellation = SoftParcellation(
             tree, grid, *stored[:4], model=self.model.name, k=8, node_error=stored.node_error

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from softseg import extras
 from softseg.bundle_text import unescaped
+from softseg.bundles.recognition import is_bundle_folder
 from softseg.ensemble_file import FILE, EnsembleFile
 from softseg.errors import InputError
 from softseg.files import read_json_object, require_inside
@@ -94,6 +95,8 @@ class ModelSummary:
         named = named_model(model)
         if is_nnunet_folder(named):
             return _of_nnunet(named)
+        if is_bundle_folder(named):
+            return _of_bundle(named)
         folder = _folder_of(model)
         ensemble = EnsembleFile.load(folder)
         if ensemble is not None:
@@ -159,6 +162,43 @@ def _of_nnunet(path: Path) -> ModelSummary:
         description=str(said.get("description") or "A model of nnU-Net"),
         licence=str(said.get("licence") or said.get("license") or ""),
         intended_use="",
+        limitations="",
+        scores={},
+        card="\n".join(card),
+    )
+
+
+def _of_bundle(path: Path) -> ModelSummary:
+    """Return what a MONAI bundle of others says; nothing of MONAI is needed for that."""
+    try:
+        from softseg.bundles.folder import BundleFolder
+    except ModuleNotFoundError as error:
+        raise extras.missing(error.name or "") from error
+    found = BundleFolder.load(path)
+    said = {key: str(value) for key, value in found.metadata.items() if isinstance(value, str) and value}
+    tree = found.outputs.tree
+    card = [
+        f"# {found.name}",
+        "",
+        f"A MONAI bundle, version {said.get('version', 'not stated')}: {len(tree.leaves)} leaves of the tree "
+        f"{tree.name!r}. Predicting needs the packages torch and monai.",
+        "",
+        *(
+            f"- {key}: {said[key]}"
+            for key in ("task", "description", "authors", "data_source", "license")
+            if key in said
+        ),
+        "",
+    ]
+    return ModelSummary(
+        found.path,
+        found.name,
+        found.channels,
+        tree,
+        (),
+        description=said.get("description", "A MONAI bundle"),
+        licence=said.get("license", ""),
+        intended_use=said.get("intended_use", ""),
         limitations="",
         scores={},
         card="\n".join(card),

@@ -13,14 +13,16 @@ import numpy as np
 
 from softseg.errors import InputError
 from softseg.files import write_beside, write_together
+from softseg.headers.nifti_writer import write_nifti_stack
 from softseg.image import Image, write_image
-from softseg.prediction.structures import kept_below, require_finer_cut, without_others
+from softseg.prediction.structures import kept_below, node_named, require_finer_cut, without_others
 from softseg.requests.names import file_names, folded
 from softseg.requests.predict import MAP_TYPES, PredictRequest
 from softseg.spreadsheets import write_rows
 from softseg.tree import Node
 
 if TYPE_CHECKING:
+    from softseg.prediction.case import Prediction
     from softseg.prediction.spread import DecisionMaps
     from softseg.soft.outliers import StoredOutliers
     from softseg.soft.parcellation import NodeVolume, SoftParcellation
@@ -104,6 +106,7 @@ class Wanted:
     branches: ids of inner nodes for which the uncertainty of their decision is mapped.
     kept: ids of the nodes that label maps and tables hold alone, None for all.
     preview, report, statistics: whether a picture, a page and a table with intensities are written.
+    stacked: ids of the nodes whose probability maps are one image of four axes; none: there is no such image.
     """
 
     cuts: tuple[NamedCut, ...]
@@ -115,6 +118,7 @@ class Wanted:
     preview: bool = False
     report: bool = False
     statistics: bool = False
+    stacked: tuple[str, ...] = ()
 
     @staticmethod
     def of(tree: LabelTree, request: PredictRequest) -> Wanted:
@@ -126,7 +130,7 @@ class Wanted:
             node is not within the structures that are asked for.
         """
         cuts = NamedCut.several(tree, request.cut or ["leaves"])
-        nodes = tuple(dict.fromkeys(tree.find(node).id for node in request.nodes))
+        nodes = tuple(dict.fromkeys(node_named(tree, node, "--nodes").id for node in request.nodes))
         kept = kept_below(tree, request.structures)
         if kept is not None:
             for named in cuts:
@@ -134,9 +138,10 @@ class Wanted:
             strange = [node for node in nodes if node not in kept]
             if strange:
                 raise InputError(f"'{strange[0]}' is in none of --structures", field="--nodes")
+        stacked = nodes or tuple(leaf.id for leaf in tree.leaves if kept is None or leaf.id in kept)
         return Wanted(
             cuts,
-            nodes,
+            () if request.stack else nodes,
             map_type_of(request.map_type),
             request.confidence,
             branches_of(tree, request.branches),
@@ -144,6 +149,7 @@ class Wanted:
             request.preview,
             request.report,
             request.statistics,
+            stacked if request.stack else (),
         )
 
     def decisive(self) -> dict[str, Any]:
@@ -155,6 +161,8 @@ class Wanted:
         }
         if self.kept is not None:
             found["structures"] = sorted(self.kept)
+        if self.stacked:
+            found["stacked"] = list(self.stacked)
         more = [name for name in ("preview", "report", "statistics") if getattr(self, name)]
         return {**found, "more": more} if more else found
 
@@ -249,6 +257,19 @@ def as_map(image: Image, map_type: MapType) -> Image:
     if map_type == "float32":
         return Image(image.array.astype(np.float32, copy=False), image.geometry)
     return Image(np.rint(np.clip(image.array, 0, 1) * 255).astype(np.uint8), image.geometry)
+
+
+def write_stack(prediction: Prediction, nodes: Sequence[str], path: Path) -> Path:
+    """Write the probability maps of nodes as one image of four axes, float32, in this order along the fourth.
+
+    Maps that were not predicted as such are those of the soft parcellation.
+    """
+    found, given = prediction.parcellation, prediction.node_maps
+    grid = found.geometry
+    with write_beside(path) as temporary:
+        maps = (given[node].array if node in given else found.probability(node) for node in nodes)
+        write_nifti_stack(maps, len(nodes), grid.shape, grid.written_forms, temporary)
+    return path
 
 
 def volume_rows(volumes: Sequence[NodeVolume]) -> list[dict[str, str | int | float]]:

@@ -16,6 +16,19 @@ if TYPE_CHECKING:
     from softseg.tree import Cut, LabelTree
 
 
+def node_named(tree: LabelTree, name: str, option: str) -> Node:
+    """Return the node of an id or name that an option names.
+
+    Raises
+    ------
+    InputError: there is none, or several; it names the option.
+    """
+    try:
+        return tree.find(name)
+    except InputError as error:
+        raise InputError(error.message, file=error.file, field=option, hint=error.hint) from error
+
+
 def kept_below(tree: LabelTree, names: Sequence[str]) -> frozenset[str] | None:
     """Return the ids of nodes that are named and of all below them; None where none is named.
 
@@ -32,7 +45,7 @@ def kept_below(tree: LabelTree, names: Sequence[str]) -> frozenset[str] | None:
         return None
     kept: set[str] = set()
     for name in names:
-        named = tree.find(name)
+        named = node_named(tree, name, "--structures")
         if tree.background is not None and named.id == tree.background.id:
             raise InputError("the background is what is left over", field="--structures")
         kept |= {node.id for node in tree.nodes if named.id in {above.id for above in tree.path(node.id)}}

@@ -24,6 +24,7 @@ FORMAT_VERSION = 2
 State = Literal["done", "skipped", "failed"]
 
 SOFT, LABELS, NODE, OUTLIERS, VOLUMES, MASK = "soft", "labels", "node", "outliers", "volumes", "mask"
+NODES = "nodes"
 """Roles of files that others ask for; docs/prediction.md lists all roles."""
 
 RECORD = "record"

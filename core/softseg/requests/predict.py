@@ -78,6 +78,8 @@ class PredictRequest(Request):
     tree: for models of other tools (:mod:`softseg.prediction.foreign`), the label tree whose leaves their outputs are:
         a file or the name of a shipped tree; what the model says by default.
     nnunet: whether the model must be one of nnU-Net, which is found out without it too.
+    bundle: whether the model must be a MONAI bundle made by others, which is found out without it too.
+    trust_code: whether code in such a bundle may run: expressions and callables of its configuration, TorchScript.
     structures: ids or names of nodes: label maps, soft maps and tables hold these and what is below them alone; all
         else is background. The soft parcellation stays whole.
     preview: also write a picture (PNG) of the labels on the scan in three planes.
@@ -85,6 +87,7 @@ class PredictRequest(Request):
     statistics: also write volumes, certainty and intensities of every structure as CSV and JSON.
     layout: ``"folders"``: a folder per case; ``"flat"``: files called by the case in one folder; ``"bids"``: BIDS
         derivatives.
+    stack: whether, with layout ``"bids"``, soft maps (of the leaves where no nodes are named) are one 4D image.
     suffix: of the images of a BIDS dataset that are the channels, in the model's order (``T1w``); by the names of the
         model's channels by default.
     entities: that images of a BIDS dataset must have, such as ``ses-01``; of one key any.
@@ -220,6 +223,12 @@ class PredictRequest(Request):
         choices=LAYOUTS,
         default=LAYOUTS[0],
     )
+    stack: bool = option(
+        "--stack",
+        "Write soft maps, of the leaves without --nodes, as one 4D image; with --layout bids.",
+        kind=bool,
+        default=False,
+    )
     suffix: tuple[str, ...] = option(
         "--suffix",
         "Of images of a BIDS dataset; one per channel. [default: the names of the model's channels]",
@@ -236,10 +245,16 @@ class PredictRequest(Request):
         default=(),
     )
     tree: str | None = option(
-        "--tree", "Label tree for a model of another tool (nnU-Net).", metavar="TREE", default=None
+        "--tree", "Label tree for a model of another tool (nnU-Net, MONAI).", metavar="TREE", default=None
     )
     nnunet: bool = option(
         "--nnunet", "MODEL is a model folder of nnU-Net (found out without this, too).", kind=bool, default=False
+    )
+    bundle: bool = option(
+        "--bundle", "MODEL is a MONAI bundle made by others (found out without this, too).", kind=bool, default=False
+    )
+    trust_code: bool = option(
+        "--trust-code", "Run code in a MONAI bundle; only if you trust where it comes from.", kind=bool, default=False
     )
     overwrite: bool = option("--overwrite", "Predict complete cases again.", kind=bool, default=False)
     device: str = device_option()
@@ -264,6 +279,8 @@ class PredictRequest(Request):
             raise InputError(
                 f"soft maps of BIDS hold probabilities from 0 to 1, not {self.map_type}", field="--map-type"
             )
+        if self.stack and self.layout != "bids":
+            raise InputError("is for --layout bids, whose sidecars name the maps", field="--stack")
         for entity in self.entities:
             if _ENTITY.fullmatch(entity) is None:
                 raise InputError(f"expected KEY-VALUE, got {entity!r}", field="--entity", hint="for example ses-01")

@@ -20,7 +20,7 @@ from softseg.prediction.inputs import CaseInput
 from softseg.prediction.record import is_of, read_record
 from softseg.prediction.results.flat import FlatPlace
 from softseg.prediction.results.place import split_ending
-from softseg.requests.manifest import LABELS, MASK, NODE, OUTLIERS, SOFT, OutputFile
+from softseg.requests.manifest import LABELS, MASK, NODE, NODES, OUTLIERS, SOFT, OutputFile
 from softseg.requests.names import folded
 
 if TYPE_CHECKING:
@@ -43,6 +43,23 @@ IGNORED = (
     "*_map.json",
 )
 """What stands in ``.bidsignore``: files that BIDS has no names for."""
+
+_README = """# Soft segmentations
+
+Derivatives written by `softseg predict --layout bids`. `dataset_description.json` names the version, the models and the
+dataset of the scans; the sidecar of each file names its sources and its model.
+
+| file | content |
+|---|---|
+| `*_dseg.nii.gz`, `*_dseg.tsv` | label map of structures; names and colors of its values |
+| `*_label-<structure>_probseg.nii.gz` | probability of one structure, 0 to 1 |
+| `*_seg-<tree>_probseg.nii.gz` | probabilities of several structures; `LabelMap` in the sidecar names them in order |
+| `*_probseg.soft.npz` | probabilities of all structures, from which `softseg collapse` writes all maps again |
+| `*_volumes.csv` | volumes of all structures |
+
+The segmentations come from a model and were not edited by hand. They are for research, not for clinical decisions.
+Weights have licences of their own: see the card of the model that a sidecar names.
+"""
 
 _DATATYPES = frozenset({"anat", "func", "dwi", "fmap", "perf", "pet", "micr", "mrs"})
 _DROPPED = ("desc", "label", "seg", "res", "den", "part")
@@ -89,6 +106,8 @@ class BidsPlace(FlatPlace):
         elif role == NODE:
             more["label"] = self.nodes[file.of]
             suffix = "probseg"
+        elif role == NODES:
+            suffix = "probseg"
         elif role == MASK:
             more, suffix, desc = {}, "probseg", "scanmask"
         elif role == OUTLIERS:
@@ -99,12 +118,13 @@ class BidsPlace(FlatPlace):
         entities = {**self.entities, **more, **({"desc": desc} if desc else {})}
         return OutputFile(file.role, f"{stem_of(entities)}_{suffix}{ending}", file.of)
 
-    def sidecar(self, file: OutputFile) -> dict[str, Any] | None:
-        """Return an image's metadata: its sources, its description and its grid."""
+    def sidecar(self, file: OutputFile, holds: Sequence[str] = ()) -> dict[str, Any] | None:
+        """Return an image's metadata: its sources, its description, its grid and the labels of its maps."""
         what = {
             LABELS: "Label map of structures; the table beside it names the values",
             "answers": "Label map of mixed depth: in every voxel the deepest structure of at least this probability",
             NODE: "Probability of a structure, 0 to 1",
+            NODES: "Probabilities of structures, 0 to 1, one after another; LabelMap names them",
             MASK: "Probability that a voxel is of the part of the scan that was segmented, 0 to 1",
             OUTLIERS: "Voxels that the model knows nothing like",
         }.get(file.role, "Doubt of the segmentation")
@@ -113,6 +133,9 @@ class BidsPlace(FlatPlace):
             sidecar["SpatialReference"] = "orig"
         if file.path.endswith(("_dseg.nii.gz", "_probseg.nii.gz", "_mask.nii.gz")):
             sidecar["Manual"] = False
+        if holds:
+            sidecar["LabelMap"] = [self.nodes[node] for node in holds]
+            sidecar["NodeIds"] = list(holds)
         if file.role == OUTLIERS:
             sidecar["Type"] = "ROI"
         if file.role == LABELS:
@@ -188,7 +211,7 @@ def require_own_dataset(out: Path) -> None:
 
 
 def describe_dataset(out: Path, cases: Sequence[CaseInput], models: Sequence[str]) -> str:
-    """Write ``dataset_description.json`` and ``.bidsignore``; return a remark on the folder's name.
+    """Write ``dataset_description.json``, ``.bidsignore`` and a ``README.md``; return a remark on the folder's name.
 
     Raises
     ------
@@ -215,6 +238,9 @@ def describe_dataset(out: Path, cases: Sequence[CaseInput], models: Sequence[str
         temporary.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
     with write_beside(out / ".bidsignore") as temporary:
         temporary.write_text("".join(f"{pattern}\n" for pattern in IGNORED), encoding="utf-8")
+    if not any(out.glob("README*")):  # a person's own stays
+        with write_beside(out / "README.md") as temporary:
+            temporary.write_text(_README, encoding="utf-8")
     inside = any(root in out.absolute().parents for root in roots)
     if inside and PIPELINE not in out.absolute().name:
         return f"{out}: BIDS wants '{PIPELINE}' in the name of a folder of derivatives inside of the dataset"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -51,9 +51,15 @@ class CasePlace:
         """Return a file as it is called here; files that belong together keep one stem."""
         return file
 
-    def sidecar(self, file: OutputFile) -> dict[str, Any] | None:
-        """Return the content of the JSON file beside an image, None where there is none."""
-        del file
+    def sidecar(self, file: OutputFile, holds: Sequence[str] = ()) -> dict[str, Any] | None:
+        """Return the content of the JSON file beside an image, None where there is none.
+
+        Parameters
+        ----------
+        file: the image.
+        holds: ids of the nodes whose maps it holds along a fourth axis.
+        """
+        del file, holds
         return None
 
     @contextmanager

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,7 +12,7 @@ from softseg.events import Events
 from softseg.image import write_image
 from softseg.prediction import outputs
 from softseg.prediction.answers import file_stem, write_answers
-from softseg.requests.manifest import LABELS, MASK, NODE, OUTLIERS, SOFT, VOLUMES, OutputFile
+from softseg.requests.manifest import LABELS, MASK, NODE, NODES, OUTLIERS, SOFT, VOLUMES, OutputFile
 
 if TYPE_CHECKING:
     from softseg.prediction.case import Prediction
@@ -54,16 +54,19 @@ def write_case(
             files = tuple(place.called(file) for file in own)
             write(unfinished / files[0].path)
             written += files
-            written += _sidecars(place, unfinished, files)
+            written += _sidecars(place, unfinished, files, wanted.stacked)
         if finish is not None:
             finish(unfinished, tuple(written))
         events.check()
     return tuple(written)
 
 
-def _sidecars(place: CasePlace, folder: Path, files: Iterable[OutputFile]) -> Iterator[OutputFile]:
+def _sidecars(
+    place: CasePlace, folder: Path, files: Iterable[OutputFile], stacked: Sequence[str]
+) -> Iterator[OutputFile]:
     for file in files:
-        sidecar = place.sidecar(file) if file.path.endswith(".nii.gz") else None
+        holds = stacked if file.role == NODES else ()
+        sidecar = place.sidecar(file, holds) if file.path.endswith(".nii.gz") else None
         if sidecar is not None:
             name = file.path.removesuffix(".nii.gz") + ".json"
             (folder / name).write_text(json.dumps(sidecar, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
@@ -87,9 +90,11 @@ def _steps(prediction: Prediction, wanted: Wanted, table: str) -> Iterator[Step]
         yield (OutputFile(OUTLIERS, outputs.OUTLIERS_FILE),), partial(outputs.write_outliers, found, found.outliers)
     if prediction.mask is not None:
         yield (OutputFile(MASK, outputs.MASK_FILE),), partial(write_image, prediction.mask)
-    for node, image in prediction.node_maps.items():
+    for node, image in () if wanted.stacked else prediction.node_maps.items():
         file = OutputFile(NODE, f"node_{names[node]}.nii.gz", node)
         yield (file,), partial(write_image, outputs.as_map(image, wanted.map_type))
+    if wanted.stacked:
+        yield (OutputFile(NODES, "nodes.nii.gz"),), partial(outputs.write_stack, prediction, wanted.stacked)
     for role, extra in (("entropy", prediction.entropy), ("mutual_information", prediction.mutual_information)):
         if extra is not None:
             yield (OutputFile(role, f"{role}.nii.gz"),), partial(write_image, extra)
