@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from softseg.bundles.configuration import Configuration
-from softseg.bundles.outputs import Outputs, channel_names
+from softseg.bundles.outputs import BundleOutputs, channel_names
 from softseg.bundles.recognition import METADATA, SCRIPT, STATE, configuration_of
 from softseg.errors import InputError
 from softseg.files import read_json_object, require_inside
@@ -37,7 +37,7 @@ class BundleFolder:
     configuration: Configuration
     weights: Path
     channels: tuple[str, ...]
-    outputs: Outputs
+    outputs: BundleOutputs
     trusted: bool = False
 
     @staticmethod
@@ -47,7 +47,7 @@ class BundleFolder:
         Parameters
         ----------
         path: the folder.
-        tree: a tree that a person names; see :meth:`Outputs.of`.
+        tree: a tree that a person names; see :meth:`BundleOutputs.of`.
         trusted: whether code of it may run later.
 
         Raises
@@ -75,7 +75,7 @@ class BundleFolder:
         metadata = read_json_object(path / METADATA)
         configuration = Configuration.load(path, metadata, trusted, weights == script)
         name = str(metadata.get("name") or path.resolve().name)
-        outputs = Outputs.of(metadata, path / METADATA, name, configuration.activation == "sigmoid", tree)
+        outputs = BundleOutputs.of(metadata, path / METADATA, name, configuration.activation == "sigmoid", tree)
         channels = channel_names(metadata, "inputs", path / METADATA)
         return BundleFolder(path, metadata, configuration, weights, channels, outputs, trusted)
 

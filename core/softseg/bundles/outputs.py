@@ -23,7 +23,7 @@ _OVERLAP = 0.01
 
 
 @dataclass(frozen=True)
-class Outputs:
+class BundleOutputs:
     """Channels on a tree.
 
     Attributes
@@ -42,7 +42,7 @@ class Outputs:
     regions: Regions | None = None
 
     @staticmethod
-    def of(metadata: Mapping[str, Any], file: Path, name: str, single: bool, asked: LabelTree | None) -> Outputs:
+    def of(metadata: Mapping[str, Any], file: Path, name: str, single: bool, asked: LabelTree | None) -> BundleOutputs:
         """Return what the channels mean: leaves of ``asked``, found by name, else of a flat tree of their names.
 
         Parameters
@@ -63,7 +63,7 @@ class Outputs:
         maps = tuple(replace(one, value=0) if is_background(one.name) else one for one in maps)
         named = NamedMaps(file, maps)
         if asked is None:
-            return Outputs(flat_tree(named, name), names, tuple(flat_assignment(named)), single)
+            return BundleOutputs(flat_tree(named, name), names, tuple(flat_assignment(named)), single)
         if single:
             return _of_nodes(asked, names, file)
         try:
@@ -72,7 +72,7 @@ class Outputs:
         except InputError as error:
             hint = "name a tree whose leaves are these channels, or leave --tree out"
             raise InputError(error.message, file=file, field=_FIELD.format("outputs"), hint=hint) from error
-        return Outputs(asked, names, tuple(found), single=False)
+        return BundleOutputs(asked, names, tuple(found), single=False)
 
     def require_apart(self, probabilities: FloatArray, file: Path) -> None:
         """Refuse channels beside each other that overlap: they would have to lie in each other on a tree.
@@ -150,7 +150,7 @@ def _different(names: Sequence[str]) -> tuple[str, ...]:
     return tuple(name if titles.count(name) == 1 else f"{name} {n}" for n, name in enumerate(titles))
 
 
-def _of_nodes(tree: LabelTree, names: tuple[str, ...], file: Path) -> Outputs:
+def _of_nodes(tree: LabelTree, names: tuple[str, ...], file: Path) -> BundleOutputs:
     """Return channels that are nodes of a tree; what a node holds beyond the others in it is a leaf of its own."""
     matching = match_items([Item(n, name) for n, name in enumerate(names)], tree)
     nodes = {int(str(match.item.key)): match.node for match in matching.matches if match.node is not None}
@@ -177,4 +177,4 @@ def _of_nodes(tree: LabelTree, names: tuple[str, ...], file: Path) -> Outputs:
                 hint="name a tree in which it is a leaf, or has one leaf beside the other channels",
             )
         leaves += [next(iter(region.rest)) - 1] if region.rest else []
-    return Outputs(tree, names, tuple(leaves), single=True, regions=regions)
+    return BundleOutputs(tree, names, tuple(leaves), single=True, regions=regions)
