@@ -46,7 +46,7 @@ CHECKS = {
     "ruff check": ["-m", "ruff", "check", "."],
     "ruff format": ["-m", "ruff", "format", "--check", "."],
     "mypy": ["-m", "mypy"],
-    "mypy, Slicer module": ["-m", "mypy", "--config-file", "SoftSegSlicer/mypy.ini"],
+    "mypy, Slicer module": ["-m", "mypy", "--config-file", "Testing/slicer/mypy.ini"],
     "codespell": ["-m", "codespell_lib"],
     "documentation": SITE,
     "import-linter": ["-c", "import sys; from importlinter.cli import lint_imports_command as run; sys.exit(run())"],
