@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from os import PathLike
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,11 @@ MEMBERS = "members"
 
 FORMAT_VERSION = 1
 """Version of ``ensemble.json``; newer ones are refused."""
+
+
+def is_model_folder(folder: str | PathLike[str]) -> bool:
+    """Whether a folder holds a model, or several as one."""
+    return any((Path(folder) / file).is_file() for file in (Path("configs", "metadata.json"), FILE))
 
 
 @dataclass(frozen=True)

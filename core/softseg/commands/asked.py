@@ -56,7 +56,8 @@ def with_options(command: Callable[..., None], kind: type[Request], text: str) -
     parameters = [inspect.Parameter("context", inspect.Parameter.POSITIONAL_OR_KEYWORD, annotation=typer.Context)]
     for field in dataclasses.fields(kind):
         how = option_of(field)
-        default = inspect.Parameter.empty if field.default is dataclasses.MISSING else _default(how, field.default)
+        required = field.default is dataclasses.MISSING and not how.optional
+        default = inspect.Parameter.empty if required else _default(how, field.default)
         parameters.append(inspect.Parameter(field.name, after, default=default, annotation=_annotation(how, default)))
     for name, annotation, common in (
         ("events", EventsOption, None),

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from softseg.data import Dataset
-from softseg.ensemble_file import FILE as ENSEMBLE_FILE
+from softseg.ensemble_file import is_model_folder
 from softseg.errors import InputError
 from softseg.events import Events
 from softseg.files import require_writable_folder, scratch_beside, write_folder_beside
@@ -123,10 +123,9 @@ def _target(folder: Path, named: str | PathLike[str], out: str | PathLike[str] |
         require_writable_folder(folder)
         return folder
     target = Path(out)
-    if target.exists() and target.resolve() != folder.resolve():
-        model = any((target / file).is_file() for file in (Path("configs", "metadata.json"), ENSEMBLE_FILE))
-        if not target.is_dir() or not (model or not any(target.iterdir())):
-            raise InputError("exists already and is not a model folder", file=target, hint="choose another folder")
+    another = target.exists() and target.resolve() != folder.resolve()
+    if another and not (target.is_dir() and (is_model_folder(target) or not any(target.iterdir()))):
+        raise InputError("exists already and is not a model folder", file=target, hint="choose another folder")
     inside = {target.resolve(), *target.resolve().parents}
     if folder.resolve() in inside and target.resolve() != folder.resolve():
         raise InputError("lies inside the model that is to be copied", file=target, hint="choose another folder")

@@ -37,6 +37,9 @@ MOST_REPEATS = 1000
 
 _ENTITY = re.compile(r"[A-Za-z]+-[A-Za-z0-9+]+")
 
+DEFAULT_MODEL = "head-any"
+"""The shipped model that is taken where a command names none."""
+
 LAYOUTS = ("folders", "flat", "bids")
 """How results are laid out: a folder per case, all in one folder, or as BIDS derivatives; the first by default."""
 
@@ -98,9 +101,14 @@ class PredictRequest(Request):
 
     COMMAND: ClassVar[tuple[str, ...]] = ("predict",)
 
-    model: str = argument("MODEL", "A model folder or shipped model; several joined by commas.")
+    model: str = argument(
+        "MODEL", f"A model folder or shipped model; several joined by commas. [default: {DEFAULT_MODEL}]"
+    )
     inputs: tuple[str, ...] = argument(
-        "IMAGE", "Scans, or folders of scans; several channels of one scan joined by commas.", several=True
+        "IMAGE",
+        "Scans, or folders of scans; several channels of one scan joined by commas.",
+        several=True,
+        optional=True,
     )
     out: Path = out_option("Folder for the results, one folder per scan.")
     series: str | None = option(

@@ -35,6 +35,7 @@ class Option:
     metavar: stands for the value in the help.
     several: the field is a tuple; the flag may be repeated, or all arguments without a flag are taken.
     listed: of several texts: also several joined by commas are read, as before the flag could be repeated.
+    optional: an argument without a flag that may be left out on the command line; the field is then empty.
     negated: a switch whose flag makes the field False.
     choices: what is allowed, if not anything.
     low, high: limits of a number.
@@ -47,6 +48,7 @@ class Option:
     metavar: str = ""
     several: bool = False
     listed: bool = False
+    optional: bool = False
     negated: bool = False
     choices: tuple[str, ...] = ()
     low: float | None = None
@@ -120,9 +122,10 @@ def _text(value: Any) -> str:
     return repr(value) if isinstance(value, float) else str(value)
 
 
-def argument(metavar: str, help: str, *, kind: type = str, several: bool = False) -> Any:  # noqa: A002 - as in typer
-    """Return a field that stands without a flag, in the order of the fields."""
-    return dataclasses.field(metadata={_KEY: Option(kind, help, metavar=metavar, several=several)})
+def argument(metavar: str, help: str, *, kind: type = str, several: bool = False, optional: bool = False) -> Any:  # noqa: A002 - as in typer
+    """Return a field that stands without a flag, in the order of the fields; see :class:`Option`."""
+    option = Option(kind, help, metavar=metavar, several=several, optional=optional)
+    return dataclasses.field(metadata={_KEY: option})
 
 
 def option(flag: str, help: str, *, kind: type = str, default: Any = dataclasses.MISSING, **more: Any) -> Any:  # noqa: A002
