@@ -19,6 +19,9 @@ CONTRASTS = Path(__file__).with_name("contrasts.yaml")
 VARIATION = 0.25
 """Standard deviation of the logarithm of a tissue's intensity in a familiar contrast (our default)."""
 
+MIXTURE = 0.4
+"""Largest weight of a second contrast that is mixed into a familiar one (our default)."""
+
 DIFFERENCE = 0.04
 """Standard deviation of the intensities of structures of one tissue in a familiar contrast (our default)."""
 
@@ -71,15 +74,14 @@ def familiar_intensities(
 ) -> tuple[FloatArray, FloatArray]:
     """Return mean and spread of each leaf as in a scan of a common contrast; see :func:`class_intensities`.
 
-    A tissue's usual intensity is varied once for all its structures, and a little for each; left and right are alike.
-    A leaf of no known tissue gets any intensity.
+    Two contrasts are mixed, at most 40 % of the second. A tissue's intensity is then varied once for all its
+    structures, and a little for each; left and right are alike. A leaf of no known tissue gets any intensity.
 
     Raises
     ------
     InputError: the tree has no tissue whose intensity is known.
     """
-    contrasts = _contrasts()
-    usual = contrasts[sorted(contrasts)[int(generator.integers(len(contrasts)))]]
+    usual = _mixed_contrast(generator)
     varied = {tissue: mean * float(np.exp(VARIATION * generator.standard_normal())) for tissue, mean in usual.items()}
     tissues = [next((n.id for n in reversed(tree.path(leaf.id)) if n.id in usual), None) for leaf in tree.leaves]
     if not any(tissues):
@@ -104,6 +106,13 @@ def familiar_intensities(
         background = tree.leaf_index(tree.background.id)
         means[background], spreads[background] = 0.0, 0.0
     return np.clip(means, 0, 1), spreads
+
+
+def _mixed_contrast(generator: np.random.Generator) -> Mapping[str, float]:
+    contrasts = list(_contrasts().values())
+    first, second = (contrasts[int(generator.integers(len(contrasts)))] for _ in range(2))
+    weight = float(generator.uniform(0, MIXTURE))
+    return {tissue: (1 - weight) * mean + weight * second[tissue] for tissue, mean in first.items()}
 
 
 @cache
