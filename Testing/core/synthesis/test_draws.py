@@ -113,7 +113,7 @@ def block_mean(array: npt.NDArray[np.bool_], by: int) -> npt.NDArray[np.float64]
 
 def test_leaves_below_a_learned_leaf_are_learned_as_it_and_others_as_background() -> None:
     learned = Learned.of(PAINTED, TAUGHT)
-    names = {leaf.id: TAUGHT.leaves[learned.leaf_of[n]].id for n, leaf in enumerate(PAINTED.leaves)}
+    names = {leaf.id: TAUGHT.leaves[learned.row_of[n]].id for n, leaf in enumerate(PAINTED.leaves)}
     assert names["lesion-left"] == names["cortex-left"] == "grey-left"
     assert names["skin"] == names["background"] == "background"
 

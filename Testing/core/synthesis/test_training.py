@@ -169,12 +169,12 @@ def test_the_shipped_trees_fit_each_other() -> None:
 
     painted, learned = (LabelTree.load(label_tree_path(name)) for name in ("head-tissues", "head-any"))
     match = Learned.of(painted, learned)
-    names = {leaf.id: learned.leaves[match.leaf_of[n]].id for n, leaf in enumerate(painted.leaves)}
+    names = {leaf.id: learned.leaves[match.row_of[n]].id for n, leaf in enumerate(painted.leaves)}
     assert names["lesion-left"] == "white-matter-left"
     assert names["choroid-plexus-right"] == "lateral-ventricle-right"
     assert {names[leaf] for leaf in ("skin", "outer-fluid", "cortical-bone", "spinal-cord")} == {"background"}
     for one, other in enumerate(match.swapped):
-        assert learned.mirror_permutation()[match.leaf_of[one]] == match.leaf_of[other]
+        assert learned.mirror_permutation()[match.row_of[one]] == match.row_of[other]
 
 
 def test_closing_fills_a_groove_and_leaves_the_outside() -> None:

@@ -103,15 +103,21 @@ def heads(
     closing: Annotated[
         float, typer.Option("--closing", metavar="MM", help="Radius of the closing of the brain mask.", min=0)
     ] = 8.0,
+    brains: Annotated[
+        Path | None,
+        typer.Option("--brains", metavar="DATA.json", help="Labelled brains (the tree brain-134) to put into heads."),
+    ] = None,
     events: EventsOption = None,
     quiet: QuietOption = False,
     cancel_file: CancelFileOption = None,
 ) -> None:
     """Prepare label maps of whole heads (the tree head-tissues) for the recipe head-any."""
     with long_work(context, events, quiet, cancel_file) as work:
-        from softseg.synthesis.fluid import import_heads
+        from softseg.data import Dataset
+        from softseg.synthesis.heads import import_heads
 
-        work.result("dataset", import_heads(source, out, closing, work))
+        given = None if brains is None else Dataset.load(brains)
+        work.result("dataset", import_heads(source, out, closing, work, given))
 
 
 @app.command("synthesize")

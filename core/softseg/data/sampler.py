@@ -120,19 +120,9 @@ class PatchSampler:
         return Batch(
             torch.stack([image for image, _ in found]),
             target,
-            self._stacked([known.mask for _, known in found], torch.tensor(True)),
-            self._stacked([known.coarse for _, known in found], torch.tensor(IGNORE_INDEX)),
+            stacked([known.mask for _, known in found], torch.tensor(True), (1, *plan.patch_size)),
+            stacked([known.coarse for _, known in found], torch.tensor(IGNORE_INDEX), (1, *plan.patch_size)),
         )
-
-    def _stacked(self, parts: list[Tensor | None], otherwise: Tensor) -> Tensor | None:
-        """Return patches ``[N]`` as ``[B, 1, *patch]``, None if there are none; missing ones hold one value."""
-        if all(part is None for part in parts):
-            return None
-        shape = (1, *self.plan.patch_size)
-        if any(part is not None and part.is_floating_point() for part in parts):  # some voxels count less than others
-            otherwise = otherwise.float()
-            parts = [None if part is None else part.float() for part in parts]
-        return torch.stack([otherwise.expand(shape) if part is None else part.view(shape) for part in parts])
 
     def batches(self, first_step: int = 0, prefetch: int = 2, workers: int = 1) -> Iterator[tuple[int, Batch]]:
         """Yield ``(step, batch)`` from ``first_step`` on, without end, made ahead in threads.
@@ -265,6 +255,16 @@ class PatchSampler:
         """Call all outside the box of non-zero voxels background; around other images nothing is known."""
         if corners.inside is not None and self._known_outside(corners):
             background[~corners.inside] = 1
+
+
+def stacked(parts: Sequence[Tensor | None], otherwise: Tensor, shape: tuple[int, ...]) -> Tensor | None:
+    """Return patches of ``shape`` (or flat) as ``[B, *shape]``, None if there are none; missing ones hold one value."""
+    if all(part is None for part in parts):
+        return None
+    if any(part is not None and part.is_floating_point() for part in parts):  # some voxels count less than others
+        otherwise = otherwise.float()
+        parts = [None if part is None else part.float() for part in parts]
+    return torch.stack([otherwise.expand(shape) if part is None else part.reshape(shape) for part in parts])
 
 
 def made_ahead(

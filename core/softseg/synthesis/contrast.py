@@ -22,6 +22,9 @@ VARIATION = 0.25
 MIXTURE = 0.4
 """Largest weight of a second contrast that is mixed into a familiar one (our default)."""
 
+SYNONYMS = {"white-matter": "white", "csf": "fluid", "thalamus-proper": "thalamus"}
+"""Nodes of other trees that are tissues of ``head-tissues``."""
+
 DIFFERENCE = 0.04
 """Standard deviation of the intensities of structures of one tissue in a familiar contrast (our default)."""
 
@@ -83,7 +86,8 @@ def familiar_intensities(
     """
     usual = _mixed_contrast(generator)
     varied = {tissue: mean * float(np.exp(VARIATION * generator.standard_normal())) for tissue, mean in usual.items()}
-    tissues = [next((n.id for n in reversed(tree.path(leaf.id)) if n.id in usual), None) for leaf in tree.leaves]
+    known = {id_: id_ for id_ in usual} | {id_: tissue for id_, tissue in SYNONYMS.items() if tissue in usual}
+    tissues = [next((known[n.id] for n in reversed(tree.path(leaf.id)) if n.id in known), None) for leaf in tree.leaves]
     if not any(tissues):
         raise InputError(
             f"tree {tree.name!r} has no tissue whose intensity is known",

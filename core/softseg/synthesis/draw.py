@@ -11,6 +11,7 @@ from torch import Tensor
 
 from softseg.data.plan import Plan
 from softseg.data.preprocess import normalize
+from softseg.data.sampler import INNER
 from softseg.synthesis.acquisition import degraded, noise
 from softseg.synthesis.contrast import class_intensities
 from softseg.synthesis.field import face, field_of_view, without_skull
@@ -18,6 +19,7 @@ from softseg.synthesis.learned import Learned
 from softseg.synthesis.maps import LabelMap
 from softseg.synthesis.settings import SynthesisSpec
 from softseg.synthesis.shape import fractions, mean_of, positions, random_elastic, random_matrix, sampled_classes
+from softseg.types import IGNORE_INDEX
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,15 +29,20 @@ class Draw:
     Attributes
     ----------
     image: float32 ``(k, j, i)``, normalised by the plan.
-    target: float32 ``[C, k, j, i]``, fractions of the learned leaves, which sum to 1; background outside of the field.
+    target: float32 ``[C, k, j, i]``, fractions of the learned leaves, which sum to 1; background outside of the field;
+        0 where not all of the voxel is known so finely.
     means: float32 ``[D]``, the intensity that each class of the drawn tree was given.
     mirrored: whether left and right were swapped.
+    known: bool ``(k, j, i)``, where the target is known; None: everywhere.
+    coarse: int64 ``(k, j, i)``, class indices of inner nodes where nothing finer is known, -1 elsewhere; None: nowhere.
     """
 
     image: Tensor
     target: Tensor
     means: npt.NDArray[np.float32]
     mirrored: bool
+    known: Tensor | None = None
+    coarse: Tensor | None = None
 
 
 def draw_head(
@@ -53,7 +60,7 @@ def draw_head(
     where = positions(shape, spacing, matrix, elastic, middle)
     points = sampled_classes(label_map, where, spacing, matrix)
     names = learned.swapped if mirrored else np.arange(len(learned.swapped))
-    target = fractions(points, learned.leaf_of[names], learned.leaves)
+    target = fractions(points, learned.row_of[names], learned.rows)
     means, spreads = class_intensities(learned.tree, spec, generator)
     picture = mean_of(points, means[names])
     if spec.spread:
@@ -62,7 +69,22 @@ def draw_head(
     target = target.view(-1, *shape)
     picture, seen = _as_scanned(picture, target, learned, plan, spec, generator)
     picture = degraded(picture, spec, spacing, generator)
-    return Draw(_normal(picture, seen, target, learned, plan), target, means, mirrored)
+    image = _normal(picture, seen, target, learned, plan)
+    target, known, coarse = _known(target, learned)
+    return Draw(image, target, means, mirrored, known, coarse)
+
+
+def _known(rows: Tensor, learned: Learned) -> tuple[Tensor, Tensor | None, Tensor | None]:
+    """Return target, where it is known, and groups where nothing finer is, as :class:`softseg.data.PatchSampler`."""
+    target, groups = rows[: learned.leaves], rows[learned.leaves :]
+    if not len(groups) or not bool(groups.any()):
+        return target, None, None
+    unknown = groups.sum(dim=0)
+    known = unknown <= INNER
+    target *= torch.where(known, 1 / (1 - unknown).clamp_min(0.5), 0.0)
+    fraction, place = groups.max(dim=0)
+    coarse = torch.where(fraction >= 1 - INNER, torch.tensor(learned.groups)[place], IGNORE_INDEX)
+    return target, known, coarse
 
 
 def _as_scanned(

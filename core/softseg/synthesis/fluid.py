@@ -6,22 +6,12 @@ draw it holds the sulci and cisterns and not the rest: here, what a morphologica
 
 from __future__ import annotations
 
-from os import PathLike
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from scipy.ndimage import distance_transform_edt, find_objects
 
-from softseg.data.cubes import read_label_map
-from softseg.data.labels import settled_labels
-from softseg.data.writing import write_dataset
-from softseg.errors import InputError
-from softseg.events import Events
-from softseg.files import require_writable_folder
-from softseg.image import Image, write_image
-from softseg.requests.names import file_names
 from softseg.resources import label_tree_path
 from softseg.tree import LabelTree
 from softseg.types import BoolArray
@@ -30,8 +20,6 @@ TREE, LEARNED = "head-tissues", "head-any"
 FLUID, OUTER = "csf", "outer-fluid"
 CLOSING_MM = 8.0
 """Radius of the closing (our default)."""
-
-_SUFFIXES = (".nii.gz", ".nii", ".nrrd", ".mha")
 
 
 def closed(brain: BoolArray, spacing: tuple[float, float, float], radius_mm: float) -> BoolArray:
@@ -66,40 +54,3 @@ def split_fluid(
     mask = closed(np.isin(values, brain), spacing, radius_mm)
     values[(values == tree.value_of(FLUID)) & ~mask] = tree.value_of(OUTER)
     return values
-
-
-def import_heads(
-    source: str | PathLike[str], out: str | PathLike[str], radius_mm: float = CLOSING_MM, events: Events | None = None
-) -> Path:
-    """Write the label maps of whole heads in ``source`` and their DATA.json into the folder ``out``.
-
-    All cases are for training and have no images.
-
-    Raises
-    ------
-    InputError: no label map there, one that is damaged, or a value that ``head-tissues`` does not have.
-    """
-    events = Events() if events is None else events
-    folder = require_writable_folder(out)
-    files = sorted(file for file in Path(source).iterdir() if file.name.endswith(_SUFFIXES))
-    if not files:
-        raise InputError("holds no label maps", file=source, hint=f"files that end with {', '.join(_SUFFIXES)}")
-    tree = LabelTree.load(label_tree_path(TREE))
-    names = [file.name.split(".")[0] for file in files]
-    places = file_names(names)
-    entries: list[dict[str, Any]] = []
-    events.stage("split fluid", total=len(files))
-    for done, (file, name) in enumerate(zip(files, names, strict=True)):
-        image = read_label_map(file)
-        values = settled_labels(image.array, file, events.warning)
-        unknown = [int(value) for value in np.unique(values) if not tree.has_value(int(value))]
-        if unknown:
-            raise InputError(f"holds the value {unknown[0]}, which the tree {TREE!r} does not have", file=file)
-        split = split_fluid(values, image.geometry.spacing_kji, radius_mm)
-        target = folder / "labels" / f"{places[name]}.nii.gz"
-        target.parent.mkdir(exist_ok=True)
-        write_image(Image(split, image.geometry), target)
-        entries.append({"id": name, "group": name, "split": "train", "images": {}, "labels": target.absolute()})
-        events.progress(done + 1, len(files))
-        events.check()
-    return write_dataset(folder / "DATA.json", "heads", ["image"], TREE, entries)

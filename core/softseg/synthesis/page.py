@@ -29,7 +29,8 @@ def write_page(draws: Sequence[Draw], tree: LabelTree, out: str | PathLike[str])
     tree: the learned tree, whose leaves the targets are.
     out: a PNG file.
     """
-    table = np.asarray([node_colors(tree)[leaf.id] for leaf in tree.leaves], np.float32)
+    colors = node_colors(tree)
+    table = np.asarray([colors[node.id] for node in tree.class_nodes], np.float32)
     background = 0 if tree.background is None else tree.leaf_index(tree.background.id)
     tiles = [tile(draw, table, background, number % 3) for number, draw in enumerate(draws)]
     height = max(part.shape[0] for part in tiles) + _GAP
@@ -45,13 +46,19 @@ def write_page(draws: Sequence[Draw], tree: LabelTree, out: str | PathLike[str])
 
 
 def tile(draw: Draw, table: npt.NDArray[np.float32], background: int, axis: int) -> npt.NDArray[np.uint8]:
-    """Return the slice of the image and of the target with the most structure, side by side, ``[h, 2 w, 3]``."""
+    """Return the slice of the image and of the target with the most structure, side by side, ``[h, 2 w, 3]``.
+
+    ``table`` has the colour of each class, ``[classes, 3]``, leaves first.
+    """
     structure = (1 - draw.target[background]).sum(dim=tuple(other for other in range(3) if other != axis))
     middle = int(structure.argmax())
     image = draw.image.select(axis, middle).numpy()
     target = draw.target.select(axis + 1, middle).numpy()
     low, high = np.percentile(draw.image.numpy(), (1, 99.5))
     grey = np.clip((image - low) / max(high - low, 1e-6), 0, 1) * 255
-    colour = np.tensordot(table.T, target, axes=1).transpose(1, 2, 0)
+    colour = np.tensordot(table[: len(target)].T, target, axes=1).transpose(1, 2, 0)
+    if draw.coarse is not None:
+        groups = draw.coarse.select(axis, middle).numpy()
+        colour[groups >= 0] = table[groups[groups >= 0]]
     both = np.concatenate([np.repeat(grey[..., None], 3, axis=2), colour], axis=1)
     return np.asarray(both[::-1] if axis else both, np.uint8)  # superior is up

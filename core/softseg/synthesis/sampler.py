@@ -8,11 +8,12 @@ import numpy as np
 import torch
 
 from softseg.data.plan import Plan
-from softseg.data.sampler import Batch, made_ahead
+from softseg.data.sampler import Batch, made_ahead, stacked
 from softseg.synthesis.draw import Draw, draw_head
 from softseg.synthesis.learned import Learned
 from softseg.synthesis.maps import LabelMaps
 from softseg.synthesis.settings import SynthesisSpec
+from softseg.types import IGNORE_INDEX
 
 
 class SyntheticSampler:
@@ -51,7 +52,13 @@ class SyntheticSampler:
     def batch(self, step: int) -> Batch:
         """Return the patches of one step."""
         draws = [self.draw(step, item) for item in self._items]
-        return Batch(torch.stack([d.image[None] for d in draws]), torch.stack([d.target for d in draws]), None)
+        shape = (1, *self._plan.patch_size)
+        return Batch(
+            torch.stack([draw.image[None] for draw in draws]),
+            torch.stack([draw.target for draw in draws]),
+            stacked([draw.known for draw in draws], torch.tensor(True), shape),
+            stacked([draw.coarse for draw in draws], torch.tensor(IGNORE_INDEX), shape),
+        )
 
     def batches(self, first_step: int = 0, prefetch: int = 2, workers: int = 1) -> Iterator[tuple[int, Batch]]:
         """Yield ``(step, batch)`` from ``first_step`` on, made ahead in threads, as real patches are."""

@@ -18,6 +18,8 @@ class SynthesisSpec(BaseModel):
     fraction: part of the patches that are synthetic, 0..1; the others are patches of real scans.
     learn: label tree to learn where it is not the dataset's, a file or the name of a shipped one. A class is learned
         as the nearest node on its path in the dataset's tree that is a leaf there, else as background.
+    coarse: whether a class without such a leaf teaches the nearest inner node of that tree on its path, if there is one
+        (ours).
     brain: node of the learned tree that is kept where the skull is taken off.
     shared: probability that a node takes the intensity of its parent, by its depth in the dataset's tree: the first
         number is for children of the root, the last for all deeper nodes too (ours).
@@ -42,6 +44,7 @@ class SynthesisSpec(BaseModel):
 
     fraction: float = Field(default=1.0, gt=0, le=1)
     learn: str | None = None
+    coarse: bool = False
     brain: str = "brain"
     shared: tuple[float, ...] = (0.0, 0.6, 0.85)
     familiar: Probability = Field(default=0.0, ge=0, le=1)

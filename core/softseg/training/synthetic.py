@@ -90,7 +90,8 @@ def learned_of(request: TrainingArguments) -> Learned:
     """Return what is painted and what is learned."""
     if request.painted is None:
         raise ValueError("the request is not synthetic")
-    return Learned.of(request.painted, request.tree)
+    spec = request.recipe.synthetic
+    return Learned.of(request.painted, request.tree, spec is not None and spec.coarse)
 
 
 def label_maps(request: TrainingArguments, plan: Plan) -> LabelMaps:
