@@ -18,6 +18,7 @@ from softseg.backends.torch_backend import TorchBackend, dropout_on
 from softseg.data import NetworkSpec
 from softseg.errors import InputError
 from softseg.events import Events
+from softseg.image import Image, read_image, write_image
 from softseg.network import Head, Model, build_network
 from softseg.prediction import Uncertainty, predict_case, sliding_probabilities
 from softseg.prediction.layout import Picture, WindowLayout
@@ -166,6 +167,31 @@ def test_a_mirrored_picture_swaps_left_and_right_leaves(axis: int) -> None:
     np.testing.assert_allclose(back, plain, atol=1e-5)
     wrong, _ = swept(replace(model, tree=unsided()), image, (Augmentation(mirror=True),), axis)
     assert np.abs(wrong - plain).max() > 0.5
+
+
+def test_a_mirrored_prediction_is_the_mean_with_that_of_the_mirrored_scan(
+    tmp_path: Path, scan: Callable[..., Path]
+) -> None:
+    """By hand: the array is flipped, predicted, flipped back, and left and right are exchanged."""
+    torch.manual_seed(0)
+    network = torch.nn.Conv3d(1, 3, 3, padding=1)
+    model = make_model(network, sided(), spacing=(1.5, 1.5, 1.5), patch_size=(40, 40, 40))
+    image = read_image(scan())
+    flipped = write_image(Image(image.array[..., ::-1].copy(), image.geometry), tmp_path / "flipped.nii.gz")
+
+    def answer(file: Path, **asked: Any) -> np.ndarray[Any, Any]:
+        found = predict_case(model, [file], nodes=["ball-left", "ball-right"], **asked)
+        return np.stack([found.node_maps[node].array for node in ("ball-left", "ball-right")])
+
+    plain, there = answer(tmp_path / "scan.nii.gz"), answer(flipped)
+    expected = (plain + there[::-1, ..., ::-1]) / 2
+    assert np.abs(plain - expected).max() > 0.02
+    np.testing.assert_allclose(answer(tmp_path / "scan.nii.gz", mirror=True), expected, atol=1e-5)
+
+
+def test_mirroring_and_repeated_predictions_exclude_each_other(scan: Callable[..., Path]) -> None:
+    with pytest.raises(InputError, match="mirrors every other one"):
+        predict_case(make_model(), [scan()], uncertainty="tta:4", mirror=True)
 
 
 def test_maps_of_uncertainty_lie_on_the_rim(scan: Callable[..., Path]) -> None:

@@ -85,8 +85,8 @@ def predict(
     device: ``"auto"``, ``"cpu"`` or ``"cuda:N"``.
     events: stages, progress, warnings, estimates, results; cancelling.
     asked: any further options of :class:`~softseg.requests.PredictRequest`: cut, nodes, confidence, uncertainty,
-        branches, calibrated, outliers, mask, postprocess, map_type, overlap, precision, blend, fast, structures,
-        preview, report, statistics, layout, stack, suffix, entities, overwrite, backend.
+        branches, calibrated, outliers, mask, postprocess, map_type, overlap, precision, blend, fast, mirror,
+        structures, preview, report, statistics, layout, stack, suffix, entities, overwrite, backend.
 
     Returns
     -------
@@ -211,6 +211,7 @@ class _Batch:
             "map_type": request.map_type,
             "guarantee": None if request.guarantee is None else [request.guarantee, request.guarantee_confidence],
             "uncertainty": request.uncertainty,
+            **({"mirror": True} if request.mirror else {}),
             "postprocess": [asdict(step) for step in settings.postprocess],
             "overlap": request.overlap,
             "precision": settings.precision_of(self.model),

@@ -199,6 +199,7 @@ def _require_known(request: PredictRequest, bundle: bool) -> None:
         "--branches": bool(request.branches),
         "--guarantee": request.guarantee is not None,
         "--outliers": request.outliers,
+        "--mirror": request.mirror,
         "--mask": request.mask not in (AUTO, NO_MASK),
         "--precision": request.precision is not None,
         "--blend": request.blend != BLENDS[0],

@@ -97,6 +97,7 @@ def _require_same_settings(request: PredictRequest) -> None:
         "--no-calibration": not request.calibrated,
         "--postprocess": bool(request.postprocess),
         "--overlap": request.overlap != OVERLAP,
+        "--mirror": request.mirror,
         "--blend": request.blend != PredictRequest.blend,
         "--mask": request.mask != PredictRequest.mask,
     }

@@ -30,7 +30,18 @@ if TYPE_CHECKING:
 
     from softseg.network import Model
 
-OPTIONS = ("calibrated", "mask", "outliers", "postprocess", "overlap", "precision", "blend", "fast", "backend")
+OPTIONS = (
+    "calibrated",
+    "mask",
+    "outliers",
+    "postprocess",
+    "overlap",
+    "precision",
+    "blend",
+    "fast",
+    "mirror",
+    "backend",
+)
 """Options of prediction that shape a soft parcellation; others ask for further files, and there are none here."""
 
 Scan: TypeAlias = Any

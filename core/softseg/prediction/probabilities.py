@@ -13,7 +13,7 @@ from softseg.prediction.ensemble import PartOfProgress
 from softseg.prediction.layout import WindowLayout
 from softseg.prediction.spread import SpreadMaps
 from softseg.prediction.sweep import Finished, WindowPredictor, sweep
-from softseg.prediction.uncertainty import Spread
+from softseg.prediction.uncertainty import Spread, mean_of
 from softseg.prediction.window_grid import every_channel
 from softseg.soft.blocks import Index, Partition, SparseVoxels
 from softseg.types import FloatArray, IntArray
@@ -73,9 +73,12 @@ def probabilities_of_blocks(
         if len(arrays) == 1:
             yield block, arrays[0]
             continue
+        if maps is None:
+            mean = mean_of(arrays)
+            yield block, mean if joint is None else joint(mean)
+            continue
         spread = Spread.of(arrays).changed(joint)
-        if maps is not None:
-            maps.add(layout.partition.place(block), arrays, spread)
+        maps.add(layout.partition.place(block), arrays, spread)
         yield block, spread.mean
 
 

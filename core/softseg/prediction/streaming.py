@@ -173,10 +173,12 @@ def _pictures(model: Model, image: FloatArray, settings: PredictionSettings, win
     """Return the versions of the image that are predicted; dropout predicts one version several times."""
     how, plan = settings.uncertainty, model.plan
     skip = model.head.background is not None
-    if how is None or how.kind == "dropout":
-        picture = Picture.of(image, window, settings.request.overlap, skip)
-        return [picture] * (1 if how is None else how.samples)
-    changes = Augmentation.several(how.samples, plan.dimensions)
+    if how is not None and how.kind == "dropout":
+        return [Picture.of(image, window, settings.request.overlap, skip)] * how.samples
+    if how is not None:
+        changes = Augmentation.several(how.samples, plan.dimensions)
+    else:
+        changes = (Augmentation(), Augmentation(mirror=True)) if settings.request.mirror else (Augmentation(),)
     return [
         Picture.of(image, window, settings.request.overlap, skip, change, plan.left_right_axis) for change in changes
     ]

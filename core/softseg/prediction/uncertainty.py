@@ -71,12 +71,10 @@ class Spread:
     @staticmethod
     def of(samples: Sequence[FloatArray]) -> Spread:
         """Return mean and spread of predictions of one part of the image, each ``(..., C)``."""
-        mean = np.array(samples[0], dtype=np.float32)
-        inner = entropy(mean)
+        mean = mean_of(samples)
+        inner = entropy(samples[0])
         for sample in samples[1:]:
-            mean += sample
             inner += entropy(sample)
-        mean /= len(samples)
         inner /= len(samples)
         outer = entropy(mean)
         return Spread(mean, outer, np.maximum(outer - inner, 0))
@@ -126,6 +124,15 @@ class Augmentation:
         """Return ``count`` changes, none first; the same seed gives the same ones."""
         generator = np.random.default_rng(seed)
         return tuple(Augmentation.draw(number, generator, dimensions) for number in range(count))
+
+
+def mean_of(samples: Sequence[FloatArray]) -> FloatArray:
+    """Return the mean of predictions of one part of the image, float32 ``(..., C)``."""
+    mean = np.array(samples[0], dtype=np.float32)
+    for sample in samples[1:]:
+        mean += sample
+    mean /= len(samples)
+    return mean
 
 
 def entropy(probabilities: FloatArray) -> FloatArray:

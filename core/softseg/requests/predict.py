@@ -78,6 +78,7 @@ class PredictRequest(Request):
     precision: of the network's arithmetic; what the model's plan says by default.
     blend: ``"probabilities"`` or ``"logits"``: what is averaged where windows overlap, with a softmax head.
     fast: whether an ensemble's best single network predicts alone; of a model of nnU-Net, one fold without mirroring.
+    mirror: whether each network also predicts the scan with left and right swapped, and the mean of both is taken.
     tree: for models of other tools (:mod:`softseg.prediction.foreign`), the label tree whose leaves their outputs are:
         a file or the name of a shipped tree; what the model says by default.
     nnunet: whether the model must be one of nnU-Net, which is found out without it too.
@@ -212,6 +213,12 @@ class PredictRequest(Request):
     fast: bool = option(
         "--fast", "Use only the best network of an ensemble: faster, slightly less accurate.", kind=bool, default=False
     )
+    mirror: bool = option(
+        "--mirror",
+        "Average with the prediction of the mirrored scan: slower, slightly more accurate.",
+        kind=bool,
+        default=False,
+    )
     structures: tuple[str, ...] = option(
         "--structures",
         "Write only this structure, all else as background; may be repeated.",
@@ -293,6 +300,8 @@ class PredictRequest(Request):
             if _ENTITY.fullmatch(entity) is None:
                 raise InputError(f"expected KEY-VALUE, got {entity!r}", field="--entity", hint="for example ses-01")
         if self.uncertainty is not None:
+            if self.mirror:
+                raise InputError("each prediction is of one scan; tta:N mirrors every other one", field="--mirror")
             repeats(self.uncertainty)
 
 
