@@ -10,7 +10,7 @@ from pathlib import Path
 from setuptools import setup
 from setuptools.command.build_py import build_py
 
-PERMISSIVE = ("cord-gm-soft",)
+PERMISSIVE = ("cord-gm-soft", "head-any")
 ROOT = Path(__file__).parent
 RESOURCES = [ROOT / "Resources" / "LabelTrees", *(ROOT / "Resources" / "Models" / model for model in PERMISSIVE)]
 

@@ -29,7 +29,7 @@ class Parameters:
     """
 
     segmentation: vtkMRMLSegmentationNode
-    model: str = "brain-134"
+    model: str = "head-any"
     cut: str = "leaves"
     device: str = "auto"
     outliers: bool = False

@@ -84,7 +84,7 @@ class SoftSegSlicerLogic:
     def segment(
         self,
         volumes,
-        model="brain-134",
+        model="head-any",
         *,
         cut=None,
         device="auto",

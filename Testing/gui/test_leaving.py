@@ -103,6 +103,7 @@ def test_apply_says_that_nothing_was_segmented(moduleWidget, monkeypatch, cleanS
     monkeypatch.setattr(slicer.app, "_testing", False)
     moduleWidget.context.dialogs.answer = False
     panel = moduleWidget.panel("Segment")
+    panel.models.choose("brain-134")
     panel._start([])
     assert "licence" in panel.messages.messages[0][1]
     assert not panel.running

@@ -30,6 +30,7 @@ def runner(moduleWidget):
 def panel(moduleWidget, runner):  # noqa: ARG001 - must be in place first
     panel = moduleWidget.panel("Segment")
     panel.dependencies = Dependencies()
+    panel.models.choose("brain-134")
     panel.ui.optionsSection.collapsed = False
     return panel
 

@@ -23,6 +23,7 @@ def test_apply_segments_a_real_scan(moduleWidget, waitUntil, shared_data, screen
     box = (slice(90, 154), slice(100, 164), slice(30, 94))
     scan = addScan(shared_data / "brain" / "images" / "1000.nii.gz", box)
     panel = moduleWidget.panel("Segment")
+    panel.models.choose("brain-134")
     panel.inputs.selector("T1").setCurrentNode(scan)
     panel.ui.maskBox.currentIndex = panel.ui.maskBox.findData("none")  # cut out of the middle of a stripped head
     gaps, timer, clock = [], qt.QTimer(), qt.QElapsedTimer()

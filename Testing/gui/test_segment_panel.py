@@ -34,6 +34,7 @@ def panel(moduleWidget, runner):  # noqa: ARG001 - must be in place first
     """The panel, with everything installed."""
     panel = moduleWidget.panel("Segment")
     panel.dependencies = Dependencies()
+    panel.models.choose("brain-134")
     return panel
 
 
@@ -198,7 +199,7 @@ def test_every_channel_of_a_model_gets_a_selector(panel, tmp_path):
 
 def test_shipped_models_have_their_cards(panel):
     names = [panel.ui.modelBox.itemText(row) for row in range(panel.ui.modelBox.count)]
-    assert names == ["brain-134", "cord-gm-soft"]
+    assert names == ["brain-134", "cord-gm-soft", "head-any"]
     assert "134 structures from T1" in panel.ui.modelSummary.text
     assert "CC BY-NC" in panel.ui.modelSummary.text
     assert not panel.ui.cardText.visible
@@ -227,7 +228,7 @@ def test_a_folder_is_chosen_remembered_and_offered_again(panel, moduleWidget, tm
     assert panel.ui.modelBox.currentText == "my-run / model"
     slicer.mrmlScene.Clear(False)
     names = [panel.ui.modelBox.itemText(row) for row in range(panel.ui.modelBox.count)]
-    assert names == ["brain-134", "cord-gm-soft", "my-run / model"]
+    assert names == ["brain-134", "cord-gm-soft", "head-any", "my-run / model"]
 
 
 def test_several_models_in_one_folder_are_chosen_like_one(panel, tmp_path):
@@ -405,7 +406,7 @@ def test_closing_the_scene_ends_the_run_quietly(panel, head, runner):  # noqa: A
     assert runner.killed
     assert not panel.running
     assert texts(panel) == []
-    assert panel.ui.statusLabel.text == "Choose a volume for T1."
+    assert panel.ui.statusLabel.text == "Choose a volume for MR.", "the model that a new scene begins with"
 
 
 def test_closing_the_scene_while_a_result_is_shown_leaves_nothing(panel, head, runner):  # noqa: ARG001

@@ -185,4 +185,4 @@ def test_an_installed_copy_finds_engine_trees_and_models(tmp_path):
     assert answer[0] == str(modules / "softseg" / "Resources")
     trees = len(list((REPOSITORY / "Resources" / "LabelTrees").glob("*.json")))
     assert trees > 5
-    assert answer[1:] == ["brain-134", "cord-gm-soft", str(trees), "brain-134"]
+    assert answer[1:] == ["brain-134", "cord-gm-soft", "head-any", str(trees), "brain-134"]

@@ -68,10 +68,11 @@ def shipped(model: str) -> set[str]:
 def licences() -> dict[str, str]:
     """Return the licence of the weights of each shipped model, as its own folder says it."""
     found = {}
-    for file in (REPOSITORY / "Resources" / "Models").glob("*/ensemble.json"):
-        found[file.parent.name] = json.loads(file.read_text(encoding="utf-8"))["details"]["licence"]
-    for file in (REPOSITORY / "Resources" / "Models").glob("*/configs/metadata.json"):
-        found[file.parents[1].name] = json.loads(file.read_text(encoding="utf-8"))["softseg"]["details"]["licence"]
+    for folder in (REPOSITORY / "Resources" / "Models").iterdir():
+        ensemble, one = folder / "ensemble.json", folder / "configs" / "metadata.json"
+        told = json.loads((ensemble if ensemble.is_file() else one).read_text(encoding="utf-8"))
+        details = told["details"] if ensemble.is_file() else told["softseg"]["details"]
+        found[folder.name] = details["licence"]
     return found
 
 
@@ -104,9 +105,14 @@ def test_an_installed_wheel_finds_its_resources_from_any_folder(wheels: tuple[Pa
     pip("install", "--no-index", "--no-deps", "--target", tmp_path / "installed", engine)
     where, missing = ask(tmp_path / "installed", tmp_path)
     trees = len(list((REPOSITORY / "Resources" / "LabelTrees").glob("*.json")))
-    assert where.split() == [str(tmp_path / "installed" / "softseg" / "Resources"), "cord-gm-soft", str(trees)]
+    assert where.split() == [
+        str(tmp_path / "installed" / "softseg" / "Resources"),
+        "cord-gm-soft",
+        "head-any",
+        str(trees),
+    ]
     assert missing.startswith("no shipped model 'brain-134'; its weights are not for commercial use")
     pip("install", "--no-index", "--no-deps", "--target", tmp_path / "installed", models)
     where, found = ask(tmp_path / "installed", tmp_path)
-    assert where.split()[1:] == ["brain-134", "cord-gm-soft", str(trees)]
+    assert where.split()[1:] == ["brain-134", "cord-gm-soft", "head-any", str(trees)]
     assert found == str(tmp_path / "installed" / "softseg_models" / "brain-134")

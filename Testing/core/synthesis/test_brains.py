@@ -207,7 +207,11 @@ def test_heads_with_brains_train_a_network_of_the_brains_tree(tmp_path: Path, he
     assert dataset.tree.value_of("left-cerebral-white-matter") in np.unique(pasted.array)
 
     settings = ["synthetic.learn=brain-134", "synthetic.coarse=true", "steps=3", "plan.patch_size=[32,32,32]"]
-    settings += ["plan.spacing=[6,6,6]", "plan.network.options.filters=[4,4,4]", "validation.every=null"]
+    settings += [
+        "plan.spacing=[6,6,6]",
+        "plan.network.options={channels: [4, 4], strides: [1, 1], num_res_units: 1}",
+        "validation.every=null",
+    ]
     arguments = ["train", str(tmp_path / "out" / "DATA.json"), "--recipe", "head-any", "--out", str(tmp_path / "run")]
     assert application.run([*arguments, *(part for text in settings for part in ("--set", text))]) == 0
     assert LabelTree.load(tmp_path / "run" / "model" / "tree.json") == BRAINS

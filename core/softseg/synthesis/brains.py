@@ -2,7 +2,7 @@
 
 A brain takes the place of the brain of a head, moved and stretched until both masks agree. What it leaves of the space
 is fluid. The head's own structures stay usable beside it: one that the brain's tree does not have is a leaf under the
-smallest branch that holds it, so that it teaches that branch alone (``synthetic.coarse``). All of this is ours.
+smallest branch that holds it, so that it trains that branch alone (``synthetic.coarse``). All of this is ours.
 """
 
 from __future__ import annotations

@@ -18,7 +18,7 @@ class SynthesisSpec(BaseModel):
     fraction: part of the patches that are synthetic, 0..1; the others are patches of real scans.
     learn: label tree to learn where it is not the dataset's, a file or the name of a shipped one. A class is learned
         as the nearest node on its path in the dataset's tree that is a leaf there, else as background.
-    coarse: whether a class without such a leaf teaches the nearest inner node of that tree on its path, if there is one
+    coarse: whether a class without such a leaf trains the nearest inner node of that tree on its path, if there is one
         (ours).
     brain: node of the learned tree that is kept where the skull is taken off.
     shared: probability that a node takes the intensity of its parent, by its depth in the dataset's tree: the first
