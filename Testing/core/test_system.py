@@ -304,7 +304,11 @@ def test_nobody_else_asks() -> None:
     """Memory, devices, cores and the words of memory errors are one package's business."""
     alone = r"virtual_memory|mem_get_info|cuda\.is_available|device_count|cpu_count|sched_getaffinity|_is_amx_tile"
     alone += r"|sys/fs/cgroup|meminfo|bad_alloc|(not enough|allocate) memory|torch\.device\((device|name)\)"
-    allowed = {"cgroups.py", "network/bundle.py"}  # the last writes a line for MONAI
+    allowed = {
+        "cgroups.py",
+        "network/bundle.py",
+        "bundles/expressions.py",
+    }  # the last two hold lines of MONAI's configurations
     package = CORE / "softseg"
     found = {
         str(file.relative_to(package)): re.findall(alone, file.read_text(encoding="utf-8"))

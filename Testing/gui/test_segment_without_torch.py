@@ -56,7 +56,7 @@ def test_apply_works(moduleWidget, panel, shutOut, waitUntil):
 
 
 def test_with_neither_one_line_names_what_installs_it(panel, shutOut, waitUntil):
-    shutOut("torch", "monai", "onnxruntime")
+    shutOut("torch", "monai", "onnxruntime", "openvino")
     click(panel.ui.applyButton)
     waitUntil(lambda: not panel.running, 300)
     (line,) = [text for kind, text in panel.messages.messages if kind == "error"]

@@ -1,4 +1,4 @@
-"""Scans in the module Sample Data, one for each shipped model; they come with the extension, without a network."""
+"""Scans in the module Sample Data, for each shipped model; they come with the extension, without a network."""
 
 import hashlib
 from dataclasses import dataclass
@@ -14,13 +14,13 @@ class SampleScan:
 
     Attributes
     ----------
-    model: the shipped model that it is for.
+    models: the shipped models that it is for.
     title: what people read, and by which scripts ask for it (``SampleData.downloadSample``).
     node: name of the volume.
     file: without its ending; ``.nii.gz`` is the scan, ``.png`` its picture.
     """
 
-    model: str
+    models: tuple
     title: str
     node: str
     file: str
@@ -37,9 +37,9 @@ class SampleScan:
 
 
 SAMPLES = (
-    SampleScan("brain-134", "Average head T1 (brain-134)", "Average head T1", "average-head-t1"),
+    SampleScan(("brain-134", "head-any"), "Average head T1 (brain-134)", "Average head T1", "average-head-t1"),
     SampleScan(
-        "cord-gm-soft",
+        ("cord-gm-soft",),
         "Synthetic spinal cord (cord-gm-soft)",
         "Synthetic spinal cord",
         "spinal-cord-phantom",

@@ -30,7 +30,7 @@ LIMITED = """
 import contextlib, io, json, resource, sys, threading
 from pathlib import Path
 from softseg.commands import application
-from softseg.commands.common import Settings
+from softseg.commands.common import CallSettings
 import torch
 torch.set_num_threads(1)
 before, commands, extra, stack = json.loads(sys.argv[1])
@@ -41,7 +41,7 @@ else:
         assert application.run(before) == 0  # so that nothing is loaded below the limit
 used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
 resource.setrlimit(resource.RLIMIT_AS, (used + extra,) * 2)
-codes = [application.run(command, Settings(signals=bool(stack))) for command in commands]
+codes = [application.run(command, CallSettings(signals=bool(stack))) for command in commands]
 print("\\n" + json.dumps(codes))
 """
 
