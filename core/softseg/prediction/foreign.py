@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 import numpy as np
 
@@ -69,18 +69,16 @@ class ForeignModel(Protocol):
 
 
 @dataclass(frozen=True, eq=False)
-class _NnUNet:
-    """A model of nnU-Net, loaded when the first case needs it."""
+class _FolderModel:
+    """A model folder of another tool, loaded when the first case needs it."""
 
-    folder: NnUNetFolder
+    folder: NnUNetFolder | BundleFolder
     request: PredictRequest
     device: str = "cpu"
     loaded: list[Any] = field(default_factory=list)
 
-    contradiction = "regions contradicted each other by up to {most:.2f}: inner ones were believed"
-
     def on(self, device: str) -> ForeignModel:
-        return replace(self, device=device)
+        return cast(ForeignModel, replace(self, device=device))
 
     @property
     def name(self) -> str:
@@ -94,63 +92,50 @@ class _NnUNet:
     def channels(self) -> tuple[str, ...]:
         return self.folder.channels
 
-    @property
-    def digest(self) -> str:
-        files = self.folder.checkpoints
-        return self.folder.digest(files[:1] if self.request.fast else files)
-
     def probabilities(self, scans: Sequence[Image], events: Events) -> FloatArray:
-        from softseg.nnunet.predictor import NnUNetPredictor
-
         if not self.loaded:
-            request = self.request
-            self.loaded.append(NnUNetPredictor(self.folder, request.fast, request.overlap, self.device, events))
+            self.loaded.append(self.load(events))
         found: FloatArray = self.loaded[0].predict(scans, events)
         return found
+
+    def load(self, events: Events) -> Any:
+        raise NotImplementedError
 
     def to_leaves(self, probabilities: FloatArray) -> tuple[FloatArray, float]:
         return self.folder.outputs.to_leaves(probabilities)
 
 
 @dataclass(frozen=True, eq=False)
-class _Bundle:
-    """A MONAI bundle of others, loaded when the first case needs it."""
+class _NnUNet(_FolderModel):
+    folder: NnUNetFolder
 
+    contradiction = "regions contradicted each other by up to {most:.2f}: inner ones were believed"
+
+    @property
+    def digest(self) -> str:
+        files = self.folder.checkpoints
+        return self.folder.digest(files[:1] if self.request.fast else files)
+
+    def load(self, events: Events) -> Any:
+        from softseg.nnunet.predictor import NnUNetPredictor
+
+        return NnUNetPredictor(self.folder, self.request.fast, self.request.overlap, self.device, events)
+
+
+@dataclass(frozen=True, eq=False)
+class _Bundle(_FolderModel):
     folder: BundleFolder
-    device: str = "cpu"
-    loaded: list[Any] = field(default_factory=list)
 
     contradiction = "channels exceeded 1 together, or the nodes around them, by up to {most:.2f}"
-
-    def on(self, device: str) -> ForeignModel:
-        return replace(self, device=device)
-
-    @property
-    def name(self) -> str:
-        return self.folder.name
-
-    @property
-    def tree(self) -> LabelTree:
-        return self.folder.outputs.tree
-
-    @property
-    def channels(self) -> tuple[str, ...]:
-        return self.folder.channels
 
     @property
     def digest(self) -> str:
         return self.folder.digest()
 
-    def probabilities(self, scans: Sequence[Image], events: Events) -> FloatArray:
+    def load(self, events: Events) -> Any:
         from softseg.bundles.predictor import BundlePredictor
 
-        if not self.loaded:
-            self.loaded.append(BundlePredictor(self.folder, self.device, events))
-        found: FloatArray = self.loaded[0].predict(scans, events)
-        return found
-
-    def to_leaves(self, probabilities: FloatArray) -> tuple[FloatArray, float]:
-        return self.folder.outputs.to_leaves(probabilities)
+        return BundlePredictor(self.folder, self.device, events)
 
 
 def foreign_model(request: PredictRequest, events: Events) -> ForeignModel | None:
@@ -181,7 +166,7 @@ def foreign_model(request: PredictRequest, events: Events) -> ForeignModel | Non
     if nnunet:
         model = _NnUNet(NnUNetFolder.load(path, tree), request)
     else:
-        model = _Bundle(BundleFolder.load(path, tree, request.trust_code))
+        model = _Bundle(BundleFolder.load(path, tree, request.trust_code), request)
     require_fitting(request, model.tree, model.channels, model.name)
     return model.on(str(resolve_device(request.device, events)))
 
