@@ -79,6 +79,8 @@ def requests(draw):
             values.pop("guarantee", None)
         if values.get("uncertainty") is not None:
             values.pop("mirror", None)
+        if values.get("layout") != "bids":
+            values.pop("stack", None)
         if values.get("confidence") is not None or values.get("guarantee") is not None:
             values.pop("structures", None)
         if values.get("layout") == "bids":
