@@ -42,12 +42,12 @@ class Confidence:
         return Sureness.of(segmentationNode).confidence
 
     def depths(self, segmentationNode):
-        """Return how deep a segmentation that is held to a confidence answers, shares of what is not background.
+        """Return how deep a segmentation that is held to a confidence answers, fractions of what is not background.
 
         Returns
         -------
-        dict from the level of the tree (0 is the root) to its share; None stands for what is unknown. Empty where it is
-        held to no confidence.
+        dict from the level of the tree (0 is the root) to its fraction; None stands for what is unknown. Empty
+        where it is held to no confidence.
         """
         self._results.source(segmentationNode)
         source = self._results.shown(segmentationNode)

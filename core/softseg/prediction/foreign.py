@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -69,7 +70,7 @@ class ForeignModel(Protocol):
 
 
 @dataclass(frozen=True, eq=False)
-class _FolderModel:
+class _FolderModel(ABC):
     """A model folder of another tool, loaded when the first case needs it."""
 
     folder: NnUNetFolder | BundleFolder
@@ -98,8 +99,8 @@ class _FolderModel:
         found: FloatArray = self.loaded[0].predict(scans, events)
         return found
 
-    def load(self, events: Events) -> Any:
-        raise NotImplementedError
+    @abstractmethod
+    def load(self, events: Events) -> Any: ...
 
     def to_leaves(self, probabilities: FloatArray) -> tuple[FloatArray, float]:
         return self.folder.outputs.to_leaves(probabilities)

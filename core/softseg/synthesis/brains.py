@@ -58,7 +58,7 @@ class BrainsInHeads:
 
         Raises
         ------
-        InputError: it names a node that a tree does not have, or leaves out a leaf inside the brain.
+        InputError: it names a node that a tree does not have, or the tree of the brains has no background.
         """
         nodes: Mapping[str, str] = load_yaml(file.read_text(encoding="utf-8"))
         if brains.background is None:
